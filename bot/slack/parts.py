@@ -41,7 +41,10 @@ from bot.slack.posting.buttons import AnswerButton
 from bot.slack.private_questions import PrivateQuestions, Submit
 from bot.slack.refreshes.parts import RefreshParts
 from bot.slack.shared_parts import SharedParts
+from bot.slack.sharing.channel_questions import ChannelQuestions
+from bot.slack.sharing.share_answer import AskInChannelAction, ShareAnswerAction
 from bot.slack.tasks import BackgroundTasks
+from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.parts import TurnParts
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turns import TurnManager
@@ -96,16 +99,29 @@ class SlackParts:
             return await turns.regenerate(key)
 
         async def delete(key: QuestionKey) -> bool:
-            return await turns.handle_deletion(key)
+            is_deleted = await turns.handle_deletion(key)
+            await channel_questions.delete(key)
+            return is_deleted
+
+        async def submit_answered(message: QuestionMessage, answer: GeneratedAnswer | None) -> bool:
+            return await turns.submit(message, answer)
 
         access = ChannelAccess(shared.viewers, shared.messenger)
-        buttons = [*self._list_answer_buttons(submit, access), *self._list_feedback_buttons(regenerate, delete)]
+        channel_questions = ChannelQuestions(shared, submit_answered)
+        buttons = [
+            ShareAnswerAction(shared, channel_questions),
+            *self._list_answer_buttons(submit, access),
+            *self._list_feedback_buttons(regenerate, delete),
+        ]
         library, find_language = shared.dependencies.library, shared.languages.find
         more = MoreForAsker(library, shared.viewers, shared.messenger, find_language, tasks)
         turns = self._turns.build_manager(settings, buttons, more.offer_later, tasks, token_monitor.suspect)
-        questions = PrivateQuestions(shared.api, submit, team)
+        questions = PrivateQuestions(shared.api, submit, team, shared.shares)
         privately = AnswerPrivatelyAction(shared.threads, questions, team, shared.messenger)
-        actions = {ANSWER_PRIVATELY: privately.run} | {button.action_id: button.run for button in buttons}
+        ask_there = AskInChannelAction(shared, channel_questions)
+        actions = {ANSWER_PRIVATELY: privately.run, ask_there.action_id: ask_there.run} | {
+            button.action_id: button.run for button in buttons
+        }
 
         asking: list[AskModal | AskAboutModal] = [AskModal(shared.api, questions)]
         if self._turns.materials is not None:
@@ -182,7 +198,11 @@ class SlackParts:
             access=needs.access,
         )
         think = ThinkCommand(shared.preferences, self._channels.rules, needs.control, team, shared.messenger)
-        return {ASK: AskCommand(questions, shared.messenger).run, KB: kb.run, THINK: think.run}
+        return {
+            ASK: AskCommand(questions, shared.messenger, shared.directory.find_channel).run,
+            KB: kb.run,
+            THINK: think.run,
+        }
 
     def _list_actions(self) -> dict[str, ActionHandler]:
         """Return what the buttons do that are not under an answer."""

@@ -25,6 +25,7 @@ from bot.storage.channels.approved_channels import ApprovedChannels
 from bot.storage.feedback import Feedback
 from bot.storage.preferences import PersonalPreferences
 from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.answer_shares import AnswerShares
 from knowledge.interfaces import Viewers
 
 
@@ -63,6 +64,7 @@ class SharedParts:
         self.threads = ThreadReader(api, me)
         self.messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self.answers = Answers(self.database)
+        self.shares = AnswerShares(self.database)
         self.feedback = Feedback(self.database)
         self.questions = StoredQuestions(self.directory, api)
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.storage.columns import match_columns, match_rows
 from bot.storage.preferences import refuses_storage
-from bot.storage.tables import answers, feedback, insert_into, turns
+from bot.storage.tables import answer_shares, answers, feedback, insert_into, turns
 from bot.storage.turns.questions import QuestionKey, TurnState
 from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
@@ -27,6 +27,7 @@ _DELETE_VOTES = sa.delete(feedback).where(match_columns(feedback.c.team, feedbac
 IS_OF_FEEDBACK = match_rows(answers, feedback, "team", "channel", "ts")
 """Whether a vote is about the answer to this question."""
 _DELETE_OLD = sa.delete(answers).where(answers.c.created_at < sa.bindparam("before"))
+_DELETE_OLD_SHARES = sa.delete(answer_shares).where(answer_shares.c.created_at < sa.bindparam("before"))
 _DELETE_LONELY_VOTES = sa.delete(feedback).where(~sa.exists().where(IS_OF_FEEDBACK))
 _FIND_DELETED = sa.select(turns.c.id).where(
     match_columns(turns.c.team, turns.c.channel, turns.c.ts), turns.c.state == TurnState.SUPERSEDED
@@ -149,8 +150,9 @@ def erase_answer(connection: sa.Connection, key: QuestionKey) -> None:
 
 
 def purge_answers(connection: sa.Connection, before: float) -> None:
-    """Delete the answers that are older than ``before``, with the votes on them."""
+    """Delete the answers that are older than ``before``, with the votes on them, and where they may be shared."""
     connection.execute(_DELETE_OLD, {"before": before})
+    connection.execute(_DELETE_OLD_SHARES, {"before": before})
     connection.execute(_DELETE_LONELY_VOTES)
 
 

@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0018", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0019", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -227,6 +227,20 @@ answer_documents = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Index("bot_answer_documents_age", "created_at"),
+)
+answer_shares = sa.Table(
+    "bot_answer_shares",
+    tables,
+    sa.Column("team", sa.String(32), primary_key=True),
+    sa.Column("channel", sa.String(32), primary_key=True),
+    sa.Column("ts", sa.String(32), primary_key=True),
+    sa.Column("target", sa.String(32), nullable=False),
+    sa.Column("target_name", StorableString(100), nullable=False),
+    sa.Column("claimed", sa.Boolean, nullable=False),
+    sa.Column("shared_ts", sa.String(32), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Index("bot_answer_shares_shared", "team", "target", "shared_ts"),
+    sa.Index("bot_answer_shares_age", "created_at"),
 )
 
 installations = sa.Table(

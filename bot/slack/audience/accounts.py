@@ -92,6 +92,7 @@ class Channel:
     """The one workspace whose members may join a public channel; "" if it is open to several."""
     creator: str = ""
     """The id of the person who made it, "" if that is unknown."""
+    name: str = ""
 
 
 def parse_account(user: Mapping[str, Any], company: Company) -> Account:
@@ -163,7 +164,7 @@ def parse_channel(channel: Mapping[str, Any]) -> Channel:
     id_, kind = str(channel.get("id") or ""), _read_channel_kind(channel)
     is_wide = channel.get("is_org_shared") or channel.get("is_global_shared") or channel.get("is_org_default")
     workspace = "" if is_wide or kind is not ChannelKind.PUBLIC else str(channel.get("context_team_id") or "")
-    return Channel(id_, kind, workspace, str(channel.get("creator") or ""))
+    return Channel(id_, kind, workspace, str(channel.get("creator") or ""), str(channel.get("name") or ""))
 
 
 def _read_channel_kind(channel: Mapping[str, Any]) -> ChannelKind:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from bot.messages.forms import asking
 from bot.messages.message import render_message
+from bot.slack.audience.accounts import Channel
 from bot.slack.incoming.interactions import SlashCommand
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
 
 ASK = "/ask"
 
+FindChannel = Callable[[str], Awaitable[Channel | None]]
+"""Returns a conversation by its id, None if it is unknown."""
+
 
 class AskCommand:
     """Runs ``/ask``."""
 
-    def __init__(self, questions: PrivateQuestions, messenger: EphemeralMessenger) -> None:
+    def __init__(self, questions: PrivateQuestions, messenger: EphemeralMessenger, find_channel: FindChannel) -> None:
         self._questions = questions
         self._messenger = messenger
+        self._find_channel = find_channel
 
     async def run(self, typed: SlashCommand) -> None:
         """Ask the question and say where its answer is.
@@ -31,7 +38,8 @@ class AskCommand:
             await self._messenger.answer(typed, render_message(asking.ASK_USAGE, typed.language))
             return
         head = render_message(asking.YOU_ASKED, typed.language)
-        place = await self._questions.ask(typed.user, text, head)
+        asked_in = None if typed.is_direct_message else await self._find_channel(typed.channel)
+        place = await self._questions.ask(typed.user, text, head, asked_in=asked_in)
         if not typed.is_direct_message:
             name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
             shown = f"<{link}|{name}>" if link else name

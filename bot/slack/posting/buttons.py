@@ -28,6 +28,8 @@ class CompleteAnswer(NamedTuple):
     offered: str = ""
     """The id of the verified answer to a similar question, "" if there is none."""
     is_unasked: bool = False
+    share_name: str = ""
+    """The name of the channel in which a private answer may be shared, "" for none."""
 
     @property
     def is_rated(self) -> bool:

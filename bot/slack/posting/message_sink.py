@@ -73,6 +73,8 @@ class ReplyTarget:
     """Whether this answer replaces them because the asker wants another one."""
     is_unasked: bool
     """Whether nobody asked Kvasir."""
+    share_name: str
+    """The name of the channel in which the answer may be shared, "" for none."""
     texts: dict[str, str] = field(default_factory=dict)
     """The Markdown of each complete message of this answer, by its timestamp."""
 

@@ -321,6 +321,7 @@ class AnswerReply:
             target.user,
             self._offered,
             target.is_unasked,
+            target.share_name,
         )
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 

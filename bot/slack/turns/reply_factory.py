@@ -15,8 +15,9 @@ from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
+from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.ledger import Ledger
-from bot.storage.turns.questions import LedgerTurn
+from bot.storage.turns.questions import LedgerTurn, QuestionMessage
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 
@@ -46,6 +47,7 @@ class ReplyFactory:
         self._buttons = buttons
         self._find_workspace = find_workspace
         self._find_rule = find_rule
+        self._shares = AnswerShares(ledger.database)
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
@@ -53,7 +55,7 @@ class ReplyFactory:
         """Return the reply to a question, in the language of the channel or of the question.
 
         Raises:
-            DatabaseError: the settings of the channel cannot be read.
+            DatabaseError: the settings of the channel, or where the answer may be shared, cannot be read.
 
         """
         message, key = turn.message, turn.message.key
@@ -76,8 +78,16 @@ class ReplyFactory:
             earlier=turn.replies if turn.revises else (),
             regenerates=turn.regenerates,
             is_unasked=message.is_unasked,
+            share_name=await self._find_share_name(message),
         )
         reply = AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)
         if message.is_unasked:
             reply.add_notice(render_message(texts.UNASKED, target.language))
         return reply
+
+    async def _find_share_name(self, message: QuestionMessage) -> str:
+        """Return the name of the channel in which an answer may be shared, "" for none."""
+        if not (message.is_direct and message.opens_thread):
+            return ""
+        share = await self._shares.find(message.key)
+        return share.target_name if share is not None else ""

@@ -67,6 +67,10 @@ class TurnRunner:
         self._unasked = follow_up.unasked
         self._generated = GeneratedAnswers()
 
+    def keep_answer(self, key: QuestionKey, answer: GeneratedAnswer) -> None:
+        """Show an answer to a question instead of generating one."""
+        self._generated.keep(key, answer)
+
     def forget(self, key: QuestionKey | None, conversation: str) -> None:
         """Forget the answer to a question that was edited or deleted, or all answers if it is unknown which."""
         self._follow_up.forget(key, conversation)

@@ -20,6 +20,7 @@ from bot.slack.errors import SlackError, SlackUnauthorized
 from bot.slack.recovery.lease_keeper import LeaseKeeper
 from bot.slack.recovery.withdrawals import Withdrawals
 from bot.slack.threads.thread_queue import ThreadQueue
+from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.running_turn import CancelReason, RetryDelays, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
@@ -76,14 +77,18 @@ class TurnManager:
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def submit(self, message: QuestionMessage) -> bool:
+    async def submit(self, message: QuestionMessage, answer: GeneratedAnswer | None = None) -> bool:
         """Store a question, and queue it unless it is refused; return False if any process has it already.
+
+        With an ``answer``, that one is shown, if its viewers may still read it.
 
         Raises:
             DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
         submitted_at = time.perf_counter()
+        if answer is not None:
+            self._runner.keep_answer(message.key, answer)
         # A turn that can start now is stored as begun, which saves one call of the ledger before its answer.
         can_start = message.opens_thread and self._can_start(message)
         state = await self._ledger.claim(message, begun=can_start)

@@ -16,6 +16,7 @@ from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.private_questions import PrivateQuestions
 from bot.slack.threads.thread_reader import ThreadReader
+from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import Viewers
@@ -167,7 +168,7 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
         ts = await bot.ask()
         await bot.wait_for_answer(ts)
         api, me = bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
-        private = PrivateQuestions(api, submit, me.team)
+        private = PrivateQuestions(api, submit, me.team, AnswerShares(bot.ledger.database))
         action = AnswerPrivatelyAction(ThreadReader(api, me), private, me.team, EphemeralMessenger(api, refuse_post))
         pressed = ButtonPress.from_payload(
             {"user": {"id": ADA}, "channel": {"id": "C0GENERAL1"}}, {"value": f"{ts} {ts}"}

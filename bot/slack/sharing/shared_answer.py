@@ -1,0 +1,76 @@
+"""What of a stored answer is shared. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import cast, get_args
+
+from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Route, Sources, Text
+from bot.messages import answers
+from bot.messages.forms import sharing
+from bot.messages.message import Message, render_message
+from bot.slack.threads.thread_reader import ThreadMessage
+from bot.storage.answers import StoredAnswer
+from knowledge.language import Language
+
+
+def find_reason_against(answer: StoredAnswer) -> Message | None:
+    """Return why an answer is shared with nobody, whatever people may read; None if there is no such reason."""
+    if any(passage.is_material for passage in answer.passages):
+        return sharing.FROM_FILES
+    return sharing.FROM_EARLIER if answer.thread_ts != answer.key.ts else None
+
+
+def collect_chunks(answer: StoredAnswer, messages: Collection[ThreadMessage]) -> frozenset[str] | None:
+    """Return the chunks from which an answer was written: those that it cites, and all that the model had read.
+
+    ``messages`` are those of the answer's thread. None stands for unknown chunks: of a page of the web, or of an answer
+    whose message does not have them.
+    """
+    written_from = [message.chunks for message in messages if message.is_ours and message.answers == answer.key.ts]
+    if not written_from or None in written_from or not all(passage.chunks for passage in answer.passages):
+        return None
+    found = frozenset(chunk for chunks in written_from for chunk in chunks or ())
+    return found.union(chunk for passage in answer.passages for chunk in passage.chunks)
+
+
+def list_events(answer: StoredAnswer, language: Language) -> tuple[AnswerEvent, ...]:
+    """Return the events of an answer that a channel gets, for people who read ``language``."""
+    passages = tuple(_read_passages(answer))
+    route = cast("Route", answer.route) if answer.route in get_args(Route) else "engine"
+    return (
+        Sources(passages),
+        Text(answer.answer, passages),
+        *([Notice(render_message(answers.WARNING, language))] if answer.marked else []),
+        Finished(
+            route,
+            passages,
+            {"total": answer.seconds},
+            marked=answer.marked,
+            removed=answer.removed,
+            extracted=passages if route == "passages" else (),
+        ),
+    )
+
+
+def _read_passages(answer: StoredAnswer) -> Sequence[Passage]:
+    return [
+        Passage(
+            one.n,
+            one.source,
+            one.document,
+            one.title,
+            one.heading,
+            one.url,
+            "",
+            datetime.fromisoformat(one.as_of).astimezone(UTC) if one.as_of else None,
+            chunks=one.chunks,
+        )
+        for one in answer.passages
+    ]
+
+
+def format_day(answer: StoredAnswer) -> str:
+    """Return the day of an answer."""
+    return f"{datetime.fromtimestamp(answer.created_at, UTC):%Y-%m-%d}"

@@ -1,0 +1,84 @@
+"""Stores where answers to private questions may be shared, and shares each of them once, whichever process does it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from bot.storage.columns import match_columns
+from bot.storage.tables import answer_shares, insert_into
+from bot.storage.turns.questions import QuestionKey
+from bot.storage.turns.rows import name_parameters
+from knowledge.database.database import Database, transaction
+
+_IS_KEY = match_columns(answer_shares.c.team, answer_shares.c.channel, answer_shares.c.ts)
+_FIND = sa.select(answer_shares).where(_IS_KEY)
+_FIND_SHARED = sa.select(answer_shares).where(
+    answer_shares.c.team == sa.bindparam("of_team"),
+    answer_shares.c.target == sa.bindparam("of_channel"),
+    answer_shares.c.shared_ts == sa.bindparam("of_ts"),
+)
+_UPDATE = sa.update(answer_shares).where(_IS_KEY)
+_CLAIM = _UPDATE.where(~answer_shares.c.claimed).values(claimed=True)
+_RELEASE = _UPDATE.values(claimed=False, shared_ts="")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShare:
+    """A private question, and the channel in which its answer may be shared."""
+
+    key: QuestionKey
+    """The question in the direct messages."""
+    target: str
+    """The id of the channel."""
+    target_name: str
+    is_claimed: bool = False
+    """Whether it is shared, or a process is sharing it."""
+    shared_ts: str = ""
+    """The question in the channel, "" before that is known."""
+
+
+class AnswerShares:
+    """The shares. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @transaction
+    def offer(self, connection: sa.Connection, key: QuestionKey, target: str, target_name: str) -> None:
+        """Store that the answer to a question may be shared in a channel."""
+        place = {**asdict(key), "target": target, "target_name": target_name}
+        row = {**place, "claimed": False, "shared_ts": "", "created_at": time.time()}
+        connection.execute(insert_into(answer_shares, connection.dialect.name).on_conflict_do_nothing(), row)
+
+    async def find(self, key: QuestionKey) -> AnswerShare | None:
+        """Return the share of a private question; None if its answer may be shared nowhere."""
+        rows = await self.database.fetch_rows(_FIND, name_parameters(key))
+        return _read_share(rows[0]) if rows else None
+
+    async def find_shared(self, shared: QuestionKey) -> AnswerShare | None:
+        """Return the share of which a channel has the question; None if a message is no such question."""
+        rows = await self.database.fetch_rows(_FIND_SHARED, name_parameters(shared))
+        return _read_share(rows[0]) if rows else None
+
+    @transaction
+    def claim(self, connection: sa.Connection, key: QuestionKey) -> bool:
+        """Store that this process shares an answer; return False if it is claimed already."""
+        return connection.execute(_CLAIM, name_parameters(key)).rowcount > 0
+
+    @transaction
+    def note_shared(self, connection: sa.Connection, key: QuestionKey, shared_ts: str) -> None:
+        """Store the message that has the question in the channel."""
+        connection.execute(_UPDATE, {**name_parameters(key), "shared_ts": shared_ts})
+
+    @transaction
+    def release(self, connection: sa.Connection, key: QuestionKey) -> None:
+        """Let an answer be shared again, because the channel does not have it."""
+        connection.execute(_RELEASE, name_parameters(key))
+
+
+def _read_share(row: sa.Row[tuple[object, ...]]) -> AnswerShare:
+    key = QuestionKey(row.team, row.channel, row.ts)
+    return AnswerShare(key, row.target, row.target_name, bool(row.claimed), row.shared_ts)
