@@ -11,6 +11,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.audience.directory import SlackDirectory
+from bot.slack.audience.directory_changes import DirectoryChanges
 from bot.slack.dependencies import SlackDependencies
 from bot.slack.errors import SlackUnavailable
 from bot.slack.incoming.bolt_app import create_bolt_app
@@ -128,6 +129,7 @@ async def open_workspace(
 
         with changes.collect_subscriptions() as subscriptions:
             shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
+            DirectoryChanges(shared.directory, changes, tasks)
             parts = SlackParts(shared)
             turns, listeners = parts.build(tools.turn_settings, token_monitor, tasks, handle_removal)
         stack.callback(changes.unsubscribe, subscriptions)

@@ -55,6 +55,8 @@ class ChangeKind(StrEnum):
     """A verified answer was added, changed or deleted; all of them are read again."""
     CHANNEL = "channel"
     """The settings of a channel changed; the subject is the team and the channel, "" for all."""
+    DIRECTORY = "directory"
+    """Events changed people, channels or user groups; the subject is the process that knows it, and what changed."""
     INSTALLATION = "installation"
     """The app was installed or uninstalled, or a token was refreshed; all installations are read again."""
 
@@ -108,6 +110,12 @@ class SharedChanges:
     def publish(self, connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:
         """Store a change for all processes."""
         add_change(connection, kind, *subject)
+
+    @transaction
+    def publish_all(self, connection: sa.Connection, kind: ChangeKind, subjects: Iterable[str]) -> None:
+        """Store several changes of a kind for all processes."""
+        for subject in subjects:
+            add_change(connection, kind, subject)
 
     @contextlib.contextmanager
     def watch_closely(self) -> Iterator[None]:

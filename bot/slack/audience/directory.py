@@ -1,7 +1,7 @@
 """Slack's people, channels and user groups, as the Web API returns them and events change them.
 
-Everything is cached for less than a minute, because another process may get the event of a change. A failed call means
-unknown, never a default.
+Everything is cached for less than a minute, because an event may be lost. ``DirectoryChanges`` lets all processes know
+what events change. A failed call means unknown, never a default.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import structlog
 
-from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, parse_account, parse_channel
+from bot.slack.audience.accounts import Account, Channel, ChannelKind, Company, Status, parse_account, parse_channel
 from bot.slack.audience.fresh_cache import FreshCache
 from bot.slack.errors import SlackError, SlackRefused
 from bot.slack.incoming.events import get_object
@@ -41,6 +42,19 @@ _UNKNOWN_PAGES = 20
 _T = TypeVar("_T")
 
 
+class DirectoryPart(StrEnum):
+    """What is cached, by the id of a person or of a channel."""
+
+    PERSON = "person"
+    CHANNEL = "channel"
+    MEMBERS = "members"
+    """Of a channel."""
+    JOINED = "joined"
+    """The channels of a person."""
+    GROUPS = "groups"
+    """All user groups; the key is ""."""
+
+
 class SlackDirectory:
     """Finds people, channels and user groups. No method raises ``SlackError``."""
 
@@ -53,9 +67,18 @@ class SlackDirectory:
         self._members: FreshCache[str, frozenset[str]] = FreshCache(TTL_S, _MAX_CHANNELS, now)
         self._joined: FreshCache[str, frozenset[str]] = FreshCache(TTL_S, _MAX_CHANNELS, now)
         self._groups: FreshCache[str, Mapping[str, frozenset[str]]] = FreshCache(TTL_S, 1, now)
+        self._caches: Mapping[DirectoryPart, FreshCache[str, Any]] = {
+            DirectoryPart.PERSON: self._people,
+            DirectoryPart.CHANNEL: self._channels,
+            DirectoryPart.MEMBERS: self._members,
+            DirectoryPart.JOINED: self._joined,
+            DirectoryPart.GROUPS: self._groups,
+        }
         self._list_pages = _UNKNOWN_PAGES
         self.version = 0
         """Counts the events that changed who may read something."""
+        self.on_change: Callable[[DirectoryPart, str], None] = lambda _part, _key: None
+        """Is called with what an event changes, if that is cached here or may take a right away."""
         self._slots = asyncio.Semaphore(_CONCURRENT)
 
     # ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +224,8 @@ class SlackDirectory:
     def change_person(self, user: Mapping[str, Any]) -> None:
         """Replace an account by a newer one; forget it if it is unknown which is newer."""
         account = parse_account(user, self._company)
+        if self._people.get(account.id) is None and account.status is not Status.MEMBER:
+            self._note_change(DirectoryPart.PERSON, account.id)
 
         def choose(before: Account) -> Account | None:
             if account.updated < before.updated:
@@ -208,28 +233,27 @@ class SlackDirectory:
             newer = replace(account, language=account.language or before.language)  # an event may lack the locale
             # Most events are about a person's name or status line, which change no rights.
             is_same = newer == replace(before, updated=newer.updated, language=newer.language)
-            self.version += not is_same
+            if not is_same:
+                self._note_change(DirectoryPart.PERSON, account.id)
             return newer if is_same or newer.updated > before.updated else None
 
         self._people.change(account.id, choose)
 
     def add_member(self, channel: str, user: str) -> None:
         """Add a member to a channel."""
-        self.version += 1
         self._members.change(channel, lambda members: members | {user})
-        self._joined.change(user)
+        self._note_change(DirectoryPart.MEMBERS, channel)
+        self._change(DirectoryPart.JOINED, user)
 
     def forget_members(self, channel: str, user: str) -> None:
         """Forget the members of a channel that a person left: the event may be a late repetition."""
-        self.version += 1
-        self._members.change(channel)
-        self._joined.change(user)
+        self._change(DirectoryPart.MEMBERS, channel)
+        self._change(DirectoryPart.JOINED, user)
 
     def forget_channel(self, channel: str) -> None:
         """Forget what a channel is and who is in it."""
-        self.version += 1
-        self._channels.change(channel)
-        self._members.change(channel)
+        self._change(DirectoryPart.CHANNEL, channel)
+        self._change(DirectoryPart.MEMBERS, channel)
 
     def replace_channel(self, old: str, new: str) -> None:
         """Forget a channel that has another id now, and in which channels people are."""
@@ -239,17 +263,37 @@ class SlackDirectory:
 
     def expect_shared(self, channel: str) -> None:
         """Forget a channel that is not known as shared with another company, because an event says that it is."""
-        self._channels.change(channel, lambda known: known if known.kind is ChannelKind.SHARED else None)
+
+        def choose(known: Channel) -> Channel | None:
+            if known.kind is ChannelKind.SHARED:
+                return known
+            self.on_change(DirectoryPart.CHANNEL, channel)
+            return None
+
+        self._channels.change(channel, choose)
 
     def forget_groups(self) -> None:
         """Forget the user groups."""
+        self._change(DirectoryPart.GROUPS, "")
+
+    def forget(self, part: DirectoryPart, key: str) -> None:
+        """Forget what another process knows to have changed."""
         self.version += 1
-        self._groups.clear()
+        self._caches[part].change(key)
+
+    def _change(self, part: DirectoryPart, key: str) -> None:
+        """Forget what an event changes, here and in other processes."""
+        self.forget(part, key)
+        self.on_change(part, key)
+
+    def _note_change(self, part: DirectoryPart, key: str) -> None:
+        self.version += 1
+        self.on_change(part, key)
 
     def clear(self) -> None:
         """Forget everything, because events may be missing."""
         self.version += 1
-        for cache in (self._people, self._people_lists, self._channels, self._members, self._joined, self._groups):
+        for cache in (self._people_lists, *self._caches.values()):
             cache.clear()
 
 

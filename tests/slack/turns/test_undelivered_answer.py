@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.config.configuration import Access
-from bot.slack.installation import SCOPES
+from bot.slack.manifest import SCOPES
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.questions import QuestionKey, TurnState
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
