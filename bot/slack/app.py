@@ -106,7 +106,7 @@ async def open_slack_app(
 
         def handle_uninstallation(installation: Installation, tasks: BackgroundTasks) -> None:
             data = InstallationData(changes.database, installation.me.team)
-            tasks.start(data.erase(), "end of the installation")
+            tasks.start(data.erase_workspace(), "end of the installation")
 
         changes.start()
         stack.push_async_callback(changes.close)

@@ -43,7 +43,7 @@ class AnswerDocuments:
         self.database = database
 
     @transaction
-    def add(self, connection: sa.Connection, key: QuestionKey, document: AnswerDocument) -> None:
+    def add_document(self, connection: sa.Connection, key: QuestionKey, document: AnswerDocument) -> None:
         """Store a document of the answer to a question."""
         row = {"team": key.team, "channel": key.channel, "ts": key.ts, **document._asdict(), "created_at": time.time()}
         connection.execute(insert_into(answer_documents, connection.dialect.name).on_conflict_do_nothing(), row)
@@ -54,7 +54,7 @@ class AnswerDocuments:
         return [AnswerDocument(row.id, DocumentKind(row.kind)) for row in rows]
 
     @transaction
-    def remove(self, connection: sa.Connection, key: QuestionKey, document: AnswerDocument) -> None:
+    def remove_document(self, connection: sa.Connection, key: QuestionKey, document: AnswerDocument) -> None:
         """Forget a document."""
         connection.execute(_REMOVE, {**name_parameters(key), "of_id": document.id})
 

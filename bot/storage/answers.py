@@ -97,7 +97,7 @@ class Answers:
         self.database = database
 
     @transaction
-    def save(self, connection: sa.Connection, answer: StoredAnswer) -> None:
+    def save_answer(self, connection: sa.Connection, answer: StoredAnswer) -> None:
         """Store an answer in place of an earlier one to the same question.
 
         Nothing is stored if the question was deleted, or if the person chose that answers are not kept.
@@ -116,7 +116,7 @@ class Answers:
         }
         connection.execute(insert_into(answers, connection.dialect.name).on_conflict_do_nothing(), row)
 
-    async def find(self, key: QuestionKey) -> StoredAnswer | None:
+    async def find_answer(self, key: QuestionKey) -> StoredAnswer | None:
         """Return the answer to a question, None if there is none."""
         rows = await self.database.fetch_rows(_FIND, name_parameters(key))
         return next((read_answer(row._asdict()) for row in rows), None)
@@ -132,7 +132,7 @@ class Answers:
         return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_UNANSWERED, parameters)]
 
     @transaction
-    def erase(self, connection: sa.Connection, key: QuestionKey) -> None:
+    def erase_answer(self, connection: sa.Connection, key: QuestionKey) -> None:
         """Delete the answer to a question, with the votes on it."""
         erase_answer(connection, key)
 

@@ -56,7 +56,7 @@ class StoredVote:
         """Return the sources that the answer cites; only those of ``owned`` unless it is None."""
         return list_sources(self.answer.passages, owned)
 
-    def cites(self, owned: Collection[str] | None) -> bool:
+    def cites_source(self, owned: Collection[str] | None) -> bool:
         """Return whether the answer cites a source of ``owned``; None counts as every answer."""
         return owned is None or bool(self.list_sources(owned))
 
@@ -90,7 +90,7 @@ class Feedback:
         self.database = database
 
     @transaction
-    def vote(self, connection: sa.Connection, key: QuestionKey, user: str, vote: Vote) -> bool:
+    def save_vote(self, connection: sa.Connection, key: QuestionKey, user: str, vote: Vote) -> bool:
         """Store a person's vote in place of an earlier one; return False if the answer is not stored any more."""
         answer = find_answer(connection, key)
         if answer is None:
@@ -100,7 +100,7 @@ class Feedback:
         connection.execute(_build_vote(connection.dialect.name), place | row)
         return True
 
-    async def explain(self, key: QuestionKey, user: str, reasons: Sequence[VoteReason], comment: str) -> bool:
+    async def save_reasons(self, key: QuestionKey, user: str, reasons: Sequence[VoteReason], comment: str) -> bool:
         """Store why a person thinks that an answer is bad; return False if there is no such vote any more."""
         place = {"of_team": key.team, "of_channel": key.channel, "of_ts": key.ts, "of_user": user}
         row = {"reasons": " ".join(reasons), "comment": comment[:MAX_COMMENT_CHARACTERS]}
@@ -120,7 +120,7 @@ class Feedback:
         """Return all votes about the answers that are stored, of all workspaces."""
         return [_read_vote(row) for row in await self.database.fetch_rows(_LIST_CURRENT, {})]
 
-    async def count(self, team: str, owned: Collection[str] | None = None) -> Mapping[Vote, int]:
+    async def count_votes(self, team: str, owned: Collection[str] | None = None) -> Mapping[Vote, int]:
         """Return the numbers of good and of bad votes on the answers that cite a source of ``owned``; None for all."""
         rows = await self.database.fetch_rows(_COUNT, {"of_team": team})
         counts = dict.fromkeys(Vote, 0)

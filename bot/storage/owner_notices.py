@@ -24,18 +24,18 @@ class OwnerNotices:
         self.database = database
 
     @transaction
-    def add(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
+    def add_notice(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
         """Store that owners get a message about something; return False if a process has sent it already."""
         row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": time.time()}
         insert = insert_into(owner_notices, connection.dialect.name).on_conflict_do_nothing()
         return connection.execute(insert, row).rowcount > 0
 
     @transaction
-    def remove(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
+    def remove_notice(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
         """Store that something is over; return False if owners had no message about it, or know that it is over."""
         return connection.execute(_DELETE, {"of_team": team, "of_subject": f"{kind} {subject}"}).rowcount > 0
 
     @transaction
-    def purge(self, connection: sa.Connection, team: str, kind: str) -> None:
+    def purge_notices(self, connection: sa.Connection, team: str, kind: str) -> None:
         """Delete the old records."""
         connection.execute(_DELETE_OLD, {"of_team": team, "of_kind": kind, "before": time.time() - _KEPT_S})

@@ -37,7 +37,7 @@ class PersonalData:
         return int((await self.database.fetch_rows(_COUNT, {"of_team": team, "of_user": user}))[0][0])
 
     @transaction
-    def erase(self, connection: sa.Connection, team: str, user: str) -> None:
+    def erase_person(self, connection: sa.Connection, team: str, user: str) -> None:
         """Delete a person's answered questions, their answers with all votes on them, and the person's votes."""
         for statement in _ERASE:
             connection.execute(statement, {"of_team": team, "of_user": user})

@@ -52,37 +52,37 @@ class PersonalPreferences:
         self.database = database
         self._chosen: SharedCache[Preferences] = SharedCache(shared or SharedChanges(database), ChangeKind.PREFERENCE)
 
-    async def find(self, team: str, user: str) -> Preferences:
+    async def find_preferences(self, team: str, user: str) -> Preferences:
         """Return what a person chose. Other processes may know it seconds later."""
-        return await self._chosen.fetch(lambda: self._load(team, user), team, user)
+        return await self._chosen.fetch_value(lambda: self._load_preferences(team, user), team, user)
 
-    async def read(self, team: str, user: str) -> Preferences:
+    async def find_or_default(self, team: str, user: str) -> Preferences:
         """Return what a person chose, nothing if the database fails: an answer without it is better than none."""
         try:
-            return await self.find(team, user)
+            return await self.find_preferences(team, user)
         except DatabaseError as error:
             _log.warning("preference not read", error=str(error))
             return NO_PREFERENCES
 
-    async def change(self, team: str, user: str, change: Callable[[Preferences], Preferences]) -> None:
+    async def change_preferences(self, team: str, user: str, change: Callable[[Preferences], Preferences]) -> None:
         """Change what a person chose."""
-        await self._change(team, user, change)
-        self._chosen.forget(f"{team} {user}")
+        await self._store_change(team, user, change)
+        self._chosen.forget_value(f"{team} {user}")
 
     async def choose_depth(self, team: str, user: str, default: Depth) -> Depth:
         """Return how long to think for a person: their own choice, or a default."""
-        return (await self.read(team, user)).depth or default
+        return (await self.find_or_default(team, user)).depth or default
 
     async def find_length(self, team: str, user: str) -> Length:
         """Return how long a person wants answers to be."""
-        return (await self.read(team, user)).length
+        return (await self.find_or_default(team, user)).length
 
-    async def _load(self, team: str, user: str) -> Preferences:
+    async def _load_preferences(self, team: str, user: str) -> Preferences:
         rows = await self.database.fetch_rows(_FIND, {"of_team": team, "of_user": user})
         return next(map(_read_preferences, rows), NO_PREFERENCES)
 
     @transaction
-    def _change(
+    def _store_change(
         self, connection: sa.Connection, team: str, user: str, change: Callable[[Preferences], Preferences]
     ) -> None:
         place = {"of_team": team, "of_user": user}

@@ -44,7 +44,7 @@ class RefreshRecords:
         self._owner = name_this_process()
         self._now = now
 
-    async def save(self, record: RefreshRecord) -> None:
+    async def save_record(self, record: RefreshRecord) -> None:
         """Store that this process refreshes and shows it in a message."""
         row = {
             "team": self._team,
@@ -57,21 +57,21 @@ class RefreshRecords:
             "lease_until": self._now() + LEASE_S,
         }
 
-        def insert(connection: sa.Connection) -> None:
+        def insert_row(connection: sa.Connection) -> None:
             connection.execute(insert_into(refresh_messages, connection.dialect.name).on_conflict_do_nothing(), row)
 
-        await self._database.write(insert)
+        await self._database.write(insert_row)
 
-    async def remove(self, record: RefreshRecord) -> None:
+    async def remove_record(self, record: RefreshRecord) -> None:
         """Delete a message that has its end."""
         place = {"of_team": self._team, "of_channel": record.channel, "of_ts": record.ts}
         await self._database.write(lambda connection: connection.execute(_DELETE, place))
 
-    async def renew(self) -> None:
+    async def renew_leases(self) -> None:
         """Store that the refreshes of this process still run."""
         await self._set_lease(self._now() + LEASE_S)
 
-    async def release(self) -> None:
+    async def release_leases(self) -> None:
         """Store that the refreshes of this process run no longer."""
         await self._set_lease(0.0)
 

@@ -58,7 +58,7 @@ class Replicas:
         self._ours = Replica(name or name_this_process(), team, version, now(), now())
 
     @transaction
-    def beat(self, connection: sa.Connection) -> None:
+    def record_heartbeat(self, connection: sa.Connection) -> None:
         """Store that this process is alive, and forget those that died long ago."""
         now, ours = self._now(), self._ours
         connection.execute(_DELETE_OLD, {"before": now - _KEEP_S})
@@ -72,6 +72,6 @@ class Replicas:
         return [Replica(**row._asdict()) for row in rows]
 
     @transaction
-    def leave(self, connection: sa.Connection) -> None:
+    def remove_replica(self, connection: sa.Connection) -> None:
         """Forget this process, because it ends."""
         connection.execute(_DELETE, {"us": self._ours.name})

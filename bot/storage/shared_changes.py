@@ -107,7 +107,7 @@ class SharedChanges:
             self._handlers[kind].remove(handler)
 
     @transaction
-    def publish(self, connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:
+    def publish_change(self, connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:
         """Store a change for all processes."""
         add_change(connection, kind, *subject)
 
@@ -140,12 +140,12 @@ class SharedChanges:
     async def _run(self) -> None:
         while True:
             try:
-                await self.read()
+                await self.read_changes()
             except DatabaseError as error:
                 _log.warning("changes not read", error=str(error))
-            await self._pause()
+            await self._wait_until_due()
 
-    async def read(self) -> None:
+    async def read_changes(self) -> None:
         """Read the changes since the last call, and call their handlers."""
         started_at = time.monotonic()
         if self._last is None:
@@ -165,7 +165,7 @@ class SharedChanges:
         for handler in self._handlers.get(kind, ()):
             handler(subject)
 
-    async def _pause(self) -> None:
+    async def _wait_until_due(self) -> None:
         self._watched.clear()
         if self._watchers:
             await asyncio.sleep(FAST_S)
@@ -182,9 +182,9 @@ class SharedCache(Generic[V]):
         self._changes = shared_changes
         self._values: dict[str, V] = {}
         self._forgotten = 0
-        shared_changes.subscribe(kind, self.forget)
+        shared_changes.subscribe(kind, self.forget_value)
 
-    async def fetch(self, load: Callable[[], Awaitable[V]], *subject: str) -> V:
+    async def fetch_value(self, load: Callable[[], Awaitable[V]], *subject: str) -> V:
         """Return the value of a subject; ``load`` reads it if it is unknown, or if changes cannot be read."""
         key = " ".join(subject)
         if not self._changes.is_current:
@@ -199,7 +199,7 @@ class SharedCache(Generic[V]):
             self._values[key] = value
         return value
 
-    def forget(self, subject: str) -> None:
+    def forget_value(self, subject: str) -> None:
         """Forget the value of a subject, "" for all."""
         self._forgotten += 1
         if subject:

@@ -39,32 +39,32 @@ class VerifiedAnswers:
 
     async def list_all(self) -> Sequence[VerifiedAnswer]:
         """Return all verified answers, the newest first."""
-        return await self._all.fetch(self._load, _ALL)
+        return await self._all.fetch_value(self._load_answers, _ALL)
 
-    async def find(self, id_: str) -> VerifiedAnswer | None:
+    async def find_answer(self, id_: str) -> VerifiedAnswer | None:
         """Return a verified answer, None if it was deleted."""
         return next((one for one in await self.list_all() if one.id == id_), None)
 
-    async def save(self, answer: VerifiedAnswer, replaces: Sequence[str] = ()) -> None:
+    async def save_answer(self, answer: VerifiedAnswer, replaces: Sequence[str] = ()) -> None:
         """Store an answer in place of its earlier version, and of those that it replaces."""
-        await self._save(answer, replaces)
-        self._all.forget(_ALL)
+        await self._store_answer(answer, replaces)
+        self._all.forget_value(_ALL)
 
-    async def delete(self, id_: str) -> None:
+    async def delete_answer(self, id_: str) -> None:
         """Delete an answer."""
-        await self._change(_DELETE, id_)
-        self._all.forget(_ALL)
+        await self._execute_change(_DELETE, id_)
+        self._all.forget_value(_ALL)
 
     async def mark_for_review(self, id_: str) -> None:
         """Store that an owner has to look at an answer before it is shown again."""
-        await self._change(_MARK, id_)
-        self._all.forget(_ALL)
+        await self._execute_change(_MARK, id_)
+        self._all.forget_value(_ALL)
 
-    async def _load(self) -> Sequence[VerifiedAnswer]:
+    async def _load_answers(self) -> Sequence[VerifiedAnswer]:
         return [_read_answer(row) for row in await self.database.fetch_rows(_LIST, {"of_team": self._team})]
 
     @transaction
-    def _save(self, connection: sa.Connection, answer: VerifiedAnswer, replaces: Sequence[str]) -> None:
+    def _store_answer(self, connection: sa.Connection, answer: VerifiedAnswer, replaces: Sequence[str]) -> None:
         for id_ in (answer.id, *replaces):
             connection.execute(_DELETE, {"of_id": id_})
         passages = [{name: getattr(passage, name) for name in _PASSAGE_FIELDS} for passage in answer.passages]
@@ -76,7 +76,7 @@ class VerifiedAnswers:
         add_change(connection, ChangeKind.VERIFIED, _ALL)
 
     @transaction
-    def _change(self, connection: sa.Connection, statement: sa.Delete | sa.Update, id_: str) -> None:
+    def _execute_change(self, connection: sa.Connection, statement: sa.Delete | sa.Update, id_: str) -> None:
         connection.execute(statement, {"of_id": id_})
         add_change(connection, ChangeKind.VERIFIED, _ALL)
 

@@ -58,10 +58,10 @@ async def store_votes(url: str) -> None:
         feedback = Feedback(ledger.database)
         for rated in RATED:
             answer = replace(make_answer(rated.ts, text=TEXT), thread_ts=rated.thread_ts or rated.ts)
-            await Answers(ledger.database).save(answer)
+            await Answers(ledger.database).save_answer(answer)
             for user, vote in rated.votes:
-                await feedback.vote(answer.key, user, vote)
-                await feedback.explain(answer.key, user, rated.reasons, "")
+                await feedback.save_vote(answer.key, user, vote)
+                await feedback.save_reasons(answer.key, user, rated.reasons, "")
 
 
 def make_record(text: str, document: str) -> Record:

@@ -68,7 +68,7 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
             await approved.set_approved(team, "C1", "U1", approved=True)
         await ledger.claim(QuestionMessage(QuestionKey("T1", "C2", "1.0"), "1.0", "U2", "what?"))
         for _ in range(2):  # Slack may send the event again
-            await moves.move("C1", "C2")
+            await moves.move_channel("C1", "C2")
         for table in tables.sorted_tables:
             if {"team", "channel"} <= set(table.c.keys()):
                 rows = await ledger.database.fetch_rows(sa.select(table.c.team, table.c.channel))
@@ -79,4 +79,4 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
         assert kept.message.text == "what?"
         assert other is not None
         assert await approved.is_approved("T1", "C2")
-        assert await ThreadRecords(ledger.database).find(("T1", "C2", "1.0"), "U2")
+        assert await ThreadRecords(ledger.database).find_thread(("T1", "C2", "1.0"), "U2")

@@ -191,7 +191,7 @@ async def test_change_counts_where_it_cannot_be_announced_and_the_person_learns_
         await bot.sandbox.submit("ada", view["id"], make_values(view, tone="formal"))
         await bot.sandbox.wait_for_message(lambda m: "Your changes count now" in get_text(m), channel="D0DIRECT01")
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
-        assert (await store.find("C0RANDOM01")).tone == "formal"
+        assert (await store.find_settings("C0RANDOM01")).tone == "formal"
 
 
 async def test_direct_message_has_no_settings(socket_bot: RunningBot) -> None:
@@ -258,7 +258,7 @@ async def test_kvasir_toml_fixes_settings_and_the_modal_says_so(tmp_path: Path) 
     dependencies = {"channels": {GENERAL: fixed}, "thinking": thinking, "web": Policies(Policy("on"), {GENERAL: "off"})}
     async with run_owned(tmp_path, dependencies=dependencies) as bot:
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
-        await store.save(GENERAL, ChannelSettings(("docs",), "on", "zh", "off", "friendly", True, 5), ADA)
+        await store.save_settings(GENERAL, ChannelSettings(("docs",), "on", "zh", "off", "friendly", True, 5), ADA)
         view = await open_settings(bot)
         assert not list_fields(view)
         shown = [block["text"]["text"] for block in view["blocks"] if "fixed in `kvasir.toml`" in str(block)]
@@ -276,7 +276,7 @@ async def test_a_channel_never_gets_more_of_the_web_than_kvasir_toml_allows(tmp_
         options = list_fields(await open_settings(bot))["web"]["options"]
         assert [option["value"] for option in options] == ["off", "listed"]
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
-        await store.save(GENERAL, ChannelSettings(web="on"), ADA)
+        await store.save_settings(GENERAL, ChannelSettings(web="on"), ADA)
         await bot.wait_for_answer(await bot.ask())
         assert bot.answerer.questions[-1].policy.mode == "listed"
 
@@ -306,16 +306,16 @@ async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
 async def test_uninstalling_erases_what_is_stored_and_revoked_tokens_do_not(tmp_path: Path) -> None:
     async with post_to_bot(tmp_path) as (bot, post):
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
-        await store.save(GENERAL, ChannelSettings(tone="formal"), ADA)
+        await store.save_settings(GENERAL, ChannelSettings(tone="formal"), ADA)
         answers = Answers(bot.ledger.database)
         answer = StoredAnswer(QuestionKey(TEAM_ID, GENERAL, "1.0"), "1.0", ADA, "en", "Why?", "So.", (), "engine", "r1")
-        await answers.save(answer)
+        await answers.save_answer(answer)
         await post({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}})
-        assert (await store.find(GENERAL)).tone == "formal"
+        assert (await store.find_settings(GENERAL)).tone == "formal"
         await post({"type": "app_uninstalled"})
 
         async def is_erased() -> bool:
-            is_default = await store.find(GENERAL) == ChannelSettings()
-            return is_default and await answers.find(answer.key) is None
+            is_default = await store.find_settings(GENERAL) == ChannelSettings()
+            return is_default and await answers.find_answer(answer.key) is None
 
         await bot.sandbox.wait_until(is_erased, what="erased settings and answers")

@@ -54,7 +54,7 @@ async def store(
     key = QuestionKey(TEAM_ID, channel, f"{asked_at:.6f}")
     cited = (CITED,) if route == "engine" else ()
     answer = StoredAnswer(key, key.ts, BO, "en", question, "No.", cited, route, "r1", created_at=asked_at)
-    await Answers(bot.ledger.database).save(answer)
+    await Answers(bot.ledger.database).save_answer(answer)
     return key
 
 
@@ -72,13 +72,13 @@ async def test_owner_hears_of_the_week(bot: RunningBot, library: FakeLibrary) ->
     await store(bot, "In a channel without Ada?", "C0UNKNOWN1")
     key = await store(bot, "Was this right?", route="engine")
     for voter in (BO, CHEN):
-        await Feedback(bot.ledger.database).vote(key, voter, Vote.BAD)
+        await Feedback(bot.ledger.database).save_vote(key, voter, Vote.BAD)
     late = make_source_status("docs", hours=50.0)
     failing = make_source_status("other", error="It is down. Check it.")
     library.state = make_library_status(late, failing, make_source_status("fine"))
     verified = VerifiedAnswers(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
     for changed in (VERIFIED, replace(VERIFIED, id="a2", question="Is it fine?", expires_at=time.time() + 90 * DAY_S)):
-        await verified.save(changed)
+        await verified.save_answer(changed)
     digest = await read_digest(bot, "ada")
     assert "*3 questions without an answer*" in digest
     assert "• Where is the &lt;key&gt;?\n" in digest
@@ -95,7 +95,7 @@ async def test_owner_hears_of_the_week(bot: RunningBot, library: FakeLibrary) ->
 async def test_owner_of_one_source_hears_of_that_source_alone(bot: RunningBot, library: FakeLibrary) -> None:
     await store(bot, "Where is the key?")
     key = await store(bot, "Was this right?", route="engine")
-    await Feedback(bot.ledger.database).vote(key, BO, Vote.BAD)
+    await Feedback(bot.ledger.database).save_vote(key, BO, Vote.BAD)
     library.state = make_library_status(
         make_source_status("docs", error="Down. Check it."), make_source_status("other")
     )

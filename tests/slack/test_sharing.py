@@ -186,7 +186,7 @@ async def test_other_answers_are_not_shared(tmp_path: Path, script: Script, reas
 async def test_answer_that_is_not_stored_is_asked_there_instead(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
         private = await ask_privately(bot)
-        await Answers(bot.ledger.database).erase(QuestionKey(TEAM_ID, private["channel"], private["root"]))
+        await Answers(bot.ledger.database).erase_answer(QuestionKey(TEAM_ID, private["channel"], private["root"]))
         await press(bot, private, ShareAnswerAction.action_id)
         offer = await wait_for_private(bot, "I do not store this answer")
         assert AskInChannelAction.action_id in list_actions(offer)

@@ -16,10 +16,10 @@ async def test_documents_are_listed_until_they_are_removed_or_old(tmp_path: Path
     async with open_ledger(f"sqlite:///{tmp_path / 'kvasir.db'}") as ledger:
         documents = AnswerDocuments(ledger.database)
         for document in (CANVAS, FILE, FILE):
-            await documents.add(KEY, document)
-        await documents.add(OTHER, FILE)
+            await documents.add_document(KEY, document)
+        await documents.add_document(OTHER, FILE)
         assert await documents.list_documents(KEY) == [CANVAS, FILE]
-        await documents.remove(KEY, CANVAS)
+        await documents.remove_document(KEY, CANVAS)
         assert await documents.list_documents(KEY) == [FILE]
         await ledger.purge(turns_older_than_s=3_600.0, threads_older_than_s=3_600.0)
         assert await documents.list_documents(OTHER) == [FILE]

@@ -33,36 +33,36 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 async def test_an_answer_is_found_replaced_and_erased(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
-    assert await answers.find(KEY) is None
-    await answers.save(first := make_answer())
-    assert await answers.find(KEY) == first
-    await answers.save(second := make_answer(text="No."))
-    assert await answers.find(KEY) == second
-    await answers.erase(KEY)
-    assert await answers.find(KEY) is None
+    assert await answers.find_answer(KEY) is None
+    await answers.save_answer(first := make_answer())
+    assert await answers.find_answer(KEY) == first
+    await answers.save_answer(second := make_answer(text="No."))
+    assert await answers.find_answer(KEY) == second
+    await answers.erase_answer(KEY)
+    assert await answers.find_answer(KEY) is None
 
 
 async def test_recent_answers_are_those_of_the_person(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     for n in range(4):
-        await answers.save(make_answer(f"{n}.0", "U1" if n else "U2"))
+        await answers.save_answer(make_answer(f"{n}.0", "U1" if n else "U2"))
     assert [one.key.ts for one in await answers.list_recent("T1", "U1", 2)] == ["3.0", "2.0"]
     assert await answers.list_recent("T2", "U1", 2) == []
 
 
 async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
-    await answers.save(make_answer())
+    await answers.save_answer(make_answer())
     await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
-    assert await answers.find(KEY) is not None
+    assert await answers.find_answer(KEY) is not None
     await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
-    assert await answers.find(KEY) is None
+    assert await answers.find_answer(KEY) is None
 
 
 async def test_text_that_a_database_cannot_store_is_replaced(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
-    await answers.save(make_answer(text="A\x00B \ud83d."))
-    stored = await answers.find(KEY)
+    await answers.save_answer(make_answer(text="A\x00B \ud83d."))
+    stored = await answers.find_answer(KEY)
     assert stored is not None
     assert stored.answer == "AB ?."
 
@@ -71,11 +71,11 @@ async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
     await ledger.claim(message)
-    await answers.save(make_answer())
+    await answers.save_answer(make_answer())
     await ledger.withdraw(KEY, None)
-    assert await answers.find(KEY) is None
-    await answers.save(make_answer())
-    assert await answers.find(KEY) is None, "an answer that ended at the same time"
+    assert await answers.find_answer(KEY) is None
+    await answers.save_answer(make_answer())
+    assert await answers.find_answer(KEY) is None, "an answer that ended at the same time"
 
 
 @pytest.mark.parametrize("text", ["How <much> & why?"])
@@ -84,7 +84,7 @@ async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
         ts = await bot.ask(f"@Kvasir {text}")
         shown = await bot.wait_for_answer(ts)
         await bot.wait_until_idle()
-        stored = await Answers(bot.ledger.database).find(QuestionKey("T0SANDBOX1", shown["channel"], ts))
+        stored = await Answers(bot.ledger.database).find_answer(QuestionKey("T0SANDBOX1", shown["channel"], ts))
         assert stored is not None
         assert (stored.question, stored.user) == (text, "U0ADA00001")
         assert stored.answer == f"You asked: {text} [1]. That is all."

@@ -42,9 +42,9 @@ async def processes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("server")
     async with open_ledger(url) as one, open_ledger(url) as other:
         both = Process(one), Process(other)
-        await InstallationData(one.database, "T1").erase()
+        await InstallationData(one.database, "T1").erase_workspace()
         for process in both:
-            await process.changes.read()
+            await process.changes.read_changes()
         yield both
 
 
@@ -54,25 +54,25 @@ def make_message(ts: str) -> QuestionMessage:
 
 async def test_another_process_sees_a_change_at_its_next_reading(processes: tuple[Process, Process]) -> None:
     one, other = processes
-    assert await other.store.find("C1") == ChannelSettings()
-    await one.store.save("C1", ALL, "U1")
-    assert await one.store.find("C1") == ALL
-    await other.changes.read()
-    assert await other.store.find("C1") == ALL
-    await one.store.save("C1", replace(ALL, tone=""), "U2")
-    await other.changes.read()
-    assert (await other.store.find("C1")).tone == ""
-    assert await other.store.find("C2") == ChannelSettings()
-    await InstallationData(one.ledger.database, "T1").erase()
-    await other.changes.read()
-    assert await other.store.find("C1") == ChannelSettings()
+    assert await other.store.find_settings("C1") == ChannelSettings()
+    await one.store.save_settings("C1", ALL, "U1")
+    assert await one.store.find_settings("C1") == ALL
+    await other.changes.read_changes()
+    assert await other.store.find_settings("C1") == ALL
+    await one.store.save_settings("C1", replace(ALL, tone=""), "U2")
+    await other.changes.read_changes()
+    assert (await other.store.find_settings("C1")).tone == ""
+    assert await other.store.find_settings("C2") == ChannelSettings()
+    await InstallationData(one.ledger.database, "T1").erase_workspace()
+    await other.changes.read_changes()
+    assert await other.store.find_settings("C1") == ChannelSettings()
 
 
 async def test_all_processes_together_answer_as_many_unasked_questions_as_allowed(
     processes: tuple[Process, Process],
 ) -> None:
     """A question counts once, and the hour is the last one, not one of the clock."""
-    await processes[0].store.save("C1", ALL, "U1")
+    await processes[0].store.save_settings("C1", ALL, "U1")
     reserved = await asyncio.gather(
         *(processes[n % 2].store.reserve_unasked(make_message(f"{n}.5"), 3) for n in range(12))
     )
@@ -86,7 +86,7 @@ async def test_all_processes_together_answer_as_many_unasked_questions_as_allowe
     processes[0].now += 2
     assert await processes[0].store.reserve_unasked(make_message("20.5"), 3)
     assert await processes[0].store.count_unasked(make_message("99.5")) == 1
-    assert await processes[0].store.find("C1") == ALL
+    assert await processes[0].store.find_settings("C1") == ALL
 
 
 async def test_thread_of_an_unasked_question_begins_with_its_answer(processes: tuple[Process, Process]) -> None:
@@ -94,9 +94,9 @@ async def test_thread_of_an_unasked_question_begins_with_its_answer(processes: t
     records = ThreadRecords(one.ledger.database)
     message = make_message("30.5")
     await one.ledger.claim(message)
-    assert await records.find(message.thread, "U1") is None
+    assert await records.find_thread(message.thread, "U1") is None
     assert await one.store.reserve_unasked(message, 1)
-    thread = await records.find(message.thread, "U1")
+    thread = await records.find_thread(message.thread, "U1")
     assert thread is not None
     assert not thread.has_asked
 
@@ -126,6 +126,6 @@ async def test_edit_with_a_mention_makes_it_a_question_to_kvasir(processes: tupl
     asked = await one.ledger.edit(replace(message, text="<@U2> how much?", is_unasked=False), "52")
     assert asked is not None
     assert not asked.message.is_unasked
-    thread = await ThreadRecords(one.ledger.database).find(message.thread, "U1")
+    thread = await ThreadRecords(one.ledger.database).find_thread(message.thread, "U1")
     assert thread is not None
     assert thread.has_asked

@@ -24,44 +24,44 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     async with open_ledger(url) as opened:
         for table in ("bot_answers", "bot_turns", "bot_feedback"):
             await opened.database.write(lambda connection, t=table: connection.exec_driver_sql(f"DELETE FROM {t}"))
-        await Answers(opened.database).save(ANSWER)
+        await Answers(opened.database).save_answer(ANSWER)
         yield opened
 
 
 async def test_each_person_has_one_vote(ledger: Ledger) -> None:
     votes = Feedback(ledger.database)
-    assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
+    assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
     for user, vote in (("U1", Vote.GOOD), ("U2", Vote.BAD), ("U1", Vote.BAD), ("U2", Vote.BAD)):
-        assert await votes.vote(KEY, user, vote)
-    assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 2}
+        assert await votes.save_vote(KEY, user, vote)
+    assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 2}
     [newest, _] = await votes.list_bad("T1", 9)
     assert (newest.voter, newest.answer, newest.is_current) == ("U2", ANSWER, True)
     assert [one.voter for one in await votes.list_of_person("T1", "U1", 9)] == ["U1"]
-    assert await votes.count("T2") == {Vote.GOOD: 0, Vote.BAD: 0}
+    assert await votes.count_votes("T2") == {Vote.GOOD: 0, Vote.BAD: 0}
 
 
 async def test_reasons_belong_to_a_bad_vote(ledger: Ledger) -> None:
     votes = Feedback(ledger.database)
-    assert not await votes.explain(KEY, "U1", [VoteReason.WRONG], "")
-    await votes.vote(KEY, "U1", Vote.BAD)
-    assert await votes.explain(KEY, "U1", [VoteReason.WRONG, VoteReason.SOURCES], "No\x00 link")
-    await votes.vote(KEY, "U1", Vote.BAD)
+    assert not await votes.save_reasons(KEY, "U1", [VoteReason.WRONG], "")
+    await votes.save_vote(KEY, "U1", Vote.BAD)
+    assert await votes.save_reasons(KEY, "U1", [VoteReason.WRONG, VoteReason.SOURCES], "No\x00 link")
+    await votes.save_vote(KEY, "U1", Vote.BAD)
     [stored] = await votes.list_bad("T1", 9)
     assert (stored.reasons, stored.comment) == ((VoteReason.WRONG, VoteReason.SOURCES), "No link")
-    await votes.vote(KEY, "U1", Vote.GOOD)
-    assert not await votes.explain(KEY, "U1", [VoteReason.WRONG], "")
+    await votes.save_vote(KEY, "U1", Vote.GOOD)
+    assert not await votes.save_reasons(KEY, "U1", [VoteReason.WRONG], "")
     [stored] = await votes.list_of_person("T1", "U1", 9)
     assert stored.reasons == ()
 
 
 async def test_a_vote_belongs_to_the_answer_that_the_person_saw(ledger: Ledger) -> None:
     votes = Feedback(ledger.database)
-    await votes.vote(KEY, "U1", Vote.BAD)
-    await Answers(ledger.database).save(replace(ANSWER, answer="No.", created_at=ANSWER.created_at + 1))
+    await votes.save_vote(KEY, "U1", Vote.BAD)
+    await Answers(ledger.database).save_answer(replace(ANSWER, answer="No.", created_at=ANSWER.created_at + 1))
     [stored] = await votes.list_bad("T1", 9)
     assert not stored.is_current
     assert await votes.list_current() == []
-    await votes.vote(KEY, "U1", Vote.GOOD)
+    await votes.save_vote(KEY, "U1", Vote.GOOD)
     [stored] = await votes.list_current()
     assert stored.answer.answer == "No."
 
@@ -71,19 +71,19 @@ async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
     await ledger.claim(message)
     for end in ("withdrawn", "purged", "erased"):
-        await answers.save(make_answer())  # now: the time of ``ANSWER`` is that of the import
-        assert await votes.vote(KEY, "U1", Vote.BAD)
+        await answers.save_answer(make_answer())  # now: the time of ``ANSWER`` is that of the import
+        assert await votes.save_vote(KEY, "U1", Vote.BAD)
         if end == "erased":
-            await answers.erase(KEY)
+            await answers.erase_answer(KEY)
         elif end == "purged":
             await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
-            assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 1}
+            assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 1}
             await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
         else:
             await ledger.withdraw(KEY, None)
             await ledger.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
-        assert await votes.count("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
-        assert not await votes.vote(KEY, "U1", Vote.BAD)
+        assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
+        assert not await votes.save_vote(KEY, "U1", Vote.BAD)
 
 
 async def test_only_an_ended_turn_is_opened_again(ledger: Ledger) -> None:

@@ -162,9 +162,9 @@ async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_tu
         await ledger.finish(later.key, 0, TurnState.DONE)
         taken = [*await statuses.take_due(), *await statuses.take_due()]
         assert [(one.channel, one.thread_ts) for one in taken] == [("C1", "100.1")]
-        await statuses.settle(taken[0], 0.0)
+        await statuses.settle_status(taken[0], 0.0)
         [again] = await statuses.take_due()
-        await statuses.settle(again, None)
+        await statuses.settle_status(again, None)
         late = OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600)
         assert not await late.take_due()
 
@@ -283,9 +283,9 @@ async def test_threads_survive_restart(url: str) -> None:
         await ledger.claim(make_question("2.0", "1.0"))
     async with open_ledger(url) as ledger:
         threads = ThreadRecords(ledger.database)
-        assert await threads.find(("T1", "C1", "1.0"), "U1")
-        assert not await threads.find(("T1", "C1", "2.0"), "U1")
-        assert not await threads.find(("T2", "C1", "1.0"), "U1")
+        assert await threads.find_thread(("T1", "C1", "1.0"), "U1")
+        assert not await threads.find_thread(("T1", "C1", "2.0"), "U1")
+        assert not await threads.find_thread(("T2", "C1", "1.0"), "U1")
 
 
 async def test_files_of_a_later_event_belong_to_the_young_question(url: str) -> None:
@@ -362,7 +362,7 @@ async def test_purge_removes_old_finished_turns(url: str) -> None:
         assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
         assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
         assert await ledger.find(make_question("2.0").key) is not None
-        assert not await ThreadRecords(ledger.database).find(("T1", "C1", "1.0"), "U1")
+        assert not await ThreadRecords(ledger.database).find_thread(("T1", "C1", "1.0"), "U1")
 
 
 async def test_attempts_are_counted_and_refunded(ledger: Ledger) -> None:
@@ -415,7 +415,7 @@ async def test_calls_of_one_process_keep_their_order(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         question = make_question("1.0")
         threads = ThreadRecords(ledger.database)
-        claimed, record = await asyncio.gather(ledger.claim(question), threads.find(question.thread, "U1"))
+        claimed, record = await asyncio.gather(ledger.claim(question), threads.find_thread(question.thread, "U1"))
         assert (claimed, record is not None) == (TurnState.RECEIVED, True)
         await slow
 

@@ -45,10 +45,10 @@ async def test_its_rows_are_there(old: str) -> None:
     async with open_ledger(old) as ledger:
         state = TurnState.ANSWERING
         assert await ledger.find(KEY) == LedgerTurn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
-        thread = await ThreadRecords(ledger.database).find(QUESTION.thread, "U1")
+        thread = await ThreadRecords(ledger.database).find_thread(QUESTION.thread, "U1")
         assert thread is not None
         assert (thread.is_muted, thread.has_asked, thread.talkers) == (False, True, "")
-        assert await PersonalPreferences(ledger.database).find("T1", "U1") == Preferences("deep")
+        assert await PersonalPreferences(ledger.database).find_preferences("T1", "U1") == Preferences("deep")
         events = ChannelEventLog(ledger.database)
         assert await events.list_events_after("T1", 0) == [
             (1, ChannelEvent("C1", "100.1", ChannelEventKind.SAID, "100.1"))
@@ -70,8 +70,8 @@ async def test_tables_that_were_never_needed_are_made(old: str) -> None:
     await run_script(old, ";\n".join(f"DROP {what}" for what in dropped))
     async with open_ledger(old) as ledger:
         preferences, events = PersonalPreferences(ledger.database), ChannelEventLog(ledger.database)
-        await preferences.change("T1", "U1", lambda _: Preferences("off"))
-        assert await preferences.find("T1", "U1") == Preferences("off")
+        await preferences.change_preferences("T1", "U1", lambda _: Preferences("off"))
+        assert await preferences.find_preferences("T1", "U1") == Preferences("off")
         assert await events.find_last_number("T1") == 0
         assert await ledger.find(KEY) is not None
 

@@ -38,21 +38,21 @@ async def test_erasing_a_person_leaves_the_others(ledger: Ledger) -> None:
     hers, his = make_answer("1.0", "U1"), make_answer("2.0", "U2")
     elsewhere = replace(make_answer("3.0", "U1"), key=QuestionKey("T2", "C1", "3.0"))
     for answer in (hers, his, elsewhere):
-        await answers.save(answer)
+        await answers.save_answer(answer)
     for key, voter in ((hers.key, "U2"), (his.key, "U1"), (his.key, "U3")):
-        await votes.vote(key, voter, Vote.BAD)
+        await votes.save_vote(key, voter, Vote.BAD)
     assert await data.count_answers("T1", "U1") == 1
-    await data.erase("T1", "U1")
+    await data.erase_person("T1", "U1")
     assert await data.count_answers("T1", "U1") == 0
     assert [(one.voter, one.answer.key) for one in await votes.list_bad("T1", 10)] == [("U3", his.key)]
-    assert await answers.find(elsewhere.key) is not None
+    assert await answers.find_answer(elsewhere.key) is not None
 
 
 async def test_settings_of_a_person_are_changed(ledger: Ledger) -> None:
     wishes = PersonalPreferences(ledger.database)
     for chosen in (Preferences("deep", "zh", "long", keeps_answers=False), NO_PREFERENCES, Preferences(length="short")):
-        await wishes.change("T1", "U1", lambda _, chosen=chosen: chosen)  # type: ignore[misc]
-        assert await wishes.find("T1", "U1") == chosen
+        await wishes.change_preferences("T1", "U1", lambda _, chosen=chosen: chosen)  # type: ignore[misc]
+        assert await wishes.find_preferences("T1", "U1") == chosen
 
 
 async def test_replicas_are_listed_until_they_leave_or_are_gone_for_a_day(ledger: Ledger) -> None:
@@ -62,15 +62,15 @@ async def test_replicas_are_listed_until_they_leave_or_are_gone_for_a_day(ledger
         for team, name in (("T1", "a"), ("T1", "b"), ("T2", "c"))
     )
     for replica in (first, second, other):
-        await replica.beat()
+        await replica.record_heartbeat()
     now[0] += 60
-    await first.beat()
+    await first.record_heartbeat()
     assert [(one.host, one.pid, one.started_at, one.seen_at) for one in await first.list_all()] == [
         ("a", "7", 1_000.0, 1_060.0),
         ("b", "7", 1_000.0, 1_000.0),
     ]
-    await second.leave()
+    await second.remove_replica()
     assert [one.host for one in await second.list_all()] == ["a"]
     now[0] += 90_000
-    await other.beat()
+    await other.record_heartbeat()
     assert await first.list_all() == []

@@ -43,14 +43,14 @@ class Reader:
 
 async def test_every_change_is_read_once(databases: tuple[Database, Database]) -> None:
     one, other = (Reader(database) for database in databases)
-    await one.changes.publish(ChangeKind.STOP, "C1", "0.1")
-    await one.changes.read()
-    await other.changes.read()
+    await one.changes.publish_change(ChangeKind.STOP, "C1", "0.1")
+    await one.changes.read_changes()
+    await other.changes.read_changes()
     for number in range(3):
-        await one.changes.publish(ChangeKind.STOP, "C1", f"{number}.5")
+        await one.changes.publish_change(ChangeKind.STOP, "C1", f"{number}.5")
     for _ in range(2):
-        await one.changes.read()
-        await other.changes.read()
+        await one.changes.read_changes()
+        await other.changes.read_changes()
     assert one.stops == other.stops == ["C1 0.5", "C1 1.5", "C1 2.5"]
 
 
@@ -59,30 +59,30 @@ async def test_changes_of_many_writers_are_read_by_a_reader_that_is_never_behind
 ) -> None:
     """A number may not become visible after a larger one that was read."""
     reader = Reader(databases[0])
-    await reader.changes.read()
+    await reader.changes.read_changes()
     writers = [SharedChanges(database) for database in databases for _ in range(4)]
 
     async def publish(writer: int) -> None:
         for number in range(25):
-            await writers[writer].publish(ChangeKind.STOP, str(writer), str(number))
+            await writers[writer].publish_change(ChangeKind.STOP, str(writer), str(number))
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(publish(writer)) for writer in range(len(writers))]
         while not all(task.done() for task in tasks):
-            await reader.changes.read()
-    await reader.changes.read()
+            await reader.changes.read_changes()
+    await reader.changes.read_changes()
     assert sorted(reader.stops) == sorted(f"{writer} {number}" for writer in range(8) for number in range(25))
 
 
 async def test_rows_are_bounded_and_a_reader_that_missed_some_is_told(databases: tuple[Database, Database]) -> None:
     reader = Reader(databases[0])
-    await reader.changes.read()
+    await reader.changes.read_changes()
     writer = SharedChanges(databases[1])
     for number in range(MAX_ROWS + 20):
-        await writer.publish(ChangeKind.STOP, str(number))
+        await writer.publish_change(ChangeKind.STOP, str(number))
     rows = await databases[0].fetch_rows(sa.select(sa.func.count()).select_from(tables.changes))
     assert rows[0][0] == MAX_ROWS
-    await reader.changes.read()
+    await reader.changes.read_changes()
     assert reader.stops[0] == ""
 
 
@@ -96,31 +96,31 @@ async def test_cache_reads_again_what_another_process_changed(databases: tuple[D
             loaded.append(person)
             return len(loaded)
 
-        return await cache.fetch(load, "T1", person)
+        return await cache.fetch_value(load, "T1", person)
 
     assert [await fetch("U1"), await fetch("U1")] == [1, 2]  # no changes have been read yet
-    await shared[0].read()
+    await shared[0].read_changes()
     assert [await fetch("U1"), await fetch("U1"), await fetch("U2"), await fetch("U2")] == [3, 3, 4, 4]
-    await shared[1].publish(ChangeKind.PREFERENCE, "T1", "U1")
-    await shared[0].read()
+    await shared[1].publish_change(ChangeKind.PREFERENCE, "T1", "U1")
+    await shared[0].read_changes()
     assert [await fetch("U1"), await fetch("U2"), await fetch("U1")] == [5, 4, 5]
 
 
 async def test_cache_does_not_store_what_changed_while_it_was_read(databases: tuple[Database, Database]) -> None:
     shared = SharedChanges(databases[0])
     cache: SharedCache[str] = SharedCache(shared, ChangeKind.PREFERENCE)
-    await shared.read()
+    await shared.read_changes()
 
     async def load_old() -> str:
-        await shared.publish(ChangeKind.PREFERENCE, "U1")
-        await shared.read()
+        await shared.publish_change(ChangeKind.PREFERENCE, "U1")
+        await shared.read_changes()
         return "old"
 
     async def load_new() -> str:
         return "new"
 
-    assert await cache.fetch(load_old, "U1") == "old"
-    assert await cache.fetch(load_new, "U1") == "new"
+    assert await cache.fetch_value(load_old, "U1") == "old"
+    assert await cache.fetch_value(load_new, "U1") == "new"
 
 
 async def test_reader_survives_a_failure_of_the_database(tmp_path: Path) -> None:
@@ -128,12 +128,12 @@ async def test_reader_survives_a_failure_of_the_database(tmp_path: Path) -> None
         reader = Reader(ledger.database)
         await ledger.database.write(lambda c: c.exec_driver_sql("ALTER TABLE bot_changes RENAME TO lost"))
         with pytest.raises(DatabaseError):
-            await reader.changes.read()
+            await reader.changes.read_changes()
         reader.changes.start()
         with reader.changes.watch_closely():
             await ledger.database.write(lambda c: c.exec_driver_sql("ALTER TABLE lost RENAME TO bot_changes"))
             await until(lambda: reader.changes.is_current)
-            await reader.changes.publish(ChangeKind.STOP, "C1", "1.1")
+            await reader.changes.publish_change(ChangeKind.STOP, "C1", "1.1")
             await until(lambda: bool(reader.stops), 1.0)
         await reader.changes.close()
         assert reader.stops == ["C1 1.1"]

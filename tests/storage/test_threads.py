@@ -37,19 +37,19 @@ async def claim(ledger: Ledger, ts: str = "2.0", user: str = "U1") -> QuestionMe
 
 
 async def test_thread_says_whether_a_person_has_asked_in_it(ledger: Ledger, records: ThreadRecords) -> None:
-    assert await records.find(THREAD, "U1") is None
+    assert await records.find_thread(THREAD, "U1") is None
     await claim(ledger)
-    assert await records.find(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=False, has_asked=True)
-    assert await records.find(THREAD, "U2") == ThreadRecord(50.0, "", is_muted=False, has_asked=False)
+    assert await records.find_thread(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=False, has_asked=True)
+    assert await records.find_thread(THREAD, "U2") == ThreadRecord(50.0, "", is_muted=False, has_asked=False)
 
 
 async def test_question_ends_the_talk_and_keeps_a_thread_muted(ledger: Ledger, records: ThreadRecords) -> None:
     await claim(ledger)
     await records.set_talkers(THREAD, "U2")
     assert await records.set_muted(THREAD, muted=True, at=10.0)
-    assert await records.find(THREAD, "U1") == ThreadRecord(70.0, "U2", is_muted=True, has_asked=True)
+    assert await records.find_thread(THREAD, "U1") == ThreadRecord(70.0, "U2", is_muted=True, has_asked=True)
     await claim(ledger, "3.0")
-    assert await records.find(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=True, has_asked=True)
+    assert await records.find_thread(THREAD, "U1") == ThreadRecord(50.0, "", is_muted=True, has_asked=True)
 
 
 async def test_only_the_newest_decision_counts(records: ThreadRecords) -> None:
@@ -58,7 +58,7 @@ async def test_only_the_newest_decision_counts(records: ThreadRecords) -> None:
     assert not await records.set_muted(THREAD, muted=True, at=10.0)
     assert await records.set_muted(THREAD, muted=False, at=20.0)
     assert not await records.set_muted(THREAD, muted=True, at=10.0)
-    thread = await records.find(THREAD, "U1")
+    thread = await records.find_thread(THREAD, "U1")
     assert thread is not None
     assert not thread.is_muted
 

@@ -87,7 +87,7 @@ class RateAnswerAction:
         audience = await self._viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
             return explain_refusal(audience.refusal)
-        if not await self._votes.vote(QuestionKey(self._team, press.channel, question_ts), press.user, vote):
+        if not await self._votes.save_vote(QuestionKey(self._team, press.channel, question_ts), press.user, vote):
             return feedback.ANSWER_GONE
         self._record_vote(vote)
         return feedback.THANKS

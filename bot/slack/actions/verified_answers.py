@@ -65,7 +65,7 @@ class VerifyAnswerAction:
         if press.user not in self._management.owners:
             await self._messenger.reply(press, kb_texts.explain_owners_only(self._management.owners))
             return
-        answer = await self._answers.find(QuestionKey(self._team, press.channel, press.value))
+        answer = await self._answers.find_answer(QuestionKey(self._team, press.channel, press.value))
         if answer is None:
             await self._messenger.reply(press, verified.ANSWER_NOT_STORED)
         elif not answer.passages or not all(one.chunks for one in answer.passages):
@@ -105,7 +105,7 @@ class ShowVerifiedAction:
             viewers = await self._channel_access.check(press)
             if viewers is None:
                 return
-            found = await self._stored.find(press.value)
+            found = await self._stored.find_answer(press.value)
             if found is None or not await self._finder.may_read(found, viewers):
                 await self._messenger.reply(press, verified.GONE)
                 return

@@ -71,7 +71,7 @@ class ChannelChanges:
         if not changes:
             await self._messenger.reach(channel, user, render_message(texts.NOTHING_CHANGED, language))
             return
-        await self._store.save(channel, after, user)
+        await self._store.save_settings(channel, after, user)
         _log.info("channel settings changed", channel=channel, user=user)
         try:
             line = render_message(texts.CHANGED, language, user=user, changes=changes)

@@ -72,7 +72,7 @@ class ChannelRules:
             DatabaseError: the settings of the channel cannot be read.
 
         """
-        return self.combine(channel, await self._chosen.find(channel))
+        return self.combine(channel, await self._chosen.find_settings(channel))
 
     async def find_chosen(self, channel: str) -> ChannelSettings:
         """Return what people chose in a channel.
@@ -81,7 +81,7 @@ class ChannelRules:
             DatabaseError: the settings cannot be read.
 
         """
-        return await self._chosen.find(channel)
+        return await self._chosen.find_settings(channel)
 
     def combine(self, channel: str, chosen: ChannelSettings) -> ChannelRule:
         """Return the rule of a channel in which people chose these settings; ``kvasir.toml`` comes first."""

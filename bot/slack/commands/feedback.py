@@ -51,9 +51,9 @@ class FeedbackRunner:
 
     async def _describe_sources(self, user: str, owned: Collection[str] | None, language: Language) -> str:
         """Return the counts and the newest bad answers that cite a source of ``owned``; None for all answers."""
-        counts = await self._votes.count(self._team, owned)
+        counts = await self._votes.count_votes(self._team, owned)
         lines = [render_message(feedback.COUNTS, language, good=counts[Vote.GOOD], bad=counts[Vote.BAD])]
-        bad = [one for one in await self._votes.list_bad(self._team, _MAX_READ) if one.cites(owned)]
+        bad = [one for one in await self._votes.list_bad(self._team, _MAX_READ) if one.cites_source(owned)]
         visible = await self._filter_visible(bad, user)
         if visible:
             lines.append(render_message(feedback.NEWEST_BAD, language))

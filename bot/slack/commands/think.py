@@ -58,9 +58,11 @@ class ThinkCommand:
             return render_message(commands.UNKNOWN_DEPTH, language, word=depth.word)
         if depth is not None:
             chosen_depth = None if depth == DEFAULT_DEPTH else depth
-            await self._preferences.change(self._team, typed.user, lambda before: replace(before, depth=chosen_depth))
+            await self._preferences.change_preferences(
+                self._team, typed.user, lambda before: replace(before, depth=chosen_depth)
+            )
             _log.info("thinking set", user=typed.user, depth=depth)
-        preferred = (await self._preferences.find(self._team, typed.user)).depth
+        preferred = (await self._preferences.find_preferences(self._team, typed.user)).depth
         default = (await self._rules.resolve(typed.channel)).depth
         chosen = preferred or default
         description = commands.DEPTHS[chosen]

@@ -34,12 +34,12 @@ class ReplicaHeartbeat:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             with contextlib.suppress(DatabaseError):
-                await self._replicas.leave()
+                await self._replicas.remove_replica()
 
     async def _run(self) -> None:
         while True:
             try:
-                await self._replicas.beat()
+                await self._replicas.record_heartbeat()
             except DatabaseError as error:
                 _log.warning("heartbeat not stored", error=str(error))
             await asyncio.sleep(self._every_s)

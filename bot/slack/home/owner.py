@@ -79,7 +79,9 @@ class OwnerPart:
                 viewer.language,
             )
 
-        bad = [one for one in await self.votes.list_bad(self.team, _MAX_READ) if one.is_current and one.cites(owned)]
+        bad = [
+            one for one in await self.votes.list_bad(self.team, _MAX_READ) if one.is_current and one.cites_source(owned)
+        ]
         return await self._list_questions(home.BAD_ANSWERS, bad, viewer, lambda vote: vote.answer, describe)
 
     async def _list_verified(self, viewer: HomeViewer) -> list[Block]:

@@ -38,7 +38,7 @@ class RecentQuestionsPart:
         visible = await self.questions.filter_visible(stored, viewer.user, lambda answer: answer)
         lines = [await self._format(answer, viewer.language) for answer in visible[:_MAX_SHOWN]]
         if not lines:
-            keeps = (await self.preferences.read(self.team, viewer.user)).keeps_answers
+            keeps = (await self.preferences.find_or_default(self.team, viewer.user)).keeps_answers
             lines = [render_message(home.NO_QUESTIONS if keeps else home.NOT_KEPT, viewer.language)]
         return [build_header(home.MY_QUESTIONS, viewer.language), *build_lines(lines, _MAX_SHOWN)[0]]
 
@@ -57,7 +57,7 @@ class SettingsPart:
 
     async def build(self, viewer: HomeViewer) -> list[Block]:
         """Return the settings."""
-        chosen = await self.preferences.read(self.team, viewer.user)
+        chosen = await self.preferences.find_or_default(self.team, viewer.user)
         summary = render_message(
             home.SETTINGS,
             viewer.language,

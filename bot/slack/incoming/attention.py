@@ -102,7 +102,7 @@ class ThreadAttention:
         return received.message.opens_thread and await self._answers_unasked(received)
 
     async def _find_record(self, message: QuestionMessage) -> ThreadRecord | None:
-        return None if message.opens_thread else await self._records.find(message.thread, message.user)
+        return None if message.opens_thread else await self._records.find_thread(message.thread, message.user)
 
     async def _collect_facts(self, message: QuestionMessage, record: ThreadRecord) -> ThreadFacts:
         return ThreadFacts(

@@ -156,7 +156,7 @@ class SlackListeners:
             await self.viewers.withdraw_approval(change.channel)
             return
         _log.warning("channel has a new id", old=change.old, new=change.new, next_step="replace it in kvasir.toml")
-        await self.channel_moves.move(change.old, change.new)
+        await self.channel_moves.move_channel(change.old, change.new)
 
     async def _handle_edit(self, edited: MessageEdited) -> None:
         """Revise the answer to an edited question, or answer a message that the ledger does not know."""

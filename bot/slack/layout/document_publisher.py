@@ -73,7 +73,7 @@ class DocumentPublisher:
     async def _store(self, key: QuestionKey, document: AnswerDocument) -> bool:
         """Store a document; delete it and return False if that fails, because nobody would delete it later."""
         try:
-            await self._documents.add(key, document)
+            await self._documents.add_document(key, document)
         except DatabaseError as error:
             _log.warning("document not stored", channel=key.channel, error=str(error))
             await self._delete_document(document)
@@ -108,7 +108,7 @@ class DocumentPublisher:
         is_complete = True
         for document in documents:
             if await self._delete_document(document):
-                await self._documents.remove(key, document)
+                await self._documents.remove_document(key, document)
             else:
                 is_complete = False
         return is_complete

@@ -66,6 +66,6 @@ class FeedbackModal:
         channel, thread_ts, question_ts = submission.metadata.split(" ")
         reasons = [VoteReason(value) for value in submission.values.get(_REASONS, ())]
         key = QuestionKey(self._team, channel, question_ts)
-        if not await self._votes.explain(key, submission.user, reasons, submission.get_text(_COMMENT)):
+        if not await self._votes.save_reasons(key, submission.user, reasons, submission.get_text(_COMMENT)):
             text = render_message(feedback.ANSWER_GONE, submission.language)
             await self._messenger.notify(channel, submission.user, text, thread_ts=thread_ts)

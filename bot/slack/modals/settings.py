@@ -52,7 +52,7 @@ class SettingsModal:
             SlackError: Slack refuses the modal.
 
         """
-        chosen = await self.preferences.find(self.team, press.user)
+        chosen = await self.preferences.find_preferences(self.team, press.user)
         count = await self.data.count_answers(self.team, press.user)
         limit = describe_thinking_limit(self.control(), press.language)
         view = build_settings_view(self.callback_id, chosen, count, limit, press.language)
@@ -71,9 +71,9 @@ class SettingsModal:
 
         """
         chosen = read_settings(submission)
-        await self.preferences.change(self.team, submission.user, lambda _: chosen)
+        await self.preferences.change_preferences(self.team, submission.user, lambda _: chosen)
         if _ERASE in submission.values.get(_PRIVACY, ()):
-            await self.data.erase(self.team, submission.user)
+            await self.data.erase_person(self.team, submission.user)
             _log.info("personal data erased", user=submission.user)
         await self.publish_home(submission.user)
 

@@ -154,7 +154,7 @@ class VerifyModal:
             answer = await self._management.find(user, place["id"])
             return answer, "" if answer is None else answer.team
         key = QuestionKey(*place["key"])
-        stored = await self._answers.find(key)
+        stored = await self._answers.find_answer(key)
         return (None if stored is None else make_draft(stored)), key.team
 
     async def _tell(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:

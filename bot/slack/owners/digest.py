@@ -58,9 +58,9 @@ class WeeklyDigest:
         """Send today's digest unless another process has sent it; raises nothing."""
         try:
             today = datetime.fromtimestamp(self.now(), UTC).date().isoformat()
-            if not self.access.all_owners or not await self.notices.add(self.team, _KIND, today):
+            if not self.access.all_owners or not await self.notices.add_notice(self.team, _KIND, today):
                 return
-            await self.notices.purge(self.team, _KIND)
+            await self.notices.purge_notices(self.team, _KIND)
             await self.messages.send(self.access.all_owners, self.build)
         except KnowledgeError as error:
             _log.warning("digest not sent", error=str(error))
@@ -96,7 +96,7 @@ class WeeklyDigest:
         recent = {
             vote.answer.key: vote.answer
             for vote in votes
-            if vote.is_current and vote.cites(owned) and self._is_recent(vote.voted_at)
+            if vote.is_current and vote.cites_source(owned) and self._is_recent(vote.voted_at)
         }
         return await self._describe_questions(owners.BADLY_RATED, list(recent.values()), owner, language)
 

@@ -73,13 +73,13 @@ class SourceAlerts:
         """
         names = {owner for owner in self._access.all_owners if self._access.is_owner(owner, source.name)}
         if source.error:
-            if not await self._notices.add(self._team, _KIND, source.name):
+            if not await self._notices.add_notice(self._team, _KIND, source.name):
                 return
             _log.warning("source fails", source=source.name)
             is_told = await self._messages.send(names, lambda _, language: _describe_failure(source, language))
             if not is_told:  # Slack may be down; the next look tells them
-                await self._notices.remove(self._team, _KIND, source.name)
-        elif source.syncing is None and await self._notices.remove(self._team, _KIND, source.name):
+                await self._notices.remove_notice(self._team, _KIND, source.name)
+        elif source.syncing is None and await self._notices.remove_notice(self._team, _KIND, source.name):
             _log.info("source works again", source=source.name)
             await self._messages.send(names, lambda _, language: _describe_recovery(source, language))
 

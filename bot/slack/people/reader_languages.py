@@ -27,7 +27,7 @@ class ReaderLanguages:
 
     async def find(self, user: str) -> Language | None:
         """Return the language of a person; None if it is unknown, or one that Kvasir does not speak."""
-        chosen = (await self._preferences.read(self._team, user)).language
+        chosen = (await self._preferences.find_or_default(self._team, user)).language
         return chosen or await self._directory.find_language(user)
 
     async def apply(self, act: _Act) -> _Act:
@@ -40,7 +40,7 @@ class ReaderLanguages:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TIMEOUT_S):
                 if isinstance(act, SlashCommand) and act.language != "en":
-                    language = (await self._preferences.read(self._team, act.user)).language
+                    language = (await self._preferences.find_or_default(self._team, act.user)).language
                 else:
                     language = await self.find(act.user)
         return replace(act, language=language or act.language)

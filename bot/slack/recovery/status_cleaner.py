@@ -47,4 +47,4 @@ class StatusCleaner:
             await clear_status(self._api, method, status.channel, status.thread_ts)
             for method in (SESSION_METHOD, WORDS_METHOD)
         ]
-        await self._statuses.settle(status, max((delay for delay in delays if delay is not None), default=None))
+        await self._statuses.settle_status(status, max((delay for delay in delays if delay is not None), default=None))

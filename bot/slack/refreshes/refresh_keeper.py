@@ -33,9 +33,9 @@ class RefreshKeeper:
     @contextlib.asynccontextmanager
     async def track(self, record: RefreshRecord) -> AsyncIterator[None]:
         """Store a message until its refresh has ended; if it is cancelled, the next process ends the message."""
-        await self._try(self._records.save(record))
+        await self._try(self._records.save_record(record))
         yield
-        await self._try(self._records.remove(record))
+        await self._try(self._records.remove_record(record))
 
     @staticmethod
     async def _try(change: Awaitable[None]) -> None:
@@ -55,12 +55,12 @@ class RefreshKeeper:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             with contextlib.suppress(DatabaseError):
-                await self._records.release()
+                await self._records.release_leases()
 
     async def _run(self) -> None:
         while True:
             try:
-                await self._records.renew()
+                await self._records.renew_leases()
                 for record in await self._records.list_abandoned():
                     await self._end(record)
             except (DatabaseError, SlackUnavailable) as error:
@@ -84,4 +84,4 @@ class RefreshKeeper:
             raise
         except SlackError as error:  # the message is gone
             _log.info("interrupted refresh not shown", error=str(error))
-        await self._records.remove(record)
+        await self._records.remove_record(record)

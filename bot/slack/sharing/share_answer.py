@@ -151,7 +151,7 @@ async def find_private_question(shared: SharedParts, press: ButtonPress) -> _Pri
         return feedback.STILL_ANSWERING
     if share.is_claimed:
         return sharing.ALREADY_SHARED.fill(place=format_place(share))
-    return _Private(share, turn.message, await shared.answers.find(key))
+    return _Private(share, turn.message, await shared.answers.find_answer(key))
 
 
 def format_place(share: AnswerShare) -> str:

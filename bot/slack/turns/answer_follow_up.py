@@ -84,7 +84,7 @@ class AnswerFollowUp:
             finished.timings.get("total", 0.0),
         )
         try:
-            await self._answers.save(stored)
+            await self._answers.save_answer(stored)
         except DatabaseError as error:
             _log.warning("answer not stored", channel=message.key.channel, error=str(error))
 

@@ -41,7 +41,7 @@ class QuestionLimiter:
         if not limits:
             return True
         try:
-            await self._counts.count(message.key.team, limits)
+            await self._counts.count_question(message.key.team, limits)
         except LimitReached as reached:
             _log.info("question refused", channel=channel, user=message.user, limit_of=reached.subject)
             self._tasks.start(self._explain(message, reached, limits[reached.subject]), "refusal of a question")

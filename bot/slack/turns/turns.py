@@ -174,7 +174,7 @@ class TurnManager:
         self._apply_question_change(subject)
         self._announced.add(subject)
         try:
-            await self._changes.publish(ChangeKind.QUESTION, *parts)
+            await self._changes.publish_change(ChangeKind.QUESTION, *parts)
         except DatabaseError:  # the renewal of the leases notices it, too
             self._announced.discard(subject)
 
@@ -212,7 +212,7 @@ class TurnManager:
 
         """
         if not self._stop(channel, thread_ts):
-            await self._changes.publish(ChangeKind.STOP, channel, thread_ts)
+            await self._changes.publish_change(ChangeKind.STOP, channel, thread_ts)
 
     def _stop(self, channel: str, thread_ts: str) -> bool:
         """Stop the answer in a thread; return False if none runs here."""

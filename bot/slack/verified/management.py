@@ -114,7 +114,7 @@ class VerifiedManagement:
         )
         managed = await self.list_for(user)
         replaced = [one.id for one in managed.answers if one.id != answer.id and self._replaces(answer, one)]
-        await self._stored.save(answer, replaced)
+        await self._stored.save_answer(answer, replaced)
         _log.info("answer verified", id=answer.id, user=user, replaced=len(replaced))
         return answer
 
@@ -124,7 +124,7 @@ class VerifiedManagement:
 
     async def delete(self, user: str, answer: VerifiedAnswer) -> None:
         """Delete an answer."""
-        await self._stored.delete(answer.id)
+        await self._stored.delete_answer(answer.id)
         _log.info("verified answer deleted", id=answer.id, user=user)
 
     def _replaces(self, new: VerifiedAnswer, old: VerifiedAnswer) -> bool:

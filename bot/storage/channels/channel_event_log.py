@@ -151,7 +151,7 @@ class ChannelEventLog:
         return [ConnectionPeriod(row.began, row.seen) for row in await self.database.fetch_rows(query)]
 
     @transaction
-    def purge(self, connection: sa.Connection) -> None:
+    def purge_events(self, connection: sa.Connection) -> None:
         """Delete what is older than ``RETENTION_S``."""
         before = self._now() - RETENTION_S
         connection.execute(sa.delete(channel_events).where(channel_events.c.noted_at < before))
@@ -167,7 +167,7 @@ async def record_connection(
         try:
             await event_log.record_heartbeat(team, connected=is_connected())
             if time.monotonic() - purged_at > _PURGE_EVERY_S:
-                await event_log.purge()
+                await event_log.purge_events()
                 purged_at = time.monotonic()
         except DatabaseError as error:
             _log.warning("connection not recorded", error=str(error))

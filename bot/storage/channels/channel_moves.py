@@ -19,7 +19,7 @@ class ChannelMoves:
         self._team = team
 
     @transaction
-    def move(self, connection: sa.Connection, old: str, new: str) -> None:
+    def move_channel(self, connection: sa.Connection, old: str, new: str) -> None:
         """Give the rows of a channel its new id; where the new id has such a row already, that one stays."""
         for table in tables.sorted_tables:
             if not _CHANNEL.issubset(table.c.keys()):

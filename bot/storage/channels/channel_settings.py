@@ -51,21 +51,21 @@ class ChannelSettingsStore:
         self._now = now
         self._cache: SharedCache[ChannelSettings] = SharedCache(shared, ChangeKind.CHANNEL)
 
-    async def find(self, channel: str) -> ChannelSettings:
+    async def find_settings(self, channel: str) -> ChannelSettings:
         """Return the settings of a channel. Another process may know a change a second later."""
-        return await self._cache.fetch(lambda: self._load(channel), self._team, channel)
+        return await self._cache.fetch_value(lambda: self._load_settings(channel), self._team, channel)
 
-    async def _load(self, channel: str) -> ChannelSettings:
-        rows = await self.database.fetch_rows(_FIND, self._name(channel))
+    async def _load_settings(self, channel: str) -> ChannelSettings:
+        rows = await self.database.fetch_rows(_FIND, self._name_parameters(channel))
         return next(map(_read_settings, rows), ChannelSettings())
 
-    async def save(self, channel: str, settings: ChannelSettings, user: str) -> None:
+    async def save_settings(self, channel: str, settings: ChannelSettings, user: str) -> None:
         """Store what a person chose."""
-        await self._store(channel, settings, user)
-        self._cache.forget(f"{self._team} {channel}")
+        await self._store_settings(channel, settings, user)
+        self._cache.forget_value(f"{self._team} {channel}")
 
     @transaction
-    def _store(self, connection: sa.Connection, channel: str, settings: ChannelSettings, user: str) -> None:
+    def _store_settings(self, connection: sa.Connection, channel: str, settings: ChannelSettings, user: str) -> None:
         row = self._make_row(channel, settings, user)
         insert = insert_into(channel_settings, connection.dialect.name).values(row)
         keys = channel_settings.primary_key.columns.keys()
@@ -81,7 +81,7 @@ class ChannelSettingsStore:
 
     async def count_unasked(self, message: QuestionMessage) -> int:
         """Return how many other questions of the channel were answered without a mention within the last hour."""
-        rows = await self.database.fetch_rows(_FIND, self._name(message.key.channel))
+        rows = await self.database.fetch_rows(_FIND, self._name_parameters(message.key.channel))
         return sum(ts != message.key.ts for row in rows for ts in self._list_recent(row.unasked_at))
 
     @transaction
@@ -90,7 +90,7 @@ class ChannelSettingsStore:
 
         All processes count together, and a question counts once however often its answer is begun.
         """
-        names = self._name(message.key.channel)
+        names = self._name_parameters(message.key.channel)
         default = self._make_row(message.key.channel, ChannelSettings(), "")
         connection.execute(insert_into(channel_settings, connection.dialect.name).on_conflict_do_nothing(), default)
         recent = self._list_recent(connection.execute(_LOCK, names).scalar_one())
@@ -107,7 +107,7 @@ class ChannelSettingsStore:
         began = self._now() - _HOUR_S
         return {ts: at for ts, at in json.loads(counted).items() if at > began}
 
-    def _name(self, channel: str) -> dict[str, object]:
+    def _name_parameters(self, channel: str) -> dict[str, object]:
         return {"of_team": self._team, "of_channel": channel}
 
 

@@ -20,18 +20,18 @@ class InstallationData:
         self._team = team
 
     @transaction
-    def erase(self, connection: sa.Connection) -> None:
+    def erase_workspace(self, connection: sa.Connection) -> None:
         """Delete the rows of the workspace from every table that has a team."""
-        self._erase(connection)
+        self._delete_rows(connection)
 
     @transaction
     def erase_remains(self, connection: sa.Connection) -> None:
         """Delete what a process has stored after another one erased the rows, unless the app is installed again."""
         is_installed = sa.select(installations.c.team).where(installations.c.team == self._team)
         if connection.execute(is_installed).first() is None:
-            self._erase(connection)
+            self._delete_rows(connection)
 
-    def _erase(self, connection: sa.Connection) -> None:
+    def _delete_rows(self, connection: sa.Connection) -> None:
         for table in reversed(tables.sorted_tables):
             if "team" in table.c:
                 connection.execute(sa.delete(table).where(table.c.team == self._team))

@@ -60,7 +60,7 @@ class StoredInstallation:
     """Slack's code for why the token was not refreshed, "" if nothing is wrong."""
 
     @property
-    def granted(self) -> frozenset[str]:
+    def granted_scopes(self) -> frozenset[str]:
         """Return the granted scopes."""
         return frozenset(self.scopes.split(",")) - {""}
 
@@ -80,21 +80,21 @@ class Installations:
         """Return all installations, the first one first."""
         return [_read_row(row) for row in await self.database.fetch_rows(_LIST)]
 
-    async def find(self, team: str) -> StoredInstallation | None:
+    async def find_installation(self, team: str) -> StoredInstallation | None:
         """Return an installation, None if there is none."""
         rows = await self.database.fetch_rows(_FIND, {"of_team": team})
         return _read_row(rows[0]) if rows else None
 
     def open_tokens(self, installation: StoredInstallation) -> BotTokens:
         """Return the tokens of an installation."""
-        return self._cipher.open(installation.team, installation.sealed_tokens)
+        return self._cipher.decrypt_tokens(installation.team, installation.sealed_tokens)
 
     @transaction
-    def save(self, connection: sa.Connection, installation: StoredInstallation, tokens: BotTokens) -> None:
+    def save_installation(self, connection: sa.Connection, installation: StoredInstallation, tokens: BotTokens) -> None:
         """Store an installation with its tokens; a new one of a workspace replaces the one before."""
         team, now = installation.team, self._now()
         row = {name: getattr(installation, name) for name in _NAMES} | {
-            "sealed_tokens": self._cipher.seal(team, tokens),
+            "sealed_tokens": self._cipher.encrypt_tokens(team, tokens),
             "version": secrets.randbelow(10**9),  # so that what was read before an uninstallation matches nothing
             "refreshed_at": now,
             "refresh_until": 0.0,
@@ -118,7 +118,7 @@ class Installations:
     ) -> bool:
         """Store refreshed tokens; return False if the installation has others meanwhile, or is gone."""
         values = {
-            "sealed_tokens": self._cipher.seal(installation.team, tokens),
+            "sealed_tokens": self._cipher.encrypt_tokens(installation.team, tokens),
             "version": installation.version + 1,
             "refreshed_at": self._now(),
             "expires_at": expires_at,
@@ -132,7 +132,7 @@ class Installations:
         """Encrypt tokens with the first key if another one did."""
         if self._cipher.is_current(installation.sealed_tokens):
             return
-        sealed = self._cipher.seal(installation.team, self.open_tokens(installation))
+        sealed = self._cipher.encrypt_tokens(installation.team, self.open_tokens(installation))
         values = {"sealed_tokens": sealed} | _name_version(installation)
         await self.database.write(lambda connection: connection.execute(_UPDATE, values))
 

@@ -34,7 +34,7 @@ class OAuthStates:
         self._now = now
 
     @transaction
-    def issue(self, connection: sa.Connection) -> str:
+    def issue_state(self, connection: sa.Connection) -> str:
         """Return a new state."""
         now, state = self._now(), secrets.token_urlsafe(32)
         connection.execute(sa.insert(oauth_states).values(state=state, expires_at=now + LIFETIME_S))
@@ -42,6 +42,6 @@ class OAuthStates:
         return state
 
     @transaction
-    def consume(self, connection: sa.Connection, state: str) -> bool:
+    def consume_state(self, connection: sa.Connection, state: str) -> bool:
         """Return whether a state is valid; from then on it is not."""
         return connection.execute(_TAKE, {"of_state": state, "now": self._now()}).rowcount > 0

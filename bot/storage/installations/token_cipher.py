@@ -43,11 +43,11 @@ class TokenCipher:
             raise TokenKeyError(f"KVASIR_TOKEN_KEYS has a key of another form. Make one with: {MAKE_KEY}") from None
         self._newest, self._all = fernets[0], MultiFernet(fernets)
 
-    def seal(self, team: str, tokens: BotTokens) -> str:
+    def encrypt_tokens(self, team: str, tokens: BotTokens) -> str:
         """Return the encrypted tokens of a workspace."""
         return self._newest.encrypt(json.dumps({"team": team, **asdict(tokens)}).encode()).decode()
 
-    def open(self, team: str, sealed: str) -> BotTokens:
+    def decrypt_tokens(self, team: str, sealed: str) -> BotTokens:
         """Return the tokens of a workspace.
 
         Raises:

@@ -56,14 +56,14 @@ class OpenStatuses:
         return [
             OpenStatus(row.id, row.team, row.channel, row.thread_ts, row.user)
             for row in rows
-            if await self._take(row.id, row.clear_status_at)
+            if await self._take_status(row.id, row.clear_status_at)
         ]
 
-    async def _take(self, number: int, due_at: float) -> bool:
+    async def _take_status(self, number: int, due_at: float) -> bool:
         values = {"of_id": number, "due_at": due_at, "clear_status_at": self._now() + _RETRY_S}
         return bool(await self._database.write(lambda connection: connection.execute(_TAKE, values).rowcount))
 
-    async def settle(self, status: OpenStatus, retry_in_s: float | None) -> None:
+    async def settle_status(self, status: OpenStatus, retry_in_s: float | None) -> None:
         """Store when to try again, None if the status is cleared."""
         values = {"of_id": status.id, "clear_status_at": 0.0 if retry_in_s is None else self._now() + retry_in_s}
         await self._database.write(lambda connection: connection.execute(_SETTLE, values))

@@ -35,7 +35,7 @@ class QuestionCounts:
         self._now = now
         self._cleared_in = 0
 
-    async def count(self, team: str, limits: Mapping[str, int]) -> None:
+    async def count_question(self, team: str, limits: Mapping[str, int]) -> None:
         """Count a question for each subject, a person or a channel; ``limits`` has how many are allowed in a minute.
 
         Raises:
@@ -47,7 +47,7 @@ class QuestionCounts:
         minute = int(now // _MINUTE_S)
         is_new_minute = minute != self._cleared_in
 
-        def add(connection: sa.Connection) -> None:
+        def add_to_counts(connection: sa.Connection) -> None:
             if is_new_minute:
                 connection.execute(_DELETE_OLD, {"before": minute - _KEEP_MINUTES})
             for subject, limit in limits.items():
@@ -55,7 +55,7 @@ class QuestionCounts:
                 if int(connection.execute(_build_count(connection.dialect.name), row).scalar_one()) > limit:
                     raise LimitReached(subject, (minute + 1) * _MINUTE_S - now)
 
-        await self._database.write(add)
+        await self._database.write(add_to_counts)
         self._cleared_in = minute
 
 

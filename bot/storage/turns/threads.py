@@ -46,7 +46,7 @@ class ThreadRecords:
         self.now = now
         """Returns the time, in seconds since the epoch."""
 
-    async def find(self, thread: Thread, user: str) -> ThreadRecord | None:
+    async def find_thread(self, thread: Thread, user: str) -> ThreadRecord | None:
         """Return a thread as it concerns one person, None if Kvasir does not take part in it."""
         rows = await self.database.fetch_rows(_FIND, {**_name_parameters(thread), "of_user": user})
         for row in rows:

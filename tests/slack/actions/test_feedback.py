@@ -124,7 +124,7 @@ async def test_feedback_on_an_erased_answer_is_refused(socket_bot: RunningBot) -
     answer = await ask_and_wait(bot)
     await vote(bot, answer, "negative")
     modal = await bot.sandbox.wait_for_modal(ADA)
-    await Answers(bot.ledger.database).erase(QuestionKey(TEAM_ID, answer["channel"], answer["root"]))
+    await Answers(bot.ledger.database).erase_answer(QuestionKey(TEAM_ID, answer["channel"], answer["root"]))
     assert await list_votes(bot) == {}
     await bot.sandbox.submit("ada", modal["id"], {})
     await wait_for_reply(bot, "I do not store this answer")
@@ -227,7 +227,7 @@ async def test_the_asker_or_an_owner_deletes_an_answer_with_its_texts(tmp_path: 
         await bot.sandbox.wait_until(is_gone, what="deletion")
         await bot.wait_until_idle()
         key = QuestionKey(TEAM_ID, answer["channel"], answer["root"])
-        assert await Answers(bot.ledger.database).find(key) is None
+        assert await Answers(bot.ledger.database).find_answer(key) is None
         turn = await bot.ledger.find(key)
         assert turn is not None
         assert turn.message.text == ""

@@ -27,9 +27,9 @@ async def ask_and_rate(
     answer = await bot.wait_for_answer(root, channel=channel)
     await bot.wait_until_idle()
     votes, key = Feedback(bot.ledger.database), QuestionKey(TEAM_ID, answer["channel"], root)
-    assert await votes.vote(key, voter, vote)
+    assert await votes.save_vote(key, voter, vote)
     if reasons or comment:
-        assert await votes.explain(key, voter, reasons, comment)
+        assert await votes.save_reasons(key, voter, reasons, comment)
 
 
 async def run_command(bot: RunningBot, person: str, text: str = "/kb feedback", contains: str = "ote") -> str:

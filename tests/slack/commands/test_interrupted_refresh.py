@@ -58,12 +58,12 @@ async def test_refresh_of_another_machine_is_abandoned_after_its_lease(tmp_path:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
         records = RefreshRecords(ledger.database, "T1", now=lambda: now)
         record = RefreshRecord("D1", "1.0", "docs", approves=True, language="en")
-        await records.save(record)
+        await records.save_record(record)
         now += 50
-        await records.renew()
+        await records.renew_leases()
         now += 50
         assert await records.list_abandoned() == []
         now += 50
         assert await records.list_abandoned() == [record]
-        await records.remove(record)
+        await records.remove_record(record)
         assert await records.list_abandoned() == []

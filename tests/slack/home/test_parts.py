@@ -62,7 +62,7 @@ async def store_answer(
     route = "engine" if source else "unknown"
     created_at = at or time.time()
     answer = StoredAnswer(key, key.ts, user, "en", question, "So.", passages, route, "r1", created_at=created_at)
-    await Answers(bot.ledger.database).save(answer)
+    await Answers(bot.ledger.database).save_answer(answer)
     return key
 
 
@@ -95,8 +95,8 @@ async def test_owner_of_one_source_sees_that_source_alone(tmp_path: Path) -> Non
         await store_answer(bot, "C0GENERAL1", "Where is the moon?", user=CHEN)
         for source in ("docs", "board"):
             key = await store_answer(bot, "C0GENERAL1", f"What about {source}?", user=CHEN, source=source)
-            await Feedback(bot.ledger.database).vote(key, CHEN, Vote.BAD)
-            await Feedback(bot.ledger.database).explain(key, CHEN, [VoteReason.OUTDATED], "my secret comment")
+            await Feedback(bot.ledger.database).save_vote(key, CHEN, Vote.BAD)
+            await Feedback(bot.ledger.database).save_reasons(key, CHEN, [VoteReason.OUTDATED], "my secret comment")
         view = str(await read_home(bot, "bo", "For owners"))
         assert "db.internal refuses" in view
         assert "What about board?" in view
@@ -173,7 +173,7 @@ async def test_administrator_sees_queue_and_replicas(tmp_path: Path) -> None:
     counts = {"count_requests": lambda: QueueCounts(waiting=4, running=2)}
     async with run_bot_with_sources(tmp_path, **counts) as bot:
         old = Replicas(bot.ledger.database, TEAM_ID, "0.0.9", name="server-b|77|1.0|x", now=lambda: time.time() - 600)
-        await old.beat()
+        await old.record_heartbeat()
         view = str(await read_home(bot, "ada", "For administrators"))
         assert "4 waiting, 2 running" in view
         assert "version 0.1.0" in view
@@ -193,9 +193,9 @@ async def test_largest_home_keeps_slacks_limits(tmp_path: Path) -> None:
         for n in range(30):
             await store_answer(bot, "C0GENERAL1", f"{n} " + "why " * 60, user=ADA)
             key = await store_answer(bot, "C0GENERAL1", f"{n} " + "how " * 60, user=BO, source="handbook-0001")
-            await Feedback(bot.ledger.database).vote(key, CHEN, Vote.BAD)
+            await Feedback(bot.ledger.database).save_vote(key, CHEN, Vote.BAD)
         for n in range(40):
-            await Replicas(bot.ledger.database, TEAM_ID, "1", name=f"server-{n}|1|1.0|{'x' * 9}").beat()
+            await Replicas(bot.ledger.database, TEAM_ID, "1", name=f"server-{n}|1|1.0|{'x' * 9}").record_heartbeat()
         view = await read_home(bot, "ada", "For administrators")
         assert len(view["blocks"]) <= 100
         shown = str(view)

@@ -43,7 +43,7 @@ async def wait_for_preferences(bot: RunningBot, user: str, expected: Preferences
     preferences = PersonalPreferences(bot.ledger.database)
 
     async def is_stored() -> bool:
-        return await preferences.find(TEAM_ID, user) == expected
+        return await preferences.find_preferences(TEAM_ID, user) == expected
 
     await bot.sandbox.wait_until(is_stored, what=str(expected))
 
@@ -94,7 +94,7 @@ async def test_chosen_length_reaches_the_question(socket_bot: RunningBot) -> Non
 async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, owner="one|1|1.0|a") as bot:
         other = PersonalPreferences(bot.ledger.database)
-        assert await other.find(TEAM_ID, ADA) == NO_PREFERENCES
+        assert await other.find_preferences(TEAM_ID, ADA) == NO_PREFERENCES
         await choose(bot, "ada", ADA, length="long")
         await wait_for_preferences(bot, ADA, Preferences(length="long"))
         assert await other.find_length(TEAM_ID, ADA) == "long"

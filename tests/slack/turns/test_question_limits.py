@@ -99,19 +99,19 @@ async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(data
     now = 600.0
     async with open_ledger(database) as ledger:
         counts = QuestionCounts(ledger.database, lambda: now)
-        await counts.count("T1", {"U1": 1, "C1": 2})
+        await counts.count_question("T1", {"U1": 1, "C1": 2})
         now = 645.5
         with pytest.raises(LimitReached) as reached:
-            await counts.count("T1", {"U1": 1, "C1": 2})
+            await counts.count_question("T1", {"U1": 1, "C1": 2})
         assert (reached.value.subject, reached.value.wait_s) == ("U1", 14.5)
-        await counts.count("T1", {"U2": 1, "C1": 2})  # the refused question is not counted for the channel
+        await counts.count_question("T1", {"U2": 1, "C1": 2})  # the refused question is not counted for the channel
         with pytest.raises(LimitReached) as reached:
-            await counts.count("T1", {"U3": 1, "C1": 2})
+            await counts.count_question("T1", {"U3": 1, "C1": 2})
         assert reached.value.subject == "C1"
         now = 660.0
-        await counts.count("T1", {"U1": 1, "C1": 2})
+        await counts.count_question("T1", {"U1": 1, "C1": 2})
         now = 3_600.0
-        await counts.count("T1", {"U9": 1})
+        await counts.count_question("T1", {"U9": 1})
         rows = await ledger.database.read(
             lambda connection: connection.exec_driver_sql("SELECT subject FROM bot_question_counts").all()
         )

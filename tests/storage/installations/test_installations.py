@@ -44,10 +44,10 @@ async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 async def test_tokens_are_sealed_and_read_by_another_process(databases: tuple[Database, Database]) -> None:
     one, other = (Installations(database, TokenCipher([OLD])) for database in databases)
-    await one.save(ADA, TOKENS)
+    await one.save_installation(ADA, TOKENS)
     [found] = await other.list_all()
     assert other.open_tokens(found) == TOKENS
-    assert (found.name, found.granted) == ("One", {"chat:write", "commands"})
+    assert (found.name, found.granted_scopes) == ("One", {"chat:write", "commands"})
     rows = await databases[0].fetch_rows(sa.select(tables.installations))
     assert "secret" not in str(rows)
     assert "refresh" not in str(rows).replace("refreshed_at", "")
@@ -57,7 +57,7 @@ async def test_tokens_are_sealed_and_read_by_another_process(databases: tuple[Da
 async def test_one_process_refreshes_and_a_late_one_replaces_nothing(databases: tuple[Database, Database]) -> None:
     clock = Clock()
     one, other = (Installations(database, TokenCipher([OLD]), clock.now) for database in databases)
-    await one.save(ADA, TOKENS)
+    await one.save_installation(ADA, TOKENS)
     [read] = await one.list_all()
     claims = await asyncio.gather(*(side.claim_refresh(read) for side in (one, other) for _ in range(5)))
     assert claims.count(True) == 1
@@ -65,7 +65,7 @@ async def test_one_process_refreshes_and_a_late_one_replaces_nothing(databases: 
     assert await other.claim_refresh(read)  # the first one has died
     assert await other.replace_tokens(read, BotTokens("xoxb-new", "xoxe-new"), 900.0)
     assert not await one.replace_tokens(read, BotTokens("xoxb-late"), 800.0)
-    found = await one.find("T1")
+    found = await one.find_installation("T1")
     assert found is not None
     assert (one.open_tokens(found).bot_token, found.expires_at) == ("xoxb-new", 900.0)
 
@@ -75,10 +75,10 @@ async def test_a_reinstallation_keeps_its_place_and_not_what_was_read_before(
 ) -> None:
     clock = Clock()
     installations = Installations(databases[0], TokenCipher([OLD]), clock.now)
-    await installations.save(ADA, TOKENS)
+    await installations.save_installation(ADA, TOKENS)
     [before] = await installations.list_all()
     await installations.note_problem(before, "invalid_refresh_token")
-    await installations.save(replace(ADA, name="Renamed", installed_at=300.0), BotTokens("xoxb-again"))
+    await installations.save_installation(replace(ADA, name="Renamed", installed_at=300.0), BotTokens("xoxb-again"))
     [after] = await installations.list_all()
     assert (after.name, after.installed_at, after.problem) == ("Renamed", 100.0, "")
     assert not await installations.replace_tokens(before, TOKENS, 900.0)
@@ -86,7 +86,7 @@ async def test_a_reinstallation_keeps_its_place_and_not_what_was_read_before(
 
 async def test_keys_change(databases: tuple[Database, Database]) -> None:
     database = databases[0]
-    await Installations(database, TokenCipher([OLD])).save(ADA, TOKENS)
+    await Installations(database, TokenCipher([OLD])).save_installation(ADA, TOKENS)
     both = Installations(database, TokenCipher([NEW, OLD]))
     [found] = await both.list_all()
     with pytest.raises(TokenKeyError, match="No key in KVASIR_TOKEN_KEYS opens the tokens of T1"):
@@ -100,7 +100,7 @@ async def test_keys_change(databases: tuple[Database, Database]) -> None:
 def test_tokens_of_another_workspace_are_refused() -> None:
     cipher = TokenCipher([OLD])
     with pytest.raises(TokenKeyError, match="belong to another workspace"):
-        cipher.open("T2", cipher.seal("T1", TOKENS))
+        cipher.decrypt_tokens("T2", cipher.encrypt_tokens("T1", TOKENS))
 
 
 def test_a_wrong_key_names_how_to_make_one() -> None:
@@ -114,8 +114,8 @@ async def test_the_first_workspace_stays_the_first(databases: tuple[Database, Da
     assert await one.find_home() == ""
     homes = await asyncio.gather(one.claim_home("T1"), other.claim_home("T2"))
     assert homes[0] == homes[1] == await one.find_home()
-    await one.save(ADA, TOKENS)
-    await InstallationData(databases[0], "T1").erase()
+    await one.save_installation(ADA, TOKENS)
+    await InstallationData(databases[0], "T1").erase_workspace()
     assert not await other.list_all()
     assert await other.find_home() == homes[0]
 
@@ -124,29 +124,29 @@ async def test_what_is_stored_after_the_end_is_erased_unless_the_app_is_back(
     databases: tuple[Database, Database],
 ) -> None:
     installations = Installations(databases[0], TokenCipher([OLD]))
-    await installations.save(ADA, TOKENS)
+    await installations.save_installation(ADA, TOKENS)
     await InstallationData(databases[1], "T1").erase_remains()
-    assert await installations.find("T1") is not None
+    assert await installations.find_installation("T1") is not None
 
 
 async def test_a_state_counts_once_and_for_a_short_time(databases: tuple[Database, Database]) -> None:
     clock = Clock()
     one, other = (OAuthStates(database, clock.now) for database in databases)
-    state, late = await one.issue(), await one.issue()
-    assert await other.consume(state)
-    assert not await one.consume(state)
-    assert not await one.consume("made-up")
+    state, late = await one.issue_state(), await one.issue_state()
+    assert await other.consume_state(state)
+    assert not await one.consume_state(state)
+    assert not await one.consume_state("made-up")
     clock.at += LIFETIME_S
-    assert not await one.consume(late)
+    assert not await one.consume_state(late)
 
 
 async def test_the_oldest_states_go(databases: tuple[Database, Database]) -> None:
     clock = Clock()
     states = OAuthStates(databases[0], clock.now)
-    first = await states.issue()
+    first = await states.issue_state()
     rows = [{"state": f"s{number}", "expires_at": clock.at + LIFETIME_S + number} for number in range(1_000)]
     await databases[0].write(lambda connection: connection.execute(sa.insert(tables.oauth_states), rows))
     clock.at += 1.0
-    newest = await states.issue()
-    assert not await states.consume(first)
-    assert await states.consume(newest)
+    newest = await states.issue_state()
+    assert not await states.consume_state(first)
+    assert await states.consume_state(newest)
