@@ -81,22 +81,22 @@ class Hub:
         self._listeners: list[Callable[[PageUpdate], None]] = []
         self._triggers: dict[str, tuple[str, float]] = {}
 
-    def settle(self) -> None:
+    def settle_changes(self) -> None:
         """Pass on the changes of the last operation on the workspace, without waiting."""
         changes = self.workspace.take_changes()
         if changes.records:
             self.storage.queue_records(changes.records)
         for event, room, delay_s in self.faults.order_events(changes.events):
-            self._send(event, room, delay_s)
+            self._send_event(event, room, delay_s)
         for update in changes.updates:
             self.publish_update(update)
 
     async def settle_and_store(self) -> None:
         """Pass on the changes and wait until they are on disk."""
-        self.settle()
+        self.settle_changes()
         await self.storage.wait_until_stored()
 
-    def _send(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
+    def _send_event(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
         delay_s += self.faults.take_event_delay()

@@ -82,7 +82,7 @@ class Interactions:
             self._send_command(author, room.id, text)
         else:
             workspace.post_notice(author.id, room.id, f"`{name}` is not a command here. Try `/kb help`.")
-        self._hub.settle()
+        self._hub.settle_changes()
 
     def _send_command(self, author: SlackPerson, channel: str, text: str) -> None:
         token = self._new_url(ResponseUrl(author.id, channel, None, None, 0.0))
@@ -106,7 +106,7 @@ class Interactions:
         """Show the app's answer in its acknowledgement, or Slack's error if there is none."""
         if isinstance(outcome, Acknowledgement):
             if outcome.payload:
-                self.respond(url, outcome.payload)
+                self.post_response(url, outcome.payload)
             return
         error = "dispatch_failed" if outcome is None else "operation_timeout"
         words = f"`{name}` failed with the error `{error}`: "
@@ -126,7 +126,7 @@ class Interactions:
         """
         author = self._hub.workspace.find_person(person)
         payload = self._build_shortcut("shortcut", author, callback_id, "global")
-        self._send(payload, "The shortcut", self._create_home_url(author))
+        self._send_payload(payload, "The shortcut", self._create_home_url(author))
 
     def run_message_shortcut(self, person: str, callback_id: str, channel: str, ts: str) -> None:
         """Run a shortcut of a message.
@@ -147,7 +147,7 @@ class Interactions:
             "message": wire.message_object(workspace, message),
             "response_url": f"{self._base_url}/actions/{self._new_url(url)}",
         }
-        self._send(payload, "The shortcut", url)
+        self._send_payload(payload, "The shortcut", url)
 
     def _build_shortcut(self, kind: str, author: SlackPerson, callback_id: str, wanted: str) -> Json:
         known = any(one.callback_id == callback_id and one.kind == wanted for one in APP_SHORTCUTS)
@@ -175,7 +175,7 @@ class Interactions:
             workspace.hide_ephemeral(message)
         else:
             self._send_press(author, message, build_action(message.blocks, action, workspace.next_ts()))
-        self._hub.settle()
+        self._hub.settle_changes()
 
     def _send_press(self, author: SlackPerson, message: SlackMessage, action: Json) -> None:
         url = ResponseUrl(author.id, message.channel, message.thread_ts, message, 0.0)
@@ -195,7 +195,7 @@ class Interactions:
             "response_url": f"{self._base_url}/actions/{token}",
             "actions": [action],
         }
-        self._send(payload, "The button", url)
+        self._send_payload(payload, "The button", url)
 
     def press_in_view(self, person: str, view_id: str, action: Json) -> None:
         """Press a button of a Home tab or a modal.
@@ -210,7 +210,7 @@ class Interactions:
             "view": view.body | {"state": {"values": action.get("values") or {}}},
             "actions": [build_action(view.body["blocks"], action, self._hub.workspace.next_ts())],
         }
-        self._send(payload, "The button", self._create_home_url(author))
+        self._send_payload(payload, "The button", self._create_home_url(author))
 
     def submit_view(self, person: str, view_id: str, values: Mapping[str, Json]) -> None:
         """Submit a modal.
@@ -262,8 +262,8 @@ class Interactions:
         self._hub.workspace.close_view(view)
         if view.body.get("notify_on_close"):
             payload = self._build_payload("view_closed", author) | {"view": view.body, "is_cleared": False}
-            self._send(payload, "The form", self._create_home_url(author))
-        self._hub.settle()
+            self._send_payload(payload, "The form", self._create_home_url(author))
+        self._hub.settle_changes()
 
     def _find_view(self, view_id: str) -> View:
         view = self._hub.workspace.views.get(view_id)
@@ -279,7 +279,7 @@ class Interactions:
         token, trigger = self._hub.credentials.verification_token, self._hub.new_trigger(author.id)
         return wire.interaction_payload(self._hub.workspace, kind, author, token=token, trigger_id=trigger)
 
-    def _send(self, payload: Json, name: str, url: ResponseUrl) -> None:
+    def _send_payload(self, payload: Json, name: str, url: ResponseUrl) -> None:
         async def handle_outcome(outcome: Acknowledgement | DeliveryFailure | None) -> None:
             if not isinstance(outcome, Acknowledgement):
                 self._show_outcome(outcome, name, url)
@@ -312,7 +312,7 @@ class Interactions:
         url.uses_left -= 1
         return url
 
-    def respond(self, url: ResponseUrl, answer: Json) -> None:
+    def post_response(self, url: ResponseUrl, answer: Json) -> None:
         """Post the app's answer: to the one person, to all with ``in_channel``, or in place of the original.
 
         Raises:

@@ -155,9 +155,9 @@ def _create_application(
     api = Api(hub, browser.interactions, base_url, lambda: sockets.create_url(base_url))
     control = ControlApi(hub, browser.interactions, api, sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
-    app.add_routes([*api.routes(), *control.routes(), *browser.routes(), *DocumentPages(options.files).routes()])
-    app.add_routes([*uploads.routes(), *AppFiles(hub).routes()])
-    app.add_routes([web.get("/link/", sockets.handle)])
+    pages = (api, control, browser, DocumentPages(options.files), uploads, AppFiles(hub))
+    app.add_routes([route for page in pages for route in page.list_routes()])
+    app.add_routes([web.get("/link/", sockets.handle_connection)])
     return app
 
 

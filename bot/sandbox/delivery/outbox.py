@@ -113,7 +113,7 @@ class Outbox:
         self.pending[envelope.id] = envelope
         self._store({(name_kind(envelope), envelope.key): envelope})
 
-    def _discard(self, envelope: Envelope) -> None:
+    def _discard_envelope(self, envelope: Envelope) -> None:
         self.pending.pop(envelope.id, None)
         self._store({(name_kind(envelope), envelope.key): None})
 
@@ -126,7 +126,7 @@ class Outbox:
                 break
             outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
             if isinstance(outcome, Acknowledgement):
-                self._discard(envelope)
+                self._discard_envelope(envelope)
                 return
             if envelope.attempt >= len(self.schedule.retry_delays_s):
                 break
@@ -134,7 +134,7 @@ class Outbox:
             envelope = replace(envelope, attempt=envelope.attempt + 1, reason=outcome.reason, due=due)
             self._store_envelope(envelope)
         self.given_up.append(envelope)
-        self._discard(envelope)
+        self._discard_envelope(envelope)
 
     async def _deliver_once(self, envelope: Envelope, on_outcome: OnOutcome) -> None:
         if not self._carrier.is_connected():

@@ -76,7 +76,7 @@ class SocketMode:
         """Wait until the app has a connection."""
         await self._present.wait()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle_connection(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection of the app."""
         if not is_valid_ticket(self._secret(), self._clock.now(), request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="invalid ticket")
@@ -86,10 +86,10 @@ class SocketMode:
             await socket.send_json(_disconnect_frame("too_many_websockets"))
             await socket.close()
             return socket
-        await self._serve(socket)
+        await self._serve_connection(socket)
         return socket
 
-    async def _serve(self, socket: web.WebSocketResponse) -> None:
+    async def _serve_connection(self, socket: web.WebSocketResponse) -> None:
         self._sockets.append(socket)
         try:
             await socket.send_json(self._hello_frame())

@@ -46,7 +46,7 @@ class Webhook:
     def start(self) -> None:
         """Start to verify the URL, with retries until it answers."""
         self._session = aiohttp.ClientSession()
-        self._verification = asyncio.create_task(self._verify())
+        self._verification = asyncio.create_task(self._verify_url())
 
     async def close(self) -> None:
         """Stop and release the connections."""
@@ -64,11 +64,11 @@ class Webhook:
         """Wait until the URL has been verified."""
         await self._verified.wait()
 
-    async def _verify(self) -> None:
+    async def _verify_url(self) -> None:
         challenge = secrets.token_urlsafe(30)
         body = {"token": self._token, "challenge": challenge, "type": "url_verification"}
         while True:
-            outcome = await self._post(json.dumps(body), "application/json", {}, 3.0)
+            outcome = await self._post_body(json.dumps(body), "application/json", {}, 3.0)
             if isinstance(outcome, str) and challenge in outcome:
                 self._verified.set()
                 self.on_change()
@@ -83,10 +83,10 @@ class Webhook:
                 "X-Slack-Retry-Num": str(envelope.attempt),
                 "X-Slack-Retry-Reason": envelope.reason or "unknown_error",
             }
-        outcome = await self._post(*_encode_envelope(envelope), headers, deadline_s)
+        outcome = await self._post_body(*_encode_envelope(envelope), headers, deadline_s)
         return outcome if isinstance(outcome, DeliveryFailure) else Acknowledgement(_parse_answer(outcome))
 
-    async def _post(
+    async def _post_body(
         self, body: str, content_type: str, headers: dict[str, str], deadline_s: float
     ) -> str | DeliveryFailure:
         if self._session is None:

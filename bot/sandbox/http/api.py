@@ -59,7 +59,7 @@ class Api:
         self._new_socket_url = new_socket_url
         self.calls: deque[CallRecord] = deque(maxlen=_REMEMBERED)
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
             web.route("*", "/api/{method}", self.handle_call),
@@ -81,7 +81,7 @@ class Api:
             body, headers = self._run_method(name, _read_token(request, values), Arguments(values))
             await self._hub.settle_and_store()
         except RefusedCall as refusal:
-            self._hub.settle()
+            self._hub.settle_changes()
             body, headers = {"ok": False, "error": refusal.error, **refusal.extra}, {}
             if refusal.retry_after_s is not None:
                 headers["Retry-After"] = str(refusal.retry_after_s)
@@ -107,7 +107,7 @@ class Api:
         method = METHODS.get(name)
         if method is None:
             raise RefusedCall("unknown_method", req_method=name)
-        self._authorize(method, token)
+        self._check_token(method, token)
         wait_s = self._hub.limiter.count_call(name, method.tier, args.text("channel"))
         if wait_s is not None:
             raise RefusedCall("ratelimited", retry_after_s=wait_s)
@@ -117,7 +117,7 @@ class Api:
         headers = {"x-oauth-scopes": ",".join(sorted(scopes)), "x-accepted-oauth-scopes": ",".join(method.scopes)}
         return {"ok": True, **method.answer(call)}, headers
 
-    def _authorize(self, method: Method, token: str) -> None:
+    def _check_token(self, method: Method, token: str) -> None:
         """Check the token and its scopes.
 
         Raises:
@@ -147,7 +147,7 @@ class Api:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         try:
             url = self._interactions.take_url(request.match_info["token"])
-            self._interactions.respond(url, answer if isinstance(answer, dict) else {})
+            self._interactions.post_response(url, answer if isinstance(answer, dict) else {})
         except RefusedCall as refusal:
             status = 404 if refusal.error in {"expired_url", "used_url"} else 400
             return web.json_response({"ok": False, "error": refusal.error}, status=status)

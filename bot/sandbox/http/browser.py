@@ -115,27 +115,27 @@ class Browser:
         self._pages: set[BrowserPage] = set()
         self._actions: dict[str, Callable[[BrowserPage, Json], Json]] = {
             "be": self._choose_person,
-            "say": self._say,
-            "edit": self._edit,
-            "delete": self._delete,
-            "react": self._react,
-            "command": self._command,
-            "press": self._press,
-            "submit": self._submit,
-            "shortcut": self._shortcut,
+            "say": self._say_text,
+            "edit": self._edit_message,
+            "delete": self._delete_message,
+            "react": self._change_reaction,
+            "command": self._run_command,
+            "press": self._press_button,
+            "submit": self._submit_view,
+            "shortcut": self._run_shortcut,
             "close": self._close_view,
-            "home": self._home,
-            "stop": self._stop,
-            "history": self._history,
+            "home": self._open_home,
+            "stop": self._stop_session,
+            "history": self._read_history,
         }
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
-            web.get("/", self.index),
-            web.get("/archives/{channel}/{message}", self.index),
-            web.get("/page/{name}", self.file),
-            web.get("/page-socket", self.socket),
+            web.get("/", self.show_page),
+            web.get("/archives/{channel}/{message}", self.show_page),
+            web.get("/page/{name}", self.show_file),
+            web.get("/page-socket", self.serve_page),
         ]
 
     async def close(self) -> None:
@@ -145,14 +145,14 @@ class Browser:
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def show_page(self, request: web.Request) -> web.Response:
         """Return the page, with a session cookie."""
         response = self._serve_file("index.html")
         if not self._has_session(request):
             response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
         return response
 
-    async def file(self, request: web.Request) -> web.Response:
+    async def show_file(self, request: web.Request) -> web.Response:
         """Return one of the page's files."""
         return self._serve_file(request.match_info["name"])
 
@@ -166,7 +166,7 @@ class Browser:
 
     # ── Websocket ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def socket(self, request: web.Request) -> web.StreamResponse:
+    async def serve_page(self, request: web.Request) -> web.StreamResponse:
         """Serve one open page."""
         if not self._has_session(request) or "Origin" not in request.headers:
             raise web.HTTPForbidden(text="Open the page first.")
@@ -196,7 +196,7 @@ class Browser:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
-        self._hub.settle()
+        self._hub.settle_changes()
         page.queue_answer(body.get("id") if isinstance(body, dict) else None, answer)
         with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await self._hub.storage.wait_until_stored()
@@ -219,7 +219,7 @@ class Browser:
             "commands": list(APP_COMMANDS),
             "shortcuts": [asdict(shortcut) for shortcut in APP_SHORTCUTS],
             "people": [person_frame(workspace, person) for person in workspace.people.values()],
-            "channels": [self._channel(room, person) for room in rooms],
+            "channels": [self._build_channel(room, person) for room in rooms],
             "messages": [frame for room in rooms for frame in self._list_messages(room.id, person, None)],
             "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
             "home": home.body if home else None,
@@ -227,7 +227,7 @@ class Browser:
             "status": self._hub.status_frame(),
         }
 
-    def _channel(self, room: SlackChannel, person: str) -> Json:
+    def _build_channel(self, room: SlackChannel, person: str) -> Json:
         more = len(self._hub.workspace.list_history(room.id)) > _HISTORY
         body = directory.channel_object(self._hub.workspace, room, person)
         return body | {"members": list(room.members), "more": more}
@@ -241,7 +241,7 @@ class Browser:
             found += [m for m in workspace.ephemerals.values() if m.channel == room and m.ephemeral_to == person]
         return [message_frame(workspace, message) for message in found]
 
-    def _history(self, page: BrowserPage, body: Json) -> Json:
+    def _read_history(self, page: BrowserPage, body: Json) -> Json:
         room = self._find_visible_channel(page, body)
         frames = self._list_messages(room, page.person, str(body["before"]))
         return {"messages": frames, "more": sum(frame["root"] == frame["ts"] for frame in frames) >= _HISTORY}
@@ -253,44 +253,44 @@ class Browser:
             raise RefusedCall("channel_not_found")
         return room.id
 
-    def _say(self, page: BrowserPage, body: Json) -> Json:
+    def _say_text(self, page: BrowserPage, body: Json) -> Json:
         room = self._find_visible_channel(page, body)
         contents = [(str(file["name"]), base64.b64decode(file["base64"])) for file in body.get("files") or ()]
         if any(len(data) > limits.UPLOAD_BYTES for _, data in contents):
             raise RefusedCall("file_too_large")
         files = [self._uploads.store_file(name, data, page.person) for name, data in contents]
-        message = self._hub.workspace.say(page.person, room, body["text"], body.get("thread_ts"), files)
+        message = self._hub.workspace.say_text(page.person, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts}
 
-    def _edit(self, page: BrowserPage, body: Json) -> Json:
+    def _edit_message(self, page: BrowserPage, body: Json) -> Json:
         self._hub.workspace.edit_message(page.person, self._find_visible_channel(page, body), body["ts"], body["text"])
         return {}
 
-    def _delete(self, page: BrowserPage, body: Json) -> Json:
+    def _delete_message(self, page: BrowserPage, body: Json) -> Json:
         self._hub.workspace.delete_message(page.person, self._find_visible_channel(page, body), body["ts"])
         return {}
 
-    def _react(self, page: BrowserPage, body: Json) -> Json:
+    def _change_reaction(self, page: BrowserPage, body: Json) -> Json:
         room, add = self._find_visible_channel(page, body), bool(body["add"])
         self._hub.workspace.change_reaction(page.person, room, body["ts"], body["name"], add=add)
         return {}
 
-    def _command(self, page: BrowserPage, body: Json) -> Json:
+    def _run_command(self, page: BrowserPage, body: Json) -> Json:
         self.interactions.run_command(page.person, self._find_visible_channel(page, body), body["text"])
         return {}
 
-    def _press(self, page: BrowserPage, body: Json) -> Json:
+    def _press_button(self, page: BrowserPage, body: Json) -> Json:
         if "view_id" in body:
             self.interactions.press_in_view(page.person, body["view_id"], body)
         else:
             self.interactions.press_button(page.person, self._find_visible_channel(page, body), body["ts"], body)
         return {}
 
-    def _submit(self, page: BrowserPage, body: Json) -> Json:
+    def _submit_view(self, page: BrowserPage, body: Json) -> Json:
         self.interactions.submit_view(page.person, body["view_id"], body["values"])
         return {}
 
-    def _shortcut(self, page: BrowserPage, body: Json) -> Json:
+    def _run_shortcut(self, page: BrowserPage, body: Json) -> Json:
         if "ts" in body:
             room = self._find_visible_channel(page, body)
             self.interactions.run_message_shortcut(page.person, body["callback_id"], room, body["ts"])
@@ -302,11 +302,11 @@ class Browser:
         self.interactions.close_view(page.person, body["view_id"])
         return {}
 
-    def _home(self, page: BrowserPage, body: Json) -> Json:
+    def _open_home(self, page: BrowserPage, body: Json) -> Json:
         self._hub.workspace.open_home(page.person, body.get("tab", "home"))
         return {}
 
-    def _stop(self, page: BrowserPage, body: Json) -> Json:
+    def _stop_session(self, page: BrowserPage, body: Json) -> Json:
         self._hub.workspace.stop_session(page.person, self._find_visible_channel(page, body), body["thread_ts"])
         return {}
 

@@ -33,33 +33,33 @@ class ControlApi:
         self._uploads = uploads
         self._world = WorldControl(hub)
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         actions: dict[str, _Do] = {
-            "say": self.say,
-            "edit": self.edit,
-            "delete": self.delete,
-            "react": self.react,
-            "command": self.command,
-            "press": self.press,
-            "submit": self.submit,
-            "shortcut": self.shortcut,
-            "stop": self.stop,
-            "home": self.home,
-            **self._world.actions(),
-            "faults": self.faults,
-            "clock": self.clock,
+            "say": self.say_text,
+            "edit": self.edit_message,
+            "delete": self.delete_message,
+            "react": self.change_reaction,
+            "command": self.run_command,
+            "press": self.press_button,
+            "submit": self.submit_view,
+            "shortcut": self.run_shortcut,
+            "stop": self.stop_session,
+            "home": self.open_home,
+            **self._world.list_actions(),
+            "faults": self.cause_faults,
+            "clock": self.advance_clock,
         }
         return [
             *(web.post(f"/sandbox/{name}", self._require_token(do)) for name, do in actions.items()),
-            web.get("/sandbox/messages", self._require_token(self.messages)),
-            web.get("/sandbox/requests", self._require_token(self.requests)),
-            web.get("/sandbox/state", self._require_token(self.state)),
-            web.put("/sandbox/status", self._require_token(self.status)),
+            web.get("/sandbox/messages", self._require_token(self.list_messages)),
+            web.get("/sandbox/requests", self._require_token(self.list_requests)),
+            web.get("/sandbox/state", self._require_token(self.describe_state)),
+            web.put("/sandbox/status", self._require_token(self.show_status)),
         ]
 
     def _require_token(self, do: _Do) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handler(request: web.Request) -> web.Response:
+        async def handle_request(request: web.Request) -> web.Response:
             token = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(token.encode(), self._hub.credentials.control_token.encode()):
                 return web.json_response({"ok": False, "error": "invalid_auth"}, status=401)
@@ -74,11 +74,11 @@ class ControlApi:
                 return web.json_response({"ok": False, "error": "invalid_arguments", "detail": detail}, status=400)
             return web.json_response({"ok": True, **answer})
 
-        return handler
+        return handle_request
 
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def say(self, body: Json) -> Json:
+    async def say_text(self, body: Json) -> Json:
         """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``).
 
         Of a bot, ``app_id``, ``username``, ``metadata``, ``workflow_id`` and ``subtype`` may be given, too.
@@ -88,7 +88,7 @@ class ControlApi:
         room, author = self._find_channel(body), self._hub.workspace.find_person(body["person"])
         contents = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
         files = [self._uploads.store_file(name, data, author.id) for name, data in contents]
-        message = self._hub.workspace.say(author.id, room, body["text"], body.get("thread_ts"), files)
+        message = self._hub.workspace.say_text(author.id, room, body["text"], body.get("thread_ts"), files)
         return {"ts": message.ts, "channel": message.channel}
 
     def _find_channel(self, body: Json) -> str:
@@ -123,29 +123,29 @@ class ControlApi:
         workspace.post_message(message)
         return {"ts": message.ts, "channel": room.id}
 
-    async def edit(self, body: Json) -> Json:
+    async def edit_message(self, body: Json) -> Json:
         """Edit what ``person`` said."""
         message = self._hub.workspace.edit_message(body["person"], self._find_channel(body), body["ts"], body["text"])
         return {"ts": message.ts}
 
-    async def delete(self, body: Json) -> Json:
+    async def delete_message(self, body: Json) -> Json:
         """Delete what ``person`` said."""
         self._hub.workspace.delete_message(body["person"], self._find_channel(body), body["ts"])
         return {}
 
-    async def react(self, body: Json) -> Json:
+    async def change_reaction(self, body: Json) -> Json:
         """React as ``person`` with ``name``; ``remove`` takes it back."""
         person = self._hub.workspace.find_person(body["person"]).id
         add = not body.get("remove", False)
         self._hub.workspace.change_reaction(person, self._find_channel(body), body["ts"], body["name"], add=add)
         return {}
 
-    async def command(self, body: Json) -> Json:
+    async def run_command(self, body: Json) -> Json:
         """Type a slash command as ``person``."""
         self._interactions.run_command(body["person"], self._find_channel(body), body["text"])
         return {}
 
-    async def press(self, body: Json) -> Json:
+    async def press_button(self, body: Json) -> Json:
         """Press a button as ``person``: of the message ``channel``, ``ts``, or of the view ``view_id``."""
         if "view_id" in body:
             self._interactions.press_in_view(body["person"], body["view_id"], body)
@@ -153,12 +153,12 @@ class ControlApi:
             self._interactions.press_button(body["person"], self._find_channel(body), body["ts"], body)
         return {}
 
-    async def submit(self, body: Json) -> Json:
+    async def submit_view(self, body: Json) -> Json:
         """Submit the modal ``view_id`` as ``person`` with ``values``."""
         self._interactions.submit_view(body["person"], body["view_id"], body["values"])
         return {}
 
-    async def shortcut(self, body: Json) -> Json:
+    async def run_shortcut(self, body: Json) -> Json:
         """Run the shortcut ``callback_id`` as ``person``: of the message ``channel``, ``ts`` if that is given."""
         if "ts" in body:
             room = self._find_channel(body)
@@ -167,13 +167,13 @@ class ControlApi:
             self._interactions.run_shortcut(body["person"], body["callback_id"])
         return {}
 
-    async def stop(self, body: Json) -> Json:
+    async def stop_session(self, body: Json) -> Json:
         """Press Stop under a thread as ``person``."""
         person = self._hub.workspace.find_person(body["person"]).id
         self._hub.workspace.stop_session(person, self._find_channel(body), body["thread_ts"])
         return {}
 
-    async def home(self, body: Json) -> Json:
+    async def open_home(self, body: Json) -> Json:
         """Open the app's Home (or ``tab``) as ``person``; return what is published there."""
         person = self._hub.workspace.find_person(body["person"]).id
         self._hub.workspace.open_home(person, body.get("tab", "home"))
@@ -182,7 +182,7 @@ class ControlApi:
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def messages(self, body: Json) -> Json:
+    async def list_messages(self, body: Json) -> Json:
         """Return all messages of a channel (and, with ``person``, the ephemeral ones that they see), oldest first."""
         workspace = self._hub.workspace
         room = self._find_channel(body)
@@ -194,12 +194,12 @@ class ControlApi:
         found.sort(key=lambda message: message.ts)
         return {"messages": [message_frame(workspace, message) for message in found]}
 
-    async def requests(self, body: Json) -> Json:
+    async def list_requests(self, body: Json) -> Json:
         """Return the app's calls, oldest first; with ``method``, those of one method."""
         method = body.get("method")
         return {"requests": [asdict(call) for call in self._api.calls if method in {None, call.method}]}
 
-    async def state(self, _body: Json) -> Json:
+    async def describe_state(self, _body: Json) -> Json:
         """Return connections, sessions, open modals and pending envelopes."""
         workspace = self._hub.workspace
         sessions = [asdict(session) for session in workspace.sessions.values()]
@@ -217,18 +217,18 @@ class ControlApi:
 
     # ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def status(self, body: Json) -> Json:
+    async def show_status(self, body: Json) -> Json:
         """Show engine, knowledge and suggestions on the page."""
         self._hub.set_status(body)
         return {}
 
-    async def clock(self, body: Json) -> Json:
+    async def advance_clock(self, body: Json) -> Json:
         """Advance the workspace's clock by ``advance_s``."""
         self._hub.clock.advance(float(body["advance_s"]))
         self._hub.workspace.expire_streams()
         return {"now": self._hub.clock.now()}
 
-    async def faults(self, body: Json) -> Json:
+    async def cause_faults(self, body: Json) -> Json:
         """Cause faults. Every key is optional, and ``clear`` is applied first.
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next

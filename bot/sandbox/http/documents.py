@@ -30,7 +30,7 @@ class DocumentPages:
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = {name: folder.resolve() for name, folder in folders.items()}
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the one route."""
         return [web.get("/files/{source}/{path:.+}", self.show_document)]
 

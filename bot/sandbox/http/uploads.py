@@ -26,9 +26,9 @@ class Uploads:
         self._folder = folder
         self._base_url = base_url
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the one route."""
-        return [web.get("/files-pri/{team}-{id}/download/{name}", self.download)]
+        return [web.get("/files-pri/{team}-{id}/download/{name}", self.serve_file)]
 
     def store_file(self, name: str, data: bytes, user: str) -> Json:
         """Store a file and return its Slack file object."""
@@ -51,7 +51,7 @@ class Uploads:
             "created": int(self._hub.workspace.now()),
         }
 
-    async def download(self, request: web.Request) -> web.StreamResponse:
+    async def serve_file(self, request: web.Request) -> web.StreamResponse:
         """Serve a file to the app; without the right to it, redirect to the sign-in page, as Slack does."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         is_app = hmac.compare_digest(token.encode(), self._hub.credentials.bot_token.encode())

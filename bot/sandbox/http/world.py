@@ -20,37 +20,37 @@ class WorldControl:
     def __init__(self, hub: Hub) -> None:
         self._workspace = hub.workspace
 
-    def actions(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
+    def list_actions(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
         """Return the actions by the name of their endpoint."""
         return {
-            "person": self.person,
-            "channel": self.channel,
-            "group": self.group,
-            "organization": self.organization,
-            "world": self.world,
-            "join": self.join,
-            "leave": self.leave,
-            "rename": self.rename,
-            "archive": self.archive,
+            "person": self.change_person,
+            "channel": self.change_channel,
+            "group": self.change_group,
+            "organization": self.change_organization,
+            "world": self.change_world,
+            "join": self.add_member,
+            "leave": self.remove_member,
+            "rename": self.rename_channel,
+            "archive": self.archive_channel,
             "change_id": self.change_id,
         }
 
-    async def world(self, body: Json) -> Json:
+    async def change_world(self, body: Json) -> Json:
         """Set the ``organization``, then many ``people``, ``channels`` and ``groups``; ``silent`` sends no events."""
         events = len(self._workspace.changes.events)
         if "organization" in body:
-            await self.organization(body["organization"])
+            await self.change_organization(body["organization"])
         for person in body.get("people", ()):
-            await self.person(person)
+            await self.change_person(person)
         for channel in body.get("channels", ()):
-            await self.channel(channel)
+            await self.change_channel(channel)
         for group in body.get("groups", ()):
-            await self.group(group)
+            await self.change_group(group)
         if body.get("silent"):
             del self._workspace.changes.events[events:]
         return {}
 
-    async def person(self, body: Json) -> Json:
+    async def change_person(self, body: Json) -> Json:
         """Add or change the person ``id``: ``name``, ``real_name``, ``role``, ``email``, ``team``, ``deleted``."""
         person_id = str(body["id"])
         changed = _select_fields(body, _PERSON) | {"id": person_id}
@@ -62,7 +62,7 @@ class WorldControl:
             self._workspace.add_person(SlackPerson(**_with_defaults(changed, "name", "real_name")))
         return {"id": person_id}
 
-    async def channel(self, body: Json) -> Json:
+    async def change_channel(self, body: Json) -> Json:
         """Add or change a conversation.
 
         ``channel`` is its id or name. ``id`` and ``kind`` (``channel``, ``group``, ``mpim``) add one, with a ``name``
@@ -104,7 +104,7 @@ class WorldControl:
             for member in after:
                 workspace.add_member(member, room.id)
 
-    async def group(self, body: Json) -> Json:
+    async def change_group(self, body: Json) -> Json:
         """Add or change the user group ``id``: ``handle``, ``name``, ``users`` (ids or handles), ``disabled``."""
         group_id = str(body["id"])
         changed = _select_fields(body, _GROUP) | {"id": group_id}
@@ -116,29 +116,29 @@ class WorldControl:
             self._workspace.add_group(UserGroup(**_with_defaults(changed, "handle", "name")))
         return {"id": group_id}
 
-    async def organization(self, body: Json | None) -> Json:
+    async def change_organization(self, body: Json | None) -> Json:
         """Put the workspace into an organization (``id``, ``name``, ``teams``, ``org_wide_install``); null ends it."""
         self._workspace.set_organization(None if body is None else Organization(**body))
         return {}
 
-    async def join(self, body: Json) -> Json:
+    async def add_member(self, body: Json) -> Json:
         """Add ``member`` to a channel."""
         member = self._workspace.find_person(body["member"]).id
         self._workspace.add_member(member, self._workspace.find_channel(body["channel"]).id)
         return {}
 
-    async def leave(self, body: Json) -> Json:
+    async def remove_member(self, body: Json) -> Json:
         """Remove ``member`` from a channel."""
         member = self._workspace.find_person(body["member"]).id
         self._workspace.remove_member(member, self._workspace.find_channel(body["channel"]).id)
         return {}
 
-    async def rename(self, body: Json) -> Json:
+    async def rename_channel(self, body: Json) -> Json:
         """Rename a channel to ``name``."""
         self._workspace.rename_channel(self._workspace.find_channel(body["channel"]).id, body["name"])
         return {}
 
-    async def archive(self, body: Json) -> Json:
+    async def archive_channel(self, body: Json) -> Json:
         """Archive a channel as ``person``; with ``archived`` false, unarchive it."""
         person = self._workspace.find_person(body["person"]).id
         room = self._workspace.find_channel(body["channel"]).id

@@ -122,7 +122,7 @@ def get_permalink(call: Call) -> Json:
     return {"channel": room.id, "permalink": f"{call.base_url}/archives/{room.id}/p{ts.replace('.', '')}"}
 
 
-def _react(call: Call, *, add: bool) -> Json:
+def _change_reaction(call: Call, *, add: bool) -> Json:
     room = call.find_joined_channel()
     ts, name = (
         call.args.required_text("timestamp", "no_item_specified"),
@@ -138,6 +138,6 @@ METHODS = (
     Method("chat.update", update_message, TIER_3, ("chat:write",)),
     Method("chat.delete", delete_message, TIER_3, ("chat:write",)),
     Method("chat.getPermalink", get_permalink, SPECIAL),
-    Method("reactions.add", lambda call: _react(call, add=True), TIER_3, ("reactions:write",)),
-    Method("reactions.remove", lambda call: _react(call, add=False), TIER_3, ("reactions:write",)),
+    Method("reactions.add", lambda call: _change_reaction(call, add=True), TIER_3, ("reactions:write",)),
+    Method("reactions.remove", lambda call: _change_reaction(call, add=False), TIER_3, ("reactions:write",)),
 )

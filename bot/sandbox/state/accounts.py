@@ -73,7 +73,7 @@ class Accounts(Conversations):
 
 
 def _members_event(before: UserGroup, after: UserGroup) -> Json:
-    added, removed = _subtract(after.users, before.users), _subtract(before.users, after.users)
+    added, removed = _subtract_users(after.users, before.users), _subtract_users(before.users, after.users)
     return {
         "type": "subteam_members_changed",
         "subteam_id": after.id,
@@ -87,7 +87,7 @@ def _members_event(before: UserGroup, after: UserGroup) -> Json:
     }
 
 
-def _subtract(users: Collection[str], others: Collection[str]) -> list[str]:
+def _subtract_users(users: Collection[str], others: Collection[str]) -> list[str]:
     return [user for user in users if user not in others]
 
 

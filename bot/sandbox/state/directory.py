@@ -35,7 +35,7 @@ def user_object(records: Records, person: SlackPerson) -> Json:
         "team_id": person.team,
         "name": person.name,
         "deleted": person.deleted,
-        "profile": _profile(person),
+        "profile": _build_profile(person),
         "is_bot": person.is_bot,
         "is_app_user": False,
         "updated": person.updated,
@@ -57,7 +57,7 @@ def user_object(records: Records, person: SlackPerson) -> Json:
     return body | {"locale": person.locale} | _enterprise_fields(records, person)
 
 
-def _profile(person: SlackPerson) -> Json:
+def _build_profile(person: SlackPerson) -> Json:
     profile = {
         "title": person.title,
         "real_name": person.real_name,

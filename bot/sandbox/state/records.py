@@ -114,9 +114,9 @@ class Records:
                     pass
         for message in sorted(messages, key=lambda message: message.ts):
             self._index_message(message)
-        self._populate()
+        self._add_first_records()
 
-    def _populate(self) -> None:
+    def _add_first_records(self) -> None:
         for person in (*PEOPLE, BOT, SYSTEM):
             if person.id not in self.people:
                 self.people[person.id] = person

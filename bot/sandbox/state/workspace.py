@@ -45,7 +45,7 @@ class Workspace(Accounts):
 
     # ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def say(
+    def say_text(
         self,
         person: str,
         channel: str,

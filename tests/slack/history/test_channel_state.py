@@ -35,10 +35,10 @@ def apply_step(workspace: Workspace, step: tuple[str, int, str], said: list[Slac
     target = said[pick % len(said)] if said else None
     match what:
         case "root":
-            said.append(workspace.say("ada", GENERAL, words))
+            said.append(workspace.say_text("ada", GENERAL, words))
         case "reply" if target is not None:
             with contextlib.suppress(RefusedCall):
-                said.append(workspace.say("bo", GENERAL, words, target.root))
+                said.append(workspace.say_text("bo", GENERAL, words, target.root))
         case "bot" | "mine" | "bot reply":
             root = (
                 target.root if what == "bot reply" and target and workspace.find_message(GENERAL, target.root) else None

@@ -371,9 +371,9 @@ async def test_lost_state_causes_full_listing(bench: ChannelBench) -> None:
 async def test_long_thread_is_read_in_pages(bench: ChannelBench) -> None:
     assert bench.sandbox.hub is not None
     workspace = bench.sandbox.hub.workspace
-    root = workspace.say("ada", GENERAL, "A long story").ts
+    root = workspace.say_text("ada", GENERAL, "A long story").ts
     for n in range(1_000):
-        workspace.say("bo", GENERAL, f"chapter {n}", root)
+        workspace.say_text("bo", GENERAL, f"chapter {n}", root)
     workspace.take_changes()
     _, text = await bench.read_text(make_document_name(root), rate=SyncRate(10_000, 10_000, page_size=400))
     assert [part.rpartition(" ")[2] for part in text.split("\n\n")[1:]] == [str(n) for n in range(1_000)]
@@ -383,7 +383,7 @@ async def test_long_thread_is_read_in_pages(bench: ChannelBench) -> None:
 async def test_messages_without_replies_are_read_in_pages(bench: ChannelBench) -> None:
     assert bench.sandbox.hub is not None
     for n in range(120):
-        bench.sandbox.hub.workspace.say("ada", GENERAL, f"message {n}")
+        bench.sandbox.hub.workspace.say_text("ada", GENERAL, f"message {n}")
     bench.sandbox.hub.workspace.take_changes()
     source = bench.make_source()
     listed = await listing(source)
@@ -403,7 +403,7 @@ async def test_messages_without_replies_are_read_in_pages(bench: ChannelBench) -
 async def test_interrupted_listing_resumes(bench: ChannelBench) -> None:
     assert bench.sandbox.hub is not None
     for n in range(260):
-        bench.sandbox.hub.workspace.say("ada", GENERAL, f"message {n}")
+        bench.sandbox.hub.workspace.say_text("ada", GENERAL, f"message {n}")
     bench.sandbox.hub.workspace.take_changes()
     rate = SyncRate(10_000, 10_000, page_size=10)
     source = bench.make_source(rate=rate)
