@@ -21,7 +21,7 @@ SEARCH_SLOW = Message(
 )
 THANKS = Message("You are welcome. Ask me anything else you would like to know.", "不客气，还有问题可以随时问我。")
 GREETING = Message(
-    "Hello. Ask me something, for example: how do I add a source?", "你好，请直接提问，例如：怎样添加一个资料来源？"
+    "Hello. Ask me something, for example: how do I add a source?", "您好，请直接提问，例如：怎样添加一个资料来源？"
 )
 
 # ── Progress ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +129,7 @@ SMALL_MODEL = Message("A small model on the CPU wrote this, not an R1.", "这是
 OVERVIEW = Message("I answer from these documents:", "我根据以下文档回答：")
 NO_DOCUMENTS = Message(
     "No document has been read yet that you may see. Add a source to kvasir.toml and run `kvasir sync`.",
-    "还没有读取你可以查看的文档。请在 kvasir.toml 中添加来源，然后运行 `kvasir sync`。",
+    "还没有读取您可以查看的文档。请在 kvasir.toml 中添加来源，然后运行 `kvasir sync`。",
 )
 DOCUMENT_COUNT = Message("{count} documents", "{count} 篇文档", "1 document")
 SOURCE_READ = Message("({kind}): {count}, read {age}.", "（{kind}）：{count}，{age}读取。")

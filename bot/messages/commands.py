@@ -32,7 +32,7 @@ To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer
 */kb 频道*：Kvasir 在此频道中如何作答（来源、实时网络、语言、思考、语气、提及）
 */kb 帮助*：显示本列表
 */ask* `问题`：提问，只有您能看到回答
-*/think* `deep` | `normal` | `off` | `default`：回答你之前思考多久
+*/think* `deep` | `normal` | `off` | `default`：回答您之前思考多久
 在频道里提及 Kvasir，或直接发消息，即可提问；在它参与的消息列中可直接追问。
 如需 Kvasir 不再参与某个消息列，请在其中输入“静音”，或给回答添加 🔇；输入“取消静音”可恢复。""",
 )
@@ -67,7 +67,7 @@ NO_OWNERS = Message(
     "No owner is configured, and only an owner may do this. An administrator adds owners to kvasir.toml: `[access]` "
     '`owners = ["{user}"]` (this is your ID). At the terminal, `kvasir sync --approve SOURCE` approves deletions.',
     "尚未指定负责人，而只有负责人可以这样做。"
-    '管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是你的 ID）。'
+    '管理员可以在 kvasir.toml 中指定负责人：`[access]` `owners = ["{user}"]`（这是您的 ID）。'
     "在终端可以用 `kvasir sync --approve 来源` 批准删除。",
 )
 
@@ -129,10 +129,10 @@ UNKNOWN_DEPTH = Message(
     "“{word}” is not a depth. Try /think deep, /think normal, /think off, or /think default.",
     "“{word}”无法识别。可用：/think deep、/think normal、/think off 或 /think default。",
 )
-PREFERRED_DEPTH = Message("For you, everywhere: {description} ({depth}).", "我为你作答时：{description}（{depth}）。")
+PREFERRED_DEPTH = Message("For you, everywhere: {description} ({depth}).", "我为您作答时：{description}（{depth}）。")
 DEFAULT_DEPTH = Message(
     "The default here: {description} ({depth}). To change it for you: /think deep | normal | off.",
-    "你没有指定，这里的默认设置：{description}（{depth}）。可用 /think deep | normal | off 更改。",
+    "您没有指定，这里的默认设置：{description}（{depth}）。可用 /think deep | normal | off 更改。",
 )
 DEPTHS = {
     "deep": Message("I think for a long time before I answer", "深入思考后再回答"),
@@ -143,8 +143,8 @@ DEPTHS = {
 
 # ── The app manifest ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-PROMPT_TITLE = Message("What can you answer?", "你能回答什么？")
-PROMPT = Message("Which documents do you answer from?", "你根据哪些文档回答问题？")
+PROMPT_TITLE = Message("What can you answer?", "您能回答什么？")
+PROMPT = Message("Which documents do you answer from?", "您根据哪些文档回答问题？")
 """A question that Slack suggests to a person who opens the app."""
 
 APP_DESCRIPTION = Message(
@@ -157,4 +157,4 @@ AGENT_DESCRIPTION = Message(
 KB_DESCRIPTION = Message(
     "Search, refresh and inspect the documents that Kvasir answers from", "搜索、更新和查看 Kvasir 作答所依据的文档"
 )
-THINK_DESCRIPTION = Message("How long Kvasir thinks before it answers you", "Kvasir 回答你之前思考多久")
+THINK_DESCRIPTION = Message("How long Kvasir thinks before it answers you", "Kvasir 回答您之前思考多久")

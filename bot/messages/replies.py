@@ -14,7 +14,7 @@ EMPTY_ANSWER = Message("There is no answer to show.", "没有可显示的回答�
 BUSY = Message("is busy. {text}", "正忙。{text}")
 """A status, which Slack shows after the app's name."""
 
-QUEUE_OVER = Message("I am working on your question now.", "正在处理你的问题。")
+QUEUE_OVER = Message("I am working on your question now.", "正在处理您的问题。")
 """What replaces the position in the queue."""
 
 # ── Answers that end early ───────────────────────────────────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一
 
 NO_SOURCES = Message(
     "No source has documents that you may read. An administrator adds sources to kvasir.toml.",
-    "没有任何来源含有你可以查看的文档。管理员可以在 kvasir.toml 中添加来源。",
+    "没有任何来源含有您可以查看的文档。管理员可以在 kvasir.toml 中添加来源。",
 )
 COUNTS = Message("{documents}, {passages}", "{documents}，{passages}")
 DOCUMENTS = Message("{count:,} documents", "{count:,} 篇文档", "1 document")

@@ -69,6 +69,11 @@ def test_both_languages_have_a_text_with_the_same_fields(message: Message) -> No
     assert chinese != "en" or message.zh == message.en
 
 
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_chinese_texts_address_the_reader_politely(message: Message) -> None:
+    assert "你" not in message.zh
+
+
 def test_a_text_is_rendered_for_one_reader_or_for_all() -> None:
     removed = answers.REMOVED
     assert render_message(removed, "en", count=1) == "1 sentence was removed because the documents say otherwise."

@@ -37,10 +37,10 @@ WEB_ALREADY_SEARCHED = Message(
 QUESTION_GONE = Message("The question was deleted, so I cannot answer it again.", "原来的问题已不存在，无法重新回答。")
 
 MORE_FOR_YOU = Message(
-    "There is more that you may see, but not everybody here.", "还有更多内容：你可以查看，但这里并非所有人都可以。"
+    "There is more that you may see, but not everybody here.", "还有更多内容：您可以查看，但这里并非所有人都可以。"
 )
 ANSWER_PRIVATELY = Message("Answer in a direct message", "在私信中回答")
-ASKED_ELSEWHERE = Message("You asked in {channel}:", "你在 {channel} 中问：")
+ASKED_ELSEWHERE = Message("You asked in {channel}:", "您在 {channel} 中问：")
 ANSWERED_PRIVATELY = Message("The answer is in our direct messages.", "回答在我们的私信中。")
 NOT_YOUR_QUESTION = Message(
     "Only the person who asked this question gets this answer. Ask it yourself in a direct message.",

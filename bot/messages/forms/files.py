@@ -18,19 +18,19 @@ RESULTS: Final[Mapping[UploadResult, Message]] = {
 OFFER = Message(
     "What would you like to know about {names}? Ask in this thread: I read it for the answer and do not store it. "
     "To keep it as a document, choose below who may find it.",
-    "你想了解 {names} 的什么内容？请在此消息列中提问：我会为回答读取它，但不会保存。"
+    "您想了解 {names} 的什么内容？请在此消息列中提问：我会为回答读取它，但不会保存。"
     "如需保存为文档，请在下方选择谁可以搜到它。",
 )
-NOW_FOR_SENDER = Message("Now only you can find {names}.", "现在只有你能搜到 {names}。")
+NOW_FOR_SENDER = Message("Now only you can find {names}.", "现在只有您能搜到 {names}。")
 NOW_FOR_CHANNEL = Message(
-    "Now you and the members of that channel can find {names}.", "现在你和该频道的成员可以搜到 {names}。"
+    "Now you and the members of that channel can find {names}.", "现在您和该频道的成员可以搜到 {names}。"
 )
 NOW_FOR_EVERYBODY = Message(
     "Now everybody who may read the source {source} can find {names}.",
     "现在所有可以查看来源 {source} 的人都能搜到 {names}。",
 )
 CHANGED_LATER = Message(
-    "I saved your choice. It counts after the sync that is running.", "你的选择已保存，等正在进行的同步结束后生效。"
+    "I saved your choice. It counts after the sync that is running.", "您的选择已保存，等正在进行的同步结束后生效。"
 )
 NOT_YOURS = Message(
     "Only the person who sent these files chooses who may find them. If you sent a file again, use the buttons under "
@@ -41,7 +41,7 @@ OWNERS_ADD = Message("Only an owner may add documents.", "只有负责人可以�
 OWNERS_OPEN = Message("Only an owner may open a file to everybody.", "只有负责人可以向所有人开放文件。")
 NOT_IN_CHANNEL = Message(
     "I could not confirm that you are in that channel. Join it, invite me if it is private, and choose it again.",
-    "我无法确认你在该频道中。请先加入；如果是私人频道，请邀请我，然后重新选择。",
+    "我无法确认您在该频道中。请先加入；如果是私人频道，请邀请我，然后重新选择。",
 )
 SEARCHABLE_LATER = Message(
     "It is saved. Answers can use it after the sync that is running, or after the next one.",
@@ -54,7 +54,7 @@ IMAGE_ALONE = Message(
 FILE_ALONE = Message(
     "What would you like to know about it? Write your question with the file, or in this thread after it. I read the "
     "file for the answer and do not store it.",
-    "你想了解它的什么内容？请把问题和文件一起发送，或在其后的消息列中提问。我会为回答读取文件，但不会保存。",
+    "您想了解它的什么内容？请把问题和文件一起发送，或在其后的消息列中提问。我会为回答读取文件，但不会保存。",
 )
 IMAGE_REFUSED = Message(
     "I cannot see the image {name}, because my model reads only text. Send its text.",

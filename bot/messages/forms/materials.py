@@ -57,7 +57,7 @@ TOO_SLOW = Message(
 
 MESSAGE_HIDDEN = Message(
     "I could not confirm that you and I can both read that message. Join its channel, invite me there, and ask again.",
-    "我无法确认你和我都能读取那条消息。请加入其所在的频道，邀请我，然后重新提问。",
+    "我无法确认您和我都能读取那条消息。请加入其所在的频道，邀请我，然后重新提问。",
 )
 MESSAGE_GONE = Message(
     "That message was deleted, so I cannot answer questions about it. Ask without it.",

@@ -129,8 +129,6 @@ class ModalSubmission(Interaction):
     """What the person entered or chose, by the id of the block; empty for an empty field."""
     metadata: str = field(default="", repr=False)
     """The ``private_metadata`` with which the modal was opened."""
-    shown_in: Language = "en"
-    """The language of the modal's own buttons."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> ModalSubmission:
@@ -147,7 +145,6 @@ class ModalSubmission(Interaction):
             language=choose_language(" ".join(one for chosen in values.values() for one in chosen)),
             values=values,
             metadata=str(view.get("private_metadata") or ""),
-            shown_in=choose_language(" ".join(str((view.get(name) or {}).get("text")) for name in ("submit", "close"))),
         )
 
     def get_text(self, block: str) -> str:

@@ -231,7 +231,9 @@ class SlackListeners:
             return
         submission = ModalSubmission.from_payload(body)
         if errors := modal.find_errors(submission):
-            await ack(response_action="errors", errors=dict(errors))
+            language = (await self.languages.apply(submission)).language
+            shown = {block: render_message(message, language) for block, message in errors.items()}
+            await ack(response_action="errors", errors=shown)
             return
         await ack()
         self._start(modal.run, submission, name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.messages.forms import asking
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.modals.modal import build_modal, build_text_field
 from bot.slack.private_questions import PrivateQuestions
@@ -39,10 +39,10 @@ class AskModal:
             "views.open", trigger_id=used.trigger_id, view=_build_view(self.callback_id, used.language)
         )
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return that a question has no letters."""
         has_text = any(map(str.isalnum, submission.get_text(_QUESTION)))
-        return {} if has_text else {_QUESTION: render_message(asking.QUESTION_MISSING, submission.shown_in)}
+        return {} if has_text else {_QUESTION: asking.QUESTION_MISSING}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Ask the question.

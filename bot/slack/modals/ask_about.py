@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.messages.forms import asking
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import find_permalink
@@ -47,11 +47,11 @@ class AskAboutModal:
         view = _build_view(self.callback_id, used.language, used.channel, used.message)
         await self._api.call("views.open", trigger_id=used.trigger_id, view=view)
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return that there is neither a question nor a wish for a summary."""
         has_text = any(map(str.isalnum, submission.get_text(_QUESTION)))
         is_complete = has_text or bool(submission.get_text(_SUMMARY))
-        return {} if is_complete else {_QUESTION: render_message(asking.QUESTION_MISSING, submission.shown_in)}
+        return {} if is_complete else {_QUESTION: asking.QUESTION_MISSING}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Ask the question, if the person can see the message.

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.messages.forms import channel_settings as texts
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.slack.channels.channel_changes import ChannelChanges, SettingsAccess
 from bot.slack.channels.channel_rules import ChannelRules, Setting
 from bot.slack.commands.visible_sources import VisibleSources
@@ -82,11 +82,11 @@ class ChannelSettingsModal:
             filters=render.escape_mrkdwn(filters),
         )
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return that answers without a mention contradict answers to mentions only."""
         unasked = submission.get_text(Setting.UNASKED) or "0"
         if submission.get_text(Setting.MENTION_ONLY) and unasked != "0":
-            return {Setting.UNASKED.value: render_message(texts.MENTION_OR_UNASKED, submission.shown_in)}
+            return {Setting.UNASKED.value: texts.MENTION_OR_UNASKED}
         return {}
 
     async def run(self, submission: ModalSubmission) -> None:

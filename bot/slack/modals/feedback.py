@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.messages.forms import feedback
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_modal, build_text_field
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -52,7 +52,7 @@ class FeedbackModal:
         )
         await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
 
-    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
         """Return nothing: every field may stay empty."""
         return {}
 

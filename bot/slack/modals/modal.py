@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from bot.messages.message import Message
 from bot.slack.incoming.interactions import ModalSubmission
 
 Block = dict[str, Any]
@@ -19,7 +20,7 @@ class Modal(Protocol):
 
     callback_id: str
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return what is wrong with a submission, by the id of the block; Slack shows it there. It must be fast."""
 
     async def run(self, submission: ModalSubmission) -> None:

@@ -58,7 +58,7 @@ class SettingsModal:
         view = build_settings_view(self.callback_id, chosen, count, limit, press.language)
         await self.api.call("views.open", trigger_id=press.trigger_id, view=view)
 
-    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
         """Return nothing: every choice is one of those that were offered."""
         return {}
 

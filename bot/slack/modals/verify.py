@@ -100,7 +100,7 @@ class VerifyModal:
         except SlackError:
             return  # the modal was closed or submitted meanwhile
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, str]:
+    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return what is missing, too much, or means something else on another day."""
         errors: dict[str, Message] = {}
         question = submission.get_text(_QUESTION)
@@ -118,7 +118,7 @@ class VerifyModal:
             errors[_ANSWER] = verified.ANSWER_MISSING
         if _read_day(submission, self._management.now()) is None:
             errors[_EXPIRES] = verified.DATE_REFUSED
-        return {block: render_message(message, submission.shown_in) for block, message in errors.items()}
+        return errors
 
     async def run(self, submission: ModalSubmission) -> None:
         """Store the verified answer, and tell the owner until when it is valid, or why it is not stored.

@@ -54,3 +54,17 @@ async def test_shortcut_opens_a_modal_in_the_persons_language(tmp_path: Path) ->
         assert "请写下问题" in view["errors"][field["block_id"]]
         await bot.sandbox.submit("chen", view["id"], values("为什么？"))
         await wait_for_private_answer(bot, "You asked: 为什么？", "chen")
+
+
+async def test_error_in_a_modal_has_the_persons_language_whatever_the_language_of_the_buttons(tmp_path: Path) -> None:
+    """Buttons in a language of their own, such as a third one, do not tell it."""
+    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+        await bot.sandbox.shortcut("chen", "ask_anything")
+        view = await bot.sandbox.wait_for_modal(CHEN)
+        await bot.sandbox.person(CHEN, locale="en-US")
+        await bot.sandbox.wait_delivered()
+        [field] = view["blocks"]
+        await bot.sandbox.submit("chen", view["id"], {field["block_id"]: {}})
+        while "errors" not in (view := await bot.sandbox.wait_for_modal(CHEN)):
+            pass
+        assert "Please write a question" in view["errors"][field["block_id"]]
