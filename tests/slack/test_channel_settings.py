@@ -166,7 +166,7 @@ async def test_creator_owners_and_administrators_may_change_settings_and_nobody_
         for person, user in (("ada", ADA), ("bo", BO)):
             assert (await open_settings(bot, person, user))["private_metadata"] == GENERAL
         await bot.sandbox.command("chen", "#general", "/kb channel")
-        assert f"<@{ADA}> (who made this channel)" in await wait_for_reply(bot, "can change my settings", "chen")
+        assert f"此频道的创建者 <@{ADA}>" in await wait_for_reply(bot, "可以更改我在此处的设置", "chen")
         channel = {"id": "C0DESIGN01", "kind": "channel", "name": "design", "members": [CHEN, ADA, BOT_USER]}
         await bot.sandbox.world(channels=[channel])
         await bot.sandbox.command("chen", "#design", "/kb channel")
