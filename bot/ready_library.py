@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, Material, SearchResult, Viewers
 from knowledge.library import Library
+from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus, explain_nothing_read
 from knowledge.sync.report import OnProgress, SyncReport
 
@@ -89,6 +90,10 @@ class ReadyLibrary:
     async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may read; sources without any are left out."""
         return await self.library.count_readable(viewers)
+
+    async def list_recent(self, viewers: Viewers, within: str, limit: int) -> Sequence[RecentDocument]:
+        """Return the documents within a channel's filters that all viewers may read, those that changed last first."""
+        return await self.library.list_recent(viewers, within, limit)
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers."""

@@ -22,7 +22,7 @@ from knowledge.interfaces import (
     Viewers,
 )
 from knowledge.materials import MaterialReader
-from knowledge.readable import ReadableDocuments, SourceDocuments
+from knowledge.readable import ReadableDocuments, RecentDocument, SourceDocuments
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import FederatedSearch, WebSearcher
@@ -278,9 +278,24 @@ class Library:
             DatabaseError: the manifest's database failed.
 
         """
+        return await self._readable.describe(viewers, self._choose_sources(within))
+
+    async def list_recent(self, viewers: Viewers, within: str, limit: int) -> tuple[RecentDocument, ...]:
+        """Return the documents that all ``viewers`` may see and that changed last.
+
+        ``within`` has the filters of a channel. Only its sources count.
+
+        Raises:
+            InvalidFilter, UnknownSource: ``within`` cannot be read.
+            DatabaseError: the manifest's database failed.
+
+        """
+        return await self._readable.list_recent(viewers, self._choose_sources(within), limit)
+
+    def _choose_sources(self, within: str) -> Collection[str]:
+        """Return the names of the sources that the filters of a channel allow."""
         chosen = parse_query(f"{within} x", datetime.now(UTC)).sources if within else ()
-        scope = match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
-        return await self._readable.describe(viewers, scope)
+        return match_sources(chosen, list(self._sources)) if chosen else self._sources.keys()
 
     async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may read; sources without any are left out.

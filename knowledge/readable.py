@@ -13,7 +13,7 @@ from knowledge.search.access.rights_check import WITHIN_S
 from knowledge.search.source_rules import SourceRules
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.lookups import Lookups
-from knowledge.sync.manifest.records import decode_readers
+from knowledge.sync.manifest.records import ListedTitle, decode_readers
 from knowledge.sync.rights import RightsChecker
 
 _TITLES: Final = 5
@@ -38,6 +38,16 @@ class SourceDocuments:
     """As ``SourceStatus.synced_at``."""
     titles: tuple[str, ...]
     """Titles of some of them, by weight and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentDocument:
+    """A document that some viewers may see."""
+
+    source: str
+    title: str
+    changed_at: float
+    """When it changed, or when it was first read if its source does not say that, in seconds since the epoch."""
 
 
 class ReadableDocuments:
@@ -78,6 +88,27 @@ class ReadableDocuments:
         found = await self._look(viewers, list(self._rules.values()), _COUNTED)
         return {one.name: one.documents for one in found if one.documents}
 
+    async def list_recent(self, viewers: Viewers, names: Collection[str], limit: int) -> tuple[RecentDocument, ...]:
+        """Return the documents of the named sources that all viewers may see, those that changed last first.
+
+        Documents of less weight are left out.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = await self._find_manifest()
+
+        async def list_newest(rules: SourceRules) -> list[RecentDocument]:
+            confirmed = await self._confirm(manifest, rules, viewers, limit, newest=True)
+            return [RecentDocument(rules.key.name, one.title, one.changed_at) for one in confirmed.listed if one.title]
+
+        found = await asyncio.gather(*(list_newest(rules) for name, rules in self._rules.items() if name in names))
+        by_title: dict[str, RecentDocument] = {}
+        for one in sorted((one for listed in found for one in listed), key=lambda one: -one.changed_at):
+            by_title.setdefault(one.title, one)
+        return tuple(by_title.values())[:limit]
+
     async def _look(self, viewers: Viewers, sources: Sequence[SourceRules], checked: int) -> list[SourceDocuments]:
         manifest = await self._find_manifest()
         return await asyncio.gather(*(self._look_into(manifest, rules, viewers, checked) for rules in sources))
@@ -85,24 +116,31 @@ class ReadableDocuments:
     async def _look_into(
         self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int
     ) -> SourceDocuments:
-        visible = await _read_visible(manifest, rules, viewers)
-        described = await _list_titles(manifest, rules, visible, checked)
-        asked = await manifest.find_named_rights(rules.key, [document for document, _ in described])
-        answer = await self._checker.check(manifest, asked, WITHIN_S)
-        if answer.changed:
-            visible = await _read_visible(manifest, rules, viewers)
-            described = await _list_titles(manifest, rules, visible, checked)
-        names = {one.document for one in asked if one.row not in answer.unanswered}
-        titles = dict.fromkeys(title or document for document, title in described if document in names)
-        documents = await _count_documents(manifest, rules, visible) if titles else 0
-        listed_at = visible.listed_at
+        confirmed = await self._confirm(manifest, rules, viewers, checked)
+        titles = dict.fromkeys(one.title or one.document for one in confirmed.listed)
+        documents = await _count_documents(manifest, rules, confirmed.visible) if titles else 0
+        listed_at = confirmed.visible.listed_at
         return SourceDocuments(
             name=rules.key.name,
             kind=rules.key.kind,
-            documents=max(0, documents - len(answer.unanswered)),
+            documents=max(0, documents - confirmed.unanswered),
             synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
             titles=tuple(titles)[:_TITLES],
         )
+
+    async def _confirm(
+        self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int, *, newest: bool = False
+    ) -> _Confirmed:
+        """Return documents that the viewers may see now, after the source was asked about them."""
+        visible = await _read_visible(manifest, rules, viewers)
+        listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
+        asked = await manifest.find_named_rights(rules.key, [one.document for one in listed])
+        answer = await self._checker.check(manifest, asked, WITHIN_S)
+        if answer.changed:
+            visible = await _read_visible(manifest, rules, viewers)
+            listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
+        names = {one.document for one in asked if one.row not in answer.unanswered}
+        return _Confirmed(visible, [one for one in listed if one.document in names], len(answer.unanswered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +152,16 @@ class _Visible:
     admits: Callable[[str], bool] | None
     """Whether the configuration admits the viewers to a document; None if it admits them to all."""
     listed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """Documents that viewers may see, confirmed by their source."""
+
+    visible: _Visible
+    listed: Sequence[ListedTitle]
+    unanswered: int
+    """About how many others the source gave no answer."""
 
 
 async def _read_visible(manifest: Lookups, rules: SourceRules, viewers: Viewers) -> _Visible:
@@ -132,13 +180,15 @@ async def _read_visible(manifest: Lookups, rules: SourceRules, viewers: Viewers)
 
 
 async def _list_titles(
-    manifest: Lookups, rules: SourceRules, visible: _Visible, limit: int
-) -> Sequence[tuple[str, str]]:
-    """Return some visible documents with their titles, by weight and name."""
-    listed = await manifest.list_titles(rules.key, visible.audiences, _LISTED)
+    manifest: Lookups, rules: SourceRules, visible: _Visible, limit: int, *, newest: bool
+) -> Sequence[ListedTitle]:
+    """Return some visible documents: by weight and name, or the newest ones of full weight."""
+    listed = await manifest.list_titles(rules.key, visible.audiences, _LISTED, newest=newest)
     if visible.admits is not None:
-        listed = [one for one in listed if visible.admits(one[0])]
-    return sorted(listed, key=lambda one: -rules.weigh(one[0]))[:limit]
+        listed = [one for one in listed if visible.admits(one.document)]
+    if newest:
+        return [one for one in listed if rules.weigh(one.document) >= 1][:limit]
+    return sorted(listed, key=lambda one: -rules.weigh(one.document))[:limit]
 
 
 async def _count_documents(manifest: Lookups, rules: SourceRules, visible: _Visible) -> int:

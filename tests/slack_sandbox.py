@@ -140,6 +140,14 @@ class SandboxClient:
         view: Json | None = (await self.control("POST", "home", {"person": person}))["view"]
         return view
 
+    async def open_messages(self, person: str, channel: str = "") -> None:
+        """Open the app's Messages tab while looking at a channel."""
+        await self.control("POST", "home", {"person": person, "tab": "messages", "channel": channel})
+
+    async def look_at(self, person: str, channel: str) -> None:
+        """Look at a channel while the app is open."""
+        await self.control("POST", "context", {"person": person, "channel": channel})
+
     # ── Changing the world ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def world(self, **world: Any) -> None:

@@ -146,6 +146,9 @@ DEPTHS = {
 PROMPT_TITLE = Message("What can you answer?", "您能回答什么？")
 PROMPT = Message("Which documents do you answer from?", "您根据哪些文档回答问题？")
 """A question that Slack suggests to a person who opens the app."""
+PROMPTS_TITLE = Message("You could ask:", "您可以这样问：")
+DOCUMENT_PROMPT_TITLE = Message("New: {title}", "新内容：{title}")
+DOCUMENT_PROMPT = Message("What does “{title}” say?", "“{title}”讲了什么？")
 
 APP_DESCRIPTION = Message(
     "Answers questions from our own documents, with sources", "根据我们自己的文档回答问题，并注明来源"

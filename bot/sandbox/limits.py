@@ -45,6 +45,8 @@ UPDATE_TEXT = 4_000
 STREAM_TEXT = 40_000
 """Of a whole streamed message."""
 STREAM_TTL_S = 300.0
+PROMPTS = 4
+"""The prompts that an app may suggest at once."""
 SESSION_TITLE = 200
 UPLOAD_BYTES = 25_000_000
 """Of one file that a person attaches on the page. Slack allows 1 GB."""

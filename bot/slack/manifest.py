@@ -18,7 +18,7 @@ _LANGUAGE: Language = "en"
 
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
-    "assistant:write": "show that it is at work, with a Stop button",
+    "assistant:write": "show that it is at work, with a Stop button, and suggest questions",
     "canvases:write": "show long answers as canvases",
     "channels:history": "read a thread of a public channel, to answer in it or as a source",
     "channels:read": "tell a channel that is shared with another company, and list those that are a source",
@@ -43,6 +43,7 @@ REQUIRED_SCOPES = ("app_mentions:read", "chat:write")
 
 EVENTS = (
     "agent_session_stopped",
+    "app_context_changed",
     "app_home_opened",
     "app_mention",
     "app_uninstalled",

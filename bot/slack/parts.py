@@ -25,6 +25,7 @@ from bot.slack.commands.search import SearchRunner
 from bot.slack.commands.share import ShareRunner
 from bot.slack.commands.think import ThinkCommand
 from bot.slack.home.parts import HomeParts
+from bot.slack.home.suggested_prompts import SuggestedPrompts
 from bot.slack.incoming.app_questions import AppQuestions
 from bot.slack.incoming.attention import ThreadAttention
 from bot.slack.incoming.events import AppRemoved
@@ -135,6 +136,7 @@ class SlackParts:
             {modal.shortcut: modal.open for modal in asking},
             {modal.callback_id: modal for modal in [*asking, *self._list_modals()]},
             self._home.tab,
+            SuggestedPrompts(shared, self._channels.rules),
             shared.directory,
             shared.languages,
             shared.viewers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -86,6 +87,23 @@ async def test_passages_and_titles_are_checked_without_a_search(bench: Bench, wi
         shown = {f"Minutes {name.removesuffix('.md')}" for name in (gone, restricted)}
         assert len(listed.titles) == 5
         assert not shown & set(listed.titles)
+
+
+async def test_newest_documents_are_those_that_the_viewers_may_read(bench: Bench, now: Now) -> None:
+    """A document of which a right was taken away since the sync is not named."""
+    old, new = make_minutes(2), RightsDict("news", "/news")
+    for n in range(3):
+        new.put(f"{n}.md", f"# News {n}\nWhat is new {n}.", *(["*"] if n else ["board"]))
+    old.modified_at, new.modified_at = datetime(2025, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+    async with bench.library(old, new) as library:
+        await library.refresh()
+        newest = await library.list_recent(BOARD, "", 4)
+        assert [one.title for one in newest] == ["News 0", "News 1", "News 2", "Minutes 0"]
+        assert [one.title for one in await library.list_recent(BOARD, "in:wiki", 4)] == ["Minutes 0", "Minutes 1"]
+        assert {one.title for one in await library.list_recent(MEMBER, "", 4)} == {"News 1", "News 2"}
+        new.rights["1.md"] = frozenset({"board"})
+        now.s += 60
+        assert [one.title for one in await library.list_recent(MEMBER, "", 4)] == ["News 2"]
 
 
 async def test_a_right_that_returns_counts_within_a_minute_and_a_wider_one_at_the_sync(

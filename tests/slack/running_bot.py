@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from bot.storage.turns.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers
+from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
@@ -137,6 +138,10 @@ class FakeLibrary:
     """The chunks that are not current any more."""
     more: bool = False
     """Whether a person's own answer would differ from that of a channel."""
+    recent: tuple[RecentDocument, ...] = ()
+    """The documents that changed last, for everybody."""
+    listed: list[tuple[Viewers, str]] = field(default_factory=list)
+    """For whom, and within which filters, the documents that changed last were listed."""
     compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
     searched: list[str] = field(default_factory=list)
     viewers: list[Viewers] = field(default_factory=list)
@@ -180,6 +185,10 @@ class FakeLibrary:
 
     async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
         return frozenset(chunks) - self.vanished
+
+    async def list_recent(self, viewers: Viewers, within: str, limit: int) -> Sequence[RecentDocument]:
+        self.listed.append((viewers, within))
+        return self.recent[:limit]
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         self.compared.append((query, person, others))

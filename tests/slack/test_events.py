@@ -17,6 +17,7 @@ from bot.slack.incoming.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    MessagesOpened,
     MuteReaction,
     StopPressed,
 )
@@ -113,7 +114,9 @@ def test_message_without_mention_is_not_addressed() -> None:
         make_reaction(reaction="eyes"),
         make_reaction(item_user="U2"),
         make_reaction(event_ts="soon"),
-        {"type": "app_home_opened", "user": "U1", "tab": "messages"},
+        {"type": "app_home_opened", "user": "U1", "tab": "about"},
+        {"type": "app_home_opened", "tab": "messages"},
+        {"type": "app_context_changed", "context": {}},
         {"type": "tokens_revoked", "tokens": {"oauth": ["U1"]}},
         {"type": 7},
         {},
@@ -121,6 +124,26 @@ def test_message_without_mention_is_not_addressed() -> None:
 )
 def test_other_payloads_are_ignored(event: dict[str, Any]) -> None:
     assert events.parse_event(make_envelope(event), ME) is None
+
+
+CHANNEL_SEEN = {
+    "entities": [{"type": "slack#/types/canvas_id", "value": "F1"}, {"type": "slack#/types/channel_id", "value": "C1"}]
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "looked_at"),
+    [
+        ({"type": "app_home_opened", "tab": "messages"}, ""),
+        ({"type": "app_home_opened", "tab": "messages", "context": CHANNEL_SEEN}, "C1"),
+        ({"type": "app_context_changed", "context": CHANNEL_SEEN}, "C1"),
+        ({"type": "app_context_changed", "context": {"entities": ["C1", {"type": "slack#/types/list_id"}]}}, ""),
+        ({"type": "app_context_changed", "context": {"entities": 7}}, ""),
+    ],
+)
+def test_person_who_opens_the_messages_looks_at_a_channel(event: dict[str, Any], looked_at: str) -> None:
+    found = events.parse_event(make_envelope({"user": "U1", "channel": "D1", **event}), ME)
+    assert found == MessagesOpened("U1", "D1", looked_at)
 
 
 @pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast", "me_message"])

@@ -34,6 +34,7 @@ METHODS: Mapping[str, frozenset[str]] = {
     "agents.sessions.setStatus": WRITE,
     "apps.connections.open": NONE,  # the app's own token has its scope
     "assistant.threads.setStatus": frozenset({"assistant:write"}),
+    "assistant.threads.setSuggestedPrompts": frozenset({"assistant:write"}),
     "auth.teams.list": NONE,
     "auth.test": NONE,
     "canvases.access.set": CANVASES,
@@ -67,6 +68,7 @@ BESIDE_METHODS = frozenset({"commands", "files:read"})
 """The scopes of slash commands, and of the addresses of files."""
 EVENT_SCOPES: Mapping[str, frozenset[str]] = {
     "agent_session_stopped": WRITE,
+    "app_context_changed": NONE,  # of apps with an agent view
     "app_home_opened": NONE,
     "app_mention": frozenset({"app_mentions:read"}),
     "app_uninstalled": NONE,

@@ -303,7 +303,8 @@ class Browser:
         return {}
 
     def _open_home(self, page: BrowserPage, body: Json) -> Json:
-        self._hub.workspace.open_home(page.person, body.get("tab", "home"))
+        looked_at = self._find_visible_channel(page, {"channel": body["looked_at"]}) if body.get("looked_at") else ""
+        self._hub.workspace.open_home(page.person, body.get("tab", "home"), looked_at)
         return {}
 
     def _stop_session(self, page: BrowserPage, body: Json) -> Json:

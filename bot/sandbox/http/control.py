@@ -46,6 +46,7 @@ class ControlApi:
             "shortcut": self.run_shortcut,
             "stop": self.stop_session,
             "home": self.open_home,
+            "context": self.change_context,
             **self._world.list_actions(),
             "faults": self.cause_faults,
             "clock": self.advance_clock,
@@ -174,11 +175,17 @@ class ControlApi:
         return {}
 
     async def open_home(self, body: Json) -> Json:
-        """Open the app's Home (or ``tab``) as ``person``; return what is published there."""
+        """Open the app's Home (or ``tab``) as ``person``, who looks at ``channel``; return what is published there."""
         person = self._hub.workspace.find_person(body["person"]).id
-        self._hub.workspace.open_home(person, body.get("tab", "home"))
+        looked_at = self._find_channel(body) if body.get("channel") else ""
+        self._hub.workspace.open_home(person, body.get("tab", "home"), looked_at)
         view = self._hub.workspace.find_home(person)
         return {"view": view.body if view else None}
+
+    async def change_context(self, body: Json) -> Json:
+        """Look at ``channel`` as ``person`` while the app is open."""
+        self._hub.workspace.change_context(self._hub.workspace.find_person(body["person"]).id, self._find_channel(body))
+        return {}
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

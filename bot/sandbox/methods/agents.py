@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 from bot.sandbox import limits
-from bot.sandbox.limits import TIER_3
+from bot.sandbox.limits import TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method
 from bot.sandbox.state.model import Json, Session, SessionStatus
 from bot.sandbox.state.refusals import RefusedCall
@@ -88,14 +88,16 @@ def legacy_set_title(call: Call) -> Json:
     return {}
 
 
-def legacy_set_prompts(call: Call) -> Json:
-    """Suggest up to four prompts; without a thread, the empty conversation shows them."""
+def set_prompts(call: Call) -> Json:
+    """Suggest up to four prompts at the end of the conversation; those of a thread are ignored, as for each agent."""
     room = call.find_joined_channel("channel_id")
     prompts = call.args.structure("prompts")
     if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
         raise RefusedCall("invalid_arguments")
-    root = call.args.text("thread_ts")
-    call.workspace.set_session(replace(_find_session(call, room.id, root), prompts=prompts[:4]))
+    if len(prompts) > limits.PROMPTS or not all(p.get("title") for p in prompts):
+        raise RefusedCall("invalid_arguments")
+    if not call.args.text("thread_ts"):
+        call.workspace.set_session(replace(_find_session(call, room.id, ""), prompts=prompts))
     return {}
 
 
@@ -106,5 +108,5 @@ METHODS = (
     Method("agents.sessions.rename", rename_session, TIER_3, _SCOPES),
     Method("assistant.threads.setStatus", legacy_set_status, TIER_3, _LEGACY),
     Method("assistant.threads.setTitle", legacy_set_title, TIER_3, ("assistant:write",)),
-    Method("assistant.threads.setSuggestedPrompts", legacy_set_prompts, TIER_3, ("assistant:write",)),
+    Method("assistant.threads.setSuggestedPrompts", set_prompts, TIER_4, ("assistant:write",)),
 )

@@ -79,9 +79,11 @@ class Page {
 
   open(channel) {
     at("workspace").classList.remove("menu-open");
+    const before = this.store.channels.get(this.channel);
+    const lookedAt = before && !this.store.isDirect(before) ? before.id : undefined;
     this.#go(channel, null);
     this.#composer.focus();
-    if (this.store.isWithBot(this.store.channels.get(channel))) this.#link.ask("home", { tab: this.tab }).catch(() => {});
+    if (this.store.isWithBot(this.store.channels.get(channel))) this.#link.ask("home", { tab: this.tab, looked_at: lookedAt }).catch(() => {});
   }
 
   openThread(channel, root, focus = false) {
@@ -293,7 +295,8 @@ class Page {
     const messages = this.store.roots(room.id);
     const lost = this.#lost ? h("div", { class: "lost", role: "status" }, "The connection was lost. Trying again…") : null;
     const older = room.more ? h("button", { type: "button", class: "button older", onclick: () => this.#older(room, messages) }, "Older messages") : null;
-    this.#main.show(room.id, messages, { top: messages.length ? older : this.#welcome(room), bottom: lost });
+    const bottom = lost ?? (messages.length && this.store.isWithBot(room) ? this.#prompts(room) : null);
+    this.#main.show(room.id, messages, { top: messages.length ? older : this.#welcome(room), bottom });
     this.#composer.at(room.id, null, this.#invitation(room));
   }
 
@@ -311,19 +314,25 @@ class Page {
     this.refresh();
   }
 
+  #prompts(room) {
+    const prompts = this.store.sessions.get(`${room.id}/`)?.prompts ?? [];
+    const chip = (prompt) => h("button", { type: "button", class: "chip", title: prompt.message, onclick: () => this.send(room.id, prompt.message, null) }, prompt.title);
+    return prompts.length ? h("div", { class: "chips prompts", role: "group", "aria-label": "Suggested prompts" }, prompts.map(chip)) : null;
+  }
+
   #welcome(room) {
     const here = room.members.includes(this.store.bot);
-    const prompts = this.store.sessions.get(`${room.id}/`)?.prompts ?? [];
+    const prompts = this.store.isWithBot(room) ? this.#prompts(room) : null;
     const general = isMember(this.store.person(this.store.me)) ? this.store.status.status?.suggestions ?? [] : [];
-    const suggestions = !here ? [] : prompts.length ? prompts.map((prompt) => prompt.message) : general;
+    const suggestions = !here || prompts ? [] : general;
     const chip = (question) => h("button", { type: "button", class: "chip", onclick: () => this.send(room.id, `@Kvasir ${question}`, null) },
       h("span", { class: "at" }, "@Kvasir"), question);
     const title = this.store.isWithBot(room) ? "Ask Kvasir anything about the documents" : this.store.isDirect(room) ? `You and ${this.store.nameOf(room)}` : `Welcome to #${room.name}`;
     const hint = !here ? "There are no messages yet."
-      : suggestions.length ? "Kvasir answers from the documents and names its sources. Try one of these:"
+      : prompts || suggestions.length ? "Kvasir answers from the documents and names its sources. Try one of these:"
       : "Mention @Kvasir with a question. It answers from the documents, in a thread.";
     return h("div", { class: "welcome" }, h("img", { src: "/page/kvasir.svg", alt: "" }), h("h2", {}, title), h("p", {}, hint),
-      h("div", { class: "chips" }, suggestions.map(chip)), this.#meanwhile(here));
+      prompts ?? h("div", { class: "chips" }, suggestions.map(chip)), this.#meanwhile(here));
   }
 
   #meanwhile(here) {

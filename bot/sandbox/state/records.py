@@ -23,6 +23,7 @@ from bot.sandbox.state.refusals import RefusedCall
 
 SUBSCRIPTIONS = (
     "agent_session_stopped",
+    "app_context_changed",
     "app_home_opened",
     "app_mention",
     "app_uninstalled",

@@ -19,6 +19,7 @@ from bot.sandbox.state.model import (
     BOT_ID,
     BOT_USER,
     SYSTEM_USER,
+    TEAM_ID,
     Json,
     Session,
     SlackMessage,
@@ -295,21 +296,32 @@ class Workspace(Accounts):
         """Return a person's Home tab; None if the app has not published one."""
         return next((view for view in self.views.values() if view.kind == "home" and view.user == person), None)
 
-    def open_home(self, person: str, tab: str) -> None:
-        """Send the app the event that a person opened its Home."""
+    def open_home(self, person: str, tab: str, looked_at: str = "") -> None:
+        """Send the app the event that a person opened its Home, while looking at a channel."""
         room = self.find_direct_channel((person, BOT_USER))
-        event: Json = {
-            "type": "app_home_opened",
-            "user": person,
-            "channel": room.id if room else "",
-            "tab": tab,
-            "event_ts": self.next_ts(),
-        }
+        event = self._build_context_event("app_home_opened", person, looked_at) | {"tab": tab}
         home = self.find_home(person)
         if tab == "home" and home:
             event["view"] = home.body
         if "app_home_opened" in self.subscriptions:
             self.changes.events.append((event, room))
+
+    def change_context(self, person: str, looked_at: str) -> None:
+        """Send the app the event that a person looks at a channel while the app is open."""
+        if "app_context_changed" in self.subscriptions:
+            room = self.find_direct_channel((person, BOT_USER))
+            self.changes.events.append((self._build_context_event("app_context_changed", person, looked_at), room))
+
+    def _build_context_event(self, kind: str, person: str, looked_at: str) -> Json:
+        room = self.find_direct_channel((person, BOT_USER))
+        entity = {"type": "slack#/types/channel_id", "value": looked_at, "team_id": TEAM_ID}
+        return {
+            "type": kind,
+            "user": person,
+            "channel": room.id if room else "",
+            "context": {"entities": [entity]} if looked_at else {},
+            "event_ts": self.next_ts(),
+        }
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from knowledge.interfaces import SearchResult, Viewers
+from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
@@ -32,6 +33,9 @@ class KnowledgeLibrary(Protocol):
 
     async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may read; sources without any are left out."""
+
+    async def list_recent(self, viewers: Viewers, within: str, limit: int) -> Sequence[RecentDocument]:
+        """Return the documents within a channel's filters that all viewers may read, those that changed last first."""
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers."""

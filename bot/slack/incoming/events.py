@@ -19,6 +19,7 @@ METADATA_PREFIX = "kvasir_"
 """How the event types of the metadata begin that a Kvasir gives its messages."""
 MUTE_REACTION = "mute"
 """Slack's name of 🔇."""
+_CHANNEL_ENTITY = "slack#/types/channel_id"
 _TIMESTAMP = re.compile(r"\d+(?:\.\d+)?")
 REDELIVERY_S = 600.0
 """How long Slack may still deliver an event; it retries at once, after one minute and after five minutes."""
@@ -131,6 +132,17 @@ class HomeOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesOpened:
+    """A person opened the app's Messages tab, or looks at something else while it is open."""
+
+    user: str
+    conversation: str
+    """The direct messages with the app, "" if the event does not name them."""
+    looked_at: str
+    """The channel that the person looks at, "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class SharingEnded:
     """No other company is in a channel any more."""
 
@@ -160,6 +172,7 @@ SlackEvent = (
     | StopPressed
     | MuteReaction
     | HomeOpened
+    | MessagesOpened
     | SharingEnded
     | ChannelIdChanged
     | AppRemoved
@@ -222,9 +235,22 @@ def _read_reaction(_body: Payload, event: Payload, me: BotUser) -> MuteReaction 
     return MuteReaction(key, _get_text(event, "user"), event.get("type") == "reaction_added", float(at))
 
 
-def _read_home_opened(_body: Payload, event: Payload, _me: BotUser) -> HomeOpened | None:
+def _read_home_opened(body: Payload, event: Payload, me: BotUser) -> HomeOpened | MessagesOpened | None:
+    if event.get("tab") == "messages":
+        return _read_context(body, event, me)
     user = _get_text(event, "user")
     return HomeOpened(user) if event.get("tab") == "home" and user else None
+
+
+def _read_context(_body: Payload, event: Payload, _me: BotUser) -> MessagesOpened | None:
+    user, conversation = _get_text(event, "user"), _get_text(event, "channel")
+    entities = get_object(event, "context").get("entities")
+    channels = (
+        _get_text(one, "value")
+        for one in (entities if isinstance(entities, list) else ())
+        if isinstance(one, dict) and one.get("type") == _CHANNEL_ENTITY
+    )
+    return MessagesOpened(user, conversation, next(channels, "")) if user else None
 
 
 def _read_end_of_sharing(_body: Payload, event: Payload, _me: BotUser) -> SharingEnded | None:
@@ -295,6 +321,7 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
     "reaction_added": _read_reaction,
     "reaction_removed": _read_reaction,
     "app_home_opened": _read_home_opened,
+    "app_context_changed": _read_context,
     "channel_unshared": _read_end_of_sharing,
     "channel_id_changed": _read_id_change,
     "app_uninstalled": _read_removal,

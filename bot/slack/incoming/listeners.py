@@ -23,6 +23,7 @@ from bot.slack.audience.changes import apply_event
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.audience.finder import ViewerFinder
 from bot.slack.history.channel_events import read_channel_event
+from bot.slack.home.suggested_prompts import SuggestedPrompts
 from bot.slack.home.tab import HomeTab
 from bot.slack.incoming.app_questions import AppQuestions
 from bot.slack.incoming.attention import ThreadAttention
@@ -35,6 +36,7 @@ from bot.slack.incoming.events import (
     MessageDeleted,
     MessageEdited,
     MessageReceived,
+    MessagesOpened,
     MuteReaction,
     SharingEnded,
     StopPressed,
@@ -82,6 +84,7 @@ class SlackListeners:
     modals: Mapping[str, Modal]
     """What handles the submission of a modal, by its callback id."""
     home: HomeTab
+    prompts: SuggestedPrompts
     directory: SlackDirectory
     languages: ReaderLanguages
     viewers: ViewerFinder
@@ -144,8 +147,8 @@ class SlackListeners:
                 await self.turns.handle_stop(channel, thread_ts)
             case MuteReaction() as reaction:
                 await self.attention.handle_reaction(reaction)
-            case HomeOpened(user):
-                self.tasks.start(self._publish_home(user), "home")
+            case HomeOpened() | MessagesOpened() as opened:
+                self.tasks.start(self._greet(opened), "tab of the app")
             case SharingEnded() | ChannelIdChanged() as change:
                 await self._change_channel(change)
             case AppRemoved() as removed:
@@ -198,9 +201,13 @@ class SlackListeners:
         reaching = self.messenger.reach(key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts)
         self.tasks.start(reaching, "ephemeral message")
 
-    async def _publish_home(self, user: str) -> None:
+    async def _greet(self, opened: HomeOpened | MessagesOpened) -> None:
+        """Show a person who opens the app its Home tab, or suggestions of what to ask."""
+        if isinstance(opened, MessagesOpened):
+            await self.prompts.suggest(opened)
+            return
         try:
-            await self.home.open(user)
+            await self.home.open(opened.user)
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not published", error=type(error).__name__, exc_info=error)
 

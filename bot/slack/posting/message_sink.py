@@ -87,6 +87,8 @@ class SlackCapabilities:
     max_stream_age_s: float = MAX_STREAM_AGE_S
     status_every_s: float = 2.0
     """The shortest time between two changes of a status."""
+    prompts_every_s: float = 10.0
+    """The shortest time between two changes of what is suggested to a person."""
     now: Callable[[], float] = time.monotonic
     plan_after_s: float = 1.0
     """How long an answer without text waits before its plan is shown."""

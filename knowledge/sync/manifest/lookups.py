@@ -19,6 +19,7 @@ from knowledge.sync.manifest.records import (
     DocumentRights,
     KnownDocument,
     LastRepair,
+    ListedTitle,
     NamedDocument,
     Neighbours,
     PendingDeletion,
@@ -275,16 +276,19 @@ class Lookups:
         )
         return [NamedDocument(*row) for row in await self._rows(query)]
 
-    async def list_titles(self, key: SourceKey, audiences: Collection[str], limit: int) -> list[tuple[str, str]]:
-        """Return the first read documents of these audiences, in the order of names, with their titles."""
+    async def list_titles(
+        self, key: SourceKey, audiences: Collection[str], limit: int, *, newest: bool = False
+    ) -> list[ListedTitle]:
+        """Return the first read documents of these audiences in the order of names, or those that changed last."""
+        changed_at = func.coalesce(tables.documents.c.modified_at, tables.documents.c.read_at)
         query = (
-            select(tables.documents.c.document, tables.documents.c.title)
+            select(tables.documents.c.document, tables.documents.c.title, changed_at)
             .join(tables.sources)
             .where(*_was_read(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
-            .order_by(tables.documents.c.document)
+            .order_by(*([changed_at.desc()] if newest else []), tables.documents.c.document)
             .limit(limit)
         )
-        return [(document, title) for document, title in await self._rows(query)]
+        return [ListedTitle(*row) for row in await self._rows(query)]
 
     async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
         """Return the first documents in quarantine, with their reasons."""

@@ -79,6 +79,15 @@ class CurrentRow(NamedTuple):
     """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
+class ListedTitle(NamedTuple):
+    """A document with its title."""
+
+    document: str
+    title: str
+    changed_at: float
+    """When it changed, or was read if its source does not say that."""
+
+
 class NamedDocument(NamedTuple):
     """A document, its title and its readers as of the last sync (``encode_readers``)."""
 
