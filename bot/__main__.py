@@ -77,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
+    manifest.add_argument("--oauth", metavar="URL", help="for many workspaces: Kvasir's public address, https://you")
     return top
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,14 @@ from knowledge.sources import registry
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
     from bot.slack.app import SlackApp
+    from bot.slack.dependencies import SlackDependencies
+    from bot.slack.installations.app import InstalledApp
     from bot.slack.settings import SlackSettings
     from bot.storage.channels.channel_event_log import ChannelEventLog
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_reader import PageReader
+
+    AnyApp = SlackApp | InstalledApp
 
 _log = structlog.get_logger("kvasir.app")
 
@@ -123,6 +127,10 @@ def _build_source_kinds(
     from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
 
     connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
+    if slack is not None and slack.oauth is not None:
+        from bot.slack.installations.parts import open_home_api  # noqa: PLC0415 - as in ``serve``
+
+        connect = functools.partial(open_home_api, slack, slack.oauth, event_log.database)
     # The port of the workspace on this machine may change, so the place has no address.
     place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
     return {"slack": make_slack_kind(connect, event_log, place)}
@@ -158,7 +166,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only this command needs Slack's libraries; the others start faster without them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
-    from bot.slack.app import open_slack_app  # noqa: PLC0415
     from bot.slack.dependencies import SlackDependencies  # noqa: PLC0415
     from bot.slack.verified.tools import VerifiedTools  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
@@ -210,7 +217,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             web=settings.web,
             list_named=library.list_named_principals,
             materials=library.materials,
-            find_salt=CacheSalts(library.find_rights_key, slack.bot_token).find_salt,
+            find_salt=CacheSalts(library.find_rights_key, slack.cache_key).find_salt,
             identities=library.identities,
             verified=VerifiedTools(
                 library.embed_symmetric,
@@ -222,7 +229,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,
         )
-        app = await stack.enter_async_context(open_slack_app(slack, deps))
+        app = await stack.enter_async_context(_open_app(slack, deps))
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
         if settings.quiet_hour is not None:
             schedule.add_task(
@@ -238,6 +245,16 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         terminal.finish("live web", format_live_web(settings.web.everywhere))
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
+
+
+def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
+    """Open the Slack side for one workspace, or for all that install the app."""
+    from bot.slack.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.installations.app import open_installed_app  # noqa: PLC0415 - as in ``serve``
+
+    if slack.oauth is None:
+        return open_slack_app(slack, dependencies)
+    return open_installed_app(slack, slack.oauth, dependencies)
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:
@@ -266,7 +283,7 @@ def _list_document_folders(settings: Settings) -> dict[str, Path]:
 
 
 async def _run_until_stopped(
-    app: SlackApp, engine: Engine, ready_library: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
+    app: AnyApp, engine: Engine, ready_library: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
 ) -> None:
     """Run until cancelled, revoked, or the workspace on this machine ends. Display tasks may fail."""
     display = BackgroundTasks()

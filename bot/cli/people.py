@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from bot.config.settings import Settings
@@ -56,12 +57,15 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
     from bot.slack.errors import SlackMissingScope, SlackRefused  # noqa: PLC0415
     from bot.slack.incoming.events import get_object  # noqa: PLC0415
     from bot.slack.installation import check_token  # noqa: PLC0415
+    from bot.slack.installations.parts import open_home_api  # noqa: PLC0415
     from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415
     from bot.storage.channels.approved_channels import ApprovedChannels  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     slack = settings.slack or find_local_slack(settings.home / "sandbox", settings.sandbox_port)
-    async with open_web_api(slack) as api, open_ledger(settings.database_url) as ledger:
+    async with open_ledger(settings.database_url) as ledger, contextlib.AsyncExitStack() as stack:
+        opening = open_web_api(slack) if slack.oauth is None else open_home_api(slack, slack.oauth, ledger.database)
+        api = await stack.enter_async_context(opening)
         me = (await check_token(api)).me
         if "@" in user:
             try:

@@ -127,6 +127,8 @@ class Configuration:
     """How the live web is asked; None: never."""
     web: Policies = field(default_factory=Policies)
     """What of it may be asked where."""
+    workspaces: tuple[str, ...] = ()
+    """The workspaces and organizations that may install the app by OAuth."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -173,6 +175,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         identity_file=identity_file,
         live=live,
         web=Policies(build_web_policy(live), web),
+        workspaces=tuple(slack.workspaces),
     )
 
 

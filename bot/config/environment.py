@@ -34,10 +34,22 @@ class Environment(BaseModel):
     SLACK_BOT_TOKEN: SecretStr | None = env_field("The bot token (xoxb-…).")
     SLACK_APP_TOKEN: SecretStr | None = env_field("The app-level token (xapp-…) for Socket Mode.")
     SLACK_SIGNING_SECRET: SecretStr | None = env_field("The signing secret, for signed HTTP instead of Socket Mode.")
+    SLACK_CLIENT_ID: str | None = env_field("The app's client id, to install it in many workspaces by OAuth.")
+    SLACK_CLIENT_SECRET: SecretStr | None = env_field("The app's client secret, for OAuth.")
+    KVASIR_TOKEN_KEYS: SecretStr | None = env_field(
+        "The keys of the tokens in the database, for OAuth, with commas between. The first one encrypts, all decrypt."
+    )
+    KVASIR_PUBLIC_URL: str | None = env_field(
+        "The address at which browsers reach Kvasir, for OAuth.",
+        "an address that begins with https://, or http:// on this machine",
+        pattern=r"^(https://[^/@?#\s]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^@?#\s]*)?$",
+    )
     SLACK_API_URL: str | None = env_field(
         "Another Web API than Slack's own.", "a base URL that ends in /api/", pattern=r"^https?://.+/api/$"
     )
-    PORT: int = env_field("The port of POST /slack/events, in HTTP mode.", _PORT, 3000, ge=0, le=65535)
+    PORT: int = env_field(
+        "The port of POST /slack/events in HTTP mode, and of /slack/install for OAuth.", _PORT, 3000, ge=0, le=65535
+    )
     KVASIR_HOME: Path = env_field("The folder of Kvasir's state.", default=Path("~/.local/share/kvasir"))
     KVASIR_CACHE: Path = env_field("The folder of what can be made again.", default=Path("~/.cache/kvasir"))
     KVASIR_CONFIG: Path | None = env_field("The configuration file; ./kvasir.toml without it.")

@@ -158,6 +158,12 @@ class SlackTable(Table):
         'a list of Slack ids of apps, bots or workflows such as ["A012AB3CD", "B012AB3CD", "Wf012AB3CD"]',
         "Other apps that get an answer when they mention Kvasir in a channel. Another Kvasir never gets one.",
     )
+    workspaces: list[WorkspaceId] = toml_field(
+        [],
+        'a list of ids of workspaces or organizations such as ["T012AB3CD"]',
+        "Who may install the app by OAuth. The members of the first one are the readers of a source that names none; "
+        "without this key, only the workspace that installs the app first may.",
+    )
     questions_per_minute: int = toml_field(
         30, "a number from 0; 0 for no limit", "How many questions each person or app may ask in a minute.", ge=0
     )

@@ -21,7 +21,7 @@ from bot.config.environment import Environment, read_environment, refuse_unknown
 from bot.config.models import ChannelTable
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
-from bot.slack.settings import SlackSettings
+from bot.slack.settings import OAuthSettings, SlackSettings
 from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource
@@ -36,6 +36,7 @@ mode = "on"
 """``make run`` turns the live web on by this table. A ``kvasir.toml`` without one leaves it off."""
 _OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
 """Kvasir's own benchmarks come after its other pages, which say how it is used."""
+_OAUTH_VARIABLES = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "KVASIR_TOKEN_KEYS", "KVASIR_PUBLIC_URL")
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""
 
@@ -92,6 +93,7 @@ class Settings:
             self.database_url,
         ]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
+        found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += list_proxy_passwords(self.knowledge.web)
         found += self.knowledge.live.search.api_keys.values() if self.knowledge.live is not None else []
@@ -133,7 +135,7 @@ def load_settings(
         home=home,
         cache=cache,
         database_url=_build_database_url(database, home),
-        slack=read_slack_settings(environment, variables),
+        slack=read_slack_settings(environment, variables, configured.workspaces),
         sandbox_port=environment.KVASIR_SANDBOX_PORT,
         engine=EngineSettings(
             home=home,
@@ -216,25 +218,33 @@ def _read_placement(environment: Environment) -> Placement:
     )
 
 
-def read_slack_settings(environment: Environment, variables: Mapping[str, str]) -> SlackSettings | None:
+def read_public_url(environ: Mapping[str, str], cwd: Path) -> str | None:
+    """Return ``KVASIR_PUBLIC_URL``, for the manifest, which is made before the app exists."""
+    return read_environment(_merge_env_file(environ, cwd / ".env")).KVASIR_PUBLIC_URL
+
+
+def read_slack_settings(
+    environment: Environment, variables: Mapping[str, str], workspaces: tuple[str, ...] = ()
+) -> SlackSettings | None:
     """Return how to reach Slack, or None where no ``SLACK_*`` variable is set at all.
 
     Raises:
         SettingsError: the set is partial; the text names what is missing.
 
     """
-    given = sorted(name for name in variables if name.startswith("SLACK_"))
+    given = sorted(name for name in variables if name.startswith("SLACK_") or name in _OAUTH_VARIABLES)
     if not given:
         return None
+    oauth = _read_oauth_settings(environment, variables, workspaces)
     bot_token = _secret_value(environment.SLACK_BOT_TOKEN)
     app_token = _secret_value(environment.SLACK_APP_TOKEN)
     signing_secret = _secret_value(environment.SLACK_SIGNING_SECRET)
     missing = []
-    if bot_token is None:
+    if bot_token is None and oauth is None:
         missing.append("SLACK_BOT_TOKEN (xoxb-…, from OAuth & Permissions)")
     if app_token is None and signing_secret is None:
         missing.append("SLACK_APP_TOKEN (xapp-…, for Socket Mode) or SLACK_SIGNING_SECRET (for HTTP)")
-    if bot_token is None or missing:
+    if missing:
         raise SettingsError(
             f"{', '.join(given)} is set, but {' and '.join(missing)} is missing. Set it in .env, or unset every "
             "SLACK_* variable to open the workspace on this machine."
@@ -243,12 +253,49 @@ def read_slack_settings(environment: Environment, variables: Mapping[str, str]) 
         if token is not None and not token.startswith(prefix):
             raise SettingsError(f"{name} should begin with {prefix}. Copy it again from the app's page at Slack.")
     return SlackSettings(
-        bot_token=bot_token,
+        bot_token=bot_token or "",
         app_token=app_token,
         signing_secret=signing_secret,
         api_url=environment.SLACK_API_URL,
         port=environment.PORT,
+        oauth=oauth,
     )
+
+
+def _read_oauth_settings(
+    environment: Environment, variables: Mapping[str, str], workspaces: tuple[str, ...]
+) -> OAuthSettings | None:
+    """Return how people install the app in many workspaces; None if no variable says so.
+
+    Raises:
+        SettingsError: the set is partial, or there is a token of one workspace too.
+
+    """
+    client_id, public_url = environment.SLACK_CLIENT_ID, environment.KVASIR_PUBLIC_URL
+    client_secret = _secret_value(environment.SLACK_CLIENT_SECRET)
+    keys = (_secret_value(environment.KVASIR_TOKEN_KEYS) or "").replace(" ", "").strip(",")
+    given = [name for name in _OAUTH_VARIABLES if name in variables]
+    if not given:
+        return None
+    from bot.storage.installations.token_cipher import MAKE_KEY, TokenCipher, TokenKeyError  # noqa: PLC0415 - rarely
+
+    if environment.SLACK_BOT_TOKEN is not None:
+        raise SettingsError(
+            f"SLACK_BOT_TOKEN is for one workspace, and {', '.join(given)} for many. Unset SLACK_BOT_TOKEN and let "
+            "each workspace install the app, or unset the others."
+        )
+    if client_id is None or client_secret is None or public_url is None or not keys:
+        missing = ", ".join(name for name in _OAUTH_VARIABLES if name not in given) or "a key in KVASIR_TOKEN_KEYS"
+        raise SettingsError(
+            f"{', '.join(given)} is set, but {missing} is missing. Set all of them in .env. The page Basic Information "
+            f"of the app shows its client id and secret; this command makes a key: {MAKE_KEY}"
+        )
+    settings = OAuthSettings(client_id, client_secret, tuple(keys.split(",")), public_url.rstrip("/"), workspaces)
+    try:
+        TokenCipher(settings.token_keys)
+    except TokenKeyError as error:
+        raise SettingsError(str(error)) from None
+    return settings
 
 
 def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:

@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="folder of documents",
     )
+    workspaces_help = "how many workspaces there are in which the app is installed by OAuth"
+    parser.add_argument("--oauth-workspaces", type=int, default=0, metavar="N", help=workspaces_help)
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     return parser
 
@@ -63,6 +65,7 @@ def build_options(arguments: argparse.Namespace) -> SandboxOptions:
         ack_deadline_s=arguments.ack_deadline,
         retry_delays_s=arguments.retry_delays,
         files=dict(arguments.files),
+        oauth_workspaces=arguments.oauth_workspaces,
     )
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
-from bot.sandbox.delivery.outbox import Carrier, Outbox
+from bot.sandbox.delivery.outbox import Outbox
 from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
+from bot.sandbox.oauth.issued_tokens import IssuedTokens
 from bot.sandbox.state import directory, wire
 from bot.sandbox.state.changes import PageUpdate
-from bot.sandbox.state.model import Json, SlackChannel
+from bot.sandbox.state.model import BOT_USER, Json, SlackChannel
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
 
@@ -62,20 +64,22 @@ class Hub:
         workspace: Workspace,
         storage: Storage,
         outbox: Outbox,
-        carrier: Carrier,
         faults: Faults,
         limiter: RateLimiter,
         credentials: Credentials,
+        tokens: IssuedTokens,
     ) -> None:
         self.clock = clock
         self.workspace = workspace
         self.storage = storage
         self.outbox = outbox
-        self.carrier = carrier
+        self.carrier = outbox.carrier
         self.faults = faults
         self.limiter = limiter
         self.credentials = credentials
         self.grants = Grants()
+        self.tokens = tokens
+        """The tokens that OAuth has given out for this workspace."""
         self.status: Json = {}
         """The state of engine and knowledge, which the launcher sends."""
         self._listeners: list[Callable[[PageUpdate], None]] = []
@@ -96,7 +100,28 @@ class Hub:
         self.settle_changes()
         await self.storage.wait_until_stored()
 
+    def uninstall(self) -> None:
+        """Uninstall the app: Slack sends two last events, and accepts no token of it any more."""
+        revoked = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [BOT_USER]}}
+        for event in ({"type": "app_uninstalled"}, revoked):
+            self._send_event(event | {"event_ts": self.workspace.next_ts()}, None, 0.0)
+        self.tokens.revoke_all()
+
+    def is_bot_token(self, token: str) -> bool:
+        """Return whether a token is the app's here, and counts.
+
+        Raises:
+            RefusedCall: ``token_revoked``, ``token_expired``.
+
+        """
+        if self.tokens.has(token):
+            self.tokens.check(token)
+            return True
+        return self.tokens.is_preinstalled and hmac.compare_digest(token.encode(), self.credentials.bot_token.encode())
+
     def _send_event(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
+        if not self.tokens.is_installed:
+            return
         if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
             event = event | {"user": directory.without_email(event["user"])}
         delay_s += self.faults.take_event_delay()

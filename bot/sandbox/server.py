@@ -29,7 +29,11 @@ from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
-from bot.sandbox.state.model import Envelope
+from bot.sandbox.oauth.authorization import Authorization, Tenant
+from bot.sandbox.oauth.issued_tokens import LIFETIME_S, IssuedTokens
+from bot.sandbox.oauth.translated_carrier import TranslatedCarrier
+from bot.sandbox.oauth.wire_ids import WireIds
+from bot.sandbox.state.model import TEAM_NAME, Envelope
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
@@ -63,6 +67,10 @@ class SandboxOptions:
     clock: SandboxClock = field(default_factory=SandboxClock)
     files: Mapping[str, Path] = field(default_factory=dict)
     """Folders whose documents the page may open, by the name of their source."""
+    oauth_workspaces: int = 0
+    """How many workspaces there are in which the app is installed by OAuth; 0 for one that has it from the start."""
+    token_lifetime_s: float = LIFETIME_S
+    """Of the tokens of OAuth; 0 for tokens that do not expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,26 @@ class RunningSandbox:
     base_url: str
     credentials: Credentials
     hub: Hub
+    further: Sequence[RunningSandbox] = ()
+    """The other workspaces; each has a control API below its own ``base_url``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What all workspaces share."""
+
+    options: SandboxOptions
+    credentials: Credentials
+    carrier: Carrier
+    sockets: SocketMode
+    base_url: str
+
+    def create_socket_url(self) -> str:
+        return self.sockets.create_url(self.base_url)
+
+    def make_workspace_url(self, number: int) -> str:
+        """Return the address below which a further workspace has its control API."""
+        return f"{self.base_url}/workspaces/{number + 1}"
 
 
 @contextlib.asynccontextmanager
@@ -96,18 +124,18 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         faults = Faults()
         sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
         webhook = _create_webhook(options, credentials)
-        hub = _create_hub(options, credentials, storage, webhook or sockets, faults)
+        place = _Place(options, credentials, webhook or sockets, sockets, base_url)
+        hub = _create_hub(place, storage, webhook or sockets, faults, is_installed=not options.oauth_workspaces)
         (webhook or sockets).on_change = hub.publish_status
         hub.workspace.restore_records(records)
         await hub.settle_and_store()
 
         uploads = Uploads(hub, options.state / "uploads", base_url)
         browser = Browser(hub, Interactions(hub, base_url), uploads, base_url)
-        runner = web.AppRunner(
-            _create_application(options, hub, sockets, browser, uploads, base_url),
-            access_log=None,
-            shutdown_timeout=1.0,
-        )
+        app, first = _create_application(place, hub, browser, uploads)
+        others = [await _add_workspace(stack, place, app, number) for number in range(1, options.oauth_workspaces)]
+        app.add_routes(Authorization([first, *others]).list_routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
@@ -120,7 +148,11 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         if webhook:
             webhook.start()
         stack.push_async_callback(_cancel_task, asyncio.create_task(_expire_streams(hub)))
-        yield RunningSandbox(base_url, credentials, hub)
+        further = [
+            RunningSandbox(place.make_workspace_url(number), credentials, other.hub)
+            for number, other in enumerate(others, 1)
+        ]
+        yield RunningSandbox(base_url, credentials, hub, further)
 
 
 def _create_webhook(options: SandboxOptions, credentials: Credentials) -> Webhook | None:
@@ -129,9 +161,8 @@ def _create_webhook(options: SandboxOptions, credentials: Credentials) -> Webhoo
     return Webhook(options.clock, options.events_url, credentials.signing_secret, credentials.verification_token)
 
 
-def _create_hub(
-    options: SandboxOptions, credentials: Credentials, storage: Storage, carrier: Carrier, faults: Faults
-) -> Hub:
+def _create_hub(place: _Place, storage: Storage, carrier: Carrier, faults: Faults, *, is_installed: bool) -> Hub:
+    options = place.options
     clock = options.clock
     schedule = RetrySchedule(options.ack_deadline_s, options.retry_delays_s)
     hub = Hub(
@@ -139,26 +170,44 @@ def _create_hub(
         workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
         storage=storage,
         outbox=Outbox(clock, carrier, storage.queue_records, schedule),
-        carrier=carrier,
         faults=faults,
         limiter=RateLimiter(clock.now, options.pace),
-        credentials=credentials,
+        credentials=place.credentials,
+        tokens=IssuedTokens(clock.now, options.token_lifetime_s, is_installed, is_installed),
     )
     hub.change_grants(scopes=options.scopes)
     return hub
 
 
-def _create_application(
-    options: SandboxOptions, hub: Hub, sockets: SocketMode, browser: Browser, uploads: Uploads, base_url: str
-) -> web.Application:
-    """Return the application with all endpoints behind the guard."""
-    api = Api(hub, browser.interactions, base_url, lambda: sockets.create_url(base_url))
-    control = ControlApi(hub, browser.interactions, api, sockets, uploads)
+def _create_application(place: _Place, hub: Hub, browser: Browser, uploads: Uploads) -> tuple[web.Application, Tenant]:
+    """Return the application with all endpoints behind the guard, but those of OAuth, and its workspace."""
+    interactions, base_url = browser.interactions, place.base_url
+    api = Api(hub, interactions, base_url, place.create_socket_url, WireIds(0))
+    control = ControlApi(hub, interactions, api, place.sockets, uploads)
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
-    pages = (api, control, browser, DocumentPages(options.files), uploads, AppFiles(hub))
+    pages = (api, control, browser, DocumentPages(place.options.files), uploads, AppFiles(hub))
     app.add_routes([route for page in pages for route in page.list_routes()])
-    app.add_routes([web.get("/link/", sockets.handle_connection)])
-    return app
+    app.add_routes([web.get("/link/", place.sockets.handle_connection)])
+    return app, Tenant(TEAM_NAME, hub, api, WireIds(0))
+
+
+async def _add_workspace(stack: contextlib.AsyncExitStack, place: _Place, app: web.Application, number: int) -> Tenant:
+    """Add a further workspace, without a page."""
+    ids, url, state = WireIds(number), place.make_workspace_url(number), place.options.state
+    storage = Storage(state / f"workspace{number + 1}.sqlite3")
+    stack.push_async_callback(storage.close)
+    records = await storage.open()
+    hub = _create_hub(place, storage, TranslatedCarrier(place.carrier, ids), Faults(), is_installed=False)
+    hub.workspace.restore_records(records)
+    await hub.settle_and_store()
+    stack.push_async_callback(hub.outbox.close)
+    uploads, interactions = Uploads(hub, state / f"uploads{number + 1}", url), Interactions(hub, url)
+    api = Api(hub, interactions, place.base_url, place.create_socket_url, ids)
+    inner = web.Application(client_max_size=_MAX_BODY_BYTES)
+    pages = (api, ControlApi(hub, interactions, api, place.sockets, uploads), uploads, AppFiles(hub))
+    inner.add_routes([route for page in pages for route in page.list_routes()])
+    app.add_subapp(url.removeprefix(place.base_url), inner)
+    return Tenant(f"{TEAM_NAME} {number + 1}", hub, api, ids)
 
 
 @contextlib.asynccontextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
+from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -119,9 +120,13 @@ async def open_slack_app(
 
 
 def make_runner(
-    settings: SlackSettings, bolt: AsyncApp, client: AsyncWebClient, token_monitor: TokenMonitor
+    settings: SlackSettings,
+    bolt: AsyncApp,
+    client: AsyncWebClient,
+    token_monitor: TokenMonitor,
+    routes: Sequence[web.RouteDef] = (),
 ) -> SocketModeClient | HttpServer:
-    """Return what connects a Bolt app to Slack."""
+    """Return what connects a Bolt app to Slack; an HTTP server has other routes, too."""
     if settings.app_token is not None:
         return SocketModeClient(bolt, settings.app_token, client, on_refused=token_monitor.refuse)
-    return HttpServer(bolt, settings.port)
+    return HttpServer(bolt, settings.port, routes=routes)

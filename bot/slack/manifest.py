@@ -11,6 +11,7 @@ from bot.slack.commands.ask import ASK
 from bot.slack.commands.parsing import KB, THINK
 from bot.slack.modals.ask import ASK_SHORTCUT
 from bot.slack.modals.ask_about import ASK_ABOUT_SHORTCUT
+from bot.slack.settings import REDIRECT_PATH
 from knowledge.language import Language
 
 _LANGUAGE: Language = "en"
@@ -77,8 +78,11 @@ EVENTS = (
 )
 
 
-def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
-    """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``."""
+def build_manifest(*, events_url: str | None = None, public_url: str | None = None) -> dict[str, Any]:
+    """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``.
+
+    ``public_url`` is Kvasir's own address if many workspaces install the app by OAuth, with tokens that expire.
+    """
     slash_commands: list[dict[str, Any]] = [
         {
             "command": ASK,
@@ -105,6 +109,7 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
         events["request_url"] = interactivity["request_url"] = events_url
         for command in slash_commands:
             command["url"] = events_url
+    redirect = {} if public_url is None else {"redirect_urls": [public_url.rstrip("/") + REDIRECT_PATH]}
     return {
         "display_information": {
             "name": "Kvasir",
@@ -144,20 +149,20 @@ def build_manifest(*, events_url: str | None = None) -> dict[str, Any]:
             ],
             "slash_commands": slash_commands,
         },
-        "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
+        "oauth_config": {**redirect, "scopes": {"bot": sorted(SCOPES)}},
         "settings": {
             "event_subscriptions": events,
             "interactivity": interactivity,
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": public_url is not None,
             "socket_mode_enabled": events_url is None,
-            "token_rotation_enabled": False,
+            "token_rotation_enabled": public_url is not None,
         },
     }
 
 
-def render_manifest_yaml(*, events_url: str | None = None) -> str:
+def render_manifest_yaml(*, events_url: str | None = None, public_url: str | None = None) -> str:
     """Return the manifest as YAML, with quotes around strings that YAML reads as other types."""
-    return "\n".join(_render_lines(build_manifest(events_url=events_url), "")) + "\n"
+    return "\n".join(_render_lines(build_manifest(events_url=events_url, public_url=public_url), "")) + "\n"
 
 
 def _render_lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)

@@ -114,7 +114,7 @@ async def open_workspace(
         api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
         installation = await check_token(api)
         me = installation.me
-        is_home = home is None or home in {*me.teams, me.enterprise}
+        is_home = home is None or (home != "" and home in {*me.teams, me.enterprise})
         dependencies = replace(
             tools.dependencies,
             ledger=tools.dependencies.ledger.select_teams(me.teams),

@@ -14,6 +14,7 @@ import aiohttp
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
+from bot.cli.installation_view import describe_installations
 from bot.cli.output import print_json, print_result
 from bot.cli.terminal_lines import format_live_web, format_refused
 from bot.config.settings import Settings
@@ -129,7 +130,7 @@ async def _check_ports(settings: Settings) -> str:
     if (await asyncio.to_thread(Engine.read_status, settings.home)).state is not EngineState.ABSENT:
         return "not checked: Kvasir is running and uses them"
     ports = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
-    if settings.slack is not None and settings.slack.app_token is None:
+    if settings.slack is not None and (settings.slack.app_token is None or settings.slack.oauth is not None):
         ports = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
     if settings.metrics_port is not None:
         ports.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
@@ -234,7 +235,11 @@ async def _check_engine(settings: Settings) -> str:
 async def _check_slack(settings: Settings) -> str:
     if settings.slack is None:
         return f"no tokens, so `kvasir run` opens a workspace on this machine, on port {settings.sandbox_port}"
+    how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_CALL_S)) as session:
+        if settings.slack.oauth is not None:
+            listed = await describe_installations(settings.slack, settings.slack.oauth, settings.database_url, session)
+            return f"{listed}, over {how}"
         identity = await check_token(
             SlackWebApi(make_web_client(settings.slack.api_url, settings.slack.bot_token, session))
         )
@@ -245,5 +250,4 @@ async def _check_slack(settings: Settings) -> str:
             "OAuth & Permissions at api.slack.com/apps, and reinstall the app.",
             next(iter(missing)),
         )
-    how = "Socket Mode" if settings.slack.app_token else f"HTTP on port {settings.slack.port}"
     return f"the token is valid for {identity.workspace_name}, over {how}"

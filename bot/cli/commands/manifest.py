@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from bot.cli.output import print_result
+from bot.config.settings import read_public_url
 from bot.slack.manifest import render_manifest_yaml
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Print the manifest."""
-    print_result(render_manifest_yaml(events_url=arguments.url).rstrip("\n"))
+    public_url = arguments.oauth or read_public_url(os.environ, Path.cwd())
+    print_result(render_manifest_yaml(events_url=arguments.url, public_url=public_url).rstrip("\n"))
     return 0

@@ -67,7 +67,7 @@ class Outbox:
         schedule: RetrySchedule,
     ) -> None:
         self._clock = clock
-        self._carrier = carrier
+        self.carrier = carrier
         self._store = store
         self.schedule = schedule
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,10 +121,10 @@ class Outbox:
         """Deliver, with retries after the schedule's delays; waiting for an absent app is no retry."""
         while True:
             await self._clock.sleep_until(envelope.due)
-            await self._carrier.wait_until_connected()
+            await self.carrier.wait_until_connected()
             if self._clock.now() - envelope.created > self.schedule.lifetime_s:
                 break
-            outcome = await self._carrier.deliver(envelope, self.schedule.ack_deadline_s)
+            outcome = await self.carrier.deliver(envelope, self.schedule.ack_deadline_s)
             if isinstance(outcome, Acknowledgement):
                 self._discard_envelope(envelope)
                 return
@@ -137,7 +137,7 @@ class Outbox:
         self._discard_envelope(envelope)
 
     async def _deliver_once(self, envelope: Envelope, on_outcome: OnOutcome) -> None:
-        if not self._carrier.is_connected():
+        if not self.carrier.is_connected():
             await on_outcome(None)
             return
-        await on_outcome(await self._carrier.deliver(envelope, self.schedule.ack_deadline_s))
+        await on_outcome(await self.carrier.deliver(envelope, self.schedule.ack_deadline_s))

@@ -18,6 +18,7 @@ from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.methods import agents, chat, conversations, files, organization, people, streaming, views
 from bot.sandbox.methods.call import Arguments, Call, Method
+from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import Json
 from bot.sandbox.state.refusals import RefusedCall
 
@@ -52,17 +53,19 @@ class CallRecord:
 class Api:
     """Answers the app's calls."""
 
-    def __init__(self, hub: Hub, interactions: Interactions, base_url: str, new_socket_url: Callable[[], str]) -> None:
+    def __init__(
+        self, hub: Hub, interactions: Interactions, base_url: str, new_socket_url: Callable[[], str], ids: WireIds
+    ) -> None:
         self._hub = hub
         self._interactions = interactions
         self._base_url = base_url
         self._new_socket_url = new_socket_url
+        self._ids = ids
         self.calls: deque[CallRecord] = deque(maxlen=_REMEMBERED)
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
-            web.route("*", "/api/{method}", self.handle_call),
             web.post("/commands/{token}", self.handle_response),
             web.post("/actions/{token}", self.handle_response),
         ]
@@ -74,10 +77,10 @@ class Api:
         values: Json = {}
         fault: Fault | None = None
         try:
-            values = await _read_arguments(request)
+            values = self._ids.read(await _read_arguments(request))
             fault = self._hub.faults.find_fault(name, self._find_concerned(values))
             if fault:
-                await _apply_fault(fault)
+                await apply_fault(fault)
             body, headers = self._run_method(name, _read_token(request, values), Arguments(values))
             await self._hub.settle_and_store()
         except RefusedCall as refusal:
@@ -93,7 +96,7 @@ class Api:
             request.transport.abort()
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
-        return web.json_response(body, status=429 if error == "ratelimited" else 200, headers=headers)
+        return web.json_response(self._ids.write(body), status=429 if error == "ratelimited" else 200, headers=headers)
 
     def _find_concerned(self, values: Json) -> set[str]:
         """Return the people, teams and channels that a call names, and who began the thread that it names."""
@@ -122,15 +125,15 @@ class Api:
 
         Raises:
             RefusedCall: ``not_authed``, ``invalid_auth``, ``not_allowed_token_type``, ``token_revoked``,
-                ``missing_scope``.
+                ``token_expired``, ``missing_scope``.
 
         """
         if not token:
             raise RefusedCall("not_authed")
-        kinds = {"bot": self._hub.credentials.bot_token, "app": self._hub.credentials.app_token}
-        kind = next((k for k, own in kinds.items() if hmac.compare_digest(own.encode(), token.encode())), None)
-        if kind is None:
+        is_app = hmac.compare_digest(self._hub.credentials.app_token.encode(), token.encode())
+        if not is_app and not self._hub.is_bot_token(token):
             raise RefusedCall("invalid_auth")
+        kind = "app" if is_app else "bot"
         if kind in self._hub.grants.revoked_tokens:
             raise RefusedCall("token_revoked")
         if kind != method.caller:
@@ -142,7 +145,7 @@ class Api:
     async def handle_response(self, request: web.Request) -> web.Response:
         """Handle what the app posts to a response_url."""
         try:
-            answer = await request.json()
+            answer = self._ids.read(await request.json())
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         try:
@@ -155,7 +158,7 @@ class Api:
         return web.Response(text="ok")
 
 
-async def _apply_fault(fault: Fault) -> None:
+async def apply_fault(fault: Fault) -> None:
     """Delay or refuse a call, before anything is done.
 
     Raises:

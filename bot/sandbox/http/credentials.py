@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -19,6 +20,16 @@ class Credentials:
     signing_secret: str = field(repr=False)
     verification_token: str = field(repr=False)
     control_token: str = field(repr=False)
+
+    @property
+    def client_id(self) -> str:
+        """Return the app's id for OAuth."""
+        return "1234567890.0987654321"
+
+    @property
+    def client_secret(self) -> str:
+        """Return the app's secret for OAuth."""
+        return hashlib.sha256(self.signing_secret.encode()).hexdigest()[:32]
 
 
 def _create_credentials() -> Credentials:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import mimetypes
 import re
 import secrets
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from bot.sandbox.hub import Hub
 from bot.sandbox.state.model import Json
+from bot.sandbox.state.refusals import RefusedCall
 
 _ID = re.compile(r"F[0-9A-F]{10}")
 
@@ -54,7 +54,10 @@ class Uploads:
     async def serve_file(self, request: web.Request) -> web.StreamResponse:
         """Serve a file to the app; without the right to it, redirect to the sign-in page, as Slack does."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        is_app = hmac.compare_digest(token.encode(), self._hub.credentials.bot_token.encode())
+        try:
+            is_app = self._hub.is_bot_token(token)
+        except RefusedCall:
+            is_app = False
         if not is_app or "files:read" not in self._hub.grants.scopes:
             return web.Response(status=302, headers={"Location": f"{self._base_url}/?redir=files"})
         path = self._folder / request.match_info["id"]

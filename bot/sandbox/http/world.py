@@ -18,6 +18,7 @@ class WorldControl:
     """The actions; each one sends the events of what it changes."""
 
     def __init__(self, hub: Hub) -> None:
+        self._hub = hub
         self._workspace = hub.workspace
 
     def list_actions(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
@@ -33,6 +34,7 @@ class WorldControl:
             "rename": self.rename_channel,
             "archive": self.archive_channel,
             "change_id": self.change_id,
+            "uninstall": self.uninstall,
         }
 
     async def change_world(self, body: Json) -> Json:
@@ -148,6 +150,11 @@ class WorldControl:
     async def change_id(self, body: Json) -> Json:
         """Give a channel another ``id``."""
         self._workspace.change_channel_id(self._workspace.find_channel(body["channel"]).id, str(body["id"]))
+        return {}
+
+    async def uninstall(self, _body: Json) -> Json:
+        """Uninstall the app."""
+        self._hub.uninstall()
         return {}
 
     def _find_people(self, names: Iterable[str]) -> list[str]:

@@ -1,6 +1,9 @@
-"""Signed HTTP: ``POST /slack/events`` for everything that Slack sends, ``GET /healthz`` for health checks."""
+"""Signed HTTP: ``POST /slack/events`` for what Slack sends, ``GET /healthz`` for health checks, and pages."""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
@@ -18,12 +21,22 @@ class PortUnavailable(BotError):
 
 
 class HttpServer:
-    """Serves a Bolt app over HTTP; Bolt answers 401 if the signature is wrong or older than five minutes."""
+    """Serves a Bolt app over HTTP; Bolt answers 401 if the signature is wrong or older than five minutes.
+
+    Without an app, it serves only the other routes, because events come over Socket Mode.
+    """
 
     transport = "http"
 
-    def __init__(self, bolt: AsyncApp, port: int, host: str = "0.0.0.0") -> None:  # noqa: S104 (a server's purpose)
+    def __init__(
+        self,
+        bolt: AsyncApp | None,
+        port: int,
+        host: str = "0.0.0.0",  # noqa: S104 (a server's purpose)
+        routes: Sequence[web.RouteDef] = (),
+    ) -> None:
         self._bolt = bolt
+        self._routes = routes
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -39,7 +52,9 @@ class HttpServer:
 
         """
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
-        app.add_routes([web.post(EVENTS_PATH, self._handle_events), web.get("/healthz", self._check_health)])
+        app.add_routes([*self._routes, web.get("/healthz", self._check_health)])
+        if self._bolt is not None:
+            app.add_routes([web.post(EVENTS_PATH, functools.partial(_handle_events, self._bolt))])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()
         try:
@@ -52,16 +67,6 @@ class HttpServer:
         self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
         self.is_connected = True
 
-    async def _handle_events(self, request: web.Request) -> web.Response:
-        if not _has_signature_headers(request):
-            return web.json_response({"error": "invalid request"}, status=401)
-        try:
-            bolt_request = await to_bolt_request(request)
-        except (UnicodeDecodeError, LookupError):
-            return web.Response(status=400, text="not UTF-8")
-        response = await self._bolt.async_dispatch(bolt_request)
-        return await to_aiohttp_response(response)
-
     async def _check_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"ok": True})
 
@@ -69,6 +74,16 @@ class HttpServer:
         """Stop listening after the running requests."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+
+async def _handle_events(bolt: AsyncApp, request: web.Request) -> web.Response:
+    if not _has_signature_headers(request):
+        return web.json_response({"error": "invalid request"}, status=401)
+    try:
+        bolt_request = await to_bolt_request(request)
+    except (UnicodeDecodeError, LookupError):
+        return web.Response(status=400, text="not UTF-8")
+    return await to_aiohttp_response(await bolt.async_dispatch(bolt_request))
 
 
 def _has_signature_headers(request: web.Request) -> bool:

@@ -1,0 +1,83 @@
+"""Describes for ``kvasir doctor`` in which workspaces the app is installed, without their tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import aiohttp
+
+from bot.errors import BotError
+from bot.messages.durations import format_age
+from bot.slack.installation import check_token, list_missing_scopes
+from bot.slack.installations.parts import InstallationParts
+from bot.slack.settings import OAuthSettings, SlackSettings
+from bot.storage.installations.installations import StoredInstallation
+from bot.storage.turns.ledger import open_ledger
+
+
+class InstallationProblem(BotError):
+    """Something is wrong with at least one installation; the text has a sentence for each."""
+
+
+async def describe_installations(
+    slack: SlackSettings, oauth: OAuthSettings, database_url: str, session: aiohttp.ClientSession
+) -> str:
+    """Return each workspace with the age of its token.
+
+    Raises:
+        InstallationProblem: a token is refused, a key or a scope is missing, or no workspace has the app.
+        DatabaseError: the installations cannot be read.
+
+    """
+    async with open_ledger(database_url) as ledger:
+        parts = InstallationParts(slack, oauth, ledger.database, session)
+        home, installed = await parts.admission.find_home(), await parts.installations.list_all()
+        found = {one.name: await _find_problem(parts, one) for one in installed}
+    if not installed:
+        raise InstallationProblem(f"No workspace has installed the app. Open {oauth.install_url} and install it.")
+    if problems := [problem for problem in found.values() if problem]:
+        raise InstallationProblem(" ".join([*problems, _describe_others(found)]).strip())
+    if not any(home and home in {one.team, one.enterprise} for one in installed):
+        raise InstallationProblem(
+            f"The first workspace{f' ({home})' if home else ''} has not installed the app, so nobody reads the sources "
+            f"that name no workspaces. Open {oauth.install_url} there."
+        )
+    return "; ".join(_describe(one, home) for one in installed)
+
+
+async def _find_problem(parts: InstallationParts, installation: StoredInstallation) -> str:
+    """Return what is wrong with an installation and the next step, "" if nothing is."""
+    where = f"{installation.name} ({installation.team})"
+    try:
+        async with parts.open_api(installation) as api:
+            granted = (await check_token(api)).scopes
+    except (BotError, TimeoutError) as error:
+        if not installation.problem:
+            return f"{where}: {error or 'Slack does not answer'}"
+        return (
+            f"{where}: Slack did not refresh its token ({installation.problem}). Open {parts.install_url} and install "
+            "the app there again."
+        )
+    if missing := list_missing_scopes(granted or installation.granted_scopes):
+        return f"{where} lacks the scopes {', '.join(sorted(missing))}. Open {parts.install_url} there again."
+    if installation.problem:
+        return (
+            f"{where}: Slack did not refresh its token ({installation.problem}), which works until it expires. Open "
+            f"{parts.install_url} and install the app there again."
+        )
+    return ""
+
+
+def _describe(installation: StoredInstallation, home: str) -> str:
+    now = time.time()
+    kinds = ["the whole organization"] if installation.org_wide else []
+    kinds += ["the first"] if home in {installation.team, installation.enterprise} else []
+    ends = f", expires in {format_age(installation.expires_at - now, 'en')}" if installation.expires_at else ""
+    age = f"token {format_age(now - installation.refreshed_at, 'en')} old{ends}"
+    return f"{installation.name} ({', '.join([installation.team, *kinds])}; {age})"
+
+
+def _describe_others(found: Mapping[str, str]) -> str:
+    well = [name for name, problem in found.items() if not problem]
+    return f"Nothing is wrong with {', '.join(well)}." if well else ""

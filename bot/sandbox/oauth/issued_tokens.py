@@ -1,0 +1,83 @@
+"""Whether the app is installed in a workspace, and the tokens that OAuth has given out. A restart forgets them.
+
+Slack's documentation says that a token lasts 12 hours and that a refresh token counts once. That the token before goes
+on until it expires was not seen on a real workspace.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bot.sandbox.state.refusals import RefusedCall
+
+LIFETIME_S = 43_200.0
+
+
+@dataclass(slots=True)
+class IssuedTokens:
+    """Gives out tokens, and says what is wrong with one."""
+
+    now: Callable[[], float]
+    lifetime_s: float = LIFETIME_S
+    """0 for an app without token rotation."""
+    is_preinstalled: bool = True
+    """Whether the app has a token from the start."""
+    is_installed: bool = True
+    """Whether the app is installed, so that it gets events."""
+    _expiries: dict[str, float] = field(default_factory=dict)
+    _revoked: set[str] = field(default_factory=set)
+    _refresh_tokens: set[str] = field(default_factory=set)
+
+    def issue(self) -> dict[str, object]:
+        """Return new tokens in the form of ``oauth.v2.access``; the app is installed from now on."""
+        self.is_installed = True
+        if not self.lifetime_s:
+            token = f"xoxb-{secrets.token_hex(20)}"
+            self._expiries[token] = float("inf")
+            return {"access_token": token}
+        token, refresh = f"xoxe.xoxb-1-{secrets.token_hex(20)}", f"xoxe-1-{secrets.token_hex(20)}"
+        self._expiries[token] = self.now() + self.lifetime_s
+        self._refresh_tokens.add(refresh)
+        return {"access_token": token, "refresh_token": refresh, "expires_in": int(self.lifetime_s)}
+
+    def has(self, token: str) -> bool:
+        """Return whether a token is of this workspace, even if it is expired or revoked."""
+        return token in self._expiries
+
+    def check(self, token: str) -> None:
+        """Check a token.
+
+        Raises:
+            RefusedCall: ``invalid_auth``, ``token_revoked``, ``token_expired``.
+
+        """
+        if token not in self._expiries:
+            raise RefusedCall("invalid_auth")
+        if token in self._revoked:
+            raise RefusedCall("token_revoked")
+        if self.now() >= self._expiries[token]:
+            raise RefusedCall("token_expired")
+
+    def use_refresh_token(self, token: str) -> bool:
+        """Return whether a refresh token is valid; from then on it is not."""
+        if token not in self._refresh_tokens:
+            return False
+        self._refresh_tokens.remove(token)
+        return True
+
+    def revoke(self, token: str) -> None:
+        """Revoke one token, which ends the installation if no other is valid."""
+        self._revoked.add(token)
+        self.is_installed = self.is_preinstalled or not self._revoked.issuperset(self._expiries)
+
+    def expire_all(self) -> None:
+        """Let every token expire now; refresh tokens go on."""
+        self._expiries = dict.fromkeys(self._expiries, 0.0)
+
+    def revoke_all(self) -> None:
+        """Revoke every token, as an uninstallation does."""
+        self._revoked.update(self._expiries)
+        self._refresh_tokens.clear()
+        self.is_installed = self.is_preinstalled = False

@@ -1,0 +1,222 @@
+"""Opens a workspace for each installation in the database, and closes it once the installation is gone.
+
+One task compares the open workspaces with the table: at intervals, and whenever a process has changed the table. What
+is wrong with one workspace is logged with the next step, and does not concern the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from bot.errors import BotError
+from bot.slack.errors import SlackError, SlackUnauthorized
+from bot.slack.installation import Installation
+from bot.slack.installations.parts import InstallationParts
+from bot.slack.installations.workspace_token import WorkspaceToken
+from bot.slack.tasks import BackgroundTasks
+from bot.slack.workspace import SlackWorkspace, WorkspaceTools, open_workspace
+from bot.storage.installations.installation_data import InstallationData
+from bot.storage.installations.installations import StoredInstallation
+from bot.storage.shared_changes import ChangeKind
+from knowledge.errors import DatabaseError
+
+_log = structlog.get_logger("kvasir.installations")
+
+_EVERY_S: Final = 30.0
+_LEAST_PAUSE_S: Final = 0.5
+_RETRY_S: Final = 60.0
+"""After which time a workspace is tried again that could not be opened; one with a new token is tried at once."""
+_LOOK_EVERY_S: Final = 0.05
+
+
+class WorkspaceNotOpen(BotError):
+    """The app is installed in a workspace that cannot be opened now."""
+
+
+@dataclass(slots=True)
+class _OpenWorkspace:
+    workspace: SlackWorkspace
+    token: WorkspaceToken
+    stack: contextlib.AsyncExitStack
+    watch: asyncio.Task[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    version: int
+    until: float
+
+
+class Workspaces:
+    """The open workspaces of this process."""
+
+    def __init__(self, tools: WorkspaceTools, parts: InstallationParts) -> None:
+        self._tools = tools
+        self._parts = parts
+        self._installations = parts.installations
+        self._open: dict[str, _OpenWorkspace] = {}
+        self._failures: dict[str, _Failure] = {}
+        self._changed = asyncio.Event()
+        self._tasks = BackgroundTasks()
+        tools.changes.subscribe(ChangeKind.INSTALLATION, lambda _: self._changed.set())
+
+    @property
+    def workspaces(self) -> Mapping[str, SlackWorkspace]:
+        """Return the open workspaces by the id of their installation."""
+        return {team: one.workspace for team, one in self._open.items()}
+
+    async def start(self) -> None:
+        """Open the installed workspaces, and from now on those that people install.
+
+        Raises:
+            DatabaseError: the installations cannot be read.
+
+        """
+        await self._reconcile()
+        self._tasks.start(self._run(), "workspaces")
+
+    async def close(self) -> None:
+        """Close all workspaces; give running answers time to end."""
+        await self._tasks.close(0.0)
+        await asyncio.gather(*map(self._close, list(self._open)), return_exceptions=True)
+
+    def forget_directories(self) -> None:
+        """Forget what is cached of people and channels, because events may be missing."""
+        for workspace in self.workspaces.values():
+            workspace.directory.clear()
+
+    async def find(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
+        """Return the first of some workspaces that is open, or else installed; None if the app is in none of them.
+
+        Wait until an installed one is open.
+
+        Raises:
+            DatabaseError: the installations cannot be read.
+            WorkspaceNotOpen: an installed one cannot be opened.
+
+        """
+        for team in teams:
+            if team in self._open:
+                return self._open[team].workspace
+        for team in teams:
+            if await self._installations.find_installation(team) is not None:
+                return await self._wait_until_open(team)
+        return None
+
+    async def _wait_until_open(self, team: str) -> SlackWorkspace:
+        self._changed.set()
+        while team not in self._open:
+            if team in self._failures:
+                raise WorkspaceNotOpen(f"The workspace {team} is installed, but not open. See kvasir doctor.")
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return self._open[team].workspace
+
+    # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._find_pause_s()):
+                    await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._reconcile()
+            except DatabaseError as error:
+                _log.warning("installations not read", error=str(error))
+
+    def _find_pause_s(self) -> float:
+        """Return in how many seconds to look again: at the latest when the next token has to be refreshed."""
+        waits_s = [self._parts.refresher.find_wait_s(one.token.installation) for one in self._open.values()]
+        return min(_EVERY_S, max(_LEAST_PAUSE_S, min(waits_s, default=_EVERY_S)))
+
+    async def _reconcile(self) -> None:
+        installed = {one.team: one for one in await self._installations.list_all()}
+        gone = [team for team in self._open if team not in installed]
+        await asyncio.gather(*map(self._end, gone), *map(self._bring_up, installed.values()))
+
+    async def _bring_up(self, installation: StoredInstallation) -> None:
+        """Open a workspace, or give an open one its newest token."""
+        team = installation.team
+        failure = self._failures.get(team)
+        if failure is not None and failure.version == installation.version and time.monotonic() < failure.until:
+            return
+        try:
+            if (opened := self._open.get(team)) is not None:
+                await opened.token.update(installation)
+            else:
+                self._open[team] = await self._open_workspace(installation)
+                self._failures.pop(team, None)
+                _log.info("workspace opened", team=team, workspace=installation.name)
+        except Exception as error:  # noqa: BLE001 (what is wrong with one workspace must not stop the others)
+            self._note_failure(installation, error)
+
+    async def _open_workspace(self, installation: StoredInstallation) -> _OpenWorkspace:
+        await self._installations.seal_again(installation)
+        token = await self._parts.prepare_token(installation)
+        home = await self._parts.admission.find_home()
+        async with contextlib.AsyncExitStack() as stack:
+            workspace = await stack.enter_async_context(
+                open_workspace(
+                    self._tools, token.client, self._handle_uninstallation, renew_token=token.renew, home=home
+                )
+            )
+            await workspace.start()
+            workspace.start_parts()
+            watch = asyncio.create_task(self._watch(installation.team, workspace), name="workspace token")
+            return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
+
+    def _note_failure(self, installation: StoredInstallation, error: Exception) -> None:
+        self._failures[installation.team] = _Failure(installation.version, time.monotonic() + _RETRY_S)
+        is_refused = isinstance(error, SlackUnauthorized)
+        is_known = isinstance(error, BotError | DatabaseError | TimeoutError)
+        next_step = f"open {self._parts.install_url} and install the app again" if is_refused else "kvasir doctor"
+        _log.error(
+            "workspace not open",
+            team=installation.team,
+            workspace=installation.name,
+            error="Slack does not accept its token" if is_refused else str(error) or type(error).__name__,
+            next_step=next_step,
+            exc_info=None if is_known else error,
+        )
+
+    # ── The end of a workspace ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch(self, team: str, workspace: SlackWorkspace) -> None:
+        """Close a workspace once Slack refuses its token for good."""
+        try:
+            await workspace.run_until_revoked()
+        except SlackError as error:
+            opened = self._open.get(team)
+            if opened is not None and opened.workspace is workspace:
+                self._note_failure(opened.token.installation, error)
+                self._tasks.start(self._close(team), "closing of a workspace")
+
+    def _handle_uninstallation(self, installation: Installation, _tasks: BackgroundTasks) -> None:
+        self._tasks.start(self._erase(installation.me.team), "end of an installation")
+
+    async def _erase(self, team: str) -> None:
+        """Erase everything that is stored about a workspace, and close it."""
+        await InstallationData(self._tools.changes.database, team).erase_workspace()
+        await self._end(team)
+        _log.info("workspace erased", team=team)
+
+    async def _end(self, team: str) -> None:
+        """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
+        await self._close(team)
+        await InstallationData(self._tools.changes.database, team).erase_remains()
+
+    async def _close(self, team: str) -> None:
+        opened = self._open.pop(team, None)
+        if opened is None:
+            return
+        opened.watch.cancel()
+        await asyncio.gather(opened.watch, return_exceptions=True)
+        await opened.stack.aclose()
+        _log.info("workspace closed", team=team)

@@ -1,0 +1,187 @@
+"""Tests of one process in several workspaces: who answers where, for whom, and what an uninstallation ends."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.tables import tables
+from bot.storage.turns.ledger import Ledger, open_ledger
+from knowledge.interfaces import EVERYONE, GUESTS, may_read
+from tests.services import free_ports
+from tests.slack.installations.installed_bot import (
+    FIRST,
+    KEY,
+    SECOND,
+    InstalledBot,
+    list_answers,
+    open_place,
+    run_installed_bot,
+    wait_for_answer,
+)
+from tests.slack.running_bot import PausedScript, get_text
+
+ORGANIZATION = "E0SANDBOX1"
+
+
+async def count_rows(ledger: Ledger, team: str) -> int:
+    """Return how many rows of all tables are about a workspace."""
+    columns = [table.c.team for table in tables.sorted_tables if "team" in table.c]
+    rows = [await ledger.database.fetch_rows(sa.select(column).where(column == team)) for column in columns]
+    return sum(map(len, rows))
+
+
+@pytest.mark.parametrize("transport", ["socket", "http"])
+async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path, transport: str) -> None:
+    port = free_ports(1)[0]
+    over_http = transport == "http"
+    events = {"events_url": f"http://127.0.0.1:{port}/slack/events"} if over_http else {}
+    async with (
+        open_place(tmp_path, **events) as place,
+        run_installed_bot(place, tmp_path, port=port, over_http=over_http) as bot,
+    ):
+        for team, name in ((FIRST, "Sandbox"), (SECOND, "Sandbox 2")):
+            status, page = await bot.install(team)
+            assert (status, f"<b>{name}</b>" in page) == (200, True)
+        await bot.wait_until_open(FIRST, SECOND)
+        roots = [await box.say("ada", "#general", f"@Kvasir who asks {n}?") for n, box in enumerate(place.boxes)]
+        for n, (box, root) in enumerate(zip(place.boxes, roots, strict=True)):
+            assert f"who asks {n}?" in get_text(await wait_for_answer(box, root))
+            await box.wait_delivered()
+            assert len(await list_answers(box, root)) == 1
+            assert await box.requests("chat.startStream")  # a workspace gets the calls with its own token only
+        questions = {question.text: question for question in bot.answerer.questions}
+        assert len(bot.answerer.questions) == 2
+        at_home, elsewhere = (questions[f"who asks {n}?"].viewers for n in range(2))
+        assert may_read(at_home, EVERYONE)
+        assert may_read(elsewhere, frozenset({f"workspace:{SECOND}"}))
+        assert not may_read(elsewhere, EVERYONE | {GUESTS, f"workspace:{FIRST}"})
+
+        await place.first.control("POST", "uninstall", {})
+        await bot.wait_until_open(SECOND)
+
+        async def is_erased() -> bool:
+            return await count_rows(bot.ledger, FIRST) == 0
+
+        await place.first.wait_until(is_erased, what="end of the rows")
+        assert await count_rows(bot.ledger, SECOND) > 3
+        root = await place.second.say("bo", "#general", "@Kvasir still there?")
+        await wait_for_answer(place.second, root)
+        assert not bot.running.done()
+        assert (await bot.install(FIRST))[0] == 200
+        await bot.wait_until_open(FIRST, SECOND)
+
+
+async def test_commands_buttons_and_home_are_for_their_own_workspace(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
+        for team in (FIRST, SECOND):
+            await bot.install(team)
+        await bot.wait_until_open(FIRST, SECOND)
+        await place.second.command("ada", "#general", "/think deep")
+        await place.second.wait_for_message(lambda m: m.get("ephemeral"))
+        assert not [m for m in await place.first.messages() if m.get("ephemeral")]
+        await place.second.home("ada")
+        await place.second.wait_until(lambda: _has_home(place.second), what="Home")
+        assert not await place.first.requests("views.publish")
+        root = await place.second.say("ada", "@kvasir", "how?")
+        answer = await place.second.wait_for_message(
+            lambda m: m["root"] == root and "That is all." in get_text(m) and m.get("metadata"), channel="@kvasir"
+        )
+        assert answer["user"] == "U0KVASIR01"
+
+
+async def _has_home(box: object) -> bool:
+    return bool(await box.requests("views.publish"))  # type: ignore[attr-defined]
+
+
+async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place:
+        await place.first.world(organization={"id": ORGANIZATION, "org_wide_install": True}, silent=True)
+        async with run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION]) as bot:
+            status, page = await bot.install(FIRST)
+            assert (status, "Sandbox Organization" in page) == (200, True)
+            await bot.wait_until_open(ORGANIZATION)
+            root = await place.first.say("ada", "#general", "@Kvasir how?")
+            await wait_for_answer(place.first, root)
+            assert may_read(bot.answerer.questions[0].viewers, EVERYONE)
+            assert (await bot.install(SECOND))[0] == 403
+
+
+async def test_the_next_start_continues_the_questions_of_both_workspaces(tmp_path: Path) -> None:
+    """Each question is continued by its own workspace alone."""
+    async with open_place(tmp_path) as place:
+        async with run_installed_bot(place, tmp_path) as bot:
+            for team in (FIRST, SECOND):
+                await bot.install(team)
+            await bot.wait_until_open(FIRST, SECOND)
+            bot.answerer.script = held = PausedScript("")
+            roots = [await box.say("ada", "#general", f"@Kvasir open {n}?") for n, box in enumerate(place.boxes)]
+            await held.paused.wait()
+            await place.first.wait_until(lambda: len(bot.answerer.questions) == 2, what="both turns")
+        async with run_installed_bot(place, tmp_path) as bot:
+            for n, (box, root) in enumerate(zip(place.boxes, roots, strict=True)):
+                assert f"open {n}?" in get_text(await wait_for_answer(box, root))
+                assert len([m for m in await list_answers(box, root) if m.get("metadata")]) == 1
+            assert len(bot.answerer.questions) == 2
+
+
+async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path) -> None:
+    async with (
+        open_place(tmp_path) as place,
+        run_installed_bot(place, tmp_path) as one,
+        run_installed_bot(place, tmp_path) as other,
+    ):
+        replicas: list[InstalledBot] = [one, other]
+        await one.install(FIRST)
+        await other.install(SECOND)
+        for bot in replicas:
+            await bot.wait_until_open(FIRST, SECOND)
+        await place.second.control("POST", "uninstall", {})
+        for bot in replicas:
+            await bot.wait_until_open(FIRST)
+        roots = [await place.first.say("ada", "#general", f"@Kvasir again {n}?") for n in range(6)]
+        for root in roots:
+            await wait_for_answer(place.first, root)
+            assert len(await list_answers(place.first, root)) == 1
+        await asyncio.sleep(0.1)
+        assert await count_rows(one.ledger, SECOND) == 0
+
+
+async def test_a_key_that_opens_one_workspace_only(tmp_path: Path) -> None:
+    """The other workspace stays closed, and a start with the right keys opens it."""
+    other = Fernet.generate_key().decode()
+    async with open_place(tmp_path) as place:
+        async with run_installed_bot(place, tmp_path) as bot:
+            await bot.install(FIRST)
+        async with run_installed_bot(place, tmp_path, keys=[other]) as bot:
+            await bot.install(SECOND)
+            await bot.wait_until_open(SECOND)
+            root = await place.second.say("ada", "#general", "@Kvasir how?")
+            await wait_for_answer(place.second, root)
+        async with run_installed_bot(place, tmp_path, keys=[KEY, other]) as bot:
+            await bot.wait_until_open(FIRST, SECOND)
+        async with run_installed_bot(place, tmp_path, keys=[KEY]) as bot:  # the start before sealed everything again
+            await bot.wait_until_open(FIRST, SECOND)
+
+
+async def test_only_the_first_workspace_is_a_source(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    async with (
+        open_place(tmp_path) as place,
+        open_ledger(url) as ledger,
+        run_installed_bot(place, tmp_path, event_log=ChannelEventLog(ledger.database)) as bot,
+    ):
+        for team in (FIRST, SECOND):
+            await bot.install(team)
+        await bot.wait_until_open(FIRST, SECOND)
+        for box in place.boxes:
+            await box.say("ada", "#general", "Lunch is at noon.")
+            await box.wait_delivered()
+        log = ChannelEventLog(ledger.database)
+        assert await log.find_last_number(FIRST) > 0
+        assert await log.find_last_number(SECOND) == 0
