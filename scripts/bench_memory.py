@@ -1,6 +1,6 @@
 """Measure the resident memory of the bot's process over thousands of turns.
 
-Slack is ``scripts/bench_slack.py``, in a process of its own, and the engine has its 300 chunks at once. Every question
+Slack is ``scripts/bench_slack.py``, in a process of its own, and the engine has its 600 chunks at once. Every question
 opens a thread. With ``--knowledge`` the answers come from a real library and are verified; otherwise from one passage.
 
     scripts/bench_memory.py [--turns N] [--every N] [--knowledge]
@@ -23,8 +23,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
 from bot.answering.answer import Answerer
+from scripts.bench_answer import QuotingEngine
 from scripts.bench_slack import run_slack
-from scripts.bench_turns import ask, create_answerer, create_real_answerer, open_knowledge, run_kvasir
+from scripts.bench_turns import (
+    ask,
+    create_answerer,
+    create_real_answerer,
+    open_knowledge,
+    run_kvasir,
+)
 
 FIRST = 1_000
 """Turns after which the memory is compared."""
@@ -34,10 +41,10 @@ FIRST = 1_000
 async def open_answerer(*, knowledge: bool) -> AsyncIterator[Answerer]:
     """Open the answerer, with a library or without."""
     if not knowledge:
-        yield create_answerer()
+        yield create_answerer(QuotingEngine())
         return
     async with open_knowledge() as library:
-        yield create_real_answerer(library)
+        yield create_real_answerer(library, QuotingEngine())
 
 
 def count_objects() -> Counter[str]:

@@ -108,9 +108,10 @@ class LoopbackSlack:
 
     async def send_mention(self, number: int) -> None:
         ts = f"{1_700_000_000 + number}.{number:06}"
+        text = f"<@UBOT> bench {number}: how does Kvasir check who may read an answer in a channel?"
         event = {
             "type": "app_mention", "user": "U1", "team": "T1", "channel": "C1", "channel_type": "channel",
-            "text": f"<@UBOT> how many days of leave, bench {number}", "ts": ts, "event_ts": ts,
+            "text": text, "ts": ts, "event_ts": ts,
         }  # fmt: skip
         payload = {
             "team_id": "T1", "api_app_id": "A1", "type": "event_callback", "event_id": f"Ev{number}",

@@ -1,9 +1,10 @@
 """Measure turns: how fast a question in Slack reaches the engine, its answer reaches Slack, and how many fit a second.
 
-Slack is ``scripts/bench_slack.py``. The engine answers at once with 300 chunks. Two minimal Bolt bots run for
-comparison, written as Slack's own samples are. One calls Slack for each chunk of the engine, the other uses
-``chat_stream`` with its buffer of 256 characters. Neither searches or verifies. All get the same questions, twelve at a
-time and in turns, and the ratios are computed within one run.
+Slack is ``scripts/bench_slack.py``. The engine quotes 600 words of its passages at once, each word a chunk
+(``scripts/bench_answer.py``). Two minimal Bolt bots run for comparison, written as Slack's own
+samples are. One calls Slack for each chunk of the engine, the other uses ``chat_stream`` with its buffer of 256
+characters. Neither searches or verifies. All get the same questions and answers, twelve at a time and in turns, and the
+ratios are computed within one run. A bot that does not read an answer to its end fails the run.
 
     scripts/bench_turns.py [--only paths rates burst] [--rounds N] [--turns N] [--baseline-turns N] [--json]
 """
@@ -15,7 +16,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -47,76 +47,22 @@ from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.settings import SlackSettings
 from bot.storage.turns.ledger import open_ledger
-from engine.interfaces import (
-    ANONYMOUS,
-    ChatMessage,
-    ContentDelta,
-    Delta,
-    EngineState,
-    EngineStatus,
-    Requester,
-    Sampling,
-    StreamEnd,
-)
+from engine.interfaces import ChatMessage, ContentDelta, Delta, EngineState, EngineStatus, Sampling
 from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Hit, LiveWebRequest, Matrix, SearchResult, Viewers
 from knowledge.library import Library
+from scripts.bench_answer import CHUNKS, QuotingEngine
 from scripts.bench_slack import ask_questions, run_slack
 
 WINDOW = 12
-CHUNKS = 300
 MEASURES = ("paths", "rates", "burst")
 BURST = 36
 UNLIMITED = 1_000_000
-PASSAGE = (
-    "Every member of staff has thirty days of leave a year. Leave is asked for in the portal two weeks before. "
-    "The head of the department answers within five days. Leave that was not taken until March is lost. "
-)
-ANSWER = (PASSAGE.replace(". ", " [1]. ") * 12).split(" ")[:CHUNKS]
-QUESTION_NUMBER = re.compile(r"bench (\d+)\b")
+DOCS = Path(__file__).parent.parent / "docs"
+PASSAGE = (DOCS / "using.md").read_text(encoding="utf-8")[:16_000]
 
 
 # ── The engine and the knowledge ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class InstantEngine:
-    """A ChatEngine that has its 300 chunks at once, and records when each question arrived."""
-
-    context_tokens = 32_768
-
-    def __init__(self) -> None:
-        self.reached: dict[str, float] = {}
-
-    def status(self) -> EngineStatus:
-        return EngineStatus(EngineState.READY, model="bench")
-
-    def count_tokens(self, text: str) -> int:
-        return len(text) // 4
-
-    async def stream(
-        self,
-        messages: Sequence[ChatMessage],
-        sampling: Sampling,
-        *,
-        request_id: str,
-        requester: Requester = ANONYMOUS,  # noqa: ARG002
-    ) -> AsyncIterator[Delta]:
-        at = time.perf_counter()
-        del sampling, request_id
-        if found := QUESTION_NUMBER.findall(messages[-1].content):
-            self.reached[found[-1]] = at
-        for word in ANSWER:
-            yield ContentDelta(f"{word} ")
-        yield StreamEnd("stop")
-
-
-async def find_fixed_passage(
-    query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
-) -> SearchResult:
-    del limit, viewers, live
-    now = datetime.now(UTC)
-    hit = Hit("1", "docs", "leave.md", "Leave", "Days", "https://docs.example/leave", PASSAGE, 1.0, 1.0, now)
-    return SearchResult(query, (hit,), 0.0, answerable=True)
 
 
 async def embed_as_constant(texts: Sequence[str]) -> Matrix:
@@ -162,8 +108,22 @@ class RecordingAnswerer:
             yield event
 
 
-def create_answerer() -> Answerer:
-    return Answerer(find_fixed_passage, InstantEngine(), feature_verifiers(embed_as_constant, IDENTITY))
+async def find_fixed_passage(
+    query: str, *, limit: int, viewers: Viewers, live: LiveWebRequest | None = None, **_: object
+) -> SearchResult:
+    del limit, viewers, live
+    now = datetime.now(UTC)
+    hit = Hit("1", "docs", "using.md", "Using", "Ask", "https://docs.example/using", PASSAGE, 1.0, 1.0, now)
+    return SearchResult(query, (hit,), 0.0, answerable=True)
+
+
+def create_answerer(engine: QuotingEngine) -> Answerer:
+    """Return an answerer that always finds one passage, and embeds nothing."""
+    return Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant, IDENTITY))
+
+
+def create_real_answerer(library: Library, engine: QuotingEngine) -> Answerer:
+    return Answerer(library.search, engine, feature_verifiers(library.embed_symmetric, IDENTITY))
 
 
 # ── The two bots ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,9 +146,8 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def run_bolt_bot(url: str, *, buffer_size: int | None = None) -> AsyncIterator[None]:
+async def run_bolt_bot(url: str, engine: QuotingEngine, *, buffer_size: int | None = None) -> AsyncIterator[None]:
     """Run a bot as in Slack's samples: one call for each chunk, or ``chat_stream`` with a buffer."""
-    engine = InstantEngine()
     client = AsyncWebClient(token="xoxb-bench", base_url=f"{url}/api/")
     app = AsyncApp(client=client, token="xoxb-bench", signing_secret="")
 
@@ -196,7 +155,7 @@ async def run_bolt_bot(url: str, *, buffer_size: int | None = None) -> AsyncIter
     async def mention(event: dict[str, Any], client: AsyncWebClient) -> None:
         place = {"channel": event["channel"], "thread_ts": event["ts"]}
         person = {"recipient_user_id": "U1", "recipient_team_id": "T1"}
-        messages = [ChatMessage("user", f"{PASSAGE}\n{event['text']}")]
+        messages = [ChatMessage("user", f"<passage 1: Using>\n{PASSAGE}\n</passage>\n{event['text']}")]
         deltas = engine.stream(messages, Sampling(), request_id="")
         if buffer_size is None:
             await send_chunks(client, place | person, deltas)
@@ -241,8 +200,8 @@ def compute_percentiles(values: Sequence[float]) -> dict[str, float]:
 
 async def measure_paths(url: str) -> dict[str, Any]:
     """Return the times from envelope to engine and from sentence to Slack, one question at a time."""
-    engine = InstantEngine()
-    answerer = RecordingAnswerer(Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant, IDENTITY)))
+    engine = QuotingEngine()
+    answerer = RecordingAnswerer(create_answerer(engine))
     async with run_kvasir(url, answerer):
         await ask(url, 20, window=1)
         times = await ask(url, 200, window=1)
@@ -263,29 +222,21 @@ async def measure_paths(url: str) -> dict[str, Any]:
 class Contestant:
     """A bot of the comparison."""
 
-    run: Callable[[str], contextlib.AbstractAsyncContextManager[None]]
+    run: Callable[[str, QuotingEngine], contextlib.AbstractAsyncContextManager[None]]
     turns: int
     ending: str = ANSWER_EVENT
 
 
 @contextlib.asynccontextmanager
 async def open_knowledge() -> AsyncIterator[Library]:
-    """Open a library with this repository's documentation, and a document that supports the answer."""
-    root = Path(__file__).parent.parent
+    """Open a library with this repository's documentation."""
     with tempfile.TemporaryDirectory() as folder:
-        (policies := Path(folder) / "policies").mkdir()
-        (policies / "leave.md").write_text(f"# Leave\n\n## How many days of leave are there?\n\n{PASSAGE}\n")
-        sources = {"docs": root / "docs", "policies": policies}
-        config = "".join(f'[[source]]\nname = "{n}"\nkind = "folder"\npath = "{p}"\n' for n, p in sources.items())
+        config = f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{DOCS}"\n'
         (Path(folder) / "kvasir.toml").write_text(config, encoding="utf-8")
         environ = {**os.environ, "KVASIR_HOME": f"{folder}/home"}
         async with open_configured_library(load_settings(environ, Path(folder))) as library:
             await library.refresh()
             yield library
-
-
-def create_real_answerer(library: Library) -> Answerer:
-    return Answerer(library.search, InstantEngine(), feature_verifiers(library.embed_symmetric, IDENTITY))
 
 
 async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[str, Any]:
@@ -294,16 +245,19 @@ async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[st
         contestants = {
             "one_call_a_chunk": Contestant(run_bolt_bot, baseline_turns, ""),
             "chat_stream_256": Contestant(partial(run_bolt_bot, buffer_size=256), turns, ""),
-            "kvasir": Contestant(lambda url: run_kvasir(url, create_real_answerer(library)), turns),
-            "kvasir_fixed_passage": Contestant(lambda url: run_kvasir(url, create_answerer()), turns),
+            "kvasir": Contestant(lambda url, engine: run_kvasir(url, create_real_answerer(library, engine)), turns),
+            "kvasir_fixed_passage": Contestant(lambda url, engine: run_kvasir(url, create_answerer(engine)), turns),
         }
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         calls: dict[str, float] = {}
         for _ in range(rounds):
             for name, one in contestants.items():
-                async with run_slack() as url, one.run(url):
+                engine = QuotingEngine()
+                async with run_slack() as url, one.run(url, engine):
                     await ask(url, WINDOW, ending=one.ending)
                     times = await ask(url, one.turns, ending=one.ending)
+                if engine.read != WINDOW + one.turns:
+                    raise RuntimeError(f"{name} read {engine.read} of {WINDOW + one.turns} answers to their end")
                 rates[name].append(one.turns / times["seconds"])
                 calls[name] = round(times["calls"] / one.turns, 1)
     ratios = {
@@ -319,12 +273,14 @@ async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[st
 
 async def measure_burst(turns: int) -> dict[str, Any]:
     """Return turns a second with real retrieval and verification: in the first burst, then steadily."""
-    async with open_knowledge() as library, run_slack() as url, run_kvasir(url, create_real_answerer(library)):
-        await ask(url, 2)
-        burst = await ask(url, BURST)
-        cpu_s = time.process_time()
-        steady = await ask(url, turns)
-        cpu_s = time.process_time() - cpu_s
+    async with open_knowledge() as library, run_slack() as url:
+        answerer = create_real_answerer(library, QuotingEngine())
+        async with run_kvasir(url, answerer):
+            await ask(url, 2)
+            burst = await ask(url, BURST)
+            cpu_s = time.process_time()
+            steady = await ask(url, turns)
+            cpu_s = time.process_time() - cpu_s
     return {
         "burst_turns_per_s": round(BURST / burst["seconds"], 2),
         "steady_turns_per_s": round(turns / steady["seconds"], 2),

@@ -224,7 +224,7 @@ class Answerer:
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
         stream.ends_at = self._now() + self._limits.answer_s
         async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
-            while (delta := await _read_next(deltas, self._patience_s(stream))) is not None:
+            while (delta := await _read_next(deltas, self._patience_s(stream), stream)) is not None:
                 if isinstance(delta, QueuePosition):
                     stream.waits, stream.ends_at = delta.position > 0, self._now() + self._limits.answer_s
                     yield InLine(describe_queue_position(delta.position, delta.eta_s, turn.language))
@@ -288,10 +288,19 @@ def _make_step(turn: Turn, stage: Stage) -> Step:
     return Step(render_message(_STEPS[stage], turn.language, count=len(turn.passages)), stage)
 
 
-async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None) -> Delta | None:
-    """Return the next delta, None at the end of the stream."""
+async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None, stream: EngineStream) -> Delta | None:
+    """Return the next delta that does more than continue a sentence, None at the end of the stream.
+
+    Text that continues the answer is fed here, because a timeout for each word costs more than the word. So an empty
+    delta is returned for the text that completes a sentence.
+    """
     async with asyncio.timeout(within_s):
-        return await anext(deltas, None)
+        while (delta := await anext(deltas, None)) is not None:
+            if not (isinstance(delta, ContentDelta) and stream.content):
+                return delta
+            if stream.verified.feed(delta.text):
+                return ContentDelta("")
+    return None
 
 
 def _choose_sampling(budget: Budget, turn: Turn) -> Sampling:

@@ -42,6 +42,8 @@ _LINES: dict[Kind, re.Pattern[str]] = {
 
 _STOP = re.compile(r"(?P<ticks>`+)(?P<code>.*?(?P=ticks))?|(?P<stop>[.!?。！？｡]+|…+)[\"'”’」』）)】\]》*_~]*")
 """Inline code, or what may end a sentence with the quotes and brackets that close behind it."""
+_MAY_COMPLETE = re.compile(r"[\n`.!?。！？｡…]")
+"""What a text of which a piece is complete must contain: the end of a line, inline code or a stop."""
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|approx|ca|dr|mr|mrs|ms|prof|st|no|nos|fig|figs|sec|sect|art|para|ch|vol|pp|ed|eds|dept|gen|sr|jr|resp|incl|"
     r"excl|min|max|ext|tel|ref|z\.b|bzw|usw|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|\b[A-Z])\.$",
@@ -82,6 +84,8 @@ class Splitter:
     def feed(self, text: str) -> list[Piece]:
         """Take more text and return the pieces that are complete."""
         self._buffer += text
+        if len(self._buffer) <= LINE_MAX_CHARS and not _MAY_COMPLETE.search(self._buffer):
+            return []
         return self._drain(final=False)
 
     def flush(self) -> list[Piece]:

@@ -6,7 +6,7 @@ A passage is analysed lazily: its words at once, the claims of a sentence when a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -55,9 +55,22 @@ class AnalysedPassage:
         text, found = f"{self.text}\n{other.text}", self.sentences + other.sentences
         return AnalysedPassage(text, found, self.words + other.words, self.language)
 
-    def overlaps(self, words: Collection[str]) -> list[float]:
+    @cached_property
+    def places(self) -> Mapping[str, Sequence[int]]:
+        """Return the sentences in which each word stands."""
+        places: dict[str, list[int]] = {}
+        for place, found in enumerate(self.words):
+            for word in found:
+                places.setdefault(word, []).append(place)
+        return places
+
+    def overlaps(self, words: frozenset[str]) -> list[float]:
         """Return the share of a sentence's words that stand in each sentence of the passage."""
-        return [len(found.intersection(words)) / max(1, len(words)) for found in self.words]
+        counts, total = [0] * len(self.words), max(1, len(words))
+        for word in self.places.keys() & words:
+            for place in self.places[word]:
+                counts[place] += 1
+        return [count / total for count in counts]
 
     def stretches(self, likely: Iterable[int]) -> dict[tuple[int, ...], Claims]:
         """Return the likely sentences and their pairs with a neighbour, by their places in the passage."""
@@ -202,9 +215,10 @@ def rank_passages(sentence: Claims, passages: Mapping[int, AnalysedPassage]) -> 
 
 def shares_words(sentence: Claims, passage: AnalysedPassage) -> bool:
     """Return whether a passage has a sentence with so many of the words that no embedding is needed."""
-    if sentence.language != passage.language:
+    words = sentence.all_words
+    if sentence.language != passage.language or len(passage.places.keys() & words) < _SAME_WORDS * len(words):
         return False
-    return max(passage.overlaps(sentence.all_words), default=0.0) >= _SAME_WORDS
+    return max(passage.overlaps(words), default=0.0) >= _SAME_WORDS
 
 
 def adds_words(one: Match, other: Match) -> bool:
@@ -235,11 +249,13 @@ def contains_literally(passage: str, sentence: str) -> bool:
 
     What follows a negation does not count, "reimbursed" in "not reimbursed", and no part of a number: 80 in 8080.
     """
-    letters = _letters(sentence)
+    letters, within = _letters(sentence), _letters(passage)
+    if not letters or letters not in within:
+        return False
     behind = _NUMBER_GOES_ON if letters[-1:].isdigit() else ""
     before = r"(?<![\d.,])" if letters[:1].isdigit() else ""
     whole = rf"(?<!not)(?<!never)(?<![不没未无非勿]){before}{re.escape(letters)}{behind}"
-    return bool(letters and re.search(whole, _letters(passage)))
+    return re.search(whole, within) is not None
 
 
 @lru_cache(maxsize=1024)
