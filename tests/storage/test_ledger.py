@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -292,17 +293,17 @@ async def test_files_of_a_later_event_belong_to_the_young_question(url: str) -> 
     async with open_ledger(url) as ledger:
         question = make_question()
         await ledger.claim(question, begun=True)
-        turn = await ledger.add_files(question.key, 2, within_s=30)
+        turn = await ledger.add_files(replace(question, files=2), within_s=30)
         assert turn is not None
         assert (turn.message.files, turn.revision, turn.state) == (2, 1, TurnState.ANSWERING)
-        assert await ledger.add_files(question.key, 2, within_s=30) is None, "the same event again"
+        assert await ledger.add_files(replace(question, files=2), within_s=30) is None, "the same event again"
         assert not await ledger.finish(question.key, 0, TurnState.DONE), "the answer without files does not count"
         assert await ledger.finish(question.key, 1, TurnState.DONE)
-        turn = await ledger.add_files(question.key, 3, within_s=30)
+        turn = await ledger.add_files(replace(question, files=3), within_s=30)
         assert turn is not None
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0), "a complete answer is revised"
         await ledger.finish(question.key, 2, TurnState.DONE, "stopped")
-        assert await ledger.add_files(question.key, 4, within_s=30) is None, "the person wants no answer"
+        assert await ledger.add_files(replace(question, files=4), within_s=30) is None, "the person wants no answer"
 
 
 async def test_files_that_come_later_change_no_answer(url: str) -> None:
@@ -311,7 +312,7 @@ async def test_files_that_come_later_change_no_answer(url: str) -> None:
         question = make_question()
         await ledger.claim(question)
         now[0] += 31
-        assert await ledger.add_files(question.key, 3, within_s=30) is None
+        assert await ledger.add_files(replace(question, files=3), within_s=30) is None
 
 
 async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:

@@ -14,7 +14,7 @@ from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.replicas import Replicas
 from bot.storage.turns.ledger import Ledger, open_ledger
-from bot.storage.turns.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 
 
@@ -74,3 +74,19 @@ async def test_replicas_are_listed_until_they_leave_or_are_gone_for_a_day(ledger
     now[0] += 90_000
     await other.record_heartbeat()
     assert await first.list_all() == []
+
+
+async def test_question_of_a_person_who_keeps_nothing_has_no_text_after_its_turn(ledger: Ledger) -> None:
+    wishes = PersonalPreferences(ledger.database)
+    await wishes.change_preferences("T1", "U1", lambda before: replace(before, keeps_answers=False))
+    await wishes.change_preferences("T2", "U2", lambda before: replace(before, keeps_answers=False))
+    for number, user in enumerate(("U1", "U2", "U1")):
+        message = QuestionMessage(QuestionKey("T1", "C1", f"{number}.0"), f"{number}.0", user, "Why?")
+        await ledger.claim(message, begun=True)
+        if number < 2:
+            assert await ledger.finish(message.key, 0, TurnState.DONE)
+        else:
+            await ledger.refuse(message.key)
+        turn = await ledger.find(message.key)
+        assert turn is not None
+        assert turn.message.text == ("" if user == "U1" else "Why?")

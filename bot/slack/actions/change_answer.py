@@ -55,7 +55,7 @@ class AnswerAgainAction:
             await self._messenger.reply(press, problem)
 
     def _find_problem(self, turn: LedgerTurn | None, user: str) -> Message | None:
-        if turn is None or turn.state is TurnState.SUPERSEDED or not (turn.message.text or turn.message.files):
+        if turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
             return feedback.ANSWER_GONE
         if turn.message.user != user:
             return feedback.NOT_YOUR_ANSWER

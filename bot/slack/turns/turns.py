@@ -108,7 +108,7 @@ class TurnManager:
         """Answer a question with its files: a mention may arrive without them, before the message that has them."""
         if not message.files:
             return
-        turn = await self._ledger.add_files(message.key, message.files, within_s=_FILES_WAIT_S)
+        turn = await self._ledger.add_files(message, within_s=_FILES_WAIT_S)
         if turn is not None:
             await self._answer_again(turn)
 

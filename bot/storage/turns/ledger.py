@@ -200,20 +200,18 @@ class Ledger:
         await self._update(statements.REFUSE, key, us=self._owner)
 
     @transaction
-    def add_files(
-        self, connection: sa.Connection, key: QuestionKey, files: int, *, within_s: float
-    ) -> LedgerTurn | None:
+    def add_files(self, connection: sa.Connection, message: QuestionMessage, *, within_s: float) -> LedgerTurn | None:
         """Store how many files a young question has; open the question again if its turn has ended.
 
         Return its turn, None if nothing changed: the files are known, the person has stopped the answer, or the
         question was refused.
         """
-        row = connection.execute(statements.LOCK, name_parameters(key)).first()
+        row = connection.execute(statements.LOCK, name_parameters(message.key)).first()
         if row is None or row.state == TurnState.SUPERSEDED or row.error in {"stopped", statements.LIMITED}:
             return None
-        if row.files >= files or row.created_at <= self._now() - within_s:
+        if row.files >= message.files or row.created_at <= self._now() - within_s:
             return None
-        return self._revise(connection, row, {"files": files})
+        return self._revise(connection, row, {"files": message.files, "text": row.text or message.text})
 
     @transaction
     def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.storage.columns import match_columns
-from bot.storage.tables import insert_into, threads, turns
+from bot.storage.columns import match_columns, match_rows
+from bot.storage.tables import insert_into, preferences, threads, turns
 from bot.storage.turns.questions import UNFINISHED, TurnState
 
 LIMITED = "limited"
@@ -32,10 +32,15 @@ LOCK = FIND.with_for_update()
 WITHDRAW = UPDATE_ONE.where(turns.c.state != TurnState.SUPERSEDED)
 BEGIN = _UPDATE_OPEN.values(attempts=turns.c.attempts + 1)
 WAIT = UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
-FINISH = _UPDATE_OPEN.where(match_columns(turns.c.revision))
+_REFUSES_STORAGE = (
+    sa.exists().where(match_rows(preferences, turns, "team", "user"), ~preferences.c.keeps_answers).correlate(turns)
+)
+_KEPT_TEXT = sa.case((_REFUSES_STORAGE, ""), else_=turns.c.text)
+"""The text of a question at the end of its turn: nobody needs it, and an edit brings the new one."""
+FINISH = _UPDATE_OPEN.where(match_columns(turns.c.revision)).values(text=_KEPT_TEXT)
 TAKE_OVER = UPDATE_ONE.where(IS_OPEN, match_columns(turns.c.owner, turns.c.lease_until))
 GENERATE = _UPDATE_OPEN.where(turns.c.generations < sa.bindparam("most")).values(generations=turns.c.generations + 1)
-REFUSE = _UPDATE_OPEN.values(state=TurnState.FAILED, error=LIMITED, lease_until=0.0)
+REFUSE = _UPDATE_OPEN.values(state=TurnState.FAILED, error=LIMITED, lease_until=0.0, text=_KEPT_TEXT)
 FORGET = sa.delete(turns).where(
     _IS_KEY, IS_OPEN, _IS_OURS, match_columns(turns.c.revision), turns.c.unasked, turns.c.replies == "[]"
 )

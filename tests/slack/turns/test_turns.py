@@ -98,7 +98,8 @@ async def test_files_do_not_continue_an_answer_that_was_stopped_in_its_stream(so
     await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
     held.resume.set()
     await bot.wait_until_idle()
-    assert await bot.ledger.add_files(QuestionKey(TEAM_ID, "C0GENERAL1", ts), 1, within_s=60.0) is None
+    message = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "", files=1)
+    assert await bot.ledger.add_files(message, within_s=60.0) is None
 
 
 async def test_question_that_comes_during_the_shutdown_starts_no_task(socket_bot: RunningBot) -> None:
