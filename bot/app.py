@@ -222,8 +222,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             verified=VerifiedTools(
                 library.embed_symmetric,
                 library.embedder_identity,
-                QuestionJudge(measured_engine, question_thresholds.find),
-                write_phrasings=PhrasingWriter(measured_engine).write,
+                QuestionJudge(measured_engine, question_thresholds.find_threshold),
+                write_phrasings=PhrasingWriter(measured_engine).write_phrasings,
             ),
             control=lambda: engine.thinking_control,
             record_vote=metrics.record_vote,

@@ -49,7 +49,7 @@ async def measure_question_judge(engine: Engine, thresholds: MeasuredThresholds)
         return
     try:
         threshold = await measure_threshold(engine, _PATIENCE_S)
-        thresholds.save(status.model, threshold)
+        thresholds.save_threshold(status.model, threshold)
     except (EngineError, OSError) as error:  # TimeoutError is an OSError
         _log.warning("the judge of questions is not measured", model=status.model, why=str(error) or "busy")
     else:

@@ -74,7 +74,7 @@ class SlackApp:
 
     async def send_digest(self) -> None:
         """Send owners what needs their attention."""
-        await self.workspace.digest.send()
+        await self.workspace.digest.send_digest()
 
 
 @contextlib.asynccontextmanager
@@ -128,5 +128,5 @@ def make_runner(
 ) -> SocketModeClient | HttpServer:
     """Return what connects a Bolt app to Slack; an HTTP server has other routes, too."""
     if settings.app_token is not None:
-        return SocketModeClient(bolt, settings.app_token, client, on_refused=token_monitor.refuse)
+        return SocketModeClient(bolt, settings.app_token, client, on_refused=token_monitor.report_refusal)
     return HttpServer(bolt, settings.port, routes=routes)

@@ -35,11 +35,11 @@ class TokenMonitor:
         self._signal = asyncio.Event()
         self._refusal: SlackError | None = None
 
-    def suspect(self, _error: SlackError | None = None) -> None:
+    def suspect_token(self, _error: SlackError | None = None) -> None:
         """Signal that the token may be invalid."""
         self._signal.set()
 
-    def refuse(self, error: SlackError) -> None:
+    def report_refusal(self, error: SlackError) -> None:
         """Signal that Slack has refused the connection."""
         self._refusal = error
         self._signal.set()

@@ -70,7 +70,7 @@ class SlackParts:
             shared.threads,
             shared.messenger,
             shared.me,
-            find_language=shared.languages.find,
+            find_language=shared.languages.find_language,
             channel_rules=self._channels.rules,
         )
         self._feedback_modal = FeedbackModal(shared.api, shared.feedback, shared.me.team, shared.messenger)
@@ -114,9 +114,9 @@ class SlackParts:
             *self._list_answer_buttons(submit, access),
             *self._list_feedback_buttons(regenerate, delete),
         ]
-        library, find_language = shared.dependencies.library, shared.languages.find
+        library, find_language = shared.dependencies.library, shared.languages.find_language
         more = MoreForAsker(library, shared.viewers, shared.messenger, find_language, tasks)
-        turns = self._turns.build_manager(settings, buttons, more.offer_later, tasks, token_monitor.suspect)
+        turns = self._turns.build_manager(settings, buttons, more.offer_later, tasks, token_monitor.suspect_token)
         questions = PrivateQuestions(shared.api, submit, team, shared.shares)
         privately = AnswerPrivatelyAction(shared.threads, questions, team, shared.messenger)
         ask_there = AskInChannelAction(shared, channel_questions)
@@ -193,7 +193,7 @@ class SlackParts:
                 SearchRunner(needs.library, shared.viewers, self._channels.rules).run,
                 ShareRunner(shared.directory, shared.approved_channels, team).run,
                 FeedbackRunner(shared.feedback, shared.questions, needs.access, team).run,
-                self._verified.command.show,
+                self._verified.command.show_answers,
                 self._channels.modal.open,
             ),
             messenger=shared.messenger,

@@ -54,7 +54,7 @@ class PrivateQuestions:
         self._team = team
         self._shares = shares
 
-    async def ask(
+    async def ask_question(
         self,
         user: str,
         text: str,

@@ -35,7 +35,7 @@ class ReasoningMemory:
         self._now = now
         self._kept: OrderedDict[QuestionKey, Reasoning] = OrderedDict()
 
-    def keep(self, key: QuestionKey, asker: str, text: str, chunks: Iterable[str]) -> None:
+    def keep_reasoning(self, key: QuestionKey, asker: str, text: str, chunks: Iterable[str]) -> None:
         """Keep the reasoning behind the answer to a question, in place of an earlier one.
 
         ``chunks`` are those of the passages and of the earlier answers that the model had read.
@@ -46,12 +46,12 @@ class ReasoningMemory:
             is_cut = len(text) > MAX_CHARACTERS
             self._kept[key] = Reasoning(asker, text[:MAX_CHARACTERS], is_cut, frozenset(chunks), self._now())
 
-    def find(self, key: QuestionKey) -> Reasoning | None:
+    def find_reasoning(self, key: QuestionKey) -> Reasoning | None:
         """Return the reasoning behind an answer, None if there is none any more."""
         self._forget_old()
         return self._kept.get(key)
 
-    def forget(self, key: QuestionKey | None) -> None:
+    def forget_reasoning(self, key: QuestionKey | None) -> None:
         """Erase the reasoning behind an answer, or behind all."""
         if key is None:
             self._kept.clear()

@@ -125,7 +125,7 @@ async def open_workspace(
         def handle_removal(removed: AppRemoved) -> None:
             if removed.is_uninstalled:
                 on_uninstalled(installation, tasks)
-            token_monitor.suspect()
+            token_monitor.suspect_token()
 
         with changes.collect_subscriptions() as subscriptions:
             shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)

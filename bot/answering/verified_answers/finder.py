@@ -160,7 +160,7 @@ class VerifiedAnswerFinder:
             return False
         if await self.is_readable(answer, viewers):
             return True
-        await self.review(answer)
+        await self.review_answer(answer)
         return False
 
     async def is_readable(self, answer: VerifiedAnswer, viewers: Viewers) -> bool:
@@ -183,7 +183,7 @@ class VerifiedAnswerFinder:
         current = await self._library.list_current(answer.chunks)
         return current <= await self._library.filter_current(answer.chunks, viewers)
 
-    async def review(self, answer: VerifiedAnswer) -> bool:
+    async def review_answer(self, answer: VerifiedAnswer) -> bool:
         """Put an answer into review if something that it cites is not current; return whether it needs review.
 
         Raises:
@@ -215,12 +215,12 @@ class VerifiedAnswerFinder:
             SimilarAnswer(one, text, excess)
             for one in active
             for text in one.texts
-            if (excess := self._compare(asked, text, vectors)) >= 0 and has_same_facts(text, asked)
+            if (excess := self._compare_questions(asked, text, vectors)) >= 0 and has_same_facts(text, asked)
         ]
         ranked = sorted(found, key=lambda near: -near.excess)
         return list({near.answer.id: near for near in reversed(ranked)}.values())[::-1]
 
-    def _compare(self, asked: str, text: str, vectors: Mapping[str, Vector]) -> float:
+    def _compare_questions(self, asked: str, text: str, vectors: Mapping[str, Vector]) -> float:
         """Return by how much the cosine of two questions exceeds what an offer needs."""
         return float(vectors[asked] @ vectors[text]) - self._choose_threshold(asked, text)
 

@@ -33,7 +33,7 @@ class PhrasingWriter:
         self._engine = engine
         self._within_s = within_s
 
-    async def write(self, question: str) -> Sequence[str]:
+    async def write_phrasings(self, question: str) -> Sequence[str]:
         """Return phrasings with the same facts as a question; none if the engine is not ready, late or failing."""
         status = self._engine.status()
         if status.state is not EngineState.READY or status.small_model:

@@ -96,11 +96,11 @@ async def measure_logit(engine: OptionScorer, one: str, other: str, within_s: fl
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
-    logits = await asyncio.gather(*(_ask(engine, *pair, within_s) for pair in ((one, other), (other, one))))
+    logits = await asyncio.gather(*(_ask_engine(engine, *pair, within_s) for pair in ((one, other), (other, one))))
     return min(logits)
 
 
-async def _ask(engine: OptionScorer, one: str, other: str, within_s: float) -> float:
+async def _ask_engine(engine: OptionScorer, one: str, other: str, within_s: float) -> float:
     language = choose_language(other)
     text = _ASK[language].format(one=neutralise_control_tokens(one), other=neutralise_control_tokens(other))
     yes, no = await engine.score_options(
@@ -172,28 +172,28 @@ class MeasuredThresholds:
         """Read nothing yet."""
         self._path = home / "question_judge.json"
 
-    def find(self, model: str | None) -> float | None:
+    def find_threshold(self, model: str | None) -> float | None:
         """Return the threshold of a served model; None for one that is no judge or was not measured."""
-        threshold: float | None = self._measured.get(model or "")
+        threshold: float | None = self._thresholds.get(model or "")
         return threshold
 
     def is_known(self, model: str) -> bool:
         """Return whether a model was measured."""
-        return model in self._measured
+        return model in self._thresholds
 
-    def save(self, model: str, threshold: float | None) -> None:
+    def save_threshold(self, model: str, threshold: float | None) -> None:
         """Store what was measured of a model.
 
         Raises:
             OSError: the file cannot be written.
 
         """
-        measured = {**self._measured, model: threshold}
+        measured = {**self._thresholds, model: threshold}
         replace_private_file(self._path, json.dumps({"asked": _hash_questions(), "models": measured}))
-        self.__dict__.pop("_measured")
+        self.__dict__.pop("_thresholds")
 
     @functools.cached_property
-    def _measured(self) -> dict[str, Any]:
+    def _thresholds(self) -> dict[str, Any]:
         """What was measured with the prompt and the pairs of this release."""
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))

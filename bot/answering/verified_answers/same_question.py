@@ -154,22 +154,22 @@ def _replace_numbers(folded: str, numbers: Sequence[Mention]) -> str:
 
 def _strip_politeness(folded: str) -> tuple[str, bool]:
     """Return a question without greetings, thanks and "can you tell me", and whether it had the latter."""
-    text, is_indirect = _trim(folded), False
+    text, is_indirect = _trim_question(folded), False
     while text:
         if found := _GREETING.match(text):
-            text = _trim(text[found.end() :])
+            text = _trim_question(text[found.end() :])
         elif found := _FRAME.match(text):
-            text, is_indirect = _trim(text[found.end() :]), True
+            text, is_indirect = _trim_question(text[found.end() :]), True
             if whether := _WHETHER.match(text):
-                text = _trim(text[whether.end() :])
+                text = _trim_question(text[whether.end() :])
         elif found := _CLOSING.search(text):
-            text = _trim(text[: found.start()])
+            text = _trim_question(text[: found.start()])
         else:
             break
     return text, is_indirect
 
 
-def _trim(text: str) -> str:
+def _trim_question(text: str) -> str:
     return text.strip(" \t\r\n.,:;!?。，：；！？、…\"'“”‘’()[]-")
 
 

@@ -51,7 +51,7 @@ class VerifiedAnswerer:
             async with aclosing(self._answerer.answer(question)) as events:
                 async for event in events:
                     if isinstance(event, Finished) and event.route in _OFFERED_ROUTES:
-                        offered = await find_first_readable(self._finder, await _wait(similar), question)
+                        offered = await find_first_readable(self._finder, await _wait_for_similar(similar), question)
                         if offered is not None:
                             yield Offer(offered.id, offered.question, offered.passages)
                     yield event
@@ -68,7 +68,7 @@ class VerifiedAnswerer:
             return None
 
 
-async def _wait(similar: asyncio.Task[Sequence[VerifiedAnswer]]) -> Sequence[VerifiedAnswer]:
+async def _wait_for_similar(similar: asyncio.Task[Sequence[VerifiedAnswer]]) -> Sequence[VerifiedAnswer]:
     try:
         async with asyncio.timeout(_OFFER_S):
             return await asyncio.shield(similar)

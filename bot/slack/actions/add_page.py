@@ -65,9 +65,11 @@ class AddPageAction:
             await self._messenger.reply(press, buttons.PAGE_EXISTS.fill(**fields))
             return
         await self._messenger.reply(press, buttons.PAGE_SAVED.fill(**fields))
-        await self._messenger.reply(press, await self._index(added.document) or buttons.PAGE_SEARCHABLE.fill(**fields))
+        await self._messenger.reply(
+            press, await self._index_page(added.document) or buttons.PAGE_SEARCHABLE.fill(**fields)
+        )
 
-    async def _index(self, document: str) -> Message | None:
+    async def _index_page(self, document: str) -> Message | None:
         """Read and index a page; return why search does not find it, None if it does."""
         try:
             return await self._adding.sync_page(document, patience_s=_SYNC_WAIT_S)

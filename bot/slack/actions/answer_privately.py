@@ -79,7 +79,7 @@ class AnswerPrivatelyAction:
         text = await self._read_whole_question(asked)
         head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
         subject = Subject(press.channel, thread_ts, ts) if original.files else None  # so that its files are read, too
-        await self._private.ask(press.user, text, head, subject)
+        await self._private.ask_question(press.user, text, head, subject)
         return None
 
     async def _read_whole_question(self, asked: QuestionMessage) -> str:

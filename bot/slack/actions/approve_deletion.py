@@ -48,9 +48,9 @@ class ApproveDeletionAction:
             await self._messenger.answer(press, render_message(refusal, press.language))
             return
         async with asyncio.timeout(_STATUS_TIMEOUT_S):
-            current = await self._pending.find(source)
+            current = await self._pending.find_pending(source)
         if [one.approval_mark for one in current] != [mark]:
-            await self._pending.show(press, current, source)
+            await self._pending.show_pending(press, current, source)
             return
         _log.info("approved", user=press.user, source=source, pending_deletions=current[0].pending_deletions)
         await self._refresh.run(press, source, approve={source: mark})

@@ -17,7 +17,7 @@ class ChannelAccess:
         self._viewers = viewers
         self._messenger = messenger
 
-    async def check(self, press: ButtonPress) -> Viewers | None:
+    async def check_press(self, press: ButtonPress) -> Viewers | None:
         """Return the person as the only viewer; None if there must be no answer, and the person learns why.
 
         Raises:

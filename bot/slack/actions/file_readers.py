@@ -71,14 +71,14 @@ class FileReadersAction:
     async def run(self, press: ButtonPress) -> None:
         """Store the files, or change their readers; tell the person what counts now, or why nothing changes."""
         try:
-            outcome = await self._change(press)
+            outcome = await self._change_readers(press)
         except SyncRunning:
             outcome = files.CHANGED_LATER
         except (KnowledgeError, SlackError) as error:
             outcome = explain_error(error)
         await self._messenger.reply(press, outcome)
 
-    async def _change(self, press: ButtonPress) -> Message:
+    async def _change_readers(self, press: ButtonPress) -> Message:
         user, channel = press.user, press.conversation
         is_for_all = press.value.startswith(_EVERYBODY)
         if is_for_all and not self._access.is_owner(user):
@@ -90,7 +90,7 @@ class FileReadersAction:
         origin = format_origin(press.channel, ts)
         names, remarks = await self._adding.change_readers(origin, sender=user, readers=readers), []
         if not names:
-            remarks = list(await self._intake.store(press.channel, press.thread_ts, ts, user))
+            remarks = list(await self._intake.store_files(press.channel, press.thread_ts, ts, user))
             names = await self._adding.change_readers(origin, sender=user, readers=readers)
         if not names:
             return _join_messages(remarks or [files.NOT_YOURS])

@@ -45,9 +45,9 @@ class MoreForAsker:
     def offer_later(self, message: QuestionMessage, searched: str, language: Language) -> None:
         """Look for more in the background; ``searched`` is what was searched for the channel's answer."""
         if not message.key.channel.startswith("D"):
-            self._tasks.start(self._offer(message, searched, language), "more for the asker")
+            self._tasks.start(self._offer_more(message, searched, language), "more for the asker")
 
-    async def _offer(self, message: QuestionMessage, searched: str, language: Language) -> None:
+    async def _offer_more(self, message: QuestionMessage, searched: str, language: Language) -> None:
         """Show the asker a button if there is more."""
         key = message.key
         try:

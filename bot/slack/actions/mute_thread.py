@@ -33,6 +33,6 @@ class MuteThreadAction:
         """Mute the thread of a button."""
         label = render_message(threads.MUTE_THREAD, press.language)
         try:
-            await self._attention.mute(press.channel, press.value, press.user, label)
+            await self._attention.mute_thread(press.channel, press.value, press.user, label)
         except DatabaseError as error:
             await self._messenger.reply(press, explain_error(error))

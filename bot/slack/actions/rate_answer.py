@@ -70,14 +70,14 @@ class RateAnswerAction:
         word, _, question_ts = press.value.partition(" ")
         vote = Vote(word)
         try:
-            reply = await self._store(press, vote, question_ts)
+            reply = await self._store_vote(press, vote, question_ts)
         except DatabaseError as error:
             reply = explain_error(error)
         if reply is feedback.THANKS and vote is Vote.BAD and await self._ask_why(press, question_ts):
             return
         await self._messenger.reply(press, reply)
 
-    async def _store(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
+    async def _store_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
         """Store a vote; return the sentence for the person.
 
         Raises:

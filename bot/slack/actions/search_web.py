@@ -50,7 +50,7 @@ class SearchWebAction:
     async def run(self, press: ButtonPress) -> None:
         """Answer the question of a button with the web; if that is impossible, tell the person why."""
         try:
-            if await self._channel_access.check(press) is None:
+            if await self._channel_access.check_press(press) is None:
                 return
             problem = await self._ask_again(press)
         except (DatabaseError, SlackError) as error:

@@ -55,13 +55,13 @@ class ShowPassageAction:
     async def run(self, press: ButtonPress) -> None:
         """Show the passage of a button to the person who pressed it, or say that it is gone."""
         try:
-            viewers = await self._channel_access.check(press)
+            viewers = await self._channel_access.check_press(press)
             if viewers is not None:
-                await self._show(press, viewers)
+                await self._show_passage(press, viewers)
         except (KnowledgeError, SlackError) as error:
             await self._messenger.reply(press, explain_error(error))
 
-    async def _show(self, press: ButtonPress, viewers: Viewers) -> None:
+    async def _show_passage(self, press: ButtonPress, viewers: Viewers) -> None:
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
             gone = render_message(buttons.PASSAGE_GONE, press.language)

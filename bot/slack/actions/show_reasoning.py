@@ -60,17 +60,19 @@ class ShowReasoningAction:
 
         """
         channel, ts, page = press.value.split(" ")
-        reasoning = self._memory.find(QuestionKey(self._team, channel, ts))
+        reasoning = self._memory.find_reasoning(QuestionKey(self._team, channel, ts))
         if reasoning is None:
-            await self._refuse(press, progress.REASONING_GONE)
+            await self._show_refusal(press, progress.REASONING_GONE)
         elif reasoning.asker != press.user:
-            await self._refuse(press, progress.REASONING_PRIVATE)
-        elif (viewers := await self._channel_access.check(replace(press, channel=channel))) is not None:
-            await self._show(press, reasoning, viewers, f"{channel} {ts}", int(page))
+            await self._show_refusal(press, progress.REASONING_PRIVATE)
+        elif (viewers := await self._channel_access.check_press(replace(press, channel=channel))) is not None:
+            await self._show_reasoning(press, reasoning, viewers, f"{channel} {ts}", int(page))
 
-    async def _show(self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers, place: str, page: int) -> None:
+    async def _show_reasoning(
+        self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers, place: str, page: int
+    ) -> None:
         if not reasoning.chunks <= await self._filter_readable(reasoning.chunks, viewers):
-            await self._refuse(press, progress.REASONING_CLOSED)
+            await self._show_refusal(press, progress.REASONING_CLOSED)
             return
         view = build_reasoning_view(
             reasoning.text,
@@ -85,7 +87,7 @@ class ShowReasoningAction:
         else:
             await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
 
-    async def _refuse(self, press: ButtonPress, message: Message) -> None:
+    async def _show_refusal(self, press: ButtonPress, message: Message) -> None:
         """Tell the person in the open modal, or else in the thread."""
         if press.view_id:
             view = build_refusal_view(message, press.language)

@@ -39,12 +39,12 @@ class StopUnaskedAction:
     async def run(self, press: ButtonPress) -> None:
         """Change the setting, or tell the person why that is impossible."""
         try:
-            if await self._access.check(press) is not None:
-                await self._stop(press)
+            if await self._access.check_press(press) is not None:
+                await self._stop_unasked(press)
         except DatabaseError as error:
             await self._messenger.reply(press, explain_error(error))
 
-    async def _stop(self, press: ButtonPress) -> None:
+    async def _stop_unasked(self, press: ButtonPress) -> None:
         if Setting.UNASKED in self._rules.list_fixed(press.channel):
             await self._messenger.reply(press, texts.UNASKED_FIXED)
             return
@@ -52,4 +52,4 @@ class StopUnaskedAction:
         if not before.unasked_per_hour:
             await self._messenger.reply(press, texts.UNASKED_OFF)
             return
-        await self._changes.change(press.channel, press.user, before, replace(before, unasked_per_hour=0))
+        await self._changes.change_settings(press.channel, press.user, before, replace(before, unasked_per_hour=0))

@@ -102,7 +102,7 @@ class ShowVerifiedAction:
     async def run(self, press: ButtonPress) -> None:
         """Show the answer of a button, or say that there is none for the person."""
         try:
-            viewers = await self._channel_access.check(press)
+            viewers = await self._channel_access.check_press(press)
             if viewers is None:
                 return
             found = await self._stored.find_answer(press.value)

@@ -91,7 +91,7 @@ class SlackDirectory:
         found: dict[str, Account] = {}
         for _ in range(_ATTEMPTS):
             if len(self._list_missing(users)) > self._list_pages:
-                await self._people_lists.fetch("", lambda: self._attempt("users.list", self._list_people()))
+                await self._people_lists.fetch("", lambda: self._await_call("users.list", self._list_people()))
             missing = self._list_missing(users)
             single = missing[:_MAX_SINGLE_PEOPLE]
             fetched = await asyncio.gather(*(self._people.fetch(user, self._fetch_person(user)) for user in single))
@@ -108,42 +108,42 @@ class SlackDirectory:
     async def find_channel(self, channel: str) -> Channel | None:
         """Return a conversation, None if it is unknown."""
 
-        async def fetch() -> Channel:
+        async def fetch_channel() -> Channel:
             answer = await self._api.call("conversations.info", channel=channel)
             return parse_channel(get_object(answer, "channel"))
 
-        return await self._channels.fetch(channel, lambda: self._attempt("conversations.info", fetch()))
+        return await self._channels.fetch(channel, lambda: self._await_call("conversations.info", fetch_channel()))
 
     async def list_members(self, channel: str) -> frozenset[str] | None:
         """Return the ids of all members of a conversation, None if they are unknown or too many."""
 
-        async def fetch() -> frozenset[str] | None:
+        async def fetch_members() -> frozenset[str] | None:
             pages = await self._fetch_pages("conversations.members", channel=channel)
             lists = [page.get("members") for page in pages or ()]
             if not lists or not all(isinstance(one, list) for one in lists):
                 return None
             return frozenset(str(user) for one in lists for user in one or ())
 
-        return await self._members.fetch(channel, lambda: self._attempt("conversations.members", fetch()))
+        return await self._members.fetch(channel, lambda: self._await_call("conversations.members", fetch_members()))
 
     async def list_groups(self) -> Mapping[str, frozenset[str]]:
         """Return the user groups of each user; none if they are unknown."""
 
-        async def fetch() -> Mapping[str, frozenset[str]]:
+        async def fetch_groups() -> Mapping[str, frozenset[str]]:
             answers = [
                 await self._api.call("usergroups.list", wait=False, include_users="true", team_id=team)
                 for team in self._teams
             ]
             groups = [group for answer in answers for group in answer.get("usergroups") or ()]
-            return _invert({str(group["id"]): group.get("users") or () for group in groups})
+            return _invert_groups({str(group["id"]): group.get("users") or () for group in groups})
 
-        groups = await self._groups.fetch("", lambda: self._attempt("usergroups.list", fetch(), default={}))
+        groups = await self._groups.fetch("", lambda: self._await_call("usergroups.list", fetch_groups(), default={}))
         return groups or {}
 
     async def list_joined_channels(self, user: str) -> frozenset[str]:
         """Return the channels of a person that the app may see; none if they are unknown."""
 
-        async def fetch() -> frozenset[str]:
+        async def fetch_joined() -> frozenset[str]:
             types = "public_channel,private_channel"
             lists = [
                 await self._fetch_pages("users.conversations", user=user, types=types, wait=False, team_id=team)
@@ -154,8 +154,8 @@ class SlackDirectory:
             )
 
         empty: frozenset[str] = frozenset()
-        call = self._attempt
-        joined = await self._joined.fetch(user, lambda: call("users.conversations", fetch(), default=empty))
+        call = self._await_call
+        joined = await self._joined.fetch(user, lambda: call("users.conversations", fetch_joined(), default=empty))
         return joined or empty
 
     async def find_workspace(self, user: str) -> str:
@@ -176,7 +176,7 @@ class SlackDirectory:
                 answer = await self._api.call("users.info", user=user, include_locale="true")
             return parse_account(get_object(answer, "user"), self._company)
 
-        return lambda: self._attempt("users.info", fetch())
+        return lambda: self._await_call("users.info", fetch())
 
     async def _list_people(self) -> int:
         """Store all people, page by page; return how many calls that took."""
@@ -211,7 +211,7 @@ class SlackDirectory:
         pages = await fetch_pages(self._api.call, method, max_pages=_MAX_PAGES, limit=_PAGE_SIZE, **arguments)
         return None if get_object(pages[-1], "response_metadata").get("next_cursor") else pages
 
-    async def _attempt(self, method: str, call: Awaitable[_T], *, default: _T | None = None) -> _T | None:
+    async def _await_call(self, method: str, call: Awaitable[_T], *, default: _T | None = None) -> _T | None:
         """Return the result of a call, the default if Slack always refuses it, None if it fails this time."""
         try:
             return await call
@@ -227,7 +227,7 @@ class SlackDirectory:
         if self._people.get(account.id) is None and account.status is not Status.MEMBER:
             self._note_change(DirectoryPart.PERSON, account.id)
 
-        def choose(before: Account) -> Account | None:
+        def choose_newer(before: Account) -> Account | None:
             if account.updated < before.updated:
                 return before
             newer = replace(account, language=account.language or before.language)  # an event may lack the locale
@@ -237,7 +237,7 @@ class SlackDirectory:
                 self._note_change(DirectoryPart.PERSON, account.id)
             return newer if is_same or newer.updated > before.updated else None
 
-        self._people.change(account.id, choose)
+        self._people.change(account.id, choose_newer)
 
     def add_member(self, channel: str, user: str) -> None:
         """Add a member to a channel."""
@@ -297,7 +297,7 @@ class SlackDirectory:
             cache.clear()
 
 
-def _invert(groups: Mapping[str, Collection[str]]) -> Mapping[str, frozenset[str]]:
+def _invert_groups(groups: Mapping[str, Collection[str]]) -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for group, users in groups.items():
         for user in users:

@@ -134,7 +134,7 @@ class ViewerFinder:
         readers = decide_person(accounts[user])
         if not readers.people:
             return make_world_audience(readers)
-        return Audience(await self._expand(readers, ""))
+        return Audience(await self._add_principals(readers, ""))
 
     async def _find_press_audience(self, channel: str, user: str) -> Audience:
         if not is_direct_message(channel):
@@ -161,7 +161,7 @@ class ViewerFinder:
         async def find() -> Audience | None:
             accounts = await self._directory.find_accounts(members)
             readers = decide_members(found, accounts.values(), self._company)
-            return Audience(await self._expand(readers, channel)) if readers.is_complete else None
+            return Audience(await self._add_principals(readers, channel)) if readers.is_complete else None
 
         return await self._computed.fetch((channel, self._directory.version), find) or UNKNOWN_AUDIENCE
 
@@ -180,7 +180,7 @@ class ViewerFinder:
 
     # ── Principals ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _expand(self, readers: Readership, channel: str) -> Viewers:
+    async def _add_principals(self, readers: Readership, channel: str) -> Viewers:
         """Return the viewers with all principals that they hold; ``channel`` is where all of them are, "" for none."""
         people = await self._list_people(readers.people, channel)
         viewers = frozenset(await self._identities.expand(people))

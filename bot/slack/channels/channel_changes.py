@@ -33,7 +33,7 @@ class SettingsAccess:
             return texts.ONLY_IN_CHANNELS
         if found is None:
             return texts.CHANNEL_UNKNOWN
-        roles = await self._roles.find(user)
+        roles = await self._roles.find_roles(user)
         if roles & {Role.ADMIN, Role.OWNER} or (user == found.creator and Role.MEMBER in roles):
             return None
         _log.info("channel settings refused", channel=channel, user=user)
@@ -58,14 +58,14 @@ class ChannelChanges:
         self._directory = directory
         self._messenger = messenger
 
-    async def change(self, channel: str, user: str, before: ChannelSettings, after: ChannelSettings) -> None:
+    async def change_settings(self, channel: str, user: str, before: ChannelSettings, after: ChannelSettings) -> None:
         """Store settings, and post one line in the channel that says who changed what.
 
         Raises:
             DatabaseError: the settings cannot be stored.
 
         """
-        old, new = self._rules.combine(channel, before), self._rules.combine(channel, after)
+        old, new = self._rules.combine_settings(channel, before), self._rules.combine_settings(channel, after)
         language = new.language or await self._directory.find_language(user) or "en"
         changes = describe_changes(old, new, language)
         if not changes:

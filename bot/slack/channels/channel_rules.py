@@ -65,14 +65,14 @@ class ChannelRules:
         self._chosen = chosen
         self._library = library
 
-    async def resolve(self, channel: str) -> ChannelRule:
+    async def find_rule(self, channel: str) -> ChannelRule:
         """Return the rule of a channel.
 
         Raises:
             DatabaseError: the settings of the channel cannot be read.
 
         """
-        return self.combine(channel, await self._chosen.find_settings(channel))
+        return self.combine_settings(channel, await self._chosen.find_settings(channel))
 
     async def find_chosen(self, channel: str) -> ChannelSettings:
         """Return what people chose in a channel.
@@ -83,7 +83,7 @@ class ChannelRules:
         """
         return await self._chosen.find_settings(channel)
 
-    def combine(self, channel: str, chosen: ChannelSettings) -> ChannelRule:
+    def combine_settings(self, channel: str, chosen: ChannelSettings) -> ChannelRule:
         """Return the rule of a channel in which people chose these settings; ``kvasir.toml`` comes first."""
         fixed, general = self.find_fixed(channel), self._web.of(channel)
         language, tone = fixed.language or chosen.language, fixed.tone or chosen.tone
@@ -120,7 +120,7 @@ class ChannelRules:
             values[Setting.WEB] = "off"
         return frozenset(setting for setting, value in values.items() if value is not None)
 
-    async def find(self, channel: str, viewers: Viewers) -> str | None:
+    async def find_filters(self, channel: str, viewers: Viewers) -> str | None:
         """Return the filters of a channel without the sources of which the viewers may read nothing.
 
         None if the channel searches only such sources.
@@ -129,5 +129,5 @@ class ChannelRules:
             DatabaseError: the database of the manifest or of the settings failed.
 
         """
-        rule = (await self.resolve(channel)).filters
+        rule = (await self.find_rule(channel)).filters
         return restrict_sources(rule, await self._library.count_readable(viewers), datetime.now(UTC)) if rule else rule

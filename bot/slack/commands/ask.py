@@ -39,7 +39,7 @@ class AskCommand:
             return
         head = render_message(asking.YOU_ASKED, typed.language)
         asked_in = None if typed.is_direct_message else await self._find_channel(typed.channel)
-        place = await self._questions.ask(typed.user, text, head, asked_in=asked_in)
+        place = await self._questions.ask_question(typed.user, text, head, asked_in=asked_in)
         if not typed.is_direct_message:
             name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
             shown = f"<{link}|{name}>" if link else name

@@ -92,7 +92,7 @@ class KbCommand:
         elif isinstance(command, ChannelCommand):
             await self._runners.open_settings(typed)
         else:
-            await self._answer(typed, command)
+            await self._answer_command(typed, command)
 
     async def describe_status(self, user: str, language: Language) -> str:
         """Return what ``/kb status`` shows to a person."""
@@ -111,11 +111,11 @@ class KbCommand:
                 return self._access.may_refresh(user, source)
         return True
 
-    async def _answer(self, typed: SlashCommand, command: ParsedCommand) -> None:
+    async def _answer_command(self, typed: SlashCommand, command: ParsedCommand) -> None:
         async with asyncio.timeout(_COMMAND_TIMEOUT_S):
             if isinstance(command, ApproveCommand):
-                sources = await self._pending.find(command.source)
-                await self._pending.show(typed, sources, command.source)
+                sources = await self._pending.find_pending(command.source)
+                await self._pending.show_pending(typed, sources, command.source)
                 return
             if isinstance(command, ListVerifiedCommand):
                 await self._runners.verified(typed, command.words)

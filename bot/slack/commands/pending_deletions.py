@@ -35,7 +35,7 @@ class PendingDeletions:
         self._library = library
         self._messenger = messenger
 
-    async def find(self, source: str | None) -> list[SourceStatus]:
+    async def find_pending(self, source: str | None) -> list[SourceStatus]:
         """Return the sources with pending deletions: all of them, or the named one.
 
         Raises:
@@ -49,7 +49,7 @@ class PendingDeletions:
             raise UnknownSource(source, names)
         return [one for one in sources if one.pending_deletions and source in {None, one.name}]
 
-    async def show(self, interaction: Interaction, sources: Sequence[SourceStatus], source: str | None) -> None:
+    async def show_pending(self, interaction: Interaction, sources: Sequence[SourceStatus], source: str | None) -> None:
         """Show the pending deletions of some sources, or that there are none of ``source``."""
         language = interaction.language
         if not sources:

@@ -37,7 +37,7 @@ class SearchRunner:
         audience = await self._viewers.find_person_audience(typed.user)
         if audience.refusal is not None:
             return render_message(explain_refusal(audience.refusal), typed.language)
-        rule = await self._rules.find(typed.channel, audience.viewers)
+        rule = await self._rules.find_filters(typed.channel, audience.viewers)
         if rule is None:
             return render_message(replies.NOTHING_OPEN, typed.language)
         filtered = add_filters(query, rule, datetime.now(UTC))

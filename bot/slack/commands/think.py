@@ -63,7 +63,7 @@ class ThinkCommand:
             )
             _log.info("thinking set", user=typed.user, depth=depth)
         preferred = (await self._preferences.find_preferences(self._team, typed.user)).depth
-        default = (await self._rules.resolve(typed.channel)).depth
+        default = (await self._rules.find_rule(typed.channel)).depth
         chosen = preferred or default
         description = commands.DEPTHS[chosen]
         message = commands.DEFAULT_DEPTH if preferred is None else commands.PREFERRED_DEPTH

@@ -35,9 +35,9 @@ class VerifiedCommand:
     @property
     def actions(self) -> Mapping[str, ActionHandler]:
         """Return the handlers of the list's buttons."""
-        return {EDIT: self.edit, RENEW: self.renew, DELETE: self.delete}
+        return {EDIT: self.edit_answer, RENEW: self.renew_answer, DELETE: self.delete_answer}
 
-    async def show(self, typed: SlashCommand, words: str) -> None:
+    async def show_answers(self, typed: SlashCommand, words: str) -> None:
         """Show the owner's verified answers that contain some words.
 
         Raises:
@@ -68,33 +68,33 @@ class VerifiedCommand:
         text = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
         await self._messenger.answer(typed, text, blocks)
 
-    async def edit(self, press: ButtonPress) -> None:
+    async def edit_answer(self, press: ButtonPress) -> None:
         """Open the modal for an answer."""
-        if (found := await self._find(press)) is not None:
+        if (found := await self._find_answer(press)) is not None:
             await self._modal.open_for_edit(press, found)
 
-    async def renew(self, press: ButtonPress) -> None:
+    async def renew_answer(self, press: ButtonPress) -> None:
         """Make an answer valid from today, unless what it cites has changed."""
-        if (found := await self._find(press)) is None:
+        if (found := await self._find_answer(press)) is None:
             return
-        renewed = await self._management.renew(press.user, found)
+        renewed = await self._management.renew_answer(press.user, found)
         done = verified.RENEWED.fill(question=found.question, date=renewed.expires_on) if renewed is not None else None
-        await self._tell(press, done or verified.SOURCES_CHANGED)
+        await self._reply_with(press, done or verified.SOURCES_CHANGED)
 
-    async def delete(self, press: ButtonPress) -> None:
+    async def delete_answer(self, press: ButtonPress) -> None:
         """Delete an answer."""
-        if (found := await self._find(press)) is not None:
-            await self._management.delete(press.user, found)
-            await self._tell(press, verified.DELETED.fill(question=found.question))
+        if (found := await self._find_answer(press)) is not None:
+            await self._management.delete_answer(press.user, found)
+            await self._reply_with(press, verified.DELETED.fill(question=found.question))
 
-    async def _find(self, press: ButtonPress) -> VerifiedAnswer | None:
+    async def _find_answer(self, press: ButtonPress) -> VerifiedAnswer | None:
         """Return the answer of a button if the person manages it; otherwise tell the person that it is gone."""
-        found = await self._management.find(press.user, press.value)
+        found = await self._management.find_answer(press.user, press.value)
         if found is None:
-            await self._tell(press, verified.GONE)
+            await self._reply_with(press, verified.GONE)
         return found
 
-    async def _tell(self, press: ButtonPress, message: Message) -> None:
+    async def _reply_with(self, press: ButtonPress, message: Message) -> None:
         await self._messenger.answer(press, render.escape_mrkdwn(render_message(message, press.language)))
 
 

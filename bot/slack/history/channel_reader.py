@@ -60,14 +60,14 @@ class ChannelReader:
 
     async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
         """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
-        found = await list_public_channels(self._call, self.me, self._rate.page_size)
+        found = await list_public_channels(self._call_method, self.me, self._rate.page_size)
         return {channel: name for channel, name in found.items() if not chosen or channel in chosen}
 
     async def fetch_page(
         self, channel: str, *, low: str | None = None, high: str | None = None, inclusive: bool = False
     ) -> tuple[list[Message], bool]:
         """Return messages between two ``ts``, newest first, and whether there are more between them."""
-        page = await self._call(
+        page = await self._call_method(
             "conversations.history",
             channel=channel,
             limit=self._rate.page_size,
@@ -106,14 +106,16 @@ class ChannelReader:
     ) -> Sequence[Message]:
         method = "conversations.replies"
         try:
-            pages = await fetch_pages(self._call, method, max_pages=max_pages, channel=channel, ts=ts, limit=limit)
+            pages = await fetch_pages(
+                self._call_method, method, max_pages=max_pages, channel=channel, ts=ts, limit=limit
+            )
         except SlackGone as error:
             if error.code != "thread_not_found":
                 raise
             return ()
         return [message for page in pages for message in page.get("messages") or ()]
 
-    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    async def _call_method(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         bucket = self._buckets.setdefault(method, TokenBucket(self._rate.burst, self._rate.per_s))
         if (wait_s := bucket.take()) > 0:
             await self._sleep(wait_s)

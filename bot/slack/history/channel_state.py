@@ -90,12 +90,12 @@ class WorkspaceState:
     def load(cls, saved: Mapping[str, Any] | None) -> WorkspaceState:
         """Return the state that ``dump`` returned; an empty state for anything else."""
         try:
-            return cls._parse(saved) if isinstance(saved, dict) and saved else cls()
+            return cls._parse_state(saved) if isinstance(saved, dict) and saved else cls()
         except (AttributeError, KeyError, TypeError, ValueError):
             return cls()
 
     @classmethod
-    def _parse(cls, saved: Mapping[str, Any]) -> WorkspaceState:
+    def _parse_state(cls, saved: Mapping[str, Any]) -> WorkspaceState:
         channels = {}
         for channel, room in saved["rooms"].items():
             threads = {

@@ -149,7 +149,7 @@ class SlackSource:
         """
         with _map_errors(self.key.name):
             async with self._connect() as api:  # its own connection, because a sync closes the shared one
-                channels = await list_public_channels(api.call, await self._identify(api))
+                channels = await list_public_channels(api.call, await self._find_bot_user(api))
         of_channels = {document: document.partition("/")[0] for document in documents}
         return {document: self._find_readers(one) for document, one in of_channels.items() if one in channels}
 
@@ -162,7 +162,7 @@ class SlackSource:
         """
         with _map_errors(self.key.name):
             async with self._connect() as api:  # its own connection, because a sync closes the shared one
-                team = (await self._identify(api)).team
+                team = (await self._find_bot_user(api)).team
             number = await self._event_log.find_last_number(team)
             while True:
                 await self._event_log.wait_for_events(team, number, look_s=_POLL_EVERY_S)
@@ -180,7 +180,7 @@ class SlackSource:
                 self._reader = ChannelReader(api, self._me, url, self._rate, self._sleep)
             return self._reader
 
-    async def _identify(self, api: SlackWebApi) -> BotUser:
+    async def _find_bot_user(self, api: SlackWebApi) -> BotUser:
         """Return the bot's identity, which Slack is asked for once."""
         if self._me is None:
             self._me = await read_bot_user(api, await api.call("auth.test"))

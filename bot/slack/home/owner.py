@@ -73,7 +73,7 @@ class OwnerPart:
         return await self._list_questions(home.UNANSWERED_QUESTIONS, unanswered, viewer, lambda one: one, lambda _: "")
 
     async def _list_badly_rated(self, viewer: HomeViewer, owned: Collection[str] | None) -> list[Block]:
-        def describe(vote: StoredVote) -> str:
+        def describe_vote(vote: StoredVote) -> str:
             return join_names(
                 (render_message(feedback.REASON_NAMES[reason], viewer.language) for reason in vote.reasons),
                 viewer.language,
@@ -82,7 +82,7 @@ class OwnerPart:
         bad = [
             one for one in await self.votes.list_bad(self.team, _MAX_READ) if one.is_current and one.cites_source(owned)
         ]
-        return await self._list_questions(home.BAD_ANSWERS, bad, viewer, lambda vote: vote.answer, describe)
+        return await self._list_questions(home.BAD_ANSWERS, bad, viewer, lambda vote: vote.answer, describe_vote)
 
     async def _list_verified(self, viewer: HomeViewer) -> list[Block]:
         """Return the verified answers that need the owner, with their buttons."""

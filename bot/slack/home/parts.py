@@ -31,7 +31,9 @@ class HomeParts:
             KnowledgePart(shared.visible_sources, needs.access),
             OperationsPart(needs.library, replicas, needs.count_requests),
         ]
-        self.tab = HomeTab(shared.api, shared.languages.find, shared.roles.find, needs.engine_status, parts)
+        self.tab = HomeTab(
+            shared.api, shared.languages.find_language, shared.roles.find_roles, needs.engine_status, parts
+        )
         self.settings_modal = SettingsModal(
             shared.api,
             preferences,

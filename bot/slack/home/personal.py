@@ -36,13 +36,13 @@ class RecentQuestionsPart:
         """Return the newest questions, each with its link and its age."""
         stored = await self.answers.list_recent(self.team, viewer.user, _MAX_READ)
         visible = await self.questions.filter_visible(stored, viewer.user, lambda answer: answer)
-        lines = [await self._format(answer, viewer.language) for answer in visible[:_MAX_SHOWN]]
+        lines = [await self._format_question(answer, viewer.language) for answer in visible[:_MAX_SHOWN]]
         if not lines:
             keeps = (await self.preferences.find_or_default(self.team, viewer.user)).keeps_answers
             lines = [render_message(home.NO_QUESTIONS if keeps else home.NOT_KEPT, viewer.language)]
         return [build_header(home.MY_QUESTIONS, viewer.language), *build_lines(lines, _MAX_SHOWN)[0]]
 
-    async def _format(self, answer: StoredAnswer, language: Language) -> str:
+    async def _format_question(self, answer: StoredAnswer, language: Language) -> str:
         age = format_age(max(0.0, time.time() - answer.created_at), language)
         mark = f" · {render_message(home.UNANSWERED, language)}" if answer.route == "unknown" else ""
         return f"• {await self.questions.format_link(answer)} · {age}{mark}"

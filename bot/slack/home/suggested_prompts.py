@@ -109,7 +109,7 @@ class SuggestedPrompts:
 
     async def _list_documents(self, viewers: Viewers, looked_at: str, language: Language) -> list[Prompt]:
         """Return suggestions about documents that changed lately, of the sources of the channel that is looked at."""
-        within = await self._rules.find(looked_at, viewers) if looked_at else ""
+        within = await self._rules.find_filters(looked_at, viewers) if looked_at else ""
         if within is None:  # the channel searches only sources of which the person may read nothing
             return []
         found = await self._shared.dependencies.library.list_recent(viewers, within, _MAX_PROMPTS)
@@ -124,7 +124,7 @@ class SuggestedPrompts:
         ]
 
     async def _find_language(self, user: str) -> Language:
-        return await self._shared.languages.find(user) or "en"
+        return await self._shared.languages.find_language(user) or "en"
 
 
 def choose_own_questions(stored: Sequence[StoredAnswer]) -> list[str]:

@@ -107,9 +107,9 @@ def decide_handling(received: MessageReceived, me: str, thread: ThreadFacts | No
     if received.is_addressed:
         return command or Decision(Handling.ANSWER, AddressingReason.ADDRESSED)
     if thread is None or message.opens_thread:
-        return _leave(AddressingReason.NO_THREAD)
+        return _leave_alone(AddressingReason.NO_THREAD)
     if thread.is_mention_only or thread.is_silent:
-        return _leave(AddressingReason.MENTION_ONLY if thread.is_mention_only else AddressingReason.SILENT)
+        return _leave_alone(AddressingReason.MENTION_ONLY if thread.is_mention_only else AddressingReason.SILENT)
     return command or _decide_follow_up(message, me, thread)
 
 
@@ -123,31 +123,31 @@ def asks_everybody(message: QuestionMessage) -> bool:
     if _calls_others(message.text, "", ()) or find_vocative(message.text):
         return False
     words = make_readable(_SEQUENCE.sub(" ", message.text), {})
-    return _asks(words) and not _SAYS_YOU.search(words)
+    return _asks_something(words) and not _SAYS_YOU.search(words)
 
 
 def _decide_follow_up(message: QuestionMessage, me: str, thread: ThreadFacts) -> Decision:
     if thread.is_muted:
-        return _leave(AddressingReason.MUTED)
+        return _leave_alone(AddressingReason.MUTED)
     if _calls_others(message.text, me, thread.names):
-        return _leave(AddressingReason.FOR_OTHERS)
+        return _leave_alone(AddressingReason.FOR_OTHERS)
     is_file_alone = bool(message.files) and not message.text
     if is_small_talk(make_readable(message.text, {})) and not is_file_alone:
-        return _leave(AddressingReason.SMALL_TALK)
+        return _leave_alone(AddressingReason.SMALL_TALK)
     words = make_readable(_SEQUENCE.sub(" ", message.text), {})
     if not _NAMES_KVASIR.search(words) and _is_for_people(words, message.user, thread):
-        return _leave(AddressingReason.PEOPLE_TALK)
+        return _leave_alone(AddressingReason.PEOPLE_TALK)
     return Decision(Handling.ANSWER, AddressingReason.FOLLOW_UP)
 
 
 def _is_for_people(words: str, user: str, thread: ThreadFacts) -> bool:
     """Return whether a message goes on with what people write to each other, or comments without a question."""
     if thread.talkers not in {"", user}:
-        return not _asks(words) or bool(_SAYS_YOU.search(words))
-    return not thread.has_asked and not _asks(words)
+        return not _asks_something(words) or bool(_SAYS_YOU.search(words))
+    return not thread.has_asked and not _asks_something(words)
 
 
-def _asks(words: str) -> bool:
+def _asks_something(words: str) -> bool:
     """Return whether a message asks for something: by a question mark, a question word or a request."""
     return bool(re.search("[?？]", words) or _ASKS_EN.match(words.lstrip()) or _ASKS_ZH.search(words))
 
@@ -174,7 +174,7 @@ def _read_command(text: str, me: str) -> Decision | None:
     return Decision(Handling(handling), AddressingReason.COMMAND) if handling is not None else None
 
 
-def _leave(reason: AddressingReason) -> Decision:
+def _leave_alone(reason: AddressingReason) -> Decision:
     return Decision(Handling.LEAVE, reason)
 
 

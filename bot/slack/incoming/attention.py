@@ -87,7 +87,7 @@ class ThreadAttention:
 
     async def _answers_unasked(self, received: MessageReceived) -> bool:
         """Return whether Kvasir answers questions to everybody where a message was written."""
-        rule = await self._channel_rules.resolve(received.message.key.channel)
+        rule = await self._channel_rules.find_rule(received.message.key.channel)
         return rule.unasked_per_hour > 0 and not received.is_channel_shared
 
     async def may_be_meant(self, received: MessageReceived) -> bool:
@@ -108,7 +108,7 @@ class ThreadAttention:
         return ThreadFacts(
             is_muted=record.is_muted,
             is_silent=self._records.now() - record.last_at > self._rules.memory_s,
-            is_mention_only=(await self._channel_rules.resolve(message.key.channel)).is_mention_only,
+            is_mention_only=(await self._channel_rules.find_rule(message.key.channel)).is_mention_only,
             has_asked=record.has_asked,
             talkers=record.talkers,
             names=await self._find_names(message) if find_vocative(message.text) else (),
@@ -153,7 +153,7 @@ class ThreadAttention:
         if thread is not None and not key.channel.startswith("D"):
             await self._set_muted(thread, reaction.user, "", muted=reaction.is_added, at=reaction.at)
 
-    async def mute(self, channel: str, thread_ts: str, user: str, text: str) -> None:
+    async def mute_thread(self, channel: str, thread_ts: str, user: str, text: str) -> None:
         """Mute a thread now; ``text`` is what the person wrote or pressed, in their language.
 
         Raises:

@@ -238,7 +238,7 @@ class SlackListeners:
             return
         submission = ModalSubmission.from_payload(body)
         if errors := modal.find_errors(submission):
-            language = (await self.languages.apply(submission)).language
+            language = (await self.languages.apply_language(submission)).language
             shown = {block: render_message(message, language) for block, message in errors.items()}
             await ack(response_action="errors", errors=shown)
             return
@@ -249,7 +249,7 @@ class SlackListeners:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
-            chosen = await self.languages.apply(act)
+            chosen = await self.languages.apply_language(act)
             try:
                 await handler(chosen)
             except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)

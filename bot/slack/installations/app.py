@@ -83,7 +83,7 @@ class InstalledApp:
 
     async def send_digest(self) -> None:
         """Send owners what needs their attention."""
-        await asyncio.gather(*(one.digest.send() for one in self.workspaces.workspaces.values()))
+        await asyncio.gather(*(one.digest.send_digest() for one in self.workspaces.workspaces.values()))
 
 
 @contextlib.asynccontextmanager

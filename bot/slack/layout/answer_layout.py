@@ -42,7 +42,9 @@ class AnswerLayout:
         self.documents = documents
         """The canvases and files of answers."""
 
-    async def improve(self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply) -> None:
+    async def improve_messages(
+        self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply
+    ) -> None:
         """Improve the messages of a complete answer; a failure is logged, and the answer stays as it is."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -62,7 +64,9 @@ class AnswerLayout:
             if text == before and all(block["type"] == "markdown" for block in blocks):
                 continue
             try:
-                await self._update(message, ts, text, blocks, reply.build_ending() if is_last else AnswerEnding())
+                await self._update_message(
+                    message, ts, text, blocks, reply.build_ending() if is_last else AnswerEnding()
+                )
             except _REFUSALS:
                 await self._delete_new_documents(message, known)
                 raise
@@ -85,7 +89,7 @@ class AnswerLayout:
         rendered = MarkdownRenderer({passage.n: passage.url for passage in finished.cited}).feed(reply.markdown)
         document = long_parts.build_document(rendered, finished.cited, reply.language)
         title = long_parts.build_title(question, reply.language)
-        published = await self._publish(message, title, document)
+        published = await self._publish_document(message, title, document)
         if published is None:
             return False
         sentence, url = published
@@ -95,7 +99,7 @@ class AnswerLayout:
         )
         first, *others = reply.texts
         try:
-            await self._update(message, first, summary, build_text_blocks(summary), reply.build_ending())
+            await self._update_message(message, first, summary, build_text_blocks(summary), reply.build_ending())
         except _REFUSALS:
             await self._delete_new_documents(message, known)
             raise
@@ -104,7 +108,9 @@ class AnswerLayout:
                 await self._api.call("chat.delete", channel=message.key.channel, ts=ts)
         return True
 
-    async def _publish(self, message: QuestionMessage, title: str, document: str) -> tuple[Message, str] | None:
+    async def _publish_document(
+        self, message: QuestionMessage, title: str, document: str
+    ) -> tuple[Message, str] | None:
         """Return how to say where a document is, and its address; None if Slack takes neither a canvas nor a file."""
         if (url := await self.documents.publish_canvas(message, title, document)) is not None:
             return long_answers.WHOLE_IN_CANVAS, url
@@ -115,9 +121,9 @@ class AnswerLayout:
     async def _delete_new_documents(self, message: QuestionMessage, known: Sequence[object]) -> None:
         """Delete documents to which no message links."""
         documents = await self.documents.list_documents(message.key)
-        await self.documents.delete(message.key, [one for one in documents if one not in known])
+        await self.documents.delete_documents(message.key, [one for one in documents if one not in known])
 
-    async def _update(
+    async def _update_message(
         self, message: QuestionMessage, ts: str, text: str, blocks: Sequence[Block], ending: AnswerEnding
     ) -> None:
         """Show other blocks for the text of a message; its progress and what is under it stay."""

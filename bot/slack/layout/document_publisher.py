@@ -52,7 +52,7 @@ class DocumentPublisher:
             return await self._find_address(document)
         except SlackError as error:
             _log.info("canvas not shared", channel=channel, error=str(error))
-            await self.delete(message.key, [document])
+            await self.delete_documents(message.key, [document])
             return None
 
     async def _create_canvas(self, key: QuestionKey, title: str, markdown: str) -> AnswerDocument | None:
@@ -66,11 +66,11 @@ class DocumentPublisher:
                 _log.info("canvas not created", channel=key.channel, error=str(error))
                 return None
             document = AnswerDocument(str(created["canvas_id"]), DocumentKind.CANVAS)
-            return document if await self._store(key, document) else None
+            return document if await self._store_document(key, document) else None
 
         return await run_despite_cancellation(create(), _CLEANUP_TIMEOUT_S)
 
-    async def _store(self, key: QuestionKey, document: AnswerDocument) -> bool:
+    async def _store_document(self, key: QuestionKey, document: AnswerDocument) -> bool:
         """Store a document; delete it and return False if that fails, because nobody would delete it later."""
         try:
             await self._documents.add_document(key, document)
@@ -86,7 +86,9 @@ class DocumentPublisher:
         try:
             place = await self._api.call("files.getUploadURLExternal", filename=name, length=len(data))
             document = AnswerDocument(str(place["file_id"]), DocumentKind.FILE)
-            if not await self._upload(str(place["upload_url"]), data) or not await self._store(message.key, document):
+            if not await self._upload(str(place["upload_url"]), data) or not await self._store_document(
+                message.key, document
+            ):
                 return None
             await self._api.call(
                 "files.completeUploadExternal",
@@ -103,7 +105,7 @@ class DocumentPublisher:
         answer = await self._api.call("files.info", file=document.id)
         return str(answer["file"]["permalink"])
 
-    async def delete(self, key: QuestionKey, documents: Iterable[AnswerDocument]) -> bool:
+    async def delete_documents(self, key: QuestionKey, documents: Iterable[AnswerDocument]) -> bool:
         """Delete documents of an answer; return False if Slack failed. What failed stays stored."""
         is_complete = True
         for document in documents:

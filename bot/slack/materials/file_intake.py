@@ -42,13 +42,13 @@ class FileIntake:
         self._access = access
         self._threads = threads
 
-    def accepts(self, message: QuestionMessage) -> bool:
+    def accepts_message(self, message: QuestionMessage) -> bool:
         """Return whether a message has only files, and its sender may store them."""
         is_file_alone = bool(message.files) and not _MENTION.sub("", message.text).strip()
         is_direct = message.is_direct and message.key.channel.startswith("D")
         return is_file_alone and is_direct and self._access.is_owner(message.user)
 
-    async def answer(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None]:
+    async def ask_for_readers(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None]:
         """Ask what the sender wants of the files; the buttons under it store them.
 
         Raises:
@@ -68,7 +68,7 @@ class FileIntake:
             yield Notice(render_message(files.TOO_MANY, language, count=_MAX_FILES))
         yield Finished("files" if readable else "unknown", (), {})
 
-    async def store(self, channel: str, thread_ts: str, ts: str, user: str) -> Sequence[Message]:
+    async def store_files(self, channel: str, thread_ts: str, ts: str, user: str) -> Sequence[Message]:
         """Store the files of a person's message for that person alone; return what is to be said about them.
 
         Raises:

@@ -53,7 +53,7 @@ class FileReader:
         self._read: OrderedDict[str, Material | Message] = OrderedDict()
         self._downloading = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(self, file: Mapping[str, Any]) -> Material:
+    async def read_file(self, file: Mapping[str, Any]) -> Material:
         """Return a file in passages; ``file`` is Slack's object.
 
         Raises:
@@ -68,13 +68,13 @@ class FileReader:
         if known is None:
             async with self._downloading:
                 data = await download_file(self._client, file, MAX_BYTES)
-            known = await self._parse(id_, name, data)
-            self._remember(id_, known)
+            known = await self._parse_file(id_, name, data)
+            self._remember_material(id_, known)
         if isinstance(known, Message):
             raise FileRefused(known)
         return known
 
-    async def _parse(self, id_: str, name: str, data: bytes) -> Material | Message:
+    async def _parse_file(self, id_: str, name: str, data: bytes) -> Material | Message:
         try:
             material = await self._maker.read_file(id_, name, data)
         except ParseError as error:
@@ -82,7 +82,7 @@ class FileReader:
             return _REASONS.get(type(error), materials.BROKEN).fill(name=name)
         return material if material.chunks else materials.EMPTY.fill(name=name)
 
-    def _remember(self, id_: str, known: Material | Message) -> None:
+    def _remember_material(self, id_: str, known: Material | Message) -> None:
         self._read[id_] = known
         if len(self._read) > _MAX_CACHED:
             self._read.popitem(last=False)

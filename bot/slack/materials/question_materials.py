@@ -27,7 +27,9 @@ class QuestionMaterials:
         self.quoted = quoted
         """Reads the messages that questions are about."""
 
-    async def read(self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]) -> ReadMaterials:
+    async def read_materials(
+        self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]
+    ) -> ReadMaterials:
         """Return the materials of a question; ``thread`` has the messages before it.
 
         Raises:
@@ -36,13 +38,13 @@ class QuestionMaterials:
         """
         subject = message.subject or next((one.subject for one in thread if one.subject), None)
         try:
-            read = await self._files.read(message, text, thread)
+            read = await self._files.read_files(message, text, thread)
             if subject is None:
                 return read
-            quoted = await self.quoted.fetch(message.user, subject)
+            quoted = await self.quoted.fetch_messages(message.user, subject)
             about = QuestionMessage(message.key, subject.ts, message.user, text)
-            attached = await self._files.read(about, text, quoted, channel=subject.channel)
-            messages = await self.quoted.read(subject, quoted)
+            attached = await self._files.read_files(about, text, quoted, channel=subject.channel)
+            messages = await self.quoted.read_messages(subject, quoted)
         except SlackError as error:
             _log.warning("materials not read", channel=message.key.channel, error=str(error))
             return ReadMaterials((), (explain_error(error),))
@@ -55,14 +57,14 @@ async def read_materials(
     """Return the materials of a question that has words; without a reader, say that files are ignored.
 
     Raises:
-        AudienceRefused: as ``QuestionMaterials.read``.
+        AudienceRefused: as ``QuestionMaterials.read_materials``.
 
     """
     if not text:
         return ReadMaterials()
     if reader is None:
         return ReadMaterials((), (replies.FILES_IGNORED,) if message.files else ())
-    return await reader.read(message, text, thread)
+    return await reader.read_materials(message, text, thread)
 
 
 def mix_salt(salt: str, materials: Sequence[Material]) -> str:

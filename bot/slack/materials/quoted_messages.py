@@ -56,7 +56,7 @@ class QuotedMessages:
         if account.status is not Status.MEMBER or not is_open:
             raise AudienceRefused(texts.MESSAGE_HIDDEN)
 
-    async def fetch(self, user: str, subject: Subject) -> list[ThreadMessage]:
+    async def fetch_messages(self, user: str, subject: Subject) -> list[ThreadMessage]:
         """Return the messages of a subject that a person may see, oldest first: of a long thread the newest.
 
         Raises:
@@ -78,7 +78,7 @@ class QuotedMessages:
         newest = {one.ts for one in shown[-NEWEST:]}
         return [one for one in shown if one.ts in central or one.ts in newest]
 
-    async def read(self, subject: Subject, messages: Sequence[ThreadMessage]) -> tuple[Material, ...]:
+    async def read_messages(self, subject: Subject, messages: Sequence[ThreadMessage]) -> tuple[Material, ...]:
         """Return messages as materials."""
         people = {one.user for one in messages} | {user for one in messages for user in find_mentioned_users(one.text)}
         names = {**await self._threads.find_names(people - {""}), self._me.user: _OUR_NAME}

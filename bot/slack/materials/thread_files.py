@@ -53,7 +53,7 @@ class ThreadFiles:
         self._threads = threads
         self._reader = reader
 
-    async def read(
+    async def read_files(
         self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage], *, channel: str = ""
     ) -> ReadMaterials:
         """Return the files of a question and of the messages before it, which may be in another channel.
@@ -106,7 +106,7 @@ class ThreadFiles:
         return list({str(one.file.get("id")): one for one in reversed(listed)}.values())[::-1]
 
     async def _read_file(self, channel: str, attached: _AttachedFile) -> Material:
-        material = await self._reader.read(attached.file)
+        material = await self._reader.read_file(attached.file)
         return replace(material, url=await find_permalink(self._api, channel, attached.ts))
 
 

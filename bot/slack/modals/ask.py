@@ -53,7 +53,7 @@ class AskModal:
 
         """
         head = render_message(asking.YOU_ASKED, submission.language)
-        await self._questions.ask(submission.user, submission.get_text(_QUESTION), head)
+        await self._questions.ask_question(submission.user, submission.get_text(_QUESTION), head)
 
 
 def _build_view(callback_id: str, language: Language) -> dict[str, Any]:

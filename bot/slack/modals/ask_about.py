@@ -72,7 +72,7 @@ class AskAboutModal:
         named = render_message(asking.THIS_MESSAGE, language)
         place = f"<{render.encode_link_target(link)}|{named}>" if link else named
         head = render_message(asking.YOU_ASKED_ABOUT, language, place=place)
-        await self._questions.ask(submission.user, " ".join(filter(None, (summary, question))), head, subject)
+        await self._questions.ask_question(submission.user, " ".join(filter(None, (summary, question))), head, subject)
 
 
 def _build_view(callback_id: str, language: Language, channel: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _build_view(callback_id: str, language: Language, channel: str, message: Map
     is_in_thread = bool(message.get("thread_ts"))
     label, hint = render_message(asking.QUESTION, language), render_message(asking.QUESTION_HINT, language)
     field = build_text_field(_QUESTION, label, hint=hint, multiline=True, optional=is_in_thread)
-    quote: Block = dict(build_section(_quote(str(message.get("text") or ""), language)))
+    quote: Block = dict(build_section(_quote_message(str(message.get("text") or ""), language)))
     summary: list[Block] = []
     if is_in_thread:
         option = {"yes": render_message(asking.SUMMARISE, language)}
@@ -96,7 +96,7 @@ def _build_view(callback_id: str, language: Language, channel: str, message: Map
     )
 
 
-def _quote(text: str, language: Language) -> str:
+def _quote_message(text: str, language: Language) -> str:
     """Return a message as quoted mrkdwn. Slack's control sequences stay: a modal pings nobody."""
     cut = text if len(text) <= _QUOTED_CHARACTERS else f"{_CUT_SEQUENCE.sub('', text[:_QUOTED_CHARACTERS])}…"
     return "\n".join(f"> {line}" for line in (cut or render_message(asking.NO_TEXT, language)).splitlines())

@@ -70,11 +70,14 @@ class ChannelSettingsModal:
 
     async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any]:
         channel, chosen = act.channel, await self._rules.find_chosen(act.channel)
-        rule, most = self._rules.combine(channel, chosen), self._rules.combine(channel, ChannelSettings())
+        rule, most = (
+            self._rules.combine_settings(channel, chosen),
+            self._rules.combine_settings(channel, ChannelSettings()),
+        )
         readable = await self._visible.list_readable(act.user)
         filters = restrict_sources(rule.filters, readable, datetime.now(UTC)) or ""
         view = SettingsView(rule, most.web, self._rules.list_fixed(channel), act.language)
-        return view.build(
+        return view.build_view(
             self.callback_id,
             channel,
             sources=list_source_options(readable),
@@ -113,11 +116,11 @@ class ChannelSettingsModal:
         fixed = self._rules.list_fixed(channel)
         values = {name: value for one in submitted.keys() - fixed for name, value in submitted[one].items()}
         after = replace(before, **values)
-        await self._changes.change(channel, user, before, after)
+        await self._changes.change_settings(channel, user, before, after)
 
     def _read_words(self, channel: str, submission: ModalSubmission) -> Mapping[Setting, Mapping[str, Any]]:
         """Return what was chosen in menus; a default is stored as ""."""
-        default = self._rules.combine(channel, ChannelSettings())
+        default = self._rules.combine_settings(channel, ChannelSettings())
         defaults = {
             Setting.WEB: default.web.mode,
             Setting.LANGUAGE: ASKER,

@@ -64,7 +64,7 @@ class SettingsView:
         self._fixed = fixed
         self._language = language
 
-    def build(
+    def build_view(
         self, callback_id: str, channel: str, *, sources: Sequence[str], chosen: Sequence[str], filters: str
     ) -> dict[str, Any]:
         """Return the view.
@@ -72,10 +72,10 @@ class SettingsView:
         ``sources`` are those that the person may read, ``chosen`` those of them that are chosen. ``filters`` are the
         channel's as far as the person may know them.
         """
-        introduction = self._render(texts.INTRODUCTION, channel=f"<#{channel}>")
+        introduction = self._render_text(texts.INTRODUCTION, channel=f"<#{channel}>")
         blocks = [dict(build_section(introduction)), *self._list_fields(sources, chosen, filters)]
-        title = self._render(texts.TITLE)[:MAX_TITLE_CHARACTERS]
-        save, cancel = self._render(texts.SAVE), self._render(texts.CANCEL)
+        title = self._render_text(texts.TITLE)[:MAX_TITLE_CHARACTERS]
+        save, cancel = self._render_text(texts.SAVE), self._render_text(texts.CANCEL)
         return build_modal(callback_id, title, blocks, submit=save, close=cancel, metadata=channel)
 
     def _list_fields(self, sources: Sequence[str], chosen: Sequence[str], filters: str) -> list[Block]:
@@ -93,8 +93,8 @@ class SettingsView:
             Setting.TONE: self._build_menu(Setting.TONE, texts.TONES, list(texts.TONES), rule.tone),
             Setting.MENTION_ONLY: build_checkboxes(
                 Setting.MENTION_ONLY,
-                self._name(Setting.MENTION_ONLY),
-                {"on": self._render(texts.MENTION_ONLY)},
+                self._name_setting(Setting.MENTION_ONLY),
+                {"on": self._render_text(texts.MENTION_ONLY)},
                 chosen=["on"] if rule.is_mention_only else [],
             ),
             Setting.UNASKED: self._build_unasked(),
@@ -110,17 +110,17 @@ class SettingsView:
         if not sources and Setting.SOURCES not in self._fixed:
             return {}
         options = dict(zip(sources, sources, strict=True))
-        hint = self._render(texts.SOURCES_HINT)
-        return build_menu(Setting.SOURCES, self._name(Setting.SOURCES), options, chosen=list(chosen), hint=hint)
+        hint = self._render_text(texts.SOURCES_HINT)
+        return build_menu(Setting.SOURCES, self._name_setting(Setting.SOURCES), options, chosen=list(chosen), hint=hint)
 
     def _build_unasked(self) -> Block:
         counts = sorted({*PER_HOUR, self._rule.unasked_per_hour})
         options = {
-            str(count): self._render(texts.PER_HOUR, count=count) if count else self._render(texts.NEVER)
+            str(count): self._render_text(texts.PER_HOUR, count=count) if count else self._render_text(texts.NEVER)
             for count in counts
         }
-        chosen, hint = str(self._rule.unasked_per_hour), self._render(texts.UNASKED_HINT)
-        return build_menu(Setting.UNASKED, self._name(Setting.UNASKED), options, chosen=chosen, hint=hint)
+        chosen, hint = str(self._rule.unasked_per_hour), self._render_text(texts.UNASKED_HINT)
+        return build_menu(Setting.UNASKED, self._name_setting(Setting.UNASKED), options, chosen=chosen, hint=hint)
 
     def _build_menu(
         self,
@@ -131,18 +131,20 @@ class SettingsView:
         *,
         hint: Message | None = None,
     ) -> Block:
-        options = {value: self._render(names[value]) for value in values}
-        shown_hint = self._render(hint) if hint is not None else ""
-        return build_menu(setting, self._name(setting), options, chosen=chosen, hint=shown_hint)
+        options = {value: self._render_text(names[value]) for value in values}
+        shown_hint = self._render_text(hint) if hint is not None else ""
+        return build_menu(setting, self._name_setting(setting), options, chosen=chosen, hint=shown_hint)
 
     def _build_fixed(self, setting: Setting, sources: str) -> Block:
         values = {**describe_settings(self._rule, self._language), Setting.SOURCES: sources}
-        return dict(build_section(self._render(texts.FIXED, name=self._name(setting), value=values[setting])))
+        return dict(
+            build_section(self._render_text(texts.FIXED, name=self._name_setting(setting), value=values[setting]))
+        )
 
-    def _name(self, setting: Setting) -> str:
-        return self._render(texts.SETTINGS[setting])
+    def _name_setting(self, setting: Setting) -> str:
+        return self._render_text(texts.SETTINGS[setting])
 
-    def _render(self, message: Message, **fields: object) -> str:
+    def _render_text(self, message: Message, **fields: object) -> str:
         return render_message(message, self._language, **fields)
 
 

@@ -21,7 +21,7 @@ def build_reasoning_view(
     text: str, language: Language, *, is_cut: bool, page: int, action_id: str, place: str
 ) -> dict[str, Any]:
     """Return one page of the reasoning; ``page`` counts from 1, and ``place`` begins the values of its buttons."""
-    sections = _split_sections(defuse(text))
+    sections = _split_sections(defuse_links(text))
     pages = -(-len(sections) // _PAGE_SECTIONS)
     page = min(max(page, 1), pages)
     shown = sections[(page - 1) * _PAGE_SECTIONS : page * _PAGE_SECTIONS]
@@ -54,7 +54,7 @@ def _build_view(language: Language, blocks: list[dict[str, Any]]) -> dict[str, A
     return build_modal("kvasir:reasoning", title, blocks, close=close)
 
 
-def defuse(text: str) -> str:
+def defuse_links(text: str) -> str:
     """Return a text in which Slack finds no links and no pings."""
     return _SCHEME.sub(lambda found: found[0] + render.JOINER, render.break_pings(text))
 

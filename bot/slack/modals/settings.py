@@ -97,48 +97,50 @@ def build_settings_view(
 ) -> dict[str, Any]:
     """Return the modal; ``count`` answers are stored, and ``limit`` says why the engine cannot follow a depth."""
 
-    def render(message: Message) -> str:
+    def render_text(message: Message) -> str:
         return render_message(message, language)
 
-    def name(messages: Mapping[str, Message]) -> dict[str, str]:
-        return {value: render(message) for value, message in messages.items()}
+    def name_values(messages: Mapping[str, Message]) -> dict[str, str]:
+        return {value: render_text(message) for value, message in messages.items()}
 
-    languages = {_DEFAULT: render(settings.SLACK_LANGUAGE)} | {one: settings.name_language(one) for one in LANGUAGES}
-    privacy = {_NO_ANSWERS: render(settings.NO_ANSWERS_KEPT)}
+    languages = {_DEFAULT: render_text(settings.SLACK_LANGUAGE)} | {
+        one: settings.name_language(one) for one in LANGUAGES
+    }
+    privacy = {_NO_ANSWERS: render_text(settings.NO_ANSWERS_KEPT)}
     privacy[_ERASE] = render_message(settings.ERASE, language, count=count)
     return build_modal(
         callback_id,
-        render(settings.TITLE),
+        render_text(settings.TITLE),
         [
             build_menu(
                 _LANGUAGE,
-                render(settings.LANGUAGE),
+                render_text(settings.LANGUAGE),
                 languages,
                 chosen=chosen.language or _DEFAULT,
-                hint=render(settings.LANGUAGE_HINT),
+                hint=render_text(settings.LANGUAGE_HINT),
             ),
             build_menu(
                 _THINKING,
-                render(settings.THINKING),
-                name({_DEFAULT: settings.DEFAULT_THINKING, **settings.DEPTHS}),
+                render_text(settings.THINKING),
+                name_values({_DEFAULT: settings.DEFAULT_THINKING, **settings.DEPTHS}),
                 chosen=chosen.depth or _DEFAULT,
                 hint=limit,
             ),
             build_menu(
                 _LENGTH,
-                render(settings.LENGTH),
-                name(settings.LENGTHS),
+                render_text(settings.LENGTH),
+                name_values(settings.LENGTHS),
                 chosen=chosen.length,
-                hint=render(settings.LENGTH_HINT),
+                hint=render_text(settings.LENGTH_HINT),
             ),
             build_checkboxes(
                 _PRIVACY,
-                render(settings.PRIVACY),
+                render_text(settings.PRIVACY),
                 privacy,
-                hint=render(settings.PRIVACY_HINT),
+                hint=render_text(settings.PRIVACY_HINT),
                 chosen=[] if chosen.keeps_answers else [_NO_ANSWERS],
             ),
         ],
-        submit=render(settings.SAVE),
-        close=render(settings.CANCEL),
+        submit=render_text(settings.SAVE),
+        close=render_text(settings.CANCEL),
     )

@@ -63,7 +63,7 @@ class VerifyModal:
         """
         key = answer.key
         place = {"key": [key.team, key.channel, key.ts], "thread": press.active_thread_ts, "channel": press.channel}
-        await self._open(press, make_draft(answer), place, verified.TITLE)
+        await self._open_view(press, make_draft(answer), place, verified.TITLE)
 
     async def open_for_edit(self, press: ButtonPress, answer: VerifiedAnswer) -> None:
         """Open the modal for a verified answer.
@@ -72,9 +72,11 @@ class VerifyModal:
             SlackError: Slack refuses it.
 
         """
-        await self._open(press, answer, {"id": answer.id, "channel": press.channel}, verified.EDIT_TITLE)
+        await self._open_view(press, answer, {"id": answer.id, "channel": press.channel}, verified.EDIT_TITLE)
 
-    async def _open(self, press: ButtonPress, draft: VerifiedAnswer, place: dict[str, Any], title: Message) -> None:
+    async def _open_view(
+        self, press: ButtonPress, draft: VerifiedAnswer, place: dict[str, Any], title: Message
+    ) -> None:
         def build(suggestions: Sequence[Block]) -> dict[str, Any]:
             blocks = _build_fields(draft, suggestions, press.language)
             return build_modal(
@@ -131,7 +133,7 @@ class VerifyModal:
         draft, team = await self._find_draft(submission.user, place)
         expires_at = _read_day(submission, self._management.now())
         if draft is None or expires_at is None:
-            await self._tell(submission, place, verified.ANSWER_NOT_STORED)
+            await self._tell_person(submission, place, verified.ANSWER_NOT_STORED)
             return
         changed = replace(
             draft,
@@ -143,21 +145,21 @@ class VerifyModal:
             expires_at=expires_at,
         )
         saved = None
-        if self._management.owns(submission.user, changed.passages):
-            saved = await self._management.verify(submission.user, team, changed)
+        if self._management.owns_sources(submission.user, changed.passages):
+            saved = await self._management.verify_answer(submission.user, team, changed)
         done = verified.SOURCES_CHANGED if saved is None else verified.SAVED.fill(date=saved.expires_on)
-        await self._tell(submission, place, done)
+        await self._tell_person(submission, place, done)
 
     async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:
         """Return what the modal was opened for as it is now, and its team; None if it was deleted meanwhile."""
         if "id" in place:
-            answer = await self._management.find(user, place["id"])
+            answer = await self._management.find_answer(user, place["id"])
             return answer, "" if answer is None else answer.team
         key = QuestionKey(*place["key"])
         stored = await self._answers.find_answer(key)
         return (None if stored is None else make_draft(stored)), key.team
 
-    async def _tell(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
+    async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))
         if place["channel"]:
             await self._messenger.notify(place["channel"], submission.user, text, thread_ts=place.get("thread"))

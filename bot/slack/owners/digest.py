@@ -54,18 +54,18 @@ class WeeklyDigest:
     team: str
     now: Callable[[], float] = time.time
 
-    async def send(self) -> None:
+    async def send_digest(self) -> None:
         """Send today's digest unless another process has sent it; raises nothing."""
         try:
             today = datetime.fromtimestamp(self.now(), UTC).date().isoformat()
             if not self.access.all_owners or not await self.notices.add_notice(self.team, _KIND, today):
                 return
             await self.notices.purge_notices(self.team, _KIND)
-            await self.messages.send(self.access.all_owners, self.build)
+            await self.messages.send_messages(self.access.all_owners, self.build_digest)
         except KnowledgeError as error:
             _log.warning("digest not sent", error=str(error))
 
-    async def build(self, owner: str, language: Language) -> str:
+    async def build_digest(self, owner: str, language: Language) -> str:
         """Return the digest for an owner as mrkdwn, "" if there is nothing.
 
         Raises:

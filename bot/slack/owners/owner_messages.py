@@ -25,7 +25,7 @@ class OwnerMessages:
         self._api = api
         self._directory = directory
 
-    async def send(self, owners: Iterable[str], build: BuildText) -> bool:
+    async def send_messages(self, owners: Iterable[str], build: BuildText) -> bool:
         """Send each owner a message; return whether at least one was sent, or nobody needed one."""
         sent = failed = 0
         for owner in sorted(owners):

@@ -76,12 +76,12 @@ class SourceAlerts:
             if not await self._notices.add_notice(self._team, _KIND, source.name):
                 return
             _log.warning("source fails", source=source.name)
-            is_told = await self._messages.send(names, lambda _, language: _describe_failure(source, language))
+            is_told = await self._messages.send_messages(names, lambda _, language: _describe_failure(source, language))
             if not is_told:  # Slack may be down; the next look tells them
                 await self._notices.remove_notice(self._team, _KIND, source.name)
         elif source.syncing is None and await self._notices.remove_notice(self._team, _KIND, source.name):
             _log.info("source works again", source=source.name)
-            await self._messages.send(names, lambda _, language: _describe_recovery(source, language))
+            await self._messages.send_messages(names, lambda _, language: _describe_recovery(source, language))
 
 
 async def _describe_failure(source: SourceStatus, language: Language) -> str:

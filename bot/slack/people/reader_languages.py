@@ -25,12 +25,12 @@ class ReaderLanguages:
         self._directory = directory
         self._team = team
 
-    async def find(self, user: str) -> Language | None:
+    async def find_language(self, user: str) -> Language | None:
         """Return the language of a person; None if it is unknown, or one that Kvasir does not speak."""
         chosen = (await self._preferences.find_or_default(self._team, user)).language
         return chosen or await self._directory.find_language(user)
 
-    async def apply(self, act: _Act) -> _Act:
+    async def apply_language(self, act: _Act) -> _Act:
         """Return an act in the language of the person.
 
         A command typed in Chinese is answered in Chinese if the person chose no language. The names of commands are
@@ -42,5 +42,5 @@ class ReaderLanguages:
                 if isinstance(act, SlashCommand) and act.language != "en":
                     language = (await self._preferences.find_or_default(self._team, act.user)).language
                 else:
-                    language = await self.find(act.user)
+                    language = await self.find_language(act.user)
         return replace(act, language=language or act.language)

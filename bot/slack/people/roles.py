@@ -28,7 +28,7 @@ class RoleFinder:
         self._access = access
         self._directory = directory
 
-    async def find(self, user: str) -> frozenset[Role]:
+    async def find_roles(self, user: str) -> frozenset[Role]:
         """Return the roles of a person; none of a person of another company, unless ``kvasir.toml`` names one."""
         return decide_roles((await self._directory.find_accounts([user]))[user], self._access)
 

@@ -123,7 +123,7 @@ class AnswerWriter:
         """Show the progress in ``after_s``, if there is no text by then; return False if that is impossible."""
         if not self.shows_plan and (self._message is not None or not self._can_stream_now()):
             return False
-        self._plan.request(plan, after_s)
+        self._plan.request_update(plan, after_s)
         self._schedule.wake()
         return True
 

@@ -58,7 +58,7 @@ class AnswerPlan:
         self._now = now
         self._began = now()
         self._tasks: dict[TaskId, _Task] = {}
-        self._title = self._render(progress.WORKING)
+        self._title = self._render_title(progress.WORKING)
         self._is_finished = False
         self._queued_at: float | None = None
         self._shown: dict[str, Chunk] = {}
@@ -67,30 +67,30 @@ class AnswerPlan:
         """Take an event of the answer into the plan."""
         match event:
             case Step(_, stage):
-                self._begin(*_TASKS[stage])
+                self._begin_tasks(*_TASKS[stage])
             case Sources(passages):
                 self._show_passages(passages)
             case InLine(text):
                 self._show_queue_position(text)
             case Text():
-                self._begin("check")
+                self._begin_tasks("check")
             case Finished(_, cited):
-                self._complete("check", progress.SOURCES_CITED, count=len(cited))
+                self._complete_task("check", progress.SOURCES_CITED, count=len(cited))
 
-    def _begin(self, *ids: TaskId) -> None:
+    def _begin_tasks(self, *ids: TaskId) -> None:
         """Begin tasks; the others that run are complete."""
         for id_ in self._tasks.keys() - set(ids):
-            self._complete(id_)
+            self._complete_task(id_)
         for id_ in ids:
             self._tasks.setdefault(id_, _Task(self._now()))
 
-    def _complete(self, id_: TaskId, output: Message | None = None, **fields: object) -> None:
+    def _complete_task(self, id_: TaskId, output: Message | None = None, **fields: object) -> None:
         task = self._tasks.get(id_)
         if task is None or task.status != "in_progress":
             return
         duration = self._format_duration(task.began)
         task.status = "complete"
-        task.output = duration if output is None else self._render(output, duration=duration, **fields)
+        task.output = duration if output is None else self._render_title(output, duration=duration, **fields)
 
     def _show_passages(self, passages: Iterable[Passage]) -> None:
         """Show what the search found; each passage was checked for all viewers."""
@@ -103,16 +103,16 @@ class AnswerPlan:
         for id_, shown in found:
             if id_ in self._tasks:
                 self._tasks[id_].sources = _list_sources(shown)
-                self._complete(id_, progress.PASSAGES_FOUND, count=len(shown))
+                self._complete_task(id_, progress.PASSAGES_FOUND, count=len(shown))
 
     def _show_queue_position(self, text: str) -> None:
-        self._begin("think")
+        self._begin_tasks("think")
         task = self._tasks["think"]
         if text:
             self._queued_at = self._queued_at or self._now()
             task.details = text[:MAX_TASK_CHARACTERS]
         elif self._queued_at is not None:
-            task.details = self._render(progress.WAITED, duration=self._format_duration(self._queued_at))
+            task.details = self._render_title(progress.WAITED, duration=self._format_duration(self._queued_at))
             task.began = self._now()
 
     def restart(self) -> None:
@@ -128,9 +128,9 @@ class AnswerPlan:
         for id_, task in self._tasks.items():
             if failed and task.status == "in_progress":
                 task.status = "error"
-            self._complete(id_)
+            self._complete_task(id_)
         title = progress.ENDED if failed else progress.CONTINUED if continues else progress.ANSWERED
-        self._title = self._render(title, duration=self._format_duration(self._began))
+        self._title = self._render_title(title, duration=self._format_duration(self._began))
 
     def list_changes(self) -> list[Chunk]:
         """Return the chunks that Slack does not show yet."""
@@ -149,14 +149,14 @@ class AnswerPlan:
         return [{"type": "plan_update", "title": self._title}, *tasks]
 
     def _build_task(self, id_: TaskId, task: _Task) -> Chunk:
-        chunk = {"type": "task_update", "id": id_, "title": self._render(_TITLES[id_]), "status": task.status}
+        chunk = {"type": "task_update", "id": id_, "title": self._render_title(_TITLES[id_]), "status": task.status}
         more = {"details": task.details, "output": task.output, "sources": task.sources}
         return chunk | {name: value for name, value in more.items() if value}
 
     def _format_duration(self, since: float) -> str:
         return format_duration(max(1.0, self._now() - since), self._language)
 
-    def _render(self, message: Message, **fields: object) -> str:
+    def _render_title(self, message: Message, **fields: object) -> str:
         return render_message(message, self._language, **fields)
 
 

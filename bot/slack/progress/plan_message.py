@@ -30,7 +30,7 @@ class PlanMessage:
         self._api = api
         self._capabilities = capabilities
 
-    def request(self, plan: AnswerPlan, after_s: float) -> None:
+    def request_update(self, plan: AnswerPlan, after_s: float) -> None:
         """Show a plan in ``after_s``, or earlier if that was requested."""
         self.plan = plan
         self._due_at = min(self._due_at, time.perf_counter() + after_s)

@@ -67,13 +67,13 @@ class StatusLine:
 
     def start(self, every_s: float = 60.0) -> None:
         """Show the status in a task of its own, and show it again before Slack clears it."""
-        self._task = asyncio.create_task(self._refresh(every_s), name="slack status")
+        self._task = asyncio.create_task(self._refresh_status(every_s), name="slack status")
 
-    async def _refresh(self, every_s: float) -> None:
+    async def _refresh_status(self, every_s: float) -> None:
         while True:
             self._is_call_in_flight = True
             self._changed.clear()
-            self.is_limited = await self._show() and not (self.has_session or self._has_status)
+            self.is_limited = await self._show_status() and not (self.has_session or self._has_status)
             self._is_call_in_flight = False
             if self.is_limited:
                 self._on_limited()
@@ -94,38 +94,38 @@ class StatusLine:
 
         Only the last words before a call are shown. Not every Slack shows them next to a session.
         """
-        if not self._allows(WORDS_METHOD):
+        if not self._allows_method(WORDS_METHOD):
             return False
         self._words = words or self._default_text
         self._changed.set()
         return not self.has_session
 
-    def _allows(self, method: str) -> bool:
+    def _allows_method(self, method: str) -> bool:
         return self._capabilities.refused.allows(method, self._user)
 
-    async def _show(self) -> bool:
+    async def _show_status(self) -> bool:
         """Show the session and the words; return whether a rate limit was in the way."""
         was_limited = False
-        if self._allows(SESSION_METHOD) and not self.has_session and not self._limits.sessions.begin(self):
+        if self._allows_method(SESSION_METHOD) and not self.has_session and not self._limits.sessions.begin(self):
             was_limited = True
-        elif self._allows(SESSION_METHOD) and not self.has_session:
+        elif self._allows_method(SESSION_METHOD) and not self.has_session:
             initiator = {} if is_app(self._user) else {"initiator_user_id": self._user}
             session = {"status": "processing", **initiator}
             try:
-                self.has_session = await self._set(SESSION_METHOD, session)
+                self.has_session = await self._call_method(SESSION_METHOD, session)
             except SlackLimited:
                 was_limited = True
-        if self._allows(WORDS_METHOD) and not self._limits.words.try_reserve():
+        if self._allows_method(WORDS_METHOD) and not self._limits.words.try_reserve():
             was_limited = True
-        elif self._allows(WORDS_METHOD):
+        elif self._allows_method(WORDS_METHOD):
             try:
-                self._has_status = await self._set(WORDS_METHOD, {"status": self._words}) or self._has_status
+                self._has_status = await self._call_method(WORDS_METHOD, {"status": self._words}) or self._has_status
                 self._shown_at = time.monotonic()
             except SlackLimited:
                 was_limited = True
         return was_limited
 
-    async def _set(self, method: str, arguments: Mapping[str, Any]) -> bool:
+    async def _call_method(self, method: str, arguments: Mapping[str, Any]) -> bool:
         """Call a method and return whether Slack has done it.
 
         Raises:

@@ -49,21 +49,21 @@ class AnswerRecovery:
             if part.ts in kept:
                 await self._stop_stream(key.channel, part)
             else:
-                await self._remove(key.channel, part, reply, apologize=number == 0 and not kept)
+                await self._remove_part(key.channel, part, reply, apologize=number == 0 and not kept)
         return False
 
     async def _stop_stream(self, channel: str, part: ThreadMessage) -> None:
         with contextlib.suppress(SlackRefused, SlackStopped):
             await self._api.call("chat.stopStream", channel=channel, ts=part.ts)
 
-    async def _remove(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
+    async def _remove_part(self, channel: str, part: ThreadMessage, reply: AnswerReply, *, apologize: bool) -> None:
         await self._stop_stream(channel, part)
-        if apologize and await self._apologize(channel, part, reply):
+        if apologize and await self._replace_by_apology(channel, part, reply):
             return
         with contextlib.suppress(SlackRefused, SlackGone):
             await self._api.call("chat.delete", channel=channel, ts=part.ts)
 
-    async def _apologize(self, channel: str, part: ThreadMessage, reply: AnswerReply) -> bool:
+    async def _replace_by_apology(self, channel: str, part: ThreadMessage, reply: AnswerReply) -> bool:
         """Replace a partial answer by an apology; return False if Slack refuses it with a block and as plain text."""
         sentence = render_message(replies.INTERRUPTED, reply.language)
         for blocks in ([{"type": "markdown", "text": sentence}], []):

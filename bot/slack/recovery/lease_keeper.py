@@ -54,8 +54,8 @@ class LeaseKeeper:
             DatabaseError: the ledger cannot be read.
 
         """
-        await self._adopt()
-        await self._purge()
+        await self._adopt_turns()
+        await self._purge_ledger()
         self._task = asyncio.create_task(self._run(), name="lease keeper")
 
     async def close(self) -> None:
@@ -68,14 +68,14 @@ class LeaseKeeper:
         while True:
             await asyncio.sleep(self._settings.heartbeat_s)
             try:
-                await self._renew()
-                await self._adopt()
+                await self._renew_leases()
+                await self._adopt_turns()
                 if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
-                    await self._purge()
+                    await self._purge_ledger()
             except DatabaseError as error:
                 _log.warning("ledger", error=str(error))
 
-    async def _renew(self) -> None:
+    async def _renew_leases(self) -> None:
         """Renew the leases, apply edits and deletions of other processes, and queue interrupted turns again."""
         ours = await self._ledger.renew_leases()
         for key, running in list(self._turns.running.items()):
@@ -95,13 +95,13 @@ class LeaseKeeper:
         elif turn is not None and turn.state in UNFINISHED and running.revision >= 0 and not self._ledger.owns(turn):
             running.cancel(CancelReason.LOST)
 
-    async def _adopt(self) -> None:
+    async def _adopt_turns(self) -> None:
         for turn in await self._ledger.list_unfinished():
             self._turns.enqueue(turn.message)
         for turn in await self._ledger.list_withdrawn():
             self._turns.withdraw(turn.message.key)
 
-    async def _purge(self) -> None:
+    async def _purge_ledger(self) -> None:
         self._purged_at = time.monotonic()
         await self._ledger.purge(
             turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s

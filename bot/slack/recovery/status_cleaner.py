@@ -37,12 +37,12 @@ class StatusCleaner:
         while True:
             try:
                 for status in await self._statuses.take_due():
-                    await self._clear(status)
+                    await self._clear_status(status)
             except DatabaseError as error:
                 _log.warning("statuses not cleared", error=str(error))
             await asyncio.sleep(self._every_s)
 
-    async def _clear(self, status: OpenStatus) -> None:
+    async def _clear_status(self, status: OpenStatus) -> None:
         delays = [
             await clear_status(self._api, method, status.channel, status.thread_ts)
             for method in (SESSION_METHOD, WORDS_METHOD)

@@ -52,7 +52,7 @@ class Withdrawals:
             for ts in turn.replies:
                 await delete(QuestionKey(key.team, key.channel, ts))  # a button's question has the ``ts`` of its answer
                 await self._delete_message(key.channel, ts)
-            if await self._documents.delete(key, await self._documents.list_documents(key)):
+            if await self._documents.delete_documents(key, await self._documents.list_documents(key)):
                 await self._ledger.settle_withdrawal(key, turn.replies)
         except (SlackError, DatabaseError) as error:
             _log.warning("answer not withdrawn yet", channel=key.channel, ts=key.ts, error=str(error))

@@ -23,7 +23,7 @@ class RefreshParts:
         self.keeper = RefreshKeeper(RefreshRecords(shared.database, shared.me.team), shared.api)
         self.pending = PendingDeletions(library, shared.messenger)
         self.runner = RefreshRunner(
-            library, self.pending, shared.api, shared.messenger, shared.visible_sources, self.keeper.track
+            library, self.pending, shared.api, shared.messenger, shared.visible_sources, self.keeper.track_refresh
         )
 
     def list_actions(self) -> Mapping[str, ActionHandler]:

@@ -34,11 +34,11 @@ class ProgressMessage:
         self._progress: dict[str, SyncProgress] = {}
         self._changed = asyncio.Event()
 
-    def describe(self, source: str | None, language: Language, *, approves: bool) -> RefreshRecord:
+    def make_record(self, source: str | None, language: Language, *, approves: bool) -> RefreshRecord:
         """Return where the message is and what it is about, for the process that has to end it after a restart."""
         return RefreshRecord(self._channel, self._ts, source or "", approves, language)
 
-    def record(self, progress: SyncProgress) -> None:
+    def record_progress(self, progress: SyncProgress) -> None:
         """Store progress; the next update shows it if the person may see it."""
         if self._sources is None or progress.source in self._sources:
             self._progress[progress.source] = progress
@@ -50,10 +50,10 @@ class ProgressMessage:
             await self._changed.wait()
             self._changed.clear()
             lines = [format_progress(progress, language) for progress in self._progress.values()]
-            await self.show("\n".join(lines))
+            await self.show_text("\n".join(lines))
             await asyncio.sleep(_UPDATE_EVERY_S)
 
-    async def show(self, text: str) -> bool:
+    async def show_text(self, text: str) -> bool:
         """Replace the message's text; return False if Slack refuses it."""
         try:
             if not self._ts:

@@ -70,18 +70,18 @@ class RefreshRunner:
         try:
             await self._visible.check_name(interaction.user, source)
         except UnknownSource as error:
-            await self._messenger.answer(interaction, self._explain(error, language))
+            await self._messenger.answer(interaction, self._explain_error(error, language))
             return
         countable = await self._visible.list_countable(interaction.user)
         progress = ProgressMessage(self._api, interaction.user, countable)
         start = kb_texts.format_refresh_start(source, language)
-        await progress.show(start)
+        await progress.show_text(start)
         if not interaction.is_direct_message:
             where = render_message(commands.PROGRESS_ELSEWHERE, language)
             await self._messenger.answer(interaction, f"{start} {where}")
-        async with self._track(progress.describe(source, language, approves=bool(approve))):
+        async with self._track(progress.make_record(source, language, approves=bool(approve))):
             outcome = await self._refresh_with_progress(interaction, source, progress, approve)
-            is_shown = await progress.show(outcome)
+            is_shown = await progress.show_text(outcome)
         if not interaction.is_direct_message or not is_shown:
             await self._messenger.answer(interaction, outcome)
 
@@ -96,15 +96,15 @@ class RefreshRunner:
         try:
             async with asyncio.TaskGroup() as group:
                 updates = group.create_task(progress.keep_updated(interaction.language), name="kb progress")
-                outcome = await self._refresh(interaction, source, progress.record, approve)
+                outcome = await self._refresh_source(interaction, source, progress.record_progress, approve)
                 updates.cancel()
         except ExceptionGroup as failed:
             error = failed.exceptions[0]
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
-            return self._explain(error, interaction.language)
+            return self._explain_error(error, interaction.language)
         return outcome
 
-    async def _refresh(
+    async def _refresh_source(
         self,
         interaction: Interaction,
         source: str | None,
@@ -120,16 +120,16 @@ class RefreshRunner:
             # Another sync has changed the deletions since the person saw them.
             with contextlib.suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(_STATUS_TIMEOUT_S):
-                    sources = await self._pending.find(source)
-                    await self._pending.show(interaction, sources, source)
-            return self._explain(error, language)
+                    sources = await self._pending.find_pending(source)
+                    await self._pending.show_pending(interaction, sources, source)
+            return self._explain_error(error, language)
         except SyncRunning as error:
-            return self._explain(await self._visible.restrict_running_sync(interaction.user, error), language)
+            return self._explain_error(await self._visible.restrict_running_sync(interaction.user, error), language)
         except UnknownSource as error:
-            return self._explain(error, language)
+            return self._explain_error(error, language)
         except Exception as error:  # noqa: BLE001 (the message with the progress names every failure)
             _log.warning("refresh failed", error=type(error).__name__, exc_info=error)
-            return self._explain(error, language)
+            return self._explain_error(error, language)
         deleted = sum(one.deleted for one in report.sources.values())
         _log.info(
             "refreshed", user=interaction.user, source=source, approved=bool(approve), deleted=deleted, ok=report.ok
@@ -138,5 +138,5 @@ class RefreshRunner:
         return kb_texts.format_report(report, language)
 
     @staticmethod
-    def _explain(error: Exception, language: Language) -> str:
+    def _explain_error(error: Exception, language: Language) -> str:
         return render.escape_mrkdwn(render_message(explain_error(error), language))

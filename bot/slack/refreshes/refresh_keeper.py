@@ -31,14 +31,14 @@ class RefreshKeeper:
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def track(self, record: RefreshRecord) -> AsyncIterator[None]:
+    async def track_refresh(self, record: RefreshRecord) -> AsyncIterator[None]:
         """Store a message until its refresh has ended; if it is cancelled, the next process ends the message."""
-        await self._try(self._records.save_record(record))
+        await self._try_change(self._records.save_record(record))
         yield
-        await self._try(self._records.remove_record(record))
+        await self._try_change(self._records.remove_record(record))
 
     @staticmethod
-    async def _try(change: Awaitable[None]) -> None:
+    async def _try_change(change: Awaitable[None]) -> None:
         """Make a change; a failure is logged, because the refresh itself matters more."""
         try:
             await change
@@ -62,12 +62,12 @@ class RefreshKeeper:
             try:
                 await self._records.renew_leases()
                 for record in await self._records.list_abandoned():
-                    await self._end(record)
+                    await self._end_message(record)
             except (DatabaseError, SlackUnavailable) as error:
                 _log.warning("interrupted refresh not shown", error=str(error))
             await asyncio.sleep(_EVERY_S)
 
-    async def _end(self, record: RefreshRecord) -> None:
+    async def _end_message(self, record: RefreshRecord) -> None:
         """Replace the progress by what happened and what happens next.
 
         Raises:

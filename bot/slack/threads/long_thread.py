@@ -25,7 +25,7 @@ async def read_long_thread(fetch: FetchWindow, now: float) -> list[Payload]:
     """Return the first and the newest messages of a thread, oldest first; those between are left out if it is long."""
     messages, has_more = await fetch(None, None)
     read = newest = {_get_ts(message): message for message in messages}
-    unread = _split(max(read, key=float), None, now) if has_more and read else []
+    unread = _split_window(max(read, key=float), None, now) if has_more and read else []
     end: str | None = None
     for _ in range(MAX_CALLS - 1):
         if not unread or (end is not None and len(newest) >= ENOUGH):
@@ -34,14 +34,14 @@ async def read_long_thread(fetch: FetchWindow, now: float) -> list[Payload]:
         messages, has_more = await fetch(low, high)
         page = {_get_ts(one): one for one in messages if float(_get_ts(one)) > float(low)}  # each page has the root
         read = read | page
-        unread += _split(max(page, key=float), high, now) if has_more and page else []
+        unread += _split_window(max(page, key=float), high, now) if has_more and page else []
         end = unread[-1][1] if unread else low
         newest = page if end is None else {ts: one for ts, one in read.items() if float(ts) > float(end)}
     chosen = {min(read, key=float), *newest} if unread else set(read)
     return [read[ts] for ts in sorted(chosen, key=float)]
 
 
-def _split(low: str, high: str | None, now: float) -> list[tuple[str, str | None]]:
+def _split_window(low: str, high: str | None, now: float) -> list[tuple[str, str | None]]:
     """Return the windows between two ``ts``, the newer one last."""
     end = float(high) if high else max(now, float(low))
     if high and end <= float(low):

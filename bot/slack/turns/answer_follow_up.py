@@ -55,15 +55,15 @@ class AnswerFollowUp:
     ) -> None:
         """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
         read = [*(one.chunks for one in reply.passages), *(one.chunks or () for one in question.history)]
-        self._reasonings.keep(message.key, message.user, finished.reasoning, itertools.chain(*read))
+        self._reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store(message, question, finished, reply)
-        await self._layout.improve(message, question.text, finished, reply)
+        await self._layout.improve_messages(message, question.text, finished, reply)
         if finished.searched and not (question.wants_web or message.is_unasked or message.is_of_app):
             self._offer_more(message, finished.searched, reply.language)
 
     def forget(self, key: QuestionKey | None, conversation: str) -> None:
         """Erase the reasoning behind an answer, and what its conversation has seen; None and "" stand for all."""
-        self._reasonings.forget(key)
+        self._reasonings.forget_reasoning(key)
         self._forget_conversation(conversation)
 
     async def _store(

@@ -30,9 +30,9 @@ class MessageFiles:
 
     def offer(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
         """Return the answer that offers to store a message's files; None if it asks something or may not store them."""
-        if self._intake is None or not self._intake.accepts(message):
+        if self._intake is None or not self._intake.accepts_message(message):
             return None
-        return self._intake.answer(message, language)
+        return self._intake.ask_for_readers(message, language)
 
     async def explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> None:
         """Say how to ask, or what files without text lack: to all in a direct message, else to the asker alone.

@@ -91,7 +91,7 @@ class TurnParts:
                 buttons,
                 UndeliveredAnswers(shared.messenger, shared.threads),
                 find_workspace=shared.directory.find_workspace,
-                find_rule=rules.resolve,
+                find_rule=rules.find_rule,
             ),
             AnswerRecovery(needs.ledger, shared.threads, shared.api),
             MessageFiles(shared.threads, shared.messenger, self.intake),

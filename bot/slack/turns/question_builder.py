@@ -87,7 +87,10 @@ class QuestionBuilder:
         audience, thread = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
-        rule, within = await self._rules.resolve(key.channel), await self._rules.find(key.channel, audience.viewers)
+        rule, within = (
+            await self._rules.find_rule(key.channel),
+            await self._rules.find_filters(key.channel, audience.viewers),
+        )
         if within is None:
             raise AudienceRefused(replies.NOTHING_OPEN)
         if not audience.is_complete:

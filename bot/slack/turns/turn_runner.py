@@ -119,7 +119,7 @@ class TurnRunner:
                 running.reply.leave_status()
         try:
             if record.outcome != "found":  # the documents belong to an earlier answer
-                await self._follow_up.documents.delete(key, earlier)
+                await self._follow_up.documents.delete_documents(key, earlier)
             return await self._finish(turn, state, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason not in {CancelReason.EDITED, CancelReason.DELETED, CancelReason.LOST}:

@@ -41,7 +41,7 @@ class UnaskedAnswers:
             DatabaseError: the settings of the channel cannot be read.
 
         """
-        most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
+        most = (await self._rules.find_rule(message.key.channel)).unasked_per_hour
         if not asks_everybody(message) or await self._store.count_unasked(message) >= most:
             return False
         try:
@@ -64,5 +64,5 @@ class UnaskedAnswers:
             return False
         if finished.marked or finished.removed:
             return False
-        most = (await self._rules.resolve(message.key.channel)).unasked_per_hour
+        most = (await self._rules.find_rule(message.key.channel)).unasked_per_hour
         return await self._store.reserve_unasked(message, most)

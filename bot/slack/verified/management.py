@@ -63,11 +63,11 @@ class VerifiedManagement:
         """Return the people who own anything."""
         return self._access.all_owners
 
-    def owns(self, user: str, passages: Collection[Passage]) -> bool:
+    def owns_sources(self, user: str, passages: Collection[Passage]) -> bool:
         """Return whether a person owns every source of some passages."""
         return all(self._access.is_owner(user, one.source) for one in passages)
 
-    async def find(self, user: str, id_: str) -> VerifiedAnswer | None:
+    async def find_answer(self, user: str, id_: str) -> VerifiedAnswer | None:
         """Return an answer that a person manages and may read, None if there is none."""
         managed = await self.list_for(user)
         return next((one for one in managed.answers if one.id == id_), None)
@@ -78,9 +78,9 @@ class VerifiedManagement:
         readable: list[VerifiedAnswer] = []
         unreadable: list[VerifiedAnswer] = []
         for one in await self._stored.list_all():
-            if not self.owns(user, one.passages):
+            if not self.owns_sources(user, one.passages):
                 continue
-            checked = replace(one, needs_review=await self._finder.review(one))
+            checked = replace(one, needs_review=await self._finder.review_answer(one))
             # What a passage was that has vanished, and who might read it, only the person who verified it knows.
             may_see = await self._finder.may_read_rest(one, viewers) and (one.owner == user or not checked.needs_review)
             (readable if may_see else unreadable).append(checked)
@@ -95,7 +95,7 @@ class VerifiedManagement:
         """Return whether a person may read all that an answer cites now."""
         return await self._finder.is_readable(answer, await self._find_person(user))
 
-    async def verify(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
+    async def verify_answer(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
         """Store an answer in a person's name; None if the person may not read all that it cites now.
 
         It replaces an answer to the same question from the same documents, or one that needs review.
@@ -113,21 +113,21 @@ class VerifiedManagement:
             needs_review=False,
         )
         managed = await self.list_for(user)
-        replaced = [one.id for one in managed.answers if one.id != answer.id and self._replaces(answer, one)]
+        replaced = [one.id for one in managed.answers if one.id != answer.id and self._replaces_answer(answer, one)]
         await self._stored.save_answer(answer, replaced)
         _log.info("answer verified", id=answer.id, user=user, replaced=len(replaced))
         return answer
 
-    async def renew(self, user: str, answer: VerifiedAnswer) -> VerifiedAnswer | None:
+    async def renew_answer(self, user: str, answer: VerifiedAnswer) -> VerifiedAnswer | None:
         """Make an answer valid for ``VALID_S`` from now; None if what it cites has changed."""
-        return await self.verify(user, answer.team, replace(answer, expires_at=self.now() + VALID_S))
+        return await self.verify_answer(user, answer.team, replace(answer, expires_at=self.now() + VALID_S))
 
-    async def delete(self, user: str, answer: VerifiedAnswer) -> None:
+    async def delete_answer(self, user: str, answer: VerifiedAnswer) -> None:
         """Delete an answer."""
         await self._stored.delete_answer(answer.id)
         _log.info("verified answer deleted", id=answer.id, user=user)
 
-    def _replaces(self, new: VerifiedAnswer, old: VerifiedAnswer) -> bool:
+    def _replaces_answer(self, new: VerifiedAnswer, old: VerifiedAnswer) -> bool:
         if not any(is_same_question(text, new.question) for text in old.texts):
             return False
         documents = [{(one.source, one.document) for one in answer.passages} for answer in (new, old)]

@@ -56,13 +56,13 @@ def test_threshold_is_above_every_near_miss() -> None:
 def test_measured_thresholds_are_stored(tmp_path: Path) -> None:
     thresholds = MeasuredThresholds(tmp_path)
     assert not thresholds.is_known("r1")
-    thresholds.save("r1", 6.0)
-    thresholds.save("small", None)
+    thresholds.save_threshold("r1", 6.0)
+    thresholds.save_threshold("small", None)
     again = MeasuredThresholds(tmp_path)
-    assert (again.find("r1"), again.find("small"), again.find(None)) == (6.0, None, None)
+    assert (again.find_threshold("r1"), again.find_threshold("small"), again.find_threshold(None)) == (6.0, None, None)
     assert again.is_known("small")
     (tmp_path / "question_judge.json").write_text('{"asked": "other", "models": {"r1": 6.0}}', encoding="utf-8")
-    assert MeasuredThresholds(tmp_path).find("r1") is None, "measured with other questions"
+    assert MeasuredThresholds(tmp_path).find_threshold("r1") is None, "measured with other questions"
 
 
 def test_phrasings_with_other_facts_are_left_out() -> None:
@@ -79,6 +79,9 @@ def test_phrasings_with_other_facts_are_left_out() -> None:
 
 async def test_engine_writes_phrasings(sglang: FakeSglang, engine: Engine) -> None:
     sglang.stream(delta(content="How many days off do we get?\n我们有几天年假？"), delta(finish="stop"), DONE)
-    assert list(await PhrasingWriter(engine).write(ONE)) == ["How many days off do we get?", "我们有几天年假？"]
+    assert list(await PhrasingWriter(engine).write_phrasings(ONE)) == [
+        "How many days off do we get?",
+        "我们有几天年假？",
+    ]
     sglang.refuse(500, {"error": "broken"})
-    assert list(await PhrasingWriter(engine, within_s=0.5).write(ONE)) == []
+    assert list(await PhrasingWriter(engine, within_s=0.5).write_phrasings(ONE)) == []

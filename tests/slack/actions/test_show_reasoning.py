@@ -157,10 +157,10 @@ def test_memory_is_bounded_in_time_and_number() -> None:
     memory = ReasoningMemory(lambda: now[0])
     keys = [QuestionKey("T", "C", str(n)) for n in range(1_500)]
     for key in keys:
-        memory.keep(key, "U1", "x" * (MAX_CHARACTERS + 1), {"c1"})
-    assert sum(memory.find(key) is not None for key in keys) < 1_000
-    kept = memory.find(keys[-1])
+        memory.keep_reasoning(key, "U1", "x" * (MAX_CHARACTERS + 1), {"c1"})
+    assert sum(memory.find_reasoning(key) is not None for key in keys) < 1_000
+    kept = memory.find_reasoning(keys[-1])
     assert kept is not None
     assert (len(kept.text), kept.is_cut, kept.chunks) == (MAX_CHARACTERS, True, {"c1"})
     now[0] = 3_601.0
-    assert memory.find(keys[-1]) is None
+    assert memory.find_reasoning(keys[-1]) is None

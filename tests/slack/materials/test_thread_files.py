@@ -131,7 +131,7 @@ async def test_large_file_is_refused_by_its_size() -> None:
     reader = FileReader(AsyncWebClient(base_url="https://slack.com/api/"), CountingReader())
     url = "https://files.slack.com/files-pri/T1-F1/download/big.txt"
     with pytest.raises(FileRefused, match=r"big\.txt is larger than the limit of 20 MB"):
-        await reader.read({"id": "F1", "name": "big.txt", "size": 20_000_001, "url_private_download": url})
+        await reader.read_file({"id": "F1", "name": "big.txt", "size": 20_000_001, "url_private_download": url})
 
 
 async def test_files_are_forgotten(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_files_are_forgotten(tmp_path: Path) -> None:
         client = make_web_client(files.sandbox.api_url, files.sandbox.bot_token, aiohttp.ClientSession())
         reader = FileReader(client, files.reader, lifetime_s=0.0)
         for _ in range(2):
-            assert (await reader.read(message["files"][0])).title == "plan.md"
+            assert (await reader.read_file(message["files"][0])).title == "plan.md"
             await asyncio.sleep(0.01)
         assert files.reader.parsed == ["plan.md"] * 3
         await client.session.close()
@@ -156,9 +156,9 @@ async def test_deleted_file_is_not_read_from_memory(tmp_path: Path) -> None:
         client = make_web_client(files.sandbox.api_url, files.sandbox.bot_token, aiohttp.ClientSession())
         reader = FileReader(client, files.reader)
         [file] = message["files"]
-        assert (await reader.read(file)).title == "plan.md"
+        assert (await reader.read_file(file)).title == "plan.md"
         with pytest.raises(FileRefused):
-            await reader.read({"id": file["id"], "mode": "tombstone"})
+            await reader.read_file({"id": file["id"], "mode": "tombstone"})
         await client.session.close()
 
 
