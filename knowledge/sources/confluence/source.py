@@ -76,7 +76,7 @@ class ConfluenceOptions:
     """Whether files attached to pages (PDF, DOCX …) are documents too."""
     blog_posts: bool = False
     rights: str = "own"
-    """``own``: as in Confluence; ``restrictions``: everybody may see the spaces; ``ignore``: as in ``readers``."""
+    """``own``: as in Confluence; ``restrictions``: full members may see the spaces; ``ignore``: as in ``readers``."""
     everyone: tuple[str, ...] = ()
     """Readers that mean everybody, such as ``confluence:group:ID`` of the group of all employees."""
     max_mb: float = MAX_MB

@@ -229,6 +229,26 @@ async def test_restrictions_are_inherited(wiki: FakeConfluence) -> None:
     assert found[f"ENG/{beside.id}"] == EVERYONE
 
 
+async def test_guests_see_only_pages_whose_restrictions_name_them_if_spaces_are_unknown(
+    wiki: FakeConfluence,
+) -> None:
+    """An unrestricted page is for whom the space admits, which nobody says: so it is for full members alone."""
+    wiki.page("open")
+    named = wiki.page("named", users=["gus", "ada"])
+    inherited = wiki.page("inherited", parent=named.id)
+    hidden = wiki.page("hidden", users=["ada"])
+    below = wiki.page("below", parent=hidden.id, users=["gus"])
+    source = build(wiki, rights="restrictions", readers=frozenset({"*", "guests"}))
+    found = {document: one.readers for document, one in (await listing(source)).items()}
+    await source.close()
+    guest = Viewers.of({"guests", "confluence:user:gus"})
+    assert {document for document, each in found.items() if may_read(guest, each)} == {
+        f"ENG/{named.id}",
+        f"ENG/{inherited.id}",
+    }
+    assert not may_read(Viewers.of({"*", "confluence:user:ada"}), found[f"ENG/{below.id}"])
+
+
 async def test_a_restriction_counts_at_once_without_a_new_version(wiki: FakeConfluence) -> None:
     page = wiki.page("p")
     source = build(wiki, rights="restrictions")
