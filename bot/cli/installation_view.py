@@ -9,6 +9,7 @@ import aiohttp
 
 from bot.errors import BotError
 from bot.messages.durations import format_age
+from bot.slack.errors import SlackUnauthorized
 from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.installations.parts import InstallationParts
 from bot.slack.settings import OAuthSettings, SlackSettings
@@ -52,13 +53,12 @@ async def _find_problem(parts: InstallationParts, installation: StoredInstallati
     try:
         async with parts.open_api(installation) as api:
             granted = (await check_token(api)).scopes
+    except SlackUnauthorized:
+        installation = await parts.installations.find_installation(installation.team) or installation
+        why = f"did not refresh its token ({installation.problem})" if installation.problem else "refuses its token"
+        return f"{where}: Slack {why}. Open {parts.install_url} and install the app there again."
     except (BotError, TimeoutError) as error:
-        if not installation.problem:
-            return f"{where}: {error or 'Slack does not answer'}"
-        return (
-            f"{where}: Slack did not refresh its token ({installation.problem}). Open {parts.install_url} and install "
-            "the app there again."
-        )
+        return f"{where}: {error or 'Slack does not answer'}"
     if missing := list_missing_scopes(granted or installation.granted_scopes):
         return f"{where} lacks the scopes {', '.join(sorted(missing))}. Open {parts.install_url} there again."
     if installation.problem:

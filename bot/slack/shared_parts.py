@@ -51,6 +51,7 @@ class SharedParts:
         self.changes = changes
         self.capabilities = capabilities
         self.database = dependencies.ledger.database
+        self.is_home = is_home
         company = Company(me.team, me.enterprise, me.workspaces, is_home)
         self.directory = SlackDirectory(api, company)
         self.approved_channels = ApprovedChannels(self.database)

@@ -382,3 +382,47 @@ def test_what_is_wrong_with_owners_and_channels_is_said(place: Path, toml: str, 
     (place / "kvasir.toml").write_text(TOML + toml)
     told = complaint(place)
     assert all(name in told for name in names), told
+
+
+OAUTH = {
+    "SLACK_APP_TOKEN": "xapp-1",
+    "SLACK_CLIENT_ID": "1.2",
+    "SLACK_CLIENT_SECRET": "client-secret",
+    "KVASIR_TOKEN_KEYS": "0123456789abcdef0123456789abcdef0123456789A=, abcdefghijklmnopqrstuvwxyz0123456789ABCDEFA=",
+    "KVASIR_PUBLIC_URL": "https://kvasir.example.com/",
+}
+
+
+def test_many_workspaces_by_oauth(place: Path) -> None:
+    (place / "kvasir.toml").write_text(TOML + '[slack]\nworkspaces = ["T012AB3CD", "E012AB3CD"]\n')
+    settings = load_settings(OAUTH, place)
+    assert settings.slack is not None
+    oauth = settings.slack.oauth
+    assert oauth is not None
+    assert (settings.slack.bot_token, oauth.workspaces) == ("", ("T012AB3CD", "E012AB3CD"))
+    assert oauth.redirect_url == "https://kvasir.example.com/slack/oauth_redirect"
+    assert len(oauth.token_keys) == 2
+    secrets = {"client-secret", *oauth.token_keys}
+    assert secrets <= set(settings.secrets)
+    assert not any(secret in f"{settings!r} {settings.slack!r}" for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"SLACK_CLIENT_SECRET": ""}, ("SLACK_CLIENT_SECRET is missing", "Basic Information")),
+        ({"KVASIR_TOKEN_KEYS": "", "KVASIR_PUBLIC_URL": ""}, ("KVASIR_TOKEN_KEYS, KVASIR_PUBLIC_URL", "openssl rand")),
+        ({"KVASIR_TOKEN_KEYS": " , "}, ("a key in KVASIR_TOKEN_KEYS is missing", "openssl rand")),
+        ({"KVASIR_TOKEN_KEYS": "too-short"}, ("KVASIR_TOKEN_KEYS", "openssl rand")),
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, ("SLACK_BOT_TOKEN is for one workspace", "Unset SLACK_BOT_TOKEN")),
+        ({"SLACK_APP_TOKEN": ""}, ("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET")),
+        ({"KVASIR_PUBLIC_URL": "http://kvasir.example.com"}, ("KVASIR_PUBLIC_URL", "https://")),
+        (dict.fromkeys(OAUTH, "") | {"KVASIR_TOKEN_KEYS": OAUTH["KVASIR_TOKEN_KEYS"]}, ("SLACK_CLIENT_ID",)),
+    ],
+)
+def test_a_partial_set_of_oauth_variables_names_the_next_step(
+    place: Path, changes: dict[str, str], names: tuple[str, ...]
+) -> None:
+    told = complaint(place, OAUTH | changes)
+    assert all(name in told for name in names), told
+    assert "client-secret" not in told

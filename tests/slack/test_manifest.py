@@ -177,3 +177,14 @@ async def test_share_in_a_direct_message_reads_no_channel(owned_bot: RunningBot)
     await owned_bot.sandbox.command("ada", "@kvasir", "/kb share on")
     await wait_for_ephemeral(owned_bot, "not shared with another company", "@kvasir")
     assert await owned_bot.sandbox.requests("conversations.info") == []
+
+
+def test_an_app_for_many_workspaces_has_a_redirect_url_and_tokens_that_expire() -> None:
+    manifest = build_manifest(public_url="https://kvasir.example.com/")
+    assert manifest["oauth_config"]["redirect_urls"] == ["https://kvasir.example.com/slack/oauth_redirect"]
+    assert manifest["settings"]["token_rotation_enabled"] is True
+    assert manifest["settings"]["org_deploy_enabled"] is True
+    assert yaml.safe_load(render_manifest_yaml(public_url="https://kvasir.example.com")) == manifest
+    one = build_manifest()
+    assert "redirect_urls" not in one["oauth_config"]
+    assert one["settings"]["token_rotation_enabled"] is one["settings"]["org_deploy_enabled"] is False

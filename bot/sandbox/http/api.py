@@ -77,7 +77,7 @@ class Api:
         values: Json = {}
         fault: Fault | None = None
         try:
-            values = self._ids.read(await _read_arguments(request))
+            values = self._ids.translate(await _read_arguments(request))
             fault = self._hub.faults.find_fault(name, self._find_concerned(values))
             if fault:
                 await apply_fault(fault)
@@ -96,7 +96,9 @@ class Api:
             request.transport.abort()
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
-        return web.json_response(self._ids.write(body), status=429 if error == "ratelimited" else 200, headers=headers)
+        return web.json_response(
+            self._ids.translate(body), status=429 if error == "ratelimited" else 200, headers=headers
+        )
 
     def _find_concerned(self, values: Json) -> set[str]:
         """Return the people, teams and channels that a call names, and who began the thread that it names."""
@@ -145,7 +147,7 @@ class Api:
     async def handle_response(self, request: web.Request) -> web.Response:
         """Handle what the app posts to a response_url."""
         try:
-            answer = self._ids.read(await request.json())
+            answer = self._ids.translate(await request.json())
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         try:

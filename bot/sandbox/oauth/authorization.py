@@ -40,7 +40,7 @@ class Tenant:
     @property
     def team(self) -> str:
         """Return the id of the workspace on the wire."""
-        return str(self.ids.write({"id": TEAM_ID})["id"])
+        return str(self.ids.translate({"id": TEAM_ID})["id"])
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ class Authorization:
             "enterprise": {"id": organization.id, "name": organization.name} if organization else None,
             "is_enterprise_install": is_org_wide,
         }
-        return tenant.ids.write(body)
+        return tenant.ids.translate(body)
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Answer ``auth.revoke``."""

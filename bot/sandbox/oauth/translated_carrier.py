@@ -26,7 +26,9 @@ class TranslatedCarrier:
 
     async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
-        outcome = await self._carrier.deliver(replace(envelope, payload=self._ids.write(envelope.payload)), deadline_s)
+        outcome = await self._carrier.deliver(
+            replace(envelope, payload=self._ids.translate(envelope.payload)), deadline_s
+        )
         if isinstance(outcome, Acknowledgement) and outcome.payload:
-            return Acknowledgement(self._ids.read(outcome.payload))
+            return Acknowledgement(self._ids.translate(outcome.payload))
         return outcome

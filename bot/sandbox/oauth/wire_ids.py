@@ -16,22 +16,16 @@ class WireIds:
     """Translates the ids of workspace number ``number``, of which 0 is the first."""
 
     def __init__(self, number: int) -> None:
-        self._digit = str(number)
-        self._outside = re.compile(rf"\b([TUBCDG]){number}(?=[A-Z0-9]{{8}}\b)")
+        self._swapped = {"0": str(number), str(number): "0"}
+        self._pattern = re.compile(rf"\b([TUBCDG])([0{number}])(?=[A-Z0-9]{{8}}\b)")
 
-    def write(self, body: Json) -> Json:
-        """Return what goes out with the ids of the wire."""
-        return self._replace(_INSIDE, body, self._digit)
+    def translate(self, body: Json) -> Json:
+        """Return what goes out with the ids of the wire, or what comes in with the ids inside.
 
-    def read(self, body: Json) -> Json:
-        """Return what comes in with the ids inside."""
-        return self._replace(self._outside, body, "0")
-
-    def _replace(self, pattern: re.Pattern[str], body: Json, digit: str) -> Json:
-        if self._digit == "0":
+        The two exchange places, so an id of the first workspace is unknown in another one.
+        """
+        if len(self._swapped) == 1:  # the first workspace
             return body
-        replaced: Json = json.loads(pattern.sub(rf"\g<1>{digit}", json.dumps(body, ensure_ascii=False)))
-        return replaced
-
-
-_INSIDE = re.compile(r"\b([TUBCDG])0(?=[A-Z0-9]{8}\b)")
+        text = json.dumps(body, ensure_ascii=False)
+        translated: Json = json.loads(self._pattern.sub(lambda match: match[1] + self._swapped[match[2]], text))
+        return translated

@@ -29,8 +29,9 @@ class HomeParts:
             SettingsPart(preferences, team),
             owner_part,
             KnowledgePart(shared.visible_sources, needs.access),
-            OperationsPart(needs.library, replicas, needs.count_requests),
         ]
+        if shared.is_home:  # administrators of other workspaces do not run Kvasir
+            parts.append(OperationsPart(needs.library, replicas, needs.count_requests))
         self.tab = HomeTab(
             shared.api, shared.languages.find_language, shared.roles.find_roles, needs.engine_status, parts
         )

@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from bot.slack.audience.directory import SlackDirectory
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, build_sections
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.owners")
 
+_UNKNOWN_PERSON = {"channel_not_found", "user_not_found"}
+"""Slack's codes for an owner who is in another workspace that has the app."""
 BuildText = Callable[[str, Language], Awaitable[str]]
 """Returns the mrkdwn for a person in a language; "" for no message."""
 
@@ -35,6 +37,10 @@ class OwnerMessages:
             try:
                 await self._api.call("chat.postMessage", channel=owner, text=text, blocks=build_sections(text))
                 sent += 1
+            except (SlackGone, SlackRefused) as error:
+                if error.code not in _UNKNOWN_PERSON:
+                    _log.warning("owner not reached", owner=owner, error=str(error))
+                    failed += 1
             except SlackError as error:
                 _log.warning("owner not reached", owner=owner, error=str(error))
                 failed += 1

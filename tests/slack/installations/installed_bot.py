@@ -108,6 +108,7 @@ async def run_installed_bot(
     keys: Sequence[str] = (KEY,),
     database: str | None = None,
     settings: TurnSettings = QUICK_TURNS,
+    library: FakeLibrary | None = None,
     **dependencies: Any,
 ) -> AsyncIterator[InstalledBot]:
     """Run the app, connected, in the workspaces that have installed it."""
@@ -125,7 +126,11 @@ async def run_installed_bot(
     answerer = ScriptedAnswerer(echo_question)
     async with open_ledger(database or f"sqlite:///{state / 'ledger.sqlite3'}", patience_s=0.5) as ledger:
         given = SlackDependencies(
-            ledger, answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY, model="r1"), **dependencies
+            ledger,
+            answerer,
+            library or FakeLibrary(),
+            lambda: EngineStatus(EngineState.READY, model="r1"),
+            **dependencies,
         )
         async with open_installed_app(slack, oauth, given, turn_settings=settings) as app:
             await app.connect()

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
+from bot.config.configuration import Access
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import Ledger, open_ledger
@@ -24,7 +25,8 @@ from tests.slack.installations.installed_bot import (
     run_installed_bot,
     wait_for_answer,
 )
-from tests.slack.running_bot import PausedScript, get_text
+from tests.slack.running_bot import FakeLibrary, PausedScript, get_text, make_library_status, make_source_status
+from tests.slack_sandbox import SandboxClient
 
 ORGANIZATION = "E0SANDBOX1"
 
@@ -95,8 +97,8 @@ async def test_commands_buttons_and_home_are_for_their_own_workspace(tmp_path: P
         assert answer["user"] == "U0KVASIR01"
 
 
-async def _has_home(box: object) -> bool:
-    return bool(await box.requests("views.publish"))  # type: ignore[attr-defined]
+async def _has_home(box: SandboxClient) -> bool:
+    return bool(await box.requests("views.publish"))
 
 
 async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: Path) -> None:
@@ -185,3 +187,39 @@ async def test_only_the_first_workspace_is_a_source(tmp_path: Path) -> None:
         log = ChannelEventLog(ledger.database)
         assert await log.find_last_number(FIRST) > 0
         assert await log.find_last_number(SECOND) == 0
+
+
+async def test_owners_of_the_first_workspace_hear_of_a_failing_source_once(tmp_path: Path) -> None:
+    library = FakeLibrary(state=make_library_status(make_source_status("docs", error="The server is down. Check it.")))
+    async with (
+        open_place(tmp_path) as place,
+        run_installed_bot(place, tmp_path, library=library, access=Access(frozenset({"U0ADA00001"}))) as bot,
+    ):
+        for team in (FIRST, SECOND):
+            await bot.install(team)
+        await bot.wait_until_open(FIRST, SECOND)
+        told = await place.first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
+        assert "cannot read the source" in get_text(told)
+        await place.first.wait_until(lambda: _has_tried(place.second), what="the message in the second workspace")
+        await asyncio.sleep(0.8)  # longer than between two looks at the sources
+        assert len(await place.second.requests("chat.postMessage")) == 1
+        await bot.app.send_digest()
+        assert len([m for m in await place.first.messages("@kvasir") if m.get("bot_id")]) == 2
+        assert not [m for m in await place.second.messages("@kvasir") if m.get("bot_id")]
+
+
+async def _has_tried(box: SandboxClient) -> bool:
+    return bool(await box.requests("chat.postMessage"))
+
+
+async def test_only_administrators_of_the_first_workspace_see_the_machines(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
+        for team in (FIRST, SECOND):
+            await bot.install(team)
+        await bot.wait_until_open(FIRST, SECOND)
+        shown = []
+        for box in place.boxes:
+            await box.home("ada")
+            await box.wait_until(lambda box=box: _has_home(box), what="Home")
+            shown.append("Queue of this replica" in str(await box.home("ada")))
+        assert shown == [True, False]

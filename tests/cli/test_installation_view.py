@@ -1,0 +1,63 @@
+"""Tests of what the doctor says about installations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+from cryptography.fernet import Fernet
+
+from bot.cli.installation_view import InstallationProblem, describe_installations
+from bot.slack.manifest import SCOPES
+from bot.slack.settings import OAuthSettings, SlackSettings
+from tests.slack.installations.installed_bot import FIRST, KEY, SECOND, Place, open_place, run_installed_bot
+
+URL = "http://127.0.0.1:9"
+
+
+async def describe(place: Place, state: Path, *keys: str) -> str:
+    """Return what the doctor says, a problem too."""
+    oauth = OAuthSettings(place.client_id, place.client_secret, keys or (KEY,), URL, (FIRST, SECOND))
+    slack = SlackSettings("", app_token="xapp-1", api_url=place.first.api_url, oauth=oauth)
+    async with aiohttp.ClientSession() as session:
+        try:
+            return await describe_installations(slack, oauth, f"sqlite:///{state / 'ledger.sqlite3'}", session)
+        except InstallationProblem as problem:
+            return f"FAIL {problem}"
+
+
+async def test_each_installation_has_a_sentence_and_no_token(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place:
+        assert "No workspace has installed the app" in await describe(place, tmp_path)
+        async with run_installed_bot(place, tmp_path) as bot:
+            await bot.install(SECOND)
+            told = await describe(place, tmp_path)
+            assert told.startswith(f"FAIL The first workspace ({FIRST}) has not installed the app")
+            await bot.install(FIRST)
+        told = await describe(place, tmp_path)
+        assert f"Sandbox 2 ({SECOND}; token " in told
+        assert f"Sandbox ({FIRST}, the first; token " in told
+        assert "expires in 11 h" in told
+        assert "xox" not in told
+        told = await describe(place, tmp_path, Fernet.generate_key().decode())
+        assert f"No key in KVASIR_TOKEN_KEYS opens the tokens of {FIRST}" in told
+        await place.first.faults(scopes=sorted(SCOPES.keys() - {"files:read"}))
+        told = await describe(place, tmp_path)
+        assert f"FAIL Sandbox ({FIRST}) lacks the scopes files:read. Open {URL}/slack/install" in told
+        assert "Nothing is wrong with Sandbox 2." in told
+        assert place.second.hub is not None
+        place.second.hub.tokens.revoke_all()
+        told = await describe(place, tmp_path)
+        assert f"Sandbox 2 ({SECOND}): Slack refuses its token. Open {URL}/slack/install" in told
+
+
+async def test_a_refused_refresh_is_said(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
+        await bot.install(FIRST)
+        assert place.first.hub is not None
+        place.first.hub.tokens.expire_all()
+        place.first.hub.tokens._refresh_tokens.clear()
+        change = "UPDATE bot_installations SET expires_at = 1"
+        await bot.ledger.database.write(lambda connection: connection.exec_driver_sql(change))
+        told = await describe(place, tmp_path)
+        assert "did not refresh its token (invalid_refresh_token)" in told

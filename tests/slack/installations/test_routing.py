@@ -1,0 +1,45 @@
+"""Tests of which installation something from Slack is for; the payloads have the fields of Slack's reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.slack.installations.routing import list_installations
+
+AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot": True, "is_enterprise_install": False}
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"team_id": "T1", "event": {}, "authorizations": [AUTHORIZED]}, ("T1", "E1")),
+        # A channel of two companies: the outer team is its host.
+        ({"team_id": "T9", "authorizations": [AUTHORIZED | {"enterprise_id": None}]}, ("T1", "T9")),
+        (
+            {"team_id": "T2", "authorizations": [AUTHORIZED | {"team_id": None, "is_enterprise_install": True}]},
+            ("E1", "T2"),
+        ),
+        ({"team_id": "T1", "enterprise_id": "E1", "event": {"type": "app_uninstalled"}}, ("T1", "E1")),
+        ({"command": "/kb", "team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "false"}, ("T1", "E1")),
+        ({"command": "/kb", "team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "true"}, ("E1", "T1")),
+        ({"type": "block_actions", "team": {"id": "T1"}, "enterprise": None, "is_enterprise_install": False}, ("T1",)),
+        (
+            {"type": "block_actions", "team": {"id": "T9"}, "message": {"bot_profile": {"team_id": "T1"}}},
+            ("T9", "T1"),
+        ),
+        (
+            {"type": "view_submission", "team": {"id": "T9"}, "view": {"app_installed_team_id": "T1"}},
+            ("T1", "T9"),
+        ),
+        (
+            {"type": "shortcut", "team": None, "enterprise": {"id": "E1"}, "is_enterprise_install": True},
+            ("E1",),
+        ),
+        ({"type": "url_verification", "challenge": "x"}, ()),
+        ({"team_id": 7, "authorizations": "no", "view": [], "team": "T1", "message": {"bot_profile": 1}}, ()),
+    ],
+)
+def test_installations_of_a_body(body: dict[str, Any], found: tuple[str, ...]) -> None:
+    assert list_installations(body) == found
