@@ -99,16 +99,19 @@ class SlackParts:
         async def regenerate(key: QuestionKey) -> bool:
             return await turns.regenerate(key)
 
+        async def withdraw(key: QuestionKey) -> bool:
+            return await turns.handle_deletion(key)
+
         async def delete(key: QuestionKey) -> bool:
-            is_deleted = await turns.handle_deletion(key)
-            await channel_questions.delete(key)
+            is_deleted = await withdraw(key)
+            await channel_questions.delete_question(key)
             return is_deleted
 
         async def submit_answered(message: QuestionMessage, answer: GeneratedAnswer | None) -> bool:
             return await turns.submit(message, answer)
 
         access = ChannelAccess(shared.viewers, shared.messenger)
-        channel_questions = ChannelQuestions(shared, submit_answered)
+        channel_questions = ChannelQuestions(shared, submit_answered, withdraw)
         buttons = [
             ShareAnswerAction(shared, channel_questions),
             *self._list_answer_buttons(submit, access),

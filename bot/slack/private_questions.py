@@ -76,7 +76,7 @@ class PrivateQuestions:
         place = await post_question(self._api, user, user, as_sent, head, subject)  # Slack opens the direct message
         key = QuestionKey(self._team, place.channel, place.ts)
         if asked_in is not None:
-            await self._shares.offer(key, asked_in.id, asked_in.name)
+            await self._shares.offer_share(key, asked_in.id, asked_in.name)
         await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True, subject=subject))
         return place
 

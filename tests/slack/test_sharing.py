@@ -15,8 +15,6 @@ from bot.answering.policy import WebUse
 from bot.config.configuration import QuestionLimits
 from bot.slack.sharing.share_answer import AskInChannelAction, ShareAnswerAction
 from bot.storage.answers import Answers
-from bot.storage.turns.answer_shares import AnswerShares
-from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 from knowledge.interfaces import Viewers
 from knowledge.interfaces.materials import MaterialOrigin
@@ -61,9 +59,11 @@ async def answer_from_documents(question: Question) -> AsyncGenerator[AnswerEven
 
 async def ask_privately(bot: RunningBot, command: str = ASKED, person: str = "ada") -> dict[str, Any]:
     await bot.sandbox.command(person, "#general", command)
-    return await bot.sandbox.wait_for_message(
+    answer = await bot.sandbox.wait_for_message(
         lambda m: "That is all." in get_text(m) and m.get("metadata"), channel="@kvasir", person=person
     )
+    await bot.wait_until_idle()
+    return answer
 
 
 async def press(bot: RunningBot, message: dict[str, Any], action_id: str, person: str = "ada") -> None:
@@ -116,6 +116,20 @@ async def test_answer_is_shared_once_with_its_question_and_sources(tmp_path: Pat
         )
         await press(bot, private, ShareAnswerAction.action_id)
         await bot.sandbox.wait_until(lambda: is_shared_again(bot, question["ts"]), what="second share")
+
+
+async def test_question_that_was_deleted_in_the_channel_may_be_shared_again(tmp_path: Path) -> None:
+    """An administrator of the workspace may delete Kvasir's message; its answer is deleted once that is noticed."""
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+        private = await ask_privately(bot)
+        await press(bot, private, ShareAnswerAction.action_id)
+        await wait_for_private(bot, "are in <#C0GENERAL1> now")
+        question, answer = await list_shared(bot)
+        await bot.sandbox.api("chat.delete", channel="C0GENERAL1", ts=question["ts"])
+        gone, before = (question["ts"], answer["ts"]), question["ts"]
+        await press(bot, private, ShareAnswerAction.action_id)
+        await bot.sandbox.wait_until(lambda: is_shared_again(bot, before), what="second share")
+        await bot.sandbox.wait_until(lambda: is_gone(bot, *gone), what="end of the first answer")
 
 
 async def is_gone(bot: RunningBot, question_ts: str, answer_ts: str) -> bool:
@@ -245,23 +259,3 @@ async def test_two_replicas_share_once(tmp_path: Path) -> None:
         await wait_for_private(bot, "are in <#C0GENERAL1> now")
         await other.wait_until_idle()
         assert len(await list_shared(bot)) == 2
-
-
-async def test_shares_are_claimed_once_and_forgotten_with_the_answers(tmp_path: Path) -> None:
-    key = QuestionKey("T1", "D1", "1.0")
-    async with open_ledger(f"sqlite:///{tmp_path / 'kvasir.db'}") as ledger:
-        shares = AnswerShares(ledger.database)
-        await shares.offer(key, "C1", "general")
-        await shares.offer(key, "C2", "other")
-        assert await shares.claim(key)
-        assert not await shares.claim(key)
-        await shares.note_shared(key, "2.0")
-        found = await shares.find_shared(QuestionKey("T1", "C1", "2.0"))
-        assert found is not None
-        assert found == await shares.find(key)
-        assert (found.target, found.target_name, found.is_claimed) == ("C1", "general", True)
-        assert await shares.find_shared(QuestionKey("T1", "C2", "2.0")) is None
-        await shares.release(key)
-        assert await shares.claim(key)
-        await ledger.purge(turns_older_than_s=-1.0, threads_older_than_s=3_600.0)
-        assert await shares.find(key) is None

@@ -15,7 +15,7 @@ from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
 from bot.slack.transport.web_api import SlackWebApi
-from bot.storage.turns.questions import QuestionKey
+from bot.storage.turns.questions import QuestionKey, is_app
 from knowledge.interfaces import Viewers
 
 FilterReadable = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]
@@ -44,8 +44,8 @@ class ShowReasoningAction:
         self._team = team
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
-        """Return the button under an answer of a model that thinks."""
-        if not answer.finished.reasoning:
+        """Return the button under an answer of a model that thinks; it is for the person who asked."""
+        if not answer.finished.reasoning or is_app(answer.asker):
             return []
         label = render_message(progress.SHOW_REASONING, answer.language)
         return [build_button(self.action_id, label, f"{answer.channel} {answer.question_ts} 1")]

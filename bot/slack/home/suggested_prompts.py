@@ -54,7 +54,7 @@ class SuggestedPrompts:
         self._conversations: dict[str, str] = {}
         """The direct messages of each person, because not every event names them."""
 
-    async def suggest(self, opened: MessagesOpened) -> None:
+    async def suggest_prompts(self, opened: MessagesOpened) -> None:
         """Show suggestions to a person; a little later if that happened a moment ago. A failure is logged."""
         user, is_first = opened.user, opened.user not in self._waiting
         self._waiting[user] = opened

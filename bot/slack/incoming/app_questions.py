@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bot.messages import replies
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
 from bot.slack.incoming.events import AppAsked
 from bot.slack.shared_parts import SharedParts
@@ -24,8 +24,8 @@ _REFUSAL_INTERVAL_S = 3_600.0
 _MAX_REFUSED = 1_000
 MAX_IN_THREAD = 5
 """How many answers all apps together get in a thread within an hour."""
-MAX_OF_APP = 30
-"""How many answers an app gets in all threads within an hour."""
+MAX_IN_CHANNEL = 30
+"""The same for a channel: a workflow that Kvasir's answers start begins another thread each time, with another bot."""
 _READING_TIMEOUT_S = 2.0
 """Slack waits three seconds for the acknowledgement of a message."""
 
@@ -48,7 +48,7 @@ class AppQuestions:
         self._submit = submit
         self._refused_at: dict[tuple[str, str], float] = {}
 
-    async def handle(self, asked: AppAsked) -> None:
+    async def handle_mention(self, asked: AppAsked) -> None:
         """Answer a mention by an allowed app. Refuse another app once an hour in a channel, and ignore every Kvasir.
 
         Raises:
@@ -59,20 +59,25 @@ class AppQuestions:
         if asked.is_kvasir:
             log.info("another Kvasir ignored")
             return
-        if not asked.ids & self._allowed or not await self._may_answer(asked):
-            self._tasks.start(self._refuse(asked), "refusal of an app")
+        if (refusal := await self._find_refusal(asked)) is not None:
+            log.info("app refused")
+            self._tasks.start(self._refuse(asked, refusal), "refusal of an app")
             return
         question = QuestionMessage(asked.key, asked.thread_ts, asked.app, asked.text)
-        in_thread, of_app = await self._turns.count_last_hour(question)
-        if in_thread >= MAX_IN_THREAD or of_app >= MAX_OF_APP:
-            log.warning("app ignored", reason="too many answers", in_thread=in_thread, of_app=of_app)
+        in_channel, in_thread = await self._turns.count_last_hour(question)
+        if in_thread >= MAX_IN_THREAD or in_channel >= MAX_IN_CHANNEL:
+            log.warning("app ignored", reason="too many answers", in_thread=in_thread, in_channel=in_channel)
         elif await self._is_thread_of_another_kvasir(question):
             log.info("another Kvasir ignored")
         else:
             await self._submit(question)
 
-    async def _may_answer(self, asked: AppAsked) -> bool:
-        return not asked.is_channel_shared or await self._is_approved(asked.key.channel)
+    async def _find_refusal(self, asked: AppAsked) -> Message | None:
+        """Return why an app gets no answer, None if it may get one."""
+        if not asked.ids & self._allowed:
+            return replies.APPS_REFUSED.fill(app=_choose_id(asked))
+        is_open = not asked.is_channel_shared or await self._is_approved(asked.key.channel)
+        return None if is_open else replies.SHARED_CHANNEL
 
     async def _is_thread_of_another_kvasir(self, question: QuestionMessage) -> bool:
         """Return whether another Kvasir has answered in the thread of a question, or whether that is unknown."""
@@ -84,15 +89,15 @@ class AppQuestions:
             return True
         return any(message.is_of_other_kvasir for message in messages)
 
-    async def _refuse(self, asked: AppAsked) -> None:
-        """Say in the app's thread that a person has to ask; a failure is logged."""
+    async def _refuse(self, asked: AppAsked, refusal: Message) -> None:
+        """Say in the app's thread why there is no answer; a failure is logged."""
         now, key = time.monotonic(), (asked.key.channel, asked.app)
         if now - self._refused_at.get(key, float("-inf")) < _REFUSAL_INTERVAL_S:
             return
         if len(self._refused_at) >= _MAX_REFUSED:
             self._refused_at.clear()
         self._refused_at[key] = now
-        text = render_message(replies.APPS_REFUSED, choose_language(asked.text), app=_choose_id(asked))
+        text = render_message(refusal, choose_language(asked.text))
         try:
             await self._api.call("chat.postMessage", channel=asked.key.channel, thread_ts=asked.thread_ts, text=text)
         except SlackError as error:

@@ -139,7 +139,7 @@ class SlackListeners:
             case MessageEdited() as edited:
                 await self._handle_edit(edited)
             case AppAsked() as asked:
-                await self.app_questions.handle(asked)
+                await self.app_questions.handle_mention(asked)
             case MessageDeleted(key, received):
                 may_be_asked = received is not None and await self.attention.may_be_meant(received)
                 await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)
@@ -204,7 +204,7 @@ class SlackListeners:
     async def _greet(self, opened: HomeOpened | MessagesOpened) -> None:
         """Show a person who opens the app its Home tab, or suggestions of what to ask."""
         if isinstance(opened, MessagesOpened):
-            await self.prompts.suggest(opened)
+            await self.prompts.suggest_prompts(opened)
             return
         try:
             await self.home.open(opened.user)

@@ -10,6 +10,7 @@ import structlog
 
 from bot.messages.forms import sharing
 from bot.messages.message import Message, render_message
+from bot.slack.actions.change_answer import ChangeAnswer
 from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.private_questions import post_question
 from bot.slack.shared_parts import SharedParts
@@ -27,13 +28,16 @@ SubmitAnswered = Callable[[QuestionMessage, GeneratedAnswer | None], Awaitable[b
 class ChannelQuestions:
     """The questions that people have moved from their direct messages into channels."""
 
-    def __init__(self, shared: SharedParts, submit: SubmitAnswered) -> None:
+    def __init__(self, shared: SharedParts, submit: SubmitAnswered, withdraw: ChangeAnswer) -> None:
+        """``withdraw`` handles the deletion of a question."""
         self._api = shared.api
+        self._threads = shared.threads
+        self._withdraw = withdraw
         self._shares = shared.shares
         self._ledger = shared.dependencies.ledger
         self._submit = submit
 
-    async def post(
+    async def move_question(
         self, share: AnswerShare, message: QuestionMessage, head: Message, answer: GeneratedAnswer | None
     ) -> Message | None:
         """Post a private question into its channel and submit it there; return what prevents it.
@@ -45,7 +49,7 @@ class ChannelQuestions:
             SlackError: Slack refuses the message.
 
         """
-        if not await self._shares.claim(share.key):
+        if not await self._shares.claim_share(share.key):
             return sharing.ALREADY_SHARED.fill(place=f"<#{share.target}>")
         language = choose_language(html.unescape(message.text))
         first_line = render_message(head, language, person=f"<@{message.user}>")
@@ -53,7 +57,7 @@ class ChannelQuestions:
             place = await post_question(self._api, share.target, message.user, message.text, first_line)
         except SlackError as error:
             if not (isinstance(error, SlackUnavailable) and error.maybe_done):
-                await self._shares.release(share.key)
+                await self._shares.release_share(share.key)
             raise
         key = QuestionKey(share.key.team, place.channel, place.ts)
         await self._shares.note_shared(share.key, place.ts)
@@ -61,10 +65,27 @@ class ChannelQuestions:
         turn = await self._ledger.find(key)
         if turn is None or turn.state is not TurnState.FAILED or turn.replies:
             return None
-        await self.delete(key)
+        await self.delete_question(key)
         return sharing.LIMITED
 
-    async def delete(self, key: QuestionKey) -> None:
+    async def release_deleted(self, share: AnswerShare) -> bool:
+        """Let an answer be shared again whose question somebody deleted in the channel; return False if it is there.
+
+        Only administrators of the workspace can do that. Slack's library passes no event on that is about our message.
+
+        Raises:
+            DatabaseError: the share is out of reach.
+            SlackError: Slack does not return the message.
+
+        """
+        ts = share.shared_ts
+        if not ts or await self._threads.fetch_message(share.target, ts, ts) is not None:
+            return False
+        await self._withdraw(QuestionKey(share.key.team, share.target, ts))
+        await self._shares.release_share(share.key)
+        return True
+
+    async def delete_question(self, key: QuestionKey) -> None:
         """Delete a question from its channel, if it is one of these, because its answer was deleted.
 
         Raises:
@@ -76,5 +97,5 @@ class ChannelQuestions:
             return
         with contextlib.suppress(SlackError):
             await self._api.call("chat.delete", channel=key.channel, ts=key.ts)
-        await self._shares.release(share.key)
+        await self._shares.release_share(share.key)
         _log.info("shared question deleted", channel=key.channel, ts=key.ts)

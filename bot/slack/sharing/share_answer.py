@@ -60,7 +60,7 @@ class ShareAnswerAction:
     async def run(self, press: ButtonPress) -> None:
         """Share the answer, or tell the person why not and offer to ask the question in the channel."""
         try:
-            private = await find_private_question(self._shared, press)
+            private = await find_private_question(self._shared, self._questions, press)
             problem = private if isinstance(private, Message) else await self._share(private, press)
         except (DatabaseError, SlackError) as error:
             problem = explain_error(error)
@@ -90,7 +90,7 @@ class ShareAnswerAction:
         is_replayed = answer.route != "verified"
         replay = self._build_replay(share, answer, audience.viewers, press.user) if is_replayed else None
         head = sharing.SHARES.fill(date=format_day(answer))
-        return await self._questions.post(share, message, head, replay) or sharing.SHARED.fill(place=place)
+        return await self._questions.move_question(share, message, head, replay) or sharing.SHARED.fill(place=place)
 
     async def _may_read(self, answer: StoredAnswer, message: QuestionMessage, viewers: Viewers) -> bool:
         chunks = collect_chunks(answer, await self._shared.threads.fetch_messages(message))
@@ -120,7 +120,7 @@ class AskInChannelAction:
     async def run(self, press: ButtonPress) -> None:
         """Ask the question, or tell the person why not."""
         try:
-            private = await find_private_question(self._shared, press)
+            private = await find_private_question(self._shared, self._questions, press)
             problem = private if isinstance(private, Message) else await self._ask(private, press)
         except (DatabaseError, SlackError) as error:
             problem = explain_error(error)
@@ -130,26 +130,29 @@ class AskInChannelAction:
         place = format_place(private.share)
         if press.user not in (await self._shared.directory.list_members(private.share.target) or ()):
             return sharing.NOT_THERE.fill(place=place)
-        problem = await self._questions.post(private.share, private.message, sharing.ASKS, None)
+        problem = await self._questions.move_question(private.share, private.message, sharing.ASKS, None)
         return problem or sharing.ASKED.fill(place=place)
 
 
-async def find_private_question(shared: SharedParts, press: ButtonPress) -> _Private | Message:
+async def find_private_question(
+    shared: SharedParts, questions: ChannelQuestions, press: ButtonPress
+) -> _Private | Message:
     """Return the private question of a pressed button, or why nothing can be done with it.
 
     Raises:
         DatabaseError: it cannot be read.
+        SlackError: Slack does not say whether the channel still has it.
 
     """
     key = QuestionKey(shared.me.team, press.channel, press.value.partition(" ")[0])
-    share, turn = await shared.shares.find(key), await shared.dependencies.ledger.find(key)
+    share, turn = await shared.shares.find_share(key), await shared.dependencies.ledger.find(key)
     if share is None or turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
         return feedback.ANSWER_GONE
     if turn.message.user != press.user:
         return feedback.NOT_YOUR_ANSWER
     if turn.state in UNFINISHED:
         return feedback.STILL_ANSWERING
-    if share.is_claimed:
+    if share.is_claimed and not await questions.release_deleted(share):
         return sharing.ALREADY_SHARED.fill(place=format_place(share))
     return _Private(share, turn.message, await shared.answers.find_answer(key))
 

@@ -89,5 +89,5 @@ class ReplyFactory:
         """Return the name of the channel in which an answer may be shared, "" for none."""
         if not (message.is_direct and message.opens_thread):
             return ""
-        share = await self._shares.find(message.key)
+        share = await self._shares.find_share(message.key)
         return share.target_name if share is not None else ""

@@ -47,13 +47,13 @@ class AnswerShares:
         self.database = database
 
     @transaction
-    def offer(self, connection: sa.Connection, key: QuestionKey, target: str, target_name: str) -> None:
+    def offer_share(self, connection: sa.Connection, key: QuestionKey, target: str, target_name: str) -> None:
         """Store that the answer to a question may be shared in a channel."""
         place = {**asdict(key), "target": target, "target_name": target_name}
         row = {**place, "claimed": False, "shared_ts": "", "created_at": time.time()}
         connection.execute(insert_into(answer_shares, connection.dialect.name).on_conflict_do_nothing(), row)
 
-    async def find(self, key: QuestionKey) -> AnswerShare | None:
+    async def find_share(self, key: QuestionKey) -> AnswerShare | None:
         """Return the share of a private question; None if its answer may be shared nowhere."""
         rows = await self.database.fetch_rows(_FIND, name_parameters(key))
         return _read_share(rows[0]) if rows else None
@@ -64,7 +64,7 @@ class AnswerShares:
         return _read_share(rows[0]) if rows else None
 
     @transaction
-    def claim(self, connection: sa.Connection, key: QuestionKey) -> bool:
+    def claim_share(self, connection: sa.Connection, key: QuestionKey) -> bool:
         """Store that this process shares an answer; return False if it is claimed already."""
         return connection.execute(_CLAIM, name_parameters(key)).rowcount > 0
 
@@ -74,7 +74,7 @@ class AnswerShares:
         connection.execute(_UPDATE, {**name_parameters(key), "shared_ts": shared_ts})
 
     @transaction
-    def release(self, connection: sa.Connection, key: QuestionKey) -> None:
+    def release_share(self, connection: sa.Connection, key: QuestionKey) -> None:
         """Let an answer be shared again, because the channel does not have it."""
         connection.execute(_RELEASE, name_parameters(key))
 

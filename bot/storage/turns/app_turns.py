@@ -9,14 +9,18 @@ import sqlalchemy as sa
 
 from bot.storage.columns import match_columns
 from bot.storage.tables import turns
-from bot.storage.turns.questions import QuestionMessage
+from bot.storage.turns.questions import APP_PREFIX, QuestionMessage
+from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database
 
 _HOUR_S = 3_600.0
-_IS_OTHER = match_columns(turns.c.team) & ~match_columns(turns.c.ts) & (turns.c.created_at > sa.bindparam("since"))
-_IS_IN_THREAD = match_columns(turns.c.channel, turns.c.thread_ts) & turns.c.user.like("B%")
-_COUNT_IN_THREAD = sa.select(sa.func.count()).select_from(turns).where(_IS_OTHER & _IS_IN_THREAD)
-_COUNT_OF_APP = sa.select(sa.func.count()).select_from(turns).where(_IS_OTHER & match_columns(turns.c.user))
+_IS_IN_THREAD = sa.case((turns.c.thread_ts == sa.bindparam("of_thread_ts"), 1), else_=0)
+_COUNT = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_IS_IN_THREAD), 0)).where(
+    match_columns(turns.c.team, turns.c.channel),
+    turns.c.ts != sa.bindparam("of_ts"),
+    turns.c.created_at > sa.bindparam("since"),
+    turns.c.user.startswith(APP_PREFIX),
+)
 
 
 class AppTurns:
@@ -27,14 +31,12 @@ class AppTurns:
         self._now = now
 
     async def count_last_hour(self, message: QuestionMessage) -> tuple[int, int]:
-        """Return how many other questions came in the last hour: of all apps in the thread, and of this app anywhere.
+        """Return how many other questions of apps came in the last hour in the channel, and of these in the thread.
 
         Raises:
             DatabaseError: the database fails.
 
         """
-        place = {"of_team": message.key.team, "of_ts": message.key.ts, "since": self._now() - _HOUR_S}
-        thread = {"of_channel": message.key.channel, "of_thread_ts": message.thread_ts}
-        in_thread = await self._database.fetch_rows(_COUNT_IN_THREAD, place | thread)
-        of_app = await self._database.fetch_rows(_COUNT_OF_APP, place | {"of_user": message.user})
-        return int(in_thread[0][0]), int(of_app[0][0])
+        place = {**name_parameters(message.key), "of_thread_ts": message.thread_ts, "since": self._now() - _HOUR_S}
+        ((in_channel, in_thread),) = await self._database.fetch_rows(_COUNT, place)
+        return int(in_channel), int(in_thread)

@@ -20,9 +20,13 @@ class TurnState(StrEnum):
 UNFINISHED = (TurnState.RECEIVED, TurnState.ANSWERING)
 
 
+APP_PREFIX = "B"
+"""How Slack's ids of apps' bots begin; those of people begin with U or W."""
+
+
 def is_app(user: str) -> bool:
-    """Return whether an id is that of an app's bot; ids of people begin with U or W."""
-    return user.startswith("B")
+    """Return whether an id is that of an app's bot."""
+    return user.startswith(APP_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,38 @@
+"""Tests of where answers to private questions are shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.storage.turns.answer_shares import AnswerShares
+from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.questions import QuestionKey
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if is_sqlite else request.getfixturevalue("postgres")
+    return url
+
+
+async def test_shares_are_claimed_once_and_forgotten_with_the_answers(database: str) -> None:
+    key = QuestionKey("T1", "D1", "1.0")
+    async with open_ledger(database) as ledger:
+        shares = AnswerShares(ledger.database)
+        await shares.offer_share(key, "C1", "general")
+        await shares.offer_share(key, "C2", "other")
+        assert await shares.claim_share(key)
+        assert not await shares.claim_share(key)
+        await shares.note_shared(key, "2.0")
+        found = await shares.find_shared(QuestionKey("T1", "C1", "2.0"))
+        assert found is not None
+        assert found == await shares.find_share(key)
+        assert (found.target, found.target_name, found.is_claimed) == ("C1", "general", True)
+        assert await shares.find_shared(QuestionKey("T1", "C2", "2.0")) is None
+        await shares.release_share(key)
+        assert await shares.claim_share(key)
+        await ledger.purge(turns_older_than_s=-1.0, threads_older_than_s=3_600.0)
+        assert await shares.find_share(key) is None
