@@ -219,7 +219,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             materials=library.materials,
             find_salt=CacheSalts(library.find_rights_key, slack.cache_key).find_salt,
             identities=library.identities,
-            verified=VerifiedTools(
+            verified_tools=VerifiedTools(
                 library.embed_symmetric,
                 library.embedder_identity,
                 QuestionJudge(measured_engine, question_thresholds.find_threshold),

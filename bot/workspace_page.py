@@ -38,7 +38,7 @@ class StatusPage(Protocol):
 
 async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
     """Publish the state of the engine and the knowledge, with suggested questions, until cancelled."""
-    published: Mapping[str, object] = {}
+    shown_status: Mapping[str, object] = {}
     suggestions = _Suggestions(library)
     sources: tuple[SourceStatus, ...] = ()
     readable: Mapping[str, int] = {}
@@ -56,8 +56,8 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
             status = build_page_status(engine.status(), sources, readable, questions)
-            if status != published and await page.publish_status(status):
-                published = status
+            if status != shown_status and await page.publish_status(status):
+                shown_status = status
             await asyncio.sleep(every_s)
     finally:
         await suggestions.close()

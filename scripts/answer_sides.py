@@ -30,7 +30,7 @@ from engine.interfaces import (
 )
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
-from scripts.answer_text import MARK, cited_numbers
+from scripts.answer_text import cited_numbers
 
 PLAIN_PASSAGES = 5
 PLAIN_TOKENS = 300
@@ -159,8 +159,8 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
         refused=end.route == "unknown",
         extract=end.route == "passages" or bool(instead),
         passages=_numbered(looked_at, end, own),
-        marked=getattr(end, "marked", own.count(MARK)),
-        removed=getattr(end, "removed", 0),
+        marked=end.marked_count,
+        removed=end.removed_count,
         first_s=end.timings.get("first_text"),
         total_s=end.timings["total"],
         notices=(*notices, instead or ("" if own else text)),

@@ -109,7 +109,7 @@ class Answerer:
             turn.route = "courtesy"
             yield Text(render_message(courtesy, turn.language))
             return
-        if len(turn.asked.text.strip()) > self._limits.question_chars:
+        if len(turn.asked_question.text.strip()) > self._limits.question_chars:
             yield Notice(render_message(answers.QUESTION_CUT, turn.language, kept=self._limits.question_chars))
         if self._contents is not None and asks_for_sources(turn.question):
             yield await self._describe_sources(turn, self._contents)
@@ -137,7 +137,7 @@ class Answerer:
         """Say which documents the requester may read."""
         try:
             async with asyncio.timeout(self._limits.search_s):
-                found = await contents(turn.asked.viewers, turn.asked.within)
+                found = await contents(turn.asked_question.viewers, turn.asked_question.within)
         except (KnowledgeError, TimeoutError) as error:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"
@@ -151,11 +151,11 @@ class Answerer:
             async with asyncio.timeout(self._limits.quote_s):
                 verifier = self._new_verifier()
                 similarities = await verifier.sentence_similarities(turn.question, turn.passages[:CONSIDERED])
-        if not turn.shown:
+        if not turn.is_shown:
             turn.route = "passages"
             turn.numbering.clear()
-        text, turn.extracted = choose_extracts(turn.question, turn.passages, turn.numbering, similarities)
-        return Text(f"\n\n{text}" if turn.shown else text)
+        text, turn.extracted_passages = choose_extracts(turn.question, turn.passages, turn.numbering, similarities)
+        return Text(f"\n\n{text}" if turn.is_shown else text)
 
     async def _ask_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's verified answer, and an extract where it is missing or cut."""
@@ -164,25 +164,27 @@ class Answerer:
             budget = plan_budget(
                 self._engine.context_tokens,
                 small_model=turn.small_model,
-                depth=turn.asked.depth,
-                length=turn.asked.length,
+                depth=turn.asked_question.depth,
+                length=turn.asked_question.length,
             )
             prompt = build_prompt(
                 turn.question,
-                turn.asked.history,
+                turn.asked_question.history,
                 turn.passages,
                 budget=budget,
                 count_tokens=self._engine.count_tokens,
-                manner=describe_manner(turn.asked.language, turn.asked.tone, choose_language(turn.question)),
+                manner=describe_manner(
+                    turn.asked_question.language, turn.asked_question.tone, choose_language(turn.question)
+                ),
             )
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
             yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=reason))
             yield await self._extract(turn)
             return
-        if len(prompt.shown) < len(turn.passages):  # the conversation has grown too long to go on with
-            self.forget(turn.asked.conversation)
-        shown = [passage for passage in turn.passages if passage.n in prompt.shown]
+        if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
+            self.forget(turn.asked_question.conversation)
+        shown = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
         stream = EngineStream(
@@ -196,8 +198,8 @@ class Answerer:
         try:
             async with aclosing(self._stream_answer(turn, stream, prompt, _choose_sampling(budget, turn))) as events:
                 async for event in events:
-                    if isinstance(event, Text) and not turn.shown:
-                        turn.shown, turn.route = True, "engine"
+                    if isinstance(event, Text) and not turn.is_shown:
+                        turn.is_shown, turn.route = True, "engine"
                     yield event
         except (EngineError, KnowledgeError, TimeoutError) as error:
             failure = error
@@ -219,8 +221,8 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        requester = replace(turn.requester, has_shown_output=lambda: turn.shown)
-        name = turn.asked.id or uuid.uuid4().hex
+        requester = replace(turn.requester, has_shown_output=lambda: turn.is_shown)
+        name = turn.asked_question.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
         stream.ends_at = self._now() + self._limits.answer_s
         async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
@@ -235,12 +237,12 @@ class Answerer:
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (stage := stream.add_delta(delta, self._limits.answer_chars)) is not None:
                     yield _make_step(turn, stage)
-                if isinstance(delta, ContentDelta) and stream.verified.feed(delta.text):
+                if isinstance(delta, ContentDelta) and stream.verified_stream.feed(delta.text):
                     for text in await self._release(stream):
                         yield Text(text)
-                if stream.verified.ended or stream.done:
+                if stream.verified_stream.ended or stream.stream_end:
                     break
-        stream.verified.feed(stream.unclosed_thought)
+        stream.verified_stream.feed(stream.unclosed_thought)
         for text in await self._release(stream, last=True):
             yield Text(text)
 
@@ -255,25 +257,25 @@ class Answerer:
         """Return what may be shown of the model's text, once the verifier has read the passages."""
         async with asyncio.timeout(max(1.0, stream.ends_at - self._now())):
             await asyncio.shield(stream.preparing)
-            return await (stream.verified.finish(cut=stream.cut) if last else stream.verified.release())
+            return await (stream.verified_stream.finish(cut=stream.cut) if last else stream.verified_stream.release())
 
     async def _finish_answer(
         self, turn: Turn, stream: EngineStream, failure: Exception | None
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the rest of the answer once the engine's stream has ended or failed."""
-        verified = stream.verified
+        verified = stream.verified_stream
         turn.reasoning = stream.reasoning
-        if isinstance(failure, EngineError | TimeoutError) and turn.shown:
+        if isinstance(failure, EngineError | TimeoutError) and turn.is_shown:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
                     rest = await verified.finish(cut=True)
                 for text in rest:
                     yield Text(text)
-        turn.marked, turn.removed = verified.marked, verified.contradicted + verified.dropped
-        if not turn.shown and verified.refused and failure is None:
+        turn.marked_count, turn.removed_count = verified.marked, verified.contradicted + verified.dropped
+        if not turn.is_shown and verified.refused and failure is None:
             yield build_unknown_answer(turn)
             return
-        if not turn.shown:
+        if not turn.is_shown:
             yield Notice(explain_missing_answer(turn, stream, failure, self._limits))
         else:
             for notice in list_answer_notices(turn, stream, failure, self._limits):
@@ -298,7 +300,7 @@ async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None, strea
         while (delta := await anext(deltas, None)) is not None:
             if not (isinstance(delta, ContentDelta) and stream.content):
                 return delta
-            if stream.verified.feed(delta.text):
+            if stream.verified_stream.feed(delta.text):
                 return ContentDelta("")
     return None
 

@@ -178,13 +178,13 @@ class Finished:
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
     web: WebUse = field(default_factory=WebUse)
     """Whether the live web was searched, why, and the result."""
-    marked: int = 0
+    marked_count: int = 0
     """Sentences shown with a warning, as no passage supports them."""
-    removed: int = 0
+    removed_count: int = 0
     """Sentences left out: the passages contradict them, or do not support them and ``unsupported`` is ``drop``."""
-    extracted: tuple[Passage, ...] = ()
+    extracted_passages: tuple[Passage, ...] = ()
     """The passages of which extracts are shown, with their displayed numbers."""
-    searched: str = ""
+    search_query: str = ""
     """What was searched in the documents, with its filters; "" if nothing was."""
     reasoning: str = field(default="", repr=False)
     """What the model thought before its answer, unchecked; "" if it did not think."""

@@ -114,11 +114,11 @@ class Prompt:
     """The messages for the engine."""
 
     messages: tuple[ChatMessage, ...]
-    shown: frozenset[int]
+    shown_numbers: frozenset[int]
     """The numbers of the passages that the model sees."""
     tokens: int
     """At most the budget's ``prompt_tokens``."""
-    asked: str
+    question_text: str
     """The question as the last message ends with it, with what follows it."""
     language: Language
     """Of the question and the instructions."""
@@ -126,7 +126,7 @@ class Prompt:
     def asking(self, text: str) -> tuple[ChatMessage, ...]:
         """Return the messages with another text in the question's place, so that the engine has all before it read."""
         *earlier, last = self.messages
-        return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.asked) + text))
+        return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.question_text) + text))
 
 
 def plan_budget(

@@ -143,9 +143,9 @@ def cite_code(code: str, passages: Mapping[int, str]) -> tuple[VerdictKind, tupl
     code_tokens = set(_TOKEN.findall(code))
     shared = {n: code_tokens.intersection(_TOKEN.findall(text)) for n, text in passages.items()}
     left = set[str]().union(*shared.values())
-    cited: list[int] = []
+    numbers: list[int] = []
     while left:
         best = max(shared, key=lambda n: len(shared[n] & left))
         left -= shared[best]
-        cited.append(best)
-    return verdict, tuple(cited)
+        numbers.append(best)
+    return verdict, tuple(numbers)

@@ -21,7 +21,7 @@ class Turn:
     """A question with everything that is known about it so far."""
 
     question: str
-    asked: Question
+    asked_question: Question
     language: Language
     began: float
     passages: tuple[Passage, ...] = ()
@@ -30,16 +30,16 @@ class Turn:
     numbering: Numbering = field(default_factory=Numbering)
     announced_count: int = 0
     """How many of the cited passages were named in an event."""
-    marked: int = 0
-    removed: int = 0
+    marked_count: int = 0
+    removed_count: int = 0
     small_model: bool = False
     """Whether a small model on the CPU writes the answer."""
-    extracted: tuple[Passage, ...] = ()
+    extracted_passages: tuple[Passage, ...] = ()
     """The passages of which extracts are shown, with their displayed numbers."""
-    searched: str = ""
+    search_query: str = ""
     """What is searched in the documents, with filters."""
     reasoning: str = field(default="", repr=False)
-    shown: bool = False
+    is_shown: bool = False
     answerable: bool = True
     """Whether the search found what may answer it."""
     unmentioned_names: list[str] = field(default_factory=list)
@@ -51,18 +51,20 @@ class Turn:
 
     def __post_init__(self) -> None:
         """Decide whether the web is asked; the words that ask for it are no part of the question."""
-        self.web = decide_web_use(self.question, self.asked.history, self.asked.policy, wish=self.asked.wants_web)
+        self.web = decide_web_use(
+            self.question, self.asked_question.history, self.asked_question.policy, wish=self.asked_question.wants_web
+        )
         self.question = self.web.question
 
     @property
     def requester(self) -> Requester:
         """Return who sends the requests to the engine."""
-        return Requester(self.asked.person, self.asked.conversation, self.asked.cache_salt)
+        return Requester(self.asked_question.person, self.asked_question.conversation, self.asked_question.cache_salt)
 
     @property
     def user_texts(self) -> tuple[str, ...]:
         """Return what the asker wrote in the conversation, the question first."""
-        return (self.asked.text, *(exchange.question for exchange in self.asked.history))
+        return (self.asked_question.text, *(exchange.question for exchange in self.asked_question.history))
 
     def mark_unreadable(self) -> None:
         """Note that there is nothing to ask, neither the documents nor the web."""
@@ -77,10 +79,10 @@ class Turn:
             cited,
             dict(self.timings),
             self.web,
-            self.marked,
-            self.removed,
-            self.extracted,
-            self.searched,
+            self.marked_count,
+            self.removed_count,
+            self.extracted_passages,
+            self.search_query,
             self.reasoning,
         )
 
@@ -99,7 +101,7 @@ class EngineStream:
     """Ends when the verifier has read the passages."""
     make_verified: Callable[[], VerifiedStream]
     """Makes the verified stream, once for each attempt of the engine."""
-    verified: VerifiedStream = field(init=False)
+    verified_stream: VerifiedStream = field(init=False)
     ends_at: float = 0.0
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
@@ -107,21 +109,21 @@ class EngineStream:
     has_begun: bool = False
     content: bool = False
     thinking_text: str = ""
-    done: StreamEnd | None = None
+    stream_end: StreamEnd | None = None
 
     def __post_init__(self) -> None:
         """Make the first verified stream."""
-        self.verified = self.make_verified()
+        self.verified_stream = self.make_verified()
 
     def restart(self) -> None:
         """Forget what the engine sent: another server begins from the start."""
-        self.verified = self.make_verified()
+        self.verified_stream = self.make_verified()
         self.content, self.thinking_text = False, ""
 
     @property
     def cut(self) -> bool:
         """Whether the model was stopped in the middle."""
-        return self.done is None or self.done.finish_reason != "stop"
+        return self.stream_end is None or self.stream_end.finish_reason != "stop"
 
     @property
     def unclosed_thought(self) -> str:
@@ -140,7 +142,7 @@ class EngineStream:
         """
         self.has_begun = True
         if isinstance(delta, StreamEnd):
-            self.done = delta
+            self.stream_end = delta
         elif isinstance(delta, ContentDelta) and not self.content:
             self.content = bool(delta.text.strip())
             return "write"

@@ -65,7 +65,7 @@ class SlackDependencies:
     """Reads the files of questions; None where none is read."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
-    verified: VerifiedTools = field(default_factory=VerifiedTools)
+    verified_tools: VerifiedTools = field(default_factory=VerifiedTools)
     """Compares questions, to find verified answers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""

@@ -63,7 +63,7 @@ async def test_unsupported_sentence_is_marked_and_explained(ask: Any, room: Any)
     (notice,) = heard.notices
     assert notice.startswith("⚠ marks what no passage supports")
     assert notice.endswith("1 sentence was removed because the documents say otherwise.")
-    assert (heard.finished[0].marked, heard.finished[0].removed) == (1, 1)
+    assert (heard.finished[0].marked_count, heard.finished[0].removed_count) == (1, 1)
 
 
 async def test_unsupported_sentences_follow_configuration(ask: Any, room: Any) -> None:
@@ -72,10 +72,10 @@ async def test_unsupported_sentences_follow_configuration(ask: Any, room: Any) -
     heard = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="drop"))
     assert heard.text == f"{GOOD} [1] {ALSO} [1]"
     assert heard.notices == ["2 sentences were left out because no passage supports them."]
-    assert (heard.finished[0].marked, heard.finished[0].removed) == (0, 2)
+    assert (heard.finished[0].marked_count, heard.finished[0].removed_count) == (0, 2)
     heard = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="show"))
     assert heard.text == f"{GOOD} [1] Bob decides. Bob pays. {ALSO} [1]"
-    assert (heard.notices, heard.finished[0].marked, heard.finished[0].removed) == ([], 0, 0)
+    assert (heard.notices, heard.finished[0].marked_count, heard.finished[0].removed_count) == ([], 0, 0)
 
 
 async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any) -> None:
@@ -97,7 +97,7 @@ async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any)
         ("谢谢！", "不客气"),
         ("好的，谢谢你的帮助。", "不客气"),
         ("Hello Kvasir", "Hello."),
-        ("你好", "你好"),
+        ("你好", "您好"),
     ],
 )
 async def test_small_talk_gets_one_line(ask: Any, room: Any, said: str, answer: str) -> None:
@@ -419,7 +419,7 @@ async def test_abandoned_answer_has_no_length_notice(ask: Any, room: Any) -> Non
     heard = await ask(engine, verifier=room.verifier({"Bob": Verdict("unsupported")}))
     assert engine.sent < 100
     assert [notice[:1] for notice in heard.notices] == ["⚠"]
-    assert heard.finished[0].marked == 4
+    assert heard.finished[0].marked_count == 4
 
 
 async def test_answer_that_repeats_question_is_replaced(ask: Any, room: Any) -> None:

@@ -234,7 +234,7 @@ def test_prompt_stays_within_budget(
     assert sum(counter(message.content) for message in prompt.messages) < prompt.tokens <= budget.prompt_tokens
     assert budget.prompt_tokens + budget.answer_tokens <= context
     assert prompt.messages[-1].role == "user"
-    assert prompt.shown <= {p.n for p in passages}
+    assert prompt.shown_numbers <= {p.n for p in passages}
 
 
 def test_old_turns_are_dropped_first() -> None:
@@ -250,9 +250,9 @@ def test_old_turns_are_dropped_first() -> None:
 def test_last_passages_are_dropped_first() -> None:
     passages = [make_passage(n, f"text{n} " * 700) for n in range(1, 9)]
     prompt = build_default_prompt("Now?", [], passages, context=4096)
-    assert 1 in prompt.shown
-    assert prompt.shown == set(range(1, len(prompt.shown) + 1))
-    assert len(prompt.shown) < 8
+    assert 1 in prompt.shown_numbers
+    assert prompt.shown_numbers == set(range(1, len(prompt.shown_numbers) + 1))
+    assert len(prompt.shown_numbers) < 8
 
 
 def test_small_model_gets_short_prompt_and_answer() -> None:
@@ -261,15 +261,17 @@ def test_small_model_gets_short_prompt_and_answer() -> None:
     prompt = build_prompt("Why?", [], passages, budget=budget, count_tokens=count_words)
     assert prompt.tokens <= 900
     assert budget.answer_tokens <= 224
-    assert prompt.shown == {1, 2, 3}
+    assert prompt.shown_numbers == {1, 2, 3}
 
 
 def test_small_model_reads_passages_in_language_of_question() -> None:
     english, chinese = make_passage(1, "A mark says so."), make_passage(2, "标记说明这一点。")
-    assert build_default_prompt("What does it mean?", passages=[english, chinese], small_model=True).shown == {1}
-    assert build_default_prompt("这是什么意思？", passages=[chinese, english], small_model=True).shown == {2}
-    assert build_default_prompt("这是什么意思？", passages=[english, chinese], small_model=True).shown == {1, 2}
-    assert build_default_prompt("What does it mean?", passages=[english, chinese]).shown == {1, 2}
+    assert build_default_prompt("What does it mean?", passages=[english, chinese], small_model=True).shown_numbers == {
+        1
+    }
+    assert build_default_prompt("这是什么意思？", passages=[chinese, english], small_model=True).shown_numbers == {2}
+    assert build_default_prompt("这是什么意思？", passages=[english, chinese], small_model=True).shown_numbers == {1, 2}
+    assert build_default_prompt("What does it mean?", passages=[english, chinese]).shown_numbers == {1, 2}
 
 
 def test_context_without_room_raises_error() -> None:

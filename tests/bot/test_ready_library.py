@@ -93,7 +93,7 @@ async def test_a_question_before_the_first_sync_is_answered_with_the_next_step(t
         events = [event async for event in answerer.answer(Question("How many days of holiday?"))]
         assert isinstance(events[-1], Finished)
         assert events[-1].route == "passages"
-        assert events[-1].searched == "How many days of holiday?"
+        assert events[-1].search_query == "How many days of holiday?"
 
 
 class Reading:

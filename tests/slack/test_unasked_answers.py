@@ -169,7 +169,7 @@ async def say_unknown(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 async def mark_a_sentence(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Text("Ten days [1]. ⚠ Perhaps.", (PASSAGE,))
-    yield Finished("engine", (PASSAGE,), {}, marked=1)
+    yield Finished("engine", (PASSAGE,), {}, marked_count=1)
 
 
 @pytest.mark.parametrize("script", [say_unknown, mark_a_sentence])

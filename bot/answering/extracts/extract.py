@@ -136,20 +136,20 @@ def _write_extract(
         return cut_part(best, SOURCE_CHARS, asked.weigh)
     if asked.type == "steps" and best.is_step and (steps := _choose_steps(parts, best)):
         order = steps
-    chosen: list[Part] = []
+    selection: list[Part] = []
     for part in order:
-        more = sorted([*chosen, part], key=lambda one: one.place)
+        more = sorted([*selection, part], key=lambda one: one.place)
         if _count_parts(more) > _PARTS or len(write_parts(more)) > SOURCE_CHARS:
             if asked.type == "steps":
                 break
             continue
-        chosen = more
+        selection = more
     emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(asked.text)
     emphasise = emphasise and asked.share(best.words) > _SURELY
     span = find_decisive_span(asked.type, best.text, asked.text) if emphasise else None
-    marked = [part.emphasise(span) if part is best and span else part for part in chosen]
+    marked = [part.emphasise(span) if part is best and span else part for part in selection]
     shown = write_parts(marked, with_lead=True)
-    return next((text for text in (shown, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(chosen))
+    return next((text for text in (shown, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(selection))
 
 
 def _choose_steps(parts: Sequence[Part], best: Part) -> list[Part]:

@@ -87,7 +87,7 @@ def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception 
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
     if failure:
         return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
-    if stream.verified.dropped or stream.verified.contradicted or stream.verified.ended:
+    if stream.verified_stream.dropped or stream.verified_stream.contradicted or stream.verified_stream.ended:
         return render_message(answers.NOTHING_SUPPORTED, turn.language)
     return render_message(answers.NO_ANSWER, turn.language)
 
@@ -96,7 +96,7 @@ def list_answer_notices(
     turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits
 ) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
-    language, verified = turn.language, stream.verified
+    language, verified = turn.language, stream.verified_stream
     if isinstance(failure, TimeoutError):
         yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
     elif failure:
@@ -110,7 +110,7 @@ def list_answer_notices(
     parts += [render_message(phrase, language, count=count) for phrase, count in counted if count]
     if parts:
         yield Notice(join_sentences(parts, language))
-    if turn.small_model and not turn.asked.history:
+    if turn.small_model and not turn.asked_question.history:
         yield Notice(render_message(answers.SMALL_MODEL, language))
 
 

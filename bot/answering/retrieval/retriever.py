@@ -88,26 +88,26 @@ class Retriever:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
         typed = turn.question
         turn.question = separate_filters(typed)[0] or typed
-        history = remove_web_wishes(turn.asked.history)
+        history = remove_web_wishes(turn.asked_question.history)
         rewritten = await self._rewriter.standalone(turn.question, history, turn.requester)
         try:
             plan = plan_search(
                 typed,
-                turn.asked,
+                turn.asked_question,
                 history,
                 rewritten,
                 live=turn.web.live,
                 documents_s=self._limits.search_s,
                 now=datetime.now(UTC),
             )
-            turn.searched = plan.query
+            turn.search_query = plan.query
             async with self._searching, asyncio.timeout(plan.within_s):
                 result = await self._search(
                     plan.query,
                     limit=self._limits.hits,
-                    viewers=turn.asked.viewers,
+                    viewers=turn.asked_question.viewers,
                     live=plan.live,
-                    materials=turn.asked.materials,
+                    materials=turn.asked_question.materials,
                 )
                 shown = await self._place_result(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
@@ -133,7 +133,7 @@ class Retriever:
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
-        status, asked = self._engine.status(), turn.asked
+        status, asked = self._engine.status(), turn.asked_question
         hits = result.hits
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             near = hits[: self._limits.hits]

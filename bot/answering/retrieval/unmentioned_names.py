@@ -51,14 +51,14 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
 
 def _join_adjacent(names: Sequence[str], question: str) -> list[str]:
     """Return names of several words, such as "Sistine Chapel", as one name each."""
-    joined: list[str] = []
+    whole_names: list[str] = []
     for name in names:
-        whole = f"{joined[-1]} {name}" if joined else ""
+        whole = f"{whole_names[-1]} {name}" if whole_names else ""
         if whole and whole in question:
-            joined[-1] = whole
+            whole_names[-1] = whole
         else:
-            joined.append(name)
-    return joined
+            whole_names.append(name)
+    return whole_names
 
 
 def _spelling(name: str, question: str) -> str:

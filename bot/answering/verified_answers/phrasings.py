@@ -63,7 +63,7 @@ class PhrasingWriter:
 
 def accept_phrasings(written: str, question: str) -> list[str]:
     """Return the lines that ask for the same facts in other words, each once."""
-    accepted: list[str] = []
+    phrasings: list[str] = []
     for line in written.rpartition("</think>")[2].splitlines():
         text = _BULLET.sub("", line)
         if (
@@ -71,7 +71,7 @@ def accept_phrasings(written: str, question: str) -> list[str]:
             and len(text) <= _LONGEST
             and has_same_facts(question, text)
             and not depends_on_day(text)
-            and not any(is_same_question(text, other) for other in (question, *accepted))
+            and not any(is_same_question(text, other) for other in (question, *phrasings))
         ):
-            accepted.append(text)
-    return accepted[:_MOST]
+            phrasings.append(text)
+    return phrasings[:_MOST]

@@ -175,8 +175,8 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
             for passage in transcript.sources
         ],
         "notices": transcript.notices,
-        "marked": end.marked if end else 0,
-        "removed": end.removed if end else 0,
+        "marked": end.marked_count if end else 0,
+        "removed": end.removed_count if end else 0,
         "route": _route_json(end),
         "web": _web_json(end.web if end else WebUse()),
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},

@@ -48,7 +48,7 @@ class ShowPassageAction:
                 render_message(buttons.SHOW_PASSAGE, answer.language, n=one.n),
                 _format_value(one.chunks),
             )
-            for one in answer.finished.extracted
+            for one in answer.finished.extracted_passages
             if one.chunks
         ]
 

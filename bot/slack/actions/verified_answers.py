@@ -95,9 +95,9 @@ class ShowVerifiedAction:
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button under an answer with an offer."""
-        if not answer.offered:
+        if not answer.offered_id:
             return []
-        return [build_button(self.action_id, render_message(verified.SHOW, answer.language), answer.offered)]
+        return [build_button(self.action_id, render_message(verified.SHOW, answer.language), answer.offered_id)]
 
     async def run(self, press: ButtonPress) -> None:
         """Show the answer of a button, or say that there is none for the person."""

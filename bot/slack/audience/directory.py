@@ -88,18 +88,18 @@ class SlackDirectory:
 
         All people are listed at once if that takes fewer calls.
         """
-        found: dict[str, Account] = {}
+        accounts: dict[str, Account] = {}
         for _ in range(_ATTEMPTS):
             if len(self._list_missing(users)) > self._list_pages:
                 await self._people_lists.fetch("", lambda: self._await_call("users.list", self._list_people()))
             missing = self._list_missing(users)
             single = missing[:_MAX_SINGLE_PEOPLE]
             fetched = await asyncio.gather(*(self._people.fetch(user, self._fetch_person(user)) for user in single))
-            found = {user: account for user in users if (account := self._people.get(user)) is not None}
-            found |= {user: account for user, account in zip(single, fetched, strict=True) if account is not None}
-            if found.keys() >= set(users) - set(missing):
+            accounts = {user: account for user in users if (account := self._people.get(user)) is not None}
+            accounts |= {user: account for user, account in zip(single, fetched, strict=True) if account is not None}
+            if accounts.keys() >= set(users) - set(missing):
                 break
-        return {user: found.get(user, Account(user)) for user in users}
+        return {user: accounts.get(user, Account(user)) for user in users}
 
     async def find_language(self, user: str) -> Language | None:
         """Return the language of a person's Slack; None if it is unknown, or one that Kvasir does not speak."""
@@ -298,8 +298,8 @@ class SlackDirectory:
 
 
 def _invert_groups(groups: Mapping[str, Collection[str]]) -> Mapping[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
+    inverted_groups: dict[str, set[str]] = {}
     for group, users in groups.items():
         for user in users:
-            found.setdefault(str(user), set()).add(group)
-    return {user: frozenset(ids) for user, ids in found.items()}
+            inverted_groups.setdefault(str(user), set()).add(group)
+    return {user: frozenset(ids) for user, ids in inverted_groups.items()}

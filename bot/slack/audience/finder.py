@@ -206,17 +206,17 @@ class ViewerFinder:
         The members of the channels that documents name are read, because they are the same for every question. All
         channels of a person are read only for a few people: for guests, and if documents name many channels.
         """
-        joined: dict[str, set[str]] = {}
+        channels_of: dict[str, set[str]] = {}
         named = await self._list_named_channels()
         people = [account.id for account in accounts if named is None or account.status.is_guest]
         if len(people) <= _MAX_PEOPLE_WITH_CHANNELS:
             found = await asyncio.gather(*map(self._directory.list_joined_channels, people))
-            joined |= {person: set(channels) for person, channels in zip(people, found, strict=True)}
+            channels_of |= {person: set(channels) for person, channels in zip(people, found, strict=True)}
         members = await asyncio.gather(*map(self._directory.list_members, named or ()))
         for channel, of_channel in zip(named or (), members, strict=True):
             for member in of_channel or ():
-                joined.setdefault(member, set()).add(channel)
-        return joined
+                channels_of.setdefault(member, set()).add(channel)
+        return channels_of
 
     async def _list_named_channels(self) -> list[str] | None:
         """Return the channels that documents name as readers; None if they are unknown or too many."""

@@ -45,7 +45,7 @@ class KbRunners(NamedTuple):
     search: Callable[[SlashCommand, str], Awaitable[str]]
     share: Callable[[SlashCommand, ShareCommand], Awaitable[str]]
     feedback: Callable[[SlashCommand], Awaitable[str]]
-    verified: Callable[[SlashCommand, str], Awaitable[None]]
+    show_verified: Callable[[SlashCommand, str], Awaitable[None]]
     """Shows its answer itself, because that has buttons."""
     open_settings: Callable[[SlashCommand], Awaitable[None]]
 
@@ -118,7 +118,7 @@ class KbCommand:
                 await self._pending.show_pending(typed, sources, command.source)
                 return
             if isinstance(command, ListVerifiedCommand):
-                await self._runners.verified(typed, command.words)
+                await self._runners.show_verified(typed, command.words)
                 return
             text = await self._build_answer(typed, command)
         blocks = (

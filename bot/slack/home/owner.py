@@ -46,7 +46,7 @@ class OwnerPart:
     questions: StoredQuestions
     access: Access
     team: str
-    verified: VerifiedManagement
+    verified_answers: VerifiedManagement
 
     async def build(self, viewer: HomeViewer) -> list[Block]:
         """Return nothing for people who own no source."""
@@ -86,10 +86,10 @@ class OwnerPart:
 
     async def _list_verified(self, viewer: HomeViewer) -> list[Block]:
         """Return the verified answers that need the owner, with their buttons."""
-        due = await self.verified.list_due(viewer.user)
+        due = await self.verified_answers.list_due(viewer.user)
         if not due:
             return []
-        entries = [build_entry(one, self.verified.now(), viewer.language) for one in due[:_MAX_VERIFIED]]
+        entries = [build_entry(one, self.verified_answers.now(), viewer.language) for one in due[:_MAX_VERIFIED]]
         head = build_section(render_message(owners.VERIFIED_DUE, viewer.language, count=len(due)))
         return [head, *(block for entry in entries for block in entry)]
 

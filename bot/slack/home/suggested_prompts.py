@@ -44,7 +44,7 @@ class SuggestedPrompts:
         self._shared = shared
         self._rules = rules
         self._every_s = shared.capabilities.prompts_every_s
-        self._refused = shared.capabilities.refused
+        self._refused = shared.capabilities.refused_methods
         self._called_at: dict[str, float] = {}
         """When Slack last got suggestions for each person."""
         self._suggested: dict[str, Sequence[Prompt]] = {}

@@ -142,5 +142,5 @@ class AnswerLayout:
         """Return the blocks of a message that show how its answer was made."""
         place: dict[str, Any] = {"channel": message.key.channel, "ts": message.thread_ts, **make_window(ts)}
         page = await self._api.call("conversations.replies", limit=_SINGLE_LIMIT, **place)
-        found: Mapping[str, Any] = next((one for one in page.get("messages") or () if one.get("ts") == ts), {})
-        return [block for block in found.get("blocks") or () if block.get("type") in _PROGRESS_BLOCKS]
+        shown_message: Mapping[str, Any] = next((one for one in page.get("messages") or () if one.get("ts") == ts), {})
+        return [block for block in shown_message.get("blocks") or () if block.get("type") in _PROGRESS_BLOCKS]

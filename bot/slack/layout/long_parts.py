@@ -51,9 +51,9 @@ def find_long_code(markdown: str, *, is_first: bool = True, is_last: bool = True
 
     A block at the start or the end of one of several messages may be a part of a longer one, which stays.
     """
-    found: list[LongCode] = []
+    codes: list[LongCode] = []
     if "```" not in markdown and "~~~" not in markdown:
-        return found
+        return codes
     end = len(markdown.rstrip().split("\n"))
     for token in PARSER.parse(markdown):
         count = token.content.count("\n")
@@ -61,9 +61,9 @@ def find_long_code(markdown: str, *, is_first: bool = True, is_last: bool = True
         if token.type != "fence" or token.level != 0 or token.map is None or not is_long:
             continue
         if (is_first or token.map[0] > 0) and (is_last or token.map[1] < end):
-            name = f"code-{len(found) + 1}.{_choose_extension(token.info)}"
-            found.append(LongCode(token.content.replace(JOINER, ""), name, token.map[0], token.map[1], count))
-    return found
+            name = f"code-{len(codes) + 1}.{_choose_extension(token.info)}"
+            codes.append(LongCode(token.content.replace(JOINER, ""), name, token.map[0], token.map[1], count))
+    return codes
 
 
 def _choose_extension(info: str) -> str:

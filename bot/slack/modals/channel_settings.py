@@ -107,14 +107,14 @@ class ChannelSettingsModal:
         readable = list_source_options(await self._visible.list_readable(user))
         hidden = {source for source in before.sources if source not in readable}
         chosen = hidden | set(submission.values.get(Setting.SOURCES, ())).intersection(readable)
-        submitted: dict[Setting, Mapping[str, Any]] = {
+        settings: dict[Setting, Mapping[str, Any]] = {
             Setting.SOURCES: {"sources": tuple(sorted(chosen))},
             Setting.MENTION_ONLY: {"mention_only": bool(submission.get_text(Setting.MENTION_ONLY))},
             Setting.UNASKED: {"unasked_per_hour": int(submission.get_text(Setting.UNASKED) or 0)},
             **self._read_words(channel, submission),
         }
         fixed = self._rules.list_fixed(channel)
-        values = {name: value for one in submitted.keys() - fixed for name, value in submitted[one].items()}
+        values = {name: value for one in settings.keys() - fixed for name, value in settings[one].items()}
         after = replace(before, **values)
         await self._changes.change_settings(channel, user, before, after)
 

@@ -46,7 +46,7 @@ class WeeklyDigest:
     answers: Answers
     votes: Feedback
     questions: StoredQuestions
-    verified: VerifiedManagement
+    verified_answers: VerifiedManagement
     library: KnowledgeLibrary
     access: Access
     notices: OwnerNotices
@@ -125,7 +125,7 @@ class WeeklyDigest:
     async def _describe_verified(self, owner: str, language: Language) -> str:
         due = [
             f"• {render.escape_mrkdwn(one.question)} · {format_state(one, self.now(), language)}"
-            for one in await self.verified.list_due(owner)
+            for one in await self.verified_answers.list_due(owner)
         ]
         if not due:
             return ""

@@ -25,7 +25,7 @@ class CompleteAnswer(NamedTuple):
     thread_ts: str = ""
     asker: str = ""
     """The Slack id of the person who asked."""
-    offered: str = ""
+    offered_id: str = ""
     """The id of the verified answer to a similar question, "" if there is none."""
     is_unasked: bool = False
     share_name: str = ""

@@ -83,7 +83,7 @@ class ReplyTarget:
 class SlackCapabilities:
     """What this Slack supports, as calls have shown, and the calls that all replies together may make."""
 
-    refused: RefusedMethods = field(default_factory=RefusedMethods)
+    refused_methods: RefusedMethods = field(default_factory=RefusedMethods)
     max_stream_age_s: float = MAX_STREAM_AGE_S
     status_every_s: float = 2.0
     """The shortest time between two changes of a status."""
@@ -96,7 +96,7 @@ class SlackCapabilities:
 
     def can_stream(self, target: ReplyTarget) -> bool:
         """Return whether an answer may be streamed to its person now; Slack streams nothing to an app."""
-        may_stream = not is_app(target.user) and self.refused.allows("chat.startStream", target.user)
+        may_stream = not is_app(target.user) and self.refused_methods.allows("chat.startStream", target.user)
         return may_stream and self.limits.streams.allows_begin()
 
     @property
@@ -362,7 +362,7 @@ async def open_stream(
         except SlackLimited:
             return None
         except SlackRefused as error:
-            capabilities.refused.note("chat.startStream", target.user, error)
+            capabilities.refused_methods.note("chat.startStream", target.user, error)
         else:
             return stream
     return None

@@ -99,8 +99,8 @@ class AnswerPlan:
         documents = [one for one in passages if one.web is None]
         if pages and "web" not in self._tasks:
             self._tasks["web"] = _Task(self._tasks["search"].began if "search" in self._tasks else self._began)
-        found: tuple[tuple[TaskId, list[Passage]], ...] = (("search", documents), ("web", pages))
-        for id_, shown in found:
+        groups: tuple[tuple[TaskId, list[Passage]], ...] = (("search", documents), ("web", pages))
+        for id_, shown in groups:
             if id_ in self._tasks:
                 self._tasks[id_].sources = _list_sources(shown)
                 self._complete_task(id_, progress.PASSAGES_FOUND, count=len(shown))

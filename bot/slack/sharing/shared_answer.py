@@ -47,9 +47,9 @@ def list_events(answer: StoredAnswer, language: Language) -> tuple[AnswerEvent, 
             route,
             passages,
             {"total": answer.seconds},
-            marked=answer.marked,
-            removed=answer.removed,
-            extracted=passages if route == "passages" else (),
+            marked_count=answer.marked,
+            removed_count=answer.removed,
+            extracted_passages=passages if route == "passages" else (),
         ),
     )
 

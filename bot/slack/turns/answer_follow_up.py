@@ -58,8 +58,8 @@ class AnswerFollowUp:
         self._reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store(message, question, finished, reply)
         await self._layout.improve_messages(message, question.text, finished, reply)
-        if finished.searched and not (question.wants_web or message.is_unasked or message.is_of_app):
-            self._offer_more(message, finished.searched, reply.language)
+        if finished.search_query and not (question.wants_web or message.is_unasked or message.is_of_app):
+            self._offer_more(message, finished.search_query, reply.language)
 
     def forget(self, key: QuestionKey | None, conversation: str) -> None:
         """Erase the reasoning behind an answer, and what its conversation has seen; None and "" stand for all."""
@@ -79,8 +79,8 @@ class AnswerFollowUp:
             tuple(map(_store_passage, finished.cited)),
             finished.route,
             self._engine_status().model or "",
-            finished.marked,
-            finished.removed,
+            finished.marked_count,
+            finished.removed_count,
             finished.timings.get("total", 0.0),
         )
         try:

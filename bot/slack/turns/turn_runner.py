@@ -310,7 +310,7 @@ class TurnRunner:
         while True:
             source = answer.replay() if answer.events else self._answerer.answer(answer.question)
             found_at = float("-inf") if answer.events else None
-            seen: list[AnswerEvent] = []
+            shown_events: list[AnswerEvent] = []
             async with aclosing(source) as events:
                 has_begun = False
                 passages: tuple[Passage, ...] = ()
@@ -328,10 +328,10 @@ class TurnRunner:
                             break
                         checked_at = time.monotonic() if is_due else checked_at
                         has_begun = has_begun or not isinstance(event, Sources)
-                    seen.append(event)
+                    shown_events.append(event)
                     yield event
                 else:
-                    answer.events = tuple(seen)
+                    answer.events = tuple(shown_events)
                     return
             if has_begun or not await self._may_generate(message):
                 break

@@ -62,7 +62,7 @@ class UnaskedAnswers:
         finished = events[-1] if events else None
         if not isinstance(finished, Finished) or finished.route not in _ROUTES or not finished.cited:
             return False
-        if finished.marked or finished.removed:
+        if finished.marked_count or finished.removed_count:
             return False
         most = (await self._rules.find_rule(message.key.channel)).unasked_per_hour
         return await self._store.reserve_unasked(message, most)

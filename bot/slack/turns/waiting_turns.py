@@ -117,7 +117,7 @@ class WaitingTurns:
         shown, shown_at = self._shown.get(key, ("", 0.0))
         if words == shown and time.monotonic() - shown_at < _REPEAT_S:
             return
-        refused, words_limit = self._capabilities.refused, self._capabilities.limits.words
+        refused, words_limit = self._capabilities.refused_methods, self._capabilities.limits.words
         if not refused.allows(WORDS_METHOD, message.user) or not words_limit.try_reserve():
             return
         self._shown[key] = (words, time.monotonic())

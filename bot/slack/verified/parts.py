@@ -20,7 +20,7 @@ class VerifiedParts:
 
     def __init__(self, shared: SharedParts) -> None:
         self._shared = shared
-        needs, messenger, tools = shared.dependencies, shared.messenger, shared.dependencies.verified
+        needs, messenger, tools = shared.dependencies, shared.messenger, shared.dependencies.verified_tools
         self._stored = VerifiedAnswers(shared.database, shared.me.team, shared.changes)
         self._finder = VerifiedAnswerFinder(
             self._stored,

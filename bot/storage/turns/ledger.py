@@ -105,8 +105,8 @@ class Ledger:
         """Take part in the thread of a question; return which of its questions is answered."""
         team, channel, thread_ts = message.thread
         row = {"team": team, "channel": channel, "thread_ts": thread_ts, "last_at": self._now(), "answering": answering}
-        found: str | None = connection.execute(statements.build_inserts(connection.dialect.name)[1], row).scalar()
-        return found
+        answered_ts: str | None = connection.execute(statements.build_inserts(connection.dialect.name)[1], row).scalar()
+        return answered_ts
 
     def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
         now = self._now()

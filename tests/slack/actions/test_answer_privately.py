@@ -28,7 +28,7 @@ ADA = "U0ADA00001"
 
 async def answer_from_documents(question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Text(f"You asked: {question.text}. That is all.")
-    yield Finished("engine", (), {}, searched=f"searched {question.text}")
+    yield Finished("engine", (), {}, search_query=f"searched {question.text}")
 
 
 def is_offer(message: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ WHOLE = Hit(
 async def answer_with_extract(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Sources((PASSAGE, WEB))
     yield Text("**Adding a source** [1]\n> | hotel | **120** |\n\nThat is all.", (EXTRACTED, WEB))
-    yield Finished("passages", (EXTRACTED, WEB), {}, extracted=(EXTRACTED, WEB))
+    yield Finished("passages", (EXTRACTED, WEB), {}, extracted_passages=(EXTRACTED, WEB))
 
 
 class FakePassages:

@@ -55,7 +55,7 @@ async def verified_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[Ru
     """Run a bot whose one owner is Ada."""
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified": VerifiedTools(embed_topics, EMBEDDER, write_phrasings=write_phrasings),
+        "verified_tools": VerifiedTools(embed_topics, EMBEDDER, write_phrasings=write_phrasings),
     }
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
@@ -182,7 +182,7 @@ async def test_only_readable_answers_are_judged(tmp_path: Path, library: FakeLib
     judge = RecordingJudge()
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified": VerifiedTools(embed_topics, EMBEDDER, judge, write_phrasings),
+        "verified_tools": VerifiedTools(embed_topics, EMBEDDER, judge, write_phrasings),
     }
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
@@ -299,7 +299,7 @@ async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path
         state.mkdir()
         verified = VerifiedTools(write_phrasings=write_phrasings)
         async with run_bot_in_sandbox(
-            state, "socket", script=answer_with_source, dependencies={"access": access, "verified": verified}
+            state, "socket", script=answer_with_source, dependencies={"access": access, "verified_tools": verified}
         ) as bot:
             root = await bot.ask(f"@Kvasir {QUESTION}")
             view = await open_modal(bot, await bot.wait_for_answer(root))

@@ -28,7 +28,7 @@ async def cite_file(question: Question) -> AsyncGenerator[AnswerEvent]:
         cited.append(Passage(1, "", material.id, title, "", material.url, text, material=origin))
     yield Sources(tuple(cited))
     yield Text(f"I read {len(question.materials)} files [1]. That is all.", tuple(cited))
-    yield replace(make_finished(*cited), searched=question.text)
+    yield replace(make_finished(*cited), search_query=question.text)
 
 
 class CountingReader(MaterialReader):

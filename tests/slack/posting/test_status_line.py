@@ -28,7 +28,7 @@ async def test_answer_needs_no_status(socket_bot: RunningBot) -> None:
 async def test_refusal_for_one_person_concerns_nobody_else(tmp_path: Path, method: str) -> None:
     """It is tried again after some time; only a missing method is not used for anybody."""
     now = [1000.0]
-    capabilities = SlackCapabilities(refused=RefusedMethods(lambda: now[0]))
+    capabilities = SlackCapabilities(refused_methods=RefusedMethods(lambda: now[0]))
     async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
 
         async def count_calls(person: str) -> int:
