@@ -1,7 +1,8 @@
-"""Owns background tasks and ends them at shutdown, and runs calls to their end although they are cancelled."""
+"""Owns background tasks, once or at intervals, and runs calls to their end although they are cancelled."""
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 from collections.abc import Coroutine
@@ -9,7 +10,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackUnavailable
+from knowledge.errors import KnowledgeError
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +43,43 @@ class BackgroundTasks:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+class PeriodicTask(abc.ABC):
+    """Works at intervals in a task of its own. A failure is logged, and the next interval tries again."""
+
+    def __init__(self, name: str, every_s: float) -> None:
+        self._name = name
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    @abc.abstractmethod
+    async def work(self) -> None:
+        """Do the work of one interval.
+
+        Raises:
+            KnowledgeError, SlackUnavailable: it failed this time.
+
+        """
+
+    def start(self, delay_s: float = 0.0) -> None:
+        """Work in ``delay_s``, then at intervals."""
+        self._task = asyncio.create_task(self._run(delay_s), name=self._name)
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        while True:
+            try:
+                await self.work()
+            except (KnowledgeError, SlackUnavailable) as error:
+                _log.warning("periodic task failed", task=self._name, error=str(error))
+            await asyncio.sleep(self._every_s)
 
 
 async def run_despite_cancellation(call: Coroutine[Any, Any, T], within_s: float) -> T:

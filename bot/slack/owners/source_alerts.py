@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from bot.config.configuration import Access
@@ -13,8 +11,8 @@ from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_failure_reason
 from bot.slack.owners.owner_messages import OwnerMessages
 from bot.slack.posting import render
+from bot.slack.tasks import PeriodicTask
 from bot.storage.owner_notices import OwnerNotices
-from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 from knowledge.status import SourceStatus
 
@@ -23,7 +21,7 @@ _log = structlog.get_logger("kvasir.owners")
 _KIND = "source"
 
 
-class SourceAlerts:
+class SourceAlerts(PeriodicTask):
     """Looks at the state of the sources at intervals. Without owners it does nothing."""
 
     def __init__(
@@ -36,33 +34,18 @@ class SourceAlerts:
         *,
         every_s: float,
     ) -> None:
+        super().__init__("source alerts", every_s)
         self._library = library
         self._notices = notices
         self._messages = messages
         self._access = access
         self._team = team
-        self._every_s = every_s
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Look at the sources at intervals."""
+    async def work(self) -> None:
+        """Look at every source, if there are owners."""
         if self._access.all_owners:
-            self._task = asyncio.create_task(self._run(), name="source alerts")
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                for source in (await self._library.status()).sources:
-                    await self._look_at(source)
-            except KnowledgeError as error:
-                _log.warning("sources not looked at", error=str(error))
-            await asyncio.sleep(self._every_s)
+            for source in (await self._library.status()).sources:
+                await self._look_at(source)
 
     async def _look_at(self, source: SourceStatus) -> None:
         """Tell the owners of a source if it has begun to fail, or works again.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
-import structlog
-
+from bot.slack.tasks import PeriodicTask
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
-from knowledge.errors import DatabaseError
-
-_log = structlog.get_logger("kvasir.turns")
 
 _PURGE_EVERY_S = 86_400.0
 
@@ -37,17 +32,17 @@ class OpenTurns(Protocol):
         """Delete the answer of a deleted question."""
 
 
-class LeaseKeeper:
+class LeaseKeeper(PeriodicTask):
     """Renews the leases at intervals. Turns that were changed elsewhere are cancelled, abandoned ones are queued."""
 
     def __init__(self, ledger: Ledger, turns: OpenTurns, settings: TurnSettings) -> None:
+        super().__init__("lease keeper", settings.heartbeat_s)
         self._ledger = ledger
         self._turns = turns
         self._settings = settings
-        self._task: asyncio.Task[None] | None = None
         self._purged_at = 0.0
 
-    async def start(self) -> None:
+    async def take_over(self) -> None:
         """Take over the turns of dead processes, then renew the leases at intervals.
 
         Raises:
@@ -56,24 +51,14 @@ class LeaseKeeper:
         """
         await self._adopt_turns()
         await self._purge_ledger()
-        self._task = asyncio.create_task(self._run(), name="lease keeper")
+        self.start(self._settings.heartbeat_s)
 
-    async def close(self) -> None:
-        """Stop; the leases expire."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.heartbeat_s)
-            try:
-                await self._renew_leases()
-                await self._adopt_turns()
-                if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
-                    await self._purge_ledger()
-            except DatabaseError as error:
-                _log.warning("ledger", error=str(error))
+    async def work(self) -> None:
+        """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""
+        await self._renew_leases()
+        await self._adopt_turns()
+        if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
+            await self._purge_ledger()
 
     async def _renew_leases(self) -> None:
         """Renew the leases, apply edits and deletions of other processes, and queue interrupted turns again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 
@@ -12,6 +11,7 @@ from bot.messages import commands
 from bot.messages.message import render_message
 from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.posting import render
+from bot.slack.tasks import PeriodicTask
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.refresh_records import RefreshRecord, RefreshRecords
 from knowledge.errors import DatabaseError
@@ -22,13 +22,13 @@ _EVERY_S = 20.0
 """Between two renewals, which are also the looks for interrupted refreshes of other processes."""
 
 
-class RefreshKeeper:
+class RefreshKeeper(PeriodicTask):
     """Stores the messages of running refreshes, and ends those that no process works on any more."""
 
     def __init__(self, records: RefreshRecords, api: SlackWebApi) -> None:
+        super().__init__("refresh keeper", _EVERY_S)
         self._records = records
         self._api = api
-        self._task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def track_refresh(self, record: RefreshRecord) -> AsyncIterator[None]:
@@ -45,27 +45,18 @@ class RefreshKeeper:
         except DatabaseError as error:
             _log.warning("refresh not stored", error=str(error))
 
-    def start(self) -> None:
-        """End interrupted messages now and at intervals."""
-        self._task = asyncio.create_task(self._run(), name="refresh keeper")
-
     async def close(self) -> None:
         """Stop; another process may end the messages of this one at once."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await super().close()
             with contextlib.suppress(DatabaseError):
                 await self._records.release_leases()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._records.renew_leases()
-                for record in await self._records.list_abandoned():
-                    await self._end_message(record)
-            except (DatabaseError, SlackUnavailable) as error:
-                _log.warning("interrupted refresh not shown", error=str(error))
-            await asyncio.sleep(_EVERY_S)
+    async def work(self) -> None:
+        """Renew the leases, and end the messages of interrupted refreshes."""
+        await self._records.renew_leases()
+        for record in await self._records.list_abandoned():
+            await self._end_message(record)
 
     async def _end_message(self, record: RefreshRecord) -> None:
         """Replace the progress by what happened and what happens next.

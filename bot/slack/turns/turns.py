@@ -235,7 +235,7 @@ class TurnManager:
             DatabaseError: the ledger cannot be read.
 
         """
-        await self._leases.start()
+        await self._leases.take_over()
 
     async def close(self) -> None:
         """Start no more turns and give running ones ``drain_s``, then cancel them; they stay open in the ledger."""
