@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import aiohttp
 
 from bot.errors import BotError
-from bot.messages.durations import format_age
+from bot.messages.durations import format_duration
 from bot.slack.errors import SlackUnauthorized
 from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.installations.parts import InstallationParts
@@ -73,8 +73,8 @@ def _describe(installation: StoredInstallation, home: str) -> str:
     now = time.time()
     kinds = ["the whole organization"] if installation.org_wide else []
     kinds += ["the first"] if home in {installation.team, installation.enterprise} else []
-    ends = f", expires in {format_age(installation.expires_at - now, 'en')}" if installation.expires_at else ""
-    age = f"token {format_age(now - installation.refreshed_at, 'en')} old{ends}"
+    ends = f", expires in {format_duration(installation.expires_at - now, 'en')}" if installation.expires_at else ""
+    age = f"token {format_duration(now - installation.refreshed_at, 'en')} old{ends}"
     return f"{installation.name} ({', '.join([installation.team, *kinds])}; {age})"
 
 

@@ -1,7 +1,7 @@
 """Whether the app is installed in a workspace, and the tokens that OAuth has given out. A restart forgets them.
 
-Slack's documentation says that a token lasts 12 hours and that a refresh token counts once. That the token before goes
-on until it expires was not seen on a real workspace.
+Slack's documentation says that a token lasts 12 hours and that a refresh token counts once. Whether the token before
+goes on was not seen on a real workspace; that it ends is stricter for an app.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ class IssuedTokens:
             raise RefusedCall("token_expired")
 
     def use_refresh_token(self, token: str) -> bool:
-        """Return whether a refresh token is valid; from then on it is not."""
+        """Return whether a refresh token is valid; from then on neither it nor the tokens before are."""
         if token not in self._refresh_tokens:
             return False
         self._refresh_tokens.remove(token)
+        self._revoked.update(self._expiries)
         return True
 
     def revoke(self, token: str) -> None:

@@ -45,14 +45,8 @@ class InstalledApp:
 
     @property
     def address(self) -> str:
-        """Return where the app can be installed, and how many workspaces have it."""
-        return f"{self._install_url} ({len(self.workspaces.workspaces)} workspaces)"
-
-    @property
-    def pages_address(self) -> str:
-        """Return the local address of the pages, after the start."""
-        server = self._pages or self._runner
-        return server.address
+        """Return where people install the app."""
+        return self._install_url
 
     async def connect(self) -> None:
         """Open all workspaces, connect, and return once events arrive.

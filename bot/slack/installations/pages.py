@@ -66,8 +66,8 @@ def render_refusal(workspace: str, team: str) -> str:
     """Return the page for a workspace that may not install the app."""
     return _render_page(
         "This workspace may not install Kvasir",
-        f"<p>The operator of this Kvasir has not allowed <b>{html.escape(workspace)}</b>. Nothing was stored, and "
-        f"Kvasir has given its access back.</p><p>For the operator: add <code>{html.escape(team)}</code> to "
+        f"<p>The operator of this Kvasir has not allowed <b>{html.escape(workspace)}</b>. Kvasir stores "
+        f"nothing of it, and has revoked its token.</p><p>For the operator: add <code>{html.escape(team)}</code> to "
         f"<code>workspaces</code> under <code>[slack]</code> in <code>kvasir.toml</code>, after the workspace that was "
         f"installed first, and start Kvasir again.</p>",
     )

@@ -28,7 +28,8 @@ class WorkspaceRouter(AsyncApp):
     """A Bolt app without listeners: it answers what no installed workspace is for, such as Slack's check of the URL."""
 
     workspaces: Workspaces
-    verifier: SignatureVerifier
+    verifier: SignatureVerifier | None
+    """None for Socket Mode, which needs no signatures."""
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """Return the answer of the workspace that a request is for; 503 if it is not open now."""
@@ -51,7 +52,7 @@ class WorkspaceRouter(AsyncApp):
         if request.mode == "socket_mode":
             return True
         headers = {name: values[0] for name, values in request.headers.items()}
-        return self.verifier.is_valid_request(request.raw_body, headers)
+        return self.verifier is not None and self.verifier.is_valid_request(request.raw_body, headers)
 
 
 async def _refuse(**_: object) -> None:
@@ -61,5 +62,6 @@ async def _refuse(**_: object) -> None:
 def create_router(settings: SlackSettings, client: AsyncWebClient, workspaces: Workspaces) -> WorkspaceRouter:
     """Return the Bolt app in front of all workspaces."""
     router = create_bolt_app(WorkspaceRouter, settings, client, _refuse)
-    router.workspaces, router.verifier = workspaces, SignatureVerifier(settings.signing_secret or "")
+    router.workspaces = workspaces
+    router.verifier = SignatureVerifier(settings.signing_secret) if settings.signing_secret else None
     return router

@@ -35,8 +35,8 @@ class WorkspaceToken:
         self._refresher = refresher
         client.token = installations.open_tokens(installation).bot_token
 
-    async def update(self, installation: StoredInstallation) -> None:
-        """Refresh the stored token if that is due, and use it.
+    async def update(self, installation: StoredInstallation) -> bool:
+        """Refresh the stored token if that is due, and use it; return whether it is another one.
 
         Raises:
             DatabaseError: the installation cannot be read.
@@ -44,9 +44,11 @@ class WorkspaceToken:
 
         """
         installation = await self._refresher.refresh(installation)
-        if installation.version != self.installation.version:
+        is_other = installation.version != self.installation.version
+        if is_other:
             self.client.token = self._installations.open_tokens(installation).bot_token
         self.installation = installation
+        return is_other
 
     async def renew(self, refused: str) -> bool:
         """Read the token again, because Slack refused one; return whether there is another one now."""

@@ -17,7 +17,8 @@ import structlog
 
 from bot.errors import BotError
 from bot.slack.errors import SlackError, SlackUnauthorized
-from bot.slack.installation import Installation
+from bot.slack.incoming.events import BotUser
+from bot.slack.installation import Installation, check_token
 from bot.slack.installations.parts import InstallationParts
 from bot.slack.installations.workspace_token import WorkspaceToken
 from bot.slack.tasks import BackgroundTasks
@@ -30,9 +31,11 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.installations")
 
 _EVERY_S: Final = 30.0
-_LEAST_PAUSE_S: Final = 0.5
+_LEAST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 60.0
 """After which time a workspace is tried again that could not be opened; one with a new token is tried at once."""
+_RETRY_REFUSED_S: Final = 3_600.0
+"""After which time a workspace is tried again whose token Slack does not accept."""
 _LOOK_EVERY_S: Final = 0.05
 
 
@@ -148,14 +151,26 @@ class Workspaces:
         if failure is not None and failure.version == installation.version and time.monotonic() < failure.until:
             return
         try:
-            if (opened := self._open.get(team)) is not None:
-                await opened.token.update(installation)
-            else:
-                self._open[team] = await self._open_workspace(installation)
-                self._failures.pop(team, None)
-                _log.info("workspace opened", team=team, workspace=installation.name)
+            if await self._is_up_to_date(installation):
+                return
+            await self._close(team)
+            self._open[team] = await self._open_workspace(installation)
+            self._failures.pop(team, None)
+            _log.info("workspace opened", team=team, workspace=installation.name)
         except Exception as error:  # noqa: BLE001 (what is wrong with one workspace must not stop the others)
             self._note_failure(installation, error)
+
+    async def _is_up_to_date(self, installation: StoredInstallation) -> bool:
+        """Use the newest token of an open workspace; return False if it has to be opened, or opened again.
+
+        A new installation may have another bot user, and an organization other workspaces.
+        """
+        opened = self._open.get(installation.team)
+        if opened is None:
+            return False
+        is_other_token = await opened.token.update(installation)
+        workspace = opened.workspace
+        return not is_other_token or (await check_token(workspace.api)).me == workspace.installation.me
 
     async def _open_workspace(self, installation: StoredInstallation) -> _OpenWorkspace:
         await self._installations.seal_again(installation)
@@ -173,8 +188,9 @@ class Workspaces:
             return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
 
     def _note_failure(self, installation: StoredInstallation, error: Exception) -> None:
-        self._failures[installation.team] = _Failure(installation.version, time.monotonic() + _RETRY_S)
         is_refused = isinstance(error, SlackUnauthorized)
+        until = time.monotonic() + (_RETRY_REFUSED_S if is_refused else _RETRY_S)
+        self._failures[installation.team] = _Failure(installation.version, until)
         is_known = isinstance(error, BotError | DatabaseError | TimeoutError)
         next_step = f"open {self._parts.install_url} and install the app again" if is_refused else "kvasir doctor"
         _log.error(
@@ -199,13 +215,15 @@ class Workspaces:
                 self._tasks.start(self._close(team), "closing of a workspace")
 
     def _handle_uninstallation(self, installation: Installation, _tasks: BackgroundTasks) -> None:
-        self._tasks.start(self._erase(installation.me.team), "end of an installation")
+        self._tasks.start(self._erase(installation.me), "end of an installation")
 
-    async def _erase(self, team: str) -> None:
-        """Erase everything that is stored about a workspace, and close it."""
-        await InstallationData(self._tools.changes.database, team).erase_workspace()
-        await self._end(team)
-        _log.info("workspace erased", team=team)
+    async def _erase(self, me: BotUser) -> None:
+        """Erase everything that is stored about an installation, and close it."""
+        await InstallationData(self._tools.changes.database, me.team).erase_workspace()
+        for team in me.workspaces:  # from the time before the organization installed the app
+            await InstallationData(self._tools.changes.database, team).erase_remains()
+        await self._end(me.team)
+        _log.info("workspace erased", team=me.team)
 
     async def _end(self, team: str) -> None:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""

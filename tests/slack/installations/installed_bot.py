@@ -118,7 +118,7 @@ async def run_installed_bot(
     slack = SlackSettings(
         "",
         app_token=None if over_http else place.first.app_token,
-        signing_secret=place.first.signing_secret,
+        signing_secret=place.first.signing_secret if over_http else None,
         api_url=place.first.api_url,
         port=port,
         oauth=oauth,

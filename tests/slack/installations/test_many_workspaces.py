@@ -132,11 +132,11 @@ async def test_the_next_start_continues_the_questions_of_both_workspaces(tmp_pat
             assert len(bot.answerer.questions) == 2
 
 
-async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path) -> None:
+async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path, database: str) -> None:
     async with (
         open_place(tmp_path) as place,
-        run_installed_bot(place, tmp_path) as one,
-        run_installed_bot(place, tmp_path) as other,
+        run_installed_bot(place, tmp_path, database=database) as one,
+        run_installed_bot(place, tmp_path, database=database) as other,
     ):
         replicas: list[InstalledBot] = [one, other]
         await one.install(FIRST)
@@ -223,3 +223,21 @@ async def test_only_administrators_of_the_first_workspace_see_the_machines(tmp_p
             await box.wait_until(lambda box=box: _has_home(box), what="Home")
             shown.append("Queue of this replica" in str(await box.home("ada")))
         assert shown == [True, False]
+
+
+async def test_an_installation_with_other_workspaces_is_opened_again(tmp_path: Path) -> None:
+    """Kvasir learns of the workspaces of an organization when it gets another token."""
+    async with open_place(tmp_path) as place:
+        organization = {"id": ORGANIZATION, "org_wide_install": True, "teams": [FIRST]}
+        await place.first.world(organization=organization, silent=True)
+        async with run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION]) as bot:
+            await bot.install(FIRST)
+            await bot.wait_until_open(ORGANIZATION)
+            teams = [FIRST, "T0SANDBOX2"]
+            await place.first.world(organization=organization | {"teams": teams}, silent=True)
+            await bot.install(FIRST)
+            await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
+
+
+def _list_teams(bot: InstalledBot) -> list[str]:
+    return [team for one in bot.app.workspaces.workspaces.values() for team in one.installation.me.workspaces]

@@ -42,11 +42,11 @@ async def make_due(bot: InstalledBot, team: str) -> None:
     await SharedChanges(bot.ledger.database).publish_change(ChangeKind.INSTALLATION)
 
 
-async def test_two_replicas_refresh_a_token_once_and_both_use_it(tmp_path: Path) -> None:
+async def test_two_replicas_refresh_a_token_once_and_both_use_it(tmp_path: Path, database: str) -> None:
     async with (
         open_place(tmp_path) as place,
-        run_installed_bot(place, tmp_path) as one,
-        run_installed_bot(place, tmp_path) as other,
+        run_installed_bot(place, tmp_path, database=database) as one,
+        run_installed_bot(place, tmp_path, database=database) as other,
     ):
         for team in (FIRST, SECOND):
             await one.install(team)
