@@ -38,7 +38,7 @@ async def count_rows(ledger: Ledger, team: str) -> int:
     return sum(map(len, rows))
 
 
-@pytest.mark.parametrize("transport", ["socket", "http"])
+@pytest.mark.parametrize("transport", ["socket", pytest.param("http", marks=pytest.mark.slow)])
 async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path, transport: str) -> None:
     port = free_ports(1)[0]
     over_http = transport == "http"
@@ -79,31 +79,70 @@ async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path,
         await bot.wait_until_open(FIRST, SECOND)
 
 
-async def test_commands_buttons_and_home_are_for_their_own_workspace(tmp_path: Path) -> None:
-    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
+async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: Path) -> None:
+    library = FakeLibrary(state=make_library_status(make_source_status("docs", error="The server is down. Check it.")))
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    async with (
+        open_place(tmp_path) as place,
+        open_ledger(url) as ledger,
+        run_installed_bot(
+            place,
+            tmp_path,
+            library=library,
+            access=Access(frozenset({"U0ADA00001"})),
+            event_log=ChannelEventLog(ledger.database),
+        ) as bot,
+    ):
         for team in (FIRST, SECOND):
             await bot.install(team)
         await bot.wait_until_open(FIRST, SECOND)
-        await place.second.command("ada", "#general", "/think deep")
-        await place.second.wait_for_message(lambda m: m.get("ephemeral"))
-        assert not [m for m in await place.first.messages() if m.get("ephemeral")]
-        await place.second.home("ada")
-        await place.second.wait_until(lambda: _has_home(place.second), what="Home")
-        assert not await place.first.requests("views.publish")
-        root = await place.second.say("ada", "@kvasir", "how?")
-        answer = await place.second.wait_for_message(
-            lambda m: m["root"] == root and "That is all." in get_text(m) and m.get("metadata"), channel="@kvasir"
+        first, second = place.boxes
+
+        await second.command("ada", "#general", "/think deep")
+        await second.wait_for_message(lambda m: m.get("ephemeral"))
+        assert not [m for m in await first.messages() if m.get("ephemeral")]
+        await second.home("ada")
+        await second.wait_until(lambda: _has_called(second, "views.publish"), what="Home")
+        assert not await first.requests("views.publish")
+        await first.home("ada")
+        await first.wait_until(lambda: _has_called(first, "views.publish"), what="Home")
+        machines = ["Queue of this replica" in str(await box.home("ada")) for box in place.boxes]
+        assert machines == [True, False]  # administrators of other workspaces do not run Kvasir
+
+        told = await first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
+        assert "cannot read the source" in get_text(told)
+        await second.wait_until(lambda: _has_called(second, "chat.postMessage"), what="try to tell the owner")
+        await asyncio.sleep(0.8)  # longer than between two looks at the sources
+        assert len(await second.requests("chat.postMessage")) == 1
+        await bot.app.send_digest()
+        assert len([m for m in await first.messages("@kvasir") if m.get("bot_id")]) == 2
+        assert not [m for m in await second.messages("@kvasir") if m.get("bot_id")]
+
+        root = await second.say("bo", "@kvasir", "how?")
+        answer = await second.wait_for_message(
+            lambda m: m["root"] == root and "That is all." in get_text(m) and m.get("metadata"),
+            channel="@kvasir",
+            person="bo",
         )
         assert answer["user"] == "U0KVASIR01"
+        for box in place.boxes:
+            await box.say("ada", "#general", "Lunch is at noon.")
+            await box.wait_delivered()
+        log = ChannelEventLog(ledger.database)
+        assert await log.find_last_number(FIRST) > 0
+        assert await log.find_last_number(SECOND) == 0  # only the first workspace is a source
 
 
-async def _has_home(box: SandboxClient) -> bool:
-    return bool(await box.requests("views.publish"))
+async def _has_called(box: SandboxClient, method: str) -> bool:
+    return bool(await box.requests(method))
 
 
 async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: Path) -> None:
+    """Kvasir asks again which ones these are when it gets another token."""
+    teams = [FIRST, "T0SANDBOX2"]
+    organization = {"id": ORGANIZATION, "org_wide_install": True}
     async with open_place(tmp_path) as place:
-        await place.first.world(organization={"id": ORGANIZATION, "org_wide_install": True}, silent=True)
+        await place.first.world(organization=organization | {"teams": teams[:1]}, silent=True)
         async with run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION]) as bot:
             status, page = await bot.install(FIRST)
             assert (status, "Sandbox Organization" in page) == (200, True)
@@ -112,6 +151,9 @@ async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: 
             await wait_for_answer(place.first, root)
             assert may_read(bot.answerer.questions[0].viewers, EVERYONE)
             assert (await bot.install(SECOND))[0] == 403
+            await place.first.world(organization=organization | {"teams": teams}, silent=True)
+            await bot.install(FIRST)
+            await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
 
 
 async def test_the_next_start_continues_the_questions_of_both_workspaces(tmp_path: Path) -> None:
@@ -169,74 +211,6 @@ async def test_a_key_that_opens_one_workspace_only(tmp_path: Path) -> None:
             await bot.wait_until_open(FIRST, SECOND)
         async with run_installed_bot(place, tmp_path, keys=[KEY]) as bot:  # the start before sealed everything again
             await bot.wait_until_open(FIRST, SECOND)
-
-
-async def test_only_the_first_workspace_is_a_source(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    async with (
-        open_place(tmp_path) as place,
-        open_ledger(url) as ledger,
-        run_installed_bot(place, tmp_path, event_log=ChannelEventLog(ledger.database)) as bot,
-    ):
-        for team in (FIRST, SECOND):
-            await bot.install(team)
-        await bot.wait_until_open(FIRST, SECOND)
-        for box in place.boxes:
-            await box.say("ada", "#general", "Lunch is at noon.")
-            await box.wait_delivered()
-        log = ChannelEventLog(ledger.database)
-        assert await log.find_last_number(FIRST) > 0
-        assert await log.find_last_number(SECOND) == 0
-
-
-async def test_owners_of_the_first_workspace_hear_of_a_failing_source_once(tmp_path: Path) -> None:
-    library = FakeLibrary(state=make_library_status(make_source_status("docs", error="The server is down. Check it.")))
-    async with (
-        open_place(tmp_path) as place,
-        run_installed_bot(place, tmp_path, library=library, access=Access(frozenset({"U0ADA00001"}))) as bot,
-    ):
-        for team in (FIRST, SECOND):
-            await bot.install(team)
-        await bot.wait_until_open(FIRST, SECOND)
-        told = await place.first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
-        assert "cannot read the source" in get_text(told)
-        await place.first.wait_until(lambda: _has_tried(place.second), what="the message in the second workspace")
-        await asyncio.sleep(0.8)  # longer than between two looks at the sources
-        assert len(await place.second.requests("chat.postMessage")) == 1
-        await bot.app.send_digest()
-        assert len([m for m in await place.first.messages("@kvasir") if m.get("bot_id")]) == 2
-        assert not [m for m in await place.second.messages("@kvasir") if m.get("bot_id")]
-
-
-async def _has_tried(box: SandboxClient) -> bool:
-    return bool(await box.requests("chat.postMessage"))
-
-
-async def test_only_administrators_of_the_first_workspace_see_the_machines(tmp_path: Path) -> None:
-    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
-        for team in (FIRST, SECOND):
-            await bot.install(team)
-        await bot.wait_until_open(FIRST, SECOND)
-        shown = []
-        for box in place.boxes:
-            await box.home("ada")
-            await box.wait_until(lambda box=box: _has_home(box), what="Home")
-            shown.append("Queue of this replica" in str(await box.home("ada")))
-        assert shown == [True, False]
-
-
-async def test_an_installation_with_other_workspaces_is_opened_again(tmp_path: Path) -> None:
-    """Kvasir learns of the workspaces of an organization when it gets another token."""
-    async with open_place(tmp_path) as place:
-        organization = {"id": ORGANIZATION, "org_wide_install": True, "teams": [FIRST]}
-        await place.first.world(organization=organization, silent=True)
-        async with run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION]) as bot:
-            await bot.install(FIRST)
-            await bot.wait_until_open(ORGANIZATION)
-            teams = [FIRST, "T0SANDBOX2"]
-            await place.first.world(organization=organization | {"teams": teams}, silent=True)
-            await bot.install(FIRST)
-            await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
 
 
 def _list_teams(bot: InstalledBot) -> list[str]:
