@@ -133,7 +133,8 @@ class VerifiedStream:
         """Add what the model has written; return whether ``release`` has something to do."""
         if self.ended:
             return False
-        text = text[: max(0, self._limits.answer_chars - self._read_chars)]
+        if len(text) > (left := self._limits.answer_chars - self._read_chars):
+            text = text[: max(0, left)]
         self._read_chars += len(text)
         self._recent += text
         self._pending += self._splitter.feed(text)

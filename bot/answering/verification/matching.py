@@ -30,7 +30,10 @@ _PAIR_HANDICAP = 0.03
 """A pair of sentences contains whatever its halves contain, so it has to be better by a little."""
 
 
-_NUMBER_GOES_ON = r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])"
+_BEFORE = re.compile(r"(?<!not)(?<!never)(?<![不没未无非勿])")
+_BEFORE_NUMBER = re.compile(rf"{_BEFORE.pattern}(?<![\d.,])")
+_BEHIND_NUMBER = re.compile(r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])")
+_ANYTHING = re.compile("")
 _BARE = " ,;:，；。：、.!?"
 
 
@@ -250,12 +253,14 @@ def contains_literally(passage: str, sentence: str) -> bool:
     What follows a negation does not count, "reimbursed" in "not reimbursed", and no part of a number: 80 in 8080.
     """
     letters, within = _letters(sentence), _letters(passage)
-    if not letters or letters not in within:
-        return False
-    behind = _NUMBER_GOES_ON if letters[-1:].isdigit() else ""
-    before = r"(?<![\d.,])" if letters[:1].isdigit() else ""
-    whole = rf"(?<!not)(?<!never)(?<![不没未无非勿]){before}{re.escape(letters)}{behind}"
-    return re.search(whole, within) is not None
+    before = _BEFORE_NUMBER if letters[:1].isdigit() else _BEFORE
+    behind = _BEHIND_NUMBER if letters[-1:].isdigit() else _ANYTHING
+    place = within.find(letters) if letters else -1
+    while place >= 0:
+        if before.match(within, place) and behind.match(within, place + len(letters)):
+            return True
+        place = within.find(letters, place + 1)
+    return False
 
 
 @lru_cache(maxsize=1024)
