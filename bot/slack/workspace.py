@@ -129,7 +129,7 @@ async def open_workspace(
 
         with changes.collect_subscriptions() as subscriptions:
             shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
-            DirectoryChanges(shared.directory, changes, tasks)
+            DirectoryChanges(shared.directory, me.team, changes, tasks)
             parts = SlackParts(shared)
             turns, listeners = parts.build(tools.turn_settings, token_monitor, tasks, handle_removal)
         stack.callback(changes.unsubscribe, subscriptions)

@@ -56,7 +56,7 @@ class ChangeKind(StrEnum):
     CHANNEL = "channel"
     """The settings of a channel changed; the subject is the team and the channel, "" for all."""
     DIRECTORY = "directory"
-    """Events changed people, channels or user groups; the subject is the process that knows it, and what changed."""
+    """Events changed people, channels or user groups; the subject is the team, the process that knows it, and what."""
     INSTALLATION = "installation"
     """The app was installed or uninstalled, or a token was refreshed; all installations are read again."""
 

@@ -269,7 +269,7 @@ home_workspace = sa.Table(
 oauth_states = sa.Table(
     "bot_oauth_states",
     tables,
-    sa.Column("state", sa.String(64), primary_key=True),
+    sa.Column("state", StorableString(64), primary_key=True),
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 

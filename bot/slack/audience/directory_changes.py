@@ -17,15 +17,16 @@ _log = structlog.get_logger(__name__)
 
 _BATCH_S = 0.5
 """How long changes are collected before they are stored together."""
-_MAX_CHARACTERS = 180
+_MAX_CHARACTERS = 150
 """Of the changes in one row."""
 
 
 class DirectoryChanges:
     """Shares the changes of one directory, and applies those of other processes."""
 
-    def __init__(self, directory: SlackDirectory, changes: SharedChanges, tasks: BackgroundTasks) -> None:
+    def __init__(self, directory: SlackDirectory, team: str, changes: SharedChanges, tasks: BackgroundTasks) -> None:
         self._directory = directory
+        self._team = team
         self._changes = changes
         self._tasks = tasks
         self._process = uuid.uuid4().hex[:8]
@@ -40,7 +41,9 @@ class DirectoryChanges:
 
     async def _publish(self) -> None:
         await asyncio.sleep(_BATCH_S)
-        subjects = [f"{self._process} {one}" for one in textwrap.wrap(" ".join(self._noted), _MAX_CHARACTERS)]
+        subjects = [
+            f"{self._team} {self._process} {one}" for one in textwrap.wrap(" ".join(self._noted), _MAX_CHARACTERS)
+        ]
         self._noted.clear()
         try:
             await self._changes.publish_all(ChangeKind.DIRECTORY, subjects)
@@ -48,10 +51,11 @@ class DirectoryChanges:
             _log.warning("changes of the directory not shared", error=str(error))
 
     def _apply(self, subject: str) -> None:
-        process, *entries = subject.split(" ")
         if not subject:
             self._directory.clear()
-        elif process != self._process:
+            return
+        team, process, *entries = subject.split(" ")
+        if team == self._team and process != self._process:
             for entry in entries:
                 part, _, key = entry.partition(":")
                 self._directory.forget(DirectoryPart(part), key)
