@@ -169,9 +169,9 @@ class Ledger:
         if not await self._update(statements.NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
             raise TurnLost
 
-    async def settle_withdrawal(self, key: QuestionKey, deleted: Sequence[str]) -> bool:
-        """Note that the messages of an answer were deleted; return False if it has other messages meanwhile."""
-        return bool(await self._update(statements.SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]"))
+    async def settle_withdrawal(self, key: QuestionKey, deleted: Sequence[str]) -> None:
+        """Note that the messages of an answer were deleted, unless another process has stored others meanwhile."""
+        await self._update(statements.SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]")
 
     async def finish(
         self,
