@@ -39,7 +39,7 @@ turns = sa.Table(
     sa.Column("clear_status_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
-    sa.Column("error", sa.String(200), nullable=False),
+    sa.Column("error", StorableString(200), nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
     sa.Column("edited_ts", sa.String(32), nullable=False, server_default=""),
