@@ -34,7 +34,7 @@ from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import MIGRATIONS, threads, turns
 from bot.storage.turns import statements
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
-from bot.storage.turns.rows import name_parameters, read_key, read_turn
+from bot.storage.turns.rows import make_row, name_parameters, read_key, read_turn
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -110,27 +110,7 @@ class Ledger:
 
     def _make_row(self, message: QuestionMessage, state: TurnState) -> dict[str, object]:
         now = self._now()
-        return {
-            "team": message.key.team,
-            "channel": message.key.channel,
-            "ts": message.key.ts,
-            "thread_ts": message.thread_ts,
-            "user": message.user,
-            "direct": message.is_direct,
-            "files": message.files,
-            "subject": message.subject.encode() if message.subject else "",
-            "unasked": message.is_unasked,
-            "text": message.text,
-            "state": state,
-            "revision": 0,
-            "replies": "[]",
-            "attempts": int(state is TurnState.ANSWERING),
-            "owner": self._owner,
-            "lease_until": now + self._lease_s,
-            "error": "",
-            "created_at": now,
-            "updated_at": now,
-        }
+        return make_row(message, state, now) | {"owner": self._owner, "lease_until": now + self._lease_s}
 
     @transaction
     def begin(

@@ -35,3 +35,26 @@ def read_turn(row: sa.Row[Any]) -> LedgerTurn:
     replies = tuple(json.loads(row.replies))
     counts = (row.revision, replies, row.attempts, row.created_at, row.generations)
     return LedgerTurn(message, TurnState(row.state), *counts, bool(row.revises), bool(row.regenerates), row.owner)
+
+
+def make_row(message: QuestionMessage, state: TurnState, now: float) -> dict[str, object]:
+    """Return the row of a new question, without its owner."""
+    return {
+        "team": message.key.team,
+        "channel": message.key.channel,
+        "ts": message.key.ts,
+        "thread_ts": message.thread_ts,
+        "user": message.user,
+        "direct": message.is_direct,
+        "files": message.files,
+        "subject": message.subject.encode() if message.subject else "",
+        "unasked": message.is_unasked,
+        "text": message.text,
+        "state": state,
+        "revision": 0,
+        "replies": "[]",
+        "attempts": int(state is TurnState.ANSWERING),
+        "error": "",
+        "created_at": now,
+        "updated_at": now,
+    }
