@@ -1,7 +1,9 @@
-"""Marks of the tests of the web."""
+"""Marks and fixtures of the tests of the web."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "site" in item.fixturenames and item.path.parent == READING:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack

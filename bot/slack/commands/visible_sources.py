@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
 from bot.config.configuration import Access
@@ -42,8 +42,8 @@ class VisibleSources:
         shown |= {one.name: one for one in state.sources if self._access.is_owner(user, one.name)}
         return replace(redacted, sources=tuple(shown[one.name] for one in state.sources if one.name in shown))
 
-    async def list_readable(self, user: str) -> Collection[str]:
-        """Return the sources of which a person may read something, also for an owner.
+    async def list_readable(self, user: str) -> Mapping[str, int]:
+        """Return the sources of which a person may read something, with the number of documents, also for an owner.
 
         Raises:
             DatabaseError: the manifest's database failed.
@@ -61,7 +61,7 @@ class VisibleSources:
         """
         if source is None or self._access.is_owner(user, source):
             return
-        readable = await self._library.count_readable(await self._find_viewers(user))
+        readable = await self.list_readable(user)
         if source not in readable:
             raise UnknownSource(source, readable)
 
@@ -74,7 +74,7 @@ class VisibleSources:
         """
         if self._access.is_owner(user):
             return None
-        readable = await self._library.count_readable(await self._find_viewers(user))
+        readable = await self.list_readable(user)
         state = await self._library.status()
         return list_wholly_readable(state, readable).union(self._list_owned(user, state))
 
@@ -102,7 +102,7 @@ class VisibleSources:
         """
         if self._access.is_owner(user):
             return error
-        readable = await self._library.count_readable(await self._find_viewers(user))
+        readable = await self.list_readable(user)
         return redact_running_sync(error, {*readable, *self._list_owned(user, await self._library.status())})
 
     def _list_owned(self, user: str, state: LibraryStatus) -> list[str]:

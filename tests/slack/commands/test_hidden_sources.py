@@ -56,7 +56,7 @@ async def read_home(bot: RunningBot, person: str) -> str:
     return str(await bot.sandbox.home(person))
 
 
-@pytest.mark.parametrize(("person", "visible"), [("ada", {"board", "docs"}), ("chen", {"docs"}), ("gus", set[str]())])
+@pytest.mark.parametrize(("person", "visible"), [("ada", {"board", "docs"}), ("bo", {"docs"}), ("gus", set[str]())])
 async def test_people_see_only_sources_of_which_they_may_read_something(
     tmp_path: Path, person: str, visible: set[str]
 ) -> None:
@@ -84,7 +84,7 @@ async def test_people_see_only_sources_of_which_they_may_read_something(
 
 
 async def test_only_the_owner_sees_what_only_owners_see(tmp_path: Path) -> None:
-    async with run_bot_with_board(tmp_path, "U0CHEN0003") as bot:
-        assert "*board* · dict · /srv/bd" in await run_command(bot, "chen", "/kb sources", "*docs*")
-        assert "board" not in await run_command(bot, "chen", "/kb search office", "“office”")
+    async with run_bot_with_board(tmp_path, "U0MIRA0004") as bot:
+        assert "*board* · dict · /srv/bd" in await run_command(bot, "mira", "/kb sources", "*docs*")
+        assert "board" not in await run_command(bot, "mira", "/kb search office", "“office”")
         assert "board" not in str([get_text(m) for m in await bot.sandbox.messages(HERE, "bo")])

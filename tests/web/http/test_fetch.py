@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,6 @@ class Server:
         if request.headers.get("If-None-Match"):
             return web.Response(status=304)
         return web.Response(text="hello", content_type="text/html", headers={"ETag": '"1"'})
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 def counting(asked: list[str], *addresses: str) -> Resolve:

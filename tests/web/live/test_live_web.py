@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -24,12 +24,6 @@ QUESTION = "When does the lighthouse open?"
 LONG_S = 60.0
 """More than any machine needs for a few pages."""
 ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -76,17 +75,6 @@ async def bringing_everything_here(stack: AsyncExitStack) -> Proxies:
         return ["127.0.0.1"]
 
     return Proxies(http=Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True))
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-async def site(stack: AsyncExitStack) -> Site:
-    return await stack.enter_async_context(Site().served())
 
 
 @pytest.fixture

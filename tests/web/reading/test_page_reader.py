@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -34,17 +33,6 @@ from knowledge.web.reading.page_cache import PageCache
 from knowledge.web.reading.page_reader import PageReader
 from tests.parsing.makers import pdf, word
 from tests.web.site import ARTICLE, Site
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-async def site(stack: AsyncExitStack) -> Site:
-    return await stack.enter_async_context(Site().served())
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,12 +24,6 @@ from tests.web.searching.provider_bench import KINDS, Bench
 
 QUESTION = "When does the lighthouse open?"
 ANSWER = "The lighthouse opens at seven in summer and at nine in winter."
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 async def here(_host: str) -> list[str]:
