@@ -95,6 +95,18 @@ async def test_shared_channel_needs_an_approval_for_apps_too(tmp_path: Path) -> 
         assert bot.answerer.questions == []
 
 
+async def test_app_is_answered_once_slack_returns_the_thread(tmp_path: Path) -> None:
+    """While it is unknown whether another Kvasir writes there, nothing is answered."""
+    dependencies = {"apps": frozenset({OTHER_APP})}
+    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+        await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": 1})
+        await bot.wait_for_answer(await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?"))
+        await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": -1})
+        await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?")
+        await asyncio.sleep(0.2)
+        assert await count_answers(bot) == 1
+
+
 class Bridge:
     """Lets two Kvasirs see each other's messages, each as a message of another app that mentions the reader."""
 

@@ -16,6 +16,7 @@ from bot.slack.shared_parts import SharedParts
 from bot.slack.tasks import BackgroundTasks
 from bot.storage.turns.app_turns import AppTurns
 from bot.storage.turns.questions import QuestionMessage
+from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ MAX_IN_CHANNEL = 30
 """The same for a channel: a workflow that Kvasir's answers start begins another thread each time, with another bot."""
 _READING_TIMEOUT_S = 2.0
 """Slack waits three seconds for the acknowledgement of a message."""
+_LATER_TIMEOUT_S = 60.0
 
 
 class AppQuestions:
@@ -67,10 +69,12 @@ class AppQuestions:
         in_channel, in_thread = await self._turns.count_last_hour(question)
         if in_thread >= MAX_IN_THREAD or in_channel >= MAX_IN_CHANNEL:
             log.warning("app ignored", reason="too many answers", in_thread=in_thread, in_channel=in_channel)
-        elif await self._is_thread_of_another_kvasir(question):
-            log.info("another Kvasir ignored")
-        else:
-            await self._submit(question)
+            return
+        try:
+            await self._submit_unless_of_kvasir(question, _READING_TIMEOUT_S)
+        except (SlackError, TimeoutError) as error:
+            log.warning("thread of an app not read yet", error=str(error))
+            self._tasks.start(self._submit_later(question), "question of an app")
 
     async def _find_refusal(self, asked: AppAsked) -> Message | None:
         """Return why an app gets no answer, None if it may get one."""
@@ -79,15 +83,27 @@ class AppQuestions:
         is_open = not asked.is_channel_shared or await self._is_approved(asked.key.channel)
         return None if is_open else replies.SHARED_CHANNEL
 
-    async def _is_thread_of_another_kvasir(self, question: QuestionMessage) -> bool:
-        """Return whether another Kvasir has answered in the thread of a question, or whether that is unknown."""
+    async def _submit_unless_of_kvasir(self, question: QuestionMessage, timeout_s: float) -> None:
+        """Submit a question if no other Kvasir has written in its thread.
+
+        Raises:
+            DatabaseError: the question cannot be stored.
+            SlackError, TimeoutError: the thread cannot be read.
+
+        """
+        async with asyncio.timeout(timeout_s):
+            messages = await self._threads.fetch_messages(question)
+        if any(message.is_of_other_kvasir for message in messages):
+            _log.info("another Kvasir ignored", channel=question.key.channel, ts=question.key.ts)
+        else:
+            await self._submit(question)
+
+    async def _submit_later(self, question: QuestionMessage) -> None:
+        """Do the same after Slack has its acknowledgement; an app of which Slack says nothing gets no answer."""
         try:
-            async with asyncio.timeout(_READING_TIMEOUT_S):
-                messages = await self._threads.fetch_messages(question)
-        except (SlackError, TimeoutError) as error:
-            _log.warning("thread of an app not read", channel=question.key.channel, error=str(error))
-            return True
-        return any(message.is_of_other_kvasir for message in messages)
+            await self._submit_unless_of_kvasir(question, _LATER_TIMEOUT_S)
+        except (DatabaseError, SlackError, TimeoutError) as error:
+            _log.warning("app not answered", channel=question.key.channel, ts=question.key.ts, error=str(error))
 
     async def _refuse(self, asked: AppAsked, refusal: Message) -> None:
         """Say in the app's thread why there is no answer; a failure is logged."""

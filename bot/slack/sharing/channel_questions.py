@@ -17,6 +17,7 @@ from bot.slack.shared_parts import SharedParts
 from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.storage.turns.answer_shares import AnswerShare
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
+from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.sharing")
@@ -60,8 +61,13 @@ class ChannelQuestions:
                 await self._shares.release_share(share.key)
             raise
         key = QuestionKey(share.key.team, place.channel, place.ts)
-        await self._shares.note_shared(share.key, place.ts)
-        await self._submit(QuestionMessage(key, place.ts, message.user, message.text), answer)
+        try:
+            await self._shares.note_shared(share.key, place.ts)
+            await self._submit(QuestionMessage(key, place.ts, message.user, message.text), answer)
+        except DatabaseError:
+            await self._delete_message(key)
+            await self._shares.release_share(share.key)
+            raise
         turn = await self._ledger.find(key)
         if turn is None or turn.state is not TurnState.FAILED or turn.replies:
             return None
@@ -95,7 +101,10 @@ class ChannelQuestions:
         share = await self._shares.find_shared(key)
         if share is None:
             return
-        with contextlib.suppress(SlackError):
-            await self._api.call("chat.delete", channel=key.channel, ts=key.ts)
+        await self._delete_message(key)
         await self._shares.release_share(share.key)
         _log.info("shared question deleted", channel=key.channel, ts=key.ts)
+
+    async def _delete_message(self, key: QuestionKey) -> None:
+        with contextlib.suppress(SlackError):
+            await self._api.call("chat.delete", channel=key.channel, ts=key.ts)
