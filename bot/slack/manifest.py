@@ -72,6 +72,8 @@ EVENTS = (
     "subteam_created",
     "subteam_members_changed",
     "subteam_updated",
+    "team_access_granted",
+    "team_access_revoked",
     "team_join",
     "tokens_revoked",
     "user_change",

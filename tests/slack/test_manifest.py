@@ -96,6 +96,8 @@ EVENT_SCOPES: Mapping[str, frozenset[str]] = {
     "subteam_created": frozenset({"usergroups:read"}),
     "subteam_members_changed": frozenset({"usergroups:read"}),
     "subteam_updated": frozenset({"usergroups:read"}),
+    "team_access_granted": NONE,
+    "team_access_revoked": NONE,
     "team_join": frozenset({"users:read"}),
     "tokens_revoked": NONE,
     "user_change": frozenset({"users:read"}),
@@ -107,7 +109,7 @@ OTHER_EVENTS = frozenset({
     "file_shared", "file_unshared", "function_executed", "group_close", "group_history_changed", "group_open",
     "im_close", "im_created", "im_history_changed", "im_open", "invite_requested", "link_shared",
     "message_metadata_posted", "pin_added", "pin_removed", "shared_channel_invite_accepted",
-    "subteam_self_added", "subteam_self_removed", "team_access_granted", "team_access_revoked", "team_rename",
+    "subteam_self_added", "subteam_self_removed", "team_rename",
     "user_huddle_changed", "user_profile_changed", "workflow_step_execute",
 })  # fmt: skip
 """Slack's other events."""

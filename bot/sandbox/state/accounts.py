@@ -63,9 +63,16 @@ class Accounts(Conversations):
         """Put the workspace into an Enterprise Grid organization, or take it out."""
         if self.organization:
             self.changes.delete_record(self.organization)
-        self.organization = organization
+        before, self.organization = self.organization, organization
         if organization:
             self.changes.save_record(organization)
+        if before and organization and organization.org_wide_install:
+            for name, teams in (
+                ("team_access_granted", _subtract_ids(organization.teams, before.teams)),
+                ("team_access_revoked", _subtract_ids(before.teams, organization.teams)),
+            ):
+                if teams:
+                    self._send_workspace_event({"type": name, "team_ids": teams})
 
     def _send_workspace_event(self, event: Json) -> None:
         if event["type"] in self.subscriptions:
@@ -73,7 +80,7 @@ class Accounts(Conversations):
 
 
 def _members_event(before: UserGroup, after: UserGroup) -> Json:
-    added, removed = _subtract_users(after.users, before.users), _subtract_users(before.users, after.users)
+    added, removed = _subtract_ids(after.users, before.users), _subtract_ids(before.users, after.users)
     return {
         "type": "subteam_members_changed",
         "subteam_id": after.id,
@@ -87,8 +94,8 @@ def _members_event(before: UserGroup, after: UserGroup) -> Json:
     }
 
 
-def _subtract_users(users: Collection[str], others: Collection[str]) -> list[str]:
-    return [user for user in users if user not in others]
+def _subtract_ids(ids: Collection[str], others: Collection[str]) -> list[str]:
+    return [one for one in ids if one not in others]
 
 
 def person_frame(accounts: Conversations, person: SlackPerson) -> Json:

@@ -51,6 +51,8 @@ SUBSCRIPTIONS = (
     "subteam_created",
     "subteam_members_changed",
     "subteam_updated",
+    "team_access_granted",
+    "team_access_revoked",
     "team_join",
     "tokens_revoked",
     "user_change",

@@ -13,6 +13,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.incoming.bolt_app import create_bolt_app
+from bot.slack.incoming.events import get_object
 from bot.slack.installations.routing import list_installations
 from bot.slack.installations.workspaces import WorkspaceNotOpen, Workspaces
 from bot.slack.settings import SlackSettings
@@ -22,6 +23,10 @@ _log = structlog.get_logger("kvasir.installations")
 
 _FIND_S: Final = 2.5
 """Slack waits three seconds. Afterwards it sends an event again, to a workspace that is open by then."""
+
+
+_TEAM_EVENTS: Final = {"team_access_granted", "team_access_revoked"}
+"""An organization has added the app to a workspace, or removed it from one."""
 
 
 class WorkspaceRouter(AsyncApp):
@@ -45,6 +50,8 @@ class WorkspaceRouter(AsyncApp):
         if workspace is None:
             _log.info("app not installed", teams=" ".join(teams))
             return BoltResponse(status=200, body="")
+        if get_object(req.body, "event").get("type") in _TEAM_EVENTS:
+            await self.workspaces.look_again(workspace)
         return await workspace.bolt.async_dispatch(req)
 
     def _is_from_slack(self, request: AsyncBoltRequest) -> bool:

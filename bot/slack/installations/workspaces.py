@@ -113,6 +113,15 @@ class Workspaces:
                 return await self._wait_until_open(team)
         return None
 
+    async def look_again(self, workspace: SlackWorkspace) -> None:
+        """Let all processes open an organization again, because it has other workspaces.
+
+        Raises:
+            DatabaseError: the other processes cannot be informed.
+
+        """
+        await self._installations.announce_change(workspace.installation.me.team)
+
     async def _wait_until_open(self, team: str) -> SlackWorkspace:
         self._changed.set()
         while team not in self._open:

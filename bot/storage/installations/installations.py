@@ -128,6 +128,14 @@ class Installations:
         add_change(connection, ChangeKind.INSTALLATION)
         return connection.execute(_UPDATE, values | _name_version(installation)).rowcount > 0
 
+    @transaction
+    def announce_change(self, connection: sa.Connection, team: str) -> None:
+        """Let all processes look at an installation again, unless one refreshes its token and does so anyway."""
+        values = {"version": _ROW.version + 1}
+        is_free = _ROW.refresh_until < self._now()
+        connection.execute(sa.update(installations).where(_ROW.team == team, is_free).values(values))
+        add_change(connection, ChangeKind.INSTALLATION)
+
     async def seal_again(self, installation: StoredInstallation) -> None:
         """Encrypt tokens with the first key if another one did."""
         if self._cipher.is_current(installation.sealed_tokens):
