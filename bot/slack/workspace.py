@@ -99,10 +99,12 @@ async def open_workspace(
     *,
     renew_token: RenewToken | None = None,
     home: str | None = None,
+    others: frozenset[str] = frozenset(),
 ) -> AsyncIterator[SlackWorkspace]:
     """Open the installation that the client's token belongs to; on exit, give running answers time to end.
 
-    ``home`` is the first installed workspace or its organization; None says that this one is.
+    ``home`` is the first installed workspace or its organization; None says that this one is. ``others`` have an
+    installation of their own, although they may belong to the organization of this one.
 
     Raises:
         SlackError: the token or its scopes are wrong; the text names the next step.
@@ -114,10 +116,11 @@ async def open_workspace(
         api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
         installation = await check_token(api)
         me = installation.me
+        teams = me.teams - others
         is_home = home is None or (home != "" and home in {*me.teams, me.enterprise})
         dependencies = replace(
             tools.dependencies,
-            ledger=tools.dependencies.ledger.select_teams(me.teams),
+            ledger=tools.dependencies.ledger.select_teams(teams),
             event_log=tools.dependencies.event_log if is_home else None,
         )
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
@@ -133,7 +136,7 @@ async def open_workspace(
             parts = SlackParts(shared)
             turns, listeners = parts.build(tools.turn_settings, token_monitor, tasks, handle_removal)
         stack.callback(changes.unsubscribe, subscriptions)
-        cleaner = StatusCleaner(OpenStatuses(shared.database, me.teams), api, tools.turn_settings.heartbeat_s)
+        cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
         alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
 
         def start_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -15,9 +16,9 @@ from tests.slack.installations.installed_bot import FIRST, KEY, SECOND, Place, o
 URL = "http://127.0.0.1:9"
 
 
-async def describe(place: Place, state: Path, *keys: str) -> str:
+async def describe(place: Place, state: Path, *keys: str, workspaces: Sequence[str] = (FIRST, SECOND)) -> str:
     """Return what the doctor says, a problem too."""
-    oauth = OAuthSettings(place.client_id, place.client_secret, keys or (KEY,), URL, (FIRST, SECOND))
+    oauth = OAuthSettings(place.client_id, place.client_secret, keys or (KEY,), URL, tuple(workspaces))
     slack = SlackSettings("", app_token="xapp-1", api_url=place.first.api_url, oauth=oauth)
     async with aiohttp.ClientSession() as session:
         try:
@@ -40,6 +41,8 @@ async def test_each_installation_has_a_sentence_and_no_token(tmp_path: Path) -> 
         assert "s old, expires in 11 h" in told
         assert "ago" not in told
         assert "xox" not in told
+        told = await describe(place, tmp_path, workspaces=[FIRST])
+        assert f"Sandbox 2 ({SECOND}) is not in workspaces under [slack]" in told
         told = await describe(place, tmp_path, Fernet.generate_key().decode())
         assert f"No key in KVASIR_TOKEN_KEYS opens the tokens of {FIRST}" in told
         await place.first.faults(scopes=sorted(SCOPES.keys() - {"files:read"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.storage.installations.installations import Installations
+from bot.storage.installations.installations import Installations, StoredInstallation
 
 
 class Admission:
@@ -15,6 +15,10 @@ class Admission:
     async def find_home(self) -> str:
         """Return the workspace or organization whose members are everybody, "" as long as there is none."""
         return self._allowed[0] if self._allowed else await self._installations.find_home()
+
+    def covers(self, installation: StoredInstallation) -> bool:
+        """Return whether Kvasir answers in an installed workspace: it may have left the list since."""
+        return not self._allowed or not {installation.team, installation.enterprise}.isdisjoint(self._allowed)
 
     async def admit(self, team: str, enterprise: str) -> bool:
         """Return whether a workspace of an organization, "" for none, may install the app; the first one may.

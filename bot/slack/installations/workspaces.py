@@ -66,6 +66,7 @@ class Workspaces:
         self._installations = parts.installations
         self._open: dict[str, _OpenWorkspace] = {}
         self._failures: dict[str, _Failure] = {}
+        self._installed: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
         tools.changes.subscribe(ChangeKind.INSTALLATION, lambda _: self._changed.set())
@@ -109,7 +110,8 @@ class Workspaces:
             if team in self._open:
                 return self._open[team].workspace
         for team in teams:
-            if await self._installations.find_installation(team) is not None:
+            found = await self._installations.find_installation(team)
+            if found is not None and self._parts.admission.covers(found):
                 return await self._wait_until_open(team)
         return None
 
@@ -149,7 +151,9 @@ class Workspaces:
         return min(_EVERY_S, max(_LEAST_PAUSE_S, min(waits_s, default=_EVERY_S)))
 
     async def _reconcile(self) -> None:
-        installed = {one.team: one for one in await self._installations.list_all()}
+        found = await self._installations.list_all()
+        installed = {one.team: one for one in found if self._parts.admission.covers(one)}
+        self._installed = frozenset(installed)
         gone = [team for team in self._open if team not in installed]
         await asyncio.gather(*map(self._end, gone), *map(self._bring_up, installed.values()))
 
@@ -188,7 +192,12 @@ class Workspaces:
         async with contextlib.AsyncExitStack() as stack:
             workspace = await stack.enter_async_context(
                 open_workspace(
-                    self._tools, token.client, self._handle_uninstallation, renew_token=token.renew, home=home
+                    self._tools,
+                    token.client,
+                    self._handle_uninstallation,
+                    renew_token=token.renew,
+                    home=home,
+                    others=self._installed - {installation.team},
                 )
             )
             await workspace.start()

@@ -140,18 +140,24 @@ async def _has_called(box: SandboxClient, method: str) -> bool:
 async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: Path) -> None:
     teams = [FIRST, "T0SANDBOX2"]
     organization = {"id": ORGANIZATION, "org_wide_install": True}
-    async with open_place(tmp_path) as place:
+    async with (
+        open_place(tmp_path) as place,
+        run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION, FIRST]) as bot,
+    ):
+        await bot.install(FIRST)
+        await bot.wait_until_open(FIRST)
         await place.first.world(organization=organization | {"teams": teams[:1]}, silent=True)
-        async with run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION]) as bot:
-            status, page = await bot.install(FIRST)
-            assert (status, "Sandbox Organization" in page) == (200, True)
-            await bot.wait_until_open(ORGANIZATION)
-            root = await place.first.say("ada", "#general", "@Kvasir how?")
-            await wait_for_answer(place.first, root)
-            assert may_read(bot.answerer.questions[0].viewers, EVERYONE)
-            assert (await bot.install(SECOND))[0] == 403
-            await place.first.world(organization=organization | {"teams": teams})
-            await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
+        status, page = await bot.install(FIRST)
+        assert (status, "Sandbox Organization" in page) == (200, True)
+        await bot.wait_until_open(FIRST, ORGANIZATION)  # the workspace has its own installation, too
+        root = await place.first.say("ada", "#general", "@Kvasir how?")
+        await wait_for_answer(place.first, root)
+        await place.first.wait_delivered()
+        assert len(await list_answers(place.first, root)) == len(bot.answerer.questions) == 1
+        assert may_read(bot.answerer.questions[0].viewers, EVERYONE)
+        assert (await bot.install(SECOND))[0] == 403
+        await place.first.world(organization=organization | {"teams": teams})
+        await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
 
 
 async def test_the_next_start_continues_the_questions_of_both_workspaces(tmp_path: Path) -> None:
@@ -205,6 +211,11 @@ async def test_a_key_that_opens_one_workspace_only(tmp_path: Path) -> None:
             await bot.wait_until_open(SECOND)
             root = await place.second.say("ada", "#general", "@Kvasir how?")
             await wait_for_answer(place.second, root)
+        async with run_installed_bot(place, tmp_path, keys=[KEY, other], workspaces=[FIRST]) as bot:
+            await bot.wait_until_open(FIRST)  # the second one has left the list
+            await place.second.say("ada", "#general", "@Kvasir and now?")
+            await place.second.wait_delivered()
+            assert bot.answerer.questions == []
         async with run_installed_bot(place, tmp_path, keys=[KEY, other]) as bot:
             await bot.wait_until_open(FIRST, SECOND)
         async with run_installed_bot(place, tmp_path, keys=[KEY]) as bot:  # the start before sealed everything again
