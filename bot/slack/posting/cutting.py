@@ -57,16 +57,19 @@ def split_head(text: str, limit: int) -> tuple[str, str]:
     The head ends with the last paragraph in its second half, or else with a line, a sentence or a word, or else at the
     limit.
     """
-    if limit <= 0:
-        return "", text
-    if len(text) <= limit:
-        return text, ""
-    for boundary in _BOUNDARIES:
-        ends = [found.end() for found in boundary.finditer(text, limit // 2, limit + 1) if found.end() <= limit]
-        if ends:
-            return text[: ends[-1]], text[ends[-1] :]
-    at = limit - 1 if limit > 1 and text[limit - 1] == "<" else limit
+    at = _find_cut(text, limit, 1)
     return text[:at], text[at:]
+
+
+def _find_cut(text: str, limit: int, least: int) -> int:
+    """Return where to cut a text, from ``least`` to ``limit``."""
+    if limit <= 0 or len(text) <= limit:
+        return max(0, min(limit, len(text)))
+    for boundary in _BOUNDARIES:
+        found = boundary.finditer(text, max(limit // 2, least - 2), limit + 1)
+        if ends := [one.end() for one in found if least <= one.end() <= limit]:
+            return ends[-1]
+    return limit - 1 if limit > least and text[limit - 1] == "<" else limit
 
 
 def split_message(text: str, limit: int) -> list[str]:
@@ -120,11 +123,15 @@ def count_rows(text: str) -> int:
 
 
 def split_at_row(before: str, text: str, limit: int, *, may_be_empty: bool = False) -> tuple[str, str]:
-    """Return ``split_head`` of a text that follows another one, but cut no row of a table, and not after its head.
+    """Cut a text that follows ``before`` in a message as ``split_head`` would cut both, but never in ``before``.
 
-    A row that is longer than the limit is cut, unless the head ``may_be_empty``.
+    It cuts no row of a table, and not after a table's head. A row that is longer than the limit is cut, unless the head
+    ``may_be_empty``. Then the cut may be at the end of ``before``.
     """
-    head, rest = split_head(text, limit)
+    sent = len(before)
+    least = len(before.rstrip()) if may_be_empty and before else sent + 1
+    at = max(0, _find_cut(before + text, sent + limit, least) - sent) if limit > 0 else 0
+    head, rest = text[:at], text[at:]
     whole = before + head
     if not rest or not (table := find_table_head(whole)):
         return head, rest

@@ -39,6 +39,24 @@ def test_table_over_several_messages_keeps_its_head_and_rows(count: int, width: 
     assert not any(piece.startswith(HEAD) and "| room " not in piece for piece in pieces if count)
 
 
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=40), st.lists(st.integers(1, 5), min_size=40, max_size=40))
+def test_sentences_that_arrive_one_after_another_are_not_cut(lengths: list[int], together: list[int]) -> None:
+    sentences = [f"({n}) {'word ' * (length // 5)}end." for n, length in enumerate(lengths)]
+    texts, message, waiting = [], "", list(sentences)
+    for count in together:
+        pending = "".join(f"{one} " for one in waiting[:count])
+        del waiting[:count]
+        while pending:
+            piece, pending = cutting.split_at_row(message, pending, 200 - len(message), may_be_empty=bool(message))
+            message += piece
+            if pending:
+                texts.append(message)
+                message = ""
+    texts.append(message)
+    assert all(len(text) <= 200 for text in texts)
+    assert [sentence for sentence in sentences if sum(sentence in text for text in texts) != 1] == []
+
+
 def test_text_after_a_table_gets_no_head() -> None:
     assert cutting.keep_opening(HEAD, "\nAfter it.") == ""
     assert cutting.keep_opening(HEAD, "| a | 1 |\n") == HEAD
