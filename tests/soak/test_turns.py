@@ -100,6 +100,13 @@ def test_a_sentence_needs_a_reason() -> None:
         assert (outcome.refused, outcome.failures) == (1, [])
 
 
+def test_a_message_that_slack_refused_to_delete_may_stay() -> None:
+    call = {"method": "chat.delete", "error": "cant_delete_message", "args": {"channel": "C1", "ts": "2.0"}}
+    assert judge(PARTS[0], WHOLE, calls=[call]).failures == []
+    assert judge(WHOLE, WHOLE, WHOLE, calls=[call]).doubled != []
+    assert judge(PARTS[0], WHOLE, calls=[call | {"error": "internal_error"}]).doubled != []
+
+
 def test_more_than_two_generations_are_found() -> None:
     assert judge(WHOLE, generations=3).excess != []
 

@@ -89,6 +89,14 @@ def find_sentence(message: Message) -> str:
     return text.strip(" \n_…")
 
 
+def read_parts(messages: Sequence[Message]) -> dict[int, list[int]]:
+    """Return the parts of answers in messages, by the number of the question."""
+    written: dict[int, list[int]] = {}
+    for number, part in _PART.findall("".join(map(get_text, messages))):
+        written.setdefault(int(number), []).append(int(part))
+    return written
+
+
 class Verdict:
     """Judges the threads one by one."""
 
@@ -120,15 +128,15 @@ class Verdict:
             for message in self._seen.messages.get(channel, ())
             if message["root"] == root and message.get("bot_id") and message["ts"] != root
         ]
-        text = "".join(map(get_text, posted))
-        written: dict[int, list[int]] = {}
-        for number, part in _PART.findall(text):
-            written.setdefault(int(number), []).append(int(part))
+        written = read_parts(posted)
+        kept = self._list_permanent()
         sentences = [sentence for sentence in map(find_sentence, posted) if sentence]
         places = {root, *(message["ts"] for message in posted)}
         for one in questions:
             number, refusals = one.ask.number, self._list_refusals(places, float(one.ts))
             parts, expected = written.get(number, []), list(range(len(list_parts(number))))
+            if len(set(parts)) < len(parts):
+                parts = read_parts([message for message in posted if message["ts"] not in kept]).get(number, [])
             name = f"q{number} ({one.ask.room}, {one.ts}): {parts} of {len(expected)} parts; refused {sorted(refusals)}"
             if parts == expected:
                 self.outcome.answered += 1
@@ -147,6 +155,11 @@ class Verdict:
         ends = sum(ended_at > float(one.ts) for ended_at in self._seen.ended_at)
         if not refusals and self._seen.counts.get(one.ask.number, 0) + ends < MOST_GENERATIONS:
             self.outcome.silent.append(f"{name}; without a reason: {sentence[:160]}")
+
+    def _list_permanent(self) -> set[str]:
+        """Return the messages that Slack refused to delete. The answer of a dead process may stay in them, too."""
+        calls = (call for call in self._seen.calls if call["method"] == "chat.delete")
+        return {str(call["args"].get("ts")) for call in calls if call["error"] and call["error"] not in _TRANSIENT}
 
     def _list_refusals(self, places: Collection[str], asked_at: float) -> set[str]:
         """Return the codes with which Slack refused calls in a thread, and the lookups that failed meanwhile."""
