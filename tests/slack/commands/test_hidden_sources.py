@@ -85,6 +85,8 @@ async def test_people_see_only_sources_of_which_they_may_read_something(
 
 async def test_only_the_owner_sees_what_only_owners_see(tmp_path: Path) -> None:
     async with run_bot_with_board(tmp_path, "U0MIRA0004") as bot:
-        assert "*board* · dict · /srv/bd" in await run_command(bot, "mira", "/kb sources", "*docs*")
+        sources = await run_command(bot, "mira", "/kb sources", "*docs*")
+        assert "*board*: 20 documents" in sources
+        assert "dict · /srv/bd" in sources
         assert "board" not in await run_command(bot, "mira", "/kb search office", "“office”")
         assert "board" not in str([get_text(m) for m in await bot.sandbox.messages(HERE, "bo")])
