@@ -75,7 +75,7 @@ class SlackParts:
         )
         self._feedback_modal = FeedbackModal(shared.api, shared.feedback, shared.me.team, shared.messenger)
         self.owners = OwnerParts(shared, self._verified.management)
-        """Inform the owners."""
+        """What informs the owners."""
         self._home = HomeParts(shared, self.owners.build_home_part())
         self.heartbeat = self._home.heartbeat
         """Lets administrators see this process."""

@@ -36,7 +36,7 @@ from bot.storage.turns.open_statuses import OpenStatuses
 _DRAIN_S = 2.0
 """How long background tasks may continue when a workspace closes."""
 _ALERT_HEARTBEATS = 6
-"""After how many heartbeats the sources are looked at again, to tell their owners of a failure."""
+"""After how many heartbeats the sources are checked again, to tell their owners of a failure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def erase_answer(connection: sa.Connection, key: QuestionKey) -> None:
 
 
 def purge_answers(connection: sa.Connection, before: float) -> None:
-    """Delete the answers that are older than ``before``, with the votes on them, and where they may be shared."""
+    """Delete the answers that are older than ``before``, with their votes and their shares."""
     connection.execute(_DELETE_OLD, {"before": before})
     connection.execute(_DELETE_OLD_SHARES, {"before": before})
     connection.execute(_DELETE_LONELY_VOTES)

@@ -1,4 +1,4 @@
-"""Stores of what owners have a message, so that several processes send it once."""
+"""Stores which messages owners have received, so that several processes send each of them once."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ NO_PREFERENCES: Final = Preferences()
 
 
 class PersonalPreferences:
-    """What people chose. ``find`` and ``change`` raise ``DatabaseError`` or a subclass."""
+    """What people chose. ``find_preferences`` and ``change_preferences`` raise ``DatabaseError`` or a subclass."""
 
     def __init__(self, database: Database, shared: SharedChanges | None = None) -> None:
         self.database = database

@@ -63,7 +63,7 @@ class RefreshRecords:
         await self._database.write(insert_row)
 
     async def remove_record(self, record: RefreshRecord) -> None:
-        """Delete a message that has its end."""
+        """Delete a message that shows the end of its refresh."""
         place = {"of_team": self._team, "of_channel": record.channel, "of_ts": record.ts}
         await self._database.write(lambda connection: connection.execute(_DELETE, place))
 
@@ -72,7 +72,7 @@ class RefreshRecords:
         await self._set_lease(self._now() + LEASE_S)
 
     async def release_leases(self) -> None:
-        """Store that the refreshes of this process run no longer."""
+        """Store that the refreshes of this process have ended."""
         await self._set_lease(0.0)
 
     async def list_abandoned(self) -> list[RefreshRecord]:

@@ -14,7 +14,7 @@ from bot.storage.tables import insert_into, replicas
 from knowledge.database.database import Database, transaction
 
 _KEEP_S = 86_400.0
-"""How long a process that died without a word is listed."""
+"""How long a process is listed after its last heartbeat."""
 
 _IS_OURS = replicas.c.name == sa.bindparam("us")
 _LIST = sa.select(replicas).where(match_columns(replicas.c.team)).order_by(replicas.c.started_at, replicas.c.name)

@@ -72,7 +72,7 @@ def add_change(connection: sa.Connection, kind: ChangeKind, *subject: str) -> No
 
 
 class SharedChanges:
-    """The changes of all processes. ``publish`` and ``read`` raise ``DatabaseError`` or a subclass."""
+    """The changes of all processes. ``publish_change`` and ``read_changes`` raise ``DatabaseError`` or a subclass."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

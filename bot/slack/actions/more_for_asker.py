@@ -25,7 +25,7 @@ _DEADLINE_S = 20.0
 
 
 class MoreForAsker:
-    """Searches once more, for the asker alone. What it offers names and counts nothing."""
+    """Searches once more, for the asker alone. The offer names no source and no number."""
 
     def __init__(
         self,

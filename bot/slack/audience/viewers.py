@@ -1,8 +1,9 @@
 """Decides who will see a message in a conversation. Pure.
 
-A direct message is for the person who writes to Kvasir. Anybody of the workspace may join a public channel, so a full
-member of whom nothing else is known sees it, and the guests who are in it. A private channel or a group message is for
-its members. A channel that is shared with another company is for everybody, once an owner has approved it.
+A direct message is for the person who writes to Kvasir. Anybody of the workspace may join a public channel. So its
+viewers are a full member of whom nothing else is known, and the guests who are in it. A private channel or a group
+message is for its members. A channel that is shared with another company is for everybody, once an owner has approved
+it.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def list_principals(
 
 
 def may_see_answer(now: Viewers, planned: Viewers) -> bool:
-    """Return whether viewers may see whatever was allowed for the planned ones: each holds what one of those holds."""
+    """Return whether viewers may see what the planned ones may: each holds what one of those holds."""
     others = now.people - planned.people
     if len(others) * len(planned.people) > _MAX_COMPARISONS:
         return False

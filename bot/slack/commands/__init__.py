@@ -1,1 +1,1 @@
-"""The slash commands, and the app's Home."""
+"""The slash commands."""

@@ -141,4 +141,4 @@ class KbCommand:
                 return status_texts.format_sources(status, typed.language)
             case HelpCommand():
                 return kb_texts.format_help(command, typed.language)
-        raise AssertionError(command)  # ``run`` and ``_answer`` handle the other commands
+        raise AssertionError(command)  # ``run`` and ``_answer_command`` handle the other commands

@@ -57,7 +57,7 @@ class ChannelUpdater:
         state = WorkspaceState.load(await load_state(self._memory, VERSION))
         if state.team == self._team and self._now() - state.complete_until <= RETENTION_S:
             return state
-        # The channels' pages include whatever earlier events reported.
+        # The channels' pages include what earlier events reported.
         return WorkspaceState(team=self._team, last_event_id=await self._event_log.find_last_number(self._team))
 
     async def update(self, state: WorkspaceState, chosen: Collection[str]) -> AsyncIterator[None]:
@@ -84,8 +84,8 @@ class ChannelUpdater:
     def _update_channels(self, state: WorkspaceState, channels: Mapping[str, str], *, is_full: bool) -> None:
         """Add new channels and mark those that the bot has left; a full listing reads all pages again.
 
-        The threads of a channel that was left, archived or made private are listed once more, without readers, and then
-        no longer: their deletion may wait for approval, and until then no answer may use them.
+        The threads of a channel that was left, archived or made private are listed once more, without readers. Their
+        deletion may wait for approval, and until then no answer may use them. Later listings do not have them.
         """
         for channel in state.channels.keys() - channels.keys():
             if state.channels[channel].is_left:

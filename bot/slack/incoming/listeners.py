@@ -252,7 +252,7 @@ class SlackListeners:
             chosen = await self.languages.apply_language(act)
             try:
                 await handler(chosen)
-            except Exception as error:  # noqa: BLE001 (the task's owner: the person hears of every failure)
+            except Exception as error:  # noqa: BLE001 (the task's owner tells the person of every failure)
                 _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
                 text = render_message(explain_error(error), chosen.language)
                 await self.messenger.answer(chosen, render.escape_mrkdwn(text))

@@ -1,1 +1,1 @@
-"""Messages to owners: the weekly digest, and alarms about failing sources."""
+"""Messages to owners: the weekly digest, and alerts about failing sources."""

@@ -34,7 +34,7 @@ class OwnerParts:
         )
 
     def build_alerts(self, every_s: float) -> SourceAlerts:
-        """Return what tells owners of failing sources, and looks at them every ``every_s``."""
+        """Return what checks the sources every ``every_s``, and tells owners of failing ones."""
         needs, team = self._shared.dependencies, self._shared.me.team
         return SourceAlerts(needs.library, self._notices, self._messages, needs.access, team, every_s=every_s)
 

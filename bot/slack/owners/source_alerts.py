@@ -22,7 +22,7 @@ _KIND = "source"
 
 
 class SourceAlerts(PeriodicTask):
-    """Looks at the state of the sources at intervals. Without owners it does nothing."""
+    """Checks the state of the sources at intervals. Without owners it does nothing."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SourceAlerts(PeriodicTask):
         self._team = team
 
     async def work(self) -> None:
-        """Look at every source, if there are owners."""
+        """Check every source, if there are owners."""
         if self._access.all_owners:
             for source in (await self._library.status()).sources:
                 await self._look_at(source)
@@ -60,7 +60,7 @@ class SourceAlerts(PeriodicTask):
                 return
             _log.warning("source fails", source=source.name)
             is_told = await self._messages.send_messages(names, lambda _, language: _describe_failure(source, language))
-            if not is_told:  # Slack may be down; the next look tells them
+            if not is_told:  # Slack may be down; the next check tells them
                 await self._notices.remove_notice(self._team, _KIND, source.name)
         elif source.syncing is None and await self._notices.remove_notice(self._team, _KIND, source.name):
             _log.info("source works again", source=source.name)

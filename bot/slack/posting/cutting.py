@@ -54,8 +54,8 @@ _BOUNDARIES = (
 def split_head(text: str, limit: int) -> tuple[str, str]:
     """Return a head of at most ``limit`` characters and the rest of the text.
 
-    The head ends with the last paragraph in its second half, or else with a line, a sentence or a word, or else at the
-    limit.
+    The head ends with the last paragraph in its second half, or else with a line, a sentence or a word. Without any of
+    them, it ends at the limit.
     """
     at = _find_cut(text, limit, 1)
     return text[:at], text[at:]

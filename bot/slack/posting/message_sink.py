@@ -136,7 +136,7 @@ class AnswerMessage(Protocol):
         """Return how long to wait before a call that is not the last, in seconds; ``is_text`` if it has text."""
 
     def drop_plan(self) -> bool:
-        """Show the plan no more, because Slack has refused a call; return False if the call had none."""
+        """Stop showing the plan, because Slack has refused a call; return False if the call had none."""
 
     async def add(self, text: str) -> None:
         """Append Markdown; open the message if it does not exist yet."""
@@ -188,7 +188,7 @@ class StreamedMessage:
         return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
 
     def drop_plan(self) -> bool:
-        """Show the plan no more; return False if the last call had no chunks of it."""
+        """Stop showing the plan; return False if the last call had no chunks of it."""
         had_news, self.plan = self.has_news, None
         return had_news
 

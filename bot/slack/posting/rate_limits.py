@@ -1,7 +1,7 @@
 """Keeps the calls of all answers together within Slack's rate limits, so that Slack refuses none of them.
 
-Slack counts calls in a sliding window. Each window here is a little longer and allows a little less, because calls are
-delayed on their way, and because commands and buttons make calls of their own.
+Slack counts calls in a sliding window. Each window here is a little longer and allows a little less. Calls are
+delayed on their way, and commands and buttons make calls of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 _MINUTE_S = 62.0
 STREAM_LIFETIME_S = 300.0
-"""Slack ends a stream about so long after its start."""
+"""Slack ends a stream about this long after its start."""
 _SESSION_LIFETIME_S = 1_000.0
 """Longer than the deadline of an answer."""
 _LOCAL_SCALE = 20

@@ -30,8 +30,8 @@ from knowledge.language import Language
 _log = structlog.get_logger(__name__)
 
 ANSWER_EVENT = f"{METADATA_PREFIX}answer"
-"""The metadata's event type on the last message of an answer; its payload has the question's ``ts``, and the chunks of
-the passages from which it was written."""
+"""The metadata's event type on the last message of an answer. Its payload has the question's ``ts``, and the chunks of
+the passages that the model read."""
 _MAX_CHUNKS_CHARACTERS = 4_000
 """Slack's limit of a payload is 8 KB."""
 
@@ -161,7 +161,7 @@ class AnswerReply:
     async def conclude(self, sentence: str, *, at_once: bool = False) -> None:
         """End a cancelled answer with a sentence, within a few seconds.
 
-        ``at_once`` drops pending text, because the person wants no more of it.
+        ``at_once`` drops pending text, because the person does not want it.
         """
         if at_once:
             self._writer.discard_pending()
@@ -191,7 +191,7 @@ class AnswerReply:
         return self._status.clear_in_s
 
     def leave_status(self) -> None:
-        """Change the status no more, because the turn was interrupted."""
+        """Leave the status as it is, because the turn was interrupted."""
         self._status.leave()
 
     async def clear_status(self) -> None:

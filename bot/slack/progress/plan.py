@@ -64,7 +64,7 @@ class AnswerPlan:
         self._shown: dict[str, Chunk] = {}
 
     def handle_event(self, event: AnswerEvent) -> None:
-        """Take an event of the answer into the plan."""
+        """Add an event of the answer to the plan."""
         match event:
             case Step(_, stage):
                 self._begin_tasks(*_TASKS[stage])

@@ -168,7 +168,7 @@ class StatusLine:
         self.clear_in_s = max((delay for delay in delays if delay is not None), default=None)
 
     def leave(self) -> None:
-        """Change the status no more, because the turn was interrupted and another attempt follows."""
+        """Leave the status as it is, because the turn was interrupted and another attempt follows."""
         self._limits.sessions.end(self)
         if self._task is not None:
             self._task.cancel()

@@ -92,7 +92,7 @@ class RefreshRunner:
         progress: ProgressMessage,
         approve: Mapping[str, str] | None,
     ) -> str:
-        """Return what ``_refresh`` returns, and update the message meanwhile."""
+        """Return what ``_refresh_source`` returns, and update the message meanwhile."""
         try:
             async with asyncio.TaskGroup() as group:
                 updates = group.create_task(progress.keep_updated(interaction.language), name="kb progress")

@@ -19,11 +19,11 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger(__name__)
 
 _EVERY_S = 20.0
-"""Between two renewals, which are also the looks for interrupted refreshes of other processes."""
+"""Between two renewals of the leases, each with a search for interrupted refreshes."""
 
 
 class RefreshKeeper(PeriodicTask):
-    """Stores the messages of running refreshes, and ends those that no process works on any more."""
+    """Stores the messages of running refreshes, and ends those whose process has died."""
 
     def __init__(self, records: RefreshRecords, api: SlackWebApi) -> None:
         super().__init__("refresh keeper", _EVERY_S)

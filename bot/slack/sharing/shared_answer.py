@@ -1,4 +1,4 @@
-"""What of a stored answer is shared. Pure."""
+"""Decides which part of a stored answer is shared. Pure."""
 
 from __future__ import annotations
 

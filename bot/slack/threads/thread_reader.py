@@ -59,7 +59,7 @@ class ThreadMessage:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What stands in a thread before a question."""
+    """The messages of a thread before a question."""
 
     messages: tuple[ThreadMessage, ...] = ()
     """Oldest first."""

@@ -1,4 +1,4 @@
-"""Keeps answers that Slack did not accept, so that the next attempt shows them and generates no other."""
+"""Keeps answers that Slack did not accept, so that the next attempt shows them instead of generating others."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class WaitingTurns:
             self._task = asyncio.create_task(self._show_places(), name="places in the line")
 
     def remove(self, key: QuestionKey) -> None:
-        """Show the place of a question no more."""
+        """Stop showing the place of a question."""
         self._messages.pop(key, None)
         self._shown.pop(key, None)
 

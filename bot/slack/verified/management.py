@@ -24,7 +24,7 @@ _log = structlog.get_logger("kvasir.verified")
 VALID_S: Final = 180 * 86_400.0
 """How long an answer is valid unless its owner chooses another day."""
 _SOON_S: Final = 14 * 86_400.0
-"""How long before its end an answer is due."""
+"""How long before its end an answer needs its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class VerifiedManagement:
             if not self.owns_sources(user, one.passages):
                 continue
             checked = replace(one, needs_review=await self._finder.review_answer(one))
-            # What a passage was that has vanished, and who might read it, only the person who verified it knows.
+            # Only the person who verified the answer knows what a deleted passage said, and who might read it.
             may_see = await self._finder.may_read_rest(one, viewers) and (one.owner == user or not checked.needs_review)
             (readable if may_see else unreadable).append(checked)
         return ManagedAnswers(readable, unreadable)

@@ -1,1 +1,1 @@
-"""The workspaces in which the app is installed: their sealed tokens, states of OAuth, and the end of their data."""
+"""The workspaces in which the app is installed: their encrypted tokens, states of OAuth, and the end of their data."""

@@ -28,7 +28,7 @@ class BotTokens:
 
 
 class TokenCipher:
-    """Seals tokens with the first key, and opens what any of the keys has sealed."""
+    """Encrypts tokens with the first key, and decrypts them with any of the keys."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Take the keys, of which there is at least one.
@@ -66,7 +66,7 @@ class TokenCipher:
         return BotTokens(**opened)
 
     def is_current(self, sealed: str) -> bool:
-        """Return whether the first key has sealed something."""
+        """Return whether tokens are encrypted with the first key."""
         try:
             self._newest.decrypt(sealed.encode())
         except InvalidToken:

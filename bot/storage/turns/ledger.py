@@ -197,8 +197,8 @@ class Ledger:
     def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
         """Store the asker's new text of a question; open the question again if its turn has ended.
 
-        Return its turn, None if nothing changed: the text is the same, a later edit is known, somebody else made the
-        edit, the question was deleted, or there is no such question. ``edited_ts`` orders the edits.
+        Return its turn, None if nothing changed: the text is the same, or a later edit is known. Nor does it change if
+        somebody else made the edit, or the question is deleted or unknown. ``edited_ts`` orders the edits.
         """
         row = connection.execute(statements.LOCK, name_parameters(message.key)).first()
         is_current = row is not None and row.state != TurnState.SUPERSEDED and row.edited_ts < edited_ts
