@@ -2,9 +2,9 @@
 
 Sources: https://docs.slack.dev/apis/events-api, …/reference/events, …/interactivity/implementing-slash-commands and
 …/reference/interaction-payloads/block_actions-payload. The fields of an author in a shared conversation
-(``user_team``, ``source_team``, ``user_profile``) are those of https://docs.slack.dev/apis/slack-connect, the outer
-``team_id`` follows reports to Slack's Java SDK, and the ``authorizations`` of an organization slack-bolt's tests.
-None of them was seen on a real workspace.
+(``user_team``, ``source_team``, ``user_profile``) are those of https://docs.slack.dev/apis/slack-connect. The outer
+``team_id`` follows reports to Slack's Java SDK, and the ``authorizations`` of an organization follow slack-bolt's
+tests. None of them was tested on a real workspace.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _thread_fields(records: Records, found: SlackMessage) -> Json:
 
 
 def message_event(records: Records, found: SlackMessage) -> Json:
-    """Return the ``message_object`` event of a new message."""
+    """Return the ``message`` event of a new message."""
     room = records.channels[found.channel]
     body = message_object(records, found)
     for name in ("reply_count", "reply_users", "reply_users_count", "latest_reply", "is_locked", "subscribed"):

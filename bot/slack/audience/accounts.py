@@ -1,7 +1,7 @@
 """Parses Slack's users and channels as far as reading rights depend on them. Pure.
 
 ``enterprise_user``, ``is_stranger`` and the fields of shared channels are those of Slack's reference. They were not
-seen on a real Enterprise Grid.
+tested on a real Enterprise Grid.
 """
 
 from __future__ import annotations
