@@ -1,4 +1,4 @@
-"""The button "Add page": an owner makes a web page that an answer cites a permanent document."""
+"""The button "Add this page": an owner makes a web page that an answer cites a permanent document."""
 
 from __future__ import annotations
 
