@@ -103,7 +103,7 @@ class Hub:
     def uninstall(self) -> None:
         """Uninstall the app: Slack sends two last events, and accepts no token of it any more."""
         revoked = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [BOT_USER]}}
-        for event in ({"type": "app_uninstalled"}, revoked):
+        for event in (revoked, {"type": "app_uninstalled"}):
             self._send_event(event | {"event_ts": self.workspace.next_ts()}, None, 0.0)
         self.tokens.revoke_all()
 

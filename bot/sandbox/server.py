@@ -29,8 +29,8 @@ from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
-from bot.sandbox.oauth.authorization import Authorization, Tenant
 from bot.sandbox.oauth.issued_tokens import LIFETIME_S, IssuedTokens
+from bot.sandbox.oauth.oauth_server import OAuthServer, Tenant
 from bot.sandbox.oauth.translated_carrier import TranslatedCarrier
 from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import TEAM_NAME, Envelope
@@ -134,7 +134,7 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         browser = Browser(hub, Interactions(hub, base_url), uploads, base_url)
         app, first = _create_application(place, hub, browser, uploads)
         others = [await _add_workspace(stack, place, app, number) for number in range(1, options.oauth_workspaces)]
-        app.add_routes(Authorization([first, *others]).list_routes())
+        app.add_routes(OAuthServer([first, *others]).list_routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

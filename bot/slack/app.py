@@ -111,7 +111,7 @@ async def open_slack_app(
 
         changes.start()
         stack.push_async_callback(changes.close)
-        workspace = await stack.enter_async_context(open_workspace(tools, client, handle_uninstallation))
+        workspace = await stack.enter_async_context(open_workspace(tools, client, on_uninstalled=handle_uninstallation))
         runner = make_runner(settings, workspace.bolt, client, workspace.token_monitor)
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspace.directory.clear

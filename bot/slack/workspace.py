@@ -95,8 +95,8 @@ class SlackWorkspace:
 async def open_workspace(
     tools: WorkspaceTools,
     client: AsyncWebClient,
-    on_uninstalled: Callable[[Installation, BackgroundTasks], None],
     *,
+    on_uninstalled: Callable[[Installation, BackgroundTasks], None] = lambda _installation, _tasks: None,
     renew_token: RenewToken | None = None,
     home: str | None = None,
     others: frozenset[str] = frozenset(),

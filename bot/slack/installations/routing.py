@@ -12,11 +12,16 @@ from typing import Any
 from bot.slack.incoming.events import get_object
 
 Body = Mapping[str, Any]
+_REMOVALS = {"app_uninstalled", "tokens_revoked"}
 
 
 def list_installations(body: Body) -> tuple[str, ...]:
-    """Return the ids of the workspaces and organizations that something may be for, the likeliest first."""
-    return tuple(dict.fromkeys(one for one in _find_ids(body) if one))
+    """Return the ids of the workspaces and organizations that something may be for, the likeliest first.
+
+    The end of an installation is for one alone: that of a workspace does not end the installation of its organization.
+    """
+    found = tuple(dict.fromkeys(one for one in _find_ids(body) if one))
+    return found[:1] if get_object(body, "event").get("type") in _REMOVALS else found
 
 
 def _find_ids(body: Body) -> Iterator[str]:

@@ -41,6 +41,10 @@ class WorkspaceRouter(AsyncApp):
         teams = list_installations(req.body)
         if not teams or not self._is_from_slack(req):
             return await super().async_dispatch(req)
+        kind = get_object(req.body, "event").get("type")
+        if kind == "app_uninstalled":
+            await self.workspaces.end_installation(teams[0])
+            return BoltResponse(status=200, body="")
         try:
             async with asyncio.timeout(_FIND_S):
                 workspace = await self.workspaces.find(teams)
@@ -50,7 +54,7 @@ class WorkspaceRouter(AsyncApp):
         if workspace is None:
             _log.info("app not installed", teams=" ".join(teams))
             return BoltResponse(status=200, body="")
-        if get_object(req.body, "event").get("type") in _TEAM_EVENTS:
+        if kind in _TEAM_EVENTS:
             await self.workspaces.look_again(workspace)
         return await workspace.bolt.async_dispatch(req)
 

@@ -17,14 +17,15 @@ import structlog
 
 from bot.errors import BotError
 from bot.slack.errors import SlackError, SlackUnauthorized
-from bot.slack.incoming.events import BotUser
-from bot.slack.installation import Installation, check_token
+from bot.slack.installation import check_token
 from bot.slack.installations.parts import InstallationParts
 from bot.slack.installations.workspace_token import WorkspaceToken
 from bot.slack.tasks import BackgroundTasks
+from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.workspace import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.installations.installations import StoredInstallation
+from bot.storage.installations.token_cipher import TokenKeyError
 from bot.storage.shared_changes import ChangeKind
 from knowledge.errors import DatabaseError
 
@@ -34,6 +35,10 @@ _EVERY_S: Final = 30.0
 _LEAST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 60.0
 """After which time a workspace is tried again that could not be opened; one with a new token is tried at once."""
+_CONFIRM_DELAYS_S: Final = (0.0, 2.0, 10.0, 60.0)
+"""When Slack is asked whether the app is uninstalled: it may repeat an old event after a new installation."""
+_ERASE_S: Final = 2.0
+"""How long Slack waits for the end of an installation; the rest follows."""
 _RETRY_REFUSED_S: Final = 3_600.0
 """After which time a workspace is tried again whose token Slack does not accept."""
 _LOOK_EVERY_S: Final = 0.05
@@ -194,7 +199,6 @@ class Workspaces:
                 open_workspace(
                     self._tools,
                     token.client,
-                    self._handle_uninstallation,
                     renew_token=token.renew,
                     home=home,
                     others=self._installed - {installation.team},
@@ -232,16 +236,33 @@ class Workspaces:
                 self._note_failure(opened.token.installation, error)
                 self._tasks.start(self._close(team), "closing of a workspace")
 
-    def _handle_uninstallation(self, installation: Installation, _tasks: BackgroundTasks) -> None:
-        self._tasks.start(self._erase(installation.me), "end of an installation")
+    async def end_installation(self, team: str) -> None:
+        """Erase an installation that Slack says has ended, usually before this returns."""
+        task = self._tasks.start(self._erase(team), "end of an installation")
+        await asyncio.wait({task}, timeout=_ERASE_S)
 
-    async def _erase(self, me: BotUser) -> None:
-        """Erase everything that is stored about an installation, and close it."""
-        await InstallationData(self._tools.changes.database, me.team).erase_workspace()
-        for team in me.workspaces:  # from the time before the organization installed the app
-            await InstallationData(self._tools.changes.database, team).erase_remains()
-        await self._end(me.team)
-        _log.info("workspace erased", team=me.team)
+    async def _erase(self, team: str) -> None:
+        """Erase everything that is stored about an installation, and close it, unless its token is valid."""
+        installation = await self._installations.find_installation(team)
+        if installation is None or not await self._has_ended(installation):
+            return
+        opened = self._open.get(team)
+        await InstallationData(self._tools.changes.database, team).erase_workspace()
+        for other in opened.workspace.installation.me.workspaces if opened else ():
+            await InstallationData(self._tools.changes.database, other).erase_remains()
+        await self._end(team)
+        _log.info("workspace erased", team=team)
+
+    async def _has_ended(self, installation: StoredInstallation) -> bool:
+        """Return whether Slack refuses the token, after several looks; without a key for it, the event decides."""
+        try:
+            async with self._parts.open_api(installation) as api:
+                if await _is_refused(api):
+                    return True
+        except TokenKeyError:
+            return True
+        _log.warning("uninstallation ignored", team=installation.team, reason="Slack accepts the token")
+        return False
 
     async def _end(self, team: str) -> None:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
@@ -256,3 +277,16 @@ class Workspaces:
         await asyncio.gather(opened.watch, return_exceptions=True)
         await opened.stack.aclose()
         _log.info("workspace closed", team=team)
+
+
+async def _is_refused(api: SlackWebApi) -> bool:
+    """Return whether Slack refuses a token, after several looks."""
+    for delay_s in _CONFIRM_DELAYS_S:
+        await asyncio.sleep(delay_s)
+        try:
+            await check_token(api)
+        except SlackUnauthorized:
+            return True
+        except (SlackError, TimeoutError):
+            continue
+    return False

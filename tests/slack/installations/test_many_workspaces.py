@@ -64,6 +64,8 @@ async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path,
         assert may_read(elsewhere, frozenset({f"workspace:{SECOND}"}))
         assert not may_read(elsewhere, EVERYONE | {GUESTS, f"workspace:{FIRST}"})
 
+        assert place.second.hub is not None
+        place.second.hub._send_event({"type": "app_uninstalled"}, None, 0.0)  # late, after a new installation
         await place.first.control("POST", "uninstall", {})
         await bot.wait_until_open(SECOND)
 

@@ -21,7 +21,13 @@ AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot":
             {"team_id": "T2", "authorizations": [AUTHORIZED | {"team_id": None, "is_enterprise_install": True}]},
             ("E1", "T2"),
         ),
-        ({"team_id": "T1", "enterprise_id": "E1", "event": {"type": "app_uninstalled"}}, ("T1", "E1")),
+        # The end of a workspace's installation is not that of its organization.
+        ({"team_id": "T1", "enterprise_id": "E1", "event": {"type": "app_uninstalled"}}, ("T1",)),
+        (
+            {"event": {"type": "tokens_revoked"}, "authorizations": [AUTHORIZED | {"is_enterprise_install": True}]},
+            ("E1",),
+        ),
+        ({"team_id": "E1", "event": {"type": "app_uninstalled"}}, ("E1",)),
         ({"command": "/kb", "team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "false"}, ("T1", "E1")),
         ({"command": "/kb", "team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "true"}, ("E1", "T1")),
         ({"type": "block_actions", "team": {"id": "T1"}, "enterprise": None, "is_enterprise_install": False}, ("T1",)),

@@ -53,7 +53,7 @@ class _Code:
 
 
 @dataclass(slots=True)
-class Authorization:
+class OAuthServer:
     """The endpoints of OAuth, for all workspaces."""
 
     tenants: Sequence[Tenant]
