@@ -172,7 +172,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
-        workspace, slack = None, settings.slack
+        workspace, slack, configured = None, settings.slack, settings.configuration
         if slack is None:
             workspace = await stack.enter_async_context(
                 open_local_workspace(settings.home / "sandbox", settings.sandbox_port, _list_document_folders(settings))
@@ -208,13 +208,13 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             adding=_create_document_additions(settings, library),
             pages=_create_page_additions(settings, library),
             passage=ready_library.read_passage,
-            access=settings.access,
-            channels=settings.channels,
-            follow_ups=settings.follow_ups,
-            question_limits=settings.question_limits,
-            apps=settings.apps,
-            thinking=settings.thinking,
-            web=settings.web,
+            access=configured.access,
+            channels=configured.channels,
+            follow_ups=configured.follow_ups,
+            question_limits=configured.question_limits,
+            apps=configured.apps,
+            thinking=configured.thinking,
+            web=configured.web,
             list_named=library.list_named_principals,
             materials=library.materials,
             find_salt=CacheSalts(library.find_rights_key, slack.cache_key).find_salt,
@@ -231,18 +231,18 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         )
         app = await stack.enter_async_context(_open_app(slack, deps))
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
-        if settings.quiet_hour is not None:
+        if configured.quiet_hour is not None:
             schedule.add_task(
                 "engine",
-                settings.quiet_hour,
+                configured.quiet_hour,
                 functools.partial(run_off_peak_work, engine, calibrations, question_thresholds),
             )
-        if settings.digest is not None:
-            schedule.add_task("digest", settings.digest, app.send_digest)
+        if configured.digest is not None:
+            schedule.add_task("digest", configured.digest, app.send_digest)
         await stack.enter_async_context(library.syncs.watch_sources())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
-        terminal.finish("live web", format_live_web(settings.web.everywhere))
+        terminal.finish("live web", format_live_web(configured.web.everywhere))
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 

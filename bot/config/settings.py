@@ -7,18 +7,15 @@ a test hands it all three.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from bot.answering.limits import Limits, Unsupported
-from bot.answering.policy import Policies
-from bot.answering.thinking import Defaults
-from bot.config.configuration import Access, Configuration, FollowUpRules, QuestionLimits, read_configuration
+from bot.answering.limits import Limits
+from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import Environment, read_environment, refuse_unknown_variables
-from bot.config.models import ChannelTable
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.settings import OAuthSettings, SlackSettings
@@ -55,32 +52,16 @@ class Settings:
     sandbox_port: int
     engine: EngineSettings
     knowledge: KnowledgeSettings
-    access: Access = field(default_factory=Access)
-    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
-    """What is fixed for channels, by the channel's id."""
-    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """For how long Kvasir answers in a thread without a mention."""
-    question_limits: QuestionLimits = field(default_factory=QuestionLimits)
-    apps: frozenset[str] = frozenset()
-    """The Slack ids of other apps that get answers."""
-    thinking: Defaults = field(default_factory=Defaults)
-    """How deep is thought for people who did not say."""
-    unsupported: Unsupported = "mark"
-    """What becomes of a sentence that no passage supports."""
-    web: Policies = field(default_factory=Policies)
-    """What of the live web may be asked where."""
+    configuration: Configuration
+    """What ``kvasir.toml`` says."""
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"
-    digest: str | None = None
-    """A cron line for the digest to owners; None for never."""
-    quiet_hour: str | None = None
-    """A cron line for what the engine tries when nobody is waiting; None for never."""
 
     @property
     def limits(self) -> Limits:
         """Return what an answer may take, and what becomes of its unsupported sentences."""
-        return Limits(unsupported=self.unsupported)
+        return Limits(unsupported=self.configuration.unsupported)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -168,18 +149,9 @@ def load_settings(
             live=configured.live,
             identity_file=configured.identity_file,
         ),
-        access=configured.access,
-        channels=configured.channels,
-        follow_ups=configured.follow_ups,
-        question_limits=configured.question_limits,
-        apps=configured.apps,
-        thinking=configured.thinking,
-        unsupported=configured.unsupported,
-        web=configured.web,
+        configuration=configured,
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
-        digest=configured.digest,
-        quiet_hour=configured.quiet_hour,
     )
 
 

@@ -30,7 +30,7 @@ def live(folder: Path, web: str = WEB, **variables: str) -> LiveSettings:
 def test_it_is_off_without_a_table_whatever_provider_is_set_up(tmp_path: Path) -> None:
     settings = loaded(tmp_path, BRAVE_API_KEY="k", KVASIR_SEARXNG_URL="http://searxng:8080")
     assert settings.knowledge.live is None
-    assert (settings.web.everywhere, settings.web.of("C034EF5GH")) == (Policy(), Policy())
+    assert (settings.configuration.web.everywhere, settings.configuration.web.of("C034EF5GH")) == (Policy(), Policy())
 
 
 def test_a_table_turns_it_on_and_nobody_searches_unless_something_is_set(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_table_turns_it_on_and_nobody_searches_unless_something_is_set(tmp_pat
 def test_make_run_writes_a_table_that_turns_it_on(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     settings = load_settings({}, tmp_path, default_docs=tmp_path / "docs")
-    assert settings.web.everywhere == Policy("on")
+    assert settings.configuration.web.everywhere == Policy("on")
     assert '[web]\nmode = "on"' in settings.config.read_text(encoding="utf-8")
 
 
@@ -139,15 +139,15 @@ def channel(web: str, installation: str = "") -> str:
 
 
 def test_a_channel_narrows_what_the_installation_allows(tmp_path: Path) -> None:
-    policies = loaded(tmp_path, channel("off", WEB), BRAVE_API_KEY="b").web
+    policies = loaded(tmp_path, channel("off", WEB), BRAVE_API_KEY="b").configuration.web
     assert policies.everywhere == Policy("on", searches=True)
     assert policies.of("C034EF5GH") == Policy("off", searches=True, off_in_channel=True)
     installation = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
-    policies = loaded(tmp_path, channel("on", installation)).web
+    policies = loaded(tmp_path, channel("on", installation)).configuration.web
     assert policies.of("C034EF5GH") == policies.everywhere
     assert policies.everywhere == Policy("listed", frozenset({"docs.example.com"}), frozenset({"wiki.intra"}))
     for off in ("", '[web]\nmode = "off"\n'):
-        assert loaded(tmp_path, channel("on", off)).web.of("C034EF5GH") == Policy()
+        assert loaded(tmp_path, channel("on", off)).configuration.web.of("C034EF5GH") == Policy()
 
 
 def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:

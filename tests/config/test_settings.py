@@ -69,10 +69,10 @@ def test_the_environment_wins_over_the_file_beside_the_configuration(place: Path
 
 def test_metrics_and_the_quiet_hour(place: Path) -> None:
     plain = load_settings({}, place)
-    assert (plain.metrics_port, plain.metrics_host, plain.quiet_hour) == (None, "127.0.0.1", "30 4 * * *")
+    assert (plain.metrics_port, plain.metrics_host, plain.configuration.quiet_hour) == (None, "127.0.0.1", "30 4 * * *")
     (place / "kvasir.toml").write_text(TOML + '[engine]\nquiet_hour = ""\n')
     told = load_settings({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
-    assert (told.metrics_port, told.metrics_host, told.quiet_hour) == (9464, "0.0.0.0", None)
+    assert (told.metrics_port, told.metrics_host, told.configuration.quiet_hour) == (9464, "0.0.0.0", None)
 
 
 def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
@@ -298,21 +298,22 @@ def test_documents_can_be_added_wherever_no_source_takes_them(place: Path) -> No
 
 
 def test_owners_and_channels(place: Path) -> None:
-    assert load_settings({}, place).access.may_refresh("U1"), "reading again takes nothing away"
-    assert not load_settings({}, place).access.is_owner("U1"), "what everybody reads has a named owner"
+    assert load_settings({}, place).configuration.access.may_refresh("U1"), "reading again takes nothing away"
+    assert not load_settings({}, place).configuration.access.is_owner("U1"), "what everybody reads has a named owner"
     (place / "kvasir.toml").write_text(
         TOML + '[access]\nowners = ["U012AB3CD"]\n[[channel]]\nid = "C034EF5GH"\nsearch = "in:handbook type:pdf"\n'
     )
     settings = load_settings({}, place)
-    assert (settings.access.may_refresh("U012AB3CD"), settings.access.may_refresh("U1")) == (True, False)
-    assert (settings.access.is_owner("U012AB3CD"), settings.access.is_owner("U1")) == (True, False)
-    assert settings.channels == {"C034EF5GH": ChannelTable(id="C034EF5GH", search="in:handbook type:pdf")}
+    access = settings.configuration.access
+    assert (access.may_refresh("U012AB3CD"), access.may_refresh("U1")) == (True, False)
+    assert (access.is_owner("U012AB3CD"), access.is_owner("U1")) == (True, False)
+    assert settings.configuration.channels == {"C034EF5GH": ChannelTable(id="C034EF5GH", search="in:handbook type:pdf")}
 
 
 def test_source_has_owners_of_its_own(place: Path) -> None:
     own = TOML.replace('name = "handbook"', 'name = "handbook"\nowners = ["U0HANDBOOK"]')
     (place / "kvasir.toml").write_text(own + '[access]\nowners = ["U012AB3CD"]\n[slack]\nadmins = ["U0ADMIN"]\n')
-    access = load_settings({}, place).access
+    access = load_settings({}, place).configuration.access
     assert [access.is_owner("U0HANDBOOK", source) for source in ("handbook", "inbox", None)] == [True, False, False]
     assert [access.may_refresh("U0HANDBOOK", source) for source in ("handbook", "inbox", None)] == [True, False, False]
     assert access.is_owner("U012AB3CD", "handbook")
@@ -322,7 +323,7 @@ def test_source_has_owners_of_its_own(place: Path) -> None:
 def test_other_apps_are_allowed_by_id_alone(place: Path) -> None:
     """An app may take any name."""
     (place / "kvasir.toml").write_text(TOML + '[slack]\napps = ["A012AB3CD", "B012AB3CD", "Wf012AB3CD"]\n')
-    assert load_settings({}, place).apps == {"A012AB3CD", "B012AB3CD", "Wf012AB3CD"}
+    assert load_settings({}, place).configuration.apps == {"A012AB3CD", "B012AB3CD", "Wf012AB3CD"}
     (place / "kvasir.toml").write_text(TOML + '[slack]\napps = ["Deploybot"]\n')
     with pytest.raises(SettingsError, match="apps should be a list of Slack ids"):
         load_settings({}, place)
@@ -333,18 +334,19 @@ CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     """Normally, or as the answers have it, or as a channel does; a channel may say that alone."""
-    assert load_settings({}, place).thinking.of("C034EF5GH") == "normal"
+    assert load_settings({}, place).configuration.thinking.of("C034EF5GH") == "normal"
     (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
     settings = load_settings({}, place)
-    assert (settings.thinking.of("C034EF5GH"), settings.thinking.of("C1")) == ("deep", "off")
+    thinking = settings.configuration.thinking
+    assert (thinking.of("C034EF5GH"), thinking.of("C1")) == ("deep", "off")
     assert settings.limits.unsupported == "mark"
-    assert settings.channels["C034EF5GH"].search is None
+    assert settings.configuration.channels["C034EF5GH"].search is None
 
 
 def test_a_channel_may_fix_every_setting(place: Path) -> None:
     fixed = 'language = "zh"\ntone = "formal"\nmention_only = false\nunasked_per_hour = 2\n'
     (place / "kvasir.toml").write_text(TOML + CHANNEL + fixed)
-    table = load_settings({}, place).channels["C034EF5GH"]
+    table = load_settings({}, place).configuration.channels["C034EF5GH"]
     assert (table.language, table.tone, table.mention_only, table.unasked_per_hour) == ("zh", "formal", False, 2)
     for wrong in ("tone = 'rude'", "language = 'de'", "unasked_per_hour = 21"):
         (place / "kvasir.toml").write_text(TOML + CHANNEL + wrong)

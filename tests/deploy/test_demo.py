@@ -18,6 +18,6 @@ def test_the_demo_names_people_and_channels_of_the_sandbox(tmp_path: Path) -> No
     channels = {channel.id: channel for channel in first_channels(0)}
     assert readers == {"U0ADA00001", "C0REORG001"}
     assert readers <= {person.id for person in PEOPLE} | set(channels)
-    assert settings.access.owners == {person.id for person in PEOPLE if person.role == "owner"}
+    assert settings.configuration.access.owners == {person.id for person in PEOPLE if person.role == "owner"}
     folders = [source.name for source in sources if source.kind == "folder"]
     assert all(list((DEMO / name).glob("*.md")) for name in folders)

@@ -67,7 +67,7 @@ async def main(arguments: argparse.Namespace) -> int:
         library = await stack.enter_async_context(open_configured_library(settings))
         await _wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
-        depth = arguments.think or settings.thinking.everywhere
+        depth = arguments.think or settings.configuration.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).of)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
@@ -79,7 +79,7 @@ async def main(arguments: argparse.Namespace) -> int:
                 id="ask",
                 viewers=await find_viewers(settings, library.identities, arguments.person),
                 depth=depth,
-                policy=settings.web.everywhere,
+                policy=settings.configuration.web.everywhere,
                 wants_web=arguments.web,
             )
             return _prepend_notice(answerer.answer(request), why)

@@ -110,8 +110,8 @@ async def _check_configuration(settings: Settings) -> str:
 
 
 async def _check_owners(settings: Settings) -> str:
-    if settings.access.owners:
-        return f"{', '.join(sorted(settings.access.owners))} may approve deletions and add files and pages in Slack"
+    if owners := settings.configuration.access.owners:
+        return f"{', '.join(sorted(owners))} may approve deletions and add files and pages in Slack"
     return (
         "none is named, so deletions can only be approved at the terminal (kvasir sync --approve SOURCE). To name one, "
         f'write owners = ["U012AB3CD"] under [access] in {settings.config}; a Slack profile shows the id of a person'
@@ -198,7 +198,7 @@ async def _check_identities(settings: Settings) -> str:
 async def _check_web_search(settings: Settings) -> str:
     live, web = settings.knowledge.live, settings.knowledge.web
     if live is None:
-        return format_live_web(settings.web.everywhere)
+        return format_live_web(settings.configuration.web.everywhere)
     if not live.search.provider_order:
         return (
             "no provider is set up, so only links in questions are read: set KVASIR_SEARXNG_URL, "

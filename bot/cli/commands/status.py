@@ -24,9 +24,9 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_configured_library(settings) as library:
         state = await library.access.add_unreachable(await library.status())
     if arguments.json:
-        print_json(status_json(engine, state, settings.web.everywhere))
+        print_json(status_json(engine, state, settings.configuration.web.everywhere))
     else:
-        show_status(engine, state, settings.web.everywhere, sys.stdout)
+        show_status(engine, state, settings.configuration.web.everywhere, sys.stdout)
     return 0
 
 
