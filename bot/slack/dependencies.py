@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.answering.policy import Policies
-from bot.answering.thinking import Defaults
-from bot.config.configuration import Access, FollowUpRules, QuestionLimits
-from bot.config.models import ChannelTable
+from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.actions.show_passage import FindPassage
@@ -42,19 +39,10 @@ class SlackDependencies:
     """Adds web pages for owners."""
     passage: FindPassage | None = None
     """Finds whole passages by their chunks."""
-    access: Access = field(default_factory=Access)
-    """Who may manage the knowledge."""
-    channels: Mapping[str, ChannelTable] = field(default_factory=dict)
-    """What ``kvasir.toml`` fixes for channels, by the channel's id."""
-    question_limits: QuestionLimits = field(default_factory=lambda: QuestionLimits(0, 0))
-    apps: frozenset[str] = frozenset()
-    """The Slack ids of other apps that get answers."""
-    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """For how long Kvasir answers in a thread without a mention."""
-    thinking: Defaults = field(default_factory=Defaults)
-    """How long Kvasir thinks for people without a preference."""
-    web: Policies = field(default_factory=Policies)
-    """The use of the live web in each channel."""
+    configuration: Configuration = field(
+        default_factory=lambda: Configuration((), None, question_limits=QuestionLimits(0, 0))
+    )
+    """What ``kvasir.toml`` says."""
     identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
     """Adds the principals of other systems to those that Slack gives a person."""
     list_named: ListNamed | None = None

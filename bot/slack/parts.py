@@ -66,7 +66,7 @@ class SlackParts:
         self._turns = TurnParts(shared, self._channels, self._verified)
         self._attention = ThreadAttention(
             ThreadRecords(shared.database),
-            shared.dependencies.follow_ups,
+            shared.dependencies.configuration.follow_ups,
             shared.threads,
             shared.messenger,
             shared.me,
@@ -159,11 +159,11 @@ class SlackParts:
         intake = self._turns.intake
         return [
             *([] if needs.passage is None else [ShowPassageAction(needs.passage, access, messenger)]),
-            *([] if needs.pages is None else [AddPageAction(needs.pages, needs.access, messenger)]),
+            *([] if needs.pages is None else [AddPageAction(needs.pages, shared.access, messenger)]),
             *(
                 []
                 if needs.adding is None or intake is None
-                else [FileReadersAction(needs.adding, intake, needs.access, shared.directory, messenger)]
+                else [FileReadersAction(needs.adding, intake, shared.access, shared.directory, messenger)]
             ),
             SearchWebAction(shared.threads, submit, team, access, messenger),
             ShowReasoningAction(
@@ -181,7 +181,7 @@ class SlackParts:
         return [
             AnswerAgainAction(needs.ledger, regenerate, team, messenger),
             RateAnswerAction(shared.feedback, self._feedback_modal, shared.viewers, team, messenger, needs.record_vote),
-            DeleteAnswerAction(needs.ledger, delete, needs.access, team, messenger),
+            DeleteAnswerAction(needs.ledger, delete, shared.access, team, messenger),
         ]
 
     def _list_commands(self, questions: PrivateQuestions) -> Mapping[str, CommandHandler]:
@@ -195,12 +195,12 @@ class SlackParts:
             runners=KbRunners(
                 SearchRunner(needs.library, shared.viewers, self._channels.rules).run,
                 ShareRunner(shared.directory, shared.approved_channels, team).run,
-                FeedbackRunner(shared.feedback, shared.questions, needs.access, team).run,
+                FeedbackRunner(shared.feedback, shared.questions, shared.access, team).run,
                 self._verified.command.show_answers,
                 self._channels.modal.open,
             ),
             messenger=shared.messenger,
-            access=needs.access,
+            access=shared.access,
         )
         think = ThinkCommand(shared.preferences, self._channels.rules, needs.control, team, shared.messenger)
         return {

@@ -51,6 +51,7 @@ class SharedParts:
         self.changes = changes
         self.capabilities = capabilities
         self.database = dependencies.ledger.database
+        self.access = dependencies.configuration.access
         self.is_home = is_home
         company = Company(me.team, me.enterprise, me.workspaces, is_home)
         self.directory = SlackDirectory(api, company)
@@ -58,8 +59,8 @@ class SharedParts:
         self.viewers = ViewerFinder(
             self.directory, company, dependencies.identities, self.approved_channels, dependencies.list_named
         )
-        self.visible_sources = VisibleSources(dependencies.library, dependencies.access, self.find_person)
-        self.roles = RoleFinder(dependencies.access, self.directory)
+        self.visible_sources = VisibleSources(dependencies.library, self.access, self.find_person)
+        self.roles = RoleFinder(self.access, self.directory)
         self.preferences = PersonalPreferences(self.database, changes)
         self.languages = ReaderLanguages(self.preferences, self.directory, me.team)
         self.threads = ThreadReader(api, me)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
+from bot.config.configuration import Configuration, QuestionLimits
 from bot.slack.app import SlackApp, open_slack_app
 from bot.slack.dependencies import SlackDependencies
 from bot.slack.layout.tables import read_table_block
@@ -262,6 +263,24 @@ def get_markdown(message: Mapping[str, Any]) -> str:
 QUICK_TURNS = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
 
 
+def make_dependencies(
+    ledger: Ledger, answerer: ScriptedAnswerer, library: FakeLibrary, given: Mapping[str, Any]
+) -> SlackDependencies:
+    """Return dependencies without limits on questions; ``given`` has their fields and those of the configuration."""
+    configured = {one.name for one in fields(Configuration)} & given.keys()
+    return SlackDependencies(
+        ledger,
+        answerer,
+        library,
+        lambda: EngineStatus(EngineState.READY, model="r1"),
+        configuration=Configuration(
+            **{"sources": (), "nightly": None, "question_limits": QuestionLimits(0, 0)}
+            | {name: given[name] for name in configured}
+        ),
+        **{name: value for name, value in given.items() if name not in configured},
+    )
+
+
 @contextlib.asynccontextmanager
 async def run_bot(
     sandbox: SandboxClient,
@@ -289,13 +308,7 @@ async def run_bot(
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=patience_s, owner=owner) as ledger:
-        given = SlackDependencies(
-            ledger,
-            answerer,
-            library,
-            lambda: EngineStatus(EngineState.READY, model="r1"),
-            **(dependencies or {}),
-        )
+        given = make_dependencies(ledger, answerer, library, dependencies or {})
         async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())

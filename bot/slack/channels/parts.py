@@ -19,7 +19,8 @@ class ChannelParts:
         self._shared = shared
         needs = shared.dependencies
         self._store = ChannelSettingsStore(shared.database, shared.me.team, shared.changes)
-        self.rules = ChannelRules(needs.channels, needs.web, needs.thinking, self._store, needs.library)
+        fixed = needs.configuration
+        self.rules = ChannelRules(fixed.channels, fixed.web, fixed.thinking, self._store, needs.library)
         self._changes = ChannelChanges(shared.api, self._store, self.rules, shared.directory, shared.messenger)
         self.modal = ChannelSettingsModal(
             shared.api,

@@ -28,7 +28,7 @@ class HomeParts:
             RecentQuestionsPart(shared.answers, shared.questions, preferences, team),
             SettingsPart(preferences, team),
             owner_part,
-            KnowledgePart(shared.visible_sources, needs.access),
+            KnowledgePart(shared.visible_sources, shared.access),
         ]
         if shared.is_home:  # administrators of other workspaces do not run Kvasir
             parts.append(OperationsPart(needs.library, replicas, needs.count_requests))

@@ -42,7 +42,7 @@ class AppQuestions:
         submit: Callable[[QuestionMessage], Awaitable[bool]],
     ) -> None:
         self._api = shared.api
-        self._allowed = shared.dependencies.apps
+        self._allowed = shared.dependencies.configuration.apps
         self._turns = AppTurns(shared.database)
         self._threads = shared.threads
         self._is_approved = shared.viewers.is_approved

@@ -24,4 +24,4 @@ def build_file_intake(shared: SharedParts) -> FileIntake | None:
     adding = shared.dependencies.adding
     if adding is None:
         return None
-    return FileIntake(shared.client, adding, shared.dependencies.access, shared.threads)
+    return FileIntake(shared.client, adding, shared.access, shared.threads)

@@ -28,15 +28,15 @@ class OwnerParts:
             shared.answers,
             shared.feedback,
             shared.questions,
-            needs.access,
+            shared.access,
             shared.me.team,
             self._verified,
         )
 
     def build_alerts(self, every_s: float) -> SourceAlerts:
         """Return what checks the sources every ``every_s``, and tells owners of failing ones."""
-        needs, team = self._shared.dependencies, self._shared.me.team
-        return SourceAlerts(needs.library, self._notices, self._messages, needs.access, team, every_s=every_s)
+        shared, library = self._shared, self._shared.dependencies.library
+        return SourceAlerts(library, self._notices, self._messages, shared.access, shared.me.team, every_s=every_s)
 
     def build_digest(self) -> WeeklyDigest:
         """Return the digest to owners."""
@@ -47,7 +47,7 @@ class OwnerParts:
             shared.questions,
             self._verified,
             needs.library,
-            needs.access,
+            shared.access,
             self._notices,
             self._messages,
             shared.me.team,

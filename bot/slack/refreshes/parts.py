@@ -28,7 +28,7 @@ class RefreshParts:
 
     def list_actions(self) -> Mapping[str, ActionHandler]:
         """Return what the buttons on sources do, by their action ids."""
-        access, messenger = self._shared.dependencies.access, self._shared.messenger
+        access, messenger = self._shared.access, self._shared.messenger
         return {
             APPROVE_DELETION: ApproveDeletionAction(self.pending, self.runner, access, messenger).run,
             REFRESH_SOURCE: RefreshSourceAction(self.runner, access, messenger).run,

@@ -55,7 +55,8 @@ class TurnParts:
     ) -> TurnManager:
         """Return the turns of questions; their answers get the buttons."""
         shared, needs = self._shared, self._shared.dependencies
-        limiter = QuestionLimiter(QuestionCounts(shared.database), needs.question_limits, shared.messenger, tasks)
+        limits = needs.configuration.question_limits
+        limiter = QuestionLimiter(QuestionCounts(shared.database), limits, shared.messenger, tasks)
         times = TurnTimes(settings.concurrent)
         return TurnManager(
             needs.ledger,

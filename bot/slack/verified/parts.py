@@ -30,7 +30,7 @@ class VerifiedParts:
             judge=tools.judge,
         )
         self.management = VerifiedManagement(
-            self._stored, self._finder, needs.access, shared.find_person, shared.threads
+            self._stored, self._finder, shared.access, shared.find_person, shared.threads
         )
         self.modal = VerifyModal(
             shared.api, shared.answers, self.management, messenger, write_phrasings=tools.write_phrasings

@@ -13,14 +13,19 @@ import aiohttp
 from cryptography.fernet import Fernet
 
 from bot.sandbox.server import SandboxOptions, serve_sandbox
-from bot.slack.dependencies import SlackDependencies
 from bot.slack.installations.app import InstalledApp, open_installed_app
 from bot.slack.settings import OAuthSettings, SlackSettings
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.ledger import Ledger, open_ledger
-from engine.interfaces import EngineState, EngineStatus
 from tests.services import free_ports
-from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, ScriptedAnswerer, echo_question, get_text
+from tests.slack.running_bot import (
+    QUICK_TURNS,
+    FakeLibrary,
+    ScriptedAnswerer,
+    echo_question,
+    get_text,
+    make_dependencies,
+)
 from tests.slack_sandbox import SandboxClient
 
 KEY = Fernet.generate_key().decode()
@@ -125,13 +130,7 @@ async def run_installed_bot(
     )
     answerer = ScriptedAnswerer(echo_question)
     async with open_ledger(database or f"sqlite:///{state / 'ledger.sqlite3'}", patience_s=0.5) as ledger:
-        given = SlackDependencies(
-            ledger,
-            answerer,
-            library or FakeLibrary(),
-            lambda: EngineStatus(EngineState.READY, model="r1"),
-            **dependencies,
-        )
+        given = make_dependencies(ledger, answerer, library or FakeLibrary(), dependencies)
         async with open_installed_app(slack, oauth, given, turn_settings=settings) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
