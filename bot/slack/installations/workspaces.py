@@ -177,6 +177,7 @@ class Workspaces:
             _log.info("workspace opened", team=team, workspace=installation.name)
         except Exception as error:  # noqa: BLE001 (what is wrong with one workspace must not stop the others)
             self._note_failure(installation, error)
+            self._log_failure(installation, error)
 
     async def _is_up_to_date(self, installation: StoredInstallation) -> bool:
         """Use the newest token of an open workspace; return False if it has to be opened, or opened again.
@@ -210,9 +211,12 @@ class Workspaces:
             return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
 
     def _note_failure(self, installation: StoredInstallation, error: Exception) -> None:
+        """Leave a workspace alone for a time."""
+        retry_s = _RETRY_REFUSED_S if isinstance(error, SlackUnauthorized) else _RETRY_S
+        self._failures[installation.team] = _Failure(installation.version, time.monotonic() + retry_s)
+
+    def _log_failure(self, installation: StoredInstallation, error: Exception) -> None:
         is_refused = isinstance(error, SlackUnauthorized)
-        until = time.monotonic() + (_RETRY_REFUSED_S if is_refused else _RETRY_S)
-        self._failures[installation.team] = _Failure(installation.version, until)
         is_known = isinstance(error, BotError | DatabaseError | TimeoutError)
         next_step = f"open {self._parts.install_url} and install the app again" if is_refused else "kvasir doctor"
         _log.error(
@@ -234,7 +238,12 @@ class Workspaces:
             opened = self._open.get(team)
             if opened is not None and opened.workspace is workspace:
                 self._note_failure(opened.token.installation, error)
-                self._tasks.start(self._close(team), "closing of a workspace")
+                self._tasks.start(self._close_refused(opened.token.installation, error), "closing of a workspace")
+
+    async def _close_refused(self, installation: StoredInstallation, error: SlackError) -> None:
+        await self._close(installation.team)
+        if await self._installations.find_installation(installation.team) is not None:  # it is not uninstalled
+            self._log_failure(installation, error)
 
     async def end_installation(self, team: str) -> None:
         """Erase an installation that Slack says has ended, usually before this returns."""
