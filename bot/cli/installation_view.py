@@ -34,7 +34,7 @@ async def describe_installations(
     async with open_ledger(database_url) as ledger:
         parts = InstallationParts(slack, oauth, ledger.database, session)
         home, installed = await parts.admission.find_home(), await parts.installations.list_all()
-        found = {one.name: await _find_problem(parts, one) for one in installed}
+        found = {_name_installation(one): await _find_problem(parts, one) for one in installed}
     if not installed:
         raise InstallationProblem(f"No workspace has installed the app. Open {oauth.install_url} and install it.")
     if problems := [problem for problem in found.values() if problem]:
@@ -49,7 +49,7 @@ async def describe_installations(
 
 async def _find_problem(parts: InstallationParts, installation: StoredInstallation) -> str:
     """Return what is wrong with an installation and the next step, "" if nothing is."""
-    where = f"{installation.name} ({installation.team})"
+    where = _name_installation(installation)
     if not parts.admission.covers(installation):
         return f"{where} is not in workspaces under [slack] in kvasir.toml, so Kvasir does not answer there. Add it."
     try:
@@ -69,6 +69,10 @@ async def _find_problem(parts: InstallationParts, installation: StoredInstallati
             f"{parts.install_url} and install the app there again."
         )
     return ""
+
+
+def _name_installation(installation: StoredInstallation) -> str:
+    return f"{installation.name} ({installation.team})"
 
 
 def _describe(installation: StoredInstallation, home: str) -> str:

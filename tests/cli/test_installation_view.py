@@ -48,7 +48,7 @@ async def test_each_installation_has_a_sentence_and_no_token(tmp_path: Path) -> 
         await place.first.faults(scopes=sorted(SCOPES.keys() - {"files:read"}))
         told = await describe(place, tmp_path)
         assert f"FAIL Sandbox ({FIRST}) lacks the scopes files:read. Open {URL}/slack/install" in told
-        assert "Nothing is wrong with Sandbox 2." in told
+        assert f"Nothing is wrong with Sandbox 2 ({SECOND})." in told
         assert place.second.hub is not None
         place.second.hub.tokens.revoke_all()
         told = await describe(place, tmp_path)

@@ -154,7 +154,7 @@ class InstallPages:
         )
         self._flow = AsyncOAuthFlow(client=client, logger=_BOLT_LOGGER, settings=settings)
 
-    def routes(self) -> list[web.RouteDef]:
+    def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
             web.get(INSTALL_PATH, self._serve(self._flow.handle_installation)),

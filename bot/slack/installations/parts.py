@@ -64,7 +64,7 @@ class InstallationParts:
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints of an installation."""
-        return self._pages.routes()
+        return self._pages.list_routes()
 
 
 @contextlib.asynccontextmanager
