@@ -28,10 +28,21 @@ Role = Literal["owner", "admin", "member", "guest", "single_channel_guest"]
 
 
 @dataclass(frozen=True, slots=True)
-class SlackPerson:
-    """An account: a human, the app's bot user, or the workspace itself."""
+class IdentifiedRecord:
+    """A record whose key is its id."""
 
     id: str
+
+    @property
+    def key(self) -> str:
+        """Return the key of the record."""
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class SlackPerson(IdentifiedRecord):
+    """An account: a human, the app's bot user, or the workspace itself."""
+
     name: str
     """The handle, without ``@``."""
     real_name: str
@@ -46,20 +57,14 @@ class SlackPerson:
     deleted: bool = False
     updated: int = 0
 
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
-
 
 ChannelKind = Literal["channel", "group", "mpim", "im"]
 
 
 @dataclass(frozen=True, slots=True)
-class SlackChannel:
+class SlackChannel(IdentifiedRecord):
     """A conversation: a public or private channel, or a direct message of a group or of two."""
 
-    id: str
     name: str
     """Empty for a direct message of two, ``mpdm-ada--bo-1`` for that of a group."""
     kind: ChannelKind
@@ -74,17 +79,11 @@ class SlackChannel:
     refusal: str = ""
     """How Slack refuses the app's messages here, such as ``restricted_action_read_only_channel``; "" if it may post."""
 
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
-
 
 @dataclass(frozen=True, slots=True)
-class UserGroup:
+class UserGroup(IdentifiedRecord):
     """A user group (subteam), which people mention as ``@handle``."""
 
-    id: str
     handle: str
     name: str
     users: Sequence[str] = ()
@@ -92,14 +91,9 @@ class UserGroup:
     created: int = 0
     updated: int = 0
 
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
-
 
 @dataclass(frozen=True, slots=True)
-class Organization:
+class Organization(IdentifiedRecord):
     """The Enterprise Grid organization of the workspace; a workspace without one has no such record."""
 
     id: str = "E0SANDBOX1"
@@ -107,11 +101,6 @@ class Organization:
     teams: Sequence[str] = (TEAM_ID, SIBLING_TEAM_ID)
     org_wide_install: bool = False
     """Whether the app is installed for all workspaces at once."""
-
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
 
 
 StreamState = Literal["streaming", "done", "expired", "stopped_by_user"]
@@ -159,10 +148,9 @@ class SlackMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class AppFile:
+class AppFile(IdentifiedRecord):
     """A file that the app uploads, or a canvas that it writes."""
 
-    id: str
     name: str
     title: str = ""
     is_canvas: bool = False
@@ -174,11 +162,6 @@ class AppFile:
     """The conversations whose members may read it."""
     users: Sequence[str] = ()
     """The other people who may."""
-
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
 
 
 SessionStatus = Literal["active", "processing", "suspended", "closed"]
@@ -205,29 +188,22 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class View(IdentifiedRecord):
     """A Home tab or a modal of one person."""
 
-    id: str
     user: str
     kind: Literal["home", "modal"]
     body: Json = field(repr=False)
     hash: str
-
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
 
 
 Transport = Literal["events_api", "slash_commands", "interactive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(IdentifiedRecord):
     """A delivery that the app has not acknowledged yet."""
 
-    id: str
     kind: Transport
     payload: Json = field(repr=False)
     created: float
@@ -237,11 +213,6 @@ class Envelope:
     """The reason of the last failure."""
     due: float = 0.0
     """The earliest time of the next delivery."""
-
-    @property
-    def key(self) -> str:
-        """Return the key of the record."""
-        return self.id
 
 
 Record = SlackPerson | SlackChannel | UserGroup | Organization | SlackMessage | Session | View | Envelope | AppFile
