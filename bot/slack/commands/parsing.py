@@ -162,7 +162,7 @@ def parse_think(text: str) -> Depth | Literal["default"] | UnknownDepth | None:
 
 def find_nearest(word: str, words: list[str]) -> str | None:
     """Return the command that a word resembles most, or None if it resembles none."""
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, words, n=1)
     return _KB_WORDS.get(close[0], close[0]) if close else None
 
 
