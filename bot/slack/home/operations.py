@@ -1,25 +1,29 @@
-"""The part of Home for administrators: the engine, its queue, the store and the replicas."""
+"""The part of Home for administrators: the queue, the store and the replicas, which store heartbeats."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from bot.messages.durations import format_age
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.commands.status_texts import format_store
-from bot.slack.home.heartbeat import HEARTBEAT_S
 from bot.slack.home.part import HomeViewer, build_header, build_lines
 from bot.slack.people.roles import Role
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import Block
+from bot.slack.tasks import PeriodicTask
 from bot.storage.replicas import Replica, Replicas
 from engine.routing.request_queue import QueueCounts
+from knowledge.errors import DatabaseError
 from knowledge.language import Language
 
+HEARTBEAT_S: Final = 15.0
 _MISSING_S = 4 * HEARTBEAT_S
 _MAX_REPLICAS = 20
 
@@ -62,3 +66,22 @@ def _format_replica(replica: Replica, language: Language) -> str:
     if now - replica.seen_at <= _MISSING_S:
         return f"• {line}"
     return render_message(home.MISSING_REPLICA, language, replica=line)
+
+
+class ReplicaHeartbeat(PeriodicTask):
+    """Tells the other replicas at intervals that this one is alive."""
+
+    def __init__(self, replicas: Replicas, every_s: float = HEARTBEAT_S) -> None:
+        super().__init__("replica heartbeat", every_s)
+        self._replicas = replicas
+
+    async def work(self) -> None:
+        """Store a heartbeat."""
+        await self._replicas.record_heartbeat()
+
+    async def close(self) -> None:
+        """Stop, and let the other replicas forget this one."""
+        if self._task is not None:
+            await super().close()
+            with contextlib.suppress(DatabaseError):
+                await self._replicas.remove_replica()

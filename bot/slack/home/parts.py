@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from bot.slack.home.heartbeat import ReplicaHeartbeat
 from bot.slack.home.knowledge import KnowledgePart
-from bot.slack.home.operations import OperationsPart
+from bot.slack.home.operations import OperationsPart, ReplicaHeartbeat
 from bot.slack.home.owner import OwnerPart
 from bot.slack.home.part import HomePart
 from bot.slack.home.personal import RecentQuestionsPart, SettingsPart
