@@ -39,7 +39,7 @@ from knowledge.interfaces import (
 )
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import AudienceRow, IndexedDocument, IndexIdentity
 from knowledge.sync.manifest.rows import slice_items
 from scripts.eval_sets import PUBLISHED
@@ -174,7 +174,7 @@ def make_manifest_row(number: int) -> CurrentChunk:
 @contextlib.asynccontextmanager
 async def open_manifest_index(folder: Path, documents: int) -> AsyncIterator[IndexManifest]:
     """Yield an index of a manifest in SQLite with so many documents, which is filled once."""
-    manifest = await open_manifest(sqlite_url(folder / f"manifest_{documents}.db"))
+    manifest = await open_manifest(f"sqlite:///{folder / f'manifest_{documents}.db'}")
     index = manifest.open_index(await manifest.add_index(IndexIdentity("bench", "bench", "bench", "bench")))
     key = SourceKey(SOURCE, "", "")
     for some in [] if await index.count_chunks() else slice_items(range(documents)):

@@ -48,7 +48,7 @@ from knowledge.library import Library
 from knowledge.opening import make_chunking, open_library
 from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity
 from scripts.eval_sets import find_cache, open_cached_embedder
 from scripts.sync_bench import ArithmeticEmbedder, measure_memory, open_sync_tools, sync_folder
@@ -199,7 +199,7 @@ async def measure_change(files: int, rounds: int) -> list[float]:
             # All the same but one: they are embedded once.
             (folder / f"f{n}.md").write_text("# Notes\n\nNothing is written here that anybody would look for.")
         spec = SourceSpec("bench", "folder", {"path": str(root)}, root)
-        settings = KnowledgeSettings(home, cache, sqlite_url(home / "kvasir.db"), (spec,))
+        settings = KnowledgeSettings(home, cache, f"sqlite:///{home / 'kvasir.db'}", (spec,))
         async with (
             open_library(settings, WheelCache(cache / "wheels").unpack) as library,
             library.syncs.watch_sources(),
@@ -227,7 +227,7 @@ async def measure_manifest_lookup(chunks: int, count: int) -> list[float]:
     taken_s: list[float] = []
     key = SourceKey("bench", "folder", "/bench")
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as scratch:
-        manifest = await open_manifest(sqlite_url(Path(scratch) / "kvasir.db"))
+        manifest = await open_manifest(f"sqlite:///{Path(scratch) / 'kvasir.db'}")
         at = manifest.open_index(await manifest.add_index(IndexIdentity("x", "x", "x", "x")))
         ids = [str(uuid.uuid4()) for _ in range(chunks)]
         for start in range(0, chunks, 1000):

@@ -23,7 +23,7 @@ from knowledge.settings import SourceSpec
 from knowledge.sources import registry
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.coordinator import SyncCoordinator
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncReport
 from knowledge.sync.running.run import open_run
@@ -54,7 +54,7 @@ class ArithmeticEmbedder:
 @contextlib.asynccontextmanager
 async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocument) -> AsyncIterator[SyncTools]:
     """Open what a sync needs in ``home``."""
-    manifest = await open_manifest(sqlite_url(home / "kvasir.db"))
+    manifest = await open_manifest(f"sqlite:///{home / 'kvasir.db'}")
     store = LanceDBStore(home / "lancedb")
     try:
         index = await manifest.add_index(IndexIdentity("lancedb", embedder.identity, str(chunker.VERSION), "1"))

@@ -18,7 +18,7 @@ from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from tests.viewers import make_members
 
@@ -108,7 +108,7 @@ class Bench:
             )
             for source in sources
         )
-        url = sqlite_url(self.home / "kvasir.db")
+        url = f"sqlite:///{self.home / 'kvasir.db'}"
         settings = KnowledgeSettings(self.home, self.home, url, specs)
         async with contextlib.AsyncExitStack() as stack:
             manifest = await open_manifest(url)

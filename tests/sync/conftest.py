@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from knowledge.errors import EmbedderError, KnowledgeError, StoreUnavailable
-from knowledge.sync.manifest.manifest import sqlite_url
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.running.tools import ChunkDocument
 from tests.sync.doubles import IDENTITY, DictSource, Rig, open_rig, parts, passages
@@ -18,7 +17,7 @@ from tests.sync.doubles import IDENTITY, DictSource, Rig, open_rig, parts, passa
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
-    return sqlite_url(tmp_path / "kvasir.db")
+    return f"sqlite:///{tmp_path / 'kvasir.db'}"
 
 
 @pytest.fixture

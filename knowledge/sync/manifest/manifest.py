@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, text, update
 
@@ -134,8 +133,3 @@ async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float =
 
     """
     return Manifest(await open_database(url, MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))
-
-
-def sqlite_url(path: Path) -> str:
-    """Return the URL of a SQLite file."""
-    return f"sqlite:///{path}"

@@ -18,14 +18,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from knowledge.errors import DatabaseError
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
 
 async def test_a_locked_database_is_reported_and_loses_nothing(rig_on: Any, tmp_path: Path) -> None:
-    async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.2) as rig:
+    async with rig_on(f"sqlite:///{tmp_path / 'kvasir.db'}", lock_wait_s=0.2) as rig:
         await _locked_and_free_again(rig, tmp_path)
 
 
@@ -47,7 +47,7 @@ async def _locked_and_free_again(rig: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_slow_write_makes_the_next_one_of_this_process_wait_and_not_fail(rig_on: Any, tmp_path: Path) -> None:
     """A disk that is busy with something else takes seconds for a commit; SQLite's own wait is for others."""
-    async with rig_on(sqlite_url(tmp_path / "kvasir.db"), lock_wait_s=0.1) as rig:
+    async with rig_on(f"sqlite:///{tmp_path / 'kvasir.db'}", lock_wait_s=0.1) as rig:
         slow = asyncio.create_task(rig.manifest.database.write(lambda _: time.sleep(0.8)))
         await asyncio.sleep(0.1)
         other = asyncio.create_task(rig.index.add_pending_chunks(["a"]))
@@ -70,7 +70,7 @@ async def test_a_write_cancelled_at_any_moment_leaves_no_transaction_behind(rig:
 
 
 async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path / "kvasir.db")
+    url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     await (await open_manifest(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
@@ -80,7 +80,7 @@ async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Pa
 
 
 async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path / "kvasir.db")
+    url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     await (await open_manifest(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
         connection.execute("UPDATE knowledge_revision SET version_num = '0099'")
@@ -109,11 +109,11 @@ async def test_a_wrong_url_is_reported_without_its_password(url: str, says: str)
 async def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "kvasir.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(DatabaseError, match="no SQLite database"):
-        await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
+        await open_manifest(f"sqlite:///{tmp_path / 'kvasir.db'}")
 
 
 async def test_the_first_index_is_active_and_a_second_waits(tmp_path: Path) -> None:
-    manifest = await open_manifest(sqlite_url(tmp_path / "kvasir.db"))
+    manifest = await open_manifest(f"sqlite:///{tmp_path / 'kvasir.db'}")
     first = await manifest.add_index(IDENTITY)
     second = await manifest.add_index(IndexIdentity("memory", "another", "blank lines", "words"))
     assert (first.active, second.active) == (True, False)
@@ -145,7 +145,7 @@ async def test_many_processes_open_a_new_database_at_once(tmp_path: Path) -> Non
         "    await manifest.close()\n"
         "asyncio.run(main())\n"
     )
-    argv = [sys.executable, "-c", script, sqlite_url(tmp_path / "kvasir.db")]
+    argv = [sys.executable, "-c", script, f"sqlite:///{tmp_path / 'kvasir.db'}"]
     started = [await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE) for _ in range(3)]
     printed = [(await process.communicate())[0] for process in started]
     assert printed == [b"1\n"] * 3
@@ -196,7 +196,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_full_disk_is_reported_and_loses_nothing(rig_on: Any, small_disk: Path) -> None:
-    async with rig_on(sqlite_url(small_disk / "kvasir.db")) as rig:
+    async with rig_on(f"sqlite:///{small_disk / 'kvasir.db'}") as rig:
         rig.source.put("a.md", "one")
         await rig.sync()
         ballast = small_disk / "ballast"

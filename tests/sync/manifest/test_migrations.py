@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from knowledge.database.database import Database
-from knowledge.sync.manifest.manifest import Manifest, open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import decode_readers
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.postgres import postgres_server
@@ -30,7 +30,7 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database as version 1 left it."""
     kind = request.param
     script = (HERE / f"manifest_1.{kind}.sql").read_text()
-    url: str = sqlite_url(tmp_path / "kvasir.db") if kind == "sqlite" else request.getfixturevalue("server")
+    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("server")
     await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
     return url
 
@@ -65,7 +65,7 @@ async def test_migrated_tables_equal_those_of_a_new_database(old: str, tmp_path:
         await run_script(old, EMPTY_POSTGRESQL)
         fresh = await open_manifest(old)
     else:
-        fresh = await open_manifest(sqlite_url(tmp_path / "fresh.db"))
+        fresh = await open_manifest(f"sqlite:///{tmp_path / 'fresh.db'}")
     assert migrated == await _shape(fresh)
     await fresh.close()
 

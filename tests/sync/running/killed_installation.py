@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge.library import Library
-from knowledge.sync.manifest.manifest import sqlite_url
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.repair import repair
 from tests.services import WeaviateServer
@@ -77,7 +76,7 @@ class Installation:
             weaviate = {"url": server.url, "grpc_url": server.grpc_url, "api_key": server.api_key}
             weaviate["namespace"] = f"n{random.getrandbits(32):08x}"
         self.roots = roots
-        url = database_url or sqlite_url(self.home / "kvasir.db")
+        url = database_url or f"sqlite:///{self.home / 'kvasir.db'}"
         self.world = World(str(self.home), url, {name: str(root) for name, root in roots.items()}, weaviate=weaviate)
         self.generation = 0
         self.wanted: Answers = {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
-from knowledge.sync.manifest.manifest import open_manifest, sqlite_url
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.repair import repair
 from knowledge.sync.running.tools import SyncLimits
@@ -52,7 +52,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
         @initialize(batch=st.integers(1, 4))
         def begin(self, batch: int) -> None:
             async def opened() -> Any:
-                manifest = await open_manifest(sqlite_url(Path(self.folder.name) / "kvasir.db"))
+                manifest = await open_manifest(f"sqlite:///{Path(self.folder.name) / 'kvasir.db'}")
                 return rig_type(manifest, manifest.open_index(await manifest.add_index(identity)))
 
             self.rig = self.loop.run(opened())
