@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -28,14 +29,16 @@ _SENTENCE = re.compile(r"\b[A-Z](?:[^.|#>`]|\.(?=\S)){20,400}\.(?=\s|$)")
 class QuotingEngine:
     """A ChatEngine that answers with sentences of its passages, each once, because a repetition ends an answer.
 
-    Each word is a chunk. It records when each question arrived, and how many answers were read to their end.
+    Each word is a chunk. It records when each question arrived, and how many answers were read to their end. With
+    ``pauses``, the loop may do something else between two words, as it does with a real engine.
     """
 
     context_tokens = 32_768
 
-    def __init__(self) -> None:
+    def __init__(self, *, pauses: bool = False) -> None:
         self.reached: dict[str, float] = {}
         self.read = 0
+        self._pauses = pauses
 
     def status(self) -> EngineStatus:
         return EngineStatus(EngineState.READY, model="bench")
@@ -57,6 +60,8 @@ class QuotingEngine:
             self.reached[found[-1]] = at
         for word in _quote_words(messages):
             yield ContentDelta(word)
+            if self._pauses:
+                await asyncio.sleep(0)
         self.read += 1
         yield StreamEnd("stop")
 

@@ -200,7 +200,7 @@ def compute_percentiles(values: Sequence[float]) -> dict[str, float]:
 
 async def measure_paths(url: str) -> dict[str, Any]:
     """Return the times from envelope to engine and from sentence to Slack, one question at a time."""
-    engine = QuotingEngine()
+    engine = QuotingEngine(pauses=True)
     answerer = RecordingAnswerer(create_answerer(engine))
     async with run_kvasir(url, answerer):
         await ask(url, 20, window=1)
