@@ -131,11 +131,6 @@ class Answers:
         parameters = {"of_team": team, "at_most": limit}
         return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_UNANSWERED, parameters)]
 
-    @transaction
-    def erase_answer(self, connection: sa.Connection, key: QuestionKey) -> None:
-        """Delete the answer to a question, with the votes on it."""
-        erase_answer(connection, key)
-
 
 def find_answer(connection: sa.Connection, key: QuestionKey) -> StoredAnswer | None:
     """Return the answer to a question within a transaction, None if there is none."""

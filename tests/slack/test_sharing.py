@@ -14,7 +14,7 @@ from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
 from bot.answering.policy import WebUse
 from bot.config.configuration import QuestionLimits
 from bot.slack.sharing.share_answer import AskInChannelAction, ShareAnswerAction
-from bot.storage.answers import Answers
+from bot.storage.answers import erase_answer
 from bot.storage.turns.questions import QuestionKey
 from knowledge.interfaces import Viewers
 from knowledge.interfaces.materials import MaterialOrigin
@@ -200,7 +200,8 @@ async def test_other_answers_are_not_shared(tmp_path: Path, script: Script, reas
 async def test_answer_that_is_not_stored_is_asked_there_instead(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
         private = await ask_privately(bot)
-        await Answers(bot.ledger.database).erase_answer(QuestionKey(TEAM_ID, private["channel"], private["root"]))
+        key = QuestionKey(TEAM_ID, private["channel"], private["root"])
+        await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
         await press(bot, private, ShareAnswerAction.action_id)
         offer = await wait_for_private(bot, "I do not store this answer")
         assert AskInChannelAction.action_id in list_actions(offer)

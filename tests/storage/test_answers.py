@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.answers import Answers, StoredAnswer, StoredPassage
+from bot.storage.answers import Answers, StoredAnswer, StoredPassage, erase_answer
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import get_text, run_bot_in_sandbox
@@ -38,7 +38,7 @@ async def test_an_answer_is_found_replaced_and_erased(ledger: Ledger) -> None:
     assert await answers.find_answer(KEY) == first
     await answers.save_answer(second := make_answer(text="No."))
     assert await answers.find_answer(KEY) == second
-    await answers.erase_answer(KEY)
+    await answers.database.write(lambda connection: erase_answer(connection, KEY))
     assert await answers.find_answer(KEY) is None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.answers import Answers
+from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionMessage, TurnState
@@ -74,7 +74,7 @@ async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
         await answers.save_answer(make_answer())  # now: the time of ``ANSWER`` is that of the import
         assert await votes.save_vote(KEY, "U1", Vote.BAD)
         if end == "erased":
-            await answers.erase_answer(KEY)
+            await answers.database.write(lambda connection: erase_answer(connection, KEY))
         elif end == "purged":
             await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
             assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 1}

@@ -10,7 +10,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.configuration import Access, QuestionLimits
-from bot.storage.answers import Answers
+from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, StoredVote, Vote, VoteReason
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
@@ -124,7 +124,8 @@ async def test_feedback_on_an_erased_answer_is_refused(socket_bot: RunningBot) -
     answer = await ask_and_wait(bot)
     await vote(bot, answer, "negative")
     modal = await bot.sandbox.wait_for_modal(ADA)
-    await Answers(bot.ledger.database).erase_answer(QuestionKey(TEAM_ID, answer["channel"], answer["root"]))
+    key = QuestionKey(TEAM_ID, answer["channel"], answer["root"])
+    await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
     assert await list_votes(bot) == {}
     await bot.sandbox.submit("ada", modal["id"], {})
     await wait_for_reply(bot, "I do not store this answer")
