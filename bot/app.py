@@ -166,8 +166,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only this command needs Slack's libraries; the others start faster without them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
-    from bot.slack.dependencies import SlackDependencies  # noqa: PLC0415
-    from bot.slack.verified.tools import VerifiedTools  # noqa: PLC0415
+    from bot.slack.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bot.answering.verification.embedding_cache import Embed
+from bot.answering.verified_answers.finder import SameJudge
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
@@ -12,15 +14,26 @@ from bot.slack.actions.show_passage import FindPassage
 from bot.slack.audience.finder import ListNamed
 from bot.slack.commands.library import KnowledgeLibrary
 from bot.slack.materials.file_reader import MaterialMaker
+from bot.slack.modals.verify import WritePhrasings
 from bot.slack.turns.question_builder import FindSalt, omit_salt
 from bot.slack.turns.turn_runner import QuestionAnswerer
-from bot.slack.verified.tools import VerifiedTools
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.turns.ledger import Ledger
 from engine.interfaces import EngineStatus, ThinkingControl
 from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTools:
+    """What compares questions and writes phrasings; without it, only the same words get a verified answer."""
+
+    embed: Embed | None = None
+    embedder: str = ""
+    """``Embedder.identity``."""
+    judge: SameJudge | None = None
+    write_phrasings: WritePhrasings | None = None
 
 
 @dataclass(frozen=True, slots=True)

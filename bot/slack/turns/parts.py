@@ -9,7 +9,11 @@ from bot.slack.channels.parts import ChannelParts
 from bot.slack.errors import SlackError
 from bot.slack.layout.answer_layout import AnswerLayout
 from bot.slack.layout.document_publisher import DocumentPublisher
-from bot.slack.materials.parts import build_file_intake, build_materials
+from bot.slack.materials.file_intake import FileIntake
+from bot.slack.materials.file_reader import FileReader
+from bot.slack.materials.question_materials import QuestionMaterials
+from bot.slack.materials.quoted_messages import QuotedMessages
+from bot.slack.materials.thread_files import ThreadFiles
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.reasoning_memory import ReasoningMemory
 from bot.slack.recovery.crash_recovery import AnswerRecovery
@@ -42,8 +46,8 @@ class TurnParts:
         upload = functools.partial(upload_bytes, shared.client)
         self._documents = DocumentPublisher(shared.api, upload, AnswerDocuments(shared.database))
         self.reasonings = ReasoningMemory()
-        self.materials = build_materials(shared)
-        self.intake = build_file_intake(shared)
+        self.materials = _build_materials(shared)
+        self.intake = _build_file_intake(shared)
 
     def build_manager(
         self,
@@ -107,3 +111,20 @@ class TurnParts:
                 unasked=self._channels.build_unasked_answers(),
             ),
         )
+
+
+def _build_materials(shared: SharedParts) -> QuestionMaterials | None:
+    """Return what reads files and quoted messages; None where none is read."""
+    maker = shared.dependencies.materials
+    if maker is None:
+        return None
+    files = ThreadFiles(shared.api, shared.threads, FileReader(shared.client, maker))
+    return QuestionMaterials(files, QuotedMessages(shared.api, shared.threads, shared.directory, maker, shared.me))
+
+
+def _build_file_intake(shared: SharedParts) -> FileIntake | None:
+    """Return what stores the files of owners; None where no source takes them."""
+    adding = shared.dependencies.adding
+    if adding is None:
+        return None
+    return FileIntake(shared.client, adding, shared.access, shared.threads)

@@ -15,7 +15,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Offer, Question, Sources, Text
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS
 from bot.config.configuration import Access
-from bot.slack.verified.tools import VerifiedTools
+from bot.slack.dependencies import VerifiedTools
 from knowledge.interfaces import Matrix
 from tests.slack.running_bot import (
     PASSAGE,
