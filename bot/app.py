@@ -232,7 +232,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             )
         if configured.digest is not None:
             schedule.add_task("digest", configured.digest, app.send_digest)
-        await stack.enter_async_context(library.syncs.watch_sources())
+        await stack.enter_async_context(library.syncs.watcher.running())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.finish("live web", format_live_web(configured.web.everywhere))

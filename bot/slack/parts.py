@@ -61,7 +61,7 @@ class SlackParts:
     def __init__(self, shared: SharedParts) -> None:
         self._shared = shared
         self._channels = ChannelParts(shared)
-        self._refreshes = RefreshParts(shared)
+        self.refreshes = RefreshParts(shared)
         self._verified = VerifiedParts(shared)
         self._turns = TurnParts(shared, self._channels, self._verified)
         self._attention = ThreadAttention(
@@ -76,11 +76,7 @@ class SlackParts:
         self._feedback_modal = FeedbackModal(shared.api, shared.feedback, shared.me.team, shared.messenger)
         self.owners = OwnerParts(shared, self._verified.management)
         """What informs the owners."""
-        self._home = HomeParts(shared, self.owners.build_home_part())
-        self.heartbeat = self._home.heartbeat
-        """Lets administrators see this process."""
-        self.refreshes = self._refreshes.keeper
-        """Ends the messages of interrupted refreshes."""
+        self.home = HomeParts(shared, self.owners.build_home_part())
 
     def build(
         self,
@@ -138,7 +134,7 @@ class SlackParts:
             self._list_actions() | actions,
             {modal.shortcut: modal.open for modal in asking},
             {modal.callback_id: modal for modal in [*asking, *self._list_modals()]},
-            self._home.tab,
+            self.home.tab,
             SuggestedPrompts(shared, self._channels.rules),
             shared.directory,
             shared.languages,
@@ -190,8 +186,8 @@ class SlackParts:
         kb = KbCommand(
             shared.visible_sources,
             needs.engine_status,
-            self._refreshes.pending,
-            self._refreshes.runner,
+            self.refreshes.pending,
+            self.refreshes.runner,
             runners=KbRunners(
                 SearchRunner(needs.library, shared.viewers, self._channels.rules).run,
                 ShareRunner(shared.directory, shared.approved_channels, team).run,
@@ -211,8 +207,8 @@ class SlackParts:
 
     def _list_actions(self) -> dict[str, ActionHandler]:
         """Return what the buttons do that are not under an answer."""
-        home = self._home
-        refreshes = {name: home.tab.publish_after(action) for name, action in self._refreshes.list_actions().items()}
+        home = self.home
+        refreshes = {name: home.tab.publish_after(action) for name, action in self.refreshes.list_actions().items()}
         return {
             **refreshes,
             OPEN_SETTINGS: home.settings_modal.open,
@@ -222,4 +218,4 @@ class SlackParts:
 
     def _list_modals(self) -> list[Modal]:
         """Return the modals in which nothing is asked."""
-        return [self._feedback_modal, self._verified.modal, self._channels.modal, self._home.settings_modal]
+        return [self._feedback_modal, self._verified.modal, self._channels.modal, self.home.settings_modal]

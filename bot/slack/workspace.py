@@ -138,19 +138,17 @@ async def open_workspace(
         stack.callback(changes.unsubscribe, subscriptions)
         cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
         alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
+        periodic = (parts.refreshes.keeper, parts.home.heartbeat, alerts)
 
         def start_parts() -> None:
-            cleaner.start()
-            parts.heartbeat.start()
-            parts.refreshes.start()
-            alerts.start()
+            for task in (cleaner, *periodic):
+                task.start()
             if dependencies.event_log is not None:
                 recording = record_connection(dependencies.event_log, me.team, tools.is_connected)
                 tasks.start(recording, "connection record")
 
-        stack.push_async_callback(parts.refreshes.close)
-        stack.push_async_callback(parts.heartbeat.close)
-        stack.push_async_callback(alerts.close)
+        for task in periodic:
+            stack.push_async_callback(task.close)
         stack.push_async_callback(tasks.close, _DRAIN_S)
         stack.push_async_callback(cleaner.close)
         stack.push_async_callback(turns.close)

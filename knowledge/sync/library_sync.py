@@ -49,7 +49,7 @@ class LibrarySync:
             self._unattended.sync,
             sleep=sleep,
         )
-        """Knows which sources are watched, and why others are not."""
+        """Syncs each source as soon as it reports changes; knows which are watched, and why others are not."""
         self._sweep = RightsSweep(
             [source.key for source in sources.values() if isinstance(source, RightsSource)],
             rights,
@@ -117,12 +117,6 @@ class LibrarySync:
                 yield schedule
         finally:
             await schedule.stop()
-
-    @contextlib.asynccontextmanager
-    async def watch_sources(self) -> AsyncIterator[None]:
-        """Sync each source that reports changes as soon as it does, within this block."""
-        async with self.watcher.running():
-            yield
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
