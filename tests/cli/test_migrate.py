@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.storage.tables import MIGRATIONS
 from knowledge.database.database import Database
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.e2e.conftest import Place
@@ -16,7 +17,7 @@ from tests.postgres import postgres_server
 
 OLD = Path(__file__).parents[1] / "storage"
 MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
-BOT_REVISIONS = [f"{number:04}" for number in range(1, 18)]
+BOT_REVISIONS = [f"{number:04}" for number in range(1, int(MIGRATIONS.newest) + 1)]
 
 pytestmark = pytest.mark.slow
 
