@@ -45,7 +45,6 @@ from bot.slack.shared_parts import SharedParts
 from bot.slack.sharing.channel_questions import ChannelQuestions
 from bot.slack.sharing.share_answer import AskInChannelAction, ShareAnswerAction
 from bot.slack.tasks import BackgroundTasks
-from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.parts import TurnParts
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turns import TurnManager
@@ -75,7 +74,6 @@ class SlackParts:
         )
         self._feedback_modal = FeedbackModal(shared.api, shared.feedback, shared.me.team, shared.messenger)
         self.owners = OwnerParts(shared, self._verified.management)
-        """What informs the owners."""
         self.home = HomeParts(shared, self.owners.build_home_part())
 
     def build(
@@ -88,34 +86,26 @@ class SlackParts:
         """Return the turns of questions, and the listeners for everything that Slack sends."""
         shared, team = self._shared, self._shared.me.team
 
+        library, find_language = shared.dependencies.library, shared.languages.find_language
+        more = MoreForAsker(library, shared.viewers, shared.messenger, find_language, tasks)
+        buttons: list[AnswerButton] = []  # filled below, because buttons act on the turns
+        turns = self._turns.build_manager(settings, buttons, more.offer_later, tasks, token_monitor.suspect_token)
+        channel_questions = ChannelQuestions(shared, turns.submit, turns.handle_deletion)
+
         async def submit(message: QuestionMessage) -> bool:
             # A button asks again once its question was edited.
             return await turns.submit(message) or await turns.handle_edit(message, f"{time.time():.6f}")
 
-        async def regenerate(key: QuestionKey) -> bool:
-            return await turns.regenerate(key)
-
-        async def withdraw(key: QuestionKey) -> bool:
-            return await turns.handle_deletion(key)
-
         async def delete(key: QuestionKey) -> bool:
-            is_deleted = await withdraw(key)
+            is_deleted = await turns.handle_deletion(key)
             await channel_questions.delete_question(key)
             return is_deleted
 
-        async def submit_answered(message: QuestionMessage, answer: GeneratedAnswer | None) -> bool:
-            return await turns.submit(message, answer)
-
-        access = ChannelAccess(shared.viewers, shared.messenger)
-        channel_questions = ChannelQuestions(shared, submit_answered, withdraw)
-        buttons = [
+        buttons += [
             ShareAnswerAction(shared, channel_questions),
-            *self._list_answer_buttons(submit, access),
-            *self._list_feedback_buttons(regenerate, delete),
+            *self._list_answer_buttons(submit, ChannelAccess(shared.viewers, shared.messenger)),
+            *self._list_feedback_buttons(turns.regenerate, delete),
         ]
-        library, find_language = shared.dependencies.library, shared.languages.find_language
-        more = MoreForAsker(library, shared.viewers, shared.messenger, find_language, tasks)
-        turns = self._turns.build_manager(settings, buttons, more.offer_later, tasks, token_monitor.suspect_token)
         questions = PrivateQuestions(shared.api, submit, team, shared.shares)
         privately = AnswerPrivatelyAction(shared.threads, questions, team, shared.messenger)
         ask_there = AskInChannelAction(shared, channel_questions)
