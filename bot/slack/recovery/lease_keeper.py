@@ -9,7 +9,7 @@ from typing import Protocol
 from bot.slack.tasks import PeriodicTask
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.ledger import LAST_CALLS_S, Ledger
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
 
 _PURGE_EVERY_S = 86_400.0
@@ -51,7 +51,7 @@ class LeaseKeeper(PeriodicTask):
         """
         await self._adopt_turns()
         await self._purge_ledger()
-        self.start(self._settings.heartbeat_s)
+        self.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
     async def work(self) -> None:
         """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""

@@ -23,7 +23,7 @@ from tests.soak.turns.replica import COUNTS, Replica
 from tests.soak.turns.verdict import Asked, Message, Seen, TurnsOutcome, Verdict, find_sentence
 
 _CONNECT_S = 120.0
-_END_S = 120.0
+_END_S = 300.0
 """How long the last questions may take."""
 _QUIET_S = 1.0
 """Without open questions and events, so that a second answer would appear."""
