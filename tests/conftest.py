@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import signal
 
+import pytest
 import structlog
 from hypothesis import settings
+
+_TIMEOUT_S = 120.0
+"""Of a test without a timeout of its own, as in pyproject.toml."""
 
 # By --hypothesis-profile: `make check` tries a few random examples, and `make test` the same 100 each time. A change
 # that has nothing to do with a rare example is not stopped by it.
@@ -25,6 +29,11 @@ def pytest_configure() -> None:
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that may take longest, so that no worker runs one of them while the others have nothing."""
+    items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=_TIMEOUT_S))
 
 
 def pytest_collection() -> None:

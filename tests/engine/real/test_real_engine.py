@@ -45,7 +45,7 @@ from engine.settings import EngineSettings
 from tests.engine.fakes import SMALL_MODEL, alive, until
 from tests.engine.real.real_model import have_small_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 START_S = 300
 ROOT = Path(__file__).parents[3]
