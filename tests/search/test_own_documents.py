@@ -141,7 +141,7 @@ ADDING = Exchange("怎样添加一个来源？", "打开 kvasir.toml，添加 [[
         (SOURCE, "and a git repository?", "A git repository"),
         (SOURCE, "who can refresh it?", "Who may refresh the documents?"),
         (SYNC, "who can refresh", "Who may refresh the documents?"),
-        (SYNC, "Can I change the time?", "When does Kvasir read documents again?"),
+        (SYNC, "Can I change the time?", "When does Kvasir sync the documents?"),
         (
             Exchange("How do I turn off the web search?", 'Write `mode = "off"` under `[web]` [1].'),
             "and only for one channel?",
