@@ -45,7 +45,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 4 --hypothesis-profile check -m 'not slow' tests
 
 # 10,000 questions with each database: exactly one answer. The same with each store: who may read what.
 # It takes hours; an interrupted run continues.

@@ -11,6 +11,8 @@ from knowledge.interfaces import EVERYONE, Viewers
 from knowledge.settings import PathRights
 from tests.library.library_bench import Bench, texts
 
+pytestmark = pytest.mark.slow
+
 MEMBER, BOARD, GUEST = Viewers.of({"*"}), Viewers.of({"*", "S012"}), Viewers.of({"guests", "C1"})
 
 

@@ -15,6 +15,8 @@ from knowledge.interfaces import Viewers
 from tests.library.library_bench import Bench
 from tests.library.rights_source import Now, RightsDict, make_minutes
 
+pytestmark = pytest.mark.slow
+
 BOARD, MEMBER = Viewers.of({"*", "board"}), Viewers.of({"*"})
 
 

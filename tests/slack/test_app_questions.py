@@ -15,6 +15,8 @@ from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import BOT_USER, TEAM_ID
 
+pytestmark = pytest.mark.slow
+
 REFUSAL = "I answer people, not apps"
 DEPLOY_BOT, OTHER_APP = "B0DEPLOYBO", "A0OTHERBOT"
 GENERAL = "C0GENERAL1"

@@ -12,6 +12,8 @@ from tests.answering.conftest import embed_bag_of_words
 from tests.slack.attack_bench import Outcome, open_attack_bench
 from tests.slack.attacks import ATTACKS, PLACES, Attack
 
+pytestmark = pytest.mark.slow
+
 FEW = [attack for place in PLACES for attack in [one for one in ATTACKS if one.place == place][::9]]
 NEW_VERIFIER = feature_verifiers(embed_bag_of_words, IDENTITY)
 

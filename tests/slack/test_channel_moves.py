@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from bot.storage.channels.approved_channels import ApprovedChannels
@@ -15,6 +16,8 @@ from bot.storage.turns.threads import ThreadRecords
 from tests.slack.audience.test_changes import wait_for_notice
 from tests.slack.audience.world import PRIVATE, SHARED, ask_for_viewers, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
+
+pytestmark = pytest.mark.slow
 
 NEW = "C0MOVED001"
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.answering.events import Question
 from bot.answering.policy import Policies, Policy
 from bot.answering.thinking import Defaults
@@ -31,6 +33,8 @@ from tests.slack.running_bot import (
 )
 from tests.slack.transport.test_http_server import post_event, sign_body, skip_wait
 from tests.slack_sandbox import TEAM_ID, open_sandbox
+
+pytestmark = pytest.mark.slow
 
 ADA, BO, CHEN = "U0ADA00001", "U0BO000002", "U0CHEN0003"
 GENERAL = "C0GENERAL1"

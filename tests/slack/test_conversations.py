@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.answering.events import Exchange, Quote
 from tests.slack.running_bot import RunningBot, get_text, make_script
 from tests.slack_sandbox import BOT_USER
+
+pytestmark = pytest.mark.slow
 
 DM = "@kvasir"
 

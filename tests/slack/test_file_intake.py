@@ -31,6 +31,8 @@ from knowledge.sync.report import OnProgress, SourceReport, SyncReport
 from tests.slack.running_bot import RunningBot, get_text, make_source_status, refuse_post, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA = "U0ADA00001"
 
 

@@ -32,6 +32,8 @@ from tests.slack.running_bot import (
 )
 from tests.slack_sandbox import BOT_USER, TEAM_ID, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA, BO = "U0ADA00001", "U0BO000002"
 CITED = replace(PASSAGE, chunks=("c1", "c2"))
 READ = replace(PASSAGE, n=2, title="Salaries", chunks=("c3",))

@@ -20,6 +20,8 @@ from tests.slack.running_bot import (
     run_bot_in_sandbox,
 )
 
+pytestmark = pytest.mark.slow
+
 ADA, BO, CHEN = "U0ADA00001", "U0BO000002", "U0CHEN0003"
 FAILING = make_library_status(make_source_status("docs", error="The <server> is down. Check it."))
 WELL = make_library_status(make_source_status("docs"))

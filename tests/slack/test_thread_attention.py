@@ -14,6 +14,8 @@ from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot,
 from tests.slack.thread_script import CHANNELS, CHINESE, ENGLISH, RESTART, Step
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 GROUP_DM = "C0MPDM0001"
 
 

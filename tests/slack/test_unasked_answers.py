@@ -21,6 +21,8 @@ from knowledge.interfaces import Hit
 from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply
 
+pytestmark = pytest.mark.slow
+
 SURE = 0.95
 
 

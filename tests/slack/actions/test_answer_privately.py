@@ -23,6 +23,8 @@ from knowledge.interfaces import Viewers
 from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, refuse_post, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA = "U0ADA00001"
 
 

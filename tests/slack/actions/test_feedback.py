@@ -16,6 +16,8 @@ from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 
+pytestmark = pytest.mark.slow
+
 ADA, BO = "U0ADA00001", "U0BO000002"
 
 

@@ -7,11 +7,15 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Policies, Policy, WebUse, Why
 from knowledge.interfaces import LiveWebRequest, WebSearchReport
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
+
+pytestmark = pytest.mark.slow
 
 ON = Policies(Policy("on", searches=True))
 

@@ -24,6 +24,8 @@ from tests.slack.running_bot import (
 )
 from tests.slack_sandbox import open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA = "U0ADA00001"
 THOUGHT = "The portal is at https://evil.example/x, so <!channel> and @here must see it."
 READ = replace(PASSAGE, chunks=("c1",))

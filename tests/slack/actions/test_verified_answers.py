@@ -27,6 +27,8 @@ from tests.slack.running_bot import (
     wait_for_ephemeral,
 )
 
+pytestmark = pytest.mark.slow
+
 ADA, BO = "U0ADA00001", "U0BO000002"
 CITED = replace(PASSAGE, chunks=("c1", "c2"))
 QUESTION = "How many vacation days do we get?"

@@ -41,6 +41,8 @@ from tests.slack.running_bot import (
 )
 from tests.slack_sandbox import open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADAS_DM = "D0DIRECT01"
 AUDIENCE_METHODS = {
     "users.info", "users.list", "conversations.info", "conversations.members", "usergroups.list", "users.conversations",

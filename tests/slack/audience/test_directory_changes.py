@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from bot.slack.audience.accounts import ChannelKind, Status
@@ -16,6 +17,8 @@ from bot.storage.tables import changes
 from tests.slack.audience.world import ADA, BO, GUS, PRIVATE, PUBLIC, SIB, build_company
 from tests.slack.running_bot import RunningBot, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
+
+pytestmark = pytest.mark.slow
 
 Look = Callable[[SlackDirectory], Awaitable[object]]
 

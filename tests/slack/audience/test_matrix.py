@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.slack.audience.world import (
     ADA,
     ANSWER,
@@ -24,6 +26,8 @@ from tests.slack.audience.world import (
     run_company,
 )
 from tests.slack.running_bot import RunningBot, get_text
+
+pytestmark = pytest.mark.slow
 
 CHANNELS = (PUBLIC, PRIVATE, GROUP_DM, SHARED)
 DIRECT = {"ada": "D0DIRECT01", "gus": "D0GUS00005"}

@@ -16,6 +16,8 @@ from tests.slack.running_bot import RunningBot, get_text, run_bot
 from tests.slack_sandbox import open_sandbox
 from tests.sync.doubles import DictSource, passages
 
+pytestmark = pytest.mark.slow
+
 HERE = "#project"
 """A public channel with a guest."""
 

@@ -14,6 +14,8 @@ from bot.storage.turns.ledger import open_ledger
 from tests.slack.running_bot import FakeLibrary, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 OWNED: dict[str, Any] = {"access": Access(frozenset({"U0ADA00001"}))}
 
 

@@ -28,6 +28,8 @@ from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.sources.building import build
 from tests.sources.contract import listing
 
+pytestmark = pytest.mark.slow
+
 GENERAL = "C0GENERAL1"
 HANDBOOK = EVERYONE | {"C0HANDBOOK"}
 """The readers of a channel's threads: full members, and the guests who are in it."""

@@ -8,6 +8,8 @@ import pytest
 
 from tests.slack.running_bot import RunningBot, get_text, make_library_status, make_source_status
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("text", ["/kb", "/kb help", "/kb 帮助"])
 async def test_kb_help_lists_commands(bot: RunningBot, text: str) -> None:

@@ -30,6 +30,8 @@ from tests.slack.running_bot import (
 )
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA, BO, CHEN = "U0ADA00001", "U0BO000002", "U0CHEN0003"
 ACCESS = Access(frozenset({ADA}), {"board": frozenset({BO})})
 PENDING = make_source_status(

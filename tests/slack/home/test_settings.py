@@ -16,6 +16,8 @@ from tests.slack.home.home_views import press_in_home, read_home
 from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 ADA, CHEN = "U0ADA00001", "U0CHEN0003"
 
 

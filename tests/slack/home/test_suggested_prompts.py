@@ -17,6 +17,8 @@ from knowledge.readable import RecentDocument
 from tests.slack.running_bot import FakeLibrary, RunningBot, run_bot_in_sandbox
 from tests.slack_sandbox import Json
 
+pytestmark = pytest.mark.slow
+
 ADA, CHEN = "U0ADA00001", "U0CHEN0003"
 RECENT = (RecentDocument("docs", "Travel  policy", 2.0), RecentDocument("docs", "Leave", 1.0))
 

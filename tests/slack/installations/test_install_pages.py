@@ -18,6 +18,8 @@ from tests.slack.installations.installed_bot import (
     wait_for_answer,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[InstalledBot]:

@@ -28,6 +28,8 @@ from tests.slack.installations.installed_bot import (
 from tests.slack.running_bot import FakeLibrary, PausedScript, get_text, make_library_status, make_source_status
 from tests.slack_sandbox import SandboxClient
 
+pytestmark = pytest.mark.slow
+
 ORGANIZATION = "E0SANDBOX1"
 
 

@@ -28,6 +28,8 @@ from tests.slack.installations.installed_bot import (
     wait_for_answer,
 )
 
+pytestmark = pytest.mark.slow
+
 
 async def count_refreshes(place: Place, number: int = 0, error: str | None = None) -> int:
     """Return how often Slack was asked for a new token of a workspace."""

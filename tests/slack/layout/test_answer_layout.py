@@ -11,6 +11,8 @@ import pytest
 from bot.answering.events import AnswerEvent, Question, Sources, Text
 from tests.slack.running_bot import PASSAGE, RunningBot, get_markdown, make_finished, run_bot_in_sandbox
 
+pytestmark = pytest.mark.slow
+
 
 async def answer_with_table(_question: Question) -> AsyncGenerator[AnswerEvent]:
     yield Sources((PASSAGE,))

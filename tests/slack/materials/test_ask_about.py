@@ -17,6 +17,8 @@ from bot.slack.threads.thread_reader import ThreadReader
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text
 
+pytestmark = pytest.mark.slow
+
 ADA = "U0ADA00001"
 HIDDEN = "I could not confirm that you and I can both read that message"
 

@@ -15,6 +15,8 @@ from bot.answering.events import AnswerEvent, InLine, Passage, Question, Sources
 from bot.slack.posting.message_sink import SlackCapabilities
 from tests.slack.running_bot import PASSAGE, RunningBot, Script, get_markdown, make_finished, run_bot_in_sandbox
 
+pytestmark = pytest.mark.slow
+
 SECRET = Passage(2, "docs", "secret.md", "Secret plan", "", "https://kb.example/secret", "Secret.")
 
 

@@ -16,6 +16,8 @@ from tests.services import free_ports
 from tests.slack.running_bot import RunningBot, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[tuple[RunningBot, str]]:

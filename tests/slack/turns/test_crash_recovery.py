@@ -27,6 +27,8 @@ from tests.slack.running_bot import (
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox, start_sandbox_process
 from tests.storage.test_ledger import DEAD
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 APOLOGY = "I was interrupted here; the answer follows below."
 

@@ -14,6 +14,8 @@ from bot.answering.events import AnswerEvent, Question, Text
 from tests.slack.running_bot import RunningBot, get_text, make_finished, run_bot
 from tests.slack_sandbox import open_sandbox
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = 12
 CHANGES = 40
 

@@ -15,6 +15,8 @@ from bot.storage.turns.questions import QuestionKey, TurnState
 from tests.slack.running_bot import PausedScript, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 
+pytestmark = pytest.mark.slow
+
 CHANNEL = "C0GENERAL1"
 
 

@@ -18,6 +18,8 @@ from tests.postgres import postgres_server
 from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxClient]:

@@ -22,6 +22,8 @@ from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, make_script, run_bot
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 STOP_S = 0.5
 
 

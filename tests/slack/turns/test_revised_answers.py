@@ -25,6 +25,8 @@ from tests.slack.running_bot import (
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 from tests.storage.test_ledger import DEAD
 
+pytestmark = pytest.mark.slow
+
 CHANNEL = "C0GENERAL1"
 DM = "@kvasir"
 REVISED = "Revised, because the question was edited."

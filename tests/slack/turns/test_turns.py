@@ -10,6 +10,8 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script
 from tests.slack_sandbox import TEAM_ID
 
+pytestmark = pytest.mark.slow
+
 DM = "@kvasir"
 
 

@@ -18,6 +18,8 @@ from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot,
 from tests.slack.turns.test_crash_recovery import leave_dead_turn
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
+pytestmark = pytest.mark.slow
+
 DM = "@kvasir"
 
 
