@@ -32,27 +32,27 @@ async def test_each_installation_has_a_sentence_and_no_token(tmp_path: Path) -> 
         assert "No workspace has installed the app" in await describe(place, tmp_path)
         async with run_installed_bot(place, tmp_path) as bot:
             await bot.install(SECOND)
-            told = await describe(place, tmp_path)
-            assert told.startswith(f"FAIL The first workspace ({FIRST}) has not installed the app")
+            report = await describe(place, tmp_path)
+            assert report.startswith(f"FAIL The first workspace ({FIRST}) has not installed the app")
             await bot.install(FIRST)
-        told = await describe(place, tmp_path)
-        assert f"Sandbox 2 ({SECOND}; token " in told
-        assert f"Sandbox ({FIRST}, the first; token " in told
-        assert "s old, expires in 11 h" in told
-        assert "ago" not in told
-        assert "xox" not in told
-        told = await describe(place, tmp_path, workspaces=[FIRST])
-        assert f"Sandbox 2 ({SECOND}) is not in workspaces under [slack]" in told
-        told = await describe(place, tmp_path, Fernet.generate_key().decode())
-        assert f"No key in KVASIR_TOKEN_KEYS opens the tokens of {FIRST}" in told
+        report = await describe(place, tmp_path)
+        assert f"Sandbox 2 ({SECOND}; token " in report
+        assert f"Sandbox ({FIRST}, the first; token " in report
+        assert "s old, expires in 11 h" in report
+        assert "ago" not in report
+        assert "xox" not in report
+        report = await describe(place, tmp_path, workspaces=[FIRST])
+        assert f"Sandbox 2 ({SECOND}) is not in workspaces under [slack]" in report
+        report = await describe(place, tmp_path, Fernet.generate_key().decode())
+        assert f"No key in KVASIR_TOKEN_KEYS opens the tokens of {FIRST}" in report
         await place.first.faults(scopes=sorted(SCOPES.keys() - {"files:read"}))
-        told = await describe(place, tmp_path)
-        assert f"FAIL Sandbox ({FIRST}) lacks the scopes files:read. Open {URL}/slack/install" in told
-        assert f"Nothing is wrong with Sandbox 2 ({SECOND})." in told
+        report = await describe(place, tmp_path)
+        assert f"FAIL Sandbox ({FIRST}) lacks the scopes files:read. Open {URL}/slack/install" in report
+        assert f"Nothing is wrong with Sandbox 2 ({SECOND})." in report
         assert place.second.hub is not None
         place.second.hub.tokens.revoke_all()
-        told = await describe(place, tmp_path)
-        assert f"Sandbox 2 ({SECOND}): Slack refuses its token. Open {URL}/slack/install" in told
+        report = await describe(place, tmp_path)
+        assert f"Sandbox 2 ({SECOND}): Slack refuses its token. Open {URL}/slack/install" in report
 
 
 async def test_a_refused_refresh_is_said(tmp_path: Path) -> None:
@@ -63,5 +63,5 @@ async def test_a_refused_refresh_is_said(tmp_path: Path) -> None:
         place.first.hub.tokens._refresh_tokens.clear()
         change = "UPDATE bot_installations SET expires_at = 1"
         await bot.ledger.database.write(lambda connection: connection.exec_driver_sql(change))
-        told = await describe(place, tmp_path)
-        assert "did not refresh its token (invalid_refresh_token)" in told
+        report = await describe(place, tmp_path)
+        assert "did not refresh its token (invalid_refresh_token)" in report

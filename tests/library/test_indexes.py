@@ -66,7 +66,6 @@ async def test_the_old_index_answers_until_the_new_one_is_whole(bench: Bench, ha
         assert len(await left(bench)) == 1
 
 
-@pytest.mark.slow
 async def test_every_search_answers_while_everything_is_indexed_again(bench: Bench, handbook: Any) -> None:
     for n in range(30):
         handbook.put(f"{n}.md", f"holiday number {n}")

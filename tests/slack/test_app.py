@@ -60,7 +60,6 @@ async def test_start_names_missing_scope(tmp_path: Path) -> None:
                 pass
 
 
-@pytest.mark.slow
 async def test_start_reports_unreachable_slack(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         sandbox.api_url = "http://127.0.0.1:9/api/"

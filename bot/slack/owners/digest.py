@@ -1,4 +1,4 @@
-"""The digest: once a week, each owner is told what needs attention in the sources that the owner manages."""
+"""The digest: once a week, each owner learns what needs attention in the sources that the owner manages."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class ShareAnswerAction:
             await self._shared.messenger.answer(press, render_message(problem, press.language))
 
     async def _share(self, private: _Private, press: ButtonPress) -> Message | None:
-        """Share an answer; return what the person is told, None if an offer was made instead.
+        """Share an answer; return the reply to the person, None if Kvasir offers a question instead.
 
         Raises:
             DatabaseError: the rights, or the share, are out of reach.

@@ -146,7 +146,6 @@ async def bucket(tmp_path: Path, faults: S3Faults) -> Bin:
     return await asyncio.to_thread(Bin, tmp_path)
 
 
-@pytest.mark.slow
 async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faults) -> None:
     faults.page_keys = 2
     content = model(size=2**20)
@@ -167,7 +166,6 @@ async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faul
     assert len(faults.seen) == seen
 
 
-@pytest.mark.slow
 async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
     """Only while the object is unchanged."""
     stop = [True]
@@ -182,7 +180,6 @@ async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
     assert (folder / FIRST).read_bytes() == model(size=2**20)[FIRST]
 
 
-@pytest.mark.slow
 async def test_errors_of_a_bucket(bucket: Bin, faults: S3Faults) -> None:
     assert "There is no s3://" in await get_refusal(bucket.weights("elsewhere"))
     bucket.put("SHA256SUMS", sums({FIRST: b"other"}))

@@ -139,7 +139,6 @@ async def test_lost_event_of_a_shared_channel_is_noticed_in_the_next_message(tmp
         ("users.info", "user_not_found"),
     ],
 )
-@pytest.mark.slow
 async def test_failed_call_leaves_only_the_world_and_a_notice(tmp_path: Path, method: str, error: str) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.faults({"method": method, "error": error, "times": -1})
@@ -367,7 +366,6 @@ async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
             assert PRIVATE in find_person(bot.answerer.questions[-1].viewers, BO)
 
 
-@pytest.mark.slow
 async def test_failed_lookup_of_a_person_is_reported(tmp_path: Path) -> None:
     """A search shows what is open to the world, and says that it may be incomplete."""
     async with run_company(tmp_path) as bot:
@@ -386,7 +384,6 @@ async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
         assert bot.answerer.questions[-1].cache_salt == "for 3"
 
 
-@pytest.mark.slow
 async def test_channel_of_5000_members(tmp_path: Path) -> None:
     """All people are listed in pages; a second answer asks nothing, and one guest among them counts."""
     async with open_sandbox(tmp_path) as sandbox:
@@ -422,7 +419,6 @@ async def test_reconnection_forgets_everything(tmp_path: Path) -> None:
         assert ADA in find_person(await ask_for_viewers(bot, "ada", PUBLIC), ADA)
 
 
-@pytest.mark.slow
 async def test_button_answers_within_seconds_while_slack_limits_calls(tmp_path: Path) -> None:
     async with run_company(tmp_path, {"passage": FakePassages(WHOLE)}) as bot:
         bot.answerer.script = answer_with_extract

@@ -195,7 +195,6 @@ async def test_since_excludes_older_threads(bench: ChannelBench) -> None:
         bench.make_source(since="yesterday")
 
 
-@pytest.mark.slow
 async def test_events_replace_full_listing(bench: ChannelBench) -> None:
     old = await bench.sandbox.say("ada", "#general", "An old thread")
     doomed = await bench.sandbox.say("ada", "#general", "Soon gone")
@@ -224,7 +223,6 @@ async def test_events_replace_full_listing(bench: ChannelBench) -> None:
         assert "better" not in (await bench.read_text(make_document_name(old)))[1]
 
 
-@pytest.mark.slow
 async def test_thread_edited_into_question_stops_being_document(bench: ChannelBench) -> None:
     ts = await bench.sandbox.say("ada", "#general", "how many days of leave?")
     async with bench.connect_bot():
@@ -234,7 +232,6 @@ async def test_thread_edited_into_question_stops_being_document(bench: ChannelBe
         assert await bench.list_threads() == {}
 
 
-@pytest.mark.slow
 async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench) -> None:
     here = await bench.sandbox.say("ada", "#general", "here")
     there = await bench.sandbox.say("ada", "#handbook", "there")
@@ -255,7 +252,6 @@ async def test_left_and_archived_channels_lose_their_readers(bench: ChannelBench
         assert set(await bench.list_threads()) == {make_document_name(here)}
 
 
-@pytest.mark.slow
 async def test_channel_with_a_new_id_keeps_its_threads(bench: ChannelBench) -> None:
     """The pages of the channel are not read again, also if the configuration names the old id."""
     root = await bench.sandbox.say("ada", "#handbook", "We deploy on Tuesdays.")
@@ -305,7 +301,6 @@ async def test_channels_of_all_workspaces_of_an_organization_are_read(bench: Cha
     assert set(await bench.make_source().read_rights(sorted(documents))) == documents
 
 
-@pytest.mark.slow
 async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
     bench.waits = False
     source = bench.make_source()
@@ -323,7 +318,6 @@ async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
     await changes.aclose()  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow
 async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> None:
     kept_one = await bench.sandbox.say("ada", "#general", "stays")
     reply = await bench.sandbox.say("bo", "#general", "a reply", kept_one)
@@ -344,7 +338,6 @@ async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> 
     await source.close()
 
 
-@pytest.mark.slow
 async def test_thread_deleted_while_disconnected_is_not_listed(bench: ChannelBench) -> None:
     async with bench.connect_bot():
         await bench.list_threads()
@@ -421,7 +414,6 @@ async def test_interrupted_listing_resumes(bench: ChannelBench) -> None:
     assert set(await bench.list_threads(rate=rate)) == set(await bench.list_threads(rate=rate, kept={}))
 
 
-@pytest.mark.slow
 async def test_sync_waits_for_rate_limit(bench: ChannelBench) -> None:
     ts = await bench.sandbox.say("ada", "#general", "hello")
     await bench.sandbox.faults(

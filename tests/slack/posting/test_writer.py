@@ -48,7 +48,6 @@ async def test_answer_without_streams_is_posted_and_updated(socket_bot: RunningB
     assert len(tried) == (2 if error.startswith("method_not") else 1)
 
 
-@pytest.mark.slow
 async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
     bot = socket_bot
     await bot.sandbox.faults({"method": "chat.stopStream", "status": 429, "retry_after_s": 1, "times": 1})
@@ -60,7 +59,6 @@ async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
     assert message["text"].count("The second half.") == 1
 
 
-@pytest.mark.slow
 async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None:
     """After a rate limit, the waiting calls continue one by one."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "exact"}) as bot:

@@ -158,7 +158,6 @@ async def test_recovery_keeps_earlier_answers_of_thread(sandbox: SandboxClient, 
         assert ["You asked: first" in get_markdown(m) for m in await bot.list_answers(root)] == [True, False]
 
 
-@pytest.mark.slow
 async def test_event_repeated_after_restart_is_not_answered_again(tmp_path: Path) -> None:
     """Slack got no acknowledgement and sends the event to the new process."""
     async with open_sandbox(tmp_path, ack_deadline_s=0.3, retry_delays_s=(0.5,) * 20) as sandbox:
@@ -221,7 +220,6 @@ async def has_state(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool
 # ── Real processes, really killed ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("parts", [0, 3])
 async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) -> None:
     async with start_sandbox_process(tmp_path, "--pace", "off") as sandbox:
@@ -237,7 +235,6 @@ async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) 
         assert get_markdown(message).split() == " ".join(f"Part {n}." for n in range(20)).split()
 
 
-@pytest.mark.slow
 async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) -> None:
     """Slack gives each event to one of two connections, and the ledger prevents a second answer.
 
@@ -270,7 +267,6 @@ async def has_connections(sandbox: SandboxClient, count: int) -> bool:
     return int((await sandbox.state())["connections"]) == count
 
 
-@pytest.mark.slow
 async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}, patience_s=2.0) as bot:
         asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))

@@ -56,7 +56,6 @@ async def replicas(tmp_path: Path, database: str) -> AsyncIterator[tuple[Running
         yield one, other
 
 
-@pytest.mark.slow
 async def test_stop_and_the_end_of_a_real_process(tmp_path: Path, database: str) -> None:
     """Stop reaches another process. If that is killed, the thread goes on here, in order."""
     async with (

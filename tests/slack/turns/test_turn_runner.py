@@ -23,7 +23,6 @@ pytestmark = pytest.mark.slow
 WHOLE = "You asked: how?"
 
 
-@pytest.mark.slow
 async def test_answer_appears_once_after_slack_recovers(socket_bot: RunningBot) -> None:
     """The answer appears once, also if Slack had created the first message."""
     bot = socket_bot
@@ -108,7 +107,6 @@ async def test_unreadable_thread_adds_notice(socket_bot: RunningBot) -> None:
     assert "could not read this thread" in get_text(await bot.wait_for_answer(ts, "You asked: why?"))
 
 
-@pytest.mark.slow
 async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: Path) -> None:
     """Slack sends the event again, and the person sees why the answer is late."""
     async with run_bot_in_sandbox(
@@ -125,7 +123,6 @@ async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: 
         assert len(await bot.list_answers(ts)) == 1
 
 
-@pytest.mark.slow
 async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
     """The answer appears, and recovery finds it complete once the ledger works again."""
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
@@ -143,7 +140,6 @@ async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
         assert len(await bot.list_answers(ts)) == 1
 
 
-@pytest.mark.slow
 async def test_turn_stays_open_while_the_approval_cannot_be_read(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:

@@ -138,7 +138,6 @@ async def test_attached_files_add_notice(socket_bot: RunningBot) -> None:
     assert "I cannot read attached files" in get_text(await bot.wait_for_answer(ts))
 
 
-@pytest.mark.slow
 async def test_question_reads_all_pages_of_thread(socket_bot: RunningBot) -> None:
     """Each page begins with the root, which appears once in the history."""
     bot = socket_bot

@@ -58,7 +58,6 @@ def measured() -> Mapping[str, Any]:
     return found
 
 
-@pytest.mark.slow
 async def test_each_ends_in_time_with_flat_memory_and_leaves_nothing_open() -> None:
     found = await asyncio.to_thread(measured)
     assert {*HOSTILE} < {*found}
