@@ -1,7 +1,7 @@
 """A lean Slack on loopback for benchmarks, in a process of its own, which asks questions and times the replies.
 
 It answers every Web API call and sends mentions over Socket Mode. ``POST /bench`` asks a number of questions and
-returns the times. Run as a program, it prints its port.
+returns the times. Run as a program, it prints its port; its argument is the seconds that each call takes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ AUDIENCE: Mapping[str, Mapping[str, object]] = {
 class LoopbackSlack:
     """The server: open sockets, the time of each question, and the calls that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, call_s: float) -> None:
+        self.call_s = call_s
         self.sockets: list[web.WebSocketResponse] = []
         self.sent: dict[str, float] = {}
         self.calls: list[tuple[float, str, str]] = []
@@ -56,6 +57,8 @@ class LoopbackSlack:
     async def answer_call(self, request: web.Request) -> web.Response:
         method = request.match_info["method"]
         at = time.perf_counter()
+        if self.call_s:
+            await asyncio.sleep(self.call_s)
         if method == "apps.connections.open":
             return web.json_response({"ok": True, "url": f"ws://{request.host}/link"})
         if method == "auth.test":
@@ -130,8 +133,8 @@ class LoopbackSlack:
         )
 
 
-async def serve() -> None:
-    runner = web.AppRunner(LoopbackSlack().create_app())
+async def serve(call_s: float) -> None:
+    runner = web.AppRunner(LoopbackSlack(call_s).create_app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)
@@ -139,11 +142,12 @@ async def serve() -> None:
 
 
 @contextlib.asynccontextmanager
-async def run_slack() -> AsyncIterator[str]:
-    """Run the server within this block; yield its address."""
+async def run_slack(*, call_s: float = 0.0) -> AsyncIterator[str]:
+    """Run the server within this block; yield its address. Each call takes ``call_s`` longer than its work."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__).resolve()),
+        str(call_s),
         stdout=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
     )
@@ -167,4 +171,4 @@ async def ask_questions(url: str, turns: int, *, window: int, ending: str, bodie
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(float(sys.argv[1])))

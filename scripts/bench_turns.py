@@ -6,7 +6,11 @@ samples are. One calls Slack for each chunk of the engine, the other uses ``chat
 characters. Neither searches or verifies. All get the same questions and answers, twelve at a time and in turns, and the
 ratios are computed within one run. A bot that does not read an answer to its end fails the run.
 
-    scripts/bench_turns.py [--only paths rates burst] [--rounds N] [--turns N] [--baseline-turns N] [--json]
+The rates show what each bot costs on loopback, where a call takes a fraction of a millisecond. With ``--slack-ms`` each
+call takes so much longer, as it does over the internet.
+
+    scripts/bench_turns.py [--only paths rates burst] [--rounds N] [--turns N] [--baseline-turns N] [--slack-ms N]
+        [--json]
 """
 
 from __future__ import annotations
@@ -239,7 +243,7 @@ async def open_knowledge() -> AsyncIterator[Library]:
             yield library
 
 
-async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[str, Any]:
+async def measure_rates(rounds: int, turns: int, baseline_turns: int, slack_ms: int) -> dict[str, Any]:
     """Return turns a second of the bots, which answer in turns, and the medians of the ratios of each round."""
     async with open_knowledge() as library:
         contestants = {
@@ -253,7 +257,7 @@ async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[st
         for _ in range(rounds):
             for name, one in contestants.items():
                 engine = QuotingEngine()
-                async with run_slack() as url, one.run(url, engine):
+                async with run_slack(call_s=slack_ms / 1000) as url, one.run(url, engine):
                     await ask(url, WINDOW, ending=one.ending)
                     times = await ask(url, one.turns, ending=one.ending)
                 if engine.read != WINDOW + one.turns:
@@ -268,7 +272,13 @@ async def measure_rates(rounds: int, turns: int, baseline_turns: int) -> dict[st
         for theirs in ("one_call_a_chunk", "chat_stream_256")
     }
     shown = {name: [round(rate, 1) for rate in found] for name, found in rates.items()}
-    return {"turns_per_s": shown, "calls_per_turn": calls, "ratios": ratios, "chunks": CHUNKS}
+    return {
+        "turns_per_s": shown,
+        "calls_per_turn": calls,
+        "ratios": ratios,
+        "chunks": CHUNKS,
+        "slack_ms": slack_ms,
+    }
 
 
 async def measure_burst(turns: int) -> dict[str, Any]:
@@ -296,7 +306,9 @@ async def measure_all_paths() -> dict[str, Any]:
 async def main(arguments: argparse.Namespace) -> dict[str, Any]:
     measures = {
         "paths": measure_all_paths,
-        "rates": partial(measure_rates, arguments.rounds, arguments.turns, arguments.baseline_turns),
+        "rates": partial(
+            measure_rates, arguments.rounds, arguments.turns, arguments.baseline_turns, arguments.slack_ms
+        ),
         "burst": partial(measure_burst, arguments.turns),
     }
     return {name: await measure() for name, measure in measures.items() if name in arguments.only}
@@ -308,6 +320,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--baseline-turns", type=int, default=36)
+    parser.add_argument("--slack-ms", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     logs.configure_logging(sys.stderr)
