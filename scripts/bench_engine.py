@@ -54,8 +54,8 @@ async def benchmark(*given, **named):
     for _ in sys.stdin:
         began_s = time.process_time()
         figures = await once(*given, **named)
-        told = {name: figures[name] for name in ("completed", "total_output_tokens", "duration")}
-        print("ROUND", json.dumps({**told, "cpu_s": time.process_time() - began_s}), file=sys.stderr, flush=True)
+        counts = {name: figures[name] for name in ("completed", "total_output_tokens", "duration")}
+        print("ROUND", json.dumps({**counts, "cpu_s": time.process_time() - began_s}), file=sys.stderr, flush=True)
     sys.exit(0)
 serving.benchmark = benchmark
 serving.cli_main()

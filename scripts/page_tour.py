@@ -83,9 +83,9 @@ class Tour:
         """Type /kb refresh in #general, and open the direct message with its progress."""
         await self.page.locator(".room", has_text="general").first.click()
         await self.write("/kb refresh")
-        told = self.page.locator("#log .message", has_text=re.compile("unchanged|up to date|added", re.IGNORECASE)).last
-        await expect(told).to_be_visible(timeout=ANSWER_MS)
-        return told
+        line = self.page.locator("#log .message", has_text=re.compile("unchanged|up to date|added", re.IGNORECASE)).last
+        await expect(line).to_be_visible(timeout=ANSWER_MS)
+        return line
 
 
 async def chromium(playwright: object) -> Browser:

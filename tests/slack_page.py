@@ -53,7 +53,7 @@ async def _watch(page: Page, url: str, wrong: list[str]) -> None:
         await route.continue_()
 
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
     await page.route("**/*", only_here)
 
 

@@ -67,17 +67,17 @@ class SandboxClient:
         headers = {"Authorization": f"Bearer {self.control_token}"}
         url = f"{self.base_url}/sandbox/{path}"
         async with self.session.request(verb, url, json=body, params=query, headers=headers) as answer:
-            told: Json = await answer.json()
-        if not told["ok"]:
-            raise AssertionError(f"{path}: {told['error']} {told.get('detail', '')}")
-        return told
+            reply: Json = await answer.json()
+        if not reply["ok"]:
+            raise AssertionError(f"{path}: {reply['error']} {reply.get('detail', '')}")
+        return reply
 
     async def api(self, method: str, token: str | None = None, **args: Any) -> Json:
         """Call a Web API method raw, as the app; returns the answer, refused or not."""
         headers = {"Authorization": f"Bearer {self.bot_token if token is None else token}"}
         async with self.session.post(self.api_url + method, json=args, headers=headers) as answer:
-            told: Json = await answer.json()
-            return told
+            reply: Json = await answer.json()
+            return reply
 
     def view(self, view_id: str) -> Json:
         """Return a Home or a modal as it stands (empty if it is gone); only where the server runs in this process."""
@@ -181,8 +181,8 @@ class SandboxClient:
 
     async def messages(self, channel: str = "#general", person: str = "ada") -> list[Json]:
         """Return all messages of a channel, replies and the person's ephemeral ones too, oldest first."""
-        told = await self.control("GET", "messages", channel=channel, person=person)
-        return list(told["messages"])
+        reply = await self.control("GET", "messages", channel=channel, person=person)
+        return list(reply["messages"])
 
     async def wait_for_message(
         self,

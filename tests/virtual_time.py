@@ -37,7 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector = _ImpatientSelector()
         self._passed_s = 0.0
         self.clocks: list[Callable[[float], None]] = []
-        """What else is told how much time has passed: other clocks."""
+        """Other clocks, which advance by the same time."""
         super().__init__(selector)
         selector.pass_time = self._pass_time
 

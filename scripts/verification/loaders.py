@@ -155,10 +155,10 @@ def _load_kdconv(folder: Path) -> Iterator[Pair]:
     for domain in ("film", "music", "travel"):
         for number, talk in enumerate(json.loads(read_file(folder, "kdconv", f"data/{domain}/test.json"))):
             for place, message in enumerate(talk["messages"]):
-                told = [a for a in message.get("attrs", ()) if a["attrvalue"] and len(a["attrvalue"]) >= 30]
+                attributes = [a for a in message.get("attrs", ()) if a["attrvalue"] and len(a["attrvalue"]) >= 30]
                 text = message["message"]
-                if told and not _CHATTER.search(text):
-                    sources = tuple(Evidence(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in told)
+                if attributes and not _CHATTER.search(text):
+                    sources = tuple(Evidence(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in attributes)
                     asked = talk["messages"][place - 1]["message"] if place else ""
                     yield from _split_answer("kdconv", f"{domain}{number}-{place}", text, sources, language="zh",
                                        question=asked)  # fmt: skip

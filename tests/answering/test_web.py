@@ -115,7 +115,7 @@ def test_every_web_problem_has_a_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "policy", "told"),
+    ("question", "policy", "notice"),
     [
         ("web: when?", OFF, ALLOW),
         ("see https://news.example/port", OFF, ALLOW),
@@ -134,10 +134,10 @@ def test_every_web_problem_has_a_text() -> None:
     ],
 )  # fmt: skip
 async def test_web_restriction_is_reported_when_relevant(
-    ask: Any, room: Any, question: str, policy: Policy, told: str | None
+    ask: Any, room: Any, question: str, policy: Policy, notice: str | None
 ) -> None:
     heard = await ask(question=question, search=room.search([], answerable=False), policy=policy)
-    assert heard.notices == ([told] if told else [])
+    assert heard.notices == ([notice] if notice else [])
 
 
 @pytest.mark.parametrize("policy", [OFF, Policy(), LISTED])

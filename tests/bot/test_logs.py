@@ -30,12 +30,12 @@ def stream() -> Iterator[io.StringIO]:
 def test_lines_of_kvasir_and_libraries_are_masked(stream: io.StringIO) -> None:
     structlog.get_logger().info("opened", token="xoxb-12345678-abcdef", url="postgresql://kvasir:pw123456@db/k")
     logging.getLogger("some.library").warning("Authorization: Bearer abcdefgh12345678 and %s", "s3cret-of-ours")
-    told = stream.getvalue()
-    assert "opened" in told
-    assert "some.library" not in told or "Authorization" in told
+    output = stream.getvalue()
+    assert "opened" in output
+    assert "some.library" not in output or "Authorization" in output
     for secret in ("xoxb-1234", "pw123456", "abcdefgh1234", "s3cret"):
-        assert secret not in told
-    assert told.count("***") == 4
+        assert secret not in output
+    assert output.count("***") == 4
 
 
 def test_the_ticket_of_a_websocket_is_masked(stream: io.StringIO) -> None:

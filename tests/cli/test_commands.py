@@ -65,10 +65,10 @@ async def test_sync_search_and_status_print_their_json_shapes(place: Place) -> N
     assert set(status["engine"]) >= {"state", "progress", "url"}
     assert status["engine"]["state"] == "absent"
     assert status["store"] == "lancedb"
-    told = status["sources"]["hr"]
-    assert (told["documents"], told["stale"], told["held_first"]) == (3, False, [])
-    assert told["age_s"] < told["max_age_s"] == 93_600
-    assert told["next_at"]
+    report = status["sources"]["hr"]
+    assert (report["documents"], report["stale"], report["held_first"]) == (3, False, [])
+    assert report["age_s"] < report["max_age_s"] == 93_600
+    assert report["next_at"]
     _, out, _ = await place.command("status")
     assert "hr" in out
     assert "No problems." in out
@@ -132,8 +132,8 @@ async def test_a_broken_document_fails_the_sync_and_the_others_stay(place: Place
     (place.folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing more")
     status, out, err = await place.command("sync", "--json")
     assert status == 1
-    told = json.loads(out)["sources"]["hr"]
-    assert (told["added"], told["failed"]) == (3, 1)
+    report = json.loads(out)["sources"]["hr"]
+    assert (report["added"], report["failed"]) == (3, 1)
     assert "broken.pdf" in err
 
 
@@ -211,9 +211,9 @@ async def test_doctor_has_each_search_provider_search(place: Place) -> None:
 
 async def test_doctor_checks_the_machine_for_the_engine(place: Place) -> None:
     """The JSON names a used port and a model that does not fit, with the next step."""
-    told = await place.json("doctor")
-    assert told["ok"]
-    looks = {finding["what"]: finding["told"] for finding in told["findings"]}
+    report = await place.json("doctor")
+    assert report["ok"]
+    looks = {finding["what"]: finding["told"] for finding in report["findings"]}
     assert {
         "driver",
         "cards",
@@ -257,8 +257,8 @@ async def test_bulk_deletions_wait_for_approval(place: Place) -> None:
     assert (status, json.loads(out)["sources"]["hr"]["held"]) == (3, 30)
     assert "30 document(s) are pending deletion: page 0.md" in err
     assert "kvasir sync --approve hr" in err
-    told = (await place.json("status"))["sources"]["hr"]
-    assert (told["documents"], told["held"], len(told["held_first"])) == (33, 30, 5)
+    report = (await place.json("status"))["sources"]["hr"]
+    assert (report["documents"], report["held"], len(report["held_first"])) == (33, 30, 5)
     _, out, _ = await place.command("status")
     assert "kvasir sync --approve hr" in out
 
@@ -284,10 +284,10 @@ async def test_a_file_is_added_found_replaced_and_removed(place: Place, tmp_path
     status, out, err = await place.command(
         "add", str(given / "film.mkv"), str(given / "broken.pdf"), str(given / "absent.md"), "--json"
     )
-    told = json.loads(out)
+    report = json.loads(out)
     assert status == 1
-    assert set(told["failed"]) == {str(given / "film.mkv"), "broken.pdf", str(given / "absent.md")}
-    assert told["found"] == []
+    assert set(report["failed"]) == {str(given / "film.mkv"), "broken.pdf", str(given / "absent.md")}
+    assert report["found"] == []
     assert "Kvasir does not read film.mkv" in err
 
     (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 1337.\n")

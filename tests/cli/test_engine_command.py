@@ -97,10 +97,10 @@ async def test_the_engine_of_another_process_is_stopped_started_and_restarted(
 async def test_doctor_names_the_model_that_was_started(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
     assert owner.status().state is EngineState.READY
     _, out, err = await _finish(await kvasir("--json", command="doctor"))
-    told = {found["what"]: found["told"] for found in json.loads(out)["findings"]}["model"]
+    text = {found["what"]: found["told"] for found in json.loads(out)["findings"]}["model"]
     started = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())
-    assert told.startswith(f"{started['model']}, bf16, on the CPU. "), err
-    assert "Its weights are in " in told
+    assert text.startswith(f"{started['model']}, bf16, on the CPU. "), err
+    assert "Its weights are in " in text
 
 
 async def test_an_engine_that_cannot_start_exits_with_1(owner: Engine, kvasir: Kvasir, model: Path) -> None:

@@ -60,27 +60,27 @@ async def test_a_wrong_weaviate_key_stops_the_start(place: Place, tmp_path: Path
     (tmp_path / "weaviate").mkdir()
     with weaviate_server(tmp_path / "weaviate") as server:
         where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": "hushhush"}
-        told = await refused(place, **where)
-    assert "WEAVIATE_API_KEY" in told
-    assert "hushhush" not in told
+        output = await refused(place, **where)
+    assert "WEAVIATE_API_KEY" in output
+    assert "hushhush" not in output
 
 
 async def test_a_database_that_is_down_stops_the_start(place: Place) -> None:
-    told = await refused(place, KVASIR_DATABASE_URL="postgresql://kvasir:hushhush@127.0.0.1:9/kvasir")
-    assert "127.0.0.1" in told
-    assert "KVASIR_DATABASE_URL is right" in told
-    assert "hushhush" not in told
+    output = await refused(place, KVASIR_DATABASE_URL="postgresql://kvasir:hushhush@127.0.0.1:9/kvasir")
+    assert "127.0.0.1" in output
+    assert "KVASIR_DATABASE_URL is right" in output
+    assert "hushhush" not in output
 
 
 async def test_a_second_kvasir_with_the_same_home_or_port_is_refused(place: Place) -> None:
     async with place.run(KVASIR_ENGINE_URL=NO_ENGINE) as run:
-        told = await refused(place)
-        assert f"Another Kvasir runs with the state in {place.home}" in told
-        assert "KVASIR_HOME=" in told
+        output = await refused(place)
+        assert f"Another Kvasir runs with the state in {place.home}" in output
+        assert "KVASIR_HOME=" in output
         port = run.box.base_url.rpartition(":")[2]
-        told = await refused(place, KVASIR_HOME=str(place.folder / "other"), KVASIR_SANDBOX_PORT=port)
-        assert f"Port {port} is taken" in told
-        assert "KVASIR_SANDBOX_PORT=3001" in told
+        output = await refused(place, KVASIR_HOME=str(place.folder / "other"), KVASIR_SANDBOX_PORT=port)
+        assert f"Port {port} is taken" in output
+        assert "KVASIR_SANDBOX_PORT=3001" in output
         ts = await run.box.say("ada", "#general", "@Kvasir how many days of leave?")
         await run.box.wait_for_message(
             lambda m: m["root"] == ts and m.get("bot_id") and m.get("metadata"), deadline_s=60.0

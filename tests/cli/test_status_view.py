@@ -46,7 +46,7 @@ def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:
 def test_all_problems_are_shown_at_every_width(width: int) -> None:
     text = shown(make_source_status(), ILL, SYNCING, width=width)
     words = " ".join(text.split())
-    for told in (
+    for problem in (
         "It is away. Look.", "kvasir sync --approve wiki",
         "30 documents are pending deletion", "home", "and 29 more",
         "7 documents could not be read", "a.pdf needs a password. Next attempt after",
@@ -54,7 +54,7 @@ def test_all_problems_are_shown_at_every_width(width: int) -> None:
         "It is stale: 2 d",
         "syncing 33%",
     ):  # fmt: skip
-        assert told in words, (told, text)
+        assert problem in words, (problem, text)
     assert max(map(len, text.splitlines())) <= width
     assert "a.pdf: a.pdf" not in text
     assert not any(line.endswith(" ") for line in text.splitlines())
@@ -146,5 +146,5 @@ def test_a_sync_names_documents_that_failed_earlier() -> None:
     state = LibraryStatus(
         "lancedb", indexing=False, sources=(make_source_status("wiki", failed=2, failures=ILL.failures),)
     )
-    (told,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
-    assert told == "wiki: 2 document(s) could not be read. The first, a.pdf: a.pdf needs a password."
+    (problem,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
+    assert problem == "wiki: 2 document(s) could not be read. The first, a.pdf: a.pdf needs a password."

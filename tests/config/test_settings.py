@@ -1,4 +1,4 @@
-"""The configuration: what is read, what wins, and what a person is told when it is wrong."""
+"""The configuration: what is read, what wins, and the message when it is wrong."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_metrics_and_the_quiet_hour(place: Path) -> None:
     plain = load_settings({}, place)
     assert (plain.metrics_port, plain.metrics_host, plain.configuration.quiet_hour) == (None, "127.0.0.1", "30 4 * * *")
     (place / "kvasir.toml").write_text(TOML + '[engine]\nquiet_hour = ""\n')
-    told = load_settings({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
-    assert (told.metrics_port, told.metrics_host, told.configuration.quiet_hour) == (9464, "0.0.0.0", None)
+    message = load_settings({"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, place)
+    assert (message.metrics_port, message.metrics_host, message.configuration.quiet_hour) == (9464, "0.0.0.0", None)
 
 
 def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_folder_named_at_the_start_wins_over_the_configuration(place: Path) ->
 def test_a_partial_set_of_slack_variables_names_what_is_missing(
     place: Path, environ: dict[str, str], names: tuple[str, ...]
 ) -> None:
-    told = complaint(place, environ)
-    assert all(name in told for name in names)
+    message = complaint(place, environ)
+    assert all(name in message for name in names)
 
 
 def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
@@ -141,8 +141,8 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
 )
 def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tuple[str, ...]) -> None:
     (place / "kvasir.toml").write_text(toml)
-    told = complaint(place)
-    assert all(name in told for name in names)
+    message = complaint(place)
+    assert all(name in message for name in names)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
 def test_a_wrong_variable_names_itself_and_its_form(
     place: Path, environ: dict[str, str], names: tuple[str, ...]
 ) -> None:
-    told = complaint(place, environ)
-    assert all(name in told for name in names)
+    message = complaint(place, environ)
+    assert all(name in message for name in names)
 
 
 def test_no_secret_is_shown() -> None:
@@ -382,8 +382,8 @@ def test_unsupported_sentences_are_treated_as_configured(place: Path) -> None:
 )
 def test_what_is_wrong_with_owners_and_channels_is_said(place: Path, toml: str, names: tuple[str, ...]) -> None:
     (place / "kvasir.toml").write_text(TOML + toml)
-    told = complaint(place)
-    assert all(name in told for name in names), told
+    message = complaint(place)
+    assert all(name in message for name in names), message
 
 
 OAUTH = {
@@ -425,6 +425,6 @@ def test_many_workspaces_by_oauth(place: Path) -> None:
 def test_a_partial_set_of_oauth_variables_names_the_next_step(
     place: Path, changes: dict[str, str], names: tuple[str, ...]
 ) -> None:
-    told = complaint(place, OAUTH | changes)
-    assert all(name in told for name in names), told
-    assert "client-secret" not in told
+    message = complaint(place, OAUTH | changes)
+    assert all(name in message for name in names), message
+    assert "client-secret" not in message

@@ -32,7 +32,7 @@ def pods(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [template["leaderTemplate"]["spec"], template["workerTemplate"]["spec"]]
 
 
-def _told(command: list[str]) -> dict[str, str]:
+def _parse_flags(command: list[str]) -> dict[str, str]:
     flags = [at for at, word in enumerate(command) if word.startswith("--")]
     return {
         command[at]: command[at + 1] if at + 1 < len(command) and not command[at + 1].startswith("--") else ""
@@ -44,11 +44,11 @@ def test_the_flags_are_those_of_the_plan(documents: list[dict[str, Any]], pods: 
     """For two machines with eight 80 GB cards each, except names that Kubernetes gives."""
     plan = fit_variant(resolve_model("R1-0528"), parse_machine("2x8xH100-80GB"), PlanRequirements()).plan
     assert plan is not None
-    planned = [_told(list(command)) for command in build_manual_commands(plan)]
+    planned = [_parse_flags(list(command)) for command in build_manual_commands(plan)]
     assert len(planned) == documents[0]["spec"]["leaderWorkerTemplate"]["size"] == 2
-    assert [told["--node-rank"] for told in planned] == ["0", "1"]
+    assert [flags["--node-rank"] for flags in planned] == ["0", "1"]
     for pod in pods:
-        said = _told(pod["containers"][0]["command"])
+        said = _parse_flags(pod["containers"][0]["command"])
         assert said.pop("--config") == "/etc/kvasir-engine/key.yaml"
         named = {"--nnodes": "$(LWS_GROUP_SIZE)", "--node-rank": "$(LWS_WORKER_INDEX)"}
         named["--dist-init-addr"] = "$(LWS_LEADER_ADDRESS):20000"
@@ -69,7 +69,7 @@ def test_every_flag_is_one_of_sglangs(pods: list[dict[str, Any]]) -> None:
 def test_ports_variables_volumes_and_secrets_agree(documents: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:
     leader = pods[0]["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in leader["ports"]}
-    command = _told(leader["command"])
+    command = _parse_flags(leader["command"])
     assert command["--port"] == str(ports["http"])
     assert command["--dist-init-addr"].endswith(f":{ports['ranks']}")
     for probe in ("readinessProbe", "startupProbe"):

@@ -110,8 +110,8 @@ class Place:
         """Run a command with --json; return the JSON object."""
         status, out, err = await self.command(*arguments, "--json", **environ)
         assert status == 0, err
-        told: dict[str, Any] = json.loads(out)
-        return told
+        answer: dict[str, Any] = json.loads(out)
+        return answer
 
 
 async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:

@@ -59,9 +59,9 @@ async def the_engine(stack: AsyncExitStack, prompts: list[str]) -> str:
     """Serve SGLang's protocol, and answer with the first sentence of the page's passage."""
 
     async def chat(request: web.Request) -> web.Response:
-        told = json.dumps(await request.json(), ensure_ascii=False)
-        prompts.append(told)
-        said = f"{ANSWER} [1]" if ANSWER in told else "The passages do not say."
+        prompt = json.dumps(await request.json(), ensure_ascii=False)
+        prompts.append(prompt)
+        said = f"{ANSWER} [1]" if ANSWER in prompt else "The passages do not say."
         choices = [{"index": 0, "delta": {"content": said}, "finish_reason": "stop"}]
         body = f"data: {json.dumps({'choices': choices})}\n\ndata: [DONE]\n\n"
         return web.Response(body=body.encode(), content_type="text/event-stream")

@@ -42,9 +42,9 @@ async def answered(run: Running, ts: str, deadline_s: float = 60.0) -> str:
 async def early(run: Running, question: str, expected: str) -> None:
     """Ask until an answer has the expected text, because a slow machine has read only some documents at first."""
     async with asyncio.timeout(180):
-        told = ""
-        while expected not in told:
-            told = await answered(run, await run.box.say("ada", "#general", question))
+        answer = ""
+        while expected not in answer:
+            answer = await answered(run, await run.box.say("ada", "#general", question))
 
 
 async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:

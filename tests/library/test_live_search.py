@@ -182,10 +182,10 @@ def test_a_disabled_web_imports_no_code_that_fetches(tmp_path: Path, mode: str) 
     (tmp_path / "kvasir.toml").write_text(f'{source}[web]\nmode = "{mode}"\n')
     argv = [sys.executable, "-c", _OFF, str(tmp_path), str(cache)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=240)
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["hits"] == 1
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["hits"] == 1
     if mode == "off":
-        assert (told["loaded"], told["dialled"], told["trouble"]) == ([], [], WebTrouble.SWITCHED_OFF)
+        assert (outcome["loaded"], outcome["dialled"], outcome["trouble"]) == ([], [], WebTrouble.SWITCHED_OFF)
     else:
-        assert told["loaded"], "the test can tell"
-        assert told["dialled"], "the test can tell"
+        assert outcome["loaded"], "the test can tell"
+        assert outcome["dialled"], "the test can tell"

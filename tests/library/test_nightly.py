@@ -126,6 +126,6 @@ async def test_a_nightly_sync_completes_although_one_source_fails(
             assert replace(source, age_s=3_601.0).late
         assert status.last_repair is not None
         assert (status.last_repair.differences, status.growth, status.elsewhere) == (0, None, None)
-    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(told) == 1
-    assert told[0].startswith(f"The sync of {FAILING} stopped: ")
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"The sync of {FAILING} stopped: ")

@@ -113,9 +113,9 @@ def test_pdf_outline_is_found_behind_a_line_of_digits() -> None:
     assert [part.headings for part in parse_pdf(data, "a.pdf").sections] == [(), ("Flights",)]
 
 
-@pytest.mark.parametrize("told", [None, r"C:\wp\policy.wpd [PFP#11]", "Untitled", "Microsoft Word - final_v2.docx"])
-def test_pdf_title_ignores_those_of_programs(told: str | None) -> None:
-    assert parse_pdf(pdf([["Leave policy", "Text."]], title=told), "a.pdf").title == "Leave policy"
+@pytest.mark.parametrize("title", [None, r"C:\wp\policy.wpd [PFP#11]", "Untitled", "Microsoft Word - final_v2.docx"])
+def test_pdf_title_ignores_those_of_programs(title: str | None) -> None:
+    assert parse_pdf(pdf([["Leave policy", "Text."]], title=title), "a.pdf").title == "Leave policy"
 
 
 def test_pdf_without_outline_uses_large_type_as_headings() -> None:

@@ -37,12 +37,12 @@ async def direct(client: AsyncWebClient, box: SandboxClient, person: str = "ada"
 
 async def test_auth_test_names_the_bot(box: SandboxClient, client: AsyncWebClient) -> None:
     """The scopes are in a header, as on Slack."""
-    told = await client.auth_test()
-    assert (told["user_id"], told["bot_id"], told["team_id"]) == (BOT_USER, BOT_ID, TEAM_ID)
-    assert "chat:write" in told.headers["x-oauth-scopes"]
+    outcome = await client.auth_test()
+    assert (outcome["user_id"], outcome["bot_id"], outcome["team_id"]) == (BOT_USER, BOT_ID, TEAM_ID)
+    assert "chat:write" in outcome.headers["x-oauth-scopes"]
     assert (await client.bots_info(bot=BOT_ID))["bot"]["user_id"] == BOT_USER
     assert (await client.team_info())["team"]["id"] == TEAM_ID
-    assert box.base_url in told["url"]
+    assert box.base_url in outcome["url"]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ async def test_auth_test_names_the_bot(box: SandboxClient, client: AsyncWebClien
 )
 async def test_a_wrong_token_is_refused(box: SandboxClient, token: str, error: str) -> None:
     """No token, an unknown one, one of the wrong kind."""
-    told = await box.api("auth.test", token=box.app_token if token == "app" else token)
-    assert (told["ok"], told["error"]) == (False, error)
+    outcome = await box.api("auth.test", token=box.app_token if token == "app" else token)
+    assert (outcome["ok"], outcome["error"]) == (False, error)
 
 
 async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebClient) -> None:
     """A revoked token and a missing scope are different errors; the scope is named."""
     room = await channel(client, "general")
     await box.faults(scopes=["users:read"])
-    told = await box.api("chat.postMessage", channel=room, text="hi")
-    assert (told["error"], told["needed"], told["provided"]) == ("missing_scope", "chat:write", "users:read")
+    outcome = await box.api("chat.postMessage", channel=room, text="hi")
+    assert (outcome["error"], outcome["needed"], outcome["provided"]) == ("missing_scope", "chat:write", "users:read")
     await box.faults(revoke=["bot"])
     assert await refusal(client.auth_test()) == "token_revoked"
 
@@ -100,8 +100,8 @@ REFUSED_POSTS = {
 @pytest.mark.parametrize("error", REFUSED_POSTS)
 async def test_a_post_is_refused(box: SandboxClient, error: str) -> None:
     """Each refusal has the name that Slack uses."""
-    told = await box.api("chat.postMessage", **{"channel": "#general", **REFUSED_POSTS[error]})
-    assert told["error"] == error
+    outcome = await box.api("chat.postMessage", **{"channel": "#general", **REFUSED_POSTS[error]})
+    assert outcome["error"] == error
 
 
 def _section(length: int) -> dict[str, Any]:
@@ -140,9 +140,9 @@ BAD_BLOCKS = {
 @pytest.mark.parametrize("case", BAD_BLOCKS)
 async def test_blocks_are_refused_with_their_place(box: SandboxClient, case: str) -> None:
     """Each error of the block kit names its place."""
-    told = await box.api("chat.postMessage", channel="#general", text="x", blocks=BAD_BLOCKS[case])
-    assert told["error"] == "invalid_blocks"
-    assert "/blocks" in told["response_metadata"]["messages"][0]
+    outcome = await box.api("chat.postMessage", channel="#general", text="x", blocks=BAD_BLOCKS[case])
+    assert outcome["error"] == "invalid_blocks"
+    assert "/blocks" in outcome["response_metadata"]["messages"][0]
 
 
 async def test_blocks_at_the_limit_pass(box: SandboxClient) -> None:
@@ -150,8 +150,8 @@ async def test_blocks_at_the_limit_pass(box: SandboxClient) -> None:
     fits = [_section(3_000), {"type": "markdown", "text": "x" * 12_000}, {"type": "actions", "elements": _buttons(25)}]
     assert (await box.api("chat.postMessage", channel="#general", text="x", blocks=fits))["ok"]
     halves = [{"type": "markdown", "text": "x" * 6_001}] * 2
-    told = await box.api("chat.postMessage", channel="#general", text="x", blocks=halves)
-    assert told["error"] == "msg_too_long"
+    outcome = await box.api("chat.postMessage", channel="#general", text="x", blocks=halves)
+    assert outcome["error"] == "msg_too_long"
 
 
 async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: SandboxClient, client: AsyncWebClient) -> None:
@@ -169,16 +169,16 @@ async def test_long_texts(box: SandboxClient, client: AsyncWebClient) -> None:
     """A post is cut at 40,000; an update over 4,000 is refused."""
     posted = await client.chat_postMessage(channel="#general", text="x" * 40_001)
     assert len(posted["message"]["text"]) == 40_000
-    told = await box.api("chat.update", channel=posted["channel"], ts=posted["ts"], text="x" * 4_001)
-    assert told["error"] == "msg_too_long"
+    outcome = await box.api("chat.update", channel=posted["channel"], ts=posted["ts"], text="x" * 4_001)
+    assert outcome["error"] == "msg_too_long"
 
 
 async def test_forms_and_json_are_alike(box: SandboxClient) -> None:
     """Slack accepts blocks as a string in a form, too."""
     form = {"channel": "#general", "text": "x", "blocks": '[{"type": "divider"}]', "token": box.bot_token}
     async with box.session.post(box.api_url + "chat.postMessage", data=form) as answer:
-        told = await answer.json()
-    assert told["message"]["blocks"][0]["type"] == "divider"
+        outcome = await answer.json()
+    assert outcome["message"]["blocks"][0]["type"] == "divider"
 
 
 async def test_pages_of_a_thread(box: SandboxClient, client: AsyncWebClient) -> None:

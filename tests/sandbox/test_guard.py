@@ -142,8 +142,8 @@ async def test_invalid_frames_from_a_page_are_answered(box: SandboxClient, frame
 @pytest.mark.parametrize("frame", ["", "[]", "{", "null", '{"envelope_id": 1}', '{"envelope_id": "unknown"}'])
 async def test_invalid_frames_from_the_app_are_ignored(box: SandboxClient, frame: str) -> None:
     """A frame that acknowledges nothing leaves the connection as it is."""
-    told = await box.api("apps.connections.open", token=box.app_token)
-    socket = await box.session.ws_connect(told["url"])
+    connection = await box.api("apps.connections.open", token=box.app_token)
+    socket = await box.session.ws_connect(connection["url"])
     assert (await socket.receive_json(timeout=5))["type"] == "hello"
     await socket.send_str(frame)
     await box.say("ada", "@kvasir", "hi")
@@ -159,18 +159,18 @@ async def test_control_and_socket_need_their_tokens(box: SandboxClient) -> None:
         assert answer.status == 401
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await box.session.ws_connect(box.base_url + "/link/?ticket=9999999999-abc")
-    told = await box.api("apps.connections.open", token=box.app_token)
+    connection = await box.api("apps.connections.open", token=box.app_token)
     await box.advance(601)
     with pytest.raises(aiohttp.WSServerHandshakeError):
-        await box.session.ws_connect(told["url"])
+        await box.session.ws_connect(connection["url"])
 
 
 async def test_the_eleventh_connection_is_turned_away(box: SandboxClient) -> None:
     """An app has up to ten."""
     sockets = []
     for _ in range(11):
-        told = await box.api("apps.connections.open", token=box.app_token)
-        sockets.append(await box.session.ws_connect(told["url"]))
+        connection = await box.api("apps.connections.open", token=box.app_token)
+        sockets.append(await box.session.ws_connect(connection["url"]))
     first = [await socket.receive_json(timeout=5) for socket in sockets]
     assert [frame["type"] for frame in first] == ["hello"] * 10 + ["disconnect"]
     assert first[-1]["reason"] == "too_many_websockets"
@@ -204,8 +204,8 @@ async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
         assert texts == ["are you there?", "one"]
         pending = (await box.state())["pending"]
         assert ts in {envelope["payload"]["event"]["ts"] for envelope in pending}
-        told = await box.api("chat.appendStream", channel=room, ts=stream, markdown_text=" two")
-        assert told["ok"]
+        reply = await box.api("chat.appendStream", channel=room, ts=stream, markdown_text=" two")
+        assert reply["ok"]
 
 
 @pytest.mark.slow
@@ -217,19 +217,19 @@ async def test_the_command_prints_no_secret_and_ends_on_sigterm(tmp_path: Path) 
     assert process.stdout
     line = await asyncio.wait_for(process.stdout.readline(), 60)
     port = line.decode().strip().rpartition(":")[2]
-    told = b""
+    reply = b""
     for state, remedy in ((tmp_path, "stop it first"), (tmp_path / "other", "--port")):
         other = [sys.executable, "-m", "bot.sandbox", "--state", str(state), "--port", port]
         second = await asyncio.create_subprocess_exec(*other, stdout=pipe, stderr=pipe)
-        told = (await asyncio.wait_for(second.communicate(), 60))[1]
+        reply = (await asyncio.wait_for(second.communicate(), 60))[1]
         assert second.returncode == 1
-        assert remedy in told.decode()
+        assert remedy in reply.decode()
     os.kill(process.pid, signal.SIGTERM)
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert (out, err) == (b"", b"")
     secrets = json.loads((tmp_path / "credentials.json").read_text()).values()
-    assert not [secret for secret in secrets if secret in line.decode() + told.decode()]
+    assert not [secret for secret in secrets if secret in line.decode() + reply.decode()]
 
 
 @pytest.mark.slow

@@ -378,9 +378,9 @@ async def test_the_page_comes_back_after_the_workspace_restarted(tmp_path: Path,
 
 
 async def test_the_strip_shows_running_pending_and_failed(box: SandboxClient, look: Open) -> None:
-    told = {"documents": 1_320, "chunks": 9, "running": True, "progress": 0.25, "held": 30, "failed": 1}
+    status = {"documents": 1_320, "chunks": 9, "running": True, "progress": 0.25, "held": 30, "failed": 1}
     page = await look()
-    await box.put_status(knowledge={**told, "troubles": ["wiki: 30 gone", "wiki: a.pdf: broken"]})
+    await box.put_status(knowledge={**status, "troubles": ["wiki: 30 gone", "wiki: a.pdf: broken"]})
     knowledge = page.locator(".strip .knowledge")
     await expect(knowledge).to_contain_text("1,320 documents")
     await expect(knowledge.locator("progress")).to_have_js_property("value", 0.25)

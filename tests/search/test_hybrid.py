@@ -224,9 +224,9 @@ async def test_the_confidence_follows_a_growing_store(bench: SearchBench) -> Non
     await bench.add(
         {f"n{n}": f"Paragraph {n} tells of the office, of nothing else, and of number {n}." for n in range(300)}
     )
-    told = await search.search("when does the office open", scope=EVERYWHERE)
+    result = await search.search("when does the office open", scope=EVERYWHERE)
     fresh = await bench.search().search("when does the office open", scope=EVERYWHERE)
-    assert [hit.confidence for hit in told.hits] == [hit.confidence for hit in fresh.hits]
+    assert [hit.confidence for hit in result.hits] == [hit.confidence for hit in fresh.hits]
 
 
 class Uncounted(LanceDBStore):

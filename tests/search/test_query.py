@@ -118,9 +118,9 @@ def test_a_word_that_looks_like_a_filter_stays_a_word(question: str) -> None:
     ],
 )
 def test_an_invalid_date_names_the_next_step(value: str) -> None:
-    with pytest.raises(InvalidFilter, match=r"not a date.*2026-01-31.*quotes") as told:
+    with pytest.raises(InvalidFilter, match=r"not a date.*2026-01-31.*quotes") as caught:
         parse_query(f"leave after:{value}", NOW)
-    assert value in str(told.value)
+    assert value in str(caught.value)
 
 
 @pytest.mark.parametrize("question", ["in:handbook", " in:handbook type:pdf ?", "来源：手册"])

@@ -84,7 +84,7 @@ async def test_apps_are_allowed_by_every_id_of_slack(tmp_path: Path, allowed: st
         await bot.sandbox.say_as_bot("Reports", "#general", "@Kvasir and now?", **message)
         direct = await bot.sandbox.say_as_bot("Reports", "D0DIRECT01", "@Kvasir here?", **message)
         await asyncio.sleep(0.2)
-        assert await count_answers(bot) == 1, "the second is over the limit, and nobody is told"
+        assert await count_answers(bot) == 1, "the second is over the limit, and nobody gets a message"
         assert not [m for m in await bot.sandbox.messages("D0DIRECT01") if m["ts"] > direct]
 
 

@@ -47,7 +47,7 @@ async def wait_for_message(bot: RunningBot, person: str, contains: str, count: i
     await bot.sandbox.wait_until(has_come, what=contains)
 
 
-async def test_owners_are_told_once_of_a_failure_and_of_its_end(bot: RunningBot, library: FakeLibrary) -> None:
+async def test_owners_are_alerted_once_of_a_failure_and_of_its_end(bot: RunningBot, library: FakeLibrary) -> None:
     library.state = FAILING
     await wait_for_message(bot, "ada", "cannot read the source *docs*: The &lt;server&gt; is down")
     await wait_for_message(bot, "chen", "无法读取来源 *docs*")
@@ -70,7 +70,7 @@ async def test_two_replicas_tell_of_a_failure_once(bot: RunningBot, library: Fak
         assert len(await read_messages(bot, "ada")) == 1
 
 
-async def test_failure_is_told_later_if_slack_refuses(bot: RunningBot, library: FakeLibrary) -> None:
+async def test_failure_is_reported_later_if_slack_refuses(bot: RunningBot, library: FakeLibrary) -> None:
     await bot.sandbox.faults({"method": "chat.postMessage", "error": "internal_error", "times": 2})
     library.state = FAILING
     await wait_for_message(bot, "ada", "cannot read the source")

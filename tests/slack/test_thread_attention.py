@@ -101,10 +101,10 @@ async def test_button_under_a_follow_up_mutes_its_thread(socket_bot: RunningBot)
     await socket_bot.ask("and then?", thread_ts=root)
     answer = await socket_bot.wait_for_answer(root, "and then?")
     await socket_bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:mute")
-    told = await socket_bot.sandbox.wait_for_message(
+    reply = await socket_bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and "leave this thread" in get_text(m)
     )
-    assert told["thread_ts"] == root
+    assert reply["thread_ts"] == root
     assert not await is_answered(socket_bot, "and now?", root)
     assert await is_answered(socket_bot, "@Kvasir and now?", root)
 

@@ -188,7 +188,7 @@ async def test_an_unavailable_source_names_no_readers(bench: Workbench) -> None:
     await bench.break_down()
     (outcome,) = await asyncio.gather(source.read_rights([bench.document("a.md")]), return_exceptions=True)
     assert isinstance(outcome, BaseException)
-    assert_told(outcome, bench, source)
+    assert_reported(outcome, bench, source)
     await source.close()
 
 
@@ -199,10 +199,10 @@ async def test_an_unavailable_source_is_an_error(bench: Workbench) -> None:
     await bench.break_down()
     listed, error = await broken_off(source)
     assert set(listed) <= set(before)
-    assert_told(error, bench, source)
+    assert_reported(error, bench, source)
     await source.close()
     _, error = await broken_off(afresh := bench.source("afresh"))
-    assert_told(error, bench, afresh)
+    assert_reported(error, bench, afresh)
 
 
 async def test_an_unavailable_source_reveals_no_secret(bench: Workbench) -> None:
@@ -212,7 +212,7 @@ async def test_an_unavailable_source_reveals_no_secret(bench: Workbench) -> None
     await bench.break_down()
     (outcome,) = await asyncio.gather(source.read(before[bench.document("a.md")]), return_exceptions=True)
     if isinstance(outcome, BaseException):
-        assert_told(outcome, bench, source)
+        assert_reported(outcome, bench, source)
     else:
         assert bench.holds(outcome, b"one")  # a clone has it still
     await source.close()
@@ -228,7 +228,7 @@ async def test_a_listing_that_fails_late_yields_its_first_documents(bench: Workb
     listed, error = await broken_off(source)
     assert set(listed) < {bench.document(name) for name in names}
     assert listed
-    assert_told(error, bench, source)
+    assert_reported(error, bench, source)
     await source.close()
 
 
@@ -412,12 +412,12 @@ def left_over(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     return [task for task in asyncio.all_tasks() - before if "aiohttp/web_" not in repr(task)]
 
 
-def assert_told(error: BaseException | None, bench: Workbench, source: Source) -> None:
+def assert_reported(error: BaseException | None, bench: Workbench, source: Source) -> None:
     """Check an error: it is in the tree, has sentences, and reveals no secret in any form."""
     assert isinstance(error, SourceError)
     assert str(error).endswith(".")
-    told = "".join(traceback.format_exception(error)) + repr(source)
-    assert not any(secret in told for secret in bench.hushed()), told
+    report = "".join(traceback.format_exception(error)) + repr(source)
+    assert not any(secret in report for secret in bench.hushed()), report
 
 
 def mangled(data: bytes) -> Iterator[bytes]:

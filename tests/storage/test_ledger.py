@@ -455,8 +455,8 @@ async def test_url_error_omits_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         async with open_ledger(url, patience_s=1):
             pass
-    told: BaseException | None = caught.value
-    assert "hunter2" not in str(told)
+    error: BaseException | None = caught.value
+    assert "hunter2" not in str(error)
 
 
 @pytest.mark.slow

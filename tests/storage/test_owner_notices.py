@@ -1,4 +1,4 @@
-"""Tests of what owners have been told, with two processes."""
+"""Tests of the notices that owners got, with two processes."""
 
 from __future__ import annotations
 

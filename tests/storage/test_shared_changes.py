@@ -74,7 +74,7 @@ async def test_changes_of_many_writers_are_read_by_a_reader_that_is_never_behind
     assert sorted(reader.stops) == sorted(f"{writer} {number}" for writer in range(8) for number in range(25))
 
 
-async def test_rows_are_bounded_and_a_reader_that_missed_some_is_told(databases: tuple[Database, Database]) -> None:
+async def test_rows_are_bounded_and_a_reader_learns_of_missed_ones(databases: tuple[Database, Database]) -> None:
     reader = Reader(databases[0])
     await reader.changes.read_changes()
     writer = SharedChanges(databases[1])

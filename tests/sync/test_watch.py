@@ -26,9 +26,9 @@ class Bell:
         self.queue: asyncio.Queue[SourceError | bool] = asyncio.Queue()
 
     async def changes(self) -> AsyncIterator[None]:
-        while (told := await self.queue.get()) is not False:
-            if isinstance(told, SourceError):
-                raise told
+        while (event := await self.queue.get()) is not False:
+            if isinstance(event, SourceError):
+                raise event
             yield
 
 
@@ -87,14 +87,14 @@ def folder(root: Path, **options: object) -> FolderSource:
     return source
 
 
-async def until_told(root: Path, told: Callable[[], bool]) -> None:
+async def touch_until(root: Path, is_done: Callable[[], bool]) -> None:
     """Touch a file until a change is reported, because the watch may start late."""
     for n in range(600):
         (root / "marker.md").write_text(str(n))
         await asyncio.sleep(0.1)
-        if told():
+        if is_done():
             return
-    raise AssertionError("no change was told")
+    raise AssertionError("no change was reported")
 
 
 async def next_change(source: FolderSource, act: Callable[[], object], *, within_s: float = 30.0) -> bool:
@@ -108,7 +108,7 @@ async def next_change(source: FolderSource, act: Callable[[], object], *, within
 
     listening = asyncio.create_task(listen())
     try:
-        await until_told(Path(source.key.root), lambda: not heard.empty())
+        await touch_until(Path(source.key.root), lambda: not heard.empty())
         while not heard.empty():  # until the rest of the burst is reported too
             heard.get_nowait()
             await asyncio.sleep(1.5)
@@ -157,7 +157,7 @@ async def to_the_end(changes: AsyncIterator[None]) -> None:
 async def test_a_recreated_folder_ends_its_watch(root: Path) -> None:
     async with aclosing(folder(root).changes()) as changes:
         first = asyncio.ensure_future(anext(changes))
-        await until_told(root, first.done)
+        await touch_until(root, first.done)
         root.rename(root.with_name("moved"))
         root.mkdir()
         with pytest.raises(SourceError, match="cannot be watched: it was moved"):

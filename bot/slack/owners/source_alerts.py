@@ -59,8 +59,8 @@ class SourceAlerts(PeriodicTask):
             if not await self._notices.add_notice(self._team, _KIND, source.name):
                 return
             _log.warning("source fails", source=source.name)
-            is_told = await self._messages.send_messages(names, lambda _, language: _describe_failure(source, language))
-            if not is_told:  # Slack may be down; the next check tells them
+            is_sent = await self._messages.send_messages(names, lambda _, language: _describe_failure(source, language))
+            if not is_sent:  # Slack may be down; the next check tells them
                 await self._notices.remove_notice(self._team, _KIND, source.name)
         elif source.syncing is None and await self._notices.remove_notice(self._team, _KIND, source.name):
             _log.info("source works again", source=source.name)

@@ -51,7 +51,7 @@ def test_disabled_channel_never_uses_the_web() -> None:
     assert decide_web_use("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
     history = [Exchange("see https://a.example.org/x", "I may not.")]
     assert decide_web_use("and how long is it?", history, OFF).closed == (), (
-        "told once, with the question that it stood in"
+        "reported once, with the question that it stood in"
     )
 
 
@@ -88,7 +88,7 @@ def test_without_providers_only_links_are_read() -> None:
     assert decide_web_use("how?", (), alone).live is None
     assert decide_web_use("latest news?", (), alone).live is None
     assert decide_web_use("see https://a.example/x", (), alone).live is not None
-    assert decide_web_use("web: who?", (), alone).live is not None, "so that the reason is told"
+    assert decide_web_use("web: who?", (), alone).live is not None, "so that the reason is reported"
 
 
 # ── Links ────────────────────────────────────────────────────────────────────────────────────────────────────────────

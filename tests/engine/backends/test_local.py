@@ -214,7 +214,7 @@ async def test_manual_kill_does_not_lower_the_memory_profile(make: Callable[...,
     assert engine.collect_stats().starts == 2
 
 
-def _told(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
+def _report_load(path: Path, *, running: int, done: int, use: float = 0.1) -> None:
     part = {"num_running_reqs": running, "num_waiting_reqs": 0, "token_usage": use}
     part |= {"total_prefill_uncached_tokens": done, "total_prefill_busy_us": 1, "decode_moments": [done]}
     scratch = path.with_suffix(".new")
@@ -229,11 +229,11 @@ async def test_requests_without_tokens_count_as_a_hang(make: Callable[..., Engin
     await engine.start()
     assert (await engine.wait_until_ready(30)).state is EngineState.READY
     for done in range(8):
-        _told(installed / "loads", running=2, done=done)
+        _report_load(installed / "loads", running=2, done=done)
         await asyncio.sleep(0.15)
     assert len(_starts(installed)) == 1
     await until(lambda: "generated no token for" in engine.status().detail)
-    _told(installed / "loads", running=0, done=0)
+    _report_load(installed / "loads", running=0, done=0)
     await until(lambda: len(_starts(installed)) == 2)
 
 
@@ -250,14 +250,14 @@ async def test_larger_profile_waits_for_an_idle_engine(
     assert await engine.raise_memory_profile(1) is None  # nothing was measured yet
     assert not engine.collect_stats().can_raise_memory
     assert "leaves room" not in engine.status().detail
-    _told(installed / "loads", running=1, done=1)
+    _report_load(installed / "loads", running=1, done=1)
     await until(lambda: _looks(engine) >= 25)
     assert engine.collect_stats().can_raise_memory
     await until(lambda: "The load leaves memory free" in Engine.read_status(tmp_path / "home").detail)
     assert f"tokens of context in all {top}" in engine.status().detail
     with pytest.raises(TimeoutError):
         await engine.raise_memory_profile(0.2)
-    _told(installed / "loads", running=0, done=1)
+    _report_load(installed / "loads", running=0, done=1)
     (installed / "fails").write_text("pool-cpu")
     assert "retrying" in (await engine.raise_memory_profile(30) or "")
     await until(lambda: len(_starts(installed)) == 4)

@@ -258,7 +258,7 @@ async def test_people_take_turns(sglang: FakeSglang, engine: Make) -> None:
 
 
 async def test_estimate_includes_simultaneous_requests(sglang: FakeSglang, engine: Make) -> None:
-    """One person sends six requests and five others one each: the sixth is told at once that it is last."""
+    """One person sends six requests and five others one each: the sixth learns at once that it is last."""
     made = await up(engine(sglang.url, people=1))
     gated = Gated(sglang)
     sixth: list[Delta] = []

@@ -70,8 +70,8 @@ async def test_only_owner_adds_cited_page(tmp_path: Path, owner: str) -> None:
         (button,) = list_buttons(message)
         assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
         await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
-        told = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and told in get_text(m))
+        reply = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
+        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and reply in get_text(m))
         kept = [page.url for page in await adding.list_pages()]
         assert kept == ([URL] if owner == "U0ADA00001" else [])
         if kept:

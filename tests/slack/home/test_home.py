@@ -14,14 +14,14 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("text", ["/kb", "/kb help", "/kb 帮助"])
 async def test_kb_help_lists_commands(bot: RunningBot, text: str) -> None:
     await bot.sandbox.command("ada", "#general", text)
-    told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
-    assert "/kb 刷新" in get_text(told) if "帮助" in text else "/kb refresh" in get_text(told)
+    reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    assert "/kb 刷新" in get_text(reply) if "帮助" in text else "/kb refresh" in get_text(reply)
 
 
 async def test_kb_help_names_nearest_command(bot: RunningBot) -> None:
     await bot.sandbox.command("ada", "#general", "/kb serch logs")
-    told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
-    assert "Did you mean `/kb search`?" in get_text(told)
+    reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+    assert "Did you mean `/kb search`?" in get_text(reply)
 
 
 async def test_home_shows_status(bot: RunningBot) -> None:

@@ -76,10 +76,10 @@ async def test_chosen_language_counts_for_commands_and_home(socket_bot: RunningB
     await choose(socket_bot, "chen", CHEN, language="en")
     await read_home(socket_bot, "chen", "What you can do")
     await socket_bot.sandbox.command("chen", "#general", "/kb 状态")
-    told = await socket_bot.sandbox.wait_for_message(
+    reply = await socket_bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and "*Engine*" in str(m), channel="#general", person="chen"
     )
-    assert "引擎" not in str(told)
+    assert "引擎" not in str(reply)
     await socket_bot.sandbox.command("ada", "#general", "/kb 状态")
     await wait_for_ephemeral(socket_bot, "*引擎*")
 

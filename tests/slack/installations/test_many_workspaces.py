@@ -113,8 +113,8 @@ async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: 
         machines = ["Queue of this replica" in str(await box.home("ada")) for box in place.boxes]
         assert machines == [True, False]  # administrators of other workspaces do not run Kvasir
 
-        told = await first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
-        assert "cannot read the source" in get_text(told)
+        message = await first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
+        assert "cannot read the source" in get_text(message)
         await second.wait_until(lambda: _has_called(second, "chat.postMessage"), what="try to tell the owner")
         await asyncio.sleep(0.8)  # longer than between two looks at the sources
         assert len(await second.requests("chat.postMessage")) == 1

@@ -64,11 +64,11 @@ async def post_partial_answer(sandbox: SandboxClient, ts: str, *, how: str) -> s
     """Leave a partial answer in the thread, and return its ``ts``."""
     more = {"recipient_user_id": "U0ADA00001", "recipient_team_id": TEAM_ID, "markdown_text": "Half of"}
     if how == "post":
-        told = await sandbox.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="Half of")
+        reply = await sandbox.api("chat.postMessage", channel="C0GENERAL1", thread_ts=ts, text="Half of")
     else:
-        told = await sandbox.api("chat.startStream", channel="C0GENERAL1", thread_ts=ts, **more)
-    assert told["ok"]
-    return str(told["ts"])
+        reply = await sandbox.api("chat.startStream", channel="C0GENERAL1", thread_ts=ts, **more)
+    assert reply["ok"]
+    return str(reply["ts"])
 
 
 async def test_claimed_question_is_answered_after_restart(sandbox: SandboxClient, tmp_path: Path) -> None:
@@ -257,10 +257,12 @@ async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) ->
                 for ts in (first, *asked):
                     await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in get_text(m), 60)
                 messages = [m for m in await sandbox.messages() if m.get("bot_id")]
-                told = {ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)}
-                assert told.pop(first) == [True, False], "the killed process began it, and the other one answered"
+                apologies = {
+                    ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)
+                }
+                assert apologies.pop(first) == [True, False], "the killed process began it, and the other one answered"
                 # Slack chooses which process gets the other questions.
-                assert all(mine in ([False], [True, False]) for mine in told.values()), told
+                assert all(mine in ([False], [True, False]) for mine in apologies.values()), apologies
 
 
 async def has_connections(sandbox: SandboxClient, count: int) -> bool:

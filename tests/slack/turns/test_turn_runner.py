@@ -115,8 +115,8 @@ async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: 
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("BEGIN IMMEDIATE")
             ts = await bot.ask()
-            told = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
-            assert "is locked by another program" in get_text(told)
+            reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
+            assert "is locked by another program" in get_text(reply)
             other.rollback()
         await bot.wait_for_answer(ts, WHOLE)
         await bot.wait_until_idle()

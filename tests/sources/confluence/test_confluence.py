@@ -32,8 +32,8 @@ async def wiki(request: pytest.FixtureRequest) -> AsyncIterator[FakeConfluence]:
 
 def build(wiki: FakeConfluence, world: World | None = None, **options: Any) -> Source:
     edition = "cloud" if wiki.cloud else "data-center"
-    told = {"url": wiki.url, "edition": edition, "token_env": "T", "spaces": ["ENG"], **options}
-    return (world or World()).build(confluence.KIND, {"token": TOKEN}, **told)
+    settings = {"url": wiki.url, "edition": edition, "token_env": "T", "spaces": ["ENG"], **options}
+    return (world or World()).build(confluence.KIND, {"token": TOKEN}, **settings)
 
 
 async def readers(wiki: FakeConfluence, **options: Any) -> dict[str, frozenset[str]]:

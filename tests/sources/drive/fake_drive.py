@@ -8,7 +8,7 @@
   ``GET /drive/v3/files/{id}/permissions``, inherited ones included.
 - ``GET /drive/v3/changes/startPageToken`` and ``/drive/v3/changes``: each file once, as it is now, ``removed`` when it
   was deleted or is not to be seen any more; ``newStartPageToken`` with the last page; ``changeType`` ``drive`` for a
-  shared drive. What lies in a folder that moves is not told of.
+  shared drive. If a folder moves, its content causes no changes.
 - ``alt=media`` brings a file's bytes; ``/export?mimeType=`` those of Google's own documents, 10 MB at most (403
   ``exportSizeLimitExceeded``). 403 ``userRateLimitExceeded`` and 429 mean "slower".
 - ``GET /admin/directory/v1/groups?userKey=`` (developers.google.com/workspace/admin/directory): the groups of which an
@@ -208,8 +208,8 @@ class FakeDrive(FakeService):
             and (not parents or set(parents) & set(file.get("parents", [])))
         ]  # fmt: skip
         page, more = self._page(found, query)
-        told = {"files": [self._resource(one) for one in page], "incompleteSearch": self.incomplete, **more}
-        return web.json_response(told)
+        body = {"files": [self._resource(one) for one in page], "incompleteSearch": self.incomplete, **more}
+        return web.json_response(body)
 
     def _page(self, found: list[str], query: Any) -> tuple[list[str], Json]:
         start = int(query.get("pageToken", "t0")[1:])
@@ -246,8 +246,8 @@ class FakeDrive(FakeService):
         end = min(start + self.most, len(self.changes))
         last = {(kind, one): None for where, kind, one in self.changes[start:end] if where == drive}
         changes = [self._change(kind, one) for kind, one in last]
-        told = {"newStartPageToken": str(end)} if end == len(self.changes) else {"nextPageToken": str(end)}
-        return web.json_response({"changes": changes, **told})
+        cursor = {"newStartPageToken": str(end)} if end == len(self.changes) else {"nextPageToken": str(end)}
+        return web.json_response({"changes": changes, **cursor})
 
     def _change(self, kind: str, identifier: str) -> Json:
         if kind == "drive":

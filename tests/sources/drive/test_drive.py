@@ -33,13 +33,15 @@ def world() -> World:
 
 
 def build(fake: FakeDrive, world: World, **options: Any) -> Source:
-    told = {"credentials_env": "KEY", "url": fake.url, **options}
-    return world.build(drive.KIND, {"credentials": fake.credentials()}, **told)
+    settings = {"credentials_env": "KEY", "url": fake.url, **options}
+    return world.build(drive.KIND, {"credentials": fake.credentials()}, **settings)
 
 
 async def readers(fake: FakeDrive, **options: Any) -> dict[str, frozenset[str]]:
     source = build(fake, World(), **options)
-    found = {fake.files[one.partition(".")[0]]["name"]: told.readers for one, told in (await listing(source)).items()}
+    found = {
+        fake.files[one.partition(".")[0]]["name"]: document.readers for one, document in (await listing(source)).items()
+    }
     await source.close()
     return found
 

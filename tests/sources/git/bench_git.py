@@ -26,8 +26,8 @@ async def git(folder: Path, *arguments: str, env: dict[str, str] | None = None, 
         "git", "-C", str(folder), *arguments, env=_ENVIRONMENT | (env or {}),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    output, told = await process.communicate(given)
-    assert process.returncode == 0, told.decode()
+    output, errors = await process.communicate(given)
+    assert process.returncode == 0, errors.decode()
     return output.decode()
 
 

@@ -290,8 +290,8 @@ async def test_only_the_contents_of_documents_are_fetched(repository: Repository
         found = await listing(looking)
         assert found["a.md"].size_bytes == 6
         lacking = [old, (await git(repository.folder, "rev-parse", "HEAD:video.bin")).strip()]
-        told = await git(mirror(repository), "cat-file", "--batch-check", given="\n".join(lacking).encode())
-        assert told.split() == [lacking[0], "missing", lacking[1], "missing"]
+        output = await git(mirror(repository), "cat-file", "--batch-check", given="\n".join(lacking).encode())
+        assert output.split() == [lacking[0], "missing", lacking[1], "missing"]
         # What comes back from the past is not sent with the commit that brings it back.
         await repository.put("a.md", b"an older text")
         found = await listing(looking)
@@ -400,9 +400,9 @@ async def test_ssh_never_prompts(repository: Repository, tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", shim(tmp_path / "bin", "ssh", script))
     looking = source(repository, repository=f"git@git.example.com:{repository.folder}", ssh_key="the key", host="gitea")
     assert set(await listing(looking)) == {"a.md"}
-    told = (tmp_path / "argv").read_text()
-    assert "BatchMode=yes" in told
-    assert f"-i {tmp_path}/the key" in told
+    arguments = (tmp_path / "argv").read_text()
+    assert "BatchMode=yes" in arguments
+    assert f"-i {tmp_path}/the key" in arguments
     with pytest.raises(SourceUnavailable, match="no repository"):
         await listing(source(repository, repository=f"git@git.example.com:{tmp_path}/none"))
 
@@ -439,8 +439,8 @@ async def test_an_invalid_value_is_refused(options: dict[str, object], says: str
 
 
 def test_a_proxys_password_that_git_quotes_is_not_passed_on() -> None:
-    told = "fatal: Invalid proxy URL 'http://kvasir:hu/sh@proxy:3128/x': only SOCKS proxies support paths\n"
-    error = str(explain_failure(told, "https://git.example.com/x", None))
+    output = "fatal: Invalid proxy URL 'http://kvasir:hu/sh@proxy:3128/x': only SOCKS proxies support paths\n"
+    error = str(explain_failure(output, "https://git.example.com/x", None))
     assert "hu" not in error.partition("Invalid proxy")[2]
     assert "proxy:3128" in error
 

@@ -90,9 +90,9 @@ def test_invalid_branch_names_are_refused(name: str) -> None:
 @given(st.lists(st.integers(1, 90), max_size=8))
 def test_a_history_is_read_in_any_pieces(cuts: list[int]) -> None:
     one, two = "1" * 40, "2" * 40
-    told = f"\1{one} 20\0\na.md\0\nb.md\0\1{two} 10\0\1{one} 5\0\n\nc\0".encode()
+    log = f"\1{one} 20\0\na.md\0\nb.md\0\1{two} 10\0\1{one} 5\0\n\nc\0".encode()
     history, found = LogParser(), list[tuple[str, int, str]]()
-    edges = sorted({0, len(told), *(cut for cut in cuts if cut < len(told))})
+    edges = sorted({0, len(log), *(cut for cut in cuts if cut < len(log))})
     for start, stop in itertools.pairwise(edges):
-        found += [(number, at, path) for number, at, paths in history.feed(told[start:stop]) for path in sorted(paths)]
+        found += [(number, at, path) for number, at, paths in history.feed(log[start:stop]) for path in sorted(paths)]
     assert sorted(found) == sorted([(one, 20, "a.md"), (one, 20, "\nb.md"), (one, 5, "\nc")])

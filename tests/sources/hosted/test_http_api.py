@@ -250,7 +250,7 @@ async def test_a_service_is_called_through_the_proxy(world: World, tmp_path: Pat
         for one in found.values():
             assert (await source.read(one)).data
         assert len(found) == 2
-        assert set(proxy.told) == {fake.url.partition("://")[2]}
+        assert set(proxy.targets) == {fake.url.partition("://")[2]}
         assert not proxy.refused
         assert not any("Proxy-Authorization" in call.headers for call in fake.calls if tls)
 
@@ -262,7 +262,7 @@ async def test_no_proxy_bypasses_the_proxy(world: World, tmp_path: Path) -> None
         options = {"url": fake.url, "edition": "cloud", "token_env": "T", "rights": "ignore"}
         past = world.build(confluence.KIND, {"token": TOKEN}, **options)
         assert len(await listing(past)) == 2
-        assert proxy.told == []
+        assert proxy.targets == []
         await past.close()
 
 
@@ -272,9 +272,9 @@ async def test_a_proxy_that_refuses_is_named_without_secrets(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         async with behind(world, tmp_path, scheme, tls=True, password="wr0ng-s3cret") as (fake, proxy, source):
-            with pytest.raises(SourceUnavailable, match="proxy") as told:
+            with pytest.raises(SourceUnavailable, match="proxy") as caught:
                 await listing(source)
             assert proxy.refused
             assert fake.calls == []
-    assert "wr0ng-s3cret" not in f"{told.value!r} {told.value.__cause__!r} {caplog.text} {world.web!r}"
+    assert "wr0ng-s3cret" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text} {world.web!r}"
     assert TOKEN not in caplog.text

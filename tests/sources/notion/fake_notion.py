@@ -111,12 +111,12 @@ class FakeNotion(FakeService):
             for one in self.pages:
                 self.pages[one]["last_edited_time"] = before[one]["last_edited_time"]
 
-    def block(self, parent: str, kind: str, **told: Any) -> str:
+    def block(self, parent: str, kind: str, **content: Any) -> str:
         """Add a block to a page or to another block."""
         identifier = self.id()
         parent_kind = "page_id" if parent in self.pages else "block_id"
         self.blocks[identifier] = {
-            "object": "block", "id": identifier, "type": kind, kind: told, "has_children": False,
+            "object": "block", "id": identifier, "type": kind, kind: content, "has_children": False,
             "parent": {"type": parent_kind, parent_kind: parent},
         }  # fmt: skip
         self.children[identifier] = []

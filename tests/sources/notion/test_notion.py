@@ -36,8 +36,8 @@ def world() -> World:
 
 
 def build(fake: FakeNotion, world: World, **options: Any) -> Source:
-    told = {"token_env": "T", "rights": "ignore", "url": fake.url, "requests_per_s": 1e6, **options}
-    return world.build(notion.KIND, {"token": TOKEN}, **told)
+    settings = {"token_env": "T", "rights": "ignore", "url": fake.url, "requests_per_s": 1e6, **options}
+    return world.build(notion.KIND, {"token": TOKEN}, **settings)
 
 
 def ids(*pages: str) -> set[str]:
@@ -350,14 +350,16 @@ async def test_a_source_must_say_who_may_read(fake: FakeNotion, world: World) ->
 
 
 def test_an_address_contains_an_id() -> None:
-    told = "https://www.notion.so/acme/0123456789abcdef0123456789abcdef-notes-fedcba98-7654-3210-fedc-ba9876543210?v=1"
-    assert parse_page_id(told) == "fedcba9876543210fedcba9876543210"
+    address = (
+        "https://www.notion.so/acme/0123456789abcdef0123456789abcdef-notes-fedcba98-7654-3210-fedc-ba9876543210?v=1"
+    )
+    assert parse_page_id(address) == "fedcba9876543210fedcba9876543210"
 
 
 _json = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "rich_text", "caption", "cells", "icon", "text", "plain_text", "properties", "formula"]), inner, max_size=4), max_leaves=12)  # fmt: skip  # noqa: E501
 
 
 @given(st.sampled_from(["paragraph", "table", "table_row", "image", "callout", "code", "meeting_notes", "x"]), _json)
-def test_any_block_becomes_html(kind: str, told: object) -> None:
-    block = NotionBlock({"type": kind, kind: told}, (NotionBlock({"type": "table_row", "table_row": told}),))
-    assert render_page_html({"properties": told}, [block]).endswith("</html>")
+def test_any_block_becomes_html(kind: str, content: object) -> None:
+    block = NotionBlock({"type": kind, kind: content}, (NotionBlock({"type": "table_row", "table_row": content}),))
+    assert render_page_html({"properties": content}, [block]).endswith("</html>")

@@ -127,8 +127,8 @@ class S3Bench(Workbench):
         await asyncio.to_thread(self.client.delete_object, Bucket=self.bucket, Key=f"docs/{name}")
 
     async def break_down(self) -> None:
-        told = f"the secret is {self.secrets['secret']}"
-        self.faults.answer = lambda _: refused(403, f"ExpiredToken</Code><Message>{told}</Message><Code>")
+        message = f"the secret is {self.secrets['secret']}"
+        self.faults.answer = lambda _: refused(403, f"ExpiredToken</Code><Message>{message}</Message><Code>")
 
     async def break_midway(self) -> None:
         self.faults.page_keys = 5

@@ -476,10 +476,10 @@ async def test_mariadb_by_either_name(clinic: tuple[int, Any], tmp_path: Path, s
         (source(query="SELECT id, body, clinic.written() FROM records"), SourceError, "may only read"),
         (source(query="SELECT id, body, sleep(5) FROM records", timeout_s=1.0), SourceUnavailable, "within 1 s"),
     ):
-        with pytest.raises(kind, match=words) as told:
+        with pytest.raises(kind, match=words) as caught:
             await listing(wrong)
         await wrong.close()
-        assert "hush" not in str(told.value)
-        assert "reader" not in str(told.value)
+        assert "hush" not in str(caught.value)
+        assert "reader" not in str(caught.value)
     cursor.execute("SELECT count(*) FROM clinic.records")
     assert cursor.fetchone() == (2,), "nothing was written"

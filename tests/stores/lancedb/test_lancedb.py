@@ -301,11 +301,11 @@ async def test_a_missed_deadline_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreError]) -> None:
-    told = translate_error(RuntimeError(text), Path("/srv/store"))
-    assert type(told) is kind
-    assert "/srv/store" in str(told)
-    assert "os error" not in str(told)
-    assert "secret" not in str(told)
+    error = translate_error(RuntimeError(text), Path("/srv/store"))
+    assert type(error) is kind
+    assert "/srv/store" in str(error)
+    assert "os error" not in str(error)
+    assert "secret" not in str(error)
 
 
 async def test_searches_end_normally_after_close(opened: LanceDBStore) -> None:

@@ -267,7 +267,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
 async def test_the_leader_killed_in_a_sync_loses_nothing(search_bench: ClusterSearch, cluster: WeaviateCluster) -> None:
     search_bench.shelf.put(names(0, 600))
     syncing = asyncio.ensure_future(search_bench.sync())
-    while not any(told.done >= 60 for told in search_bench.progress):
+    while not any(progress.done >= 60 for progress in search_bench.progress):
         await asyncio.sleep(0.02)
         assert not syncing.done(), "the sync was too quick to lose its leader"
     leader = await asyncio.to_thread(cluster.leader)

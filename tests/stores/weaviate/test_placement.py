@@ -80,7 +80,7 @@ def test_nodes_are_paired_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("urls", "grpc_urls", "told"),
+    ("urls", "grpc_urls", "complaint"),
     [
         ("http://a,http://b", "http://a:1", "names 2 nodes and WEAVIATE_GRPC_URL 1"),
         ("http://a,http://a", None, "WEAVIATE_URL names a node twice"),
@@ -88,8 +88,8 @@ def test_nodes_are_paired_in_order() -> None:
         ("http://a,", None, "WEAVIATE_URL"),
     ],
 )
-def test_invalid_lists_of_nodes_are_reported(urls: str, grpc_urls: str | None, told: str) -> None:
-    with pytest.raises(StoreMisconfigured, match=told):
+def test_invalid_lists_of_nodes_are_reported(urls: str, grpc_urls: str | None, complaint: str) -> None:
+    with pytest.raises(StoreMisconfigured, match=complaint):
         parse_node_addresses(urls, grpc_urls)
 
 
@@ -143,7 +143,7 @@ async def test_two_installations_on_one_server_are_separate(weaviate: WeaviateSe
 @pytest.mark.slow
 @pytest.mark.usefixtures("admin")
 @pytest.mark.parametrize(
-    ("made", "asked", "told"),
+    ("made", "asked", "complaint"),
     [
         (Placement(), Placement(tenant="acme"), "is not divided by tenants, but WEAVIATE_TENANT is set"),
         (Placement(tenant="acme"), Placement(), "is divided by tenants, but WEAVIATE_TENANT is not set"),
@@ -152,14 +152,14 @@ async def test_two_installations_on_one_server_are_separate(weaviate: WeaviateSe
     ],
 )
 async def test_a_collection_with_another_placement_is_refused(
-    weaviate: WeaviateServer, made: Placement, asked: Placement, told: str
+    weaviate: WeaviateServer, made: Placement, asked: Placement, complaint: str
 ) -> None:
     owner, other = store_at(weaviate, made), store_at(weaviate, asked)
     await owner.open(INDEX, DIMENSIONS)
-    with pytest.raises(StoreMisconfigured, match=told) as caught:
+    with pytest.raises(StoreMisconfigured, match=complaint) as caught:
         await other.open(INDEX, DIMENSIONS)
     assert "WEAVIATE_NAMESPACE" in str(caught.value)
-    with pytest.raises(StoreMisconfigured, match=told):
+    with pytest.raises(StoreMisconfigured, match=complaint):
         await other.write([row("a")])
     assert await owner.count() == 0
     for store in (owner, other):

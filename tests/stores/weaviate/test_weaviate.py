@@ -271,7 +271,7 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "address"),
     [
         ("http://localhost:8080", "http://localhost:8080"),
         ("localhost:9", "http://localhost:9"),
@@ -280,8 +280,8 @@ async def test_no_text_reaches_a_log_when_rows_are_refused(
         ("http://[::1]", "http://[::1]:8080"),
     ],
 )
-def test_addresses_are_parsed(url: str, told: str) -> None:
-    assert str(parse_address(url, 8080)) == told
+def test_addresses_are_parsed(url: str, address: str) -> None:
+    assert str(parse_address(url, 8080)) == address
 
 
 @pytest.mark.parametrize("url", ["", "http://", "ftp://host", "http://host:port"])

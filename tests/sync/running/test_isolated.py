@@ -30,9 +30,9 @@ async def test_a_defect_in_one_source_does_not_stop_the_others(
     broken = report["handbook"]
     assert not broken.ok
     assert "TypeError" in (broken.error or broken.failures[0].reason)
-    told = [record.getMessage() for record in caplog.records]
-    assert any("TypeError" in line and "doubles.py" in line for line in told), "where the defect is"
-    assert SECRET not in f"{broken}{told}{caplog.text}"
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("TypeError" in line and "doubles.py" in line for line in lines), "where the defect is"
+    assert SECRET not in f"{broken}{lines}{caplog.text}"
     rig.clock_s += 100_000
     assert (await rig.sync(rig.source, sound)).ok
     assert set(await rig.answers()) == {"a.md", "b.md"}

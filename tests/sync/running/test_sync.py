@@ -170,11 +170,11 @@ async def test_names_and_links_that_databases_refuse_are_reported(
     rig.source.put(f"b{mark}.md", "two")
     rig.source.titles[f"b{mark}.md"] = "A good title"
     report = await rig.sync(rig.source, other)
-    told = report.sources["handbook"]
-    assert (told.listed, told.added, told.failed, report.sources["wiki"].added) == (1, 1, 1, 1)
-    assert told.failures[0].document.isprintable()
-    assert "a database cannot store" in told.failures[0].reason
-    assert told.failures[0].public
+    handbook = report.sources["handbook"]
+    assert (handbook.listed, handbook.added, handbook.failed, report.sources["wiki"].added) == (1, 1, 1, 1)
+    assert handbook.failures[0].document.isprintable()
+    assert "a database cannot store" in handbook.failures[0].reason
+    assert handbook.failures[0].public
     rig.source.readers = frozenset({"U1"})
     assert not (await rig.report()).failures[0].public
     rig.source.readers = EVERYONE

@@ -20,7 +20,7 @@ class TestProxy:
 
     def __init__(self, resolve: ResolveHost, password: str | None = None, dials: frozenset[str] | None = None) -> None:
         """Connect anywhere, or to these addresses only."""
-        self.told: list[str] = []
+        self.targets: list[str] = []
         """``host:port`` of each request, as the client wrote it."""
         self.refused = 0
         self._resolve = resolve
@@ -32,7 +32,7 @@ class TestProxy:
         raise NotImplementedError
 
     async def dial(self, host: str, port: int) -> Streams:
-        self.told.append(f"{host}:{port}")
+        self.targets.append(f"{host}:{port}")
         bare = host.strip("[]")
         address = bare if bare.replace(".", "").isdigit() or ":" in bare else (await self._resolve(bare))[0]
         if self._dials is not None and address not in self._dials:

@@ -48,7 +48,7 @@ class Outcome:
     """Forbidden connections to the canary."""
     control: int = 0
     """Required hits: the canary as a private host, and by rebinding without the guard."""
-    told: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     """Targets that the proxy received, each once."""
     families: dict[str, int] = field(default_factory=dict)
 
@@ -134,7 +134,7 @@ async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
             place = await stack.enter_async_context(listening(proxy)) if proxy else ""
             dns.asked.clear()
             outcomes[way] = await _one_way(canary, _proxies(way, place), named, resolve, port)
-            outcomes[way].told = sorted(set(proxy.told)) if proxy else []
+            outcomes[way].targets = sorted(set(proxy.targets)) if proxy else []
         dns.asked.clear()
         unguarded = await _without_the_guard(canary, resolve) if everywhere else Unguarded()
     return outcomes, unguarded

@@ -296,7 +296,7 @@ async def test_a_proxy_gets_the_checked_address(
     )
     fetched = await fetcher.fetch(f"http{'s' if tls else ''}://docs.example:{port}/")
     assert fetched.data == b"hello"
-    assert (proxy.told, asked) == ([f"127.0.0.1:{port}"], ["docs.example"])
+    assert (proxy.targets, asked) == ([f"127.0.0.1:{port}"], ["docs.example"])
     assert server.requests[0].host == f"docs.example:{port}"
     assert server.names == (["docs.example"] if tls else [])
 
@@ -311,7 +311,7 @@ async def test_a_proxy_without_ipv6_gets_the_next_address(
     proxies = await proxied(stack, proxy, scheme, trusted=False)
     fetcher = await opened(stack, [f"docs.example:{port}"], counting([], "::1", "127.0.0.1"), proxies=proxies)
     assert (await fetcher.fetch(f"http://docs.example:{port}/")).data == b"hello"
-    assert [one.replace("[", "").replace("]", "") for one in proxy.told] == [f"::1:{port}", f"127.0.0.1:{port}"]
+    assert [one.replace("[", "").replace("]", "") for one in proxy.targets] == [f"::1:{port}", f"127.0.0.1:{port}"]
 
 
 @pytest.mark.parametrize(("scheme", "kind"), [("http", HttpProxy), ("socks5", SocksProxy)])
@@ -325,8 +325,8 @@ async def test_a_trusted_proxy_gets_the_name(
     proxies = await proxied(stack, proxy, scheme, trusted=True, user="kvasir:hunter2@")
     fetcher = await opened(stack, [f"docs.example:{port}"], counting(asked), proxies=proxies, ca_file=authority.ca_file)
     assert (await fetcher.fetch(f"http{'s' if tls else ''}://docs.example:{port}/")).data == b"hello"
-    assert (proxy.told, asked) == ([f"docs.example:{port}"], [])
-    told = len(proxy.told)
+    assert (proxy.targets, asked) == ([f"docs.example:{port}"], [])
+    count = len(proxy.targets)
     for url in (
         "http://10.0.0.1/",
         "http://localhost/",
@@ -336,7 +336,7 @@ async def test_a_trusted_proxy_gets_the_name(
     ):
         with pytest.raises(FetchRefused):
             await fetcher.fetch(url)
-    assert len(proxy.told) == told, "what can be seen from the address is refused here"
+    assert len(proxy.targets) == count, "what can be seen from the address is refused here"
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])

@@ -523,13 +523,13 @@ def test_killed_writers_leave_whole_pages(tmp_path: Path) -> None:
             )
             for start in starts
         ]
-        told: list[int] = []
+        numbers: list[int] = []
         for writer in writers:
             assert writer.stdout is not None
-            told += [int(writer.stdout.readline()) for _ in range(12 + 7 * round_)]
+            numbers += [int(writer.stdout.readline()) for _ in range(12 + 7 * round_)]
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
             writer.communicate(timeout=10)
-        assert all(asyncio.run(found(tmp_path, told)))
+        assert all(asyncio.run(found(tmp_path, numbers)))
         with sqlite3.connect(tmp_path / "pages-1.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -24,7 +24,7 @@ class Kind:
 
     fake: type[Fake]
     provider: Any
-    refusal_is_told: bool = True
+    names_refusal: bool = True
     """Whether its status distinguishes a wrong key from other problems."""
     snippets: bool = True
     keyed: bool = True
@@ -32,7 +32,7 @@ class Kind:
 
 KINDS = {
     "searxng": Kind(FakeSearxng, Searxng, keyed=False),
-    "brave": Kind(FakeBrave, Brave, refusal_is_told=False),
+    "brave": Kind(FakeBrave, Brave, names_refusal=False),
     "tavily": Kind(FakeTavily, Tavily),
     "exa": Kind(FakeExa, Exa, snippets=False),
     "serper": Kind(FakeSerper, Serper),

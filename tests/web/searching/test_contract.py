@@ -72,12 +72,12 @@ async def test_a_wrong_key_is_reported_without_the_key(bench: Bench, caplog: pyt
     if not bench.kind.keyed:
         pytest.skip("it has no key")
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(ProviderRefused if bench.kind.refusal_is_told else ProviderFailed) as caught:
+    with pytest.raises(ProviderRefused if bench.kind.names_refusal else ProviderFailed) as caught:
         await bench.provider("wrong-key-0815").search("who is secretive", limit=3, domains=frozenset())
     assert "key" in str(caught.value)
-    for told in (str(caught.value), repr(caught.value), caplog.text):
-        assert "wrong-key-0815" not in told
-        assert "secretive" not in told
+    for text in (str(caught.value), repr(caught.value), caplog.text):
+        assert "wrong-key-0815" not in text
+        assert "secretive" not in text
 
 
 async def test_a_requested_pause_is_reported(bench: Bench) -> None:

@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("told", "date"),
+    ("text", "date"),
     [
         ("2026-03-05T10:11:12Z", datetime(2026, 3, 5, 10, 11, 12, tzinfo=UTC)),
         ("2026-03-05T10:11:12.000+08:00", datetime(2026, 3, 5, 2, 11, 12, tzinfo=UTC)),
@@ -35,12 +35,12 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
         ("昨天", NOW - timedelta(days=1)),
     ],
 )
-def test_dates_of_providers_are_parsed(told: str, date: datetime) -> None:
-    assert parse_published_date(told, NOW) == date
+def test_dates_of_providers_are_parsed(text: str, date: datetime) -> None:
+    assert parse_published_date(text, NOW) == date
 
 
 @pytest.mark.parametrize(
-    "told",
+    "text",
     [
         "",
         "1 mın ago",
@@ -57,11 +57,11 @@ def test_dates_of_providers_are_parsed(told: str, date: datetime) -> None:
         "x" * 100_000,
     ],
 )
-def test_an_implausible_date_is_ignored(told: object) -> None:
-    assert parse_published_date(told, NOW) is None
+def test_an_implausible_date_is_ignored(text: object) -> None:
+    assert parse_published_date(text, NOW) is None
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_safe_as_a_date(told: str) -> None:
-    date = parse_published_date(told, NOW)
+def test_any_text_is_safe_as_a_date(text: str) -> None:
+    date = parse_published_date(text, NOW)
     assert date is None or date.tzinfo is UTC

@@ -107,7 +107,7 @@ async def searching(site: WebSite) -> AsyncIterator[Searching]:
     await searching.provider.close()
 
 
-def told(site: WebSite, *paths: str, lastmod: str = "2026-03-05") -> str:
+def render_urlset(site: WebSite, *paths: str, lastmod: str = "2026-03-05") -> str:
     urls = "".join(f"<url><loc>{site.url}{path}</loc><lastmod>{lastmod}</lastmod></url>" for path in paths)
     return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'
 
@@ -117,8 +117,10 @@ async def test_sitemaps_are_found_read_and_cached(site: WebSite, searching: Sear
     maps = "".join(f"<sitemap><loc>{site.url}/{name}</loc></sitemap>" for name in ("a.xml", "b.xml.gz", "gone.xml"))
     site.pages["/robots.txt"] = Reply(f"User-agent: *\nDisallow: /secret/\nSitemap: {site.url}/index.xml")
     site.pages["/index.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
-    site.pages["/a.xml"] = Reply(told(site, "/rate-limits", "/secret/rate-limits"), content_type="text/xml")
-    site.pages["/b.xml.gz"] = Reply(gzip.compress(told(site, "/限流").encode()), content_type="application/gzip")
+    site.pages["/a.xml"] = Reply(render_urlset(site, "/rate-limits", "/secret/rate-limits"), content_type="text/xml")
+    site.pages["/b.xml.gz"] = Reply(
+        gzip.compress(render_urlset(site, "/限流").encode()), content_type="application/gzip"
+    )
     provider = searching.provider
     (found,) = await provider.search("rate limits", limit=5, domains=frozenset())
     assert found.url == f"{site.url}/rate-limits"
@@ -132,7 +134,7 @@ async def test_sitemaps_are_found_read_and_cached(site: WebSite, searching: Sear
 
 @pytest.mark.slow
 async def test_the_first_page_names_pages_and_may_fail(site: WebSite, searching: Searching) -> None:
-    site.pages["/sitemap.xml"] = Reply(told(site, "/zh/p17", "/zh/p18"), content_type="text/xml")
+    site.pages["/sitemap.xml"] = Reply(render_urlset(site, "/zh/p17", "/zh/p18"), content_type="text/xml")
     links = '<a href="/zh/p17"> 安装 <b>指南</b></a> <a href="//e.com">安装</a>'
     site.page("/", f'{links} <a href="{site.url}/zh/p18#x">升级</a>')
     (found,) = await searching.provider.search("怎么安装", limit=5, domains=frozenset())
@@ -148,7 +150,7 @@ async def test_a_site_without_sitemaps_is_reported_and_retried_later(site: WebSi
         with pytest.raises(ProviderFailed, match="sitemap"):
             await searching.paths("x")
     assert site.asked["/sitemap.xml"] == 1
-    site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
+    site.pages["/sitemap.xml"] = Reply(render_urlset(site, "/limits"), content_type="text/xml")
     searching.now += FAILURE_CACHE_S
     assert await searching.paths("limits") == ["/limits"]
     del site.pages["/sitemap.xml"]
@@ -159,7 +161,7 @@ async def test_a_site_without_sitemaps_is_reported_and_retried_later(site: WebSi
 @pytest.mark.slow
 async def test_reading_sitemaps_continues_for_the_next_search(site: WebSite) -> None:
     searching = Searching(site, walk_s=3.0)
-    site.pages["/sitemap.xml"] = Reply(told(site, "/limits"), content_type="text/xml")
+    site.pages["/sitemap.xml"] = Reply(render_urlset(site, "/limits"), content_type="text/xml")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await searching.paths("limits")
@@ -176,7 +178,7 @@ async def test_sites_are_searched_together_and_domains_choose_among_them(site: W
     other = WebSite()
     await other.start()
     both = Searching(site, other)
-    site.pages["/sitemap.xml"] = Reply(told(site, "/limits", "/limits/more"), content_type="text/xml")
+    site.pages["/sitemap.xml"] = Reply(render_urlset(site, "/limits", "/limits/more"), content_type="text/xml")
     try:
         assert await both.paths("limits") == ["/limits", "/limits/more"]
         assert other.asked["/robots.txt"] == 1
@@ -193,7 +195,7 @@ async def test_a_huge_site_is_read_up_to_the_limit(site: WebSite) -> None:
     maps = "".join(f"<sitemap><loc>{site.url}/{n}.xml</loc></sitemap>" for n in range(5))
     site.pages["/sitemap.xml"] = Reply(f"<sitemapindex>{maps}</sitemapindex>", content_type="text/xml")
     for n in range(5):
-        site.pages[f"/{n}.xml"] = Reply(told(site, f"/a{n}/limits", f"/b{n}/limits"), content_type="text/xml")
+        site.pages[f"/{n}.xml"] = Reply(render_urlset(site, f"/a{n}/limits", f"/b{n}/limits"), content_type="text/xml")
     assert len(await searching.paths("limits", limit=10)) == 3
     assert site.asked["/2.xml"] == 0
     await searching.provider.close()

@@ -48,8 +48,8 @@ class House:
     async def ask(self, query: str = "", **wishes: object) -> SearchResults:
         """Search for a new query unless one is passed."""
         self._asked += 1
-        told = {"within_s": 5.0, **wishes}
-        return await self.search.search(query or f"question {self._asked}", **told)  # type: ignore[arg-type]
+        options = {"within_s": 5.0, **wishes}
+        return await self.search.search(query or f"question {self._asked}", **options)  # type: ignore[arg-type]
 
     @property
     def counts(self) -> tuple[int, int]:
