@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, TypeVar
 
+import structlog
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
 
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+START_WAIT_S: Final = 60.0
+"""How long the start of a process waits for its database."""
+_RETRY_EVERY_S: Final = 1.0
 _FULL = "{where} cannot grow, because its disk is full. Free some space and try again."
 _READ_ONLY = "{where} cannot be written. Give Kvasir's user the right to write there."
 _LOCKED = "{where} is locked by another program. Close that program, or wait and try again."
@@ -17,7 +28,17 @@ _CANNOT_OPEN = "{where} cannot be opened. Check that its folder exists and that 
 _DAMAGED = "{where} is damaged. Restore a backup, or move the file away; the next sync makes a new one."
 _NO_DATABASE = "{where} is no SQLite database. Move the file away; the next sync makes a new one."
 _NO_LOGIN = "{where} refused the login. Check the user and the password in KVASIR_DATABASE_URL."
+_ALL_BUSY = (
+    "All of Kvasir's connections to {where} were in use for too long. Check whether its server or this machine is "
+    "overloaded."
+)
+_NO_CONNECTION = (
+    "{where} accepts no more connections. Raise its max_connections (each replica uses up to 30), or close other "
+    "programs."
+)
 _KNOWN = (
+    ("too many", DatabaseUnavailable, _NO_CONNECTION),
+    ("remaining connection slots", DatabaseUnavailable, _NO_CONNECTION),
     ("disk is full", DatabaseFull, _FULL),
     ("no space left", DatabaseFull, _FULL),
     ("could not extend", DatabaseFull, _FULL),
@@ -44,6 +65,9 @@ def map_errors(url: URL, limit_s: float) -> Iterator[None]:
         raise DatabaseUnavailable(
             f"{_describe_location(url)} did not answer within {limit_s:g} s. Check whether it is overloaded."
         ) from error
+    except PoolTimeout as error:
+        place = _describe_location(url)
+        raise DatabaseUnavailable(_ALL_BUSY.format(where=place[0].lower() + place[1:])) from error
     except UnicodeError:
         # Not chained: its text quotes the data.
         raise DatabaseError(
@@ -52,6 +76,24 @@ def map_errors(url: URL, limit_s: float) -> Iterator[None]:
         ) from None
     except (SQLAlchemyError, OSError) as error:
         raise _build_error(str(getattr(error, "orig", None) or error), _describe_location(url)) from error
+
+
+async def wait_for_database(call: Callable[[], Awaitable[T]], within_s: float) -> T:
+    """Return what a call returns. While the database is unavailable, log why and try again, for ``within_s``.
+
+    Raises:
+        DatabaseError: the call failed for another reason, or the last time.
+
+    """
+    give_up_at = time.monotonic() + within_s
+    while True:
+        try:
+            return await call()
+        except DatabaseUnavailable as error:
+            if time.monotonic() >= give_up_at:
+                raise
+            _log.warning("database not available yet", error=str(error), retry_in_s=_RETRY_EVERY_S)
+        await asyncio.sleep(_RETRY_EVERY_S)
 
 
 def _describe_location(url: URL) -> str:

@@ -155,6 +155,22 @@ async def test_a_server_that_was_away_is_used_again(server: str) -> None:
     await database.close()
 
 
+@pytest.mark.slow
+async def test_a_server_without_a_free_connection_is_described_with_the_next_step(server: str) -> None:
+    database = Database(server, DatabaseOptions(lock_wait_s=0.2))
+    long = [asyncio.create_task(database.fetch_rows(text("SELECT pg_sleep(1)"))) for _ in range(15)]
+    await asyncio.sleep(0.3)
+    with pytest.raises(DatabaseUnavailable, match=r"All of Kvasir's connections to the PostgreSQL .* were in use"):
+        await database.fetch_rows(text("SELECT 1"))
+    await asyncio.gather(*long)
+    await database.close()
+    await run_script(server, "CREATE ROLE crowded LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
+    crowded = Database(server.replace("//kvasir:", "//crowded:"))
+    with pytest.raises(DatabaseUnavailable, match=r"no more connections\. Raise its max_connections"):
+        await crowded.fetch_rows(text("SELECT 1"))
+    await crowded.close()
+
+
 @pytest.mark.parametrize(
     "url", ["mysql://root:hunter2@h/db", "hunter2", "sqlite://", "sqlite:///:memory:", "sqlite:///"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,16 @@ async def test_tables_of_a_newer_kvasir_are_refused(url: str, migrations: Migrat
             await work(url, migrations)
     await database.close()
     assert declared.tables
+
+
+async def test_a_start_waits_for_a_database_that_is_unavailable(
+    url: str,
+) -> None:
+    options = DatabaseOptions(lock_wait_s=0.05, open_wait_s=10)
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        opening = asyncio.create_task(open_database(url, MANIFEST, options))
+        await asyncio.sleep(0.3)
+        assert not opening.done()
+        other.execute("ROLLBACK")
+    await (await opening).close()

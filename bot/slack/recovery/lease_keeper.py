@@ -11,6 +11,7 @@ from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.ledger import LAST_CALLS_S, Ledger
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
+from knowledge.database.failures import START_WAIT_S, wait_for_database
 
 _PURGE_EVERY_S = 86_400.0
 
@@ -40,17 +41,16 @@ class LeaseKeeper(PeriodicTask):
         self._ledger = ledger
         self._turns = turns
         self._settings = settings
-        self._purged_at = 0.0
+        self._purged_at = float("-inf")
 
     async def take_over(self) -> None:
         """Take over the turns of dead processes, then renew the leases at intervals.
 
         Raises:
-            DatabaseError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read, for longer than a start waits.
 
         """
-        await self._adopt_turns()
-        await self._purge_ledger()
+        await wait_for_database(self._adopt_turns, START_WAIT_S)
         self.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
     async def work(self) -> None:
@@ -87,7 +87,7 @@ class LeaseKeeper(PeriodicTask):
             self._turns.withdraw(turn.message.key)
 
     async def _purge_ledger(self) -> None:
-        self._purged_at = time.monotonic()
         await self._ledger.purge(
             turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
         )
+        self._purged_at = time.monotonic()
