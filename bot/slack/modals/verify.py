@@ -62,7 +62,8 @@ class VerifyModal:
 
         """
         key = answer.key
-        place = {"key": [key.team, key.channel, key.ts], "thread": press.active_thread_ts, "channel": press.channel}
+        place = {"key": [key.team, key.channel, key.ts], "answered_at": answer.created_at}
+        place |= {"thread": press.active_thread_ts, "channel": press.channel}
         await self._open_view(press, make_draft(answer), place, verified.TITLE)
 
     async def open_for_edit(self, press: ButtonPress, answer: VerifiedAnswer) -> None:
@@ -151,13 +152,14 @@ class VerifyModal:
         await self._tell_person(submission, place, done)
 
     async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:
-        """Return what the modal was opened for as it is now, and its team; None if it was deleted meanwhile."""
+        """Return what the modal was opened for, and its team; None if it was deleted or answered again meanwhile."""
         if "id" in place:
             answer = await self._management.find_answer(user, place["id"])
             return answer, "" if answer is None else answer.team
         key = QuestionKey(*place["key"])
         stored = await self._answers.find_answer(key)
-        return (None if stored is None else make_draft(stored)), key.team
+        is_same = stored is not None and stored.created_at == place["answered_at"]
+        return (make_draft(stored) if stored is not None and is_same else None), key.team
 
     async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))

@@ -282,6 +282,32 @@ async def test_owner_edits_and_deletes_an_answer(verified_bot: RunningBot, libra
     await wait_for_ephemeral(bot, "No answer is verified")
 
 
+async def test_an_answer_that_was_replaced_meanwhile_is_not_verified(tmp_path: Path) -> None:
+    """Its text would get the sources of the new answer, and with them other readers."""
+    chunks = ["secret", "open"]
+
+    async def answer_with_next_source(question: Question) -> AsyncGenerator[AnswerEvent]:
+        cited = replace(PASSAGE, chunks=(chunks.pop(0),))
+        yield Sources((cited,))
+        yield Text(f"From {cited.chunks[0]}: {question.text} [1]. That is all.", (cited,))
+        yield make_finished(cited)
+
+    dependencies = {
+        "access": Access(frozenset({ADA})),
+        "verified_tools": VerifiedTools(write_phrasings=write_phrasings),
+    }
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_next_source, dependencies=dependencies) as bot:
+        root = await bot.ask(f"@Kvasir {QUESTION}")
+        answer = await bot.wait_for_answer(root, "From secret")
+        view = await open_modal(bot, answer)
+        await bot.wait_until_idle()
+        await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Answer again"])
+        await bot.wait_for_answer(root, "From open")
+        await bot.wait_until_idle()
+        await bot.sandbox.submit("ada", view["id"], make_values(view))
+        await wait_for_ephemeral(bot, "is not stored any more")
+
+
 async def test_only_owners_verify_and_list(verified_bot: RunningBot) -> None:
     bot = verified_bot
     root = await bot.ask(f"@Kvasir {QUESTION}")
