@@ -103,7 +103,7 @@ class SlackParts:
 
         buttons += [
             ShareAnswerAction(shared, channel_questions),
-            *self._list_answer_buttons(submit, ChannelAccess(shared.viewers, shared.messenger)),
+            *self._list_answer_buttons(submit, ChannelAccess(shared.viewers, shared.messenger), tasks),
             *self._list_feedback_buttons(turns.regenerate, delete),
         ]
         questions = PrivateQuestions(shared.api, submit, team, shared.shares)
@@ -138,7 +138,7 @@ class SlackParts:
         )
         return turns, listeners
 
-    def _list_answer_buttons(self, submit: Submit, access: ChannelAccess) -> list[AnswerButton]:
+    def _list_answer_buttons(self, submit: Submit, access: ChannelAccess, tasks: BackgroundTasks) -> list[AnswerButton]:
         """Return every kind of button under an answer, in their order."""
         shared, needs = self._shared, self._shared.dependencies
         messenger, team = shared.messenger, shared.me.team
@@ -152,9 +152,7 @@ class SlackParts:
                 else [FileReadersAction(needs.adding, intake, shared.access, shared.directory, messenger)]
             ),
             SearchWebAction(shared.threads, submit, team, access, messenger),
-            ShowReasoningAction(
-                self._turns.reasonings, needs.library.filter_current, access, messenger, shared.api, team
-            ),
+            ShowReasoningAction(shared, self._turns.reasonings, access, tasks),
             *self._verified.list_buttons(submit, access),
             MuteThreadAction(self._attention, messenger),
             self._channels.build_stop_button(access),

@@ -57,6 +57,8 @@ class ChangeKind(StrEnum):
     """The settings of a channel changed; the subject is the team and the channel, "" for all."""
     DIRECTORY = "directory"
     """Events changed people, channels or user groups; the subject is the team, the process that knows it, and what."""
+    REASONING = "reasoning"
+    """Somebody wants to see reasoning that another process keeps; the subject is the team and the press."""
     INSTALLATION = "installation"
     """The app was installed or uninstalled, or a token was refreshed; all installations are read again."""
 

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+import asyncio
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from bot.messages import progress
-from bot.messages.message import Message, render_message
+from bot.messages.message import LANGUAGES, Message, render_message
 from bot.slack.actions.channel_access import ChannelAccess
+from bot.slack.errors import SlackRefused
 from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.reasoning import build_reasoning_view, build_refusal_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.shared_parts import SharedParts
+from bot.slack.tasks import BackgroundTasks
+from bot.storage.shared_changes import ChangeKind
 from bot.storage.turns.questions import QuestionKey, is_app
 from knowledge.interfaces import Viewers
 
-FilterReadable = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]
-"""Returns which of some chunks are current and may be read by all viewers."""
+_OTHERS_WAIT_S: Final = 2.0
+"""How long other processes have to show the reasoning before the modal says that it is gone."""
 
 
 class ShowReasoningAction:
-    """Shows reasoning to its asker, as long as the asker may read all that the model had read."""
+    """Shows reasoning to its asker, as long as the asker may read all that the model had read.
+
+    Only the process that wrote the answer has its reasoning. Another process opens the modal, and that one fills it.
+    """
 
     action_id = "kvasir:show-reasoning"
 
     def __init__(
-        self,
-        memory: ReasoningMemory,
-        filter_readable: FilterReadable,
-        channel_access: ChannelAccess,
-        messenger: EphemeralMessenger,
-        api: SlackWebApi,
-        team: str,
+        self, shared: SharedParts, memory: ReasoningMemory, channel_access: ChannelAccess, tasks: BackgroundTasks
     ) -> None:
         self._memory = memory
-        self._filter_readable = filter_readable
+        self._filter_readable = shared.dependencies.library.filter_current
         self._channel_access = channel_access
-        self._messenger = messenger
-        self._api = api
-        self._team = team
+        self._messenger = shared.messenger
+        self._api = shared.api
+        self._team = shared.me.team
+        self._changes = shared.changes
+        self._tasks = tasks
+        shared.changes.subscribe(ChangeKind.REASONING, self._apply_change)
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button under an answer of a model that thinks; it is for the person who asked."""
@@ -59,11 +63,46 @@ class ShowReasoningAction:
             SlackError: Slack refuses the modal.
 
         """
+        if (reasoning := self._find_reasoning(press)) is None:
+            await self._ask_others(press)
+        else:
+            await self._show_to_asker(press, reasoning)
+
+    def _find_reasoning(self, press: ButtonPress) -> Reasoning | None:
+        channel, ts, _ = press.value.split(" ")
+        return self._memory.find_reasoning(QuestionKey(self._team, channel, ts))
+
+    async def _ask_others(self, press: ButtonPress) -> None:
+        """Open a modal that another process fills; say that the reasoning is gone if none does."""
+        opened = await self._show_view(press, build_refusal_view(progress.REASONING_SOUGHT, press.language))
+        view = opened["view"]
+        fields = (self._team, press.user, view["id"], press.language, press.thread_ts, *press.value.split(" "))
+        await self._changes.publish_change(ChangeKind.REASONING, *fields)
+        await asyncio.sleep(_OTHERS_WAIT_S)
+        gone = build_refusal_view(progress.REASONING_GONE, press.language)
+        with contextlib.suppress(SlackRefused):  # another process has changed the modal, or the person has closed it
+            await self._api.call("views.update", view_id=view["id"], hash=view["hash"], view=gone)
+
+    def _apply_change(self, subject: str) -> None:
+        """Fill the modal that another process has opened, if this one has the reasoning."""
+        if not subject:
+            return
+        team, user, view_id, language, thread_ts, *place = subject.split(" ")
+        press = ButtonPress(
+            user=user,
+            channel=place[0],
+            language=next(one for one in LANGUAGES if one == language),
+            message_ts="",
+            thread_ts=thread_ts,
+            value=" ".join(place),
+            view_id=view_id,
+        )
+        if team == self._team and (reasoning := self._find_reasoning(press)) is not None:
+            self._tasks.start(self._show_to_asker(press, reasoning), "reasoning for another process")
+
+    async def _show_to_asker(self, press: ButtonPress, reasoning: Reasoning) -> None:
         channel, ts, page = press.value.split(" ")
-        reasoning = self._memory.find_reasoning(QuestionKey(self._team, channel, ts))
-        if reasoning is None:
-            await self._show_refusal(press, progress.REASONING_GONE)
-        elif reasoning.asker != press.user:
+        if reasoning.asker != press.user:
             await self._show_refusal(press, progress.REASONING_PRIVATE)
         elif (viewers := await self._channel_access.check_press(replace(press, channel=channel))) is not None:
             await self._show_reasoning(press, reasoning, viewers, f"{channel} {ts}", int(page))
@@ -82,15 +121,16 @@ class ShowReasoningAction:
             action_id=self.action_id,
             place=place,
         )
+        await self._show_view(press, view)
+
+    async def _show_view(self, press: ButtonPress, view: Mapping[str, Any]) -> Mapping[str, Any]:
         if press.view_id:
-            await self._api.call("views.update", view_id=press.view_id, view=view)
-        else:
-            await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
+            return await self._api.call("views.update", view_id=press.view_id, view=view)
+        return await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
 
     async def _show_refusal(self, press: ButtonPress, message: Message) -> None:
         """Tell the person in the open modal, or else in the thread."""
         if press.view_id:
-            view = build_refusal_view(message, press.language)
-            await self._api.call("views.update", view_id=press.view_id, view=view)
+            await self._show_view(press, build_refusal_view(message, press.language))
         else:
             await self._messenger.reply(press, message)

@@ -135,17 +135,42 @@ async def test_deleted_question_erases_reasoning(bot: RunningBot) -> None:
     await bot.sandbox.delete("ada", "#general", root)
     await bot.sandbox.wait_delivered()
     await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
-    assert "for an hour" in await wait_for_ephemeral(bot, "it is gone now")
+    await wait_for_view(bot, "for an hour, and it is gone now")
 
 
-async def test_another_process_has_no_reasoning(tmp_path: Path) -> None:
+async def wait_for_view(bot: RunningBot, text: str) -> None:
+    """Wait until Ada's modal has a text, and close it."""
+    view = await bot.sandbox.wait_for_modal(ADA)
+    await bot.sandbox.wait_until(lambda: text in str(bot.sandbox.view(view["id"])), what=text)
+    hub = bot.sandbox.hub
+    assert hub is not None
+    hub.workspace.close_view(hub.workspace.views[view["id"]])
+
+
+async def test_each_replica_shows_the_reasoning_that_one_of_them_has(tmp_path: Path) -> None:
+    """Slack sends a press to any replica."""
+    database, script = f"sqlite:///{tmp_path / 'shared.sqlite3'}", make_thoughtful_answer("Let me think.\n" * 800)
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot(sandbox, tmp_path, script=script, database=database) as bot,
+        run_bot(sandbox, tmp_path, script=script, database=database) as other,
+    ):
+        answer = await bot.wait_for_answer(await bot.ask())
+        await bot.wait_until_idle()
+        await other.wait_until_idle()
+        for _ in range(2):
+            await sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
+            await wait_for_view(bot, "Let me think.")
+
+
+async def test_a_later_process_has_no_reasoning(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path, script=make_thoughtful_answer(THOUGHT)) as first:
             answer = await first.wait_for_answer(await first.ask())
             await first.wait_until_idle()
         async with run_bot(sandbox, tmp_path) as second:
             await sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
-            await wait_for_ephemeral(second, "it is gone now")
+            await wait_for_view(second, "it is gone now")
 
 
 async def test_answer_without_reasoning_has_no_button(bot: RunningBot) -> None:
