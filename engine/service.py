@@ -61,7 +61,7 @@ class Engine:
         ``wheel_error`` is the error that ``unpack_wheel`` raises; its text becomes an ``InstallError``.
         """
 
-        async def unpack(name: str, version: str, sha256: str) -> Path:
+        async def unpack_engine_wheel(name: str, version: str, sha256: str) -> Path:
             try:
                 return await unpack_wheel(name, version, sha256)
             except wheel_error as error:
@@ -74,9 +74,9 @@ class Engine:
         self._settings = settings
         self._board = StatusBoard(self._publish_status)
         self._runtime = RuntimeFile(settings.home)
-        self._connection = Connection(self._board, unpack)
+        self._connection = Connection(self._board, unpack_engine_wheel)
         installer = Installer(settings.cache)
-        assembler = PieceAssembler(unpack, lambda: installer.python_path("cpu"))
+        assembler = PieceAssembler(unpack_engine_wheel, lambda: installer.python_path("cpu"))
         self._local = LocalEngine(
             settings,
             installer,
@@ -123,7 +123,7 @@ class Engine:
             EngineRefused: this process does not run the engine.
 
         """
-        self._commands.accept(EngineCommand(EngineAction.RESTART, fresh))
+        self._commands.accept_command(EngineCommand(EngineAction.RESTART, fresh))
 
     async def raise_memory_profile(self, max_wait_s: float) -> str | None:
         """Retry the larger memory profile if the load since the start leaves memory free; return why, or None.
@@ -191,7 +191,7 @@ class Engine:
 
     def watch_status(self) -> AsyncGenerator[EngineStatus, None]:
         """Yield the current status, then each later one, without end."""
-        return self._board.watch()
+        return self._board.watch_status()
 
     @property
     def context_tokens(self) -> int:
@@ -205,11 +205,11 @@ class Engine:
 
     def count_tokens(self, text: str) -> int:
         """Count tokens with the served model's vocabulary; with an unknown vocabulary, return an upper bound."""
-        return self._connection.vocabulary.count(text)
+        return self._connection.vocabulary.count_tokens(text)
 
-    def truncate(self, text: str, max_tokens: int) -> str:
+    def truncate_text(self, text: str, max_tokens: int) -> str:
         """Return the beginning of ``text`` that has at most ``max_tokens``."""
-        return self._connection.vocabulary.truncate(text, max_tokens)
+        return self._connection.vocabulary.truncate_text(text, max_tokens)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
@@ -222,13 +222,13 @@ class Engine:
                 messages, sampling, request_id=request_id, prompt=prompt, cache_salt=requester.cache_salt
             )
 
-        def send() -> AsyncGenerator[Delta, None]:
+        def send_request() -> AsyncGenerator[Delta, None]:
             self._connection.require_client()  # the server may be gone after the wait
             return self._connection.fleet.stream(send_to, requester)
 
         self._connection.require_client()
         prompt_tokens = sum(len(message.content) for message in messages) // _CHARS_PER_TOKEN
-        async with aclosing(self._queue.stream(requester, prompt_tokens, sampling.max_tokens, send)) as deltas:
+        async with aclosing(self._queue.stream(requester, prompt_tokens, sampling.max_tokens, send_request)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -272,7 +272,7 @@ class Engine:
                 NoteCode.HOME_NOT_WRITABLE.fill(folder=str(self._settings.home), reason=str(error.strerror)),
             )
             return
-        async with serve_commands(self._runtime.folder, self._commands.accept):
+        async with serve_commands(self._runtime.folder, self._commands.accept_command):
             await self._commands.run()
 
     def _report_failure(self, task: asyncio.Task[None]) -> None:

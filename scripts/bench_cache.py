@@ -128,7 +128,7 @@ class CountingEngine:
 
     def __init__(self, vocabulary: Vocabulary, context_tokens: int = 32_768) -> None:
         self.context_tokens = context_tokens
-        self.count_tokens = vocabulary.count
+        self.count_tokens = vocabulary.count_tokens
         self.usages: list[Usage] = []
         self._framing = list_framers(vocabulary)[0]
         self._sent: list[list[int]] = []
@@ -147,7 +147,7 @@ class CountingEngine:
     ) -> AsyncGenerator[Delta, None]:
         """Yield only the usage, with the tokens that a cache would have; the last token is always computed."""
         if not request_id.startswith("rewrite-"):
-            ids = self._framing.frame(messages).ids
+            ids = self._framing.frame_conversation(messages).ids
             cached = max((_count_shared_beginning(ids, sent) for sent in self._sent), default=0)
             self._sent.append(ids)
             self.usages.append(Usage(prompt_tokens=len(ids), cached_tokens=min(cached, len(ids) - 1)))

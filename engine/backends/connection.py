@@ -106,7 +106,7 @@ class Connection:
         if framing is None:
             return None
         tokens = sampling.thinking_tokens
-        prompt = framing.frame(messages, think=tokens != 0)
+        prompt = framing.frame_conversation(messages, think=tokens != 0)
         if bounds and tokens and framing.think is not None:
             return replace(prompt, extra_fields=build_budget_fields(framing.think, tokens))
         return prompt

@@ -169,7 +169,7 @@ class LocalEngine:
         if spans.start_begin and not install:
             self._board.show_progress(NoteCode.NOT_INSTALLED.fill())
             return
-        python = await self._install(plan, spans)
+        python = await self._install_environment(plan, spans)
         environment = self._installer.environment_folder(choose_environment_kind(plan.device)).name
         recovery = self._recovery = OomRecovery(plan, machine, LadderFile(self._folder / "ladder.json"), environment)
         if fresh:
@@ -187,10 +187,10 @@ class LocalEngine:
             fetch=self._weights.needs_download(plan.weights),
         )
 
-    async def _install(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
+    async def _install_environment(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
         if spans.install_end:
             self._board.apply_event(LifecycleEvent.INSTALL, NoteCode.INSTALLING.fill(), progress=0.0)
-        return await self._installer.install(
+        return await self._installer.install_environment(
             choose_environment_kind(plan.device), self._scale_report(0.0, spans.install_end)
         )
 
@@ -210,14 +210,14 @@ class LocalEngine:
             notes = (NoteCode.DOWNLOADING.fill(model=plan.variant.name), *plan.notes)
             self._board.apply_event(LifecycleEvent.DOWNLOAD, *notes, progress=spans.install_end)
         report = self._scale_report(spans.install_end, spans.start_begin)
-        return await self._weights.provide(plan.weights, report)
+        return await self._weights.provide_checkpoint(plan.weights, report)
 
     def _scale_report(self, begin: float, end: float) -> ReportProgress:
-        def report(share: float | None, doing: EngineNote) -> None:
+        def report_share(share: float | None, doing: EngineNote) -> None:
             known = self._board.status.progress if share is None else begin + (end - begin) * share
             self._board.show_progress(doing, progress=known)
 
-        return report
+        return report_share
 
     def _build_job(self, recovery: OomRecovery, python: Path, spans: ProgressSpans) -> EngineJob:
         key = generate_api_key()

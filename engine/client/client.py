@@ -184,9 +184,9 @@ class EngineClient:
             EngineError: the server cannot be reached, refuses the key, or is still loading.
 
         """
-        models = await self._fetch("/v1/models")
+        models = await self._fetch_in_time("/v1/models")
         try:
-            info = await self._fetch("/model_info")
+            info = await self._fetch_in_time("/model_info")
         except EngineRefused:  # not SGLang; a busy server raises instead
             info = {}
         return wire.parse_served_model(models, info, await self._fetch_optional("/server_info") if info else {})
@@ -208,11 +208,11 @@ class EngineClient:
     async def _fetch_optional(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the reply to a query that only SGLang supports; {} from any other server."""
         try:
-            return await self._fetch(path, body)
+            return await self._fetch_in_time(path, body)
         except EngineError:
             return {}
 
-    async def _fetch(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _fetch_in_time(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeouts.info_s
         with _map_errors(self.endpoint):
             async with _limit_time(deadline, NoteCode.LATE_REPLY.fill(path=path), self._timeouts):

@@ -95,9 +95,9 @@ class ChatFramer:
         if _OPEN in special and _CLOSE in special:
             (newline,) = vocabulary.encode("\n")
             self.think = ThinkingIds(special[_OPEN], special[_CLOSE], newline)
-        self.frame((ChatMessage("user", ""), ChatMessage("assistant", ""), ChatMessage("user", "")))
+        self.frame_conversation((ChatMessage("user", ""), ChatMessage("assistant", ""), ChatMessage("user", "")))
 
-    def frame(self, messages: Sequence[ChatMessage], *, think: bool = True) -> TokenPrompt:
+    def frame_conversation(self, messages: Sequence[ChatMessage], *, think: bool = True) -> TokenPrompt:
         """Return the ids of a conversation up to the start of the answer.
 
         Args:
@@ -154,7 +154,7 @@ async def find_agreed_framer(vocabulary: Vocabulary, fetch_ids: FetchPromptIds) 
     """Return the framer whose ids equal those of the server; None if there is none, so that text is sent."""
     framers = list_framers(vocabulary)
     theirs = await fetch_ids(PROBE) if framers else None
-    return next((one for one in framers if one.frame(PROBE).ids == theirs), None)
+    return next((one for one in framers if one.frame_conversation(PROBE).ids == theirs), None)
 
 
 def list_framers(vocabulary: Vocabulary) -> tuple[ChatFramer, ...]:

@@ -50,11 +50,11 @@ class SseDecoder:
     def flush(self) -> list[str]:
         """Return the data of a last event without its blank line."""
         line, self._buffer = bytes(self._buffer), bytearray()
-        return [*self._take_line(line), *self._dispatch()]
+        return [*self._take_line(line), *self._dispatch_event()]
 
     def _take_line(self, line: bytes) -> list[str]:
         if not line:
-            return self._dispatch()
+            return self._dispatch_event()
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
@@ -63,7 +63,7 @@ class SseDecoder:
                 raise EventTooLong
         return []
 
-    def _dispatch(self) -> list[str]:
+    def _dispatch_event(self) -> list[str]:
         if not self._data:
             return []
         text = b"\n".join(self._data).decode("utf-8", errors="replace")

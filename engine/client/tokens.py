@@ -58,21 +58,21 @@ class UnknownTokenizer(ValueError):
 class Vocabulary(Protocol):
     """Counts tokens."""
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
 
-    def truncate(self, text: str, max_tokens: int) -> str:
+    def truncate_text(self, text: str, max_tokens: int) -> str:
         """Return the beginning of ``text`` that has at most ``max_tokens``."""
 
 
 class ByteCounter:
     """Counts bytes: no byte-level vocabulary makes more tokens of a text than it has bytes."""
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Return the length in UTF-8 bytes, an upper bound of the number of tokens."""
         return len(replace_surrogates(text).encode())
 
-    def truncate(self, text: str, max_tokens: int) -> str:
+    def truncate_text(self, text: str, max_tokens: int) -> str:
         """Return the beginning of ``text`` that has at most ``max_tokens`` bytes."""
         return replace_surrogates(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
 
@@ -107,11 +107,11 @@ class TokenEncoding:
             text = self._normalize(text)
         return [token for stretch in _split_stretches(text) for token in self._encoding.encode_ordinary(stretch)]
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Count the tokens of ``text`` as ordinary text."""
         return len(self.encode(text))
 
-    def truncate(self, text: str, max_tokens: int) -> str:
+    def truncate_text(self, text: str, max_tokens: int) -> str:
         """Return the beginning of ``text`` that has at most ``max_tokens``."""
         text = replace_surrogates(text)
         tokens = self.encode(text)
@@ -119,13 +119,13 @@ class TokenEncoding:
             return text
         kept = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
         length = len(kept) if text.startswith(kept) else self._estimate_length(text, max_tokens)
-        while length and self.count(text[:length]) > max_tokens:  # a cut piece may take more tokens
+        while length and self.count_tokens(text[:length]) > max_tokens:  # a cut piece may take more tokens
             length -= 1
         return text[:length]
 
     def _estimate_length(self, text: str, max_tokens: int) -> int:
         """Return how many characters fit, where normalisation changes the text."""
-        return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count(text[:length]))
+        return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count_tokens(text[:length]))
 
 
 def load_tokenizer_json(path: Path) -> TokenEncoding:

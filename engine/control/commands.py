@@ -27,7 +27,7 @@ class CommandRunner:
         self._running: asyncio.Future[None] | None = None
         self._is_accepting = False
 
-    def accept(self, command: EngineCommand) -> str:
+    def accept_command(self, command: EngineCommand) -> str:
         """Queue a command and return the reply for its sender.
 
         Raises:

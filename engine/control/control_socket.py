@@ -86,7 +86,7 @@ async def send_command(folder: Path, command: EngineCommand) -> str:
     """
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            answer = await _exchange(folder, {"order": command.action.value, "fresh": command.fresh})
+            answer = await _exchange_messages(folder, {"order": command.action.value, "fresh": command.fresh})
     except (OSError, TimeoutError, ValueError) as error:
         raise EngineUnavailable(NoteCode.NO_OWNER.fill()) from error
     if answer.get("ok") is not True:
@@ -108,7 +108,7 @@ def _bind_socket(folder: Path) -> socket.socket:
     return bound
 
 
-async def _exchange(folder: Path, message: dict[str, object]) -> dict[str, object]:
+async def _exchange_messages(folder: Path, message: dict[str, object]) -> dict[str, object]:
     with _shorten_path(folder) as path:
         reader, writer = await asyncio.open_unix_connection(path, limit=_MAX_BYTES)
     try:

@@ -48,7 +48,7 @@ class StatusBoard:
         changed.set()
         self._publish(status)
 
-    async def watch(self) -> AsyncGenerator[EngineStatus, None]:
+    async def watch_status(self) -> AsyncGenerator[EngineStatus, None]:
         """Yield the current status and each later one; a slow reader misses intermediate ones."""
         last: EngineStatus | None = None
         while True:

@@ -62,13 +62,13 @@ async def run_command(
     except TimeoutError as error:
         raise InstallError(NoteCode.COMMAND_LATE.fill(failed=failed, minutes=deadline_s / 60)) from error
     finally:
-        await _terminate(child)
+        await _terminate_child(child)
     if child.returncode:
         why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
         raise InstallError(NoteCode.COMMAND_FAILED.fill(failed=failed, why=why or NoteCode.NO_REASON.fill()))
 
 
-async def _terminate(child: asyncio.subprocess.Process) -> None:
+async def _terminate_child(child: asyncio.subprocess.Process) -> None:
     """End a running child; first by SIGTERM, so that it removes its temporary files."""
     if child.returncode is not None:
         return

@@ -67,7 +67,7 @@ class Installer:
         """Return whether the environment and its interpreter exist; the latter is a link to the system's Python."""
         return self.python_path(kind).exists()
 
-    async def install(self, kind: EnvironmentKind, report: ReportProgress) -> Path:
+    async def install_environment(self, kind: EnvironmentKind, report: ReportProgress) -> Path:
         """Install the environment if it is missing, and return its interpreter.
 
         Raises:

@@ -40,7 +40,7 @@ class OomRecovery:
         self._machine = machine
         self._file = file
         self._key = build_ladder_key(plan, machine, release)
-        self._state = file.read(self._key)
+        self._state = file.read_state(self._key)
         self.plan = self._build_plan()
 
     @property
@@ -98,7 +98,7 @@ class OomRecovery:
         """Go back to the plan's own profile and forget all failures."""
         self._state = LadderState()
         try:
-            self._file.remove(self._key)
+            self._file.delete_state(self._key)
         except OSError as error:
             _log.warning("cannot save the memory ladder: %s", error.strerror)
         self.plan = self._build_plan()
@@ -120,7 +120,7 @@ class OomRecovery:
         self._state = state
         self.plan = self._build_plan()
         try:
-            self._file.write(self._key, state)
+            self._file.write_state(self._key, state)
         except OSError as error:
             _log.warning("cannot save the memory ladder: %s", error.strerror)
 

@@ -1,7 +1,7 @@
 """The state of the memory ladder on this machine, and the file that keeps it over restarts.
 
 The file has, for each model, machine and SGLang release, the current profile and the failures that led to it.
-``LadderFile.remove`` resets it to the plan's own profile.
+``LadderFile.delete_state`` resets it to the plan's own profile.
 """
 
 from __future__ import annotations
@@ -124,14 +124,14 @@ class LadderFile:
         """Read nothing yet."""
         self._path = path
 
-    def read(self, key: str) -> LadderState:
+    def read_state(self, key: str) -> LadderState:
         """Return the saved state, or a new one."""
         try:
             return _STATE.validate_python(self._read_all()[key])
         except (KeyError, ValueError):
             return LadderState()
 
-    def write(self, key: str, state: LadderState) -> None:
+    def write_state(self, key: str, state: LadderState) -> None:
         """Save a state. Readers see the old or the new content.
 
         Raises:
@@ -141,7 +141,7 @@ class LadderFile:
         others = [(name, value) for name, value in self._read_all().items() if name != key]
         self._write_all(dict([*others, (key, _STATE.dump_python(state, mode="json", by_alias=True))][-_MAX_KEYS:]))
 
-    def remove(self, key: str) -> None:
+    def delete_state(self, key: str) -> None:
         """Delete the saved state.
 
         Raises:

@@ -32,11 +32,11 @@ def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
             raise ValueError(f"{entry.get('name')}: unknown {', '.join(sorted(unknown))}")
     found = {table: adapter.validate_python(entries) for table, entries in tables.items()}
     for variant in (variant for variants in found.values() for variant in variants):
-        _validate(variant)
+        _validate_variant(variant)
     return found
 
 
-def _validate(variant: Variant) -> None:
+def _validate_variant(variant: Variant) -> None:
     """Raise for an impossible shape, such as a typo causes."""
     wrong = (
         (variant.heads % variant.kv_heads != 0, "heads are no multiple of kv_heads"),

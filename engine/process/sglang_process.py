@@ -93,11 +93,11 @@ class SglangProcess:
 
     async def stop(self) -> None:
         """End the process and all its children, even if the caller is cancelled."""
-        ending = asyncio.create_task(self._terminate(), name="engine-end")
+        ending = asyncio.create_task(self._terminate_group(), name="engine-end")
         await wait_for_end(ending)
         ending.result()
 
-    async def _terminate(self) -> None:
+    async def _terminate_group(self) -> None:
         if self._child.stdin is not None:
             self._child.stdin.close()
         try:

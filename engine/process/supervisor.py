@@ -58,7 +58,7 @@ class CrashHistory:
     jitter: Callable[[], float] = random.random
     _times: deque[float] = field(default_factory=deque)
 
-    def record(self, now_s: float) -> float | None:
+    def record_crash(self, now_s: float) -> float | None:
         """Record a crash and return the delay before the next start, None to give up.
 
         The delay doubles with each crash in the window, with jitter between half and all of it.
@@ -174,7 +174,7 @@ class Supervisor:
         if decision is not None and decision.restart:
             self._board.apply_event(LifecycleEvent.CRASH, decision.why, progress=self._job.start_progress)
             return True
-        delay_s = self._crashes.record(self._hooks.now()) if decision is None else None
+        delay_s = self._crashes.record_crash(self._hooks.now()) if decision is None else None
         if delay_s is None:
             problem = NoteCode.KEEPS_CRASHING.fill(why=end.why)
             self._board.apply_event(LifecycleEvent.GIVE_UP, problem if decision is None else decision.why)

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     if not _acquire_lock(descriptor):
         sys.stdout.write("Another engine of this state directory is still shutting down.\n")
         return 75
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _set_process_option(_PR_SET_CHILD_SUBREAPER, 1)
     os.nice(_NICENESS)
     child = subprocess.Popen(
         command,
@@ -48,9 +48,9 @@ def main(argv: list[str]) -> int:
     sys.stdout.write(f"{STARTED_PREFIX}{child.pid}\n")
     sys.stdout.flush()
     try:
-        _wait(child, wake)
+        _wait_for_end(child, wake)
     finally:
-        _terminate(child, grace_s)
+        _terminate_group(child, grace_s)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
@@ -77,7 +77,7 @@ def _acquire_lock(descriptor: int) -> bool:
     return False
 
 
-def _wait(child: subprocess.Popen[bytes], wake: int) -> None:
+def _wait_for_end(child: subprocess.Popen[bytes], wake: int) -> None:
     """Return when the command has ended, standard input has closed, or a signal asks for the end."""
     while child.poll() is None:
         ready, _, _ = select.select([0, wake], [], [])
@@ -85,22 +85,22 @@ def _wait(child: subprocess.Popen[bytes], wake: int) -> None:
             return
         if wake in ready and any(number != signal.SIGCHLD for number in os.read(wake, 64)):
             return
-        _reap(child)
+        _reap_orphans(child)
 
 
-def _terminate(child: subprocess.Popen[bytes], grace_s: float) -> None:
+def _terminate_group(child: subprocess.Popen[bytes], grace_s: float) -> None:
     """Send SIGTERM to the group, then SIGKILL to it and all children until none is left."""
     _signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline and (child.poll() is None or _list_children()):
-        _reap(child)
+        _reap_orphans(child)
         time.sleep(_TICK_S)
     while child.poll() is None or _list_children():
         _signal_group(child.pid, signal.SIGKILL)
         for pid in _list_children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        _reap(child)
+        _reap_orphans(child)
         time.sleep(_TICK_S / 5)
 
 
@@ -109,7 +109,7 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _reap(child: subprocess.Popen[bytes]) -> None:
+def _reap_orphans(child: subprocess.Popen[bytes]) -> None:
     """Reap orphans, but leave the status of the command to ``child``."""
     child.poll()
     for pid in _list_children():
@@ -128,10 +128,10 @@ def _list_children() -> list[int]:
 
 
 def _die_with_parent() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _set_process_option(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _prctl(option: int, value: int) -> None:
+def _set_process_option(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 

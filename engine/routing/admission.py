@@ -64,7 +64,7 @@ class _Pace:
     """Until the first delta."""
     token_s: float
 
-    def update(self, load: float, begin_s: float, token_s: float) -> None:
+    def update_pace(self, load: float, begin_s: float, token_s: float) -> None:
         self.load += _MEAN_WEIGHT * (load - self.load)
         self.begin_s += _MEAN_WEIGHT * (begin_s - self.begin_s)
         self.token_s += _MEAN_WEIGHT * (token_s - self.token_s)
@@ -83,7 +83,7 @@ class ServiceRates:
         """By the logarithm of the load to base two."""
         self._tokens: float | None = None
 
-    def record(self, begin_s: float, rest_s: float, tokens: int, load: float) -> None:
+    def record_answer(self, begin_s: float, rest_s: float, tokens: int, load: float) -> None:
         """Record one answer.
 
         Args:
@@ -99,7 +99,7 @@ class ServiceRates:
         if pace is None:
             self._paces[_find_load_level(load)] = _Pace(load, begin_s, token_s)
         else:
-            pace.update(load, begin_s, token_s)
+            pace.update_pace(load, begin_s, token_s)
 
     def estimate_service_s(self, max_tokens: int, load: float) -> float | None:
         """Return the estimated time of an answer at a load; None before the first measurement."""
@@ -138,7 +138,7 @@ class FairQueue:
         """Return the number of running requests."""
         return len(self._running)
 
-    def add(self, request: QueuedRequest, now_s: float, width: int) -> None:
+    def add_request(self, request: QueuedRequest, now_s: float, width: int) -> None:
         """Add a request to the queue, of which at most ``width`` run at once.
 
         Raises:
@@ -165,7 +165,7 @@ class FairQueue:
             sent.append(request.id)
         return sent
 
-    def remove(self, request_id: int) -> None:
+    def remove_request(self, request_id: int) -> None:
         """Remove a request that is answered, failed or cancelled."""
         self._running.pop(request_id, None)
         _, request = self._waiting.pop(request_id, (0.0, None))

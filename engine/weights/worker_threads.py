@@ -38,12 +38,12 @@ class WorkerThreads:
         with await self.run(lambda: path.open("rb")) as file:
             running = digest.start_hash(path.stat().st_size)
 
-            def step() -> bool:
+            def hash_block() -> bool:
                 block = file.read(_STEP_BYTES)
                 running.update(block)
                 return bool(block)
 
-            while await self.run(step):
+            while await self.run(hash_block):
                 pass
         return running.hexdigest() == digest.value
 

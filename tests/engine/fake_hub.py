@@ -209,6 +209,6 @@ def report_nothing(_: float | None, __: str) -> None:
 async def get_refusal(weights: WeightsStore, checkpoint: Checkpoint = WANTED) -> str:
     """Return the error of a download that must fail; it never contains the token."""
     with pytest.raises(InstallError) as caught:
-        await weights.provide(checkpoint, report_nothing)
+        await weights.provide_checkpoint(checkpoint, report_nothing)
     assert TOKEN not in str(caught.value)
     return str(caught.value)

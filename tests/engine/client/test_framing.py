@@ -42,18 +42,18 @@ def test_r1_template(vocabulary: TokenEncoding) -> None:
     encode = vocabulary.encode
     asked = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
     same = [BOS, USER, *encode("Hi"), ASSISTANT, *encode("\n\nYes."), EOS, USER, *encode("And?"), ASSISTANT]
-    opened = ChatFramer(R1, vocabulary).frame(asked)
+    opened = ChatFramer(R1, vocabulary).frame_conversation(asked)
     assert (opened.ids, opened.starts_in_thinking) == ([*same, OPEN, *encode("\n")], True)
-    left = ChatFramer(R1_0528, vocabulary).frame(asked)
+    left = ChatFramer(R1_0528, vocabulary).frame_conversation(asked)
     assert (left.ids, left.starts_in_thinking) == (same, False)
     for template in (R1, R1_0528):
-        off = ChatFramer(template, vocabulary).frame(asked, think=False)
+        off = ChatFramer(template, vocabulary).frame_conversation(asked, think=False)
         assert (off.ids, off.starts_in_thinking) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
 
 
 def test_adjacent_texts_are_encoded_together(vocabulary: TokenEncoding) -> None:
     """A newline of the template and one of the text may be one token."""
-    framed = ChatFramer(QWEN2, vocabulary).frame(_say("\nHi"))
+    framed = ChatFramer(QWEN2, vocabulary).frame_conversation(_say("\nHi"))
     user = [START, *vocabulary.encode("user\n\nHi"), END, *vocabulary.encode("\n")]
     assert framed.ids[-len(user) - 1 - len(vocabulary.encode("assistant\n")) :][: len(user)] == user
     assert framed.ids.count(START) == 3
@@ -63,8 +63,8 @@ def test_adjacent_texts_are_encoded_together(vocabulary: TokenEncoding) -> None:
 def test_text_cannot_inject_control_tokens(vocabulary: TokenEncoding, text: str) -> None:
     """With any question and earlier answer, only the template's own control tokens occur."""
     for framing in list_framers(vocabulary):
-        plain = [one for one in framing.frame(_say("a", "b", "c")).ids if one >= 5000]
-        hostile = framing.frame(_say(text, text, text)).ids
+        plain = [one for one in framing.frame_conversation(_say("a", "b", "c")).ids if one >= 5000]
+        hostile = framing.frame_conversation(_say(text, text, text)).ids
         assert [one for one in hostile if one >= 5000] == plain
 
 
@@ -79,13 +79,14 @@ async def test_only_a_template_that_the_server_confirms_is_used(vocabulary: Toke
         return ask
 
     for template in (R1, R1_0528, QWEN2):
-        theirs = ChatFramer(template, vocabulary).frame(PROBE).ids
+        theirs = ChatFramer(template, vocabulary).frame_conversation(PROBE).ids
         found = await find_agreed_framer(vocabulary, server(theirs))
         assert found is not None
         assert found.template is template
-    assert await find_agreed_framer(vocabulary, server([BOS, *ChatFramer(R1, vocabulary).frame(PROBE).ids])) is None, (
-        "BOS twice"
-    )
+    assert (
+        await find_agreed_framer(vocabulary, server([BOS, *ChatFramer(R1, vocabulary).frame_conversation(PROBE).ids]))
+        is None
+    ), "BOS twice"
     assert await find_agreed_framer(vocabulary, server(None)) is None
     asked.clear()
     assert await find_agreed_framer(ByteCounter(), server([])) is None

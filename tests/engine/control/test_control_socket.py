@@ -34,7 +34,7 @@ async def _orders(folder: Path, board: StatusBoard, runs: list[bool]) -> AsyncIt
         await asyncio.Event().wait()
 
     orders = CommandRunner(board, run)
-    async with serve_commands(folder, orders.accept):
+    async with serve_commands(folder, orders.accept_command):
         task = asyncio.create_task(orders.run())
         try:
             await until(lambda: bool(runs))
@@ -79,14 +79,14 @@ async def test_start_after_a_failure() -> None:
     task = asyncio.create_task(orders.run())
     await until(lambda: len(runs) == 1)
     for order in (EngineAction.START, EngineAction.RESTART):
-        orders.accept(EngineCommand(order))
+        orders.accept_command(EngineCommand(order))
         before = len(runs)
         await until(lambda: len(runs) == before + 1)  # noqa: B023
         assert board.status.state is EngineState.FAILED
     task.cancel()
     await asyncio.wait([task])
     with pytest.raises(EngineRefused, match="does not run"):
-        orders.accept(EngineCommand(EngineAction.STOP))
+        orders.accept_command(EngineCommand(EngineAction.STOP))
 
 
 async def test_two_simultaneous_starts_start_once() -> None:
@@ -100,10 +100,10 @@ async def test_two_simultaneous_starts_start_once() -> None:
     orders = CommandRunner(board, run)
     task = asyncio.create_task(orders.run())
     await until(lambda: len(runs) == 1)
-    orders.accept(EngineCommand(EngineAction.STOP))
+    orders.accept_command(EngineCommand(EngineAction.STOP))
     await until(lambda: board.status.state is EngineState.ABSENT)
-    orders.accept(EngineCommand(EngineAction.START))
-    orders.accept(EngineCommand(EngineAction.START))
+    orders.accept_command(EngineCommand(EngineAction.START))
+    orders.accept_command(EngineCommand(EngineAction.START))
     await until(lambda: len(runs) == 2)
     done, _ = await asyncio.wait([task], timeout=0.1)
     assert (len(runs), board.status.state, done) == (2, EngineState.STARTING, set())

@@ -57,7 +57,7 @@ async def test_watcher_sees_the_current_and_the_last_status() -> None:
     """A slow reader skips intermediate statuses, and two readers are independent."""
     published: list[EngineStatus] = []
     board = StatusBoard(published.append)
-    async with aclosing(board.watch()) as first, aclosing(board.watch()) as second:
+    async with aclosing(board.watch_status()) as first, aclosing(board.watch_status()) as second:
         assert (await anext(first)).state is EngineState.ABSENT
         board.apply_event(LifecycleEvent.LAUNCH, NoteCode.LOADING_WEIGHTS.fill())
         board.show_progress(NoteCode.WARMING_UP.fill(), progress=0.9)

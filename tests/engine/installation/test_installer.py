@@ -49,11 +49,11 @@ async def test_installs_once_and_completely(make: Callable[..., Installer], tmp_
     steps: list[tuple[float | None, str]] = []
     installer = make()
     assert not installer.is_installed("cpu")
-    python = await installer.install("cpu", lambda share, step: steps.append((share, str(step))))
+    python = await installer.install_environment("cpu", lambda share, step: steps.append((share, str(step))))
     assert installer.is_installed("cpu")
     assert steps
     steps.clear()
-    assert await installer.install("cpu", lambda share, step: steps.append((share, str(step)))) == python
+    assert await installer.install_environment("cpu", lambda share, step: steps.append((share, str(step)))) == python
     assert not steps
     assert {path.name for path in (tmp_path / "cache" / "engine").iterdir()} == {
         installer.environment_folder("cpu").name,
@@ -77,7 +77,7 @@ async def test_missing_disk_space_is_reported_before_the_download(
     make: Callable[..., Installer], tmp_path: Path
 ) -> None:
     with pytest.raises(InstallError, match=r"needs 6 GiB.*1\.0 GiB are free.*KVASIR_CACHE"):
-        await make(free=GIB).install("cpu", lambda *_: None)
+        await make(free=GIB).install_environment("cpu", lambda *_: None)
     assert [path.suffix for path in (tmp_path / "cache" / "engine").iterdir()] == [".lock"]
 
 
@@ -86,7 +86,7 @@ async def test_two_installers_install_once(make: Callable[..., Installer]) -> No
     steps: list[str] = []
     first, second = make(), make()
     pythons = await asyncio.gather(
-        *(each.install("cpu", lambda _, step: steps.append(str(step))) for each in (first, second))
+        *(each.install_environment("cpu", lambda _, step: steps.append(str(step))) for each in (first, second))
     )
     assert pythons[0] == pythons[1]
     assert "Another Kvasir process is installing SGLang." in steps
@@ -97,18 +97,18 @@ async def test_leftovers_of_a_killed_attempt_are_deleted(make: Callable[..., Ins
     folder = installer.environment_folder("cpu")
     left = folder.parent / f".{folder.name}-left"
     (left / "lib").mkdir(parents=True)
-    await installer.install("cpu", lambda *_: None)
+    await installer.install_environment("cpu", lambda *_: None)
     assert not left.exists()
 
 
 async def test_environment_without_its_python_is_reinstalled(make: Callable[..., Installer]) -> None:
     """The system's Python was replaced, so the link to it is broken."""
     installer = make()
-    python = await installer.install("cpu", lambda *_: None)
+    python = await installer.install_environment("cpu", lambda *_: None)
     python.unlink()
     python.symlink_to("/nowhere/python")
     assert not installer.is_installed("cpu")
-    await installer.install("cpu", lambda *_: None)
+    await installer.install_environment("cpu", lambda *_: None)
     assert installer.is_installed("cpu")
 
 
@@ -117,7 +117,7 @@ async def test_package_with_a_wrong_hash_is_refused(make: Callable[..., Installe
     (tmp_path / "requirements" / "cpu.txt").write_text("idna==3.20\n")
     installer = make()
     with pytest.raises(InstallError, match=r"could not be installed: .*hash.* then start again"):
-        await installer.install("cpu", lambda *_: None)
+        await installer.install_environment("cpu", lambda *_: None)
     assert not installer.is_installed("cpu")
     assert [path.suffix for path in installer.environment_folder("cpu").parent.iterdir()] == [".lock"]
 
@@ -125,16 +125,16 @@ async def test_package_with_a_wrong_hash_is_refused(make: Callable[..., Installe
 async def test_waiting_installer_needs_no_disk_space(make: Callable[..., Installer]) -> None:
     """The other installer's files fill the disk."""
     first, second = make(), make(free=GIB)
-    one = asyncio.create_task(first.install("cpu", lambda *_: None))
+    one = asyncio.create_task(first.install_environment("cpu", lambda *_: None))
     await until(first.environment_folder("cpu").parent.exists)
-    assert await second.install("cpu", lambda *_: None) == await one
+    assert await second.install_environment("cpu", lambda *_: None) == await one
 
 
 async def test_unwritable_cache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     installer = Installer(tmp_path / "file", free_bytes=lambda _: 100 * GIB)
     with pytest.raises(OSError, match="file"):
-        await installer.install("cpu", lambda *_: None)
+        await installer.install_environment("cpu", lambda *_: None)
 
 
 def test_progress_from_uv_output() -> None:

@@ -33,14 +33,14 @@ def _fallen(*found: OomFinding) -> LadderState:
 
 def test_profile_is_saved_for_its_key(tmp_path: Path) -> None:
     climb = _fallen(PREFILL, PREFILL)
-    LadderFile(tmp_path / "ladder.json").write("a", climb)
+    LadderFile(tmp_path / "ladder.json").write_state("a", climb)
     again = LadderFile(tmp_path / "ladder.json")
-    assert again.read("a") == climb
-    assert again.read("b") == LadderState()
-    again.write("b", LadderState(TOP))
-    again.remove("a")
-    assert again.read("a") == LadderState()
-    assert again.read("b") == LadderState(TOP)
+    assert again.read_state("a") == climb
+    assert again.read_state("b") == LadderState()
+    again.write_state("b", LadderState(TOP))
+    again.delete_state("a")
+    assert again.read_state("a") == LadderState()
+    assert again.read_state("b") == LadderState(TOP)
     assert [path.name for path in tmp_path.iterdir()] == ["ladder.json"]
     assert (tmp_path / "ladder.json").stat().st_mode & 0o077 == 0
 
@@ -51,15 +51,15 @@ def test_profile_is_saved_for_its_key(tmp_path: Path) -> None:
 def test_unreadable_file_counts_as_empty(tmp_path: Path, content: str) -> None:
     (tmp_path / "ladder.json").write_text(content)
     file = LadderFile(tmp_path / "ladder.json")
-    assert file.read("a") == LadderState()
-    file.write("a", LadderState(TOP))
-    assert file.read("a") == LadderState(TOP)
+    assert file.read_state("a") == LadderState()
+    file.write_state("a", LadderState(TOP))
+    assert file.read_state("a") == LadderState(TOP)
 
 
 def test_number_of_keys_is_limited(tmp_path: Path) -> None:
     file = LadderFile(tmp_path / "ladder.json")
     for n in range(50):
-        file.write(str(n), LadderState(TOP))
+        file.write_state(str(n), LadderState(TOP))
     assert list(json.loads((tmp_path / "ladder.json").read_text()))[-1] == "49"
     assert len(json.loads((tmp_path / "ladder.json").read_text())) == 20
 

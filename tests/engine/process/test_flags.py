@@ -103,7 +103,7 @@ async def test_failing_help_refuses_nothing(python: Path) -> None:
 async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
     """Also those for GPUs: all variants on machines of every kind."""
     installer = Installer(cache)
-    python = await installer.install("cpu", lambda *_: None)
+    python = await installer.install_environment("cpu", lambda *_: None)
     help_text = await read_help(python, build_cpu_environment(os.environ))
     assert len(help_text) > 10_000
     wishes = (

@@ -146,7 +146,7 @@ async def test_old_weights_are_listed_with_the_command_that_deletes_them(
     for commit in ("a" * 40, "b" * 40):
         async with fake_hub(FakeHub(commit=commit)) as hub:
             weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
-            kept = await weights.provide(Checkpoint(REPO, "bf16"), lambda *_: None)
+            kept = await weights.provide_checkpoint(Checkpoint(REPO, "bf16"), lambda *_: None)
             (kept / "filler").write_bytes(bytes(GIB // 20))
         if commit.startswith("a"):
             (kept / "config.json").unlink()

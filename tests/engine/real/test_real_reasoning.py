@@ -126,7 +126,7 @@ async def _sent_as_ids(engine: Engine, family: str) -> None:
     assert _said(deltas) == (THOUGHT, ANSWER)
     done = deltas[-1]
     assert isinstance(done, StreamEnd)
-    assert done.usage.prompt_tokens == len(framing.frame(ASK).ids)
+    assert done.usage.prompt_tokens == len(framing.frame_conversation(ASK).ids)
 
 
 async def _bounded(engine: Engine) -> None:

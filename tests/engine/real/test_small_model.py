@@ -49,7 +49,7 @@ def test_framing_equals_the_models_template(folder: Path) -> None:
     """The template begins with Qwen's system message, which our frame repeats exactly."""
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     assert f"<|im_start|>{QWEN2.start[1]}<|im_end|>".replace("\n", "\\n") in template
-    framed = ChatFramer(QWEN2, load_tokenizer_json(folder / "tokenizer.json")).frame(PROBE)
+    framed = ChatFramer(QWEN2, load_tokenizer_json(folder / "tokenizer.json")).frame_conversation(PROBE)
     assert framed.ids.count(151644) == 5
     assert not framed.starts_in_thinking
 

@@ -13,4 +13,4 @@ from engine.weights.store import WeightsStore
 if __name__ == "__main__":
     cache, endpoint, repo = sys.argv[1:]
     weights = WeightsStore(Path(cache), WeightsSource(endpoint=endpoint))
-    asyncio.run(weights.provide(Checkpoint(repo, "bf16"), lambda _, __: None))
+    asyncio.run(weights.provide_checkpoint(Checkpoint(repo, "bf16"), lambda _, __: None))

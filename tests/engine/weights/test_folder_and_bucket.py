@@ -63,8 +63,8 @@ async def test_folder_is_used_in_place(on_shelf: Callable[[], WeightsStore], she
     """Nothing is copied or written into it; the same for a model that is named by its folder."""
     before = sorted(path.name for path in shelf.iterdir())
     assert not on_shelf().needs_download(WANTED)
-    assert await on_shelf().provide(WANTED, report_nothing) == shelf
-    assert await on_shelf().provide(Checkpoint(str(shelf), "bf16"), report_nothing) == shelf
+    assert await on_shelf().provide_checkpoint(WANTED, report_nothing) == shelf
+    assert await on_shelf().provide_checkpoint(Checkpoint(str(shelf), "bf16"), report_nothing) == shelf
     assert sorted(path.name for path in shelf.iterdir()) == before
 
 
@@ -99,11 +99,11 @@ async def test_checksum_file_is_used(on_shelf: Callable[[], WeightsStore], shelf
     names = [FIRST, SECOND, "config.json", "README.md"]
     (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
     (shelf / "README.md").write_bytes(b"another")
-    await on_shelf().provide(WANTED, report_nothing)
+    await on_shelf().provide_checkpoint(WANTED, report_nothing)
     kept = (shelf / FIRST).stat()
     (shelf / FIRST).write_bytes(safetensors("a", "b", fill=9))
     os.utime(shelf / FIRST, ns=(kept.st_atime_ns, kept.st_mtime_ns))
-    await on_shelf().provide(WANTED, report_nothing)
+    await on_shelf().provide_checkpoint(WANTED, report_nothing)
     on_shelf().require_verification(WANTED)
     assert f"{FIRST} does not match SHA256SUMS" in await get_refusal(on_shelf())
     (shelf / FIRST).unlink()
@@ -152,17 +152,17 @@ async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faul
     home = bucket.cache / "weights" / REPO.replace("/", "--")
     bad = [refused(503, "SlowDown"), refused(500, "InternalError")]
     faults.answer = lambda request: bad.pop() if request.path.endswith(FIRST) and bad else None
-    folder = await bucket.weights().provide(WANTED, report_nothing)
+    folder = await bucket.weights().provide_checkpoint(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == content[FIRST]
     assert folder.parent == home
     assert not (folder / "pytorch_model.bin").exists()
     os.truncate(folder / FIRST, 0)
     seen = len(faults.seen)
-    assert await bucket.weights().provide(WANTED, report_nothing) == folder
+    assert await bucket.weights().provide_checkpoint(WANTED, report_nothing) == folder
     fetched = [request.path for request in faults.seen[seen:] if "list-type" not in request.query]
     assert [path.rpartition("/")[2] for path in fetched] == [FIRST]
     seen = len(faults.seen)
-    assert await bucket.weights().provide(WANTED, report_nothing) == folder
+    assert await bucket.weights().provide_checkpoint(WANTED, report_nothing) == folder
     assert len(faults.seen) == seen
 
 
@@ -174,7 +174,7 @@ async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
     (part,) = bucket.cache.rglob(f"{FIRST}.*.part")
     part.write_bytes(model(size=2**20)[FIRST][: 2**20])
     stop.clear()
-    folder = await bucket.weights().provide(WANTED, report_nothing)
+    folder = await bucket.weights().provide_checkpoint(WANTED, report_nothing)
     ranges = [request.headers.get("Range") for request in faults.seen if request.path.endswith(FIRST)]
     assert ranges[-1] == f"bytes={2**20}-"
     assert (folder / FIRST).read_bytes() == model(size=2**20)[FIRST]
@@ -258,7 +258,7 @@ async def test_only_signs_of_damage_require_verification(
 ) -> None:
     """Kvasir does not read hundreds of gigabytes again because SGLang does not know a model."""
     weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
-    folder = await weights.provide(WANTED, report_nothing)
+    folder = await weights.provide_checkpoint(WANTED, report_nothing)
     (folder / "fails").write_text(died_of)
     await engine.start()
     assert (await _settled(engine))[-1].state is EngineState.FAILED
@@ -269,7 +269,9 @@ async def test_lighter_memory_profile_downloads_its_weights(engine: Engine, hub:
     """The published weights did not fit, so the next checkpoint is downloaded with progress and served."""
     lighter = [checkpoint.repo for checkpoint in resolve_model(REPO).checkpoints[1:]]
     hub.repos |= set(lighter)
-    folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide(WANTED, report_nothing)
+    folder = await WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url)).provide_checkpoint(
+        WANTED, report_nothing
+    )
     (folder / "fails").write_text("weights")
     await engine.start()
     seen = await _settled(engine)

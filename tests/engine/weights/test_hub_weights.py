@@ -71,7 +71,7 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     """No pickles, programs or subfolders; only the hub gets the token; a second start sends no request."""
     steps: list[tuple[float | None, str]] = []
     assert make().needs_download(WANTED)
-    folder = await make().provide(WANTED, lambda share, step: steps.append((share, str(step))))
+    folder = await make().provide_checkpoint(WANTED, lambda share, step: steps.append((share, str(step))))
     assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
     assert folder == home(tmp_path) / hub.commit
@@ -79,21 +79,21 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
     asked = len(hub.asked)
     assert not make().needs_download(WANTED)
-    assert await make().provide(WANTED, report_nothing) == folder
+    assert await make().provide_checkpoint(WANTED, report_nothing) == folder
     assert len(hub.asked) == asked
 
 
 async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """The hub has a newer commit; only a damaged file is downloaded again, of the old commit."""
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     old = hub.commit
     hub.move_on({**model(), FIRST: safetensors("a", "b", fill=99)}, "b" * 40)
     (folder / FIRST).write_bytes(b"short")
     hub.served.clear()
-    assert await make().provide(WANTED, report_nothing) == folder
+    assert await make().provide_checkpoint(WANTED, report_nothing) == folder
     assert set(hub.served) == {FIRST}
     assert (folder / FIRST).read_bytes() == hub.commits[old][FIRST]
-    pinned = await make().provide(Checkpoint(REPO, "bf16", revision="b" * 40), report_nothing)
+    pinned = await make().provide_checkpoint(Checkpoint(REPO, "bf16", revision="b" * 40), report_nothing)
     assert pinned.name == "b" * 40
     assert (pinned / FIRST).read_bytes() == hub.files[FIRST]
 
@@ -101,7 +101,7 @@ async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsSt
 async def test_interrupted_connection_is_resumed(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=3 * 2**20)
     hub.cut_after, hub.cuts = 2**20 + 17, 3
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     assert hub.cuts == 0
     assert sum(hub.served[name] for name in hub.files if name.startswith("model-")) == hub.weights_bytes
@@ -110,7 +110,7 @@ async def test_interrupted_connection_is_resumed(make: Callable[..., WeightsStor
 async def test_mirror_without_ranges(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.files = model(size=2**20)
     hub.cut_after, hub.cuts, hub.ranges = 2**19, 2, False
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
 
 
@@ -121,7 +121,7 @@ async def test_wrong_bytes_are_downloaded_once_more_then_reported(
     wrong = web.Response(body=bytes(len(hub.files["config.json"])))
     bad = [wrong]
     hub.answer = lambda request: bad.pop() if request.path.endswith("config.json") and bad else None
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     assert (folder / "config.json").read_bytes() == hub.files["config.json"]
     hub.move_on({**hub.files, "tokenizer_config.json": b"[]"}, "c" * 40)
     hub.answer = lambda request: web.Response(body=b"{}") if request.path.endswith("tokenizer_config.json") else None
@@ -133,17 +133,17 @@ async def test_wrong_bytes_are_downloaded_once_more_then_reported(
 
 
 async def test_file_of_wrong_length_is_downloaded_again(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     os.truncate(folder / FIRST, 10)
     assert make().needs_download(WANTED)
     hub.served.clear()
-    await make().provide(WANTED, report_nothing)
+    await make().provide_checkpoint(WANTED, report_nothing)
     assert hub.served == {FIRST: len(hub.files[FIRST])}
 
 
 async def test_required_verification_compares_every_byte(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     """A flipped byte changes neither the size nor, here, the time, so only a failed load finds it."""
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     before = (folder / FIRST).stat()
     damaged = bytearray(hub.files[FIRST])
     damaged[-1] ^= 1
@@ -152,7 +152,7 @@ async def test_required_verification_compares_every_byte(make: Callable[..., Wei
     assert not make().needs_download(WANTED)
     make().require_verification(WANTED)
     hub.served.clear()
-    await make().provide(WANTED, report_nothing)
+    await make().provide_checkpoint(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     assert set(hub.served) == {FIRST}
 
@@ -176,7 +176,7 @@ async def test_disk_that_fills_up_is_reported(make: Callable[..., WeightsStore],
     (folder / file.part_name).symlink_to("/dev/full")
     assert re.search(r"The disk of .* is full", await get_refusal(make()))
     (folder / file.part_name).unlink()
-    assert (await make().provide(WANTED, report_nothing) / FIRST).read_bytes() == content
+    assert (await make().provide_checkpoint(WANTED, report_nothing) / FIRST).read_bytes() == content
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ async def test_retry_after_is_respected(make: Callable[..., WeightsStore], hub: 
         slept.append(seconds)
 
     hub.answer = lambda request: busy.pop(0) if where in request.path and busy else None
-    await make(sleep=sleep).provide(WANTED, report_nothing)
+    await make(sleep=sleep).provide_checkpoint(WANTED, report_nothing)
     assert max(slept) == 7
     assert len(slept) == 2
 
@@ -257,7 +257,7 @@ async def test_another_mirror_resumes_the_download(
 ) -> None:
     hub.files = model(size=6 * 2**20)
     hub.pause_s = 0.01
-    fetching = asyncio.create_task(make().provide(WANTED, report_nothing))
+    fetching = asyncio.create_task(make().provide_checkpoint(WANTED, report_nothing))
     await until(lambda: hub.served[FIRST] > 5 * 2**20)
     await hub.stop()
     with pytest.raises(InstallError) as caught:
@@ -267,14 +267,14 @@ async def test_another_mirror_resumes_the_download(
     assert any(home(tmp_path).glob("*/*.part"))
     assert "cannot be reached" in await get_refusal(make())
     async with fake_hub(FakeHub(files=hub.files)) as other:
-        folder = await make(endpoint=other.url).provide(WANTED, report_nothing)
+        folder = await make(endpoint=other.url).provide_checkpoint(WANTED, report_nothing)
         assert (folder / FIRST).read_bytes() == hub.files[FIRST]
         assert other.served[FIRST] < len(hub.files[FIRST]) - 2**20
 
 
 async def test_one_writer_at_a_time(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     hub.pause_s = 0.02
-    folders = await asyncio.gather(*(make().provide(WANTED, report_nothing) for _ in range(3)))
+    folders = await asyncio.gather(*(make().provide_checkpoint(WANTED, report_nothing) for _ in range(3)))
     assert len(set(folders)) == 1
     assert sum(hub.served.values()) == sum(len(hub.files[name]) for name in NEEDED)
 
@@ -283,7 +283,7 @@ async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsS
     """No partial file ever counts as complete."""
     hub.files = model(size=2**19)
     for wait in range(0, 60, 3):
-        fetching = asyncio.create_task(make().provide(WANTED, report_nothing))
+        fetching = asyncio.create_task(make().provide_checkpoint(WANTED, report_nothing))
         for _ in range(wait):
             await asyncio.sleep(0.001)
         fetching.cancel()
@@ -291,7 +291,7 @@ async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsS
             done = await asyncio.gather(fetching, return_exceptions=True)
         if not isinstance(done[0], asyncio.CancelledError):
             break
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
 
 
@@ -309,7 +309,7 @@ async def test_kill_can_be_resumed(hub: FakeHub, make: Callable[..., WeightsStor
     await asyncio.sleep(0.1)
     hub.pause_s = 0.0
     before = sum(hub.served.values())
-    folder = await make().provide(WANTED, report_nothing)
+    folder = await make().provide_checkpoint(WANTED, report_nothing)
     assert (folder / FIRST).read_bytes() == hub.files[FIRST]
     again = sum(hub.served.values()) - sum(len(hub.files[name]) for name in NEEDED)
     assert before > 11 * 2**20
@@ -327,10 +327,10 @@ def test_progress_estimates_the_remaining_time() -> None:
         NoteCode.FETCHING_WEIGHTS.fill(repo="m", origin="the hub"),
         lambda: clock[0],
     )
-    tally.add(0)
+    tally.add_bytes(0)
     clock[0] = 60.0
-    tally.add(10 * GIB)
-    tally.add(GIB)
+    tally.add_bytes(10 * GIB)
+    tally.add_bytes(GIB)
     assert steps[0] == (0.2, "Downloading m from the hub: 20.0 of 100.0 GiB.")
     assert steps[1:] == [(0.3, "Downloading m from the hub: 30.0 of 100.0 GiB, about 7 min left.")]
 

@@ -66,7 +66,7 @@ class Place:
         return folder
 
     async def provide(self, checkpoint: Checkpoint = CHECKPOINT) -> Path:
-        return await self.weights.provide(checkpoint, lambda *_: None)
+        return await self.weights.provide_checkpoint(checkpoint, lambda *_: None)
 
 
 async def test_assembles_a_model_once(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_missing_piece_is_reported_with_the_next_step(tmp_path: Path) -> N
 
     weights = WeightsStore(tmp_path, WeightsSource(), PieceAssembler(unpack, lambda: tmp_path))
     with pytest.raises(InstallError, match=r"part-0 cannot be fetched\. .*HF_ENDPOINT.*KVASIR_ENGINE_URL"):
-        await weights.provide(CHECKPOINT, lambda *_: None)
+        await weights.provide_checkpoint(CHECKPOINT, lambda *_: None)
 
 
 async def test_cancellation_leaves_no_process_and_no_files(tmp_path: Path) -> None:
