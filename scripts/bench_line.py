@@ -138,7 +138,7 @@ async def main(questions: int, people: int, tokens: int, wait_s: float, times: i
     settings = EngineSettings(
         home, cache, url=os.environ.get("KVASIR_ENGINE_URL"), queue_policy=QueuePolicy(max_wait_s=wait_s)
     )
-    engine = Engine(settings, WheelCache(cache / "wheels").unpack)
+    engine = Engine(settings, WheelCache(cache / "wheels").unpack_wheel)
     await engine.start()
     try:
         await engine.wait_until_ready(300)

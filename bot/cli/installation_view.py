@@ -44,7 +44,7 @@ async def describe_installations(
             f"The first workspace{f' ({home})' if home else ''} has not installed the app, so nobody reads the sources "
             f"that name no workspaces. Open {oauth.install_url} there."
         )
-    return "; ".join(_describe(one, home) for one in installed)
+    return "; ".join(_describe_installation(one, home) for one in installed)
 
 
 async def _find_problem(parts: InstallationParts, installation: StoredInstallation) -> str:
@@ -75,7 +75,7 @@ def _name_installation(installation: StoredInstallation) -> str:
     return f"{installation.name} ({installation.team})"
 
 
-def _describe(installation: StoredInstallation, home: str) -> str:
+def _describe_installation(installation: StoredInstallation, home: str) -> str:
     now = time.time()
     kinds = ["the whole organization"] if installation.org_wide else []
     kinds += ["the first"] if home in {installation.team, installation.enterprise} else []

@@ -60,12 +60,12 @@ async def read_lines() -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
 
-    def read() -> None:
+    def read_input() -> None:
         with contextlib.suppress(RuntimeError, CancelledError):  # the loop is closed or closing
             for line in sys.stdin.buffer:
                 asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
             asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
 
-    threading.Thread(target=read, name="standard input", daemon=True).start()
+    threading.Thread(target=read_input, name="standard input", daemon=True).start()
     while line := await lines.get():
         yield line

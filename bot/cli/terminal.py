@@ -48,12 +48,12 @@ class Terminal:
     def show_progress(self, name: str, share: float | None, detail: str) -> None:
         """Show that ``name`` is at ``share`` (0 to 1, None: unknown) and what it is doing."""
         if self._console.is_terminal:
-            self._draw(name, share, detail)
+            self._draw_bar(name, share, detail)
         elif self._is_news(name, share, detail):
             percent = f" {share:4.0%}" if share is not None else ""
             self.print_line(f"{name}:{percent} {detail}")
 
-    def finish(self, name: str, line: str) -> None:
+    def finish_bar(self, name: str, line: str) -> None:
         """Replace the bar of ``name`` by a line."""
         bar = self._bars.pop(name, None)
         if bar is not None:
@@ -61,7 +61,7 @@ class Terminal:
         self._printed.pop(name, None)
         self.print_line(f"{name}: {line}")
 
-    def _draw(self, name: str, share: float | None, detail: str) -> None:
+    def _draw_bar(self, name: str, share: float | None, detail: str) -> None:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=None, detail=strip_control_characters(detail))
         self._progress.update(

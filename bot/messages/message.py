@@ -35,13 +35,16 @@ class Catalogue:
         """Take the translations of English texts, by language."""
         self._translations = translations
 
-    def render(self, message: Message, language: Language, fields: Mapping[str, object]) -> str:
+    def render_message(self, message: Message, language: Language, fields: Mapping[str, object]) -> str:
         """Return a text in a language, with its fields filled in; a field may be a text itself."""
         fields = {**message.fields, **fields}
         english = message.en_one if message.en_one and fields.get("count") == 1 else message.en
         text = message.zh if language == "zh" else self._translations.get(language, {}).get(english, english)
         return text.format_map(
-            {name: self.render(one, language, {}) if isinstance(one, Message) else one for name, one in fields.items()}
+            {
+                name: self.render_message(one, language, {}) if isinstance(one, Message) else one
+                for name, one in fields.items()
+            }
         )
 
 
@@ -50,7 +53,7 @@ _CATALOGUE: Final = Catalogue(TRANSLATIONS)
 
 def render_message(message: Message, language: Language, **fields: object) -> str:
     """Return a text in a language, with its fields filled in; a field may be a text itself."""
-    return _CATALOGUE.render(message, language, fields).strip()
+    return _CATALOGUE.render_message(message, language, fields).strip()
 
 
 def render_both(message: Message, **fields: object) -> str:

@@ -100,7 +100,7 @@ class Hub:
         self.settle_changes()
         await self.storage.wait_until_stored()
 
-    def uninstall(self) -> None:
+    def uninstall_app(self) -> None:
         """Uninstall the app: Slack sends two last events, and accepts no token of it any more."""
         revoked = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [BOT_USER]}}
         for event in (revoked, {"type": "app_uninstalled"}):
@@ -114,8 +114,8 @@ class Hub:
             RefusedCall: ``token_revoked``, ``token_expired``.
 
         """
-        if self.tokens.has(token):
-            self.tokens.check(token)
+        if self.tokens.has_token(token):
+            self.tokens.check_token(token)
             return True
         return self.tokens.is_preinstalled and hmac.compare_digest(token.encode(), self.credentials.bot_token.encode())
 

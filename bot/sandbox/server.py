@@ -119,7 +119,7 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         storage = Storage(options.state / "workspace.sqlite3")
         stack.push_async_callback(storage.close)
-        records = await storage.open()
+        records = await storage.open_records()
 
         faults = Faults()
         sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
@@ -196,7 +196,7 @@ async def _add_workspace(stack: contextlib.AsyncExitStack, place: _Place, app: w
     ids, url, state = WireIds(number), place.make_workspace_url(number), place.options.state
     storage = Storage(state / f"workspace{number + 1}.sqlite3")
     stack.push_async_callback(storage.close)
-    records = await storage.open()
+    records = await storage.open_records()
     hub = _create_hub(place, storage, TranslatedCarrier(place.carrier, ids), Faults(), is_installed=False)
     hub.workspace.restore_records(records)
     await hub.settle_and_store()

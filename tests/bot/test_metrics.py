@@ -81,7 +81,7 @@ class _Engine:
 
 
 def _numbers(metrics: Metrics) -> dict[tuple[str, str], float]:
-    families = text_string_to_metric_families(metrics.render().decode())
+    families = text_string_to_metric_families(metrics.render_metrics().decode())
     return {
         (sample.name, ",".join(sample.labels.values())): sample.value
         for family in families
@@ -114,14 +114,14 @@ async def test_answers_are_counted_by_outcome_with_tokens_and_first_token() -> N
     assert numbers["kvasir_engine_first_token_seconds_count", ""] == 3
     tokens = {kind: numbers["kvasir_engine_tokens_total", kind] for kind in ("prompt", "cached", "completion")}
     assert tokens == {"prompt": 120, "cached": 100, "completion": 30}
-    assert b"secret" not in metrics.render()
+    assert b"secret" not in metrics.render_metrics()
 
 
 def test_failures_of_identity_sources_are_counted_without_their_names() -> None:
     _, metrics = _measured(_Engine())
     metrics.watch_identities(lambda: {"Confluence wiki.secret.example": 2, "people.csv": 1})
     assert _numbers(metrics)["kvasir_identity_failures_total", ""] == 3
-    assert b"secret" not in metrics.render()
+    assert b"secret" not in metrics.render_metrics()
 
 
 def test_votes_are_counted() -> None:

@@ -129,7 +129,7 @@ def test_progress_lines_cannot_control_the_terminal() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
     terminal.show_progress("knowledge", 0.5, "a\x1b[31m.pdf")
-    terminal.finish("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
+    terminal.finish_bar("knowledge", "b\x1b]0;owned\x07.pdf: it is broken")
     assert stream.getvalue() == "knowledge:  50% a.pdf\nknowledge: b.pdf: it is broken\n"
 
 

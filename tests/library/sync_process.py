@@ -32,7 +32,7 @@ def tell(progress: SyncProgress) -> None:
 async def main() -> None:
     given = json.load(sys.stdin)
     settings = settings_of(given["settings"], given["roots"])
-    async with open_library(settings, WheelCache(settings.cache / "wheels").unpack) as library:
+    async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
         report = await library.refresh(on_progress=tell)
     sources = {name: dataclasses.asdict(source) for name, source in report.sources.items()}
     print("end", json.dumps(sources), flush=True)  # noqa: T201 - as above

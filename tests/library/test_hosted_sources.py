@@ -140,7 +140,7 @@ async def library_of(folder: Path, services: list[Service]) -> AsyncIterator[Lib
     home = folder / "home"
     specs = tuple(service.spec(folder) for service in services)
     settings = KnowledgeSettings(home, cache, f"sqlite:///{home}/kvasir.db", specs)
-    async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
+    async with open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library:
         yield library
 
 

@@ -57,7 +57,7 @@ async def library_of(home: Path, sources: dict[str, Workbench]) -> AsyncIterator
         for kind, bench in sources.items()
     )
     settings = KnowledgeSettings(home, cache, f"sqlite:///{home}/kvasir.db", specs, nightly="30 2 * * *")
-    async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
+    async with open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library:
         yield library
 
 

@@ -54,7 +54,7 @@ async def opened(home: Path, root: Path) -> AsyncIterator[Library]:
     settings = KnowledgeSettings(
         home, cache, f"sqlite:///{home}/kvasir.db", (SourceSpec("docs", "folder", {"path": "."}, root),)
     )
-    async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
+    async with open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library:
         yield library
 
 
@@ -98,7 +98,7 @@ async def test_a_wrong_source_is_reported_before_anything_opens(tmp_path: Path) 
     url, wrong = f"sqlite:///{tmp_path}/kvasir.db", (SourceSpec("docs", "foldr", {}, tmp_path),)
     settings = KnowledgeSettings(tmp_path, tmp_path, url, wrong)
     with pytest.raises(SourceMisconfigured, match="folder"):
-        async with open_library(settings, WheelCache(tmp_path).unpack):
+        async with open_library(settings, WheelCache(tmp_path).unpack_wheel):
             pass
     assert {path.name for path in tmp_path.iterdir()} <= {"kvasir.db", "kvasir.db-wal", "kvasir.db-shm"}
 
@@ -108,7 +108,7 @@ async def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
     home, wrong = tmp_path / "new" / "home", (SourceSpec("docs", "foldr", {}, tmp_path),)
     with pytest.raises(SourceMisconfigured):
         async with open_library(
-            KnowledgeSettings(home, tmp_path, f"sqlite:///{home}/kvasir.db", wrong), WheelCache(tmp_path).unpack
+            KnowledgeSettings(home, tmp_path, f"sqlite:///{home}/kvasir.db", wrong), WheelCache(tmp_path).unpack_wheel
         ):
             pass
     assert home.stat().st_mode & 0o077 == 0
@@ -118,7 +118,7 @@ async def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None
     (tmp_path / "file").write_text("in the way")
     settings = KnowledgeSettings(tmp_path / "file" / "home", tmp_path, f"sqlite:///{tmp_path}/kvasir.db")
     with pytest.raises(KnowledgeError, match="KVASIR_HOME"):
-        async with open_library(settings, WheelCache(tmp_path).unpack):
+        async with open_library(settings, WheelCache(tmp_path).unpack_wheel):
             pass
 
 

@@ -51,7 +51,7 @@ class ProductionLibrary:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Library]:
         settings = settings_of(self.settings, self.roots)
-        async with open_library(settings, WheelCache(settings.cache / "wheels").unpack) as library:
+        async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
             yield library
 
     async def begun(self) -> asyncio.subprocess.Process:

@@ -97,11 +97,13 @@ def test_a_third_language_needs_only_its_translations_and_falls_back_to_english(
     toy = cast("Language", "toy")
     texts = {"Cancel": "lecnaC", answers.SEARCH_FAILED.en: "{reason} !", answers.REMOVED.en_one: "1 enog."}
     catalogue = Catalogue({toy: texts})
-    assert catalogue.render(asking.CANCEL, toy, {}) == "lecnaC"
-    assert catalogue.render(asking.CANCEL, "zh", {}) == "取消"
-    assert catalogue.render(answers.SEARCH_FAILED.fill(reason=asking.CANCEL), toy, {}) == "lecnaC !"
-    assert catalogue.render(answers.REMOVED, toy, {"count": 1}) == "1 enog."
-    assert catalogue.render(answers.REMOVED, toy, {"count": 2}) == render_message(answers.REMOVED, "en", count=2)
+    assert catalogue.render_message(asking.CANCEL, toy, {}) == "lecnaC"
+    assert catalogue.render_message(asking.CANCEL, "zh", {}) == "取消"
+    assert catalogue.render_message(answers.SEARCH_FAILED.fill(reason=asking.CANCEL), toy, {}) == "lecnaC !"
+    assert catalogue.render_message(answers.REMOVED, toy, {"count": 1}) == "1 enog."
+    assert catalogue.render_message(answers.REMOVED, toy, {"count": 2}) == render_message(
+        answers.REMOVED, "en", count=2
+    )
 
 
 def test_translations_are_of_existing_texts_and_have_their_fields() -> None:

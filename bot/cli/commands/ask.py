@@ -86,10 +86,10 @@ async def main(arguments: argparse.Namespace) -> int:
 
         if arguments.question == "-":
 
-            async def answer(line: bytes) -> dict[str, object]:
+            async def answer_line(line: bytes) -> dict[str, object]:
                 return transcript_json(await _collect_answer(await start_answer(parse_question(line)), quiet=True))
 
-            return await answer_each_line(answer, lambda line: {"question": decode_line(line)})
+            return await answer_each_line(answer_line, lambda line: {"question": decode_line(line)})
         transcript = await _collect_answer(await start_answer(arguments.question), quiet=arguments.json)
     if arguments.json:
         print_json(transcript_json(transcript))

@@ -26,7 +26,7 @@ async def main(arguments: argparse.Namespace) -> int:
         for migrations in (MANIFEST, BOT):
             revisions[migrations.name] = await work(settings.database_url, migrations)
             if not arguments.json:
-                print_result(_describe(migrations, revisions[migrations.name], done))
+                print_result(_describe_revisions(migrations, revisions[migrations.name], done))
     except DatabaseError as error:
         print_error(str(error), error)
         return _FAILED
@@ -40,7 +40,7 @@ async def main(arguments: argparse.Namespace) -> int:
     return _DUE if is_due else _CURRENT
 
 
-def _describe(migrations: Migrations, revisions: list[Revision], done: str) -> str:
+def _describe_revisions(migrations: Migrations, revisions: list[Revision], done: str) -> str:
     if not revisions:
         return f"{migrations.name}: current, revision {migrations.newest}"
     return "\n".join(f"{migrations.name}: {done}: {one.id} {one.summary}" for one in revisions)

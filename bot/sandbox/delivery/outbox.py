@@ -39,7 +39,7 @@ class Carrier(Protocol):
     async def wait_until_connected(self) -> None:
         """Wait until an app is connected."""
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
+    async def deliver_envelope(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
 
 
@@ -124,7 +124,7 @@ class Outbox:
             await self.carrier.wait_until_connected()
             if self._clock.now() - envelope.created > self.schedule.lifetime_s:
                 break
-            outcome = await self.carrier.deliver(envelope, self.schedule.ack_deadline_s)
+            outcome = await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s)
             if isinstance(outcome, Acknowledgement):
                 self._discard_envelope(envelope)
                 return
@@ -140,4 +140,4 @@ class Outbox:
         if not self.carrier.is_connected():
             await on_outcome(None)
             return
-        await on_outcome(await self.carrier.deliver(envelope, self.schedule.ack_deadline_s))
+        await on_outcome(await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s))

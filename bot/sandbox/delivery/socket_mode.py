@@ -138,7 +138,7 @@ class SocketMode:
             if other is socket and not waiting.done():
                 waiting.set_result(DeliveryFailure("connection_failed"))
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
+    async def deliver_envelope(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Send over one of the connections, in turn, and wait for the acknowledgement."""
         if not self._sockets:
             return DeliveryFailure("connection_failed")

@@ -75,7 +75,7 @@ class Webhook:
                 return
             await asyncio.sleep(_VERIFY_EVERY_S)
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
+    async def deliver_envelope(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Post once; any answer of 2xx within the deadline acknowledges."""
         headers = {}
         if envelope.attempt:

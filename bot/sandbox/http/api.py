@@ -77,7 +77,7 @@ class Api:
         values: Json = {}
         fault: Fault | None = None
         try:
-            values = self._ids.translate(await _read_arguments(request))
+            values = self._ids.translate_ids(await _read_arguments(request))
             fault = self._hub.faults.find_fault(name, self._find_concerned(values))
             if fault:
                 await apply_fault(fault)
@@ -97,7 +97,7 @@ class Api:
         if fault and fault.status >= _SERVER_ERROR:
             return web.Response(status=fault.status, text="upstream error", content_type="text/html")
         return web.json_response(
-            self._ids.translate(body), status=429 if error == "ratelimited" else 200, headers=headers
+            self._ids.translate_ids(body), status=429 if error == "ratelimited" else 200, headers=headers
         )
 
     def _find_concerned(self, values: Json) -> set[str]:
@@ -113,7 +113,7 @@ class Api:
         if method is None:
             raise RefusedCall("unknown_method", req_method=name)
         self._check_token(method, token)
-        wait_s = self._hub.limiter.count_call(name, method.tier, args.text("channel"))
+        wait_s = self._hub.limiter.count_call(name, method.tier, args.get_text("channel"))
         if wait_s is not None:
             raise RefusedCall("ratelimited", retry_after_s=wait_s)
         self._hub.workspace.expire_streams()
@@ -147,7 +147,7 @@ class Api:
     async def handle_response(self, request: web.Request) -> web.Response:
         """Handle what the app posts to a response_url."""
         try:
-            answer = self._ids.translate(await request.json())
+            answer = self._ids.translate_ids(await request.json())
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         try:

@@ -34,7 +34,7 @@ class WorldControl:
             "rename": self.rename_channel,
             "archive": self.archive_channel,
             "change_id": self.change_id,
-            "uninstall": self.uninstall,
+            "uninstall": self.uninstall_app,
         }
 
     async def change_world(self, body: Json) -> Json:
@@ -152,9 +152,9 @@ class WorldControl:
         self._workspace.change_channel_id(self._workspace.find_channel(body["channel"]).id, str(body["id"]))
         return {}
 
-    async def uninstall(self, _body: Json) -> Json:
+    async def uninstall_app(self, _body: Json) -> Json:
         """Uninstall the app."""
-        self._hub.uninstall()
+        self._hub.uninstall_app()
         return {}
 
     def _find_people(self, names: Iterable[str]) -> list[str]:

@@ -47,7 +47,7 @@ def set_session_status(call: Call, channel: str, root: str, status: str) -> Sess
 def set_status(call: Call) -> Json:
     """Set an agent session's status, creating the session if there is none."""
     channel, root = _find_thread(call)
-    title = call.args.text("title")
+    title = call.args.get_text("title")
     if len(title) > limits.SESSION_TITLE:
         raise RefusedCall("title_too_long")
     known = f"{channel}/{root}" in call.workspace.sessions
@@ -73,7 +73,7 @@ def rename_session(call: Call) -> Json:
 def legacy_set_status(call: Call) -> Json:
     """Set the text that is shown while the app works; an empty text clears it."""
     channel, root = _find_thread(call)
-    text = call.args.text("status")
+    text = call.args.get_text("status")
     session = _find_session(call, channel, root)
     if not session.agent:
         session = replace(session, status="processing" if text else "active")
@@ -91,12 +91,12 @@ def legacy_set_title(call: Call) -> Json:
 def set_prompts(call: Call) -> Json:
     """Suggest up to four prompts at the end of the conversation; those of a thread are ignored, as for each agent."""
     room = call.find_joined_channel("channel_id")
-    prompts = call.args.structure("prompts")
+    prompts = call.args.get_structure("prompts")
     if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
         raise RefusedCall("invalid_arguments")
     if len(prompts) > limits.PROMPTS or not all(p.get("title") for p in prompts):
         raise RefusedCall("invalid_arguments")
-    if not call.args.text("thread_ts"):
+    if not call.args.get_text("thread_ts"):
         call.workspace.set_session(replace(_find_session(call, room.id, ""), prompts=prompts))
     return {}
 

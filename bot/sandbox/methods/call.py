@@ -23,14 +23,14 @@ class Arguments:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
-    def text(self, name: str, default: str = "") -> str:
+    def get_text(self, name: str, default: str = "") -> str:
         """Return a string; a number becomes its digits."""
         value = self._values.get(name, default)
         return value if isinstance(value, str) else json.dumps(value)
 
     def optional_text(self, name: str) -> str | None:
         """Return a string, None if it is missing or empty."""
-        return self.text(name) or None
+        return self.get_text(name) or None
 
     def required_text(self, name: str, error: str | None = None) -> str:
         """Return a required string.
@@ -39,18 +39,18 @@ class Arguments:
             RefusedCall: ``invalid_arguments``, or ``error``.
 
         """
-        value = self.text(name)
+        value = self.get_text(name)
         if not value:
             if error:
                 raise RefusedCall(error)
             raise build_refusal("invalid_arguments", [f"missing required field: {name}"])
         return value
 
-    def flag(self, name: str) -> bool:
+    def get_flag(self, name: str) -> bool:
         """Return a boolean as Slack reads it."""
         return self._values.get(name) in {True, "1", "true", "True"}
 
-    def number(self, name: str, default: int) -> int:
+    def get_number(self, name: str, default: int) -> int:
         """Return a whole number.
 
         Raises:
@@ -63,7 +63,7 @@ class Arguments:
         except (TypeError, ValueError) as error:
             raise build_refusal("invalid_arguments", [f"must be a number: {name}"]) from error
 
-    def structure(self, name: str, error: str = "invalid_arguments") -> Any:  # noqa: ANN401
+    def get_structure(self, name: str, error: str = "invalid_arguments") -> Any:  # noqa: ANN401
         """Return an object or a list, parsed if it came as a string; None if it is missing.
 
         Raises:
@@ -139,10 +139,10 @@ class Call:
             RefusedCall: ``invalid_cursor``, ``invalid_limit``.
 
         """
-        size = self.args.number("limit", default) or default
+        size = self.args.get_number("limit", default) or default
         if not 0 < size <= limits.PAGE_LIMIT:
             raise RefusedCall("invalid_limit")
-        start = parse_cursor(self.args.text("cursor"))
+        start = parse_cursor(self.args.get_text("cursor"))
         more = start + size < len(items)
         body = {name: list(items[start : start + size])}
         return body | {"response_metadata": {"next_cursor": format_cursor(start + size) if more else ""}}

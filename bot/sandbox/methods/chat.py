@@ -22,8 +22,8 @@ def _read_content(args: Arguments) -> tuple[str, list[Json]]:
         RefusedCall: ``no_text``, ``msg_too_long``, ``markdown_text_conflict``, or what ``check_blocks`` refuses.
 
     """
-    text, markdown = args.text("text"), args.text("markdown_text")
-    raw_blocks = args.structure("blocks", "invalid_blocks_format")
+    text, markdown = args.get_text("text"), args.get_text("markdown_text")
+    raw_blocks = args.get_structure("blocks", "invalid_blocks_format")
     blocks = check_blocks(raw_blocks) if raw_blocks else []
     if markdown:
         if text or blocks:
@@ -31,7 +31,7 @@ def _read_content(args: Arguments) -> tuple[str, list[Json]]:
         if len(markdown) > limits.MARKDOWN_TEXT:
             raise RefusedCall("msg_too_long")
         return markdown, check_blocks([{"type": "markdown", "text": markdown}])
-    if not text.strip() and not blocks and not args.structure("attachments"):
+    if not text.strip() and not blocks and not args.get_structure("attachments"):
         raise RefusedCall("no_text")
     return text or join_text(blocks), blocks
 
@@ -54,7 +54,7 @@ def post_message(call: Call) -> Json:
     text, blocks = _read_content(call.args)
     root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
-    message = replace(message, thread_ts=root, metadata=call.args.structure("metadata", "invalid_metadata_format"))
+    message = replace(message, thread_ts=root, metadata=call.args.get_structure("metadata", "invalid_metadata_format"))
     if "chat:write.customize" in call.scopes:
         message = replace(message, username=call.args.optional_text("username"))
     call.workspace.post_message(message)
@@ -94,12 +94,12 @@ def update_message(call: Call) -> Json:
     if before.stream == "streaming":
         raise RefusedCall("streaming_state_conflict")
     text, blocks = _read_content(call.args)
-    if len(text) > limits.UPDATE_TEXT and not call.args.text("markdown_text"):
+    if len(text) > limits.UPDATE_TEXT and not call.args.get_text("markdown_text"):
         raise RefusedCall("msg_too_long")
-    if "blocks" not in call.args and not call.args.text("markdown_text"):
+    if "blocks" not in call.args and not call.args.get_text("markdown_text"):
         blocks = list(before.blocks)
     edited = {"user": BOT_USER, "ts": call.workspace.next_ts()}
-    metadata = call.args.structure("metadata", "invalid_metadata_format") or before.metadata
+    metadata = call.args.get_structure("metadata", "invalid_metadata_format") or before.metadata
     after = replace(before, text=text, blocks=blocks, edited=edited, stream=None, metadata=metadata)
     after = call.workspace.replace_message(before, after)
     body = wire.message_object(call.workspace, after)

@@ -33,8 +33,8 @@ def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
 def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
     team = read_workspace(call)
     rooms = [room for room in rooms if team is None or team in {room.host, *room.shared_with}]
-    kinds = call.args.text("types", "public_channel").split(",")
-    exclude_archived = call.args.flag("exclude_archived")
+    kinds = call.args.get_text("types", "public_channel").split(",")
+    exclude_archived = call.args.get_flag("exclude_archived")
     matching = [room for room in rooms if _TYPES[room.kind] in kinds and not (exclude_archived and room.archived)]
     return call.build_page([directory.channel_object(call.workspace, room) for room in matching], "channels")
 
@@ -47,7 +47,7 @@ def list_conversations(call: Call) -> Json:
 
 def list_user_conversations(call: Call) -> Json:
     """List the conversations of the app, or those that a person shares with the app."""
-    user = call.args.text("user", BOT_USER)
+    user = call.args.get_text("user", BOT_USER)
     rooms = call.workspace.list_visible_channels(call.workspace.find_person(user).id)
     return _list_page(call, [room for room in rooms if room.kind == "channel" or BOT_USER in room.members])
 
@@ -77,7 +77,7 @@ def open_direct(call: Call) -> Json:
         members = [call.workspace.find_person(user).id for user in users] + [BOT_USER]
         is_new = call.workspace.find_direct_channel(members) is None
         room = call.workspace.open_direct(members)
-    body = directory.channel_object(call.workspace, room) if call.args.flag("return_im") else {"id": room.id}
+    body = directory.channel_object(call.workspace, room) if call.args.get_flag("return_im") else {"id": room.id}
     return {"no_op": not is_new, "already_open": not is_new, "channel": body}
 
 
@@ -91,8 +91,8 @@ def join_channel(call: Call) -> Json:
 
 def _filter_by_time(call: Call, messages: Iterable[SlackMessage]) -> list[SlackMessage]:
     """Return the messages between ``oldest`` and ``latest``; none if these are equal, as Slack is said to do."""
-    oldest, latest = call.args.text("oldest", "0"), call.args.text("latest")
-    inclusive = call.args.flag("inclusive")
+    oldest, latest = call.args.get_text("oldest", "0"), call.args.get_text("latest")
+    inclusive = call.args.get_flag("inclusive")
     low, high = _parse_ts(oldest), _parse_ts(latest) if latest and latest != "now" else float("inf")
     if low == high:
         return []
@@ -124,10 +124,10 @@ def get_replies(call: Call) -> Json:
     root = call.workspace.find_message(room.id, message.root) if message else None
     if message is None or root is None:
         raise RefusedCall("thread_not_found")
-    size = call.args.number("limit", limits.PAGE_LIMIT) or limits.PAGE_LIMIT
+    size = call.args.get_number("limit", limits.PAGE_LIMIT) or limits.PAGE_LIMIT
     if size < 1:
         raise RefusedCall("invalid_limit")
-    start = parse_cursor(call.args.text("cursor"))
+    start = parse_cursor(call.args.get_text("cursor"))
     replies = _filter_by_time(call, call.workspace.list_replies(room.id, root.ts))
     page = [root, *replies[start : start + size]]
     more = start + size < len(replies)

@@ -23,7 +23,7 @@ def _new_id() -> str:
 def get_upload_url(call: Call) -> Json:
     """Return the address for the content of a new file."""
     name = call.args.required_text("filename")
-    length = call.args.number("length", 0)
+    length = call.args.get_number("length", 0)
     if length <= 0:
         raise RefusedCall("invalid_arguments")
     file = save_file(call.workspace, AppFile(_new_id(), name, length=length))
@@ -32,7 +32,7 @@ def get_upload_url(call: Call) -> Json:
 
 def complete_upload(call: Call) -> Json:
     """Share uploaded files in a conversation, as a message of the app."""
-    entries = call.args.structure("files") or []
+    entries = call.args.get_structure("files") or []
     if not isinstance(entries, list) or not entries:
         raise RefusedCall("invalid_arguments")
     room = call.check_posting(call.find_joined_channel("channel_id"))
@@ -47,7 +47,7 @@ def complete_upload(call: Call) -> Json:
             replace(file, title=str(entry.get("title") or file.name), channels=(*file.channels, room.id)),
         )
         objects.append(build_file_object(call.workspace, file, call.base_url))
-    message = build_app_message(room.id, call.workspace.next_ts(), call.args.text("initial_comment"))
+    message = build_app_message(room.id, call.workspace.next_ts(), call.args.get_text("initial_comment"))
     call.workspace.post_message(replace(message, thread_ts=root, files=objects))
     return {"files": objects}
 
@@ -66,13 +66,13 @@ def remove_file(call: Call) -> Json:
 
 def create_canvas(call: Call) -> Json:
     """Create a canvas that only the app can read yet."""
-    content = call.args.structure("document_content") or {}
+    content = call.args.get_structure("document_content") or {}
     markdown = content.get("markdown", "")
     if content and (content.get("type") != "markdown" or not isinstance(markdown, str)):
         raise RefusedCall("invalid_arguments")
     if len(markdown) > _MAX_CANVAS_CHARACTERS:
         raise RefusedCall("canvas_creation_failed")
-    title = call.args.text("title") or "Untitled"
+    title = call.args.get_text("title") or "Untitled"
     file = AppFile(_new_id(), title, title, is_canvas=True, text=markdown, length=len(markdown.encode()))
     return {"canvas_id": save_file(call.workspace, file).id}
 
@@ -82,7 +82,7 @@ def set_canvas_access(call: Call) -> Json:
     canvas = _find_canvas(call)
     if call.args.required_text("access_level") not in _LEVELS:
         raise RefusedCall("invalid_arguments")
-    channels, users = (_list_ids(call.args.text(name)) for name in ("channel_ids", "user_ids"))
+    channels, users = (_list_ids(call.args.get_text(name)) for name in ("channel_ids", "user_ids"))
     if bool(channels) == bool(users):
         raise RefusedCall("invalid_arguments")
     for channel in channels:

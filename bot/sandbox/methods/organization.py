@@ -22,7 +22,7 @@ def read_workspace(call: Call) -> str | None:
     organization = call.workspace.organization
     if organization is None or not organization.org_wide_install:
         return None
-    team = call.args.text("team_id")
+    team = call.args.get_text("team_id")
     if not team:
         raise RefusedCall("missing_argument", arg="team_id")
     if team not in organization.teams:

@@ -34,7 +34,7 @@ def open_connection(call: Call) -> Json:
 
 def _describe_person(call: Call, person: SlackPerson) -> Json:
     user = directory.user_object(call.workspace, person)
-    if not call.args.flag("include_locale"):
+    if not call.args.get_flag("include_locale"):
         user.pop("locale", None)
     return user if "users:read.email" in call.scopes else directory.without_email(user)
 
@@ -65,8 +65,8 @@ def list_users(call: Call) -> Json:
 def list_groups(call: Call) -> Json:
     """List the user groups; all of them belong to the first workspace."""
     groups = call.workspace.groups.values() if read_workspace(call) in {None, TEAM_ID} else ()
-    shown = [group for group in groups if call.args.flag("include_disabled") or not group.disabled]
-    with_users = call.args.flag("include_users")
+    shown = [group for group in groups if call.args.get_flag("include_disabled") or not group.disabled]
+    with_users = call.args.get_flag("include_users")
     return {"usergroups": [directory.group_object(group, with_users=with_users) for group in shown]}
 
 
@@ -74,14 +74,14 @@ def list_group_users(call: Call) -> Json:
     """List the members of a user group."""
     read_workspace(call)
     group = call.workspace.find_group(call.args.required_text("usergroup", "no_such_subteam"))
-    if group.disabled and not call.args.flag("include_disabled"):
+    if group.disabled and not call.args.get_flag("include_disabled"):
         raise RefusedCall("no_such_subteam")
     return {"users": list(group.users)}
 
 
 def get_bot(call: Call) -> Json:
     """Describe the app's bot."""
-    if call.args.text("bot", BOT_ID) != BOT_ID:
+    if call.args.get_text("bot", BOT_ID) != BOT_ID:
         raise RefusedCall("bot_not_found")
     bot = {"id": BOT_ID, "deleted": False, "name": BOT.real_name, "updated": 0, "app_id": APP_ID, "user_id": BOT_USER}
     return {"bot": bot | {"icons": {}}}

@@ -43,7 +43,7 @@ def start_stream(call: Call) -> Json:
     root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
     if root is None and room.kind == "im":
         raise RefusedCall("invalid_thread_ts")
-    mode = call.args.text("task_display_mode", "timeline")
+    mode = call.args.get_text("task_display_mode", "timeline")
     if mode not in {"timeline", "plan"}:
         raise RefusedCall("invalid_arguments")
     blocks = add_chunks([], _read_chunks(call), plan=mode == "plan")
@@ -56,7 +56,7 @@ def start_stream(call: Call) -> Json:
 
 
 def _read_chunks(call: Call) -> list[Json]:
-    return read_chunks(call.args.optional_text("markdown_text"), call.args.structure("chunks", "invalid_chunks"))
+    return read_chunks(call.args.optional_text("markdown_text"), call.args.get_structure("chunks", "invalid_chunks"))
 
 
 def _find_streaming_message(call: Call) -> SlackMessage:
@@ -98,9 +98,11 @@ def append_to_stream(call: Call) -> Json:
 def stop_stream(call: Call) -> Json:
     """End a streamed message with its last text and the blocks below it."""
     before = _find_streaming_message(call)
-    last = call.args.structure("blocks", "invalid_blocks_format")
+    last = call.args.get_structure("blocks", "invalid_blocks_format")
     chunks = _read_chunks(call) + ([{"type": "blocks", "blocks": check_blocks(last)}] if last else [])
-    after = replace(_append_chunks(before, chunks), metadata=call.args.structure("metadata", "invalid_metadata_format"))
+    after = replace(
+        _append_chunks(before, chunks), metadata=call.args.get_structure("metadata", "invalid_metadata_format")
+    )
     status = call.args.optional_text("session_status")
     if status:
         set_session_status(call, after.channel, after.root, status)

@@ -17,7 +17,7 @@ def _read_view(call: Call, kind: str) -> Json:
         RefusedCall: ``invalid_arguments``, ``invalid_blocks``.
 
     """
-    return check_view(call.args.structure("view", "invalid_arguments"), kind)
+    return check_view(call.args.get_structure("view", "invalid_arguments"), kind)
 
 
 def publish_home(call: Call) -> Json:
@@ -68,7 +68,7 @@ def push_modal(call: Call) -> Json:
 
 def update_view(call: Call) -> Json:
     """Replace a view."""
-    view_id, external = call.args.text("view_id"), call.args.text("external_id")
+    view_id, external = call.args.get_text("view_id"), call.args.get_text("external_id")
     views = call.workspace.views.values()
     before = next((v for v in views if v.id == view_id or (external and v.body["external_id"] == external)), None)
     if before is None:

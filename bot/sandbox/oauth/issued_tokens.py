@@ -27,10 +27,10 @@ class IssuedTokens:
     is_installed: bool = True
     """Whether the app is installed, so that it gets events."""
     _expiries: dict[str, float] = field(default_factory=dict)
-    _revoked: set[str] = field(default_factory=set)
+    _revoked_tokens: set[str] = field(default_factory=set)
     _refresh_tokens: set[str] = field(default_factory=set)
 
-    def issue(self) -> dict[str, object]:
+    def issue_tokens(self) -> dict[str, object]:
         """Return new tokens in the form of ``oauth.v2.access``; the app is installed from now on."""
         self.is_installed = True
         if not self.lifetime_s:
@@ -42,11 +42,11 @@ class IssuedTokens:
         self._refresh_tokens.add(refresh)
         return {"access_token": token, "refresh_token": refresh, "expires_in": int(self.lifetime_s)}
 
-    def has(self, token: str) -> bool:
+    def has_token(self, token: str) -> bool:
         """Return whether a token is of this workspace, even if it is expired or revoked."""
         return token in self._expiries
 
-    def check(self, token: str) -> None:
+    def check_token(self, token: str) -> None:
         """Check a token.
 
         Raises:
@@ -55,7 +55,7 @@ class IssuedTokens:
         """
         if token not in self._expiries:
             raise RefusedCall("invalid_auth")
-        if token in self._revoked:
+        if token in self._revoked_tokens:
             raise RefusedCall("token_revoked")
         if self.now() >= self._expiries[token]:
             raise RefusedCall("token_expired")
@@ -65,13 +65,13 @@ class IssuedTokens:
         if token not in self._refresh_tokens:
             return False
         self._refresh_tokens.remove(token)
-        self._revoked.update(self._expiries)
+        self._revoked_tokens.update(self._expiries)
         return True
 
-    def revoke(self, token: str) -> None:
+    def revoke_token(self, token: str) -> None:
         """Revoke one token, which ends the installation if no other is valid."""
-        self._revoked.add(token)
-        self.is_installed = self.is_preinstalled or not self._revoked.issuperset(self._expiries)
+        self._revoked_tokens.add(token)
+        self.is_installed = self.is_preinstalled or not self._revoked_tokens.issuperset(self._expiries)
 
     def expire_all(self) -> None:
         """Let every token expire now; refresh tokens go on."""
@@ -79,6 +79,6 @@ class IssuedTokens:
 
     def revoke_all(self) -> None:
         """Revoke every token, as an uninstallation does."""
-        self._revoked.update(self._expiries)
+        self._revoked_tokens.update(self._expiries)
         self._refresh_tokens.clear()
         self.is_installed = self.is_preinstalled = False

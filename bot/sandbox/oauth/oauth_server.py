@@ -40,7 +40,7 @@ class Tenant:
     @property
     def team(self) -> str:
         """Return the id of the workspace on the wire."""
-        return str(self.ids.translate({"id": TEAM_ID})["id"])
+        return str(self.ids.translate_ids({"id": TEAM_ID})["id"])
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class OAuthServer:
         """Return the endpoints."""
         return [
             web.get("/oauth/v2/authorize", self.show_consent),
-            web.get("/oauth/v2/authorize/allow", self.allow),
+            web.get("/oauth/v2/authorize/allow", self.allow_app),
             web.post("/api/oauth.v2.access", self.give_tokens),
             web.route("*", "/api/auth.revoke", self.revoke_token),
             web.route("*", "/api/{method}", self.route_call),
@@ -85,7 +85,7 @@ class OAuthServer:
         links.append(f'<p><a href="{html.escape(cancel)}">Cancel</a></p>')
         return web.Response(text=f"<h1>Install Kvasir</h1>{''.join(links)}", content_type="text/html")
 
-    async def allow(self, request: web.Request) -> web.Response:
+    async def allow_app(self, request: web.Request) -> web.Response:
         """Install the app in the workspace ``team``, and send the browser back with a code."""
         query = request.query
         tenant = next((one for one in self.tenants if one.team == query.get("team")), None)
@@ -105,7 +105,7 @@ class OAuthServer:
     async def route_call(self, request: web.Request) -> web.StreamResponse:
         """Pass a call to the workspace of its token; the first one answers for unknown tokens."""
         token = _read_bearer(request)
-        tenant = next((one for one in self.tenants if one.hub.tokens.has(token)), self._first)
+        tenant = next((one for one in self.tenants if one.hub.tokens.has_token(token)), self._first)
         return await tenant.api.handle_call(request)
 
     async def give_tokens(self, request: web.Request) -> web.Response:
@@ -118,7 +118,7 @@ class OAuthServer:
                 await apply_fault(fault)
             self._check_client(request, form)
             tenant = self._find_tenant(form)
-            body = {"ok": True, **self._describe_installation(tenant), **tenant.hub.tokens.issue()}
+            body = {"ok": True, **self._describe_installation(tenant), **tenant.hub.tokens.issue_tokens()}
         except RefusedCall as refusal:
             error = refusal.error
             body = {"ok": False, "error": error}
@@ -174,14 +174,14 @@ class OAuthServer:
             "enterprise": {"id": organization.id, "name": organization.name} if organization else None,
             "is_enterprise_install": is_org_wide,
         }
-        return tenant.ids.translate(body)
+        return tenant.ids.translate_ids(body)
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Answer ``auth.revoke``."""
         token = _read_bearer(request)
         for tenant in self.tenants:
-            if tenant.hub.tokens.has(token):
-                tenant.hub.tokens.revoke(token)
+            if tenant.hub.tokens.has_token(token):
+                tenant.hub.tokens.revoke_token(token)
                 return web.json_response({"ok": True, "revoked": True})
         return web.json_response({"ok": False, "error": "invalid_auth"})
 

@@ -24,11 +24,11 @@ class TranslatedCarrier:
         """Wait until an app is connected."""
         await self._carrier.wait_until_connected()
 
-    async def deliver(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
+    async def deliver_envelope(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
-        outcome = await self._carrier.deliver(
-            replace(envelope, payload=self._ids.translate(envelope.payload)), deadline_s
+        outcome = await self._carrier.deliver_envelope(
+            replace(envelope, payload=self._ids.translate_ids(envelope.payload)), deadline_s
         )
         if isinstance(outcome, Acknowledgement) and outcome.payload:
-            return Acknowledgement(self._ids.translate(outcome.payload))
+            return Acknowledgement(self._ids.translate_ids(outcome.payload))
         return outcome

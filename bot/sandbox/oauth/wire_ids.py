@@ -19,7 +19,7 @@ class WireIds:
         self._swapped = {"0": str(number), str(number): "0"}
         self._pattern = re.compile(rf"\b([TUBCDG])([0{number}])(?=[A-Z0-9]{{8}}\b)")
 
-    def translate(self, body: Json) -> Json:
+    def translate_ids(self, body: Json) -> Json:
         """Return what goes out with the ids of the wire, or what comes in with the ids inside.
 
         The two exchange places, so an id of the first workspace is unknown in another one.

@@ -36,14 +36,14 @@ class Storage:
         self._writing: asyncio.Task[None] | None = None
         self._database: sqlite3.Connection | None = None
 
-    async def open(self) -> list[Record]:
+    async def open_records(self) -> list[Record]:
         """Open or create the file and return all its records.
 
         Raises:
             sqlite3.Error: it cannot be opened, or is not a database.
 
         """
-        return await self._in_thread(self._open)
+        return await self._in_thread(self._read_records)
 
     def queue_records(self, records: RecordChanges) -> None:
         """Queue records to write (None: to delete); only the latest version of each is written."""
@@ -68,14 +68,14 @@ class Storage:
         try:
             await self.wait_until_stored()
         finally:
-            await self._in_thread(self._close)
+            await self._in_thread(self._close_file)
             self._thread.shutdown(wait=False)
 
     async def _write_batch(self) -> None:
         batch, self._waiting = self._waiting, {}
         rows = [(kind, key, _encode_record(record)) for (kind, key), record in batch.items()]
         try:
-            await self._in_thread(self._commit, rows)
+            await self._in_thread(self._commit_rows, rows)
         except BaseException:
             self._waiting = {**batch, **self._waiting}  # the next commit writes them
             raise
@@ -85,7 +85,7 @@ class Storage:
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
-    def _open(self) -> list[Record]:
+    def _read_records(self) -> list[Record]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(
             self._path, timeout=self._locked_s, isolation_level=None, check_same_thread=False
@@ -96,7 +96,7 @@ class Storage:
         rows = self._database.execute("SELECT kind, body FROM record").fetchall()
         return [load_record(kind, json.loads(body)) for kind, body in rows]
 
-    def _commit(self, rows: list[tuple[str, str, str | None]]) -> None:
+    def _commit_rows(self, rows: list[tuple[str, str, str | None]]) -> None:
         if self._database is None:
             return
         with self._database as database:
@@ -108,7 +108,7 @@ class Storage:
                 "DELETE FROM record WHERE kind = ? AND key = ?", [row[:2] for row in rows if row[2] is None]
             )
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None

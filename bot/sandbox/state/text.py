@@ -21,13 +21,13 @@ _TOKEN = re.compile(
 )
 
 
-def escape(text: str) -> str:
+def escape_text(text: str) -> str:
     """Escape the three characters that Slack escapes."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def unescape(text: str) -> str:
-    """Undo ``escape``."""
+def unescape_text(text: str) -> str:
+    """Undo ``escape_text``."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -53,23 +53,23 @@ def _encode_names(typed: str, names: dict[str, str], rooms: dict[str, str]) -> s
     parts: list[str] = []
     at = 0
     for found in _TYPED.finditer(typed):
-        parts += [escape(typed[at : found.start()]), _encode_token(found, names, rooms)]
+        parts += [escape_text(typed[at : found.start()]), _encode_token(found, names, rooms)]
         at = found.end()
-    return "".join([*parts, escape(typed[at:])])
+    return "".join([*parts, escape_text(typed[at:])])
 
 
 def _encode_token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -> str:
     person, url, channel = found["person"], found["url"], found["channel"]
     if url:
         bare = url.rstrip(".,;:!?)'\"")
-        return f"<{escape(bare)}>{escape(url[len(bare) :])}"
+        return f"<{escape_text(bare)}>{escape_text(url[len(bare) :])}"
     if person:
         plain = person.rstrip(".-")
         tail = person[len(plain) :]
         if plain in {"here", "channel", "everyone"}:
             return f"<!{plain}>{tail}"
-        return f"<{names[plain.lower()]}>{tail}" if plain.lower() in names else escape(found.group())
-    return f"<#{rooms[channel]}|{channel}>" if channel in rooms else escape(found.group())
+        return f"<{names[plain.lower()]}>{tail}" if plain.lower() in names else escape_text(found.group())
+    return f"<#{rooms[channel]}|{channel}>" if channel in rooms else escape_text(found.group())
 
 
 def has_mention(text: str, user: str) -> bool:
@@ -86,11 +86,11 @@ def _split_elements(text: str) -> Iterator[Json]:
     at = 0
     for token in _TOKEN.finditer(text):
         if token.start() > at:
-            yield {"type": "text", "text": unescape(text[at : token.start()])}
+            yield {"type": "text", "text": unescape_text(text[at : token.start()])}
         yield _build_element(token)
         at = token.end()
     if at < len(text):
-        yield {"type": "text", "text": unescape(text[at:])}
+        yield {"type": "text", "text": unescape_text(text[at:])}
 
 
 def _build_element(token: re.Match[str]) -> Json:
@@ -105,4 +105,4 @@ def _build_element(token: re.Match[str]) -> Json:
         return {"type": "usergroup", "usergroup_id": body.removeprefix("subteam^"), "text": token["label"] or body}
     if mark == "!":
         return {"type": "broadcast", "range": body}
-    return {"type": "link", "url": unescape(body)}
+    return {"type": "link", "url": unescape_text(body)}

