@@ -43,15 +43,16 @@ class AddPageAction:
         self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
-        """Return a button for each web page that an answer cites, where the knowledge has owners."""
-        return build_page_buttons(answer.finished, answer.language) if self._access.owners else []
+        """Return a button for each web page that an answer cites, where an owner may see it."""
+        is_shown = answer.is_shown_to_any(self._access.owners)
+        return build_page_buttons(answer.finished, answer.language) if is_shown else []
 
     async def run(self, press: ButtonPress) -> None:
         """Add the page of a button, and tell the person when search finds it, or why it does not."""
         owners = self._access.owners
         if not self._access.is_owner(press.user):
             refusal = render_message(kb_texts.explain_owners_only(owners), press.language)
-            await self._messenger.notify(press.channel, press.user, refusal, thread_ts=press.thread_ts)
+            await self._messenger.answer(press, refusal)
             return
         try:
             added = await self._adding.add_page(press.value, by=press.user)

@@ -47,10 +47,12 @@ class VerifyAnswerAction:
         self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
-        """Return a button under an answer that cites documents alone, where the knowledge has owners."""
+        """Return a button under an answer that cites documents alone, where an owner may see it."""
         done = answer.finished
         cites_documents = done.cited and all(one.chunks for one in done.cited)
-        if done.route not in {"engine", "passages"} or not cites_documents or not self._management.owners:
+        if done.route not in {"engine", "passages"} or not cites_documents:
+            return []
+        if not answer.is_shown_to_any(self._management.owners):
             return []
         return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
 
@@ -63,7 +65,8 @@ class VerifyAnswerAction:
 
         """
         if press.user not in self._management.owners:
-            await self._messenger.reply(press, kb_texts.explain_owners_only(self._management.owners))
+            refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
+            await self._messenger.answer(press, refusal)
             return
         answer = await self._answers.find_answer(QuestionKey(self._team, press.channel, press.value))
         if answer is None:

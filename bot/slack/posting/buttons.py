@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bot.answering.events import Finished
@@ -35,6 +35,10 @@ class CompleteAnswer(NamedTuple):
     def is_rated(self) -> bool:
         """Return whether people may vote on it: it says something about the documents."""
         return self.finished.route in _RATED_ROUTES
+
+    def is_shown_to_any(self, people: Collection[str]) -> bool:
+        """Return whether one of some people may see the answer: in direct messages only the asker does."""
+        return self.asker in people if self.channel.startswith("D") else bool(people)
 
 
 class AnswerButton(Protocol):

@@ -313,11 +313,22 @@ async def test_only_owners_verify_and_list(verified_bot: RunningBot) -> None:
     root = await bot.ask(f"@Kvasir {QUESTION}")
     answer = await bot.wait_for_answer(root)
     await bot.sandbox.press("bo", "#general", answer["ts"], list_buttons(answer)["Verify…"])
-    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Only an owner" in get_text(m), person="bo")
+    refusal = f"Only an owner may do this. Ask <@{ADA}>."
+    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and refusal in get_text(m), person="bo")
     await bot.sandbox.command("bo", "#general", "/kb verified")
     await bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and "Only an owner" in get_text(m) and m["root"] != root, person="bo"
     )
+
+
+async def test_only_owners_get_the_button_in_direct_messages(verified_bot: RunningBot) -> None:
+    bot = verified_bot
+    for person, has_button in (("ada", True), ("bo", False)):
+        root = await bot.sandbox.say(person, "@kvasir", QUESTION)
+        answer = await bot.sandbox.wait_for_message(
+            lambda m, root=root: m["root"] == root and m.get("metadata"), channel="@kvasir", person=person
+        )
+        assert ("Verify…" in list_buttons(answer)) == has_button
 
 
 async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path) -> None:
