@@ -50,7 +50,7 @@ async def describe_installations(
 async def _find_problem(parts: InstallationParts, installation: StoredInstallation) -> str:
     """Return what is wrong with an installation and the next step, "" if nothing is."""
     where = _name_installation(installation)
-    if not parts.admission.covers(installation):
+    if not parts.admission.covers_workspace(installation):
         return f"{where} is not in workspaces under [slack] in kvasir.toml, so Kvasir does not answer there. Add it."
     try:
         async with parts.open_api(installation) as api:

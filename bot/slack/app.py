@@ -114,7 +114,7 @@ async def open_slack_app(
         workspace = await stack.enter_async_context(open_workspace(tools, client, on_uninstalled=handle_uninstallation))
         runner = make_runner(settings, workspace.bolt, client, workspace.token_monitor)
         if isinstance(runner, SocketModeClient):
-            runner.on_connected = workspace.directory.clear
+            runner.on_connected = workspace.directory.forget_all
         stack.push_async_callback(runner.close)
         yield SlackApp(workspace, runner)
 

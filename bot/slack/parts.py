@@ -76,7 +76,7 @@ class SlackParts:
         self.owners = OwnerParts(shared, self._verified.management)
         self.home = HomeParts(shared, self.owners.build_home_part())
 
-    def build(
+    def build_listeners(
         self,
         settings: TurnSettings,
         token_monitor: TokenMonitor,

@@ -55,7 +55,7 @@ class PeriodicTask(abc.ABC):
         self._task: asyncio.Task[None] | None = None
 
     @abc.abstractmethod
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Do the work of one interval.
 
         Raises:
@@ -65,7 +65,7 @@ class PeriodicTask(abc.ABC):
 
     def start(self, delay_s: float = 0.0) -> None:
         """Work in ``delay_s``, then at intervals."""
-        self._task = asyncio.create_task(self._run(delay_s), name=self._name)
+        self._task = asyncio.create_task(self._run_periodically(delay_s), name=self._name)
 
     async def close(self) -> None:
         """Stop."""
@@ -73,11 +73,11 @@ class PeriodicTask(abc.ABC):
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, delay_s: float) -> None:
+    async def _run_periodically(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         while True:
             try:
-                await self.work()
+                await self.run_once()
             except (KnowledgeError, SlackUnavailable) as error:
                 _log.warning("periodic task failed", task=self._name, error=str(error))
             await asyncio.sleep(self._every_s)

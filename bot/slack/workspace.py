@@ -134,7 +134,7 @@ async def open_workspace(
             shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
             DirectoryChanges(shared.directory, me.team, changes, tasks)
             parts = SlackParts(shared)
-            turns, listeners = parts.build(tools.turn_settings, token_monitor, tasks, handle_removal)
+            turns, listeners = parts.build_listeners(tools.turn_settings, token_monitor, tasks, handle_removal)
         stack.callback(changes.unsubscribe, subscriptions)
         cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
         alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
@@ -170,11 +170,11 @@ def build_bolt_app(
     """Return the Bolt app with every listener; it does not check the token again."""
     me = installation.me
 
-    async def authorize(**_: object) -> AuthorizeResult:
+    async def authorize_request(**_: object) -> AuthorizeResult:
         return AuthorizeResult(
             enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=client.token
         )
 
-    bolt = create_bolt_app(AsyncApp, settings, client, authorize)
-    listeners.register(bolt)
+    bolt = create_bolt_app(AsyncApp, settings, client, authorize_request)
+    listeners.register_listeners(bolt)
     return bolt

@@ -131,7 +131,7 @@ class SharedChanges:
 
     def start(self) -> None:
         """Read the changes at intervals from now on."""
-        self._task = asyncio.create_task(self._run(), name="shared changes")
+        self._task = asyncio.create_task(self._read_periodically(), name="shared changes")
 
     async def close(self) -> None:
         """Stop reading."""
@@ -139,7 +139,7 @@ class SharedChanges:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _read_periodically(self) -> None:
         while True:
             try:
                 await self.read_changes()

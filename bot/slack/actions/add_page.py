@@ -52,21 +52,21 @@ class AddPageAction:
         owners = self._access.owners
         if not self._access.is_owner(press.user):
             refusal = render_message(kb_texts.explain_owners_only(owners), press.language)
-            await self._messenger.answer(press, refusal)
+            await self._messenger.answer_interaction(press, refusal)
             return
         try:
             added = await self._adding.add_page(press.value, by=press.user)
         except KnowledgeError as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))
             return
         # Neither the address, which may be for few people, nor its query, which may hold a key.
         _log.info("page added", user=press.user, source=self._adding.source, new=added is not None)
         fields = {"url": press.value, "source": self._adding.source}
         if added is None:
-            await self._messenger.reply(press, buttons.PAGE_EXISTS.fill(**fields))
+            await self._messenger.reply_to_press(press, buttons.PAGE_EXISTS.fill(**fields))
             return
-        await self._messenger.reply(press, buttons.PAGE_SAVED.fill(**fields))
-        await self._messenger.reply(
+        await self._messenger.reply_to_press(press, buttons.PAGE_SAVED.fill(**fields))
+        await self._messenger.reply_to_press(
             press, await self._index_page(added.document) or buttons.PAGE_SEARCHABLE.fill(**fields)
         )
 

@@ -42,7 +42,7 @@ class AnswerPrivatelyAction:
         # Slack does not send the ephemeral message with the press, so the thread is that of the button's value.
         in_thread = replace(press, thread_ts=thread_ts)
         if (press.channel, ts) in self._pressed:
-            await self._messenger.reply(in_thread, buttons.ANSWERED_PRIVATELY)
+            await self._messenger.reply_to_press(in_thread, buttons.ANSWERED_PRIVATELY)
             return
         self._pressed[press.channel, ts] = None
         if len(self._pressed) > _MAX_REMEMBERED:
@@ -58,9 +58,9 @@ class AnswerPrivatelyAction:
                 self._pressed.pop((press.channel, ts), None)
         if problem is not None:  # a thread whose only question was deleted shows nothing
             shown_ts = press.message_ts if problem is buttons.QUESTION_GONE else thread_ts
-            await self._messenger.reply(replace(press, thread_ts=shown_ts), problem)
-        elif not await self._messenger.replace(press, buttons.ANSWERED_PRIVATELY):
-            await self._messenger.reply(in_thread, buttons.ANSWERED_PRIVATELY)
+            await self._messenger.reply_to_press(replace(press, thread_ts=shown_ts), problem)
+        elif not await self._messenger.replace_message(press, buttons.ANSWERED_PRIVATELY):
+            await self._messenger.reply_to_press(in_thread, buttons.ANSWERED_PRIVATELY)
 
     async def _repeat_question(self, press: ButtonPress, thread_ts: str, ts: str) -> Message | None:
         """Post the question into the direct messages and submit it; return what prevents it, None if nothing does.

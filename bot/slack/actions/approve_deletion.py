@@ -45,7 +45,7 @@ class ApproveDeletionAction:
         source, mark = parse_request(press.value)
         if not self._access.is_owner(press.user, source):
             refusal = kb_texts.explain_refusal(self._access, press.user)
-            await self._messenger.answer(press, render_message(refusal, press.language))
+            await self._messenger.answer_interaction(press, render_message(refusal, press.language))
             return
         async with asyncio.timeout(_STATUS_TIMEOUT_S):
             current = await self._pending.find_pending(source)

@@ -52,7 +52,7 @@ class AnswerAgainAction:
         except DatabaseError as error:
             problem = explain_error(error)
         if problem is not None:
-            await self._messenger.reply(press, problem)
+            await self._messenger.reply_to_press(press, problem)
 
     def _find_problem(self, turn: LedgerTurn | None, user: str) -> Message | None:
         if turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
@@ -82,7 +82,7 @@ class DeleteAnswerAction:
         if not answer.is_rated or not people:
             return []
 
-        def render(message: Message) -> dict[str, Any]:
+        def render_text(message: Message) -> dict[str, Any]:
             return build_plain_text(render_message(message, answer.language))
 
         return [
@@ -90,15 +90,15 @@ class DeleteAnswerAction:
                 "type": "icon_button",
                 "icon": "trash",
                 "action_id": self.action_id,
-                "text": render(feedback.DELETE_ANSWER),
+                "text": render_text(feedback.DELETE_ANSWER),
                 "accessibility_label": render_message(feedback.DELETE_ANSWER, answer.language),
                 "value": answer.question_ts,
                 "visible_to_user_ids": list(people)[:_MAX_VISIBLE_TO],
                 "confirm": {
-                    "title": render(feedback.CONFIRM_DELETION),
-                    "text": render(feedback.DELETE_EXPLANATION),
-                    "confirm": render(feedback.DELETE),
-                    "deny": render(feedback.KEEP),
+                    "title": render_text(feedback.CONFIRM_DELETION),
+                    "text": render_text(feedback.DELETE_EXPLANATION),
+                    "confirm": render_text(feedback.DELETE),
+                    "deny": render_text(feedback.KEEP),
                     "style": "danger",
                 },
             }
@@ -112,7 +112,7 @@ class DeleteAnswerAction:
         except DatabaseError as error:
             problem = explain_error(error)
         if problem is not None:
-            await self._messenger.reply(press, problem)
+            await self._messenger.reply_to_press(press, problem)
 
     async def _delete_answer(self, key: QuestionKey, user: str) -> Message | None:
         turn = await self._ledger.find(key)

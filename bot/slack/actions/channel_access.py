@@ -26,9 +26,9 @@ class ChannelAccess:
         """
         audience = await self._viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
-            await self._messenger.reply(press, explain_refusal(audience.refusal))
+            await self._messenger.reply_to_press(press, explain_refusal(audience.refusal))
         elif not audience.is_complete:
-            await self._messenger.reply(press, replies.AUDIENCE_UNKNOWN)
+            await self._messenger.reply_to_press(press, replies.AUDIENCE_UNKNOWN)
         else:
             return audience.viewers
         return None

@@ -76,7 +76,7 @@ class FileReadersAction:
             outcome = files.CHANGED_LATER
         except (KnowledgeError, SlackError) as error:
             outcome = explain_error(error)
-        await self._messenger.reply(press, outcome)
+        await self._messenger.reply_to_press(press, outcome)
 
     async def _change_readers(self, press: ButtonPress) -> Message:
         user, channel = press.user, press.conversation

@@ -35,4 +35,4 @@ class MuteThreadAction:
         try:
             await self._attention.mute_thread(press.channel, press.value, press.user, label)
         except DatabaseError as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))

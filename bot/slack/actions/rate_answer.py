@@ -52,7 +52,7 @@ class RateAnswerAction:
         if not answer.is_rated:
             return []
 
-        def build(vote: Vote, label: Message) -> dict[str, Any]:
+        def build_button(vote: Vote, label: Message) -> dict[str, Any]:
             text = build_plain_text(render_message(label, answer.language))
             return {"text": text, "accessibility_label": text["text"], "value": f"{vote} {answer.question_ts}"}
 
@@ -60,8 +60,8 @@ class RateAnswerAction:
             {
                 "type": "feedback_buttons",
                 "action_id": self.action_id,
-                "positive_button": build(Vote.GOOD, feedback.GOOD_ANSWER),
-                "negative_button": build(Vote.BAD, feedback.BAD_ANSWER),
+                "positive_button": build_button(Vote.GOOD, feedback.GOOD_ANSWER),
+                "negative_button": build_button(Vote.BAD, feedback.BAD_ANSWER),
             }
         ]
 
@@ -75,7 +75,7 @@ class RateAnswerAction:
             reply = explain_error(error)
         if reply is feedback.THANKS and vote is Vote.BAD and await self._ask_why(press, question_ts):
             return
-        await self._messenger.reply(press, reply)
+        await self._messenger.reply_to_press(press, reply)
 
     async def _store_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
         """Store a vote; return the sentence for the person.

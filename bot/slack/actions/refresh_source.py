@@ -37,7 +37,7 @@ class RefreshSourceAction:
         """
         if not self._access.may_refresh(press.user, press.value):
             refusal = kb_texts.explain_refusal(self._access, press.user)
-            await self._messenger.answer(press, render_message(refusal, press.language))
+            await self._messenger.answer_interaction(press, render_message(refusal, press.language))
             return
         await self._refresh.run(press, press.value)
 

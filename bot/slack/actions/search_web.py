@@ -54,10 +54,10 @@ class SearchWebAction:
                 return
             problem = await self._ask_again(press)
         except (DatabaseError, SlackError) as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))
             return
         if problem is not None:
-            await self._messenger.reply(press, problem)
+            await self._messenger.reply_to_press(press, problem)
 
     async def _ask_again(self, press: ButtonPress) -> Message | None:
         """Submit the question with the web; return what prevents it, None if nothing does.

@@ -59,16 +59,16 @@ class ShowPassageAction:
             if viewers is not None:
                 await self._show_passage(press, viewers)
         except (KnowledgeError, SlackError) as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))
 
     async def _show_passage(self, press: ButtonPress, viewers: Viewers) -> None:
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
             gone = render_message(buttons.PASSAGE_GONE, press.language)
-            await self._messenger.send(press.channel, press.user, gone, thread_ts=press.thread_ts)
+            await self._messenger.send_message(press.channel, press.user, gone, thread_ts=press.thread_ts)
             return
         text, blocks = _format_passage(hit, press.language)
-        await self._messenger.send(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
+        await self._messenger.send_message(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
 
 
 def _format_value(chunks: Sequence[str]) -> str:

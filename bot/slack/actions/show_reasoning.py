@@ -133,4 +133,4 @@ class ShowReasoningAction:
         if press.view_id:
             await self._show_view(press, build_refusal_view(message, press.language))
         else:
-            await self._messenger.reply(press, message)
+            await self._messenger.reply_to_press(press, message)

@@ -42,14 +42,14 @@ class StopUnaskedAction:
             if await self._access.check_press(press) is not None:
                 await self._stop_unasked(press)
         except DatabaseError as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))
 
     async def _stop_unasked(self, press: ButtonPress) -> None:
         if Setting.UNASKED in self._rules.list_fixed(press.channel):
-            await self._messenger.reply(press, texts.UNASKED_FIXED)
+            await self._messenger.reply_to_press(press, texts.UNASKED_FIXED)
             return
         before = await self._rules.find_chosen(press.channel)
         if not before.unasked_per_hour:
-            await self._messenger.reply(press, texts.UNASKED_OFF)
+            await self._messenger.reply_to_press(press, texts.UNASKED_OFF)
             return
         await self._changes.change_settings(press.channel, press.user, before, replace(before, unasked_per_hour=0))

@@ -66,15 +66,15 @@ class VerifyAnswerAction:
         """
         if press.user not in self._management.owners:
             refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
-            await self._messenger.answer(press, refusal)
+            await self._messenger.answer_interaction(press, refusal)
             return
         answer = await self._answers.find_answer(QuestionKey(self._team, press.channel, press.value))
         if answer is None:
-            await self._messenger.reply(press, verified.ANSWER_NOT_STORED)
+            await self._messenger.reply_to_press(press, verified.ANSWER_NOT_STORED)
         elif not answer.passages or not all(one.chunks for one in answer.passages):
-            await self._messenger.reply(press, verified.NO_SOURCES)
+            await self._messenger.reply_to_press(press, verified.NO_SOURCES)
         elif not await self._management.may_read(press.user, make_draft(answer)):
-            await self._messenger.reply(press, verified.SOURCES_CHANGED)
+            await self._messenger.reply_to_press(press, verified.SOURCES_CHANGED)
         else:
             await self._modal.open_for_answer(press, answer)
 
@@ -110,10 +110,10 @@ class ShowVerifiedAction:
                 return
             found = await self._stored.find_answer(press.value)
             if found is None or not await self._finder.may_read(found, viewers):
-                await self._messenger.reply(press, verified.GONE)
+                await self._messenger.reply_to_press(press, verified.GONE)
                 return
         except (DatabaseError, SlackError) as error:
-            await self._messenger.reply(press, explain_error(error))
+            await self._messenger.reply_to_press(press, explain_error(error))
             return
         head = render_message(verified.SHOWN, press.language, question=found.question)
         mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
@@ -125,7 +125,9 @@ class ShowVerifiedAction:
             render.build_context_block(render.format_source_list(found.passages, (), press.language)),
         ]
         text = render.make_fallback_text(shown)
-        await self._messenger.notify(press.channel, press.user, text, thread_ts=press.active_thread_ts, blocks=blocks)
+        await self._messenger.notify_person(
+            press.channel, press.user, text, thread_ts=press.active_thread_ts, blocks=blocks
+        )
 
 
 class AnswerFromDocumentsAction(SearchWebAction):

@@ -171,12 +171,12 @@ class SlackDirectory:
         return [user for user in users if self._people.get(user) is None]
 
     def _fetch_person(self, user: str) -> Callable[[], Awaitable[Account | None]]:
-        async def fetch() -> Account | None:
+        async def fetch_account() -> Account | None:
             async with self._slots:
                 answer = await self._api.call("users.info", user=user, include_locale="true")
             return parse_account(get_object(answer, "user"), self._company)
 
-        return lambda: self._await_call("users.info", fetch())
+        return lambda: self._await_call("users.info", fetch_account())
 
     async def _list_people(self) -> int:
         """Store all people, page by page; return how many calls that took."""
@@ -186,7 +186,7 @@ class SlackDirectory:
             page = await self._api.call(method, **arguments)
             for user in page.get("members") or ():
                 account = parse_account(user, self._company)
-                self._people.put(account.id, account, started)
+                self._people.store_value(account.id, account, started)
             return page
 
         try:
@@ -243,17 +243,17 @@ class SlackDirectory:
         """Add a member to a channel."""
         self._members.change(channel, lambda members: members | {user})
         self._note_change(DirectoryPart.MEMBERS, channel)
-        self._change(DirectoryPart.JOINED, user)
+        self._forget_everywhere(DirectoryPart.JOINED, user)
 
     def forget_members(self, channel: str, user: str) -> None:
         """Forget the members of a channel that a person left: the event may be a late repetition."""
-        self._change(DirectoryPart.MEMBERS, channel)
-        self._change(DirectoryPart.JOINED, user)
+        self._forget_everywhere(DirectoryPart.MEMBERS, channel)
+        self._forget_everywhere(DirectoryPart.JOINED, user)
 
     def forget_channel(self, channel: str) -> None:
         """Forget what a channel is and who is in it."""
-        self._change(DirectoryPart.CHANNEL, channel)
-        self._change(DirectoryPart.MEMBERS, channel)
+        self._forget_everywhere(DirectoryPart.CHANNEL, channel)
+        self._forget_everywhere(DirectoryPart.MEMBERS, channel)
 
     def replace_channel(self, old: str, new: str) -> None:
         """Forget a channel that has another id now, and in which channels people are."""
@@ -264,33 +264,33 @@ class SlackDirectory:
     def expect_shared(self, channel: str) -> None:
         """Forget a channel that is not known as shared with another company, because an event says that it is."""
 
-        def choose(known: Channel) -> Channel | None:
+        def choose_channel(known: Channel) -> Channel | None:
             if known.kind is ChannelKind.SHARED:
                 return known
             self.on_change(DirectoryPart.CHANNEL, channel)
             return None
 
-        self._channels.change(channel, choose)
+        self._channels.change(channel, choose_channel)
 
     def forget_groups(self) -> None:
         """Forget the user groups."""
-        self._change(DirectoryPart.GROUPS, "")
+        self._forget_everywhere(DirectoryPart.GROUPS, "")
 
-    def forget(self, part: DirectoryPart, key: str) -> None:
+    def forget_entry(self, part: DirectoryPart, key: str) -> None:
         """Forget what another process knows to have changed."""
         self.version += 1
         self._caches[part].change(key)
 
-    def _change(self, part: DirectoryPart, key: str) -> None:
+    def _forget_everywhere(self, part: DirectoryPart, key: str) -> None:
         """Forget what an event changes, here and in other processes."""
-        self.forget(part, key)
+        self.forget_entry(part, key)
         self.on_change(part, key)
 
     def _note_change(self, part: DirectoryPart, key: str) -> None:
         self.version += 1
         self.on_change(part, key)
 
-    def clear(self) -> None:
+    def forget_all(self) -> None:
         """Forget everything, because events may be missing."""
         self.version += 1
         for cache in (self._people_lists, *self._caches.values()):

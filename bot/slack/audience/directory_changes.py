@@ -31,15 +31,15 @@ class DirectoryChanges:
         self._tasks = tasks
         self._process = uuid.uuid4().hex[:8]
         self._noted: dict[str, None] = {}
-        directory.on_change = self._note
-        changes.subscribe(ChangeKind.DIRECTORY, self._apply)
+        directory.on_change = self._note_change
+        changes.subscribe(ChangeKind.DIRECTORY, self._apply_change)
 
-    def _note(self, part: DirectoryPart, key: str) -> None:
+    def _note_change(self, part: DirectoryPart, key: str) -> None:
         if not self._noted:
-            self._tasks.start(self._publish(), "changes of the directory")
+            self._tasks.start(self._publish_changes(), "changes of the directory")
         self._noted[f"{part}:{key}"] = None
 
-    async def _publish(self) -> None:
+    async def _publish_changes(self) -> None:
         await asyncio.sleep(_BATCH_S)
         subjects = [
             f"{self._team} {self._process} {one}" for one in textwrap.wrap(" ".join(self._noted), _MAX_CHARACTERS)
@@ -50,12 +50,12 @@ class DirectoryChanges:
         except DatabaseError as error:  # the caches of other processes expire in less than a minute
             _log.warning("changes of the directory not shared", error=str(error))
 
-    def _apply(self, subject: str) -> None:
+    def _apply_change(self, subject: str) -> None:
         if not subject:
-            self._directory.clear()
+            self._directory.forget_all()
             return
         team, process, *entries = subject.split(" ")
         if team == self._team and process != self._process:
             for entry in entries:
                 part, _, key = entry.partition(":")
-                self._directory.forget(DirectoryPart(part), key)
+                self._directory.forget_entry(DirectoryPart(part), key)

@@ -158,12 +158,12 @@ class ViewerFinder:
         if members is None:
             return UNKNOWN_AUDIENCE
 
-        async def find() -> Audience | None:
+        async def find_audience() -> Audience | None:
             accounts = await self._directory.find_accounts(members)
             readers = decide_members(found, accounts.values(), self._company)
             return Audience(await self._add_principals(readers, channel)) if readers.is_complete else None
 
-        return await self._computed.fetch((channel, self._directory.version), find) or UNKNOWN_AUDIENCE
+        return await self._computed.fetch((channel, self._directory.version), find_audience) or UNKNOWN_AUDIENCE
 
     async def _list_members(self, channel: str, asker: str) -> frozenset[str] | None:
         """Return the members of a channel; None if they are unknown. A list without a person who asks must be wrong."""

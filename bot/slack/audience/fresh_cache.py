@@ -61,7 +61,7 @@ class FreshCache(Generic[K, V]):
             started = self.start_fetch()
             try:
                 value = await call()
-                if value is None or self.put(key, value, started):
+                if value is None or self.store_value(key, value, started):
                     return value
             finally:
                 self.end_fetch()
@@ -75,11 +75,11 @@ class FreshCache(Generic[K, V]):
     # ── Fetches of many values at once ───────────────────────────────────────────────────────────────────────────────
 
     def start_fetch(self) -> tuple[float, int]:
-        """Return the start of a fetch for ``put``; ``end_fetch`` must follow."""
+        """Return the start of a fetch for ``store_value``; ``end_fetch`` must follow."""
         self._fetches += 1
         return self._now(), self._changes
 
-    def put(self, key: K, value: V, started: tuple[float, int]) -> bool:
+    def store_value(self, key: K, value: V, started: tuple[float, int]) -> bool:
         """Store a fetched value; return False if the key has changed since the start."""
         started_at, changes = started
         if max(self._cleared_at, self._changed_at.get(key, 0)) > changes:

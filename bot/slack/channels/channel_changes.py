@@ -69,7 +69,7 @@ class ChannelChanges:
         language = new.language or await self._directory.find_language(user) or "en"
         changes = describe_changes(old, new, language)
         if not changes:
-            await self._messenger.reach(channel, user, render_message(texts.NOTHING_CHANGED, language))
+            await self._messenger.reach_person(channel, user, render_message(texts.NOTHING_CHANGED, language))
             return
         await self._store.save_settings(channel, after, user)
         _log.info("channel settings changed", channel=channel, user=user)
@@ -78,4 +78,4 @@ class ChannelChanges:
             await self._api.call("chat.postMessage", channel=channel, text=line)
         except SlackError as error:
             _log.warning("change not announced", channel=channel, error=str(error))
-            await self._messenger.reach(channel, user, render_message(texts.SAVED_UNANNOUNCED, language))
+            await self._messenger.reach_person(channel, user, render_message(texts.SAVED_UNANNOUNCED, language))

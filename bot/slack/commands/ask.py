@@ -35,7 +35,7 @@ class AskCommand:
         """
         text = typed.text.strip()
         if not any(map(str.isalnum, text)):
-            await self._messenger.answer(typed, render_message(asking.ASK_USAGE, typed.language))
+            await self._messenger.answer_interaction(typed, render_message(asking.ASK_USAGE, typed.language))
             return
         head = render_message(asking.YOU_ASKED, typed.language)
         asked_in = None if typed.is_direct_message else await self._find_channel(typed.channel)
@@ -43,4 +43,6 @@ class AskCommand:
         if not typed.is_direct_message:
             name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
             shown = f"<{link}|{name}>" if link else name
-            await self._messenger.answer(typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=shown))
+            await self._messenger.answer_interaction(
+                typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=shown)
+            )

@@ -86,7 +86,7 @@ class KbCommand:
                 "command refused", user=typed.user, command=type(command).__name__.removesuffix("Command").lower()
             )
             refusal = kb_texts.explain_refusal(self._access, typed.user)
-            await self._messenger.answer(typed, render_message(refusal, typed.language))
+            await self._messenger.answer_interaction(typed, render_message(refusal, typed.language))
         elif isinstance(command, RefreshCommand):
             await self._refresh.run(typed, command.source)
         elif isinstance(command, ChannelCommand):
@@ -124,7 +124,7 @@ class KbCommand:
         blocks = (
             build_settings_button(typed.language) if command == HelpCommand() and not typed.is_direct_message else []
         )
-        await self._messenger.answer(typed, text, [*build_sections(text), *blocks])
+        await self._messenger.answer_interaction(typed, text, [*build_sections(text), *blocks])
 
     async def _build_answer(self, typed: SlashCommand, command: ParsedCommand) -> str:
         match command:

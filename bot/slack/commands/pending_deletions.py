@@ -53,14 +53,14 @@ class PendingDeletions:
         """Show the pending deletions of some sources, or that there are none of ``source``."""
         language = interaction.language
         if not sources:
-            await self._messenger.answer(interaction, kb_texts.format_nothing_pending(source, language))
+            await self._messenger.answer_interaction(interaction, kb_texts.format_nothing_pending(source, language))
             return
         requests = [kb_texts.format_approval_request(one, language) for one in sources]
         blocks: list[Block] = []
         for one, text in zip(sources, requests, strict=True):
             blocks += build_sections(text)
             blocks.append({"type": "actions", "elements": [build_delete_button(one, language)]})
-        await self._messenger.answer(interaction, "\n".join(requests), blocks)
+        await self._messenger.answer_interaction(interaction, "\n".join(requests), blocks)
 
 
 def build_delete_button(source: SourceStatus, language: Language) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def redact_status(
 ) -> LibraryStatus:
     """Return the status of the sources that viewers may read, by the number of readable documents of each."""
 
-    def redact(source: SourceStatus) -> SourceStatus:
+    def redact_source(source: SourceStatus) -> SourceStatus:
         neutral = replace(
             source,
             root="",
@@ -35,7 +35,7 @@ def redact_status(
         # The names that a status has are those of documents which every full member may read.
         return neutral if may_read(viewers, EVERYONE) else replace(neutral, failures=(), first_pending_deletions=())
 
-    sources = tuple(redact(source) for source in restrict_sources(state.sources, readable))
+    sources = tuple(redact_source(source) for source in restrict_sources(state.sources, readable))
     return replace(state, sources=sources, last_repair=None, refused=None, elsewhere=None)
 
 
@@ -45,7 +45,7 @@ def redact_report(
     """Return the report on the sources that viewers may read; ``state`` is the status after the sync."""
     neutral = render_message(status.HIDDEN_ERROR, language)
 
-    def redact(name: str, one: SourceReport) -> SourceReport:
+    def redact_source(name: str, one: SourceReport) -> SourceReport:
         error = one.error and neutral
         if name not in list_wholly_readable(state, readable):
             return SourceReport(error=error)
@@ -53,7 +53,7 @@ def redact_report(
         return replace(one, error=error, error_code=ErrorCode.OTHER, failures=failures)
 
     return replace(
-        report, sources={name: redact(name, one) for name, one in report.sources.items() if name in readable}
+        report, sources={name: redact_source(name, one) for name, one in report.sources.items() if name in readable}
     )
 
 

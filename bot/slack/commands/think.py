@@ -50,7 +50,7 @@ class ThinkCommand:
         """
         async with asyncio.timeout(_TIMEOUT_S):
             text = await self._build_answer(typed)
-        await self._messenger.answer(typed, render.escape_mrkdwn(text))
+        await self._messenger.answer_interaction(typed, render.escape_mrkdwn(text))
 
     async def _build_answer(self, typed: SlashCommand) -> str:
         depth, language = parse_think(typed.text), typed.language

@@ -66,7 +66,7 @@ class VerifiedCommand:
             rest.append(render_message(verified.UNREADABLE, language, count=count, owners=names))
         blocks += [build_section("\n".join(rest))] if rest else []
         text = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
-        await self._messenger.answer(typed, text, blocks)
+        await self._messenger.answer_interaction(typed, text, blocks)
 
     async def edit_answer(self, press: ButtonPress) -> None:
         """Open the modal for an answer."""
@@ -95,7 +95,7 @@ class VerifiedCommand:
         return found
 
     async def _reply_with(self, press: ButtonPress, message: Message) -> None:
-        await self._messenger.answer(press, render.escape_mrkdwn(render_message(message, press.language)))
+        await self._messenger.answer_interaction(press, render.escape_mrkdwn(render_message(message, press.language)))
 
 
 def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[Block]:

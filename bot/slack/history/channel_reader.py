@@ -117,7 +117,7 @@ class ChannelReader:
 
     async def _call_method(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         bucket = self._buckets.setdefault(method, TokenBucket(self._rate.burst, self._rate.per_s))
-        if (wait_s := bucket.take()) > 0:
+        if (wait_s := bucket.reserve_call()) > 0:
             await self._sleep(wait_s)
         return await self._api.call(method, **arguments)
 

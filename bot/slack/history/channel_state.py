@@ -64,7 +64,7 @@ class WorkspaceState:
     new_ids: dict[str, str] = field(default_factory=dict)
     """The id that a channel has now, by the id that the configuration may still have."""
 
-    def dump(self) -> dict[str, Any]:
+    def dump_state(self) -> dict[str, Any]:
         """Return the state as JSON."""
         return {
             "team": self.team,
@@ -87,8 +87,8 @@ class WorkspaceState:
         }
 
     @classmethod
-    def load(cls, saved: Mapping[str, Any] | None) -> WorkspaceState:
-        """Return the state that ``dump`` returned; an empty state for anything else."""
+    def load_state(cls, saved: Mapping[str, Any] | None) -> WorkspaceState:
+        """Return the state that ``dump_state`` returned; an empty state for anything else."""
         try:
             return cls._parse_state(saved) if isinstance(saved, dict) and saved else cls()
         except (AttributeError, KeyError, TypeError, ValueError):

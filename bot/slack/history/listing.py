@@ -54,13 +54,13 @@ class ChannelUpdater:
 
     async def load_state(self) -> WorkspaceState:
         """Return the saved state of this workspace; an empty one if events since then may have been purged."""
-        state = WorkspaceState.load(await load_state(self._memory, VERSION))
+        state = WorkspaceState.load_state(await load_state(self._memory, VERSION))
         if state.team == self._team and self._now() - state.complete_until <= RETENTION_S:
             return state
         # The channels' pages include what earlier events reported.
         return WorkspaceState(team=self._team, last_event_id=await self._event_log.find_last_number(self._team))
 
-    async def update(self, state: WorkspaceState, chosen: Collection[str]) -> AsyncIterator[None]:
+    async def update_state(self, state: WorkspaceState, chosen: Collection[str]) -> AsyncIterator[None]:
         """Bring the state up to date with the chosen channels, or all if none is chosen; yield after each page."""
         now = self._now()
         numbered = await self._event_log.list_events_after(self._team, state.last_event_id)
@@ -79,7 +79,7 @@ class ChannelUpdater:
         async for _ in self._list_channels(state):
             yield
         await self._apply_events(state)
-        await save_state(self._memory, VERSION, state.dump())
+        await save_state(self._memory, VERSION, state.dump_state())
 
     def _update_channels(self, state: WorkspaceState, channels: Mapping[str, str], *, is_full: bool) -> None:
         """Add new channels and mark those that the bot has left; a full listing reads all pages again.
@@ -124,7 +124,7 @@ class ChannelUpdater:
                 known.resume_below = await self._read_page(channel, known, low=low, high=high)
                 pages += 1
                 if pages % _SAVE_EVERY_PAGES == 0:
-                    await save_state(self._memory, VERSION, state.dump())
+                    await save_state(self._memory, VERSION, state.dump_state())
                 yield
 
     async def _read_page(self, channel: str, known: ChannelState, *, low: str, high: str | None) -> str | None:

@@ -108,7 +108,7 @@ class SlackSource:
                 reader, self._event_log, self._memory, self._now, since=self._since, bots=self._options.bots
             )
             state = await updater.load_state()
-            async for _ in updater.update(state, self._options.channels):
+            async for _ in updater.update_state(state, self._options.channels):
                 yield ()
             self._state = state
             for batch in _split_into_batches(self._list_threads(reader, state)):
@@ -219,11 +219,11 @@ def make_slack_kind(
     Its builder raises ``SourceMisconfigured`` if ``since`` is not a day.
     """
 
-    def build(context: SourceContext, options: SlackOptions) -> SlackSource:
+    def build_source(context: SourceContext, options: SlackOptions) -> SlackSource:
         key = SourceKey(context.name, "slack", target)
         return SlackSource(key, options, context, connect=connect, event_log=event_log, rate=rate or SyncRate())
 
-    return SourceKind(SlackOptions, build)
+    return SourceKind(SlackOptions, build_source)
 
 
 def refuse_without_tokens() -> AbstractAsyncContextManager[SlackWebApi]:

@@ -25,7 +25,7 @@ class KnowledgePart:
     visible: VisibleSources
     access: Access
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return the sources; what exceeds Slack's limits is counted, with the way to see it."""
         language = viewer.language
         state = await self.visible.read_status(viewer.user, language)

@@ -36,7 +36,7 @@ class OperationsPart:
     replicas: Replicas
     count_requests: Callable[[], QueueCounts]
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return nothing for people who are not administrators."""
         if Role.ADMIN not in viewer.roles:
             return []
@@ -75,7 +75,7 @@ class ReplicaHeartbeat(PeriodicTask):
         super().__init__("replica heartbeat", every_s)
         self._replicas = replicas
 
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Store a heartbeat."""
         await self._replicas.record_heartbeat()
 

@@ -48,7 +48,7 @@ class OwnerPart:
     team: str
     verified_answers: VerifiedManagement
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return nothing for people who own no source."""
         sources = (await self.library.status()).sources
         owned = [one for one in sources if self.access.is_owner(viewer.user, one.name)]

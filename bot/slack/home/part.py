@@ -25,7 +25,7 @@ class HomeViewer:
 class HomePart(Protocol):
     """One part of Home."""
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return the blocks for a person, none if the part is not for this person.
 
         Raises:

@@ -40,5 +40,5 @@ class HomeParts:
             PersonalData(shared.database),
             needs.control,
             team,
-            publish_home=self.tab.publish,
+            publish_home=self.tab.publish_home,
         )

@@ -32,7 +32,7 @@ class RecentQuestionsPart:
     preferences: PersonalPreferences
     team: str
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return the newest questions, each with its link and its age."""
         stored = await self.answers.list_recent(self.team, viewer.user, _MAX_READ)
         visible = await self.questions.filter_visible(stored, viewer.user, lambda answer: answer)
@@ -55,7 +55,7 @@ class SettingsPart:
     preferences: PersonalPreferences
     team: str
 
-    async def build(self, viewer: HomeViewer) -> list[Block]:
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return the settings."""
         chosen = await self.preferences.find_or_default(self.team, viewer.user)
         summary = render_message(

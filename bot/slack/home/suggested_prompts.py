@@ -67,13 +67,13 @@ class SuggestedPrompts:
         finally:
             newest = self._waiting.pop(user)
         try:
-            await self._show(newest)
+            await self._show_prompts(newest)
         except (KnowledgeError, SlackError) as error:
             _log.warning("nothing suggested", user=user, error=str(error))
 
-    async def _show(self, opened: MessagesOpened) -> None:
+    async def _show_prompts(self, opened: MessagesOpened) -> None:
         user, conversation = opened.user, self._conversations.get(opened.user, "")
-        if not conversation or not self._refused.allows(PROMPTS_METHOD, user):
+        if not conversation or not self._refused.allows_method(PROMPTS_METHOD, user):
             return
         prompts = await self._choose_prompts(opened)
         if not prompts or prompts == self._suggested.get(user):
@@ -89,7 +89,7 @@ class SuggestedPrompts:
                 PROMPTS_METHOD, wait=False, channel_id=conversation, title=title, prompts=list(prompts)
             )
         except SlackRefused as error:
-            self._refused.note(PROMPTS_METHOD, user, error)
+            self._refused.note_refusal(PROMPTS_METHOD, user, error)
             raise
         self._suggested[user] = prompts
 

@@ -56,7 +56,7 @@ class HomeTab:
         """When the last publication to each person began."""
         self._waiting: set[str] = set()
 
-    async def open(self, user: str) -> None:
+    async def open_home(self, user: str) -> None:
         """Publish Home to a person who opens it; a little later if that happened a moment ago.
 
         Raises:
@@ -70,7 +70,7 @@ class HomeTab:
             await asyncio.sleep(self._started.get(user, float("-inf")) + self._min_s - time.monotonic())
         finally:
             self._waiting.discard(user)
-        await self.publish(user)
+        await self.publish_home(user)
 
     def publish_after(self, handler: ActionHandler) -> ActionHandler:
         """Return a handler of a button that publishes Home again if the button is there."""
@@ -78,11 +78,11 @@ class HomeTab:
         async def run(press: ButtonPress) -> None:
             await handler(press)
             if press.view_id:
-                await self.publish(press.user)
+                await self.publish_home(press.user)
 
         return run
 
-    async def publish(self, user: str) -> None:
+    async def publish_home(self, user: str) -> None:
         """Publish Home to a person now.
 
         Raises:
@@ -110,7 +110,7 @@ class HomeTab:
     async def _build_part(self, part: HomePart, viewer: HomeViewer) -> list[Block]:
         """Return the blocks of a part, or why it is missing: one part must not hide the others."""
         try:
-            return await part.build(viewer)
+            return await part.build_blocks(viewer)
         except KnowledgeError as error:
             _log.warning("part of home not built", part=type(part).__name__, error=str(error))
             reason = render_message(explain_error(error), viewer.language)

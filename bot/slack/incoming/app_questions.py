@@ -63,7 +63,7 @@ class AppQuestions:
             return
         if (refusal := await self._find_refusal(asked)) is not None:
             log.info("app refused")
-            self._tasks.start(self._refuse(asked, refusal), "refusal of an app")
+            self._tasks.start(self._refuse_question(asked, refusal), "refusal of an app")
             return
         question = QuestionMessage(asked.key, asked.thread_ts, asked.app, asked.text)
         in_channel, in_thread = await self._turns.count_last_hour(question)
@@ -105,7 +105,7 @@ class AppQuestions:
         except (DatabaseError, SlackError, TimeoutError) as error:
             _log.warning("app not answered", channel=question.key.channel, ts=question.key.ts, error=str(error))
 
-    async def _refuse(self, asked: AppAsked, refusal: Message) -> None:
+    async def _refuse_question(self, asked: AppAsked, refusal: Message) -> None:
         """Say in the app's thread why there is no answer; a failure is logged."""
         now, key = time.monotonic(), (asked.key.channel, asked.app)
         if now - self._refused_at.get(key, float("-inf")) < _REFUSAL_INTERVAL_S:

@@ -137,7 +137,7 @@ class ThreadAttention:
     async def _follow_command(self, message: QuestionMessage, *, muted: bool) -> None:
         if message.opens_thread:
             text = render_message(texts.MUTE_NEEDS_THREAD, choose_language(message.text))
-            await self._messenger.notify(message.key.channel, message.user, text)
+            await self._messenger.notify_person(message.key.channel, message.user, text)
         else:
             await self._set_muted(message.thread, message.user, message.text, muted=muted, at=float(message.key.ts))
 
@@ -168,4 +168,4 @@ class ThreadAttention:
             message = texts.MUTED if muted else texts.UNMUTED
             language = choose_language(text) if text else await self._find_language(user)
             answer = render_message(message, language) if language else render_both(message)
-            await self._messenger.notify(thread[1], user, answer, thread_ts=thread[2])
+            await self._messenger.notify_person(thread[1], user, answer, thread_ts=thread[2])

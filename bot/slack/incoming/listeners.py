@@ -97,15 +97,15 @@ class SlackListeners:
     """Stores events of public channels if they are a source."""
     _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
 
-    def register(self, app: AsyncApp) -> None:
+    def register_listeners(self, app: AsyncApp) -> None:
         """Register on a Bolt app."""
-        app.event(_ANY, middleware=[self._handle_event])(_ignore)
+        app.event(_ANY, middleware=[self._handle_event])(_ignore_event)
         app.command(_ANY)(self._handle_command)
         app.action(_ANY)(self._handle_action)
         app.shortcut(_ANY)(self._handle_shortcut)
         app.view(_ANY)(self._handle_submission)
         for listener in (app.view_closed, app.options):
-            listener(_ANY)(_acknowledge)
+            listener(_ANY)(_acknowledge_event)
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,7 +113,7 @@ class SlackListeners:
         """Store an event before Bolt acknowledges it."""
         apply_event(self.directory, body)
         try:
-            await self.handle(body)
+            await self.handle_event(body)
             await self._log_channel_event(body)
         except DatabaseError as error:
             _log.error("event not stored", error=str(error), event_id=str(body.get("event_id", "")))
@@ -126,7 +126,7 @@ class SlackListeners:
         if self.event_log is not None and (event := read_channel_event(body, self.me)) is not None:
             await self.event_log.add_event(self.me.team, event)
 
-    async def handle(self, body: Mapping[str, Any]) -> None:
+    async def handle_event(self, body: Mapping[str, Any]) -> None:
         """Do what an event asks for.
 
         Raises:
@@ -148,7 +148,7 @@ class SlackListeners:
             case MuteReaction() as reaction:
                 await self.attention.handle_reaction(reaction)
             case HomeOpened() | MessagesOpened() as opened:
-                self.tasks.start(self._greet(opened), "tab of the app")
+                self.tasks.start(self._greet_person(opened), "tab of the app")
             case SharingEnded() | ChannelIdChanged() as change:
                 await self._change_channel(change)
             case AppRemoved() as removed:
@@ -198,16 +198,18 @@ class SlackListeners:
         if len(self._notification_keys) > _MAX_NOTIFIED:
             del self._notification_keys[next(iter(self._notification_keys))]
         thread_ts = None if message.opens_thread else message.thread_ts
-        reaching = self.messenger.reach(key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts)
+        reaching = self.messenger.reach_person(
+            key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts
+        )
         self.tasks.start(reaching, "ephemeral message")
 
-    async def _greet(self, opened: HomeOpened | MessagesOpened) -> None:
+    async def _greet_person(self, opened: HomeOpened | MessagesOpened) -> None:
         """Show a person who opens the app its Home tab, or suggestions of what to ask."""
         if isinstance(opened, MessagesOpened):
             await self.prompts.suggest_prompts(opened)
             return
         try:
-            await self.home.open(opened.user)
+            await self.home.open_home(opened.user)
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not published", error=type(error).__name__, exc_info=error)
 
@@ -217,19 +219,19 @@ class SlackListeners:
         await ack()
         name = str(command.get("command"))
         if (handler := self.commands.get(name)) is not None:
-            self._start(handler, SlashCommand.from_payload(command), name)
+            self._start_handler(handler, SlashCommand.from_payload(command), name)
 
     async def _handle_action(self, ack: Acknowledge, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
         await ack()
         name = re.sub(r":\d+\Z", "", str(action.get("action_id")))
         if (handler := self.actions.get(name)) is not None:
-            self._start(handler, ButtonPress.from_payload(body, action), name)
+            self._start_handler(handler, ButtonPress.from_payload(body, action), name)
 
     async def _handle_shortcut(self, ack: Acknowledge, shortcut: Mapping[str, Any]) -> None:
         await ack()
         name = str(shortcut.get("callback_id"))
         if (handler := self.shortcuts.get(name)) is not None:
-            self._start(handler, ShortcutUse.from_payload(shortcut), name)
+            self._start_handler(handler, ShortcutUse.from_payload(shortcut), name)
 
     async def _handle_submission(self, ack: Acknowledge, body: Mapping[str, Any]) -> None:
         name = str((body.get("view") or {}).get("callback_id"))
@@ -243,9 +245,9 @@ class SlackListeners:
             await ack(response_action="errors", errors=shown)
             return
         await ack()
-        self._start(modal.run, submission, name)
+        self._start_handler(modal.run, submission, name)
 
-    def _start(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
+    def _start_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
@@ -255,14 +257,14 @@ class SlackListeners:
             except Exception as error:  # noqa: BLE001 (the task's owner tells the person of every failure)
                 _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
                 text = render_message(explain_error(error), chosen.language)
-                await self.messenger.answer(chosen, render.escape_mrkdwn(text))
+                await self.messenger.answer_interaction(chosen, render.escape_mrkdwn(text))
 
         self.tasks.start(run(), name)
 
 
-async def _ignore() -> None:
+async def _ignore_event() -> None:
     """Do nothing: the middleware has handled the event."""
 
 
-async def _acknowledge(ack: Acknowledge) -> None:
+async def _acknowledge_event(ack: Acknowledge) -> None:
     await ack()

@@ -16,11 +16,11 @@ class Admission:
         """Return the workspace or organization whose members are everybody, "" as long as there is none."""
         return self._allowed[0] if self._allowed else await self._installations.find_home()
 
-    def covers(self, installation: StoredInstallation) -> bool:
+    def covers_workspace(self, installation: StoredInstallation) -> bool:
         """Return whether Kvasir answers in an installed workspace: it may have left the list since."""
         return not self._allowed or not {installation.team, installation.enterprise}.isdisjoint(self._allowed)
 
-    async def admit(self, team: str, enterprise: str) -> bool:
+    async def admits_workspace(self, team: str, enterprise: str) -> bool:
         """Return whether a workspace of an organization, "" for none, may install the app; the first one may.
 
         Raises:

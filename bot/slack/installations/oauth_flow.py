@@ -90,7 +90,7 @@ class _InstallationStore(AsyncInstallationStore):
         try:
             if not token or not stored.team:
                 raise BoltError("Slack returned no bot token")
-            if not await self._admission.admit(stored.team, stored.enterprise):
+            if not await self._admission.admits_workspace(stored.team, stored.enterprise):
                 _log.warning("installation refused", team=stored.team, enterprise=stored.enterprise, name=stored.name)
                 await self._give_back(token)
                 raise InstallationRefused(stored)
@@ -157,14 +157,14 @@ class InstallPages:
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         return [
-            web.get(INSTALL_PATH, self._serve(self._flow.handle_installation)),
-            web.get(REDIRECT_PATH, self._serve(self._flow.handle_callback)),
+            web.get(INSTALL_PATH, self._make_handler(self._flow.handle_installation)),
+            web.get(REDIRECT_PATH, self._make_handler(self._flow.handle_callback)),
         ]
 
-    def _serve(
+    def _make_handler(
         self, handle: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def answer(request: web.Request) -> web.Response:
+        async def answer_request(request: web.Request) -> web.Response:
             try:
                 response = await handle(await to_bolt_request(request))
             except DatabaseError as error:
@@ -173,7 +173,7 @@ class InstallPages:
                 response = self._make_problem("unreachable", 502, type(error).__name__)
             return await to_aiohttp_response(response)
 
-        return answer
+        return answer_request
 
     async def _show_success(self, arguments: AsyncSuccessArgs) -> BoltResponse:
         found = arguments.installation

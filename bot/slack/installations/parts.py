@@ -52,7 +52,7 @@ class InstallationParts:
             TokenKeyError: no key opens its token.
 
         """
-        installation = await self.refresher.refresh(installation)
+        installation = await self.refresher.refresh_tokens(installation)
         client = make_web_client(self._api_url, None, self._session)
         return WorkspaceToken(client, installation, self.installations, self.refresher)
 
@@ -60,7 +60,7 @@ class InstallationParts:
     async def open_api(self, installation: StoredInstallation) -> AsyncIterator[SlackWebApi]:
         """Open the Web API of an installation without the rest of the Slack side; raises as ``prepare_token``."""
         token = await self.prepare_token(installation)
-        yield SlackWebApi(token.client, renew_token=token.renew)
+        yield SlackWebApi(token.client, renew_token=token.renew_token)
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints of an installation."""

@@ -61,7 +61,7 @@ class TokenRefresher:
         margin_s = min(MARGIN_S, (installation.expires_at - installation.refreshed_at) / 2)
         return installation.expires_at - margin_s - self._now()
 
-    async def refresh(self, installation: StoredInstallation) -> StoredInstallation:
+    async def refresh_tokens(self, installation: StoredInstallation) -> StoredInstallation:
         """Return the installation with its newest tokens, refreshed by this process or by another one if that is due.
 
         Raises:
@@ -72,7 +72,7 @@ class TokenRefresher:
         if self.find_wait_s(installation) > 0:
             return installation
         if await self._installations.claim_refresh(installation):
-            await run_despite_cancellation(self._exchange(installation), within_s=_WAIT_S)
+            await run_despite_cancellation(self._exchange_tokens(installation), within_s=_WAIT_S)
         elif installation.expires_at <= self._now():
             await self._wait_for_others(installation)
         return await self._installations.find_installation(installation.team) or installation
@@ -85,7 +85,7 @@ class TokenRefresher:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _exchange(self, installation: StoredInstallation) -> None:
+    async def _exchange_tokens(self, installation: StoredInstallation) -> None:
         tokens = self._installations.open_tokens(installation)
         try:
             bot = await self._rotator.perform_bot_token_rotation(
@@ -100,10 +100,14 @@ class TokenRefresher:
         if bot is None:
             await self._note_problem(installation, "not_a_bot_token")
             return
-        await self._store(installation, BotTokens(bot.bot_token, bot.bot_refresh_token or ""), bot.bot_token_expires_at)
+        await self._store_tokens(
+            installation, BotTokens(bot.bot_token, bot.bot_refresh_token or ""), bot.bot_token_expires_at
+        )
         _log.info("token refreshed", team=installation.team, workspace=installation.name)
 
-    async def _store(self, installation: StoredInstallation, tokens: BotTokens, expires_at: float | None) -> None:
+    async def _store_tokens(
+        self, installation: StoredInstallation, tokens: BotTokens, expires_at: float | None
+    ) -> None:
         """Store the tokens, in several attempts: Slack gives them out once.
 
         Raises:

@@ -47,7 +47,7 @@ class WorkspaceRouter(AsyncApp):
             return BoltResponse(status=200, body="")
         try:
             async with asyncio.timeout(_FIND_S):
-                workspace = await self.workspaces.find(teams)
+                workspace = await self.workspaces.find_workspace(teams)
         except (WorkspaceNotOpen, DatabaseError, TimeoutError) as error:
             _log.warning("request not handled", teams=" ".join(teams), error=str(error) or type(error).__name__)
             return BoltResponse(status=503, body="")
@@ -66,13 +66,13 @@ class WorkspaceRouter(AsyncApp):
         return self.verifier is not None and self.verifier.is_valid_request(request.raw_body, headers)
 
 
-async def _refuse(**_: object) -> None:
+async def _refuse_authorization(**_: object) -> None:
     """Authorize nothing: no workspace is installed for what comes here."""
 
 
 def create_router(settings: SlackSettings, client: AsyncWebClient, workspaces: Workspaces) -> WorkspaceRouter:
     """Return the Bolt app in front of all workspaces."""
-    router = create_bolt_app(WorkspaceRouter, settings, client, _refuse)
+    router = create_bolt_app(WorkspaceRouter, settings, client, _refuse_authorization)
     router.workspaces = workspaces
     router.verifier = SignatureVerifier(settings.signing_secret) if settings.signing_secret else None
     return router

@@ -35,7 +35,7 @@ class WorkspaceToken:
         self._refresher = refresher
         client.token = installations.open_tokens(installation).bot_token
 
-    async def update(self, installation: StoredInstallation) -> bool:
+    async def update_token(self, installation: StoredInstallation) -> bool:
         """Refresh the stored token if that is due, and use it; return whether it is another one.
 
         Raises:
@@ -43,19 +43,19 @@ class WorkspaceToken:
             TokenKeyError: no key opens the token.
 
         """
-        installation = await self._refresher.refresh(installation)
+        installation = await self._refresher.refresh_tokens(installation)
         is_other = installation.version != self.installation.version
         if is_other:
             self.client.token = self._installations.open_tokens(installation).bot_token
         self.installation = installation
         return is_other
 
-    async def renew(self, refused: str) -> bool:
+    async def renew_token(self, refused: str) -> bool:
         """Read the token again, because Slack refused one; return whether there is another one now."""
         try:
             found = await self._installations.find_installation(self.installation.team)
             if found is not None and self.client.token == refused:
-                await self.update(found)
+                await self.update_token(found)
         except (DatabaseError, BotError) as error:
             _log.warning("token not read again", team=self.installation.team, error=str(error))
         return self.client.token != refused

@@ -88,20 +88,20 @@ class Workspaces:
             DatabaseError: the installations cannot be read.
 
         """
-        await self._reconcile()
+        await self._reconcile_workspaces()
         self._tasks.start(self._run(), "workspaces")
 
     async def close(self) -> None:
         """Close all workspaces; give running answers time to end."""
         await self._tasks.close(0.0)
-        await asyncio.gather(*map(self._close, list(self._open)), return_exceptions=True)
+        await asyncio.gather(*map(self._close_workspace, list(self._open)), return_exceptions=True)
 
     def forget_directories(self) -> None:
         """Forget what is cached of people and channels, because events may be missing."""
         for workspace in self.workspaces.values():
-            workspace.directory.clear()
+            workspace.directory.forget_all()
 
-    async def find(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
+    async def find_workspace(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
         """Return the first of some workspaces that is open, or else installed; None if the app is in none of them.
 
         Wait until an installed one is open.
@@ -116,7 +116,7 @@ class Workspaces:
                 return self._open[team].workspace
         for team in teams:
             found = await self._installations.find_installation(team)
-            if found is not None and self._parts.admission.covers(found):
+            if found is not None and self._parts.admission.covers_workspace(found):
                 return await self._wait_until_open(team)
         return None
 
@@ -146,7 +146,7 @@ class Workspaces:
                     await self._changed.wait()
             self._changed.clear()
             try:
-                await self._reconcile()
+                await self._reconcile_workspaces()
             except DatabaseError as error:
                 _log.warning("installations not read", error=str(error))
 
@@ -155,12 +155,12 @@ class Workspaces:
         waits_s = [self._parts.refresher.find_wait_s(one.token.installation) for one in self._open.values()]
         return min(_EVERY_S, max(_LEAST_PAUSE_S, min(waits_s, default=_EVERY_S)))
 
-    async def _reconcile(self) -> None:
+    async def _reconcile_workspaces(self) -> None:
         found = await self._installations.list_all()
-        installed = {one.team: one for one in found if self._parts.admission.covers(one)}
+        installed = {one.team: one for one in found if self._parts.admission.covers_workspace(one)}
         self._installed = frozenset(installed)
         gone = [team for team in self._open if team not in installed]
-        await asyncio.gather(*map(self._end, gone), *map(self._bring_up, installed.values()))
+        await asyncio.gather(*map(self._end_workspace, gone), *map(self._bring_up, installed.values()))
 
     async def _bring_up(self, installation: StoredInstallation) -> None:
         """Open a workspace, or give an open one its newest token."""
@@ -171,7 +171,7 @@ class Workspaces:
         try:
             if await self._is_up_to_date(installation):
                 return
-            await self._close(team)
+            await self._close_workspace(team)
             self._open[team] = await self._open_workspace(installation)
             self._failures.pop(team, None)
             _log.info("workspace opened", team=team, workspace=installation.name)
@@ -187,7 +187,7 @@ class Workspaces:
         opened = self._open.get(installation.team)
         if opened is None:
             return False
-        is_other_token = await opened.token.update(installation)
+        is_other_token = await opened.token.update_token(installation)
         workspace = opened.workspace
         return not is_other_token or (await check_token(workspace.api)).me == workspace.installation.me
 
@@ -200,14 +200,14 @@ class Workspaces:
                 open_workspace(
                     self._tools,
                     token.client,
-                    renew_token=token.renew,
+                    renew_token=token.renew_token,
                     home=home,
                     others=self._installed - {installation.team},
                 )
             )
             await workspace.start()
             workspace.start_parts()
-            watch = asyncio.create_task(self._watch(installation.team, workspace), name="workspace token")
+            watch = asyncio.create_task(self._watch_token(installation.team, workspace), name="workspace token")
             return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
 
     def _note_failure(self, installation: StoredInstallation, error: Exception) -> None:
@@ -230,7 +230,7 @@ class Workspaces:
 
     # ── The end of a workspace ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _watch(self, team: str, workspace: SlackWorkspace) -> None:
+    async def _watch_token(self, team: str, workspace: SlackWorkspace) -> None:
         """Close a workspace once Slack refuses its token for good."""
         try:
             await workspace.run_until_revoked()
@@ -241,16 +241,16 @@ class Workspaces:
                 self._tasks.start(self._close_refused(opened.token.installation, error), "closing of a workspace")
 
     async def _close_refused(self, installation: StoredInstallation, error: SlackError) -> None:
-        await self._close(installation.team)
+        await self._close_workspace(installation.team)
         if await self._installations.find_installation(installation.team) is not None:  # it is not uninstalled
             self._log_failure(installation, error)
 
     async def end_installation(self, team: str) -> None:
         """Erase an installation that Slack says has ended, usually before this returns."""
-        task = self._tasks.start(self._erase(team), "end of an installation")
+        task = self._tasks.start(self._erase_installation(team), "end of an installation")
         await asyncio.wait({task}, timeout=_ERASE_S)
 
-    async def _erase(self, team: str) -> None:
+    async def _erase_installation(self, team: str) -> None:
         """Erase everything that is stored about an installation, and close it, unless its token is valid."""
         installation = await self._installations.find_installation(team)
         if installation is None or not await self._has_ended(installation):
@@ -259,7 +259,7 @@ class Workspaces:
         await InstallationData(self._tools.changes.database, team).erase_workspace()
         for other in opened.workspace.installation.me.workspaces if opened else ():
             await InstallationData(self._tools.changes.database, other).erase_remains()
-        await self._end(team)
+        await self._end_workspace(team)
         _log.info("workspace erased", team=team)
 
     async def _has_ended(self, installation: StoredInstallation) -> bool:
@@ -273,12 +273,12 @@ class Workspaces:
         _log.warning("uninstallation ignored", team=installation.team, reason="Slack accepts the token")
         return False
 
-    async def _end(self, team: str) -> None:
+    async def _end_workspace(self, team: str) -> None:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
-        await self._close(team)
+        await self._close_workspace(team)
         await InstallationData(self._tools.changes.database, team).erase_remains()
 
-    async def _close(self, team: str) -> None:
+    async def _close_workspace(self, team: str) -> None:
         opened = self._open.pop(team, None)
         if opened is None:
             return

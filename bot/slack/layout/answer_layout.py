@@ -128,7 +128,7 @@ class AnswerLayout:
     ) -> None:
         """Show other blocks for the text of a message; its progress and what is under it stay."""
         progress = await self._fetch_progress(message, ts)
-        await asyncio.sleep(self._limits.updates.reserve())
+        await asyncio.sleep(self._limits.updates.reserve_call())
         await self._api.call(
             "chat.update",
             channel=message.key.channel,

@@ -58,7 +58,7 @@ class DocumentPublisher:
     async def _create_canvas(self, key: QuestionKey, title: str, markdown: str) -> AnswerDocument | None:
         """Create and store a canvas, also if the task is cancelled meanwhile: Slack may have created it."""
 
-        async def create() -> AnswerDocument | None:
+        async def create_canvas() -> AnswerDocument | None:
             content = {"type": "markdown", "markdown": markdown}
             try:
                 created = await self._api.call("canvases.create", title=title, document_content=content)
@@ -68,7 +68,7 @@ class DocumentPublisher:
             document = AnswerDocument(str(created["canvas_id"]), DocumentKind.CANVAS)
             return document if await self._store_document(key, document) else None
 
-        return await run_despite_cancellation(create(), _CLEANUP_TIMEOUT_S)
+        return await run_despite_cancellation(create_canvas(), _CLEANUP_TIMEOUT_S)
 
     async def _store_document(self, key: QuestionKey, document: AnswerDocument) -> bool:
         """Store a document; delete it and return False if that fails, because nobody would delete it later."""

@@ -63,7 +63,7 @@ class ChannelSettingsModal:
 
         """
         if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
-            await self._messenger.answer(act, render_message(refusal, act.language))
+            await self._messenger.answer_interaction(act, render_message(refusal, act.language))
             return
         view = await self._build_view(act)
         await self._api.call("views.open", trigger_id=act.trigger_id, view=view)
@@ -101,7 +101,7 @@ class ChannelSettingsModal:
         """
         channel, user = submission.metadata, submission.user
         if (refusal := await self._access.find_refusal(channel, user)) is not None:
-            await self._messenger.reach(channel, user, render_message(refusal, submission.language))
+            await self._messenger.reach_person(channel, user, render_message(refusal, submission.language))
             return
         before = await self._rules.find_chosen(channel)
         readable = list_source_options(await self._visible.list_readable(user))

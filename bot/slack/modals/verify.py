@@ -78,7 +78,7 @@ class VerifyModal:
     async def _open_view(
         self, press: ButtonPress, draft: VerifiedAnswer, place: dict[str, Any], title: Message
     ) -> None:
-        def build(suggestions: Sequence[Block]) -> dict[str, Any]:
+        def build_view(suggestions: Sequence[Block]) -> dict[str, Any]:
             blocks = _build_fields(draft, suggestions, press.language)
             return build_modal(
                 self.callback_id,
@@ -90,15 +90,15 @@ class VerifyModal:
             )
 
         if self._write_phrasings is None:
-            await self._api.call("views.open", trigger_id=press.trigger_id, view=build(()))
+            await self._api.call("views.open", trigger_id=press.trigger_id, view=build_view(()))
             return
         waiting: Block = render.build_context_block(render_message(verified.WRITING_PHRASINGS, press.language))
-        opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=build((waiting,)))
+        opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=build_view((waiting,)))
         suggestions = await self._write_phrasings(draft.question)
         label = render_message(verified.SUGGESTED, press.language)
         field = build_text_field(_SUGGESTED, label, initial="\n".join(suggestions), multiline=True, optional=True)
         try:
-            view = build((field,) if suggestions else ())
+            view = build_view((field,) if suggestions else ())
             await self._api.call("views.update", view_id=opened["view"]["id"], view=view)
         except SlackError:
             return  # the modal was closed or submitted meanwhile
@@ -164,9 +164,9 @@ class VerifyModal:
     async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))
         if place["channel"]:
-            await self._messenger.notify(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+            await self._messenger.notify_person(place["channel"], submission.user, text, thread_ts=place.get("thread"))
         else:  # the button was on Home
-            await self._messenger.answer(submission, text)
+            await self._messenger.answer_interaction(submission, text)
 
 
 def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
@@ -191,37 +191,39 @@ def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
 
 
 def _build_fields(draft: VerifiedAnswer, suggestions: Sequence[Block], language: Language) -> list[Block]:
-    def say(message: Message) -> str:
+    def render_text(message: Message) -> str:
         return render_message(message, language)
 
     names = ", ".join(dict.fromkeys(render.escape_mrkdwn(one.title or one.document) for one in draft.passages))
     day = max(date.fromisoformat(draft.expires_on), datetime.now(UTC).date() + timedelta(days=1))
     answer: Block
     if len(draft.answer) <= MAX_FIELD_CHARACTERS:
-        hint = say(verified.ANSWER_HINT)
-        answer = build_text_field(_ANSWER, say(verified.ANSWER), hint=hint, initial=draft.answer, multiline=True)
+        hint = render_text(verified.ANSWER_HINT)
+        answer = build_text_field(
+            _ANSWER, render_text(verified.ANSWER), hint=hint, initial=draft.answer, multiline=True
+        )
     else:
-        answer = render.build_context_block(say(verified.ANSWER_TOO_LONG))
+        answer = render.build_context_block(render_text(verified.ANSWER_TOO_LONG))
     return [
         dict(build_section(render_message(verified.WHO_GETS_IT, language, sources=names)[:MAX_FIELD_CHARACTERS])),
         build_text_field(
             _QUESTION,
-            say(verified.QUESTION),
-            hint=say(verified.QUESTION_HINT),
+            render_text(verified.QUESTION),
+            hint=render_text(verified.QUESTION_HINT),
             initial=draft.question[:_MAX_QUESTION],
             most=_MAX_QUESTION,
         ),
         build_text_field(
             _PHRASINGS,
-            say(verified.PHRASINGS),
-            hint=say(verified.PHRASINGS_HINT),
+            render_text(verified.PHRASINGS),
+            hint=render_text(verified.PHRASINGS_HINT),
             initial="\n".join(draft.phrasings)[:MAX_FIELD_CHARACTERS],
             multiline=True,
             optional=True,
         ),
         *suggestions,
         answer,
-        build_date_field(_EXPIRES, say(verified.EXPIRES), day.isoformat()),
+        build_date_field(_EXPIRES, render_text(verified.EXPIRES), day.isoformat()),
     ]
 
 

@@ -41,7 +41,7 @@ class SourceAlerts(PeriodicTask):
         self._access = access
         self._team = team
 
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Check every source, if there are owners."""
         if self._access.all_owners:
             for source in (await self._library.status()).sources:

@@ -34,19 +34,19 @@ class EarlierAnswer:
 
     async def open_message(self, text: str) -> AnswerMessage:
         """Show the first text in place of the earlier answer, or else in a new message."""
-        if (replaced := await self._replace(text, AnswerEnding())) is not None:
+        if (replaced := await self._replace_answer(text, AnswerEnding())) is not None:
             return replaced
         return await open_message(self._target, self._api, self._capabilities, self._take_link() + text)
 
-    async def post(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> AnswerMessage:
+    async def post_text(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> AnswerMessage:
         """Show a whole text in place of the earlier answer, or else in a new message."""
-        if (replaced := await self._replace(text, ending, is_plain=is_plain)) is not None:
+        if (replaced := await self._replace_answer(text, ending, is_plain=is_plain)) is not None:
             return replaced
         post = PostedMessage(self._target, self._api, self._capabilities, is_plain=is_plain)
-        await post.end(self._take_link() + text, ending)
+        await post.end_message(self._take_link() + text, ending)
         return post
 
-    async def _replace(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> PostedMessage | None:
+    async def _replace_answer(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> PostedMessage | None:
         """Show text in place of the earlier answer; return None if there is none, or Slack does not let it be changed.
 
         Raises:
@@ -54,21 +54,21 @@ class EarlierAnswer:
 
         """
         while len(self.messages) > 1:
-            await self._delete(self.messages[-1])
+            await self._delete_message(self.messages[-1])
             self.messages.pop()
         if not self.messages:
             return None
         [ts] = self.messages
         post = PostedMessage(self._target, self._api, self._capabilities, ts=ts, is_plain=is_plain)
         try:
-            await post.end(text, ending)
+            await post.end_message(text, ending)
         except SlackGone as error:
             if error.code != "message_not_found":
                 raise
         except SlackRefused as error:
             if error.code not in _UNCHANGEABLE_CODES:
                 raise
-            if not await self._delete(ts):
+            if not await self._delete_message(ts):
                 await self._make_link(ts)
         else:
             self.messages.clear()
@@ -81,7 +81,7 @@ class EarlierAnswer:
         link, self._link = self._link, ""
         return link
 
-    async def _delete(self, ts: str) -> bool:
+    async def _delete_message(self, ts: str) -> bool:
         try:
             await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
         except SlackGone as error:

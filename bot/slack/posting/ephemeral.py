@@ -33,7 +33,9 @@ class EphemeralMessenger:
         self._api = api
         self._post = post_to_response_url
 
-    async def answer(self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None) -> None:
+    async def answer_interaction(
+        self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None
+    ) -> None:
         """Answer an interaction in mrkdwn: at its response URL, or in its channel if that fails."""
         text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:_MAX_BLOCKS]
         payload: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
@@ -42,17 +44,17 @@ class EphemeralMessenger:
         if interaction.response_url and await self._post(interaction.response_url, payload):
             return
         if interaction.channel:
-            await self.notify(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
+            await self.notify_person(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
         else:  # of a modal or the Home tab
             await self._message_directly(interaction.user, text, blocks)
 
-    async def replace(self, press: ButtonPress, message: Message) -> bool:
+    async def replace_message(self, press: ButtonPress, message: Message) -> bool:
         """Replace the ephemeral message of a pressed button by a text; return whether that worked."""
         text = render.escape_mrkdwn(render_message(message, press.language))
         payload = {"response_type": "ephemeral", "replace_original": True, "text": text, "blocks": build_sections(text)}
         return bool(press.response_url) and await self._post(press.response_url, payload)
 
-    async def notify(
+    async def notify_person(
         self,
         channel: str,
         user: str,
@@ -63,14 +65,14 @@ class EphemeralMessenger:
     ) -> None:
         """Send mrkdwn to one person in a channel; a failure is logged."""
         try:
-            await self.send(channel, user, text, thread_ts=thread_ts, blocks=blocks)
+            await self.send_message(channel, user, text, thread_ts=thread_ts, blocks=blocks)
         except SlackError as error:
             _log.warning("ephemeral message not sent", channel=channel, error=str(error))
 
-    async def reach(self, channel: str, user: str, text: str, *, thread_ts: str | None = None) -> None:
+    async def reach_person(self, channel: str, user: str, text: str, *, thread_ts: str | None = None) -> None:
         """Send mrkdwn to one person in a channel, or in the direct messages if Slack refuses; a failure is logged."""
         try:
-            await self.send(channel, user, text, thread_ts=thread_ts)
+            await self.send_message(channel, user, text, thread_ts=thread_ts)
         except (SlackGone, SlackRefused):
             await self._message_directly(user, text)
         except SlackError as error:
@@ -82,12 +84,12 @@ class EphemeralMessenger:
         except SlackError as error:
             _log.warning("person not reached", error=str(error))
 
-    async def reply(self, press: ButtonPress, message: Message) -> None:
+    async def reply_to_press(self, press: ButtonPress, message: Message) -> None:
         """Send a text to the person who pressed a button, in its thread; a failure is logged."""
         text = render.escape_mrkdwn(render_message(message, press.language))
-        await self.notify(press.channel, press.user, text, thread_ts=press.active_thread_ts)
+        await self.notify_person(press.channel, press.user, text, thread_ts=press.active_thread_ts)
 
-    async def send(
+    async def send_message(
         self,
         channel: str,
         user: str,

@@ -96,7 +96,7 @@ class SlackCapabilities:
 
     def can_stream(self, target: ReplyTarget) -> bool:
         """Return whether an answer may be streamed to its person now; Slack streams nothing to an app."""
-        may_stream = not is_app(target.user) and self.refused_methods.allows("chat.startStream", target.user)
+        may_stream = not is_app(target.user) and self.refused_methods.allows_method("chat.startStream", target.user)
         return may_stream and self.limits.streams.allows_begin()
 
     @property
@@ -138,10 +138,10 @@ class AnswerMessage(Protocol):
     def drop_plan(self) -> bool:
         """Stop showing the plan, because Slack has refused a call; return False if the call had none."""
 
-    async def add(self, text: str) -> None:
+    async def add_text(self, text: str) -> None:
         """Append Markdown; open the message if it does not exist yet."""
 
-    async def end(self, text: str, ending: AnswerEnding) -> None:
+    async def end_message(self, text: str, ending: AnswerEnding) -> None:
         """Append the last Markdown and close the message."""
 
 
@@ -192,22 +192,22 @@ class StreamedMessage:
         had_news, self.plan = self.has_news, None
         return had_news
 
-    async def add(self, text: str) -> None:
+    async def add_text(self, text: str) -> None:
         """Append to the stream, or start it; a rate limit of the start raises ``SlackLimited``."""
         if self._ts is None:
-            await self._start(text)
+            await self._start_stream(text)
         else:
-            await asyncio.sleep(self._capabilities.limits.appends.reserve())
-            await self._call("chat.appendStream", text, channel=self._target.channel, ts=self._ts)
+            await asyncio.sleep(self._capabilities.limits.appends.reserve_call())
+            await self._call_stream("chat.appendStream", text, channel=self._target.channel, ts=self._ts)
         self._pace.note_call(is_text=bool(text))
 
-    async def _start(self, text: str) -> None:
+    async def _start_stream(self, text: str) -> None:
         target = self._target
         if not self._capabilities.limits.streams.begin(self):
             raise SlackLimited(slack_errors.LIMITED.fill(seconds=0))
         self._opened_at = self._capabilities.now()
         try:
-            started = await self._call(
+            started = await self._call_stream(
                 "chat.startStream",
                 text,
                 wait=False,
@@ -222,7 +222,7 @@ class StreamedMessage:
             raise
         self._ts = str(started.get("ts", ""))
 
-    async def _call(self, method: str, text: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    async def _call_stream(self, method: str, text: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Send text, and the changes of the plan before it."""
         chunks = [] if self.plan is None else self.plan.list_changes()
         if chunks:
@@ -237,10 +237,10 @@ class StreamedMessage:
         self.text += text
         return answer
 
-    async def end(self, text: str, ending: AnswerEnding) -> None:
+    async def end_message(self, text: str, ending: AnswerEnding) -> None:
         """Stop the stream with its last text and the blocks under it."""
         try:
-            await self._call(
+            await self._call_stream(
                 "chat.stopStream",
                 text,
                 channel=self._target.channel,
@@ -315,22 +315,22 @@ class PostedMessage:
 
     async def show_line(self, line: str) -> PostedMessage:
         """Show a line that the first text will replace, and return the message."""
-        await self._write(line, AnswerEnding())
+        await self._write_message(line, AnswerEnding())
         self.text = ""
         return self
 
-    async def add(self, text: str) -> None:
+    async def add_text(self, text: str) -> None:
         """Show the text so far and more text."""
-        await self._write(self.text + text, AnswerEnding())
+        await self._write_message(self.text + text, AnswerEnding())
         self._pace.note_call(is_text=bool(text))
 
-    async def end(self, text: str, ending: AnswerEnding) -> None:
+    async def end_message(self, text: str, ending: AnswerEnding) -> None:
         """Show the text so far, the last text, and the blocks under it."""
-        await self._write(self.text + text, ending)
+        await self._write_message(self.text + text, ending)
         if not self._is_plain:
             self._target.texts[str(self._ts)] = self.text
 
-    async def _write(self, whole: str, ending: AnswerEnding) -> None:
+    async def _write_message(self, whole: str, ending: AnswerEnding) -> None:
         blocks = [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks]
         content: dict[str, Any] = {
             "channel": self._target.channel,
@@ -340,7 +340,7 @@ class PostedMessage:
         }
         limits = self._capabilities.limits
         is_new = self._ts is None
-        await asyncio.sleep(limits.reserve_post(self._target.channel) if is_new else limits.updates.reserve())
+        await asyncio.sleep(limits.reserve_post(self._target.channel) if is_new else limits.updates.reserve_call())
         if is_new:
             posted = await self._api.call(
                 "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **content
@@ -358,11 +358,11 @@ async def open_stream(
     stream = StreamedMessage(target, api, capabilities, plan)
     if capabilities.can_stream(target):
         try:
-            await stream.add(text)
+            await stream.add_text(text)
         except SlackLimited:
             return None
         except SlackRefused as error:
-            capabilities.refused_methods.note("chat.startStream", target.user, error)
+            capabilities.refused_methods.note_refusal("chat.startStream", target.user, error)
         else:
             return stream
     return None
@@ -375,5 +375,5 @@ async def open_message(
     if (stream := await open_stream(target, api, capabilities, text)) is not None:
         return stream
     post = PostedMessage(target, api, capabilities)
-    await post.add(text)
+    await post.add_text(text)
     return post

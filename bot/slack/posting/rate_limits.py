@@ -47,7 +47,7 @@ class CallWindow:
         self._now = now
         self._calls: deque[float] = deque(maxlen=calls)
 
-    def reserve(self) -> float:
+    def reserve_call(self) -> float:
         """Reserve the next call and return how long to wait before it, in seconds."""
         now = self._now()
         is_full = len(self._calls) == self._calls.maxlen
@@ -150,7 +150,7 @@ class RateLimits:
         self.words = CallWindow(44 * scale, now=now)
         """``assistant.threads.setStatus``, tier 3."""
         self.reads: Mapping[str, Reserve] = {
-            method: CallWindow(calls * scale, now=now).reserve for method, calls in _READS.items()
+            method: CallWindow(calls * scale, now=now).reserve_call for method, calls in _READS.items()
         }
         """Reserve calls that find out who sees an answer, and read threads."""
         self._posts: OrderedDict[str, CallWindow] = OrderedDict()
@@ -161,7 +161,7 @@ class RateLimits:
         self._posts[channel] = window
         if len(self._posts) > _MAX_CHANNELS:
             self._posts.popitem(last=False)
-        return window.reserve()
+        return window.reserve_call()
 
 
 def choose_rate_limits(api_url: str | None) -> RateLimits:

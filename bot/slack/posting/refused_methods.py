@@ -26,11 +26,11 @@ class RefusedMethods:
         self._refused_until: dict[_Person, float] = {}
         """Oldest first."""
 
-    def allows(self, method: str, user: str) -> bool:
+    def allows_method(self, method: str, user: str) -> bool:
         """Return whether Slack has the method, and has not refused it to this person lately."""
         return method not in self._missing and self._refused_until.get((method, user), 0.0) <= self._now()
 
-    def note(self, method: str, user: str, error: SlackRefused) -> None:
+    def note_refusal(self, method: str, user: str, error: SlackRefused) -> None:
         """Remember a refusal if the next call would be refused, too."""
         if error.code in _MISSING_CODES:
             self._missing.add(method)

@@ -127,7 +127,7 @@ class AnswerReply:
         if self._texts:
             self._notices.append(render.format_notice(text))
         else:
-            self._writer.write(f"{_format_notice_line(text)}\n\n")
+            self._writer.write_text(f"{_format_notice_line(text)}\n\n")
 
     async def show_answer(self, events: AsyncIterator[AnswerEvent], *, reads_on: bool = False) -> Finished | None:
         """Show an answer and return its last event, None if the answer failed (see ``failure``).
@@ -141,8 +141,8 @@ class AnswerReply:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                writing = group.create_task(self._write(reads_on=reads_on), name="slack writer")
-                await self._consume(events)
+                writing = group.create_task(self._write_text(reads_on=reads_on), name="slack writer")
+                await self._consume_events(events)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         if (interruption := writing.result()) is not None:
@@ -208,7 +208,7 @@ class AnswerReply:
         is_earlier = set(self._target.earlier).issuperset(self._writer.replies)
         return None if is_earlier else self._writer.opened_at
 
-    async def _write(self, *, reads_on: bool) -> SlackError | None:
+    async def _write_text(self, *, reads_on: bool) -> SlackError | None:
         """Send the text; with ``reads_on``, return an error that another attempt may get over."""
         try:
             await self._writer.run()
@@ -218,7 +218,7 @@ class AnswerReply:
             return error
         return None
 
-    async def _consume(self, events: AsyncIterator[AnswerEvent]) -> None:
+    async def _consume_events(self, events: AsyncIterator[AnswerEvent]) -> None:
         try:
             async for event in events:
                 self._handle_event(event)
@@ -232,8 +232,8 @@ class AnswerReply:
             self._finish_with(render_message(explain_error(error), self.language))
         else:
             if not self._writer.has_written:
-                self._writer.write(render_message(replies.EMPTY_ANSWER, self.language))
-            self._writer.end(self._ending)
+                self._writer.write_text(render_message(replies.EMPTY_ANSWER, self.language))
+            self._writer.end_text(self._build_ending)
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
@@ -288,8 +288,8 @@ class AnswerReply:
         self._plan.finish(failed=True)
         self._writer.close_code_fence()
         shown = render.escape_markdown(sentence)
-        self._writer.write(f"\n\n_{shown}_" if self._writer.has_written else shown)
-        self._writer.end(self._ending)
+        self._writer.write_text(f"\n\n_{shown}_" if self._writer.has_written else shown)
+        self._writer.end_text(self._build_ending)
 
     def _explain_refusal(self, refusal: SlackRefused) -> str:
         return render_message(replies.ANSWER_REFUSED, self.language, code=refusal.code)
@@ -298,7 +298,7 @@ class AnswerReply:
         """Return the end of a complete answer."""
         return AnswerEnding(tuple(self._build_blocks()), self._build_metadata())
 
-    def _ending(self) -> AnswerEnding:
+    def _build_ending(self) -> AnswerEnding:
         self._ends_session = self._status.has_session
         return replace(self.build_ending(), ends_session=self._ends_session)
 

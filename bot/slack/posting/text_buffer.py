@@ -33,9 +33,9 @@ class TextBuffer:
         """Return how long until ``after_s`` from the first text, in seconds."""
         return max(0.0, self._first_text_at + after_s - time.perf_counter())
 
-    def add(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Append rendered Markdown."""
-        self.render()
+        self.render_text()
         self.pending += text
         self._note_arrival(text)
 
@@ -48,7 +48,7 @@ class TextBuffer:
         if text and not self._first_text_at:
             self._first_text_at = time.perf_counter()
 
-    def render(self) -> None:
+    def render_text(self) -> None:
         """Render what the model has written."""
         if self._unrendered:
             self.pending += self._render_markdown("".join(self._unrendered))
@@ -56,13 +56,13 @@ class TextBuffer:
 
     def close_code_fence(self, before: str) -> None:
         """Close the code fence that is open at the end of the text, of which ``before`` is in Slack."""
-        self.render()
+        self.render_text()
         text = before + self.pending
         fence = cutting.find_open_fence(text)
         if fence is not None:
             self.pending += cutting.make_closing_fence(fence, text) + "\n"
 
-    def discard(self) -> None:
+    def discard_text(self) -> None:
         """Drop the text."""
         self._unrendered.clear()
         self.pending = ""

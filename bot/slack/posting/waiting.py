@@ -23,7 +23,7 @@ class WaitingLine:
         """Return whether the message shows an older line."""
         return self.text != self._shown
 
-    def take(self) -> str:
+    def take_line(self) -> str:
         """Return the line, which then counts as shown."""
         self._shown = self.text
         return self.text

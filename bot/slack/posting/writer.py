@@ -105,7 +105,7 @@ class AnswerWriter:
     @property
     def has_written(self) -> bool:
         """Return whether the answer has messages or pending text."""
-        self._buffer.render()
+        self._buffer.render_text()
         return bool(self._buffer.pending.strip()) or (bool(self.replies) and not self.shows_waiting_line)
 
     @property
@@ -138,9 +138,9 @@ class AnswerWriter:
         """Return whether a message shows the plan."""
         return self._plan.is_shown(self._message)
 
-    def write(self, text: str) -> None:
+    def write_text(self, text: str) -> None:
         """Append rendered Markdown."""
-        self._buffer.add(text)
+        self._buffer.add_text(text)
         self._schedule.wake()
 
     def write_markdown(self, markdown: str) -> None:
@@ -150,14 +150,14 @@ class AnswerWriter:
 
     def discard_pending(self) -> None:
         """Drop pending text, because the person may have stopped the stream."""
-        self._buffer.discard()
+        self._buffer.discard_text()
         self._is_discarded = True
 
     def close_code_fence(self) -> None:
         """Close the code fence that is open at the end of the text."""
         self._buffer.close_code_fence(self._buffer.opening if self._message is None else self._message.text)
 
-    def end(self, ending: Callable[[], AnswerEnding]) -> None:
+    def end_text(self, ending: Callable[[], AnswerEnding]) -> None:
         """End the text; the last call calls ``ending`` for the blocks under it."""
         self._ending = ending
         self._schedule.end()
@@ -182,7 +182,7 @@ class AnswerWriter:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 if isinstance(self._message, StreamedMessage) and not self.closed:
                     self._plan.finish(failed=True)
-                    await self._message.end("", AnswerEnding())
+                    await self._message.end_message("", AnswerEnding())
         self.closed = True
 
     async def _send_next(self) -> None:
@@ -194,27 +194,27 @@ class AnswerWriter:
         if not (self._buffer.has_text or self._schedule.has_ended) and await self._show_waiting():
             return
         self._has_blocks_in_flight = False
-        self._buffer.render()
+        self._buffer.render_text()
         message = self._message
         self._buffer.keep_opening()
         room = (
             message.limit - len(message.text) if message else POST_CHARACTERS - len(self._buffer.opening)
         ) - cutting.FENCE_RESERVE
         if message is not None and (message.remaining_s <= 0 or (self._buffer.pending and room < _MIN_ROOM)):
-            await self._send(self._continue_in_new_message(message, ""))
+            await self._send_call(self._continue_in_new_message(message, ""))
             return
         before = message.text if message is not None else self._buffer.opening
         piece, rest = cutting.split_at_row(before, self._buffer.pending, room, may_be_empty=message is not None)
         if self._ending is not None and not rest and (message is not None or not self._can_stream_now()):
-            call = self._finish(message, piece, self._build_ending(self._ending))
+            call = self._finish_text(message, piece, self._build_ending(self._ending))
         elif message is None:
             call = self._record_opening(self._earlier.open_message(self._buffer.opening + piece))
         elif rest:
             call = self._continue_in_new_message(message, piece)
         else:
-            call = message.add(piece)
+            call = message.add_text(piece)
         self._buffer.note_call(piece)
-        if await self._send(call):
+        if await self._send_call(call):
             self._buffer.remove_sent()
 
     async def _show_waiting(self) -> bool:
@@ -222,7 +222,7 @@ class AnswerWriter:
         if self._plan.get_wait_s(self._message) <= 0:
             await self._record_opening(self._plan.open())
         elif self._waiting_line.is_due:
-            await self._post_waiting_line(self._waiting_line.take())
+            await self._post_waiting_line(self._waiting_line.take_line())
         else:
             return False
         return True
@@ -245,7 +245,7 @@ class AnswerWriter:
         is_limited = self._api.get_limited_s("chat.startStream") > 0
         return self.streams and self._capabilities.can_stream(self._target) and not is_limited
 
-    async def _send(self, call: Coroutine[Any, Any, None]) -> bool:
+    async def _send_call(self, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call; return False if its text must be sent in another way."""
         message = self._message
         self._is_unconfirmed = True
@@ -256,7 +256,7 @@ class AnswerWriter:
             if message is not None and error.code in STREAM_ENDED_CODES:
                 await self._leave_message(message)
             else:
-                await self._simplify(error)
+                await self._simplify_answer(error)
             return False
         except SlackUnavailable as error:
             self._is_unconfirmed = error.maybe_done
@@ -280,7 +280,7 @@ class AnswerWriter:
         self._has_blocks_in_flight = bool(built.blocks)
         return built
 
-    async def _simplify(self, error: SlackRefused) -> None:
+    async def _simplify_answer(self, error: SlackRefused) -> None:
         """Go on without blocks under the answer, or else in plain text."""
         _log.warning("answer refused", channel=self._target.channel, code=error.code, form=self._form.name)
         message = self._message
@@ -297,7 +297,7 @@ class AnswerWriter:
         elif message is not None:
             if isinstance(message, StreamedMessage):
                 with contextlib.suppress(SlackError):
-                    await message.end("", AnswerEnding())
+                    await message.end_message("", AnswerEnding())
             self._reset_message(message.text)
 
     async def _post_plain_text(self) -> None:
@@ -308,7 +308,7 @@ class AnswerWriter:
 
         """
         await self._schedule.wait_for_end()
-        self._buffer.render()
+        self._buffer.render_text()
         metadata = self._ending().metadata if self._ending is not None else None
         self._buffer.keep_opening()
         self._buffer.pending, self._buffer.opening = self._buffer.opening + self._buffer.pending, ""
@@ -324,7 +324,7 @@ class AnswerWriter:
         self.closed = True
 
     async def _post_plain(self, text: str, metadata: Block | None) -> None:
-        await self._record_opening(self._earlier.post(text, AnswerEnding(metadata=metadata), is_plain=True))
+        await self._record_opening(self._earlier.post_text(text, AnswerEnding(metadata=metadata), is_plain=True))
 
     async def _resolve_unconfirmed(self) -> None:
         """Stop the stream after an unconfirmed call and continue by updates, which can be repeated."""
@@ -332,19 +332,19 @@ class AnswerWriter:
         message = self._message
         if isinstance(message, StreamedMessage):
             with contextlib.suppress(SlackRefused, SlackStopped):
-                await message.end("", AnswerEnding())
+                await message.end_message("", AnswerEnding())
             self._switch_to_updates(message)
 
     def _switch_to_updates(self, message: AnswerMessage) -> None:
         self._message = PostedMessage.continue_from(message, self._target, self._api, self._capabilities)
 
-    async def _finish(self, message: AnswerMessage | None, piece: str, ending: AnswerEnding) -> None:
+    async def _finish_text(self, message: AnswerMessage | None, piece: str, ending: AnswerEnding) -> None:
         self._plan.finish()
         if message is not None:
-            await message.end(piece, ending)
+            await message.end_message(piece, ending)
             self.ended_by_stream = isinstance(message, StreamedMessage)
         elif (self._buffer.opening + piece).strip() or ending.blocks:
-            await self._record_opening(self._earlier.post(self._buffer.opening + piece, ending))
+            await self._record_opening(self._earlier.post_text(self._buffer.opening + piece, ending))
         self.closed = True
 
     async def _continue_in_new_message(self, message: AnswerMessage, piece: str) -> None:
@@ -354,7 +354,7 @@ class AnswerWriter:
             return
         self._plan.finish(continues=True)
         fence = cutting.find_open_fence(whole)
-        await message.end(piece + (cutting.make_closing_fence(fence, whole) if fence else ""), AnswerEnding())
+        await message.end_message(piece + (cutting.make_closing_fence(fence, whole) if fence else ""), AnswerEnding())
         self._reset_message(whole)
 
     async def _leave_message(self, message: AnswerMessage) -> None:

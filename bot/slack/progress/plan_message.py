@@ -71,7 +71,7 @@ class PlanMessage:
         """Delete a message that shows only the plan, so that another one can take its place."""
         self._restarts = False
         with contextlib.suppress(SlackRefused, SlackStopped):
-            await message.end("", AnswerEnding())
+            await message.end_message("", AnswerEnding())
         if self.plan is not None:
             self.plan.forget_shown()
         with contextlib.suppress(SlackRefused):

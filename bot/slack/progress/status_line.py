@@ -101,7 +101,7 @@ class StatusLine:
         return not self.has_session
 
     def _allows_method(self, method: str) -> bool:
-        return self._capabilities.refused_methods.allows(method, self._user)
+        return self._capabilities.refused_methods.allows_method(method, self._user)
 
     async def _show_status(self) -> bool:
         """Show the session and the words; return whether a rate limit was in the way."""
@@ -137,7 +137,7 @@ class StatusLine:
         except SlackLimited:
             raise
         except SlackRefused as error:
-            self._capabilities.refused_methods.note(method, self._user, error)
+            self._capabilities.refused_methods.note_refusal(method, self._user, error)
             return False
         except SlackError:
             return False

@@ -53,7 +53,7 @@ class LeaseKeeper(PeriodicTask):
         await wait_for_database(self._adopt_turns, START_WAIT_S)
         self.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""
         await self._renew_leases()
         await self._adopt_turns()

@@ -16,7 +16,7 @@ class StatusCleaner(PeriodicTask):
         self._statuses = statuses
         self._api = api
 
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Clear the statuses that are due. After a stop, another process or the next start clears the rest."""
         for status in await self._statuses.take_due():
             await self._clear_status(status)

@@ -30,10 +30,10 @@ class Withdrawals:
         self._documents = documents
         self._tasks: dict[QuestionKey, asyncio.Task[None]] = {}
 
-    def start(self, key: QuestionKey, delete: Delete) -> None:
+    def start_withdrawal(self, key: QuestionKey, delete: Delete) -> None:
         """Delete the messages of an answer; ``delete`` handles the questions that buttons under it asked."""
         if key not in self._tasks:
-            task = asyncio.create_task(self._run(key, delete), name=f"withdrawal {key.channel} {key.ts}")
+            task = asyncio.create_task(self._run_withdrawal(key, delete), name=f"withdrawal {key.channel} {key.ts}")
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key))
 
@@ -44,7 +44,7 @@ class Withdrawals:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, key: QuestionKey, delete: Delete) -> None:
+    async def _run_withdrawal(self, key: QuestionKey, delete: Delete) -> None:
         try:
             turn = await self._ledger.find(key)
             if turn is None or turn.state is not TurnState.SUPERSEDED:

@@ -70,7 +70,7 @@ class RefreshRunner:
         try:
             await self._visible.check_name(interaction.user, source)
         except UnknownSource as error:
-            await self._messenger.answer(interaction, self._explain_error(error, language))
+            await self._messenger.answer_interaction(interaction, self._explain_error(error, language))
             return
         countable = await self._visible.list_countable(interaction.user)
         progress = ProgressMessage(self._api, interaction.user, countable)
@@ -78,12 +78,12 @@ class RefreshRunner:
         await progress.show_text(start)
         if not interaction.is_direct_message:
             where = render_message(commands.PROGRESS_ELSEWHERE, language)
-            await self._messenger.answer(interaction, f"{start} {where}")
+            await self._messenger.answer_interaction(interaction, f"{start} {where}")
         async with self._track(progress.make_record(source, language, approves=bool(approve))):
             outcome = await self._refresh_with_progress(interaction, source, progress, approve)
             is_shown = await progress.show_text(outcome)
         if not interaction.is_direct_message or not is_shown:
-            await self._messenger.answer(interaction, outcome)
+            await self._messenger.answer_interaction(interaction, outcome)
 
     async def _refresh_with_progress(
         self,

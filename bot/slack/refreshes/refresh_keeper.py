@@ -52,7 +52,7 @@ class RefreshKeeper(PeriodicTask):
             with contextlib.suppress(DatabaseError):
                 await self._records.release_leases()
 
-    async def work(self) -> None:
+    async def run_once(self) -> None:
         """Renew the leases, and end the messages of interrupted refreshes."""
         await self._records.renew_leases()
         for record in await self._records.list_abandoned():

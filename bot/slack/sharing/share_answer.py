@@ -61,13 +61,13 @@ class ShareAnswerAction:
         """Share the answer, or tell the person why not and offer to ask the question in the channel."""
         try:
             private = await find_private_question(self._shared, self._questions, press)
-            problem = private if isinstance(private, Message) else await self._share(private, press)
+            problem = private if isinstance(private, Message) else await self._share_answer(private, press)
         except (DatabaseError, SlackError) as error:
             problem = explain_error(error)
         if problem is not None:
-            await self._shared.messenger.answer(press, render_message(problem, press.language))
+            await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
 
-    async def _share(self, private: _Private, press: ButtonPress) -> Message | None:
+    async def _share_answer(self, private: _Private, press: ButtonPress) -> Message | None:
         """Share an answer; return the reply to the person, None if Kvasir offers a question instead.
 
         Raises:
@@ -105,7 +105,7 @@ class ShareAnswerAction:
         label = name_button(sharing.ASK_THERE, sharing.ASK_IN_GROUP, share.target_name, press.language)
         button = build_button(AskInChannelAction.action_id, label, share.key.ts)
         blocks = [build_section(text), {"type": "actions", "elements": [button]}]
-        await self._shared.messenger.answer(press, text, blocks)
+        await self._shared.messenger.answer_interaction(press, text, blocks)
 
 
 class AskInChannelAction:
@@ -121,12 +121,12 @@ class AskInChannelAction:
         """Ask the question, or tell the person why not."""
         try:
             private = await find_private_question(self._shared, self._questions, press)
-            problem = private if isinstance(private, Message) else await self._ask(private, press)
+            problem = private if isinstance(private, Message) else await self._ask_question(private, press)
         except (DatabaseError, SlackError) as error:
             problem = explain_error(error)
-        await self._shared.messenger.answer(press, render_message(problem, press.language))
+        await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
 
-    async def _ask(self, private: _Private, press: ButtonPress) -> Message:
+    async def _ask_question(self, private: _Private, press: ButtonPress) -> Message:
         place = format_place(private.share)
         if press.user not in (await self._shared.directory.list_members(private.share.target) or ()):
             return sharing.NOT_THERE.fill(place=place)

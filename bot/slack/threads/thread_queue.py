@@ -35,7 +35,7 @@ class ThreadQueue(Generic[Thread, Item]):
         is_crowded = thread in self._running or thread in self._waiting or bool(self._ready)
         return not is_crowded and len(self._running) < self._width
 
-    def add(self, thread: Thread, item: Item) -> None:
+    def add_item(self, thread: Thread, item: Item) -> None:
         """Put an item into its thread; an item that waits or runs already is ignored."""
         if item in self._items:
             return
@@ -48,7 +48,7 @@ class ThreadQueue(Generic[Thread, Item]):
         """Return the items that wait for a free place, in the order in which they run."""
         return [self._waiting[thread][0] for thread in self._ready]
 
-    def take(self) -> tuple[Thread, Item] | None:
+    def take_item(self) -> tuple[Thread, Item] | None:
         """Start the next item and return it with its thread; return None if no item may run now."""
         if len(self._running) >= self._width or not self._ready:
             return None
@@ -64,7 +64,7 @@ class ThreadQueue(Generic[Thread, Item]):
         """Return whether an earlier item than this one waits in its thread."""
         return thread in self._waiting and self._rank(self._waiting[thread][0]) < self._rank(item)
 
-    def finish(self, thread: Thread) -> None:
+    def finish_item(self, thread: Thread) -> None:
         """Remove the item that runs in a thread."""
         self._items.discard(self._running.pop(thread))
         if thread in self._waiting:

@@ -246,7 +246,7 @@ class ThreadReader:
 
         """
 
-        async def fetch(low: str | None, high: str | None) -> tuple[list[Mapping[str, Any]], bool]:
+        async def fetch_page(low: str | None, high: str | None) -> tuple[list[Mapping[str, Any]], bool]:
             window: dict[str, Any] = {"oldest": low, "latest": high, "inclusive": "true" if low or high else None}
             page = await self._api.call(
                 "conversations.replies",
@@ -258,7 +258,7 @@ class ThreadReader:
             )
             return list(_without_tombstones(page)), bool(page.get("has_more"))
 
-        messages = [read_message(one, self._me) for one in await read_long_thread(fetch, float(question.key.ts))]
+        messages = [read_message(one, self._me) for one in await read_long_thread(fetch_page, float(question.key.ts))]
         return [one for one in messages if not (one.is_ours and one.files)]  # our files repeat parts of our answers
 
     async def fetch_message(self, channel: str, thread_ts: str, ts: str) -> ThreadMessage | None:

@@ -72,12 +72,12 @@ async def download_file(client: AsyncWebClient, file: Mapping[str, Any], limit_b
         raise _make_size_error(name, limit_bytes)
     try:
         async with asyncio.timeout(_DOWNLOAD_TIMEOUT_S):
-            return await _download(client, url, name, limit_bytes)
+            return await _download_bytes(client, url, name, limit_bytes)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise FileRefused(files.NOT_FETCHED.fill(name=name)) from error
 
 
-async def _download(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
+async def _download_bytes(client: AsyncWebClient, url: str, name: str, limit_bytes: int) -> bytes:
     assert client.session is not None  # noqa: S101 (``make_web_client`` sets it)
     headers = {"Authorization": f"Bearer {client.token}"}
     timeout = aiohttp.ClientTimeout(total=_DOWNLOAD_TIMEOUT_S)

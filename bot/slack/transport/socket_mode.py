@@ -85,7 +85,7 @@ class SocketModeClient:
                 maybe_done=False,
             ) from None
         self.is_connected = True
-        self._watchdog = asyncio.create_task(self._watch(handler), name="socket mode watchdog")
+        self._watchdog = asyncio.create_task(self._watch_socket(handler), name="socket mode watchdog")
 
     async def _note_greeting(self, _client: object, message: dict[str, Any], _raw: str | None) -> None:
         """Report a new connection, which Slack begins with a hello."""
@@ -104,7 +104,7 @@ class SocketModeClient:
                 error.scope,
             ) from error
 
-    async def _watch(self, handler: AsyncSocketModeHandler) -> None:
+    async def _watch_socket(self, handler: AsyncSocketModeHandler) -> None:
         client = handler.client
         lost_since: float | None = None
         while True:

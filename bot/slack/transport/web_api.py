@@ -65,7 +65,7 @@ class TokenBucket:
         self._level = burst
         self._at = now()
 
-    def take(self) -> float:
+    def reserve_call(self) -> float:
         """Reserve one call and return how long to wait before it, in seconds."""
         now = self._now()
         self._level = min(self._burst, self._level + (now - self._at) * self._per_s) - 1.0
@@ -123,7 +123,7 @@ class SlackWebApi:
                 await self._sleep(wait_s)
             token = self._client.token or ""
             try:
-                return await self._send(method, arguments)
+                return await self._send_call(method, arguments)
             except SlackUnauthorized:
                 if is_renewed or self._renew_token is None or not await self._renew_token(token):
                     raise
@@ -154,7 +154,7 @@ class SlackWebApi:
             self._closed_until.pop(gate, None)
             del self._waiting[gate]
 
-    async def _send(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
+    async def _send_call(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
         present = {name: value for name, value in arguments.items() if value is not None}
         if self._on_call is not None:
             self._on_call(method)

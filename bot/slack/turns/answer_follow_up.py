@@ -50,23 +50,23 @@ class AnswerFollowUp:
         self.unasked = unasked
         """Decides about answers that nobody asked for."""
 
-    async def handle(
+    async def handle_answer(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
         """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
         read = [*(one.chunks for one in reply.passages), *(one.chunks or () for one in question.history)]
         self._reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
-        await self._store(message, question, finished, reply)
+        await self._store_answer(message, question, finished, reply)
         await self._layout.improve_messages(message, question.text, finished, reply)
         if finished.search_query and not (question.wants_web or message.is_unasked or message.is_of_app):
             self._offer_more(message, finished.search_query, reply.language)
 
-    def forget(self, key: QuestionKey | None, conversation: str) -> None:
+    def forget_answer(self, key: QuestionKey | None, conversation: str) -> None:
         """Erase the reasoning behind an answer, and what its conversation has seen; None and "" stand for all."""
         self._reasonings.forget_reasoning(key)
         self._forget_conversation(conversation)
 
-    async def _store(
+    async def _store_answer(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
         stored = StoredAnswer(

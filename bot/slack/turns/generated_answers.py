@@ -21,7 +21,7 @@ class GeneratedAnswer:
     events: tuple[AnswerEvent, ...] = ()
     """All of its events once it is complete."""
 
-    async def replay(self) -> AsyncGenerator[AnswerEvent, None]:
+    async def replay_events(self) -> AsyncGenerator[AnswerEvent, None]:
         """Yield what a person reads of the complete answer."""
         for event in self.events:
             if isinstance(event, (Sources, Text, Notice, Offer, Finished)):
@@ -34,18 +34,18 @@ class GeneratedAnswers:
     def __init__(self) -> None:
         self._answers: OrderedDict[QuestionKey, GeneratedAnswer] = OrderedDict()
 
-    def keep(self, key: QuestionKey, answer: GeneratedAnswer) -> None:
+    def keep_answer(self, key: QuestionKey, answer: GeneratedAnswer) -> None:
         """Keep an answer if it is complete."""
         if answer.events:
             self._answers[key] = answer
         if len(self._answers) > _MAX_ANSWERS:
             self._answers.popitem(last=False)
 
-    def take(self, turn: LedgerTurn) -> GeneratedAnswer | None:
+    def take_answer(self, turn: LedgerTurn) -> GeneratedAnswer | None:
         """Return and remove the answer to a question as it is now; None if there is none."""
         answer = self._answers.pop(turn.message.key, None)
         return answer if answer is not None and answer.revision == turn.revision else None
 
-    def forget(self, key: QuestionKey) -> None:
+    def forget_answer(self, key: QuestionKey) -> None:
         """Remove the answer to a question."""
         self._answers.pop(key, None)

@@ -28,7 +28,7 @@ class MessageFiles:
         self._messenger = messenger
         self._intake = intake
 
-    def offer(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
+    def offer_storage(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
         """Return the answer that offers to store a message's files; None if it asks something or may not store them."""
         if self._intake is None or not self._intake.accepts_message(message):
             return None
@@ -45,16 +45,18 @@ class MessageFiles:
             await reply.show_sentence(render_message(replies.EMPTY_QUESTION, reply.language))
             return
         sentence = await self._explain_files(message, reply)
-        if message.key.channel.startswith("D") or not await self._send(message, sentence):
+        if message.key.channel.startswith("D") or not await self._send_sentence(message, sentence):
             await reply.show_sentence(sentence)
         else:
             await reply.clear_status()
 
-    async def _send(self, message: QuestionMessage, sentence: str) -> bool:
+    async def _send_sentence(self, message: QuestionMessage, sentence: str) -> bool:
         """Send a sentence to the asker alone; return False if Slack refuses it."""
         key, thread_ts = message.key, None if message.opens_thread else message.thread_ts
         try:
-            await self._messenger.send(key.channel, message.user, render.escape_mrkdwn(sentence), thread_ts=thread_ts)
+            await self._messenger.send_message(
+                key.channel, message.user, render.escape_mrkdwn(sentence), thread_ts=thread_ts
+            )
         except SlackError:
             return False
         return True

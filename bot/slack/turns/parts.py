@@ -69,7 +69,7 @@ class TurnParts:
             settings,
             shared.changes,
             WaitingTurns(shared.api, shared.capabilities, times, every_s=settings.show_places_every_s),
-            admit=limiter.admit,
+            admit=limiter.admit_question,
             on_unauthorized=on_unauthorized,
         )
 

@@ -67,7 +67,7 @@ class QuestionBuilder:
         self._find_length = find_length
         self._materials = materials
 
-    async def build(self, message: QuestionMessage, reply: AnswerReply) -> Question:
+    async def build_question(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
 
         Raises:

@@ -31,7 +31,7 @@ class QuestionLimiter:
         self._messenger = messenger
         self._tasks = tasks
 
-    async def admit(self, message: QuestionMessage) -> bool:
+    async def admit_question(self, message: QuestionMessage) -> bool:
         """Count a question; return False if it is refused. The refusal is shown to the person alone."""
         if message.is_unasked:
             return True
@@ -44,16 +44,16 @@ class QuestionLimiter:
             await self._counts.count_question(message.key.team, limits)
         except LimitReached as reached:
             _log.info("question refused", channel=channel, user=message.user, limit_of=reached.subject)
-            self._tasks.start(self._explain(message, reached, limits[reached.subject]), "refusal of a question")
+            self._tasks.start(self._explain_refusal(message, reached, limits[reached.subject]), "refusal of a question")
             return False
         except DatabaseError as error:  # an answer too many is better than none
             _log.warning("question not counted", error=str(error))
         return True
 
-    async def _explain(self, message: QuestionMessage, reached: LimitReached, limit: int) -> None:
+    async def _explain_refusal(self, message: QuestionMessage, reached: LimitReached, limit: int) -> None:
         language = choose_language(message.text)
         wait = format_duration(math.ceil(reached.wait_s), language)
         sentence = replies.PERSON_LIMIT if reached.subject == message.user else replies.CHANNEL_LIMIT
         thread_ts = None if message.opens_thread else message.thread_ts
         text = render_message(sentence, language, count=limit, wait=wait)
-        await self._messenger.reach(message.key.channel, message.user, text, thread_ts=thread_ts)
+        await self._messenger.reach_person(message.key.channel, message.user, text, thread_ts=thread_ts)

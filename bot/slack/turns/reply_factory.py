@@ -51,7 +51,7 @@ class ReplyFactory:
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
-    async def create(self, turn: LedgerTurn) -> AnswerReply:
+    async def create_reply(self, turn: LedgerTurn) -> AnswerReply:
         """Return the reply to a question, in the language of the channel or of the question.
 
         Raises:

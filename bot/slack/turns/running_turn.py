@@ -62,7 +62,7 @@ class RetryDelays:
         self._delays: dict[QuestionKey, tuple[float, float]] = {}
         """When the next attempt is due, and the delay before it, in seconds."""
 
-    def delay(self, key: QuestionKey) -> None:
+    def delay_retry(self, key: QuestionKey) -> None:
         """Delay the next attempt at a turn."""
         _, last_s = self._delays.get(key, (0.0, self._first_s / 2))
         delay_s = min(last_s * 2, _MAX_DELAY_S)
@@ -73,6 +73,6 @@ class RetryDelays:
         due_at, _ = self._delays.get(key, (0.0, 0.0))
         return due_at <= time.monotonic()
 
-    def forget(self, key: QuestionKey) -> None:
+    def forget_delays(self, key: QuestionKey) -> None:
         """Forget the delays of a turn that has ended."""
         self._delays.pop(key, None)

@@ -31,7 +31,7 @@ class TurnRecord:
     error: str = ""
     started_at: float = field(default_factory=time.perf_counter)
 
-    def log(self, key: QuestionKey) -> None:
+    def write_line(self, key: QuestionKey) -> None:
         """Write the line."""
         _log.info(
             "turn",

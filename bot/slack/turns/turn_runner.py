@@ -69,13 +69,13 @@ class TurnRunner:
 
     def keep_answer(self, key: QuestionKey, answer: GeneratedAnswer) -> None:
         """Show an answer to a question instead of generating one."""
-        self._generated.keep(key, answer)
+        self._generated.keep_answer(key, answer)
 
-    def forget(self, key: QuestionKey | None, conversation: str) -> None:
+    def forget_answer(self, key: QuestionKey | None, conversation: str) -> None:
         """Forget the answer to a question that was edited or deleted, or all answers if it is unknown which."""
-        self._follow_up.forget(key, conversation)
+        self._follow_up.forget_answer(key, conversation)
         if key is not None:
-            self._generated.forget(key)
+            self._generated.forget_answer(key)
 
     async def run(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
@@ -91,11 +91,11 @@ class TurnRunner:
 
         """
         try:
-            return await self._run(key, begun, running, record)
+            return await self._run_turn(key, begun, running, record)
         except TurnLost:
-            return await self._retract(key, running.reply, record)
+            return await self._retract_answer(key, running.reply, record)
 
-    async def _run(
+    async def _run_turn(
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
     ) -> QuestionMessage | None:
         try:
@@ -107,9 +107,9 @@ class TurnRunner:
                 record.outcome = "superseded"
                 return None
             running.revision, record.attempts = turn.revision, turn.attempts
-            running.reply = await self._replies.create(turn)
+            running.reply = await self._replies.create_reply(turn)
             earlier = await self._follow_up.documents.list_documents(key) if turn.revises or turn.attempts > 1 else []
-            state = await self._answer(turn, running.reply, record)
+            state = await self._answer_turn(turn, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason is None:
                 raise
@@ -120,13 +120,13 @@ class TurnRunner:
         try:
             if record.outcome != "found":  # the documents belong to an earlier answer
                 await self._follow_up.documents.delete_documents(key, earlier)
-            return await self._finish(turn, state, running.reply, record)
+            return await self._finish_turn(turn, state, running.reply, record)
         except asyncio.CancelledError:
             if running.cancel_reason not in {CancelReason.EDITED, CancelReason.DELETED, CancelReason.LOST}:
                 raise
             return await self._end_cancelled(key, running, record)
 
-    async def _finish(
+    async def _finish_turn(
         self, turn: LedgerTurn, state: TurnState, reply: AnswerReply, record: TurnRecord
     ) -> QuestionMessage | None:
         """Close a turn; return the question if it was edited meanwhile.
@@ -135,13 +135,13 @@ class TurnRunner:
         """
         key, clear_in_s = turn.message.key, reply.clear_status_in_s
         if record.outcome == _WITHHELD and await self._ledger.forget_unasked(key, turn.revision):
-            self.forget(key, turn.message.conversation)
+            self.forget_answer(key, turn.message.conversation)
             return None
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status
         if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
             return None
-        return await self._retract(key, reply, record)
+        return await self._retract_answer(key, reply, record)
 
     async def _end_cancelled(
         self, key: QuestionKey, running: RunningTurn, record: TurnRecord
@@ -151,21 +151,23 @@ class TurnRunner:
         reply = running.reply
         match running.cancel_reason:
             case CancelReason.EDITED | CancelReason.LOST:
-                return await self._retract(key, reply, record)
+                return await self._retract_answer(key, reply, record)
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
                 clear_in_s = reply.clear_status_in_s
                 if not await self._ledger.finish(
                     key, running.revision, TurnState.DONE, "stopped", clear_status_in_s=clear_in_s
                 ):
-                    return await self._retract(key, reply, record)
+                    return await self._retract_answer(key, reply, record)
             case CancelReason.DELETED if reply is not None:
                 await self._leave_to_withdrawal(key, reply)
             case _ if reply is not None:
                 await reply.abort()
         return None
 
-    async def _retract(self, key: QuestionKey, reply: AnswerReply | None, record: TurnRecord) -> QuestionMessage | None:
+    async def _retract_answer(
+        self, key: QuestionKey, reply: AnswerReply | None, record: TurnRecord
+    ) -> QuestionMessage | None:
         """Return the new text of an edited question, None if it was deleted, or another process has taken it over.
 
         Its partial answer is deleted; messages of an answer that was complete stay, and the next answer replaces them.
@@ -174,7 +176,7 @@ class TurnRunner:
         record.outcome = CancelReason.EDITED
         turn = await self._ledger.find(key)
         if turn is not None:
-            self.forget(key, turn.message.conversation)
+            self.forget_answer(key, turn.message.conversation)
         if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:
             record.outcome = CancelReason.DELETED
             await self._leave_to_withdrawal(key, reply)
@@ -198,7 +200,7 @@ class TurnRunner:
         await reply.abort()
         await self._ledger.note_replies(key, reply.messages)
 
-    async def _answer(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
+    async def _answer_turn(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         """Show an answer, or the reason why there is none."""
         age_s = time.time() - turn.received_at
         try:
@@ -220,7 +222,7 @@ class TurnRunner:
                 raise
             record.outcome, record.error = "gone", str(error)
             await reply.clear_status()
-            await self._replies.undelivered.explain(turn.message, error, reply)
+            await self._replies.undelivered.explain_refusal(turn.message, error, reply)
             return TurnState.FAILED
         except TimeoutError as error:
             record.outcome, record.error = "late", "deadline"
@@ -232,11 +234,11 @@ class TurnRunner:
         async with asyncio.timeout(self._settings.deadline_s):
             if not message.is_unasked:
                 reply.start_status()
-            if (offer := self._files.offer(message, reply.language)) is not None:
+            if (offer := self._files.offer_storage(message, reply.language)) is not None:
                 finished = await reply.show_answer(offer)
                 return self._record_outcome(finished, reply, record)
             try:
-                question = await self._questions.build(message, reply)
+                question = await self._questions.build_question(message, reply)
             except AudienceRefused as refused:
                 if not message.is_unasked:
                     await reply.show_sentence(render_message(explain_error(refused), reply.language))
@@ -246,7 +248,7 @@ class TurnRunner:
                 await self._files.explain_missing_text(message, reply)
                 record.route = "help"
                 return TurnState.DONE
-            answer = self._generated.take(turn)
+            answer = self._generated.take_answer(turn)
             if answer is None:
                 if not await self._may_generate(message):
                     return await self._give_up(reply, record)
@@ -256,11 +258,11 @@ class TurnRunner:
             try:
                 finished = await reply.show_answer(self._answer_viewers(answer, message, reply), reads_on=is_last)
             except SlackError:
-                self._generated.keep(message.key, answer)
+                self._generated.keep_answer(message.key, answer)
                 raise
         record.first_call_s = reply.first_call_s
         if finished is not None and reply.failure is None:
-            await self._follow_up.handle(message, question, finished, reply)
+            await self._follow_up.handle_answer(message, question, finished, reply)
         return self._record_outcome(finished, reply, record)
 
     async def _prepare_unasked(self, turn: LedgerTurn, record: TurnRecord) -> bool:
@@ -268,12 +270,12 @@ class TurnRunner:
 
         Nobody waits for it, so nothing is shown until the whole answer is known to be good.
         """
-        message, unseen = turn.message, await self._replies.create(turn)
+        message, unseen = turn.message, await self._replies.create_reply(turn)
         if turn.replies:  # an answer that was posted is revised, unless the question is for others now
             return asks_everybody(message)
         try:
             async with asyncio.timeout(self._settings.deadline_s):
-                question = await self._questions.build(message, unseen)
+                question = await self._questions.build_question(message, unseen)
                 if not await self._unasked.may_begin(message, question) or not await self._may_generate(message):
                     return False
                 answer = GeneratedAnswer(question, turn.revision)
@@ -283,7 +285,7 @@ class TurnRunner:
         except (AudienceRefused, EngineError, TimeoutError) as error:
             record.error = type(error).__name__
             return False
-        self._generated.keep(message.key, answer)
+        self._generated.keep_answer(message.key, answer)
         return await self._unasked.may_post(message, answer.events)
 
     async def _may_generate(self, message: QuestionMessage) -> bool:
@@ -308,7 +310,7 @@ class TurnRunner:
 
         """
         while True:
-            source = answer.replay() if answer.events else self._answerer.answer(answer.question)
+            source = answer.replay_events() if answer.events else self._answerer.answer(answer.question)
             found_at = float("-inf") if answer.events else None
             shown_events: list[AnswerEvent] = []
             async with aclosing(source) as events:
@@ -336,7 +338,7 @@ class TurnRunner:
             if has_begun or not await self._may_generate(message):
                 break
             yield Sources(())  # the reply names nothing that the last search found
-            answer.question, answer.events = await self._questions.build(message, reply), ()
+            answer.question, answer.events = await self._questions.build_question(message, reply), ()
         raise AudienceRefused(replies.VIEWERS_CHANGED)
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:

@@ -149,7 +149,7 @@ class TurnManager:
             self.enqueue(turn.message)
         elif turn.attempts == 0:
             await self._ledger.refuse(turn.message.key)
-        await self._announce(turn, CancelReason.EDITED)
+        await self._announce_change(turn, CancelReason.EDITED)
 
     async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:
         """Erase a deleted question and withdraw its answer; return False if there is none, or it was deleted before.
@@ -163,11 +163,11 @@ class TurnManager:
         turn = await self._ledger.withdraw(key, unknown)
         if turn is None:
             return False
-        await self._announce(turn, CancelReason.DELETED)
+        await self._announce_change(turn, CancelReason.DELETED)
         self.withdraw(key)
         return True
 
-    async def _announce(self, turn: LedgerTurn, reason: CancelReason) -> None:
+    async def _announce_change(self, turn: LedgerTurn, reason: CancelReason) -> None:
         """Cancel a turn whose question has changed, and let all processes forget its conversation."""
         parts = (*turn.message.thread, turn.message.key.ts, str(turn.revision), reason)
         subject = " ".join(parts)
@@ -182,7 +182,7 @@ class TurnManager:
         """Apply a change, unless it is from here: a new answer may be there since."""
         if not subject:
             self._announced.clear()
-            self._runner.forget(None, "")
+            self._runner.forget_answer(None, "")
         elif subject in self._announced:
             self._announced.discard(subject)
         else:
@@ -193,7 +193,7 @@ class TurnManager:
         if not self._ledger.has_team(team):
             return
         key = QuestionKey(team, channel, ts)
-        self._runner.forget(key, f"{team}-{channel}-{thread_ts}")
+        self._runner.forget_answer(key, f"{team}-{channel}-{thread_ts}")
         running = self._running.get(key)
         # A turn that has begun after the edit answers the new text already.
         if running is not None and (reason == CancelReason.DELETED or -1 < running.revision < int(revision)):
@@ -202,7 +202,7 @@ class TurnManager:
     def withdraw(self, key: QuestionKey) -> None:
         """Delete the answer of a deleted question, unless its turn still runs, whose end comes first."""
         if key not in self._running:
-            self._withdrawals.start(key, self.handle_deletion)
+            self._withdrawals.start_withdrawal(key, self.handle_deletion)
 
     async def handle_stop(self, channel: str, thread_ts: str) -> None:
         """Stop the answer in a thread, in whichever process it runs.
@@ -211,10 +211,10 @@ class TurnManager:
             DatabaseError: no answer runs here, and other processes cannot be informed.
 
         """
-        if not self._stop(channel, thread_ts):
+        if not self._stop_answer(channel, thread_ts):
             await self._changes.publish_change(ChangeKind.STOP, channel, thread_ts)
 
-    def _stop(self, channel: str, thread_ts: str) -> bool:
+    def _stop_answer(self, channel: str, thread_ts: str) -> bool:
         """Stop the answer in a thread; return False if none runs here."""
         for key, running in self._running.items():
             if key.channel == channel and running.reply is not None and running.reply.thread_ts == thread_ts:
@@ -224,7 +224,7 @@ class TurnManager:
 
     def _apply_stop(self, subject: str) -> None:
         channel, _, thread_ts = subject.partition(" ")
-        self._stop(channel, thread_ts)
+        self._stop_answer(channel, thread_ts)
 
     # ── Start and end of the process ─────────────────────────────────────────────────────────────────────────────────
 
@@ -265,20 +265,20 @@ class TurnManager:
         """Put a question into its thread's queue; one whose turn runs follows after that."""
         if message.key in self._running:
             self._running[message.key].next_message = message
-        self._queue.add(message.thread, message.key)
+        self._queue.add_item(message.thread, message.key)
         self._start_next()
         if not self._is_closing and message.key in self._queue.list_ready():
-            self._waiting.add(message, self._queue.list_ready)
+            self._waiting.add_question(message, self._queue.list_ready)
 
     def _start_next(self) -> None:
-        while not self._is_closing and (next_ := self._queue.take()) is not None:
+        while not self._is_closing and (next_ := self._queue.take_item()) is not None:
             thread, key = next_
-            self._waiting.remove(key)
+            self._waiting.remove_question(key)
             self._waiting.times.note_start(key)
-            task = asyncio.create_task(self._run(key, thread), name=f"turn {key.channel} {key.ts}")
+            task = asyncio.create_task(self._run_turn(key, thread), name=f"turn {key.channel} {key.ts}")
             self._running[key] = RunningTurn(task, functools.partial(self._queue.has_earlier, thread, key))
 
-    async def _run(self, key: QuestionKey, thread: ThreadId) -> None:
+    async def _run_turn(self, key: QuestionKey, thread: ThreadId) -> None:
         record = TurnRecord()
         record.wait_s = record.started_at - self._submitted_at.pop(key, record.started_at)
         next_message: QuestionMessage | None = None
@@ -286,7 +286,7 @@ class TurnManager:
         try:
             with self._changes.watch_closely():
                 next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
-            self._retry_delays.forget(key)
+            self._retry_delays.forget_delays(key)
             if next_message is not None:
                 await self._ledger.leave_thread(key)
         except (SlackError, DatabaseError) as error:
@@ -297,9 +297,9 @@ class TurnManager:
             _log.exception("turn broke", channel=key.channel, ts=key.ts)
         finally:
             next_message = self._running.pop(key).next_message or next_message
-            self._queue.finish(thread)
+            self._queue.finish_item(thread)
             self._waiting.times.note_end(key)
-            record.log(key)
+            record.write_line(key)
             if next_message is not None:
                 self.enqueue(next_message)
             elif record.outcome == CancelReason.DELETED:
@@ -308,7 +308,7 @@ class TurnManager:
 
     async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:
         """Leave a turn open for another attempt, and do not count the interrupted one."""
-        self._retry_delays.delay(key)
+        self._retry_delays.delay_retry(key)
         if isinstance(error, SlackUnauthorized) and self._on_unauthorized is not None:
             self._on_unauthorized(error)
         with contextlib.suppress(DatabaseError):

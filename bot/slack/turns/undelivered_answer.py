@@ -21,13 +21,15 @@ class UndeliveredAnswers:
         self._messenger = messenger
         self._threads = threads
 
-    async def explain(self, message: QuestionMessage, refusal: SlackGone | SlackRefused, reply: AnswerReply) -> None:
+    async def explain_refusal(
+        self, message: QuestionMessage, refusal: SlackGone | SlackRefused, reply: AnswerReply
+    ) -> None:
         """Tell the asker the reason and the next step, unless nobody asked or the question is deleted."""
         if message.is_unasked or (refusal.code in _DELETED_CODES and await self._is_deleted(message)):
             return
         text = render_message(explain_refused_post(refusal.code, message.key.channel), reply.language)
         is_thread_visible = bool(reply.replies) or not message.opens_thread
-        await self._messenger.reach(
+        await self._messenger.reach_person(
             message.key.channel, message.user, text, thread_ts=message.thread_ts if is_thread_visible else None
         )
 

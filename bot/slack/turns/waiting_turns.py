@@ -77,14 +77,14 @@ class WaitingTurns:
         self._list_waiting: Callable[[], Sequence[QuestionKey]] = lambda: ()
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, message: QuestionMessage, list_waiting: Callable[[], Sequence[QuestionKey]]) -> None:
+    def add_question(self, message: QuestionMessage, list_waiting: Callable[[], Sequence[QuestionKey]]) -> None:
         """Show the place of a question, which waits; ``list_waiting`` returns the questions in the line."""
         self._messages[message.key] = message
         self._list_waiting = list_waiting
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._show_places(), name="places in the line")
 
-    def remove(self, key: QuestionKey) -> None:
+    def remove_question(self, key: QuestionKey) -> None:
         """Stop showing the place of a question."""
         self._messages.pop(key, None)
         self._shown.pop(key, None)
@@ -118,7 +118,7 @@ class WaitingTurns:
         if words == shown and time.monotonic() - shown_at < _REPEAT_S:
             return
         refused, words_limit = self._capabilities.refused_methods, self._capabilities.limits.words
-        if not refused.allows(WORDS_METHOD, message.user) or not words_limit.try_reserve():
+        if not refused.allows_method(WORDS_METHOD, message.user) or not words_limit.try_reserve():
             return
         self._shown[key] = (words, time.monotonic())
         try:
@@ -126,6 +126,6 @@ class WaitingTurns:
                 WORDS_METHOD, wait=False, channel_id=key.channel, thread_ts=message.thread_ts, status=words
             )
         except SlackRefused as error:
-            refused.note(WORDS_METHOD, message.user, error)
+            refused.note_refusal(WORDS_METHOD, message.user, error)
         except SlackError:
             return  # the next time

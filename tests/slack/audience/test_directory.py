@@ -73,7 +73,7 @@ async def test_people_stay_known_if_the_connection_is_new_meanwhile(tmp_path: Pa
         await sandbox.faults({"method": "users.info", "hang_s": 0.3})
         finding = asyncio.create_task(directory.find_accounts([ADA, BO]))
         await asyncio.sleep(0.1)
-        directory.clear()
+        directory.forget_all()
         assert {account.status for account in (await finding).values()} == {Status.MEMBER}
 
 

@@ -98,8 +98,8 @@ def test_events_and_pages_lead_to_same_threads(
         ts: walked.channels[GENERAL].threads[ts].eligibility for ts in extra if ts in walked.channels[GENERAL].threads
     }
     assert set(standing.values()) <= {ThreadEligibility.IF_REPLIED}
-    loaded = WorkspaceState.load(remembered.dump())
-    assert loaded.dump() == remembered.dump()
+    loaded = WorkspaceState.load_state(remembered.dump_state())
+    assert loaded.dump_state() == remembered.dump_state()
 
 
 def test_events_of_other_channels_are_ignored() -> None:

@@ -152,7 +152,7 @@ async def test_a_cancelled_refresh_is_stored_to_its_end(tmp_path: Path) -> None:
             parts = InstallationParts(slack, oauth, bot.ledger.database, session)
             [stored] = await parts.installations.list_all()
             due = replace(stored, expires_at=1.0)
-            refreshing = asyncio.create_task(parts.refresher.refresh(due))
+            refreshing = asyncio.create_task(parts.refresher.refresh_tokens(due))
             await asyncio.sleep(0.005)
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)

@@ -18,7 +18,7 @@ def test_reserved_calls_never_exceed_the_limit(pauses_s: list[float], calls: int
     times: list[float] = []
     for pause_s in pauses_s:
         now[0] += pause_s
-        times.append(now[0] + window.reserve())
+        times.append(now[0] + window.reserve_call())
     assert times == sorted(times)
     assert all(later - earlier >= 60.0 for earlier, later in zip(times, times[calls:], strict=False))
 

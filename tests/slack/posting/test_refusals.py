@@ -104,7 +104,7 @@ async def test_refused_post_is_repeated(tmp_path: Path, times: int) -> None:
     """The whole answer is one message."""
     limits = RateLimits()
     while limits.updates.has_room(0.5):  # so no text is posted before the answer is complete
-        limits.updates.reserve()
+        limits.updates.reserve_call()
     async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(limits=limits)) as bot:
         await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30})
         await bot.wait_for_answer(await bot.ask("@Kvasir first?"))

@@ -18,9 +18,9 @@ from bot.slack.transport.web_api import TokenBucket
 def test_token_bucket_allows_bursts_and_limits_the_rate() -> None:
     now = [0.0]
     bucket = TokenBucket(burst=3, per_s=2, now=lambda: now[0])
-    assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    assert [bucket.reserve_call() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
     now[0] = 10.0
-    assert bucket.take() == 0
+    assert bucket.reserve_call() == 0
 
 
 @pytest.mark.parametrize(
