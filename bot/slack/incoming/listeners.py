@@ -7,6 +7,7 @@ otherwise Slack retries it and finally disables the subscription.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,8 @@ _log = structlog.get_logger(__name__)
 
 _ANY = re.compile(".*", re.DOTALL)
 _MAX_NOTIFIED = 1_000
+_SUBMISSION_TIMEOUT_S = 1.5
+"""How long a form stays open, so that nothing typed is lost if it fails. Slack waits three seconds."""
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
 NextMiddleware = Callable[[], Awaitable[BoltResponse]]
@@ -238,28 +241,42 @@ class SlackListeners:
         if (modal := self.modals.get(name)) is None:
             await ack()
             return
-        submission = ModalSubmission.from_payload(body)
+        submission = await self.languages.apply_language(ModalSubmission.from_payload(body))
         if errors := modal.find_errors(submission):
-            language = (await self.languages.apply_language(submission)).language
-            shown = {block: render_message(message, language) for block, message in errors.items()}
+            shown = {block: render_message(message, submission.language) for block, message in errors.items()}
             await ack(response_action="errors", errors=shown)
             return
+        running = asyncio.create_task(self._run_handler(modal.run, submission, name), name=name)
+        await asyncio.wait({running}, timeout=_SUBMISSION_TIMEOUT_S)
+        first = next(iter(submission.values), "")
+        if running.done() and running.result() and first:
+            await ack(response_action="errors", errors={first: running.result()})
+            return
         await ack()
-        self._start_handler(modal.run, submission, name)
+        self.tasks.start(self._report(running, submission), name)
 
     def _start_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
             chosen = await self.languages.apply_language(act)
-            try:
-                await handler(chosen)
-            except Exception as error:  # noqa: BLE001 (the task's owner tells the person of every failure)
-                _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
-                text = render_message(explain_error(error), chosen.language)
-                await self.messenger.answer_interaction(chosen, render.escape_mrkdwn(text))
+            await self._report(self._run_handler(handler, chosen, name), chosen)
 
         self.tasks.start(run(), name)
+
+    async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
+        """Run a handler; return why it failed, "" if it did not."""
+        try:
+            await handler(act)
+        except Exception as error:  # noqa: BLE001 (the person learns of every failure)
+            _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
+            return render_message(explain_error(error), act.language)
+        return ""
+
+    async def _report(self, running: Awaitable[str], act: Interaction) -> None:
+        """Wait for a handler; if it fails, tell the person why."""
+        if problem := await running:
+            await self.messenger.answer_interaction(act, render.escape_mrkdwn(problem))
 
 
 async def _ignore_event() -> None:

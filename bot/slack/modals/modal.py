@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from bot.errors import BotError
 from bot.messages.message import Message
 from bot.slack.incoming.interactions import ModalSubmission
 
@@ -13,6 +14,10 @@ MAX_TITLE_CHARACTERS = 24
 """Slack's limit of a modal's title and of its buttons."""
 MAX_FIELD_CHARACTERS = 3_000
 """Slack's limit of a text in a field."""
+
+
+class SubmissionRefused(BotError):
+    """A submission has no effect. The text says why, and the form stays open, so that nothing typed is lost."""
 
 
 class Modal(Protocol):

@@ -16,7 +16,14 @@ from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
 from bot.slack.errors import SlackError
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
-from bot.slack.modals.modal import MAX_FIELD_CHARACTERS, Block, build_date_field, build_modal, build_text_field
+from bot.slack.modals.modal import (
+    MAX_FIELD_CHARACTERS,
+    Block,
+    SubmissionRefused,
+    build_date_field,
+    build_modal,
+    build_text_field,
+)
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
 from bot.slack.transport.web_api import SlackWebApi
@@ -124,9 +131,10 @@ class VerifyModal:
         return errors
 
     async def run(self, submission: ModalSubmission) -> None:
-        """Store the verified answer, and tell the owner until when it is valid, or why it is not stored.
+        """Store the verified answer, and tell the owner until when it is valid.
 
         Raises:
+            SubmissionRefused: it is not stored, because what the form shows has changed.
             DatabaseError: it cannot be stored, or what the owner may read cannot be found out.
 
         """
@@ -134,8 +142,7 @@ class VerifyModal:
         draft, team = await self._find_draft(submission.user, place)
         expires_at = _read_day(submission, self._management.now())
         if draft is None or expires_at is None:
-            await self._tell_person(submission, place, verified.ANSWER_NOT_STORED)
-            return
+            raise SubmissionRefused(verified.ANSWER_NOT_STORED)
         changed = replace(
             draft,
             question=submission.get_text(_QUESTION),
@@ -148,8 +155,9 @@ class VerifyModal:
         saved = None
         if self._management.owns_sources(submission.user, changed.passages):
             saved = await self._management.verify_answer(submission.user, team, changed)
-        done = verified.SOURCES_CHANGED if saved is None else verified.SAVED.fill(date=saved.expires_on)
-        await self._tell_person(submission, place, done)
+        if saved is None:
+            raise SubmissionRefused(verified.SOURCES_CHANGED)
+        await self._tell_person(submission, place, verified.SAVED.fill(date=saved.expires_on))
 
     async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:
         """Return what the modal was opened for, and its team; None if it was deleted or answered again meanwhile."""

@@ -13,6 +13,7 @@ from bot.config.configuration import Access, QuestionLimits
 from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, StoredVote, Vote, VoteReason
 from bot.storage.turns.questions import QuestionKey
+from knowledge.database.database import Database
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 
@@ -104,6 +105,27 @@ async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: Runni
     await vote(bot, answer, "positive")
     votes = await wait_for_votes(bot, **{ADA: Vote.GOOD})
     assert (votes[ADA].reasons, votes[ADA].comment) == ((), "")
+
+
+async def test_what_was_typed_stays_in_the_form_if_it_cannot_be_stored(socket_bot: RunningBot) -> None:
+    bot = socket_bot
+    await vote(bot, await ask_and_wait(bot), "negative")
+    modal = await bot.sandbox.wait_for_modal(ADA)
+    values = {
+        "reasons": {"reasons": {"type": "checkboxes", "selected_options": []}},
+        "comment": {"comment": {"type": "plain_text_input", "value": "The number is 7."}},
+    }
+    await run_script(bot.ledger.database, "ALTER TABLE bot_feedback RENAME TO away")
+    await bot.sandbox.submit("ada", modal["id"], values)
+    await bot.sandbox.wait_until(lambda: bot.sandbox.view(modal["id"]).get("errors"), what="the reason in the form")
+    await run_script(bot.ledger.database, "ALTER TABLE away RENAME TO bot_feedback")
+    await bot.sandbox.submit("ada", modal["id"], values)
+    await bot.sandbox.wait_until(lambda: not bot.sandbox.view(modal["id"]), what="the end of the form")
+    assert (await list_votes(bot))[ADA].comment == "The number is 7."
+
+
+async def run_script(database: Database, statement: str) -> None:
+    await database.write(lambda connection: connection.exec_driver_sql(statement))
 
 
 async def test_the_form_is_in_the_language_of_the_person(socket_bot: RunningBot) -> None:
