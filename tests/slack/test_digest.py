@@ -106,5 +106,14 @@ async def test_owner_of_one_source_hears_of_that_source_alone(bot: RunningBot, l
     assert await read_digest(bot, "bo") == "", "nothing of the other source"
 
 
+async def test_long_digest_is_complete(bot: RunningBot, library: FakeLibrary) -> None:
+    failing = [make_source_status(f"source-{n}", error=f"{'It is down. ' * 20}Check it.") for n in range(40)]
+    library.state = make_library_status(*failing)
+    await VerifiedAnswers(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database)).save_answer(VERIFIED)
+    digest = await read_digest(bot, "ada")
+    assert "source-39: It is down." in digest
+    assert "Who verified &lt;this&gt;? · valid until" in digest
+
+
 async def test_owner_without_anything_to_do_gets_no_digest(bot: RunningBot) -> None:
     assert await read_digest(bot, "ada") == ""

@@ -55,7 +55,10 @@ DEPENDS_ON_DAY = Message(
     "“{text}” asks something else on another day. Write the date or the year instead.",
     "“{text}”在另一天问的就是另一件事了。请写明日期或年份。",
 )
-TOO_MANY_PHRASINGS = Message("At most {count} lines.", "最多 {count} 行。")
+TOO_MANY_PHRASINGS = Message(
+    "At most {count} lines and {characters} characters, with the suggestions.",
+    "连同建议最多 {count} 行、{characters} 个字符。",
+)
 DATE_REFUSED = Message("Choose a day after today, and within two years.", "请选择今天之后、两年之内的日期。")
 
 NO_SOURCES = Message(

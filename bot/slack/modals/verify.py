@@ -119,11 +119,11 @@ class VerifyModal:
         elif depends_on_day(question):
             errors[_QUESTION] = verified.DEPENDS_ON_DAY.fill(text=question)
         for block in (_PHRASINGS, _SUGGESTED):
-            lines = _read_lines(submission, block)
-            if (dated := next(filter(depends_on_day, lines), None)) is not None:
+            if (dated := next(filter(depends_on_day, _read_lines(submission, block)), None)) is not None:
                 errors[block] = verified.DEPENDS_ON_DAY.fill(text=dated)
-            elif len(lines) > _MAX_PHRASINGS:
-                errors[block] = verified.TOO_MANY_PHRASINGS.fill(count=_MAX_PHRASINGS)
+        phrasings = _read_phrasings(submission)
+        if len(phrasings) > _MAX_PHRASINGS or len("\n".join(phrasings)) > MAX_FIELD_CHARACTERS:  # of the next edit
+            errors[_PHRASINGS] = verified.TOO_MANY_PHRASINGS.fill(count=_MAX_PHRASINGS, characters=MAX_FIELD_CHARACTERS)
         if _ANSWER in submission.values and not submission.get_text(_ANSWER):
             errors[_ANSWER] = verified.ANSWER_MISSING
         if _read_day(submission, self._management.now()) is None:
@@ -146,9 +146,7 @@ class VerifyModal:
         changed = replace(
             draft,
             question=submission.get_text(_QUESTION),
-            phrasings=tuple(
-                dict.fromkeys((*_read_lines(submission, _PHRASINGS), *_read_lines(submission, _SUGGESTED)))
-            ),
+            phrasings=_read_phrasings(submission),
             answer=submission.get_text(_ANSWER) or draft.answer,
             expires_at=expires_at,
         )
@@ -239,6 +237,11 @@ def _read_lines(submission: ModalSubmission, block: str) -> list[str]:
     """Return the lines of a field, each as one question."""
     lines = (" ".join(line.split())[:_MAX_QUESTION] for line in submission.get_text(block).splitlines())
     return [line for line in lines if any(map(str.isalnum, line))]
+
+
+def _read_phrasings(submission: ModalSubmission) -> tuple[str, ...]:
+    """Return the other ways to ask the question, with the suggestions that were left, each once."""
+    return tuple(dict.fromkeys((*_read_lines(submission, _PHRASINGS), *_read_lines(submission, _SUGGESTED))))
 
 
 def _read_day(submission: ModalSubmission, now: float) -> float | None:

@@ -8,7 +8,7 @@ import structlog
 
 from bot.slack.audience.directory import SlackDirectory
 from bot.slack.errors import SlackError, SlackGone, SlackRefused
-from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, build_sections
+from bot.slack.posting.ephemeral import MAX_BLOCKS, MAX_TEXT_CHARACTERS, build_sections
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
@@ -31,11 +31,12 @@ class OwnerMessages:
         """Send each owner a message; return whether at least one was sent, or nobody needed one."""
         sent = failed = 0
         for owner in sorted(owners):
-            text = (await build(owner, await self._directory.find_language(owner) or "en"))[:MAX_TEXT_CHARACTERS]
+            text = await build(owner, await self._directory.find_language(owner) or "en")
             if not text:
                 continue
             try:
-                await self._api.call("chat.postMessage", channel=owner, text=text, blocks=build_sections(text))
+                start, blocks = text[:MAX_TEXT_CHARACTERS], build_sections(text)[:MAX_BLOCKS]
+                await self._api.call("chat.postMessage", channel=owner, text=start, blocks=blocks)
                 sent += 1
             except (SlackGone, SlackRefused) as error:
                 if error.code not in _UNKNOWN_PERSON:

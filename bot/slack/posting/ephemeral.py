@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 MAX_TEXT_CHARACTERS = 3_900
 """Slack's limit for a message's text is 4,000."""
 MAX_SECTION_CHARACTERS = 2_900
-_MAX_BLOCKS = 50
+MAX_BLOCKS = 50
 
 Block = Mapping[str, Any]
 PostToResponseUrl = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
@@ -37,7 +37,7 @@ class EphemeralMessenger:
         self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None
     ) -> None:
         """Answer an interaction in mrkdwn: at its response URL, or in its channel if that fails."""
-        text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:_MAX_BLOCKS]
+        text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:MAX_BLOCKS]
         payload: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
         thread_ts = interaction.active_thread_ts
         payload |= {"blocks": blocks} | ({"thread_ts": thread_ts} if thread_ts else {})

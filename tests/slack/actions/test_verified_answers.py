@@ -360,6 +360,8 @@ async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path
         ("question", "?", "write a question"),
         ("question", "What is for lunch today?", "another day"),
         ("phrasings", "Fine?\n去年有多少天？", "another day"),
+        ("phrasings", "\n".join(f"Way {n}?" for n in range(29)), "At most 30 lines"),
+        ("phrasings", "\n".join(f"{n}{'a' * 293}?" for n in range(10)), "3000 characters"),
         ("answer", " ", "write an answer"),
         ("expires", (datetime.now(UTC) - timedelta(days=1)).date().isoformat(), "after today"),
         ("expires", "2999-01-01", "two years"),
