@@ -10,7 +10,7 @@ from bot.answering.markdown.sentences import Piece
 from bot.answering.verification.claims import content_words, extract_claims
 from bot.answering.verification.interfaces import VerdictKind
 from bot.answering.verification.normalisation import strip_frame
-from bot.answering.verification.quantities import keep_figures, normalise_text
+from bot.answering.verification.quantities import normalise_text
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
 """A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them; a
@@ -61,7 +61,7 @@ def _classify_prose(kind: str, text: str) -> Role:
     if kind == "prose" and _COLON_END.search(text):
         return "lead_in"
     taken = extract_claims(text)
-    return "claim" if taken.words or taken.names or keep_figures(taken.numbers) or taken.identifiers else "empty"
+    return "claim" if taken.words or taken.names or taken.figures or taken.identifiers else "empty"
 
 
 # ── What states nothing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,15 +90,15 @@ _DIGITS = re.compile(r"\d+")
 
 def repeats_question(text: str, question: str) -> bool:
     """Return whether a sentence only repeats a question that asks what, how or who."""
-    if not _ASKS_WHAT.search(question) or _OFFERS.search(question):
-        return False
     said, asked = extract_claims(text), extract_claims(question)
     return (
         said.words <= asked.words
+        and _ASKS_WHAT.search(question) is not None
+        and not _OFFERS.search(question)
         and said.negated <= asked.negated
         and all(map(asked.holds, said.names | said.identifiers))
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
-        and not (keep_figures(said.numbers) and not keep_figures(asked.numbers))
+        and not (said.figures and not asked.figures)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
@@ -13,7 +13,7 @@ from bot.answering.extracts.answer_types import classify_question, strip_questio
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
-from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
+from bot.answering.markdown.link_policy import collect_allowed_hosts, may_have_links, strip_foreign_links
 from bot.answering.markdown.sentences import Piece, Splitter, close_code
 from bot.answering.sentence_roles import (
     Role,
@@ -93,8 +93,7 @@ class VerifiedStream:
 
         """
         self._passages = {passage.n: passage for passage in passages}
-        self._named_hosts = collect_allowed_hosts((), said)
-        self._hosts = {passage.n: collect_allowed_hosts([passage]) for passage in passages}
+        self._said = tuple(said)
         self._verifier = verifier
         self._numbering = numbering
         self._question = question
@@ -266,12 +265,12 @@ class VerifiedStream:
 
     def _apply_verdict(self, piece: Piece, verdict: Verdict) -> Decision:
         """Count a verdict; return its piece with its citations or warning, or that it is dropped."""
-        piece = replace(piece, text=self._strip_links(piece.text, verdict.passages))
-        if not _LETTER.search(piece.text):
+        text = self._strip_links(piece.text, verdict.passages)
+        if not _LETTER.search(text):
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
-            return "keep", citations.append_suffix(piece.text, self._format_citations(verdict), piece.kind)
+            return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
             self.ended = self.ended or "unsupported"
@@ -282,13 +281,19 @@ class VerifiedStream:
             self.dropped += 1
             return _DROP
         if self._limits.unsupported == "show":
-            return "keep", piece.text
+            return "keep", text
         self.marked += 1
-        return "keep", citations.append_suffix(piece.text, citations.WARNING, piece.kind)
+        return "keep", citations.append_suffix(text, citations.WARNING, piece.kind)
 
     def _strip_links(self, text: str, cited: Iterable[int]) -> str:
         """Return the text with links only to hosts that the asker or one of the passages names."""
-        return strip_foreign_links(text, self._named_hosts.union(*(self._hosts[n] for n in cited)))
+        if not may_have_links(text):
+            return text
+        return strip_foreign_links(text, collect_allowed_hosts((), self._said).union(*(self._hosts[n] for n in cited)))
+
+    @cached_property
+    def _hosts(self) -> Mapping[int, frozenset[str]]:
+        return {n: collect_allowed_hosts([passage]) for n, passage in self._passages.items()}
 
     def _format_citations(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""

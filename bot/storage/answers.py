@@ -107,13 +107,10 @@ class Answers:
         connection.execute(_DELETE, name_parameters(answer.key))
         if refuses_storage(connection, answer.key.team, answer.user):
             return
-        row = asdict(answer) | asdict(answer.key)
-        del row["key"]
-        row |= {
-            "question": answer.question[:_MAX_CHARACTERS],
-            "answer": answer.answer[:_MAX_CHARACTERS],
-            "passages": json.dumps([asdict(passage) for passage in answer.passages], ensure_ascii=False),
-        }
+        row = asdict(answer)
+        row |= row.pop("key")
+        row["question"], row["answer"] = answer.question[:_MAX_CHARACTERS], answer.answer[:_MAX_CHARACTERS]
+        row["passages"] = json.dumps(row["passages"], ensure_ascii=False)
         connection.execute(insert_into(answers, connection.dialect.name).on_conflict_do_nothing(), row)
 
     async def find_answer(self, key: QuestionKey) -> StoredAnswer | None:

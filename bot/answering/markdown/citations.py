@@ -102,7 +102,8 @@ class Numbering:
     def display(self, *passages: Passage) -> tuple[Passage, ...]:
         """Return passages with their displayed numbers, in the order of these."""
         for passage in passages:
-            self._displayed.setdefault(passage.n, replace(passage, n=len(self._displayed) + 1))
+            if passage.n not in self._displayed:
+                self._displayed[passage.n] = replace(passage, n=len(self._displayed) + 1)
         return tuple(sorted((self._displayed[passage.n] for passage in passages), key=lambda passage: passage.n))
 
     def clear(self) -> None:

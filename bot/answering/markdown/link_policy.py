@@ -24,8 +24,8 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 _ROUNDS = 20
-_ADDRESS_MARK = re.compile(r"://|(?<=\])\(|(?<=www)\.", re.IGNORECASE)
-"""Every address and link has one of these marks."""
+_ADDRESS_MARK = re.compile(r"[:(.](?:(?<=:)//|(?<=\]\()|(?<=www\.))", re.IGNORECASE)
+"""Every address and link has one of these marks, ``://``, ``](`` or ``www.``; only a reference has none."""
 _SCHEME = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
 _REFERENCE = re.compile(r"^\s*\[[^\]\n]{1,60}\]:\s*\S+", re.MULTILINE)
 _GOES_ON = re.compile(r"[@\\]|\.\w")
@@ -39,6 +39,11 @@ def collect_allowed_hosts(passages: Sequence[Passage], said: Iterable[str] = ())
     urls = [passage.url for passage in passages if passage.url]
     urls += [match["url"] for text in texts for pattern in (_BARE, _INLINE) for match in pattern.finditer(text)]
     return frozenset(filter(None, map(parse_host, urls)))
+
+
+def may_have_links(text: str) -> bool:
+    """Return whether a text has a mark of a link; without one, ``strip_foreign_links`` changes nothing."""
+    return "]:" in text or _ADDRESS_MARK.search(text) is not None
 
 
 def strip_foreign_links(text: str, allowed: Collection[str]) -> str:
@@ -111,9 +116,10 @@ def shorten_host(host: str, most: int) -> str:
 
 
 _INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
     # Joiners have a meaning in Arabic and Indic scripts; between other letters they hide what stands there.
-    r"(?<![\u0600-\u06ff\u0750-\u077f\u0900-\u0dff])[\u200c\u200d]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f"
-    r"\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    r"(?<![\u0600-\u06ff\u0750-\u077f\u0900-\u0dff][\u200c\u200d])"
 )
 
 

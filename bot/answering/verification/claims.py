@@ -87,6 +87,11 @@ class Claims:
         """Return the numbers that it states."""
         return find_numbers(self._masked_text)
 
+    @cached_property
+    def figures(self) -> tuple[Mention, ...]:
+        """Return the numbers that are figures by themselves, without "a month"."""
+        return tuple(number for number in self.numbers if not number.each)
+
     @property
     def identifiers(self) -> frozenset[str]:
         """Return what must be found letter for letter: code, versions, addresses."""
@@ -96,6 +101,11 @@ class Claims:
     def names(self) -> frozenset[str]:
         """Return names without figures in them (a brand, an acronym, something quoted), which may be translated."""
         return self._named[1]
+
+    @cached_property
+    def literals(self) -> frozenset[str]:
+        """Return its identifiers and names."""
+        return self.identifiers | self.names
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -130,7 +140,7 @@ class Claims:
 
     @cached_property
     def _masked_text(self) -> str:
-        return _mask_names(self.text, self.identifiers | self.names)
+        return _mask_names(self.text, self.literals)
 
     @cached_property
     def _wordy(self) -> str:

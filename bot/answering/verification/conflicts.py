@@ -10,7 +10,7 @@ import re
 from bot.answering.verification.alignment import Alignment
 from bot.answering.verification.claims import Claims, carries_meaning, stem
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import PLAIN, Mention, keep_figures, meets_any
+from bot.answering.verification.quantities import PLAIN, Mention, meets_any
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The least share of a sentence's words in the stretch: for numbers with a unit, and for other contradictions."""
@@ -70,9 +70,9 @@ def _has_other_number(found: Match, *, exact: bool) -> bool:
     ``exact`` leaves out numbers without a unit, and years: those may be of anything.
     """
     loose = {PLAIN, "year"} if exact else set()
-    mine, theirs = keep_figures(found.sentence.numbers), keep_figures(found.stretch.numbers)
+    mine = found.sentence.figures
     strange = [number for number in mine if not meets_any(number, found.passage.whole.numbers)]
-    unsaid = [number for number in theirs if not meets_any(number, mine)]
+    unsaid = [number for number in found.stretch.figures if not meets_any(number, mine)]
     return any(
         (one.kinds & other.kinds) - loose and _is_bound(one, found.sentence) == _is_bound(other, found.stretch)
         for one in strange

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import Match
-from bot.answering.verification.quantities import keep_figures, meets_any, normalise_text
+from bot.answering.verification.quantities import meets_any, normalise_text
 
 FEATURES = (
     "similarity",
@@ -64,7 +64,7 @@ def find_missing_facts(here: Claims, there: Claims, question: Claims | None = No
     """Return which kinds of facts a text states that another one does not; the question may have named names."""
     known = [text for text in (there, question) if text is not None]
     return {
-        "number": any(not meets_any(number, there.numbers) for number in keep_figures(here.numbers)),
+        "number": any(not meets_any(number, there.numbers) for number in here.figures),
         "identifier": not all(any(one.holds(name) for one in known) for name in here.identifiers),
         "name": not all(
             any(one.holds(name) for one in known) or stem(name) in there.all_words or abbreviates(name, there.text)
@@ -85,9 +85,9 @@ def _binding(here: Claims, near: Sequence[Claims], passage: Claims) -> float:
 
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
     """
-    common = [(len(here.words & other.words), keep_figures(other.numbers)) for other in near]
+    common = [(len(here.words & other.words), other.figures) for other in near]
     gaps = [0]
-    for number in keep_figures(here.numbers):
+    for number in here.figures:
         if meets_any(number, passage.numbers):
             own = max((shared for shared, numbers in common if meets_any(number, numbers)), default=0)
             others = (shared for shared, numbers in common if numbers and not meets_any(number, numbers))

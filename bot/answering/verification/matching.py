@@ -14,7 +14,7 @@ from bot.answering.markdown.sentences import join_wrapped_lines, sentences
 from bot.answering.verification.alignment import Alignment, align
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
-from bot.answering.verification.quantities import keep_figures, meets_any, normalise_text
+from bot.answering.verification.quantities import meets_any, normalise_text
 from knowledge.language import Language, choose_language
 
 _LIKELY = 2
@@ -196,9 +196,8 @@ def match(
 
 def compute_overlap(here: Claims, there: Claims, *, across: bool) -> float:
     """Return the share of a text's words, numbers and names that stand in another; across languages without words."""
-    numbers, literal = keep_figures(here.numbers), here.identifiers | here.names
-    shared = sum(meets_any(number, there.numbers) for number in numbers) + sum(map(there.holds, literal))
-    total = len(numbers) + len(literal)
+    shared = sum(meets_any(number, there.numbers) for number in here.figures) + sum(map(there.holds, here.literals))
+    total = len(here.figures) + len(here.literals)
     if not across:
         shared, total = shared + len(here.words & there.words), total + len(here.words)
     return shared / max(1, total)

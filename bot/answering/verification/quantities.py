@@ -209,11 +209,6 @@ def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:
     return any(mention.meets(other) for other in others)
 
 
-def keep_figures(found: Iterable[Mention]) -> list[Mention]:
-    """Return the numbers that are figures by themselves, without "a month"."""
-    return [mention for mention in found if not mention.each]
-
-
 def _read_phone(match: re.Match[str]) -> Iterator[Mention]:
     digits = re.sub(r"\D", "", match[0])
     if match[0].startswith(("0", "+")) or len(digits) > 8:  # noqa: PLR2004 - 12 345 678 may be a count

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from bot.answering.verification.claims import Claims, extract_claims
-from bot.answering.verification.quantities import Mention, keep_figures, meets_any
+from bot.answering.verification.quantities import Mention, meets_any
 from knowledge.language import IDEOGRAPH
 
 _LONGEST: Final = 500
@@ -106,7 +106,7 @@ def has_same_facts(one: str, other: str) -> bool:
 def _have_same_figures(mine: Claims, theirs: Claims) -> bool:
     if mine.identifiers != theirs.identifiers or mine.negated != theirs.negated:
         return False
-    a, b = keep_figures(mine.numbers), keep_figures(theirs.numbers)
+    a, b = mine.figures, theirs.figures
     return len(a) == len(b) and all(meets_any(one, b) for one in a) and all(meets_any(one, a) for one in b)
 
 

@@ -93,25 +93,30 @@ class _Copies:
         self._words = frozenset(_split_words(words))
         self._versions_matter = bool(_ABOUT_VERSIONS.search(words))
         self._made = made
-        self._openings: set[str] = set()
+        self._chosen: dict[str, list[ScoredCandidate]] = {}
+        """The chosen passages by their openings. Their keys are made when another passage has the same opening."""
         self._best: dict[_Key, ScoredCandidate] = {}
         self._newest: dict[str, ScoredCandidate] = {}
 
     def collapse(self, one: ScoredCandidate) -> bool:
         """Return whether a passage is a copy of a better one; if not, record it as chosen."""
         opening = self._make_opening(one.candidate.chunk.text)
-        if opening in self._openings and self._matches_chosen(one):
+        if self._matches_chosen(one, opening):
             return True
-        self._openings.add(opening)
-        for key in self._make_keys(one.candidate):
-            self._best.setdefault(key, one)
+        self._chosen.setdefault(opening, []).append(one)
         return False
 
     def compare(self, one: ScoredCandidate) -> bool:
         """Return whether a passage is a copy of a chosen one, and remember the newer of the two."""
-        return self._make_opening(one.candidate.chunk.text) in self._openings and self._matches_chosen(one)
+        return self._matches_chosen(one, self._make_opening(one.candidate.chunk.text))
 
-    def _matches_chosen(self, one: ScoredCandidate) -> bool:
+    def _matches_chosen(self, one: ScoredCandidate, opening: str) -> bool:
+        if opening not in self._chosen:
+            return False
+        while self._chosen[opening]:
+            chosen = self._chosen[opening].pop(0)
+            for key in self._make_keys(chosen.candidate):
+                self._best.setdefault(key, chosen)
         keys = tuple(self._make_keys(one.candidate))
         for key in keys:
             best = self._best.get(key)

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.answering.events import Passage
-from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links, strip_invisible_characters
+from bot.answering.markdown.link_policy import (
+    collect_allowed_hosts,
+    may_have_links,
+    strip_foreign_links,
+    strip_invisible_characters,
+)
 from knowledge.interfaces import WebOrigin
 
 PASSAGES = [
@@ -130,6 +135,11 @@ def test_no_rendered_link_leads_to_other_host(text: str) -> None:
 def test_filtering_twice_changes_nothing(text: str) -> None:
     once = strip_foreign_links(text, ALLOWED)
     assert strip_foreign_links(once, ALLOWED) == once
+
+
+@given(TEXTS)
+def test_text_without_mark_of_link_is_kept(text: str) -> None:
+    assert may_have_links(text) or strip_foreign_links(text, ()) == text
 
 
 @settings(max_examples=min(60, settings.default.max_examples))
