@@ -1,7 +1,8 @@
 """Convert a GGUF of Qwen2.5 into a folder that SGLang loads: ``convert_gguf.py FILE.gguf FOLDER``.
 
 ``engine.weights.wheel_pieces`` runs it with the engine's Python, which has gguf and numpy. Kvasir never imports it. One
-block of rows is in memory at a time, so the peak does not depend on the model's size.
+block of rows is in memory at a time, so the peak does not depend on the model's size. If it writes other files than
+before, ``wheel_pieces`` needs another version of it.
 """
 
 from __future__ import annotations

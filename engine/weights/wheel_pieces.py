@@ -20,6 +20,9 @@ from engine.planning.variant import WheelPieces
 from engine.weights.worker_threads import WorkerThreads
 
 _CONVERTER = Path(__file__).parent / "convert_gguf.py"
+_CONVERTER_VERSION = "365bacf0"
+"""Another value makes every machine download and convert its model again. Change it only when the converter writes
+other files."""
 _CONVERT_DEADLINE_S = 1800.0
 _BLOCK_BYTES = 4 * 2**20
 _FETCHED_SHARE = 0.6
@@ -27,8 +30,8 @@ _FETCHED_SHARE = 0.6
 
 
 def compute_revision(pieces: WheelPieces) -> str:
-    """Return a name for the converted model; another file or converter gives another name."""
-    return f"{pieces.sha256[:12]}{hashlib.sha256(_CONVERTER.read_bytes()).hexdigest()[:8]}"
+    """Return a name for the converted model; another file or another version of the converter gives another name."""
+    return f"{pieces.sha256[:12]}{_CONVERTER_VERSION}"
 
 
 class PieceAssembler:
