@@ -237,7 +237,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.finish_bar("live web", format_live_web(configured.web.everywhere))
-        terminal.print_line(f"Kvasir answers at {where} · another terminal: kvasir status --config {settings.config}")
+        begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
+        terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from bot.storage.columns import match_columns
-from bot.storage.processes import name_this_process
+from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import insert_into, replicas
 from knowledge.database.database import Database, transaction
 
@@ -18,6 +19,7 @@ _KEEP_S = 86_400.0
 
 _IS_OURS = replicas.c.name == sa.bindparam("us")
 _LIST = sa.select(replicas).where(match_columns(replicas.c.team)).order_by(replicas.c.started_at, replicas.c.name)
+_LIST_EVERY = sa.select(replicas).order_by(replicas.c.started_at, replicas.c.name)
 _RENEW = sa.update(replicas).where(_IS_OURS)
 _DELETE = sa.delete(replicas).where(_IS_OURS)
 _DELETE_OLD = sa.delete(replicas).where(replicas.c.seen_at < sa.bindparam("before"))
@@ -44,6 +46,18 @@ class Replica:
     def pid(self) -> str:
         """Return the number of the process."""
         return self.name.split("|")[1]
+
+
+async def list_local_replicas(database: Database) -> Sequence[Replica]:
+    """Return the processes of this machine that run now, each once, of all workspaces.
+
+    Raises:
+        DatabaseError: the database cannot be read.
+
+    """
+    rows = await database.fetch_rows(_LIST_EVERY)
+    here = (one for one in (Replica(**row._asdict()) for row in rows) if one.host == socket.gethostname())
+    return list({one.pid: one for one in here if not is_dead(one.name)}.values())
 
 
 class Replicas:

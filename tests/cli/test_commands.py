@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from contextlib import AsyncExitStack
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot.slack.manifest import SCOPES
+from bot.storage.replicas import Replicas
+from bot.storage.turns.ledger import open_ledger
 from knowledge.sync.lock import hold_sync_lock
 from tests.database.scripts import run_script
 from tests.e2e.conftest import Place
@@ -236,8 +239,23 @@ async def test_doctor_checks_the_machine_for_the_engine(place: Place) -> None:
     assert f"Port {port} on 127.0.0.1 is in use" in looks["ports"]["told"]
     assert "config.json" in looks["model"]["told"]
     assert not looks["weights"]["ok"]
-    _, out, _ = await place.command("doctor", "--json", KVASIR_ENGINE_URL="http://127.0.0.1:9")
-    assert "cards" not in {finding["what"] for finding in json.loads(out)["findings"]}
+
+
+async def test_doctor_knows_that_kvasir_runs_and_that_its_engine_does_not(place: Place) -> None:
+    place.home.mkdir()
+    async with open_ledger(f"sqlite:///{place.home / 'kvasir.db'}") as ledger:
+        for team in ("T1", "T2"):
+            await Replicas(ledger.database, team, "1").record_heartbeat()
+        await Replicas(ledger.database, "T1", "1", name="another-machine|7|1.0|x").record_heartbeat()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ = {"KVASIR_ENGINE_URL": "http://127.0.0.1:9", "KVASIR_SANDBOX_PORT": str(server.getsockname()[1])}
+        status, out, _ = await place.command("doctor", "--json", **environ)
+    results = {finding["what"]: finding for finding in json.loads(out)["findings"]}
+    assert "cards" not in results
+    assert results["ports"]["told"] == f"not checked: Kvasir is running and uses them (process {os.getpid()})"
+    assert status == 1
+    assert not results["engine"]["ok"]
+    assert results["engine"]["told"].startswith("No server answers at the engine's address http://127.0.0.1:9.")
 
 
 async def test_manifest_equals_the_file_in_the_repository(place: Place) -> None:

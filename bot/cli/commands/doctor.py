@@ -23,9 +23,12 @@ from bot.slack.errors import SlackMissingScope
 from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import make_web_client
+from bot.storage.replicas import list_local_replicas
 from bot.storage.turns.ledger import open_ledger
+from engine.errors import EngineUnavailable
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState
+from engine.notes import NoteCode
 from engine.planning.fit import explain_unsupported_machine
 from engine.planning.machine_probe import probe_machine
 from engine.process.preflight import Preflight, check_port
@@ -80,8 +83,8 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "configuration": _check_configuration,
         "owners": _check_owners,
         "disk": _check_disk,
-        "ports": _check_ports,
         "database": _check_database,
+        "ports": _check_ports,
         "knowledge": _check_knowledge,
         "identities": _check_identities,
         **(await _machine_checks(settings) if settings.engine.url is None else {}),
@@ -127,8 +130,10 @@ async def _check_disk(settings: Settings) -> str:
 
 
 async def _check_ports(settings: Settings) -> str:
-    if (await asyncio.to_thread(Engine.read_status, settings.home)).state is not EngineState.ABSENT:
-        return "not checked: Kvasir is running and uses them"
+    async with open_ledger(settings.database_url) as ledger:
+        if running := await list_local_replicas(ledger.database):
+            pids = ", ".join(one.pid for one in running)
+            return f"not checked: Kvasir is running and uses them (process {pids})"
     ports = [(settings.sandbox_port, "127.0.0.1", "KVASIR_SANDBOX_PORT")] if settings.slack is None else []
     if settings.slack is not None and (settings.slack.app_token is None or settings.slack.oauth is not None):
         ports = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
@@ -227,9 +232,11 @@ async def _try_provider(provider: SearchProvider) -> str:
 
 async def _check_engine(settings: Settings) -> str:
     status = await Engine.query_status(settings.engine)
-    if settings.engine.url is not None or status.state is not EngineState.ABSENT:
-        return f"{status.state.value} {status.model or ''} {status.detail}".strip()
-    return "not running; `kvasir run` starts it"
+    if status.state is EngineState.FAILED:
+        raise EngineUnavailable(NoteCode.ERROR.fill(text=status.detail))
+    if settings.engine.url is None and status.state is EngineState.ABSENT:
+        return "not running; `kvasir run` starts it"
+    return f"{status.state.value} {status.model or ''} {status.detail}".strip()
 
 
 async def _check_slack(settings: Settings) -> str:
