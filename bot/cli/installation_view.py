@@ -12,6 +12,7 @@ from bot.messages.durations import format_duration
 from bot.slack.errors import SlackUnauthorized
 from bot.slack.installation import check_token, list_missing_scopes
 from bot.slack.installations.parts import InstallationParts
+from bot.slack.installations.token_refresher import find_next_step
 from bot.slack.settings import OAuthSettings, SlackSettings
 from bot.storage.installations.installations import StoredInstallation
 from bot.storage.turns.ledger import open_ledger
@@ -58,15 +59,15 @@ async def _find_problem(parts: InstallationParts, installation: StoredInstallati
     except SlackUnauthorized:
         installation = await parts.installations.find_installation(installation.team) or installation
         why = f"did not refresh its token ({installation.problem})" if installation.problem else "refuses its token"
-        return f"{where}: Slack {why}. Open {parts.install_url} and install the app there again."
+        return f"{where}: Slack {why}. To correct that, {find_next_step(installation.problem, parts.install_url)}."
     except (BotError, TimeoutError) as error:
         return f"{where}: {error or 'Slack does not answer'}"
     if missing := list_missing_scopes(granted or installation.granted_scopes):
         return f"{where} lacks the scopes {', '.join(sorted(missing))}. Open {parts.install_url} there again."
     if installation.problem:
         return (
-            f"{where}: Slack did not refresh its token ({installation.problem}), which works until it expires. Open "
-            f"{parts.install_url} and install the app there again."
+            f"{where}: Slack did not refresh its token ({installation.problem}), which works until it expires. To "
+            f"correct that, {find_next_step(installation.problem, parts.install_url)}."
         )
     return ""
 

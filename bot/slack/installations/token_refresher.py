@@ -29,8 +29,9 @@ _log = structlog.get_logger("kvasir.installations")
 
 MARGIN_S: Final = 2 * 3_600.0
 """How long before its end a token is replaced, at most half of its life. Slack's tokens last 12 hours."""
-FINAL_PROBLEMS: Final = frozenset({"invalid_refresh_token", "token_revoked", "invalid_client_id", "bad_client_secret"})
+_FINAL_PROBLEMS: Final = frozenset({"invalid_refresh_token", "token_revoked"})
 """Codes of Slack after which another attempt with the same tokens is of no use."""
+_WRONG_CLIENT: Final = frozenset({"invalid_client_id", "bad_client_secret"})
 _ANY_AGE_MINUTES: Final = 10**9
 _STORE_DELAYS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 _WAIT_S: Final = 10.0
@@ -56,7 +57,7 @@ class TokenRefresher:
 
     def find_wait_s(self, installation: StoredInstallation) -> float:
         """Return in how many seconds the token is to be refreshed; infinity for never."""
-        if not installation.expires_at or installation.problem in FINAL_PROBLEMS:
+        if not installation.expires_at or installation.problem in _FINAL_PROBLEMS:
             return math.inf
         margin_s = min(MARGIN_S, (installation.expires_at - installation.refreshed_at) / 2)
         return installation.expires_at - margin_s - self._now()
@@ -132,9 +133,16 @@ class TokenRefresher:
             workspace=installation.name,
             code=code,
             works_for_s=works_for_s,
-            next_step=f"if this repeats, open {self._install_url} and install the app again",
+            next_step=f"if this repeats, {find_next_step(code, self._install_url)}",
         )
         await self._installations.note_problem(installation, code)
+
+
+def find_next_step(code: str, install_url: str) -> str:
+    """Return what an operator does after Slack has refused to refresh a token."""
+    if code in _WRONG_CLIENT:
+        return "correct SLACK_CLIENT_ID and SLACK_CLIENT_SECRET in .env and start Kvasir again"
+    return f"open {install_url} and install the app there again"
 
 
 def _make_bot(installation: StoredInstallation, tokens: BotTokens) -> Bot:

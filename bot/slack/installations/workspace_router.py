@@ -42,10 +42,10 @@ class WorkspaceRouter(AsyncApp):
         if not teams or not self._is_from_slack(req):
             return await super().async_dispatch(req)
         kind = get_object(req.body, "event").get("type")
-        if kind == "app_uninstalled":
-            await self.workspaces.end_installation(teams[0])
-            return BoltResponse(status=200, body="")
         try:
+            if kind == "app_uninstalled":
+                await self.workspaces.end_installation(teams[0])
+                return BoltResponse(status=200, body="")
             async with asyncio.timeout(_FIND_S):
                 workspace = await self.workspaces.find_workspace(teams)
         except (WorkspaceNotOpen, DatabaseError, TimeoutError) as error:

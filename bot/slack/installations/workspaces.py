@@ -102,9 +102,9 @@ class Workspaces:
             workspace.directory.forget_all()
 
     async def find_workspace(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
-        """Return the first of some workspaces that is open, or else installed; None if the app is in none of them.
+        """Return the first of some workspaces that has installed the app, once it is open; None if none has.
 
-        Wait until an installed one is open.
+        A later one gets nothing because the first is opened again at this moment.
 
         Raises:
             DatabaseError: the installations cannot be read.
@@ -114,7 +114,6 @@ class Workspaces:
         for team in teams:
             if team in self._open:
                 return self._open[team].workspace
-        for team in teams:
             found = await self._installations.find_installation(team)
             if found is not None and self._parts.admission.covers_workspace(found):
                 return await self._wait_until_open(team)
@@ -246,9 +245,15 @@ class Workspaces:
             self._log_failure(installation, error)
 
     async def end_installation(self, team: str) -> None:
-        """Erase an installation that Slack says has ended, usually before this returns."""
+        """Erase an installation that Slack says has ended, usually before this returns.
+
+        Raises:
+            DatabaseError: nothing is erased, so Slack has to send the event again.
+
+        """
         task = self._tasks.start(self._erase_installation(team), "end of an installation")
-        await asyncio.wait({task}, timeout=_ERASE_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(task), _ERASE_S)
 
     async def _erase_installation(self, team: str) -> None:
         """Erase everything that is stored about an installation, and close it, unless its token is valid."""

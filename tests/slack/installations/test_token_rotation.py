@@ -37,10 +37,15 @@ async def count_refreshes(place: Place, number: int = 0, error: str | None = Non
     return sum(call["args"]["grant_type"] == "refresh_token" and call["error"] == error for call in calls)
 
 
-async def make_due(bot: InstalledBot, team: str) -> None:
-    """Let the token of a workspace end in ten minutes, as far as Kvasir knows."""
+async def set_due(bot: InstalledBot, team: str) -> None:
+    """Let the token of a workspace end in ten minutes, as far as the database knows."""
     change = f"UPDATE bot_installations SET expires_at = {time.time() + 600}, refreshed_at = 1 WHERE team = '{team}'"
     await bot.ledger.database.write(lambda connection: connection.exec_driver_sql(change))
+
+
+async def make_due(bot: InstalledBot, team: str) -> None:
+    """Let the token of a workspace end in ten minutes, as far as Kvasir knows."""
+    await set_due(bot, team)
     await SharedChanges(bot.ledger.database).publish_change(ChangeKind.INSTALLATION)
 
 
@@ -111,6 +116,24 @@ async def test_a_refused_refresh_names_the_next_step_and_a_new_installation_ends
 
 async def _has_refused(place: Place) -> bool:
     return await count_refreshes(place, 0, "invalid_refresh_token") == 1
+
+
+async def test_a_wrong_client_secret_ends_no_token_once_it_is_corrected(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place:
+        async with run_installed_bot(place, tmp_path) as bot:
+            await bot.install(FIRST)
+            await bot.wait_until_open(FIRST)
+            await set_due(bot, FIRST)
+        with structlog.testing.capture_logs() as logs:
+            async with run_installed_bot(replace(place, client_secret="wrong"), tmp_path) as bot:
+                await bot.wait_until_open(FIRST)  # the token still counts
+                change = "UPDATE bot_installations SET refresh_until = 0.0"  # as a minute later
+                await bot.ledger.database.write(lambda connection: connection.exec_driver_sql(change))
+        [refused] = [one for one in logs if one["event"] == "token not refreshed"]
+        assert "SLACK_CLIENT_SECRET" in refused["next_step"]
+        async with run_installed_bot(place, tmp_path) as bot:
+            await bot.wait_until_open(FIRST)
+            assert await count_refreshes(place) == 1
 
 
 async def test_a_revoked_token_closes_its_workspace_alone(tmp_path: Path) -> None:
