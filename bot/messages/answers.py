@@ -66,6 +66,7 @@ ENGINE_FAILED = Message(
     "These are extracts from the documents, not an answer. {reason}",
     "以下是文档摘录，不是回答。{reason}",
 )
+EXTRACTS = Message("These are extracts from the documents, not an answer.", "以下是文档摘录，不是回答。")
 CONTEXT_TOO_SMALL = Message(
     "The model's context of {tokens} tokens is too small to answer from passages.",
     "模型的上下文只有 {tokens} 个 token，不足以根据文档回答。",

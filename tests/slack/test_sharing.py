@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Question, Sources, Text
 from bot.answering.policy import WebUse
 from bot.config.configuration import QuestionLimits
 from bot.slack.sharing.share_answer import AskInChannelAction, ShareAnswerAction
@@ -163,6 +163,23 @@ async def test_answer_with_a_source_that_some_may_not_read_is_asked_there_instea
         assert ADA in next(iter(mine.viewers.people))
         assert not any(ADA in principals for principals in public.viewers.people)
         assert public.text == mine.text == "how <many> days & why?"
+
+
+async def answer_with_extracts(_question: Question) -> AsyncGenerator[AnswerEvent]:
+    yield Sources((CITED,))
+    yield Notice("The engine is still loading; these are extracts from the documents until then.")
+    yield Text("The table says so [1]. That is all.", (CITED,))
+    yield replace(make_finished(CITED), route="passages", removed_count=2)
+
+
+async def test_shared_extracts_say_that_they_are_no_answer(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_extracts) as bot:
+        await press(bot, await ask_privately(bot), ShareAnswerAction.action_id)
+        await wait_for_private(bot, "are in <#C0GENERAL1> now")
+        _, answer = await list_shared(bot)
+        assert "These are extracts from the documents, not an answer." in get_text(answer)
+        assert "2 sentences were left out" in get_text(answer)
+        assert "still loading" not in get_text(answer)
 
 
 async def answer_from_a_file(question: Question) -> AsyncGenerator[AnswerEvent]:

@@ -39,10 +39,14 @@ def list_events(answer: StoredAnswer, language: Language) -> tuple[AnswerEvent, 
     """Return the events of an answer that a channel gets, for people who read ``language``."""
     passages = tuple(_read_passages(answer))
     route = cast("Route", answer.route) if answer.route in get_args(Route) else "engine"
+    are_extracts = route == "passages" and not answer.marked
+    under = [answers.WARNING] if answer.marked else []
+    under += [answers.LEFT_OUT.fill(count=answer.removed)] if answer.removed else []
     return (
         Sources(passages),
+        *([Notice(render_message(answers.EXTRACTS, language))] if are_extracts else []),
         Text(answer.answer, passages),
-        *([Notice(render_message(answers.WARNING, language))] if answer.marked else []),
+        *(Notice(render_message(message, language)) for message in under),
         Finished(
             route,
             passages,
