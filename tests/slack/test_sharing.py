@@ -121,7 +121,7 @@ async def test_answer_is_shared_once_with_its_question_and_sources(tmp_path: Pat
 
 
 async def test_question_that_was_deleted_in_the_channel_may_be_shared_again(tmp_path: Path) -> None:
-    """An administrator of the workspace may delete Kvasir's message; its answer is deleted once that is noticed."""
+    """An administrator of the workspace may delete Kvasir's message; then its answer is deleted, too."""
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
         private = await ask_privately(bot)
         await press(bot, private, ShareAnswerAction.action_id)
@@ -129,9 +129,9 @@ async def test_question_that_was_deleted_in_the_channel_may_be_shared_again(tmp_
         question, answer = await list_shared(bot)
         await bot.sandbox.api("chat.delete", channel="C0GENERAL1", ts=question["ts"])
         gone, before = (question["ts"], answer["ts"]), question["ts"]
+        await bot.sandbox.wait_until(lambda: is_gone(bot, *gone), what="end of the first answer")
         await press(bot, private, ShareAnswerAction.action_id)
         await bot.sandbox.wait_until(lambda: is_shared_again(bot, before), what="second share")
-        await bot.sandbox.wait_until(lambda: is_gone(bot, *gone), what="end of the first answer")
 
 
 async def is_gone(bot: RunningBot, question_ts: str, answer_ts: str) -> bool:

@@ -187,13 +187,14 @@ class Workspace(Accounts):
         before = self.find_own_message(owner, channel, ts, "cant_delete_message")
         if before.stream == "streaming":
             raise RefusedCall("cant_delete_message")
-        event = wire.deleted_event(self, before, self.next_ts())
         if self.threads.get((before.channel, before.ts)):
             tombstone = SlackMessage(
                 before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone"
             )
+            event = wire.changed_event(self, before, tombstone, self.next_ts())
             self.replace_message(before, tombstone, announce=False)
         else:
+            event = wire.deleted_event(self, before, self.next_ts())
             self._remove_message(before)
         self._send_event(event, before.channel)
 
