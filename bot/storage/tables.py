@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0019", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0020", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -236,9 +236,9 @@ answer_shares = sa.Table(
     sa.Column("ts", sa.String(32), primary_key=True),
     sa.Column("target", sa.String(32), nullable=False),
     sa.Column("target_name", StorableString(100), nullable=False),
-    sa.Column("claimed", sa.Boolean, nullable=False),
     sa.Column("shared_ts", sa.String(32), nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("claimed_at", sa.Float, nullable=False, server_default="0"),
     sa.Index("bot_answer_shares_shared", "team", "target", "shared_ts"),
     sa.Index("bot_answer_shares_age", "created_at"),
 )

@@ -265,6 +265,30 @@ async def test_refused_post_and_reached_limit_leave_the_answer_to_be_shared(tmp_
         assert not [m for m in await list_shared(bot) if "shares a question" in get_text(m)]
 
 
+@pytest.mark.parametrize("is_posted", [False, True])
+async def test_crash_while_sharing_leaves_the_answer_to_be_shared(tmp_path: Path, *, is_posted: bool) -> None:
+    """A question that is in the channel already gets its answer there; no second one is posted."""
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+        private = await ask_privately(bot)
+        fault = {"lose_reply": True} if is_posted else {"status": 500}
+        await bot.sandbox.faults({"method": "chat.postMessage", "concerns": "C0GENERAL1", **fault})
+        await press(bot, private, ShareAnswerAction.action_id)
+        await wait_for_private(bot, "Slack")  # cannot be reached; whether the question is there, nobody knows
+        await press(bot, private, ShareAnswerAction.action_id)
+        await wait_for_private(bot, "This question is in <#C0GENERAL1> already.")
+        later = "UPDATE bot_answer_shares SET claimed_at = claimed_at - 100"
+        await bot.ledger.database.write(lambda connection: connection.exec_driver_sql(later))
+        assert len(await list_shared(bot)) == is_posted
+        await press(bot, private, ShareAnswerAction.action_id)
+        await wait_for_private(bot, "are in <#C0GENERAL1> now")
+        question, answer = await list_shared(bot)
+        assert answer["root"] == question["ts"]
+        assert get_markdown(answer) == get_markdown(private)
+        await press(bot, private, ShareAnswerAction.action_id)
+        await bot.wait_until_idle()
+        assert len(await list_shared(bot)) == 2
+
+
 async def test_two_replicas_share_once(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'shared.db'}"
     options: dict[str, Any] = {"database": database, "script": answer_from_documents}

@@ -152,7 +152,7 @@ async def find_private_question(
         return feedback.NOT_YOUR_ANSWER
     if turn.state in UNFINISHED:
         return feedback.STILL_ANSWERING
-    if share.is_claimed and not await questions.release_deleted(share):
+    if await questions.is_shared(share):
         return sharing.ALREADY_SHARED.fill(place=format_place(share))
     return _Private(share, turn.message, await shared.answers.find_answer(key))
 

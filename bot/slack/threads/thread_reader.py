@@ -276,6 +276,28 @@ class ThreadReader:
         payloads = (payload for payload in _without_tombstones(page) if payload.get("ts") == ts)
         return next((read_message(payload, self._me) for payload in payloads), None)
 
+    async def find_question(self, channel: str, user: str, text: str, between: tuple[float, float]) -> str:
+        """Return the ``ts`` of our message that repeats a person's question in a channel, "" if there is none.
+
+        ``between`` are the times of the search, in seconds since the epoch.
+
+        Raises:
+            SlackError: Slack does not return the channel.
+
+        """
+        oldest, latest = (f"{at:.6f}" for at in between)
+        page = await self._api.call(
+            "conversations.history",
+            channel=channel,
+            oldest=oldest,
+            latest=latest,
+            limit=PAGE_SIZE,
+            include_all_metadata="true",
+        )
+        wanted = build_question_metadata(user, text)
+        ours = (one for one in page.get("messages") or () if self._me.is_author(one))
+        return next((str(one["ts"]) for one in ours if one.get("metadata") == wanted), "")
+
     async def fetch_files(self, question: QuestionMessage) -> list[Mapping[str, Any]]:
         """Return the files of a question as Slack describes them; the ledger does not store them.
 

@@ -1,9 +1,15 @@
-"""Stores where answers to private questions may be shared, and shares each of them once, whichever process does it."""
+"""Stores where answers to private questions may be shared, and shares each of them once, whichever process does it.
+
+A process claims a share before it posts the question into the channel. If it dies before it stores where the question
+is, another one may claim the share after ``CLAIM_S``.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -13,6 +19,9 @@ from bot.storage.turns.questions import QuestionKey
 from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
+CLAIM_S: Final = 60.0
+"""How long one process may take to share an answer."""
+
 _IS_KEY = match_columns(answer_shares.c.team, answer_shares.c.channel, answer_shares.c.ts)
 _FIND = sa.select(answer_shares).where(_IS_KEY)
 _FIND_SHARED = sa.select(answer_shares).where(
@@ -21,8 +30,8 @@ _FIND_SHARED = sa.select(answer_shares).where(
     answer_shares.c.shared_ts == sa.bindparam("of_ts"),
 )
 _UPDATE = sa.update(answer_shares).where(_IS_KEY)
-_CLAIM = _UPDATE.where(~answer_shares.c.claimed).values(claimed=True)
-_RELEASE = _UPDATE.values(claimed=False, shared_ts="")
+_CLAIM = _UPDATE.where(answer_shares.c.shared_ts == "", answer_shares.c.claimed_at < sa.bindparam("before"))
+_RELEASE = _UPDATE.where(match_columns(answer_shares.c.shared_ts)).values(claimed_at=0.0, shared_ts="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,8 @@ class AnswerShare:
     target: str
     """The id of the channel."""
     target_name: str
-    is_claimed: bool = False
-    """Whether it is shared, or a process is sharing it."""
+    claimed_at: float = 0.0
+    """When a process began to share it, in seconds since the epoch; 0.0 for never."""
     shared_ts: str = ""
     """The question in the channel, "" before that is known."""
 
@@ -43,14 +52,15 @@ class AnswerShare:
 class AnswerShares:
     """The shares. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self.database = database
+        self._now = now
 
     @transaction
     def offer_share(self, connection: sa.Connection, key: QuestionKey, target: str, target_name: str) -> None:
         """Store that the answer to a question may be shared in a channel."""
         place = {**asdict(key), "target": target, "target_name": target_name}
-        row = {**place, "claimed": False, "shared_ts": "", "created_at": time.time()}
+        row = {**place, "shared_ts": "", "created_at": self._now()}
         connection.execute(insert_into(answer_shares, connection.dialect.name).on_conflict_do_nothing(), row)
 
     async def find_share(self, key: QuestionKey) -> AnswerShare | None:
@@ -65,8 +75,10 @@ class AnswerShares:
 
     @transaction
     def claim_share(self, connection: sa.Connection, key: QuestionKey) -> bool:
-        """Store that this process shares an answer; return False if it is claimed already."""
-        return connection.execute(_CLAIM, name_parameters(key)).rowcount > 0
+        """Store that this process shares an answer; return False if it is shared, or another process shares it."""
+        now = self._now()
+        values = {"claimed_at": now, "before": now - CLAIM_S}
+        return connection.execute(_CLAIM, name_parameters(key) | values).rowcount > 0
 
     @transaction
     def note_shared(self, connection: sa.Connection, key: QuestionKey, shared_ts: str) -> None:
@@ -74,11 +86,11 @@ class AnswerShares:
         connection.execute(_UPDATE, {**name_parameters(key), "shared_ts": shared_ts})
 
     @transaction
-    def release_share(self, connection: sa.Connection, key: QuestionKey) -> None:
-        """Let an answer be shared again, because the channel does not have it."""
-        connection.execute(_RELEASE, name_parameters(key))
+    def release_share(self, connection: sa.Connection, key: QuestionKey, shared_ts: str = "") -> None:
+        """Let an answer be shared again, because the channel does not have the message ``shared_ts``, "" for none."""
+        connection.execute(_RELEASE, {**name_parameters(key), "of_shared_ts": shared_ts})
 
 
 def _read_share(row: sa.Row[tuple[object, ...]]) -> AnswerShare:
     key = QuestionKey(row.team, row.channel, row.ts)
-    return AnswerShare(key, row.target, row.target_name, bool(row.claimed), row.shared_ts)
+    return AnswerShare(key, row.target, row.target_name, row.claimed_at, row.shared_ts)
