@@ -233,7 +233,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             )
         if configured.digest is not None:
             schedule.add_task("digest", configured.digest, app.send_digest)
-        await stack.enter_async_context(library.syncs.watcher.running())
+        await stack.enter_async_context(library.syncs.watcher.run_in_background())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
         terminal.finish_bar("live web", format_live_web(configured.web.everywhere))

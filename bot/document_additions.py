@@ -95,7 +95,7 @@ class DocumentAdditions:
             KnowledgeError: Kvasir does not read this kind, it is too large, or the disk refuses it.
 
         """
-        put = await asyncio.to_thread(self._store.put, name, data, by=by, title=title, media_type=media_type)
+        put = await asyncio.to_thread(self._store.store_document, name, data, by=by, title=title, media_type=media_type)
         return StoredDocument(parse_document_name(name), put)
 
     async def store_message_file(
@@ -110,7 +110,7 @@ class DocumentAdditions:
 
         def store_file() -> StoredDocument:
             document = self._store.find_document_id(name, sender)
-            put = self._store.put(
+            put = self._store.store_document(
                 name, data, by=sender, title=title, readers=[sender], origin=origin, document=document
             )
             return StoredDocument(document, put)
@@ -155,7 +155,7 @@ class DocumentAdditions:
             KnowledgeError: the folder or the manifest failed.
 
         """
-        absent = [name for name in names if not await asyncio.to_thread(self._store.remove, name)]
+        absent = [name for name in names if not await asyncio.to_thread(self._store.remove_document, name)]
         if len(absent) == len(names):
             return absent
         await self._library.refresh(self.source, on_progress)

@@ -27,7 +27,7 @@ class PageAdditions:
             KnowledgeError: the address is not one of a web page, or the disk refuses the list.
 
         """
-        return await asyncio.to_thread(self._list.add, url, by)
+        return await asyncio.to_thread(self._list.add_page, url, by)
 
     async def sync_page(
         self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
@@ -50,7 +50,7 @@ class PageAdditions:
             KnowledgeError: the list or the manifest failed.
 
         """
-        if not await asyncio.to_thread(self._list.remove, url):
+        if not await asyncio.to_thread(self._list.remove_page, url):
             return False
         await self._library.refresh(self.source, on_progress)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
@@ -66,4 +66,4 @@ class PageAdditions:
             KnowledgeError: the list cannot be read.
 
         """
-        return await asyncio.to_thread(self._list.pages)
+        return await asyncio.to_thread(self._list.list_pages)

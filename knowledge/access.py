@@ -29,9 +29,9 @@ class DocumentAccess:
     title: str
     readers: frozenset[str]
     """As the source says now, if it can be asked, else as of the last sync."""
-    indexed: frozenset[str]
+    indexed_readers: frozenset[str]
     """As of the last sync."""
-    configured: frozenset[str]
+    configured_readers: frozenset[str]
     """As ``kvasir.toml`` says. A person must be among all three."""
     limits: tuple[RightsLimit, ...] = ()
     """What limits the readers at the source, if it says so."""
@@ -40,7 +40,7 @@ class DocumentAccess:
 
     def may_be_read(self, viewers: Viewers) -> bool:
         """Return whether all viewers may read it."""
-        limits = (self.readers, self.indexed, self.configured)
+        limits = (self.readers, self.indexed_readers, self.configured_readers)
         return not self.problem and all(may_read(viewers, readers) for readers in limits)
 
     def find_obstacles(self, principals: frozenset[str]) -> Sequence[RightsLimit]:
@@ -82,7 +82,7 @@ class AccessReader:
             rows = await manifest.find_named(source.key, document=document, title=name)
             rules = self._rules[source.key.id]
             find_configured = rules.choose_readers((await manifest.count_source(source.key)).configured)
-            found += [await self._explain(source, row, find_configured(row.document)) for row in rows]
+            found += [await self._explain_access(source, row, find_configured(row.document)) for row in rows]
         return found
 
     async def add_unreachable(self, state: LibraryStatus) -> LibraryStatus:
@@ -106,7 +106,7 @@ class AccessReader:
             counted.append(replace(status, unreachable=sum(lost.values()), unreachable_readers=tuple(examples)))
         return replace(state, sources=tuple(counted))
 
-    async def _explain(self, source: Source, row: NamedDocument, configured: frozenset[str]) -> DocumentAccess:
+    async def _explain_access(self, source: Source, row: NamedDocument, configured: frozenset[str]) -> DocumentAccess:
         document, listed = row.document, decode_readers(row.readers)
         readers, problem, limits = listed, "", tuple[RightsLimit, ...]()
         explaining = find_listing_source(source)

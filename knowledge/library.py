@@ -262,9 +262,9 @@ class Library:
             searched.store.kind,
             not self._indexes.is_settled,
             tuple(states),
-            growth=await self._indexes.growth([source.key for source in self._sources.values()]),
+            growth=await self._indexes.measure_growth([source.key for source in self._sources.values()]),
             last_repair=await searched.manifest.read_last_repair(),
-            refused=await searched.manifest.read_refused(),
+            refused_passages=await searched.manifest.read_refused(),
             elsewhere=find_lock_holder(self._lock),
         )
 
@@ -278,7 +278,7 @@ class Library:
             DatabaseError: the manifest's database failed.
 
         """
-        return await self._readable.describe(viewers, self._choose_sources(within))
+        return await self._readable.describe_sources(viewers, self._choose_sources(within))
 
     async def list_recent(self, viewers: Viewers, within: str, limit: int) -> tuple[RecentDocument, ...]:
         """Return the documents that all ``viewers`` may see and that changed last.
@@ -306,7 +306,7 @@ class Library:
             DatabaseError: the manifest's database failed.
 
         """
-        return await self._readable.count(viewers)
+        return await self._readable.count_documents(viewers)
 
     async def suggest_questions(self, n: int = 3) -> dict[str, str]:
         """Return up to ``n`` questions that the documents answer, with the chunk that answers each.

@@ -41,15 +41,15 @@ class MaterialReader:
 
         self._parser = self._parser or Parser(deadline_s=_DEADLINE_S)
         content = DocumentContent(data, media_type, "")
-        document, kind = await self._parser.parse(name, content), self._parser.kind(name, content)
-        return await asyncio.to_thread(self._split, id_, name, kind, document.sections)
+        document, kind = await self._parser.parse(name, content), self._parser.find_kind(name, content)
+        return await asyncio.to_thread(self._split_sections, id_, name, kind, document.sections)
 
     def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
         """Return a message in passages."""
-        material = self._split(id_, title, MESSAGE_KIND, [Section((), text)])
+        material = self._split_sections(id_, title, MESSAGE_KIND, [Section((), text)])
         return replace(material, url=url)
 
-    def _split(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:
+    def _split_sections(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:
         read = _limit_sections(sections)
         passages = list(self._iterate_passages(id_, title, kind, read))
         return Material(

@@ -100,9 +100,11 @@ async def open_library(
 def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
     """Return a function that parses a document and splits it for this embedder."""
 
-    async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
+    async def make_passages(
+        key: SourceKey, listed: ListedDocument, content: DocumentContent
+    ) -> tuple[str, Sequence[Chunk]]:
         name = content.name or listed.document
-        document, kind = await parser.parse(name, content), parser.kind(name, content)
+        document, kind = await parser.parse(name, content), parser.find_kind(name, content)
         title = (content.title or "").strip() or document.title
         cut = functools.partial(
             _cut_document,
@@ -114,7 +116,7 @@ def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
         )
         return title, await asyncio.to_thread(cut)
 
-    return passages
+    return make_passages
 
 
 def _cut_document(

@@ -19,13 +19,13 @@ def compile_path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
     matches in both forms of Unicode, because macOS stores names in the other one than keyboards type.
     """
     rules = [(not pattern.startswith("!"), _compile_pattern(pattern.removeprefix("!"))) for pattern in patterns]
-    default = all(not takes for takes, _ in rules)
+    default = all(not matches_path for matches_path, _ in rules)
 
-    def takes(path: str) -> bool:
+    def matches_path(path: str) -> bool:
         composed = normalize("NFC", path)
         return next((taken for taken, rule in reversed(rules) if rule.fullmatch(composed)), default)
 
-    return takes
+    return matches_path
 
 
 def find_literal_roots(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -18,11 +18,11 @@ from knowledge.sync.rights import RightsChecker
 
 _TITLES: Final = 5
 """Titles of documents that describe a source."""
-_LISTED: Final = 100
+_MAX_LISTED: Final = 100
 """Documents from which those titles are chosen."""
-_CHECKED: Final = 15
+_MAX_CHECKED: Final = 15
 """Documents about which the source is asked before their titles are shown."""
-_COUNTED: Final = 5
+_MAX_COUNTED: Final = 5
 """Documents about which the source is asked before it is named and its documents are counted."""
 
 
@@ -68,24 +68,26 @@ class ReadableDocuments:
         self._checker = checker
         self._find_manifest = find_manifest
 
-    async def describe(self, viewers: Viewers, names: Collection[str]) -> tuple[SourceDocuments, ...]:
+    async def describe_sources(self, viewers: Viewers, names: Collection[str]) -> tuple[SourceDocuments, ...]:
         """Return the documents of the named sources that all viewers may see; sources without any are left out.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
-        found = await self._look(viewers, [rules for name, rules in self._rules.items() if name in names], _CHECKED)
+        found = await self._find_documents(
+            viewers, [rules for name, rules in self._rules.items() if name in names], _MAX_CHECKED
+        )
         return tuple(one for one in found if one.documents)
 
-    async def count(self, viewers: Viewers) -> Mapping[str, int]:
+    async def count_documents(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may see; sources without any are left out.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
-        found = await self._look(viewers, list(self._rules.values()), _COUNTED)
+        found = await self._find_documents(viewers, list(self._rules.values()), _MAX_COUNTED)
         return {one.name: one.documents for one in found if one.documents}
 
     async def list_recent(self, viewers: Viewers, names: Collection[str], limit: int) -> tuple[RecentDocument, ...]:
@@ -100,8 +102,8 @@ class ReadableDocuments:
         manifest = await self._find_manifest()
 
         async def list_newest(rules: SourceRules) -> list[RecentDocument]:
-            confirmed = await self._confirm(manifest, rules, viewers, limit, newest=True)
-            return [RecentDocument(rules.key.name, one.title, one.changed_at) for one in confirmed.listed if one.title]
+            confirmed = await self._confirm_documents(manifest, rules, viewers, limit, newest=True)
+            return [RecentDocument(rules.key.name, one.title, one.changed_at) for one in confirmed.titles if one.title]
 
         found = await asyncio.gather(*(list_newest(rules) for name, rules in self._rules.items() if name in names))
         by_title: dict[str, RecentDocument] = {}
@@ -109,38 +111,40 @@ class ReadableDocuments:
             by_title.setdefault(one.title, one)
         return tuple(by_title.values())[:limit]
 
-    async def _look(self, viewers: Viewers, sources: Sequence[SourceRules], checked: int) -> list[SourceDocuments]:
+    async def _find_documents(
+        self, viewers: Viewers, sources: Sequence[SourceRules], checked: int
+    ) -> list[SourceDocuments]:
         manifest = await self._find_manifest()
         return await asyncio.gather(*(self._look_into(manifest, rules, viewers, checked) for rules in sources))
 
     async def _look_into(
         self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int
     ) -> SourceDocuments:
-        confirmed = await self._confirm(manifest, rules, viewers, checked)
-        titles = dict.fromkeys(one.title or one.document for one in confirmed.listed)
+        confirmed = await self._confirm_documents(manifest, rules, viewers, checked)
+        titles = dict.fromkeys(one.title or one.document for one in confirmed.titles)
         documents = await _count_documents(manifest, rules, confirmed.visible) if titles else 0
         listed_at = confirmed.visible.listed_at
         return SourceDocuments(
             name=rules.key.name,
             kind=rules.key.kind,
-            documents=max(0, documents - confirmed.unanswered),
+            documents=max(0, documents - confirmed.unanswered_count),
             synced_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
             titles=tuple(titles)[:_TITLES],
         )
 
-    async def _confirm(
+    async def _confirm_documents(
         self, manifest: IndexManifest, rules: SourceRules, viewers: Viewers, checked: int, *, newest: bool = False
-    ) -> _Confirmed:
+    ) -> _ConfirmedTitles:
         """Return documents that the viewers may see now, after the source was asked about them."""
         visible = await _read_visible(manifest, rules, viewers)
         listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
         asked = await manifest.find_named_rights(rules.key, [one.document for one in listed])
-        answer = await self._checker.check(manifest, asked, WITHIN_S)
-        if answer.changed:
+        answer = await self._checker.check_rights(manifest, asked, WITHIN_S)
+        if answer.changed_rows:
             visible = await _read_visible(manifest, rules, viewers)
             listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
-        names = {one.document for one in asked if one.row not in answer.unanswered}
-        return _Confirmed(visible, [one for one in listed if one.document in names], len(answer.unanswered))
+        names = {one.document for one in asked if one.row not in answer.unanswered_rows}
+        return _ConfirmedTitles(visible, [one for one in listed if one.document in names], len(answer.unanswered_rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +159,12 @@ class _Visible:
 
 
 @dataclass(frozen=True, slots=True)
-class _Confirmed:
+class _ConfirmedTitles:
     """Documents that viewers may see, confirmed by their source."""
 
     visible: _Visible
-    listed: Sequence[ListedTitle]
-    unanswered: int
+    titles: Sequence[ListedTitle]
+    unanswered_count: int
     """About how many others the source gave no answer."""
 
 
@@ -183,7 +187,7 @@ async def _list_titles(
     manifest: Lookups, rules: SourceRules, visible: _Visible, limit: int, *, newest: bool
 ) -> Sequence[ListedTitle]:
     """Return some visible documents: by weight and name, or the newest ones of full weight."""
-    listed = await manifest.list_titles(rules.key, visible.audiences, _LISTED, newest=newest)
+    listed = await manifest.list_titles(rules.key, visible.audiences, _MAX_LISTED, newest=newest)
     if visible.admits is not None:
         listed = [one for one in listed if visible.admits(one.document)]
     if newest:

@@ -61,7 +61,7 @@ class SourceStatus:
     """The limit for ``age_s``."""
     next_at: datetime | None = None
     """When the schedule syncs it next, if a bot runs; aware. None: never."""
-    watched: bool = False
+    is_watched: bool = False
     """Whether this process syncs it as soon as it changes."""
     error_code: ErrorCode = ErrorCode.OTHER
     watch_trouble: str | None = None
@@ -93,7 +93,7 @@ class LibraryStatus:
     """The progress of the new index; None if there is none."""
     last_repair: LastRepair | None = None
     """When store and manifest were last compared, and how many chunks differed; None if never."""
-    refused: RefusedPassages | None = None
+    refused_passages: RefusedPassages | None = None
     """Passages that the store proposed to people who may not read them, since ``last_repair``; None for none."""
     elsewhere: str | None = None
     """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""
@@ -197,7 +197,7 @@ async def read_source_status(
         age_s=None if synced_at is None else max(0.0, (now - synced_at).total_seconds()),
         max_age_s=spec.max_age_s or MAX_AGE_S,
         next_at=find_next_run([line for line in (spec.schedule, nightly) if line is not None], now),
-        watched=watched,
+        is_watched=watched,
         watch_trouble=watch_trouble,
         has_uniform_readers=not spec.rights and has_uniform_readers(find_listing_source(source)),
     )

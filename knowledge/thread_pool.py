@@ -29,18 +29,18 @@ class NamedThreadPool:
         """Return the result of the call, or raise its error."""
         if self._crew is None:
             self._crew = _DaemonThreads(self._name, self._width)
-        return await asyncio.wrap_future(self._crew.take(call))
+        return await asyncio.wrap_future(self._crew.queue_call(call))
 
-    def later(self, call: Callable[[], object]) -> None:
+    def run_later(self, call: Callable[[], object]) -> None:
         """Run a call after those that are waiting, and ignore its result."""
         if self._crew is not None:
-            self._crew.take(call)
+            self._crew.queue_call(call)
 
     def close(self) -> None:
         """Accept no more calls, and wait for none; the next ``run`` opens the pool again."""
         crew, self._crew = self._crew, None
         if crew is not None:
-            crew.dismiss()
+            crew.dismiss_threads()
 
 
 class _DaemonThreads:
@@ -52,7 +52,7 @@ class _DaemonThreads:
         self._calls: _Calls = SimpleQueue()
         self._threads = 0
 
-    def take(self, call: Callable[[], _T]) -> Future[_T]:
+    def queue_call(self, call: Callable[[], _T]) -> Future[_T]:
         """Queue a call, and return the future of its result."""
         future = Future[_T]()
         self._calls.put((future, call))
@@ -62,7 +62,7 @@ class _DaemonThreads:
             self._threads += 1
         return future
 
-    def dismiss(self) -> None:
+    def dismiss_threads(self) -> None:
         """Stop the threads after the queued calls."""
         for _ in range(self._threads):
             self._calls.put(None)

@@ -51,7 +51,7 @@ async def fill_cache(cache: PageCache) -> None:
         for n in range(start, start + 100):
             article = Article(f"Page {n}", (Section((), os.urandom(10_000).hex()),))
             rows.append(CachedPage(CachedResponse(f"https://docs.example/{n}", 200, {}, {}, time.time()), article))
-        await cache.put(rows)
+        await cache.store_pages(rows)
 
 
 async def time_reads(pages: PageReader, url: str, rounds: int) -> list[float]:
@@ -59,7 +59,7 @@ async def time_reads(pages: PageReader, url: str, rounds: int) -> list[float]:
     took = []
     for _ in range(rounds):
         began = time.perf_counter()
-        await pages.read(url, within_s=30)
+        await pages.read_page(url, within_s=30)
         took.append(time.perf_counter() - began)
     return took
 
@@ -83,8 +83,8 @@ async def main(rounds: int) -> None:
         stack.push_async_callback(with_cache.close)
         stack.push_async_callback(without.close)
         url = f"http://{host}/"
-        found = await with_cache.read(url, within_s=30)
-        await without.read(url, within_s=30)
+        found = await with_cache.read_page(url, within_s=30)
+        await without.read_page(url, within_s=30)
         print(f"{len(html):,} characters of HTML, {len(found.text):,} of text, {_OTHERS:,} other pages kept")
         for name, pages, times in (("kept", with_cache, rounds), ("fetched", without, max(rounds // 10, 10))):
             took = [seconds * 1_000 for seconds in await time_reads(pages, url, times)]

@@ -202,7 +202,7 @@ async def measure_change(files: int, rounds: int) -> list[float]:
         settings = KnowledgeSettings(home, cache, f"sqlite:///{home / 'kvasir.db'}", (spec,))
         async with (
             open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library,
-            library.syncs.watcher.running(),
+            library.syncs.watcher.run_in_background(),
         ):
             await library.refresh()
             await asyncio.sleep(3)

@@ -74,7 +74,7 @@ class SplitStore:
             n: PassageScore(float(self.vectors[places[n]] @ vector), index[n])
             for n in choose_likeliest(index, query_terms(question).split(), MAX_PASSAGES)
         }
-        return LivePage(document, ON, chunks, measured, linked=False)
+        return LivePage(document, ON, chunks, measured, is_linked=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,37 +44,37 @@ class RecordingEncoder(EncoderGraph):
         super().__init__(weights)
         self.inputs: dict[str, str] = {}
 
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
+    def add_product(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         """Multiply in floats and record the input."""
         self.inputs[name] = state
-        product = self.node("MatMul", [state, self.tensor(f"{name}.w", matrix)], [f"{name}.product"])
-        return self.node("Add", [product, self.tensor(f"{name}.b", bias)], [f"{name}.sum"])
+        product = self.add_node("MatMul", [state, self.add_constant(f"{name}.w", matrix)], [f"{name}.product"])
+        return self.add_node("Add", [product, self.add_constant(f"{name}.b", bias)], [f"{name}.sum"])
 
 
 async def load_texts(folder: Path, tokeniser: Tokeniser) -> list[Tokens]:
     """Return the texts as tokens."""
-    passages = (await load_documentation(folder / "apisix-docs", tokeniser.count))[::EACH]
+    passages = (await load_documentation(folder / "apisix-docs", tokeniser.count_tokens))[::EACH]
     questions = [
         one["question"]
         for one in (*read_questions("apisix_questions.jsonl"), *read_questions("apisix_unanswerable.jsonl"))
     ]
     pairs = [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
     sentences = sorted({one["sentence"] for one in pairs} | {one["passage"] for one in pairs})
-    tokens = [tokeniser.tokens("query: ", text) for text in (*questions, *sentences)]
-    return tokens + [tokeniser.tokens("passage: ", one.searchable_text) for one in passages]
+    tokens = [tokeniser.tokenise("query: ", text) for text in (*questions, *sentences)]
+    return tokens + [tokeniser.tokenise("passage: ", one.searchable_text) for one in passages]
 
 
 def compute_ranges(weights: PackedWeights, batches: Iterable[Tokens], scratch: Path) -> Floats:
     """Return the smallest and the largest value of each channel, shape ``(2, channels of all products)``."""
     observed = RecordingEncoder(weights)
-    graph = observed.model()
+    graph = observed.build_model()
     names = [observed.inputs[name] for name, _ in list_products(weights.shape)]
     graph.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in set(names))
     save(graph, scratch / "floats.onnx")
     session = onnxruntime.InferenceSession(scratch / "floats.onnx", providers=["CPUExecutionProvider"])
-    hidden = weights.shape.hidden
-    words, kinds = weights.blocks("emb.word", hidden), weights.floats("emb.type")[:hidden]
-    positions = weights.floats("emb.pos").reshape(-1, hidden) + kinds
+    hidden = weights.shape.hidden_size
+    words, kinds = weights.read_blocks("emb.word", hidden), weights.read_floats("emb.type")[:hidden]
+    positions = weights.read_floats("emb.pos").reshape(-1, hidden) + kinds
     channels = sum(count for _, count in list_products(weights.shape))
     limits = np.stack([np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)])
     for tokens in batches:

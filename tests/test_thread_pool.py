@@ -29,7 +29,7 @@ async def test_queued_calls_finish_after_close() -> None:
     door, done = NamedThreadPool("door", width=1), threading.Event()
     running = asyncio.ensure_future(door.run(lambda: time.sleep(0.05)))
     await asyncio.sleep(0)
-    door.later(done.set)
+    door.run_later(done.set)
     door.close()
     await running
     assert await asyncio.to_thread(done.wait, 5)

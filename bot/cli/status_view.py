@@ -76,8 +76,8 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy, now: d
         )
     elif state.indexing:
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
-    if state.refused is not None:
-        facts.add_row("rights", Text(format_refused(state.refused, now), style="yellow"))
+    if state.refused_passages is not None:
+        facts.add_row("rights", Text(format_refused(state.refused_passages, now), style="yellow"))
     facts.add_row("live web", Text(format_live_web(web)))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")
@@ -148,7 +148,7 @@ def _format_progress(progress: SyncProgress) -> str:
 
 def _format_next_sync(source: SourceStatus, now: datetime) -> str:
     due = format_due_time(source.next_at, now) if source.next_at is not None else "by hand"
-    return f"watched; {due}" if source.watched else due
+    return f"watched; {due}" if source.is_watched else due
 
 
 # ── Problems ────────────────────────────────────────────────────────────────────────────────────────────────────────

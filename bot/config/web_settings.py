@@ -60,6 +60,6 @@ def _parse_proxy(variable: str, url: str, *, trusted: bool) -> Proxy | None:
     if not url.strip():
         return None
     try:
-        return Proxy(url.strip() if "://" in url else f"http://{url.strip()}", trusted=trusted)
+        return Proxy(url.strip() if "://" in url else f"http://{url.strip()}", is_trusted=trusted)
     except ValueError as error:
         raise SettingsError(f"{variable} cannot be used: {error}. Correct it, or unset it.") from None

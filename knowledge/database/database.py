@@ -84,18 +84,18 @@ class Database:
 
     async def read(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that writes nothing."""
-        return await self._run(work, write=False)
+        return await self._run_work(work, write=False)
 
     async def write(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that is committed, or rolled back if the work raises."""
         try:
-            return await self._run(work, write=True)
+            return await self._run_work(work, write=True)
         finally:
             self.writes += 1
 
     async def fetch_rows(self, query: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row that a query finds."""
-        return await self._run(lambda connection: connection.execute(query, values).all(), write=False)
+        return await self._run_work(lambda connection: connection.execute(query, values).all(), write=False)
 
     def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold a lock of a PostgreSQL server during a block; yield whether it was free. With SQLite it always is."""
@@ -105,7 +105,7 @@ class Database:
         """Close every connection."""
         await self._connections.close()
 
-    async def _run(self, work: Work[_T], *, write: bool) -> _T:
+    async def _run_work(self, work: Work[_T], *, write: bool) -> _T:
         with map_errors(self._url, self._connections.limit_s):
             return await _run_to_end(self._connections.run(work, write=write))
 
@@ -210,7 +210,7 @@ class _SqliteConnections:
     async def run(self, work: Work[_T], *, write: bool) -> _T:
         threads, engine = (self._writer, self._writing) if write else (self._readers, self._reading)
         async with asyncio.timeout(self.limit_s):
-            return await threads.run(lambda: _transact(engine, work))
+            return await threads.run(lambda: _run_in_transaction(engine, work))
 
     @contextlib.asynccontextmanager
     async def hold_lock(self, _: int) -> AsyncIterator[bool]:
@@ -222,7 +222,7 @@ class _SqliteConnections:
         self._readers.close()
 
 
-def _transact(engine: Engine, work: Work[_T]) -> _T:
+def _run_in_transaction(engine: Engine, work: Work[_T]) -> _T:
     with engine.begin() as connection:
         return work(connection)
 

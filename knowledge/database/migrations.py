@@ -79,7 +79,7 @@ async def apply_revisions(url: str, migrations: Migrations) -> list[Revision]:
     async with _LOCKS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         database = Database(url, _PATIENT)
         try:
-            return await database.write(partial(_upgrade, migrations=migrations))
+            return await database.write(partial(_apply_revisions, migrations=migrations))
         finally:
             await database.close()
 
@@ -121,7 +121,7 @@ def read_revision(connection: Connection, migrations: Migrations) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection, migrations: Migrations) -> list[Revision]:
+def _apply_revisions(connection: Connection, migrations: Migrations) -> list[Revision]:
     from alembic import command  # noqa: PLC0415 - only a start that migrates needs it
 
     if connection.dialect.name == "postgresql":

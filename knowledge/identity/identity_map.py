@@ -54,7 +54,7 @@ class IdentityMap:
         self._cache: OrderedDict[_Key, tuple[float, frozenset[str]]] = OrderedDict()
         self._paused_until: dict[str, float] = {}
 
-    async def expand(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
+    async def expand_people(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
         """Return all principals of each person, in the same order."""
         are_few = len(people) <= MAX_PEOPLE
         now = self._now()
@@ -62,7 +62,7 @@ class IdentityMap:
         held = {person: principals for person, (expires_at, principals) in known.items() if expires_at > now}
         missing = [person for person in known if person not in held]
         if missing:
-            held |= await self._ask(missing, are_few=are_few)
+            held |= await self._ask_systems(missing, are_few=are_few)
         return [held[person] for person in people]
 
     async def find_holdable(self, principals: frozenset[str]) -> frozenset[str]:
@@ -73,7 +73,7 @@ class IdentityMap:
                 found |= await source.find_holdable(principals)
         return found
 
-    async def _ask(self, people: Sequence[Person], *, are_few: bool) -> Mapping[Person, frozenset[str]]:
+    async def _ask_systems(self, people: Sequence[Person], *, are_few: bool) -> Mapping[Person, frozenset[str]]:
         """Return all principals of people who are not in the cache, and cache them."""
         started, ttl_s = self._now(), TTL_S
         held = {person: person.principals for person in people}
@@ -88,7 +88,7 @@ class IdentityMap:
                 if more := found.get(person.id):
                     held[person] |= self._select_valid(source, more)
         for person, principals in held.items():
-            self._store((person, are_few), started + ttl_s, principals)
+            self._store_principals((person, are_few), started + ttl_s, principals)
         return held
 
     async def _ask_source(
@@ -118,7 +118,7 @@ class IdentityMap:
             _log.warning("principals refused", source=source.identity_name, refused=len(principals) - len(valid))
         return valid
 
-    def _store(self, key: _Key, expires_at: float, principals: frozenset[str]) -> None:
+    def _store_principals(self, key: _Key, expires_at: float, principals: frozenset[str]) -> None:
         self._cache[key] = (expires_at, principals)
         self._cache.move_to_end(key)
         while len(self._cache) > _MAX_CACHED:

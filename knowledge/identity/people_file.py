@@ -66,23 +66,23 @@ class FileIdentitySource:
         """
         table = await self._load_table()
         said = f"{len(table.by_id.keys() | table.by_email.keys())} people"
-        if table.skipped:
-            said += f", {table.skipped} rows without a Slack id or a valid e-mail address are not used"
+        if table.skipped_rows:
+            said += f", {table.skipped_rows} rows without a Slack id or a valid e-mail address are not used"
         if table.ignored_columns:
             said += f", columns that are not used: {', '.join(table.ignored_columns)}"
         return said
 
     async def _load_table(self) -> PeopleTable:
         async with self._lock:
-            return await asyncio.to_thread(self._follow)
+            return await asyncio.to_thread(self._load_current)
 
-    def _follow(self) -> PeopleTable:
+    def _load_current(self) -> PeopleTable:
         """Return the current content of the file."""
         try:
             stamp = _read_stamp(self._path)
             if stamp != self._stamp:
                 self._stamp = None  # until the new content is known to be valid, nothing of the old one counts
-                self._table = self._read(stamp)
+                self._table = self._read_file(stamp)
                 self._stamp = stamp
         except OSError as error:
             self._stamp = None
@@ -93,7 +93,7 @@ class FileIdentitySource:
             raise IdentityError(f"{self._path} gives nobody any rights: {why}. Correct the file.") from None
         return self._table
 
-    def _read(self, stamp: _Stamp) -> PeopleTable:
+    def _read_file(self, stamp: _Stamp) -> PeopleTable:
         if stamp[0] > _MAX_BYTES:
             raise InvalidTable("it is larger than 64 MB")
         text = self._path.read_bytes().decode("utf-8-sig")

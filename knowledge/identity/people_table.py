@@ -37,7 +37,7 @@ class PeopleTable:
     by_email: Mapping[str, frozenset[str]] = field(default_factory=dict)
     inactive: frozenset[str] = frozenset()
     """Slack ids and e-mail addresses of people to whom the file gives nothing."""
-    skipped: int = 0
+    skipped_rows: int = 0
     """Rows without a Slack id or a valid e-mail address."""
     ignored_columns: tuple[str, ...] = ()
 
@@ -65,12 +65,12 @@ def parse_people(text: str, *, is_toml: bool) -> PeopleTable:
 
     """
     if is_toml:
-        return _collect(_read_toml(text))
+        return _collect_people(_read_toml(text))
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
     try:
         header = next(rows, [])
         fields = _read_header(header)
-        table = _collect(_read_csv(rows, fields))
+        table = _collect_people(_read_csv(rows, fields))
     except csv.Error as error:
         raise InvalidTable(f"line {rows.line_num} is not valid CSV: {error}") from None
     if not text.endswith("\n"):
@@ -154,7 +154,7 @@ def _read_person(person: object, where: str) -> _Row:
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _collect(rows: Iterator[_Row]) -> PeopleTable:
+def _collect_people(rows: Iterator[_Row]) -> PeopleTable:
     by_id: dict[str, frozenset[str]] = {}
     by_email: dict[str, frozenset[str]] = {}
     inactive, skipped = set[str](), 0

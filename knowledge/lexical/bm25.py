@@ -37,11 +37,11 @@ class TermWeights:
     average_terms: float
     """The average number of terms in a text."""
 
-    def score(self, terms: str) -> float:
+    def score_terms(self, terms: str) -> float:
         """Return the score that a text with these index terms would have in the store."""
         counts = Counter(terms.split())
         return sum(
-            weight * _saturate(counts[term], counts.total(), self.average_terms)
+            weight * _saturate_count(counts[term], counts.total(), self.average_terms)
             for term, weight in self.weights.items()
             if counts[term]
         )
@@ -65,7 +65,9 @@ def estimate_weights(
     default = np.full(len(question), DEFAULT_WEIGHT_SHARE * max_weight)
     if not counts or not question:
         return TermWeights(dict(zip(question, default.tolist(), strict=True)), average)
-    frequencies = np.array([[_saturate(count[term], count.total(), average) for term in question] for count in counts])
+    frequencies = np.array(
+        [[_saturate_count(count[term], count.total(), average) for term in question] for count in counts]
+    )
     scores = np.array([score for _, score in candidates])
     # Ridge regression towards the default weight, which is solvable with few or similar candidates too.
     matrix = frequencies.T @ frequencies + _PRIOR_STRENGTH * np.eye(len(question))
@@ -91,10 +93,10 @@ def choose_likeliest(index: Sequence[str], query_terms: Sequence[str], limit: in
     if len(index) <= limit:
         return list(range(len(index)))
     weights = compute_weights(query_terms, index)
-    scores = [weights.score(one) for one in index]
+    scores = [weights.score_terms(one) for one in index]
     best = sorted(range(len(index)), key=lambda place: (place >= _OPENING_TEXTS, -scores[place], place))
     return sorted(best[:limit])
 
 
-def _saturate(count: int, length: int, average: float) -> float:
+def _saturate_count(count: int, length: int, average: float) -> float:
     return count * (K1 + 1) / (count + K1 * (1 - B + B * length / average)) if count else 0.0

@@ -92,7 +92,7 @@ _MAX_NAME_CHARACTERS = 2_048
 
 def index_terms(text: str) -> str:
     """Return the terms of a passage with repetitions, at most ``MAX_INDEX_TERMS``."""
-    terms = (term for token in _TOKEN.finditer(_normalise(text)) for term in _split_match(token))
+    terms = (term for token in _TOKEN.finditer(_normalise_text(text)) for term in _split_match(token))
     return " ".join(islice(terms, MAX_INDEX_TERMS))
 
 
@@ -104,7 +104,7 @@ def query_terms(text: str) -> str:
     """
     if len(text) > _MAX_QUERY_CHARACTERS:
         text = f"{text[: _MAX_QUERY_CHARACTERS // 2]} {text[-_MAX_QUERY_CHARACTERS // 2 :]}"
-    tokens = list(_TOKEN.finditer(_normalise(text)))
+    tokens = list(_TOKEN.finditer(_normalise_text(text)))
     content_terms = [
         term for token in _skip_sentence_words(tokens) for term in _split_match(token) if not _is_particle(term, token)
     ]
@@ -120,7 +120,7 @@ def is_sentence_word(word: str) -> bool:
     return word in _SENTENCE_WORDS or word in _SENTENCE_CHARACTERS
 
 
-def _normalise(text: str) -> str:
+def _normalise_text(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
 
 

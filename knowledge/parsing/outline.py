@@ -15,7 +15,7 @@ _SEPARATORS = re.compile(r"[-_\s]+")
 
 
 class Outline:
-    """Headings, blocks and pages in reading order. Call ``sections()`` once at the end."""
+    """Headings, blocks and pages in reading order. Call ``list_sections()`` once at the end."""
 
     def __init__(self) -> None:
         self._sections: list[Section] = []
@@ -28,22 +28,22 @@ class Outline:
         self._bare: str | None = None
         """A heading without any content yet."""
 
-    def heading(self, level: int, title: str, anchor: str | None = None) -> None:
+    def add_heading(self, level: int, title: str, anchor: str | None = None) -> None:
         """Begin a section under the nearest heading of a smaller level."""
         title = collapse_blanks(title)
         if not title:
             return
         # A heading with only deeper headings stays in their paths. One without any content becomes text.
-        self._close(keep_bare=bool(self._path) and level <= self._path[-1][0])
+        self._close_section(keep_bare=bool(self._path) and level <= self._path[-1][0])
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, title[:MAX_HEADING_CHARACTERS]))
         self._anchor = anchor
         self._bare = title
         if len(title) > MAX_HEADING_CHARACTERS:
-            self.block(title)
+            self.add_block(title)
 
-    def block(self, text: str) -> None:
+    def add_block(self, text: str) -> None:
         """Add a paragraph, list, table or code block."""
         text = text.strip("\n").rstrip()
         self._in_list = False
@@ -51,26 +51,26 @@ class Outline:
             self._blocks.append(text)
             self._bare = None
 
-    def item(self, text: str) -> None:
+    def add_item(self, text: str) -> None:
         """Add a list item. Consecutive items are lines of one block."""
         in_row = self._in_list and bool(self._blocks)
         if in_row and text.strip():
             self._blocks[-1] = f"{self._blocks[-1]}\n{text.rstrip()}"
         else:
-            self.block(text)
+            self.add_block(text)
         self._in_list = True
 
-    def page(self, number: int, anchor: str | None = None) -> None:
+    def begin_page(self, number: int, anchor: str | None = None) -> None:
         """Begin a page. The headings continue, but their anchors do not."""
-        self._close(keep_bare=False)
+        self._close_section(keep_bare=False)
         self._page, self._page_anchor, self._anchor = number, anchor, None
 
-    def sections(self) -> tuple[Section, ...]:
+    def list_sections(self) -> tuple[Section, ...]:
         """Return the sections."""
-        self._close(keep_bare=True)
+        self._close_section(keep_bare=True)
         return tuple(self._sections)
 
-    def _close(self, *, keep_bare: bool) -> None:
+    def _close_section(self, *, keep_bare: bool) -> None:
         if keep_bare and self._bare:
             self._blocks.append(self._bare)
         if self._blocks:

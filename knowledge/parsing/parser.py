@@ -88,10 +88,10 @@ class Parser:
         kind = detect_format(document, content.media_type, content.data)
         task = ParsingTask(kind, document, content.media_type, self._deadline_s)
         async with self._turn:
-            answer = await self._ask(task, content.data)
+            answer = await self._ask_process(task, content.data)
         return _decode_answer(answer, document, decode_result)
 
-    async def read(
+    async def read_content(
         self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
     ) -> object:
         """Read web content that is not a document yet, and return it as decoded JSON.
@@ -102,24 +102,24 @@ class Parser:
         """
         task = ParsingTask(kind, url, media_type, self._deadline_s, robots_tag)
         async with self._turn:
-            answer = await self._ask(task, data)
+            answer = await self._ask_process(task, data)
         return _decode_answer(answer, url, decode_reading)
 
     @staticmethod
-    def kind(document: str, content: DocumentContent) -> str:
+    def find_kind(document: str, content: DocumentContent) -> str:
         """Return the format of a parsed document, as ``type:`` filters it: ``md``, ``html``, ``pdf``."""
         return name_kind(detect_format(document, content.media_type, content.data), document)
 
     async def close(self) -> None:
         """End the process. It is safe to call twice."""
         async with self._turn:
-            await self._end()
+            await self._end_process()
 
-    async def _ask(self, task: ParsingTask, data: bytes) -> str:
+    async def _ask_process(self, task: ParsingTask, data: bytes) -> str:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents, for example out of memory, so neither of them is the cause.
             self._process = None
-        process = self._process or await self._start(task.document)
+        process = self._process or await self._start_process(task.document)
         finished = False
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -133,13 +133,13 @@ class Parser:
             raise ParseError(await _describe_crash(task.document, process)) from error
         finally:
             if not finished:
-                await self._kill()
+                await self._kill_process()
         self._served += 1
         if self._served >= self._recycle_after or len(data) > _LARGE_BYTES:
-            await self._end()
+            await self._end_process()
         return answer
 
-    async def _start(self, document: str) -> asyncio.subprocess.Process:
+    async def _start_process(self, document: str) -> asyncio.subprocess.Process:
         argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
@@ -156,17 +156,17 @@ class Parser:
             async with asyncio.timeout(_START_S):
                 await _get_pipes(process)[1].readexactly(HEADER.size)
         except (TimeoutError, asyncio.IncompleteReadError) as error:
-            await self._kill()
+            await self._kill_process()
             raise ParseError(
                 f"{document} cannot be read: the parsing process does not start. "
                 "Free memory on this machine, then sync again."
             ) from error
         except BaseException:
-            await self._kill()
+            await self._kill_process()
             raise
         return process
 
-    async def _end(self) -> None:
+    async def _end_process(self) -> None:
         """End the process by closing its pipe, and kill it if it does not end."""
         process = self._process
         if process is None:
@@ -178,9 +178,9 @@ class Parser:
         except TimeoutError:
             pass
         finally:
-            await self._kill()
+            await self._kill_process()
 
-    async def _kill(self) -> None:
+    async def _kill_process(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return

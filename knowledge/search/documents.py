@@ -63,7 +63,7 @@ class DocumentSearch:
             try:
                 seen = await search_checked(hybrid.find_documents, plan, self._checker, index.manifest)
             except StoreError:
-                await self._indexes.follow(lost=True)
+                await self._indexes.follow_active(lost=True)
                 if self._indexes.searched is index:
                     raise
             else:
@@ -148,7 +148,7 @@ class DocumentSearch:
 
     async def follow_active_index(self) -> OpenIndex:
         """Return the active index, also after another process switched it."""
-        await self._indexes.follow()
+        await self._indexes.follow_active()
         return self._indexes.searched
 
     def weigh(self, source: str, document: str) -> float:

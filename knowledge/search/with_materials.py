@@ -115,7 +115,8 @@ class MaterialSearch:
         ideal = profile.ideal_bm25 / len(question) if question else 0.0
         weights = estimate_weights(question, ideal, [], [one.terms for one in entries])
         candidates = [
-            Candidate(one.chunk, weights.score(one.terms), max(0.0, cosines.get(one.place, 0.0))) for one in entries
+            Candidate(one.chunk, weights.score_terms(one.terms), max(0.0, cosines.get(one.place, 0.0)))
+            for one in entries
         ]
         entry_by_id = {one.chunk.id: one for one in entries}
         ranking = rank_candidates(candidates, results.question, {})

@@ -96,7 +96,9 @@ def _score_pages(results: DocumentResults, pages: Sequence[LivePage]) -> list[_W
     document_texts = _TextIndex(_iterate_document_texts(results))
     return [
         _WebCandidate(
-            page, place, Candidate(page.chunks[place], weigh.score(one.terms), one.cosine if profile.dense else 0.0)
+            page,
+            place,
+            Candidate(page.chunks[place], weigh.score_terms(one.terms), one.cosine if profile.dense else 0.0),
         )
         for page in pages
         for place, one in sorted(page.scores.items())
@@ -151,7 +153,7 @@ def _find_linked(
     answerable: float,
 ) -> Iterator[str]:
     """Yield the ids of passages that keep a place: the best of each linked page, or its first if none answers."""
-    linked = [page for page in pages if page.linked]
+    linked = [page for page in pages if page.is_linked]
     places = LINKED_PLACES[min(len(linked), len(LINKED_PLACES)) - 1]
     for page in linked:
         best = [id_ for one in ranked if (place := web.get(id_ := one.candidate.chunk.id)) and place.page is page]

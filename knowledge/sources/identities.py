@@ -20,7 +20,7 @@ def make_identity_map(file: Path | None, sources: Iterable[Source]) -> IdentityM
         [
             EmailIdentitySource(),
             *([] if file is None else [FileIdentitySource(file)]),
-            *_separate(_list_systems(sources)),
+            *_separate_groups(_list_systems(sources)),
         ]
     )
 
@@ -32,7 +32,7 @@ def _list_systems(sources: Iterable[Source]) -> list[IdentitySource]:
     return list({one.identity_name: one for one in found if one is not None}.values())
 
 
-def _separate(systems: Sequence[IdentitySource]) -> list[IdentitySource]:
+def _separate_groups(systems: Sequence[IdentitySource]) -> list[IdentitySource]:
     """Return the systems; those whose groups have the same names as another's are replaced by an error."""
     by_namespace: dict[str, list[IdentitySource]] = {}
     for system in systems:

@@ -33,7 +33,7 @@ async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] |
     if not isinstance(state, Mapping):
         return None
     data, digest = state.get("data"), state.get("digest")
-    if not isinstance(data, str) or digest != _digest(data):
+    if not isinstance(data, str) or digest != _compute_digest(data):
         return None
     value = await asyncio.to_thread(json.loads, data)
     return value if isinstance(value, dict) else None
@@ -42,8 +42,8 @@ async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] |
 async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:
     """Save an object of JSON with its digest, so that half of a listing never causes deletions."""
     data = await asyncio.to_thread(json.dumps, value, ensure_ascii=False)
-    await save_state(memory, form, {"data": data, "digest": _digest(data)})
+    await save_state(memory, form, {"data": data, "digest": _compute_digest(data)})
 
 
-def _digest(data: str) -> str:
+def _compute_digest(data: str) -> str:
     return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()

@@ -18,7 +18,6 @@ from knowledge.interfaces import (
     WatchableSource,
     intersect_readers,
     lists_rights,
-    narrow_readers,
 )
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import PathRights, SourceSpec
@@ -47,10 +46,10 @@ def _narrow_by_path(readers: frozenset[str], spec: SourceSpec) -> FindReaders:
     find_path_readers = make_path_readers(spec.rights)
 
     @lru_cache(maxsize=256)
-    def narrow(path_readers: frozenset[str]) -> frozenset[str]:
+    def narrow_readers(path_readers: frozenset[str]) -> frozenset[str]:
         return readers if path_readers is _ANYBODY else narrow_readers(spec.readers, path_readers)
 
-    return lambda document: narrow(find_path_readers(document))
+    return lambda document: narrow_readers(find_path_readers(document))
 
 
 def make_path_readers(rights: Sequence[PathRights]) -> FindReaders:
@@ -64,7 +63,7 @@ def narrow_source(source: Source, exclude: Sequence[str], rights: Sequence[PathR
     if not exclude and not rights:
         return source
     excludes = compile_path_filter(exclude) if exclude else lambda _: False
-    return _NARROWED[isinstance(source, WatchableSource), isinstance(source, RightsSource)](
+    return _NARROWED_CLASSES[isinstance(source, WatchableSource), isinstance(source, RightsSource)](
         source, excludes, make_path_readers(rights)
     )
 
@@ -88,7 +87,7 @@ class _NarrowedSource:
         batches = aiter(self.listing.list())
         try:
             async for batch in batches:
-                yield [self._narrow(listed) for listed in batch if not self._excludes(listed.document)]
+                yield [self._narrow_document(listed) for listed in batch if not self._excludes(listed.document)]
         finally:
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()
@@ -99,7 +98,7 @@ class _NarrowedSource:
     async def close(self) -> None:
         await self.listing.close()
 
-    def _narrow(self, listed: ListedDocument) -> ListedDocument:
+    def _narrow_document(self, listed: ListedDocument) -> ListedDocument:
         readers = intersect_readers(self._find_readers(listed.document), listed.readers)
         return listed if readers == listed.readers else replace(listed, readers=readers)
 
@@ -125,7 +124,7 @@ class _WatchedRightsSource(_WatchedSource, _NarrowedRightsSource):
     pass
 
 
-_NARROWED: Mapping[tuple[bool, bool], type[_NarrowedSource]] = {
+_NARROWED_CLASSES: Mapping[tuple[bool, bool], type[_NarrowedSource]] = {
     (False, False): _NarrowedSource,
     (True, False): _WatchedSource,
     (False, True): _NarrowedRightsSource,

@@ -37,10 +37,10 @@ class _OpenedRun:
         self.changed = Signal()
         self.task: asyncio.Task[Any]
 
-    def leave(self) -> None:
+    def leave_run(self) -> None:
         """Count one job less."""
         self.jobs -= 1
-        self.changed.fire()
+        self.changed.wake_waiters()
 
 
 class _SyncJob:
@@ -181,9 +181,9 @@ class SyncCoordinator:
         try:
             run = await asyncio.shield(opened.ready)
             job.repaired = run.repaired
-            return await run.sync(job.source, job.report_progress, approve=job.approve)
+            return await run.sync_source(job.source, job.report_progress, approve=job.approve)
         finally:
-            opened.leave()
+            opened.leave_run()
 
     async def _join_run(self) -> _OpenedRun:
         """Join the open run, or open one. Wait first if a run is closing."""
@@ -200,7 +200,7 @@ class SyncCoordinator:
         try:
             async with self._open_run() as run:
                 opened.ready.set_result(run)
-                await opened.changed.until(lambda: not opened.jobs)
+                await opened.changed.wait_until(lambda: not opened.jobs)
                 opened.closing = True
         except BaseException as error:
             if not opened.ready.done():

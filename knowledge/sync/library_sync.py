@@ -43,7 +43,7 @@ class LibrarySync:
         self._writer = writer
         self._find_manifest = find_manifest
         self._coordinator = SyncCoordinator(writer.open_run)
-        self._unattended = UnattendedSync(self._refresh_queued, self.repair, sleep=sleep)
+        self._unattended = UnattendedSync(self._refresh_queued, self.repair_index, sleep=sleep)
         self.watcher = SourceWatcher(
             {name: source for name, source in sources.items() if isinstance(source, WatchableSource)},
             self._unattended.sync,
@@ -87,7 +87,7 @@ class LibrarySync:
         chosen = select_sources(self._sources, None if source is None else [source])
         return await self._coordinator.refresh(chosen, None, queue=True)
 
-    async def repair(self) -> Drift:
+    async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs. The next sync reads what is lost.
 
         Raises:
@@ -95,13 +95,13 @@ class LibrarySync:
             StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
-        return await self._coordinator.run_exclusively(self._writer.repair)
+        return await self._coordinator.run_exclusively(self._writer.repair_index)
 
     @contextlib.asynccontextmanager
     async def run_schedule(self) -> AsyncIterator[Schedule]:
         """Sync by the clock within this block: every night, and by the cron lines of sources.
 
-        The nightly run starts with ``repair``. Between syncs, sources are asked who may read their documents.
+        The nightly run starts with ``repair_index``. Between syncs, sources are asked who may read their documents.
 
         Raises:
             SourceMisconfigured: a line is no cron line.
@@ -113,7 +113,7 @@ class LibrarySync:
         schedule = Schedule(self._unattended.sync_by_clock, nightly=self._settings.nightly, sources=lines)
         schedule.start()
         try:
-            async with self._sweep.running():
+            async with self._sweep.run_in_background():
                 yield schedule
         finally:
             await schedule.stop()

@@ -23,23 +23,23 @@ RETRY_LAST_S = 86_400.0
 class AddDocument:
     """Read a document that the manifest does not have."""
 
-    listed: ListedDocument
+    document: ListedDocument
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateDocument:
     """Read a document whose version, link or readers changed, or that may have changed while it was read."""
 
-    listed: ListedDocument
-    known: KnownDocument
+    document: ListedDocument
+    record: KnownDocument
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDocument:
     """Read a failed document again, because its retry is due."""
 
-    listed: ListedDocument
-    known: KnownDocument
+    document: ListedDocument
+    record: KnownDocument
 
 
 DocumentRead = AddDocument | UpdateDocument | RetryDocument
@@ -71,7 +71,7 @@ class SyncPlan:
     @property
     def brings_new(self) -> bool:
         """Return whether it reads documents with no searchable version. Each may be a renamed document."""
-        return any(isinstance(read, AddDocument) or not read.known.answers for read in self.reads)
+        return any(isinstance(read, AddDocument) or not read.record.answers for read in self.reads)
 
     def recheck_deletions(self, failed: int) -> SyncPlan:
         """Return the plan after some new documents could not be read: it deletes the same or less.

@@ -38,9 +38,9 @@ _Answer = Mapping[int, str]
 class RightsAnswer:
     """What sources said of some documents, given by their rows in the manifest."""
 
-    unanswered: frozenset[int] = frozenset()
+    unanswered_rows: frozenset[int] = frozenset()
     """Nobody may see them now, because their source did not answer in time."""
-    changed: frozenset[int] = frozenset()
+    changed_rows: frozenset[int] = frozenset()
     """They have other readers than before, which the manifest knows now."""
     silent: frozenset[str] = frozenset()
     """``SourceKey.id`` of the sources that did not answer."""
@@ -66,7 +66,7 @@ class RightsChecker:
         """Return whether the source must be asked before a document with these readers is shown."""
         return WORLD not in readers and not self.fresh_since < rights_at <= self._now()
 
-    async def check(
+    async def check_rights(
         self, manifest: IndexManifest, documents: Collection[DocumentRights], within_s: float
     ) -> RightsAnswer:
         """Ask the sources of those documents whose readers are too old, all at the same time.
@@ -78,7 +78,7 @@ class RightsChecker:
             for one in documents
             if one.source in self._sources and self.needs_check(decode_readers(one.readers), one.rights_at)
         }
-        tasks = self._ask(manifest, asked.values())
+        tasks = self._ask_sources(manifest, asked.values())
         if tasks:
             await asyncio.wait(set(tasks.values()), timeout=within_s)
         answers = {row: _get_answer(task).get(row) for row, task in tasks.items()}
@@ -93,7 +93,9 @@ class RightsChecker:
         """Stop asking."""
         await cancel_and_wait(tuple(set(self._asking.values())))
 
-    def _ask(self, manifest: IndexManifest, documents: Collection[DocumentRights]) -> dict[int, asyncio.Task[_Answer]]:
+    def _ask_sources(
+        self, manifest: IndexManifest, documents: Collection[DocumentRights]
+    ) -> dict[int, asyncio.Task[_Answer]]:
         """Return the task that asks for each document; those that nobody asks for yet are asked in batches."""
         by_source: dict[str, list[DocumentRights]] = {}
         for one in documents:

@@ -45,15 +45,15 @@ class RightsSweep:
         self._sleep = sleep
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def run_in_background(self) -> AsyncIterator[None]:
         """Ask all sources for the length of this block."""
-        tasks = [asyncio.create_task(self._run(key), name=f"sweep {key.name}") for key in self._sources]
+        tasks = [asyncio.create_task(self._sweep_source(key), name=f"sweep {key.name}") for key in self._sources]
         try:
             yield
         finally:
             await cancel_and_wait(tasks)
 
-    async def _run(self, key: SourceKey) -> None:
+    async def _sweep_source(self, key: SourceKey) -> None:
         while True:
             await self._sleep(_PACE_S)
             if not self._is_syncing(key.name) and not await self._ask_some(key):
@@ -64,7 +64,7 @@ class RightsSweep:
         try:
             manifest = await self._find_manifest()
             oldest = await manifest.list_oldest_rights(key, before=self._checker.fresh_since, limit=_BATCH)
-            answer = await self._checker.check(manifest, oldest, _WITHIN_S)
+            answer = await self._checker.check_rights(manifest, oldest, _WITHIN_S)
         except (StoreError, DatabaseError) as error:
             _log.warning("The rights of %s could not be refreshed: %s", key.name, error)
             return False

@@ -46,7 +46,7 @@ class Schedule:
             lines.append((None, nightly))
         for source, line in lines:
             self._scheduler.add_job(
-                self._run,
+                self._run_call,
                 _make_trigger(source, line, timezone),
                 args=[refresh, source],
                 id=f"source {source}" if source is not None else "nightly",
@@ -63,7 +63,7 @@ class Schedule:
 
         """
         self._scheduler.add_job(
-            self._run,
+            self._run_call,
             _make_trigger(name, line, self._timezone, what="The hour of the"),
             args=[call],
             id=f"also {name}",
@@ -85,7 +85,7 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # The scheduler ends at the loop's next turn.
 
-    async def _run(self, call: Callable[..., Awaitable[None]], *arguments: str | None) -> None:
+    async def _run_call(self, call: Callable[..., Awaitable[None]], *arguments: str | None) -> None:
         """Call it. Hide the cancellation by ``stop``, which APScheduler would log as a failure."""
         run = asyncio.current_task()
         assert run is not None  # noqa: S101 - the executor makes a task of every run

@@ -14,14 +14,14 @@ class Signal:
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def fire(self) -> None:
+    def wake_waiters(self) -> None:
         """Make every waiting task check its condition. Call it from anywhere on the loop."""
         waiting, self._waiting = self._waiting, set()
         for one in waiting:
             if not one.done():
                 one.set_result(None)
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def wait_until(self, condition: Callable[[], object]) -> None:
         """Return when the condition is true; immediately, without yielding, if it already is."""
         while not condition():
             one: asyncio.Future[None] = asyncio.get_running_loop().create_future()

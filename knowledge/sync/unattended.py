@@ -38,10 +38,10 @@ class UnattendedSync:
     async def sync(self, source: str | None) -> None:
         """Sync one source, or every source for None."""
 
-        async def sync() -> None:
+        async def sync_once() -> None:
             _log_report(await self._refresh(source))
 
-        await self._wait_and_run(sync, f"The sync of {source or 'every source'}")
+        await self._wait_and_run(sync_once, f"The sync of {source or 'every source'}")
 
     async def sync_by_clock(self, source: str | None) -> None:
         """Sync one source; or repair, then sync every source for None."""

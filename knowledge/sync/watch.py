@@ -42,10 +42,10 @@ class SourceWatcher:
         """Why the other sources are not watched."""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def run_in_background(self) -> AsyncIterator[None]:
         """Watch the sources for the length of this block."""
         tasks = [
-            asyncio.create_task(self._watch(name, source), name=f"watch {name}")
+            asyncio.create_task(self._watch_source(name, source), name=f"watch {name}")
             for name, source in self._sources.items()
         ]
         try:
@@ -57,26 +57,26 @@ class SourceWatcher:
                 await asyncio.wait(tasks)
             self.troubles.clear()
 
-    async def _watch(self, name: str, source: WatchableSource) -> None:
+    async def _watch_source(self, name: str, source: WatchableSource) -> None:
         """Watch one source until it reports that it cannot be watched at all."""
         while True:
             try:
-                await self._follow(name, source)
+                await self._follow_changes(name, source)
             except SourceError as error:
-                self._trouble(name, str(error))
+                self._report_trouble(name, str(error))
             except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
-                self._trouble(name, f"A defect stopped the watch of {name}: {describe_defect(error)}.")
+                self._report_trouble(name, f"A defect stopped the watch of {name}: {describe_defect(error)}.")
             else:
                 return
             await self._sleep(_AGAIN_S)
             await self._refresh(name)  # Sync what changed while nothing watched.
 
-    def _trouble(self, name: str, why: str) -> None:
+    def _report_trouble(self, name: str, why: str) -> None:
         if self.troubles.get(name) != why:
             self.troubles[name] = why
             _log.warning("Kvasir cannot watch %s, so only the schedule syncs it: %s", name, why)
 
-    async def _follow(self, name: str, source: WatchableSource) -> None:
+    async def _follow_changes(self, name: str, source: WatchableSource) -> None:
         async with aclosing(_make_closable(source)) as changes:
             try:
                 async for _ in changes:

@@ -32,7 +32,7 @@ ILL = make_source_status(
         QuarantinedDocument("b.md", "It is broken."),
     ),
 )  # fmt: skip
-SYNCING = make_source_status("shares", syncing=SyncProgress("shares", 900, 300, 1, 900, 10.0, 150.0), watched=True)
+SYNCING = make_source_status("shares", syncing=SyncProgress("shares", 900, 300, 1, 900, 10.0, 150.0), is_watched=True)
 
 
 def shown(*sources: SourceStatus, width: int = 120, **more: object) -> str:

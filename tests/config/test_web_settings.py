@@ -35,7 +35,7 @@ def test_all_proxy_is_for_both(tmp_path: Path) -> None:
     proxies = loaded(tmp_path, ALL_PROXY="socks5h://s:1080", KVASIR_PROXY_TRUSTED="true").knowledge.web.proxies
     assert proxies.http == proxies.https
     assert proxies.http is not None
-    assert proxies.http.trusted
+    assert proxies.http.is_trusted
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
 
 async def test_close_finishes_waiting_requests_and_refuses_others(embedder: E5Embedder) -> None:
     second = E5Embedder(embedder._model)
-    texts = second._tokenise("passage: ", ["text"] * 8)
+    texts = second._tokenise_texts("passage: ", ["text"] * 8)
     waiting = second._worker.submit(EmbeddingRequest(Priority.BACKGROUND, texts, np.empty((8, 384), np.float32)))
     await second.close()
     await second.close()

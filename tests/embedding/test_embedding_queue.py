@@ -37,7 +37,7 @@ def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Priority
     queue = EmbeddingQueue()
     requests = [request(priority, lengths) for priority, lengths in calls]
     for each in requests:
-        queue.add(each)
+        queue.add_request(each)
     taken = batches(queue)
     served = [(id(item.request), item.row) for batch in taken for item in batch]
     assert sorted(served) == sorted((id(each), row) for each in requests for row in range(len(each.texts)))
@@ -51,8 +51,8 @@ def test_requests_take_turns() -> None:
     """A request of one text does not wait for a request of a hundred."""
     queue = EmbeddingQueue()
     large, small = request(Priority.BACKGROUND, [400] * 100), request(Priority.BACKGROUND, [300])
-    queue.add(large)
-    queue.add(small)
+    queue.add_request(large)
+    queue.add_request(small)
     first, second, *_ = batches(queue)
     assert [item.request for item in first] == [large]
     assert [item.request for item in second] == [small]
@@ -61,15 +61,15 @@ def test_requests_take_turns() -> None:
 def test_short_texts_of_several_requests_share_a_batch() -> None:
     queue = EmbeddingQueue()
     for _ in range(5):
-        queue.add(request(Priority.QUERY, [20]))
+        queue.add_request(request(Priority.QUERY, [20]))
     assert [len(batch) for batch in batches(queue)] == [5]
 
 
 def test_a_cancelled_request_is_dropped() -> None:
     queue = EmbeddingQueue()
     gone, kept = request(Priority.BACKGROUND, [500] * 9), request(Priority.BACKGROUND, [5])
-    queue.add(gone)
-    queue.add(kept)
+    queue.add_request(gone)
+    queue.add_request(kept)
     gone.vectors.cancel()
     assert [[item.request for item in batch] for batch in batches(queue)] == [[kept]]
 

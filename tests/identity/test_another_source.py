@@ -60,9 +60,9 @@ async def test_the_example_finds_people_and_fails_closed(directory: FakeDirector
     source = names["StaffDirectory"](api)
     assert isinstance(source, IdentitySource)
     assert await source.check_identities() == "answers"
-    assert await IdentityMap([source]).expand([ADA, EVE]) == [{"staff:board"}, frozenset()]
+    assert await IdentityMap([source]).expand_people([ADA, EVE]) == [{"staff:board"}, frozenset()]
     directory.faults.append(Fault("teams", status=404))
     identities = IdentityMap([source])
-    assert await identities.expand([ADA]) == [frozenset()]
+    assert await identities.expand_people([ADA]) == [frozenset()]
     assert identities.failures == {"staff directory": 1}
     await api.close()

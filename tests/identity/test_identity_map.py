@@ -58,12 +58,12 @@ GUS = Person("U2", "gus@studio.example", frozenset({"U2", "guests"}))
 
 
 async def expand_one(identities: IdentityMap, person: Person) -> frozenset[str]:
-    (principals,) = await identities.expand([person])
+    (principals,) = await identities.expand_people([person])
     return principals
 
 
 async def test_an_address_gives_itself_and_googles_names_and_a_guest_belongs_to_no_domain() -> None:
-    ada, gus = await IdentityMap([EmailIdentitySource()]).expand([ADA, GUS])
+    ada, gus = await IdentityMap([EmailIdentitySource()]).expand_people([ADA, GUS])
     assert ada - ADA.principals == {"ada@company.com", "drive:user:ada@company.com", "drive:domain:company.com"}
     assert gus - GUS.principals == {"gus@studio.example", "drive:user:gus@studio.example"}
 
@@ -77,7 +77,7 @@ async def test_what_is_no_address_gives_nothing(email: str) -> None:
 async def test_a_source_sees_what_earlier_ones_found() -> None:
     first, second = Directory("first"), Directory("second")
     first.held = {"U1": frozenset({"confluence:user:ada"})}
-    await IdentityMap([first, second]).expand([ADA])
+    await IdentityMap([first, second]).expand_people([ADA])
     ((seen,),) = second.asked
     assert seen.principals == ADA.principals | {"confluence:user:ada"}
 
@@ -89,7 +89,7 @@ async def test_a_lost_group_counts_within_a_minute_and_only_expired_people_are_l
     assert "board" in await expand_one(identities, ADA)
     directory.held = {}
     clock.now += 30
-    await identities.expand([ADA, GUS])
+    await identities.expand_people([ADA, GUS])
     assert directory.asked[1:] == [[GUS]]
     clock.now += 21
     assert TTL_S < 60
@@ -98,7 +98,7 @@ async def test_a_lost_group_counts_within_a_minute_and_only_expired_people_are_l
 
 async def test_a_person_who_becomes_a_guest_is_looked_up_again() -> None:
     identities = IdentityMap([EmailIdentitySource()])
-    await identities.expand([ADA])
+    await identities.expand_people([ADA])
     demoted = Person(ADA.id, ADA.email, frozenset({"U1", "guests"}))
     assert "drive:domain:company.com" not in await expand_one(identities, demoted)
 
@@ -113,7 +113,7 @@ async def test_a_failure_takes_principals_away_is_counted_and_logged_without_add
         assert await expand_one(identities, ADA) == ADA.principals | {"staff"}
     assert identities.failures == {"broken": 1}
     assert "ada@" not in str(logs)
-    await identities.expand([GUS])
+    await identities.expand_people([GUS])
     assert len(broken.asked) == 1, "a source that fails is left alone for a moment"
     setattr(broken, fault, False)
     clock.now += 6
@@ -125,7 +125,7 @@ async def test_a_large_audience_asks_only_sources_that_answer_in_bulk() -> None:
     single.held, bulk.held = {"U1": frozenset({"one"})}, {"U1": frozenset({"many"})}
     identities = IdentityMap([single, bulk])
     crowd = [ADA, *(Person(f"U{n}", "", frozenset({f"U{n}"})) for n in range(100, 100 + MAX_PEOPLE))]
-    expanded = await identities.expand(crowd)
+    expanded = await identities.expand_people(crowd)
     assert expanded[0] == ADA.principals | {"many"}
     assert not single.asked
     assert "one" in await expand_one(identities, ADA)
@@ -163,7 +163,7 @@ async def test_nobody_gets_a_principal_that_no_source_gave_within_the_last_minut
             if not fails:
                 said += [(clock.now, person, principals) for person, principals in held.items()]
         people = [Person(one, "", frozenset({one})) for one in asked]
-        for person, principals in zip(people, await identities.expand(people), strict=True):
+        for person, principals in zip(people, await identities.expand_people(people), strict=True):
             given_lately = frozenset[str]().union(
                 *(names for at, who, names in said if who == person.id and clock.now - at < 60)
             )

@@ -126,6 +126,6 @@ async def test_missing_pages_and_logins_are_hidden_until_they_return(pages: Page
 
 
 async def test_the_last_pages_can_be_removed(pages: PagesLibrary) -> None:
-    assert pages.pages.remove(pages.url("harbour")), "while a sync was running, say"
+    assert pages.pages.remove_page(pages.url("harbour")), "while a sync was running, say"
     assert await pages.adding.remove_page(pages.url("quay"))
     assert await pages.found("harbour opens quay closed") == []

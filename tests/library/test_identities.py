@@ -32,7 +32,7 @@ async def test_members_of_a_group_find_its_page_until_they_leave(bench: Bench) -
             identities = IdentityMap(library.identities.sources, now=lambda: world.now)
 
             async def find(*people: Person) -> set[str]:
-                viewers = Viewers.of(*await identities.expand(people))
+                viewers = Viewers.of(*await identities.expand_people(people))
                 return {hit.title for hit in (await library.search("harbour office", viewers=viewers)).hits}
 
             assert await find(ADA) == {"Minutes", "Plan"}

@@ -90,16 +90,16 @@ async def test_a_growing_index_is_reported_and_continues_after_a_stop(bench: Ben
         handbook.put(f"{n}.md", f"holiday number {n}")
     async with bench.library(handbook) as library:
         await library.refresh()
-        assert await library._indexes.growth([handbook.key]) is None
+        assert await library._indexes.measure_growth([handbook.key]) is None
     change(bench, "embedder")
     async with bench.library(handbook) as library:
         handbook.plan("list on", SourceError("Page 7 failed. Try again."), after=5)
         await library.refresh()
-        growth = await library._indexes.growth([handbook.key])
+        growth = await library._indexes.measure_growth([handbook.key])
         assert growth is not None
         assert (growth.documents, growth.of, growth.dense, growth.share) == (6, 11, False, pytest.approx(6 / 11))
         assert growth.eta_s is not None
-        later = await library._indexes.growth([handbook.key], now=lambda: 1e12)
+        later = await library._indexes.measure_growth([handbook.key], now=lambda: 1e12)
         assert later is not None
         assert later.eta_s is None, "nothing comes in any more"
         embedded = []
@@ -112,7 +112,7 @@ async def test_a_growing_index_is_reported_and_continues_after_a_stop(bench: Ben
         bench.embedder.embed_passages = counted  # type: ignore[method-assign]
         await library.refresh()
         assert len(embedded) == 6, "indexed passages are not embedded again"
-        assert await library._indexes.growth([handbook.key]) is None
+        assert await library._indexes.measure_growth([handbook.key]) is None
 
 
 async def test_a_third_identity_replaces_a_growing_second_one(bench: Bench, handbook: Any) -> None:

@@ -70,13 +70,13 @@ async def test_a_revoked_right_that_the_store_missed_is_counted_and_logged_witho
         assert refused == [0, 2]
         [line] = [record.getMessage() for record in caplog.records]
         status = await library.status()
-        assert status.refused is not None
-        assert status.refused.passages == 2
+        assert status.refused_passages is not None
+        assert status.refused_passages.passages == 2
         assert "2 passages of the source board" in line
         assert "Lyon" not in line
         assert "lyon" not in line
-        await library.syncs.repair()
-        assert (await library.status()).refused is None, "the store was repaired"
+        await library.syncs.repair_index()
+        assert (await library.status()).refused_passages is None, "the store was repaired"
 
 
 async def test_a_new_audience_is_found_right_after_its_sync(bench: Bench, new_source: Any) -> None:
@@ -104,7 +104,7 @@ async def test_who_may_still_read_a_document_finds_it_while_it_cannot_be_read(be
         assert await texts(library, "holiday", readers={"U2"}) == ["holiday of the board"]
         assert await texts(library, "holiday", readers={"U1"}) == []
         assert await texts(library, "holiday", readers={"U3"}) == []
-        await library.syncs.repair()
+        await library.syncs.repair_index()
         assert await texts(library, "holiday", readers={"U2"}) == ["holiday of the board"]
 
 

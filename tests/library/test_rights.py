@@ -295,7 +295,7 @@ async def test_what_a_check_learned_outlives_the_process_and_settles_with_the_sy
         await library.refresh()
         assert await find_documents(library, limit=12) == shown
         assert await find_documents(library, Viewers.of({"*", "owner"})) == {"0.md"}
-        assert (await library.syncs.repair()).differences == 0
+        assert (await library.syncs.repair_index()).differences == 0
     assert not [one for one in caplog.messages if "proposed" in one], "its rows are no fault of the store"
 
 

@@ -133,13 +133,13 @@ async def open_sql(tmp_path: Path) -> AsyncIterator[tuple[Source, str, list[Revo
 async def open_uploads(tmp_path: Path) -> AsyncIterator[tuple[Source, str, list[Revoke]]]:
     store = UploadStore(tmp_path / "inbox", max_bytes=10_000)
     for name in ("a.md", "b.md"):
-        store.put(name, f"The lighthouse keeper of {name}".encode(), by="U1", readers=["U1"])
+        store.store_document(name, f"The lighthouse keeper of {name}".encode(), by="U1", readers=["U1"])
     yield (
         build("push", tmp_path, path="inbox"),
         "U1",
         [
-            lambda: store.put("a.md", b"The lighthouse keeper of a.md", by="U1", readers=["U2"]),
-            lambda: store.remove("b.md"),
+            lambda: store.store_document("a.md", b"The lighthouse keeper of a.md", by="U1", readers=["U2"]),
+            lambda: store.remove_document("b.md"),
         ],
     )
 

@@ -98,6 +98,6 @@ async def test_a_sweep_goes_on_after_the_store_was_down() -> None:
             await asyncio.Event().wait()
 
     sweep = RightsSweep([RightsDict().key], RightsChecker({}), find_manifest, lambda _: False, sleep=sleep)
-    async with sweep.running(), asyncio.timeout(2):
+    async with sweep.run_in_background(), asyncio.timeout(2):
         await done.wait()
     assert (tries, slept) == (2, [15.0, 60.0, 15.0, 60.0, 15.0])

@@ -35,7 +35,7 @@ async def test_an_estimate_equals_the_stores_score(bench: SearchBench) -> None:
         ideal, question = seen.question.profile.ideal_bm25, seen.question.plan.terms.split()
         best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
         known = [(index_terms(one.chunk.searchable_text), one.bm25) for one in others if one.bm25 > 0]
-        reckoned = estimate_weights(question, ideal / len(question), known, []).score(
+        reckoned = estimate_weights(question, ideal / len(question), known, []).score_terms(
             index_terms(best.chunk.searchable_text)
         )
         off.append(abs(reckoned - best.bm25) / ideal)
@@ -48,7 +48,7 @@ def test_without_candidates_a_term_has_the_default_weight() -> None:
         "a": 8 * DEFAULT_WEIGHT_SHARE,
         "b": 8 * DEFAULT_WEIGHT_SHARE,
     }
-    assert estimate_weights([], 0.0, [("a", 1.0)], []).score("a b") == 0.0
+    assert estimate_weights([], 0.0, [("a", 1.0)], []).score_terms("a b") == 0.0
 
 
 def test_a_term_in_no_candidate_is_the_rarest() -> None:
@@ -60,7 +60,7 @@ def test_a_term_in_no_candidate_is_the_rarest() -> None:
 def test_a_term_in_every_passage_of_a_page_weighs_nothing() -> None:
     weighed = compute_weights(["leave", "porter"], ["leave", "leave day", "leave porter", "leave night"])
     assert weighed.weights["porter"] > 5 * weighed.weights["leave"]
-    assert compute_weights(["a"], []).score("a") >= 0
+    assert compute_weights(["a"], []).score_terms("a") >= 0
 
 
 texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".join)
@@ -77,11 +77,11 @@ def test_weights_stay_within_their_bounds(
 ) -> None:
     weighed = estimate_weights(question, most, known, [text])
     assert all(0 <= weight <= most for weight in weighed.weights.values())
-    assert 0 <= weighed.score(text) <= most * len(question) * 2.2
+    assert 0 <= weighed.score_terms(text) <= most * len(question) * 2.2
 
 
 @pytest.mark.parametrize("more", ["a", "a a a"])
 def test_more_of_a_term_never_scores_less_in_a_text_of_the_same_length(more: str) -> None:
     weighed = TermWeights({"a": 3.0}, 4.0)
     filled = " ".join([*more.split(), *["x"] * (6 - len(more.split()))])
-    assert weighed.score(filled) > weighed.score("x x x x x x") == 0.0
+    assert weighed.score_terms(filled) > weighed.score_terms("x x x x x x") == 0.0

@@ -213,7 +213,7 @@ def test_a_newer_page_does_not_replace_a_document() -> None:
         modified_at=FETCHED,
     )
     read = LivePage(
-        "https://x.example/", ON, (chunk,), {0: PassageScore(0.7, index_terms(chunk.searchable_text))}, linked=False
+        "https://x.example/", ON, (chunk,), {0: PassageScore(0.7, index_terms(chunk.searchable_text))}, is_linked=False
     )
     hits, _ = rank_with_web(seen, [read])
     assert "d0" in ids(hits)
@@ -254,7 +254,7 @@ def test_every_linked_page_is_shown(docs: list, look: list, limit: int) -> None:
     """Unless it says nothing that the documents do not say."""
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
     said = {one.candidate.chunk.text for one in seen.ranked_hits}
-    wanted = {one.url for one in pages if one.linked and not said.intersection(chunk.text for chunk in one.chunks)}
+    wanted = {one.url for one in pages if one.is_linked and not said.intersection(chunk.text for chunk in one.chunks)}
     assert wanted <= {hit.document for hit in rank_with_web(seen, pages)[0]}
 
 

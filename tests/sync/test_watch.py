@@ -40,7 +40,7 @@ async def test_a_change_during_a_sync_syncs_once_more() -> None:
         await gate.wait()
 
     watch = SourceWatcher({"docs": bell}, refresh)
-    async with watch.running():
+    async with watch.run_in_background():
         bell.queue.put_nowait(True)
         assert await synced.get() == "docs"
         assert watch.watched == {"docs"}
@@ -60,7 +60,7 @@ async def test_an_unwatchable_source_is_reported_once_and_tried_again(caplog: py
 
     watch = SourceWatcher({"docs": bell}, synced.put, sleep=sleep)
     with caplog.at_level(logging.WARNING):
-        async with watch.running():
+        async with watch.run_in_background():
             for _ in range(3):
                 bell.queue.put_nowait(SourceError("The limit is reached. Raise it."))
                 assert await slept.get() == 300.0

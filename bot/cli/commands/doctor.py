@@ -176,7 +176,7 @@ async def _check_knowledge(settings: Settings) -> str:
         state = await library.status()
         await library.search("Kvasir", limit=1)  # only a search notices that a store is down
     never_synced = [source.name for source in state.sources if source.synced_at is None]
-    refused = "" if state.refused is None else f"; {format_refused(state.refused, datetime.now(UTC))}"
+    refused = "" if state.refused_passages is None else f"; {format_refused(state.refused_passages, datetime.now(UTC))}"
     opened = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
     return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "") + refused
 

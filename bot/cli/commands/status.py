@@ -40,7 +40,8 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
-        "refused": state.refused and {"at": _iso_time(state.refused.at), "passages": state.refused.passages},
+        "refused": state.refused_passages
+        and {"at": _iso_time(state.refused_passages.at), "passages": state.refused_passages.passages},
         "elsewhere": state.elsewhere,
         "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},
@@ -72,7 +73,7 @@ def _source_json(source: SourceStatus) -> dict[str, object]:
         "schedule": source.schedule,
         "next_at": source.next_at.isoformat() if source.next_at else None,
         "syncing": asdict(source.syncing) if source.syncing else None,
-        "watched": source.watched,
+        "watched": source.is_watched,
         "watch_trouble": source.watch_trouble,
         "error": source.error,
         "failed": source.failed,

@@ -80,7 +80,7 @@ def _add_anchors(tokens: list[Token]) -> None:
     for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
             words = [part.content for part in inline.children or () if part.type in {"text", "code_inline"}]
-            opening.attrSet("id", anchors.of("".join(words)))
+            opening.attrSet("id", anchors.make_anchor("".join(words)))
 
 
 def _remove_front_matter(text: str) -> str:

@@ -183,7 +183,7 @@ class ViewerFinder:
     async def _add_principals(self, readers: Readership, channel: str) -> Viewers:
         """Return the viewers with all principals that they hold; ``channel`` is where all of them are, "" for none."""
         people = await self._list_people(readers.people, channel)
-        viewers = frozenset(await self._identities.expand(people))
+        viewers = frozenset(await self._identities.expand_people(people))
         return Viewers(viewers | {readers.anybody} if readers.anybody else viewers)
 
     async def _list_people(self, accounts: Sequence[Account], channel: str) -> list[Person]:

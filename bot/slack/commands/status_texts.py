@@ -78,7 +78,7 @@ def format_source(source: SourceStatus, language: Language, *, show_place: bool 
     if source.next_at is not None:
         due = format_due_time(source.next_at, datetime.now(UTC), language)
         parts.append(render_message(status.NEXT_SYNC, language, time=due))
-    if source.watched:
+    if source.is_watched:
         parts.append(render_message(status.WATCHED, language))
     head = f"• *{render.escape_mrkdwn(source.name)}*: " + " · ".join(parts)
     place = " · ".join(render.escape_mrkdwn(part) for part in (source.kind, source.root) if part)

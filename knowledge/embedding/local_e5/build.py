@@ -20,11 +20,11 @@ from knowledge.embedding.local_e5.weights import PackedWeights
 def build_artefact(source: Path, folder: Path) -> None:
     """Write the four files of the artefact into ``folder``."""
     weights = PackedWeights(source)
-    hidden = weights.shape.hidden
+    hidden = weights.shape.hidden_size
     (folder / VOCABULARY).write_bytes(build_sentencepiece_model(weights.pieces, weights.shape))
-    np.save(folder / WORDS, weights.blocks("emb.word", hidden))
+    np.save(folder / WORDS, weights.read_blocks("emb.word", hidden))
     # Every token has type 0, so the type's row is added to the positions.
-    positions = weights.floats("emb.pos").reshape(-1, hidden) + weights.floats("emb.type")[:hidden]
+    positions = weights.read_floats("emb.pos").reshape(-1, hidden) + weights.read_floats("emb.type")[:hidden]
     np.save(folder / POSITIONS, positions.astype(np.float32))
     write_int8_encoder(weights, folder / ENCODER)
 

@@ -34,7 +34,7 @@ class E5Embedder:
 
     def __init__(self, model: E5Model) -> None:
         self._model = model
-        self._worker = EmbeddingWorker(model.encode)
+        self._worker = EmbeddingWorker(model.encode_batch)
 
     @property
     def identity(self) -> str:
@@ -48,7 +48,7 @@ class E5Embedder:
 
     async def embed_query(self, text: str) -> Vector:
         """Embed one question, before waiting passages."""
-        vectors = await self._embed(Priority.QUERY, [self._model.tokenise(_QUERY, text)])
+        vectors = await self._submit_texts(Priority.QUERY, [self._model.tokenise(_QUERY, text)])
         vector: Vector = subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
@@ -59,7 +59,7 @@ class E5Embedder:
         waiting passages, and share batches with questions. Their vectors are not centred, because they are compared
         only with each other.
         """
-        return await self._embed(Priority.QUERY, await asyncio.to_thread(self._tokenise, _QUERY, texts))
+        return await self._submit_texts(Priority.QUERY, await asyncio.to_thread(self._tokenise_texts, _QUERY, texts))
 
     async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
         """Return the vectors of passages in the order of ``texts``, without their language's centre."""
@@ -67,7 +67,7 @@ class E5Embedder:
 
     async def embed_uncentred(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
         """Return the vectors of passages as the model computes them, with their language's centre."""
-        return await self._embed(priority, await asyncio.to_thread(self._tokenise, _PASSAGE, texts))
+        return await self._submit_texts(priority, await asyncio.to_thread(self._tokenise_texts, _PASSAGE, texts))
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the two special tokens (together 5)."""
@@ -77,10 +77,10 @@ class E5Embedder:
         """Finish waiting requests and end the thread. It is safe to call twice."""
         await asyncio.to_thread(self._worker.close)
 
-    def _tokenise(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
+    def _tokenise_texts(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
         return [self._model.tokenise(prefix, text) for text in texts]
 
-    async def _embed(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
+    async def _submit_texts(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
         result = np.empty((len(texts), self.dimensions), np.float32)
         if not texts:
             return result

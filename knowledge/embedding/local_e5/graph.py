@@ -44,12 +44,17 @@ def write_int8_encoder(weights: PackedWeights, path: Path) -> None:
     Weights are 7-bit integers for each output channel. The eighth bit would saturate on processors without VNNI, which
     would give other vectors. Its loss on question sets is within the noise.
     """
-    save(_Int8Products(weights, read_ranges(weights.shape)).model(), path)
+    save(_Int8Products(weights, read_ranges(weights.shape)).build_model(), path)
 
 
 def list_products(shape: ModelShape) -> list[tuple[str, int]]:
     """Return the name and the input channels of each matrix product, in the order of ``ranges.npy``."""
-    parts = (("qkv", shape.hidden), ("ao", shape.hidden), ("fi", shape.hidden), ("fo", shape.feed_forward))
+    parts = (
+        ("qkv", shape.hidden_size),
+        ("ao", shape.hidden_size),
+        ("fi", shape.hidden_size),
+        ("fo", shape.feed_forward),
+    )
     return [(f"l{layer}.{part}", channels) for layer in range(shape.layers) for part, channels in parts]
 
 
@@ -68,70 +73,70 @@ class EncoderGraph(ABC):
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
 
-    def node(self, kind: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 - onnx takes any
+    def add_node(self, kind: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 - onnx takes any
         """Add a node and return its first output."""
         self._nodes.append(helper.make_node(kind, inputs, outputs, domain=domain, **attributes))
         return outputs[0]
 
-    def tensor(self, name: str, values: NDArray[Any]) -> str:
+    def add_constant(self, name: str, values: NDArray[Any]) -> str:
         """Add a constant."""
         self._tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
     @abstractmethod
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
+    def add_product(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         """Multiply a state by a matrix of shape ``(input channels, output channels)``, and add the bias."""
 
-    def vector(self, name: str) -> str:
+    def add_vector(self, name: str) -> str:
         """Add a vector of the weights."""
-        return self.tensor(name, self._weights.floats(name))
+        return self.add_constant(name, self._weights.read_floats(name))
 
     def normalised_embeddings(self) -> str:
         """Convert the embedded tokens to the input of the first layer."""
-        return self._normalise("emb.ln", "emb")
+        return self._add_norm("emb.ln", "emb")
 
-    def layer(self, prefix: str, state: str) -> str:
+    def add_layer(self, prefix: str, state: str) -> str:
         """Add one layer: attention, then the two products of the feed-forward part."""
-        attended = self._attention(prefix, state)
-        state = self._residual(f"{prefix}aln", attended, state)
-        inner = self._product(f"{prefix}fi", state, self._weights.shape.hidden)
-        inner = self.node("Gelu", [inner], [f"{prefix}gelu"], _CONTRIB)
-        outer = self._product(f"{prefix}fo", inner, self._weights.shape.feed_forward)
-        return self._residual(f"{prefix}oln", outer, state)
+        attended = self._add_attention(prefix, state)
+        state = self._add_residual(f"{prefix}aln", attended, state)
+        inner = self._add_named_product(f"{prefix}fi", state, self._weights.shape.hidden_size)
+        inner = self.add_node("Gelu", [inner], [f"{prefix}gelu"], _CONTRIB)
+        outer = self._add_named_product(f"{prefix}fo", inner, self._weights.shape.feed_forward)
+        return self._add_residual(f"{prefix}oln", outer, state)
 
     def join_attention_inputs(self, prefix: str) -> tuple[Floats, Floats]:
         """Return the matrix and the bias that compute queries, keys and values together."""
-        hidden = self._weights.shape.hidden
-        matrix = np.concatenate([self._weights.matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
-        return matrix, np.concatenate([self._weights.floats(f"{prefix}{part}.b") for part in "qkv"])
+        hidden = self._weights.shape.hidden_size
+        matrix = np.concatenate([self._weights.read_matrix(f"{prefix}{part}.w", hidden) for part in "qkv"]).T
+        return matrix, np.concatenate([self._weights.read_floats(f"{prefix}{part}.b") for part in "qkv"])
 
-    def _attention(self, prefix: str, state: str) -> str:
-        product = self.multiply(f"{prefix}qkv", state, *self.join_attention_inputs(prefix))
+    def _add_attention(self, prefix: str, state: str) -> str:
+        product = self.add_product(f"{prefix}qkv", state, *self.join_attention_inputs(prefix))
         parts = [f"{prefix}{part}" for part in "qkv"]
-        self.node("Split", [product], parts, axis=-1, num_outputs=3)
+        self.add_node("Split", [product], parts, axis=-1, num_outputs=3)
         heads = self._weights.shape.heads
         inputs = [*parts, "", "lengths"]
-        context = self.node("MultiHeadAttention", inputs, [f"{prefix}context"], _CONTRIB, num_heads=heads)
-        return self._product(f"{prefix}ao", context, self._weights.shape.hidden)
+        context = self.add_node("MultiHeadAttention", inputs, [f"{prefix}context"], _CONTRIB, num_heads=heads)
+        return self._add_named_product(f"{prefix}ao", context, self._weights.shape.hidden_size)
 
-    def _product(self, name: str, state: str, columns: int) -> str:
-        matrix = self._weights.matrix(f"{name}.w", columns).T
-        return self.multiply(name, state, matrix, self._weights.floats(f"{name}.b"))
+    def _add_named_product(self, name: str, state: str, columns: int) -> str:
+        matrix = self._weights.read_matrix(f"{name}.w", columns).T
+        return self.add_product(name, state, matrix, self._weights.read_floats(f"{name}.b"))
 
-    def _residual(self, norm: str, state: str, skip: str) -> str:
-        return self._normalise(norm, self.node("Add", [state, skip], [f"{norm}.sum"]))
+    def _add_residual(self, norm: str, state: str, skip: str) -> str:
+        return self._add_norm(norm, self.add_node("Add", [state, skip], [f"{norm}.sum"]))
 
-    def _normalise(self, name: str, state: str) -> str:
-        inputs = [state, self.vector(f"{name}.w"), self.vector(f"{name}.b")]
-        return self.node("LayerNormalization", inputs, [name], axis=-1, epsilon=_EPSILON)
+    def _add_norm(self, name: str, state: str) -> str:
+        inputs = [state, self.add_vector(f"{name}.w"), self.add_vector(f"{name}.b")]
+        return self.add_node("LayerNormalization", inputs, [name], axis=-1, epsilon=_EPSILON)
 
-    def model(self) -> Any:  # noqa: ANN401 - onnx has no usable types
+    def build_model(self) -> Any:  # noqa: ANN401 - onnx has no usable types
         """Return the whole graph."""
         state = self.normalised_embeddings()
         for layer in range(self._weights.shape.layers):
-            state = self.layer(f"l{layer}.", state)
-        self.node("Identity", [state], ["hidden"])
-        shape: list[str | int | None] = ["batch", "tokens", self._weights.shape.hidden]
+            state = self.add_layer(f"l{layer}.", state)
+        self.add_node("Identity", [state], ["hidden"])
+        shape: list[str | int | None] = ["batch", "tokens", self._weights.shape.hidden_size]
         graph = helper.make_graph(
             self._nodes,
             "multilingual-e5-small",
@@ -153,36 +158,45 @@ class _Int8Products(EncoderGraph):
         super().__init__(weights)
         self._ranges = ranges
 
-    def multiply(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
+    def add_product(self, name: str, state: str, matrix: Floats, bias: Floats) -> str:
         least, largest = self._ranges[name]
-        factors = self._factors(name, matrix)
+        factors = self._choose_divisors(name, matrix)
         if not name.endswith(_CONTEXT):
-            state = self.node("Mul", [state, self.tensor(f"{name}.smooth", 1 / factors)], [f"{name}.smoothed"])
-        step, zero = self._steps(name, least / factors, largest / factors)
-        integers = self.node("QuantizeLinear", [state, step, zero], [f"{name}.integers"])
+            divisors = self.add_constant(f"{name}.smooth", 1 / factors)
+            state = self.add_node("Mul", [state, divisors], [f"{name}.smoothed"])
+        step, zero = self._choose_scale(name, least / factors, largest / factors)
+        integers = self.add_node("QuantizeLinear", [state, step, zero], [f"{name}.integers"])
         matrix = matrix * factors[:, None]
         steps = np.abs(matrix).max(axis=0) / _LARGEST_WEIGHT
-        whole = self.tensor(f"{name}.w", np.rint(matrix / steps).astype(np.int8))
-        inputs = [integers, whole, step, self.tensor(f"{name}.steps", steps), zero, "", self.tensor(f"{name}.b", bias)]
-        return self.node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
+        whole = self.add_constant(f"{name}.w", np.rint(matrix / steps).astype(np.int8))
+        inputs = [
+            integers,
+            whole,
+            step,
+            self.add_constant(f"{name}.steps", steps),
+            zero,
+            "",
+            self.add_constant(f"{name}.b", bias),
+        ]
+        return self.add_node("MatMulIntegerToFloat", inputs, [f"{name}.product"], _CONTRIB)
 
     def join_attention_inputs(self, prefix: str) -> tuple[Floats, Floats]:
         """Smooth the values beforehand: attention adds up each of their channels separately."""
         matrix, bias = super().join_attention_inputs(prefix)
-        name, hidden = f"{prefix}{_CONTEXT}", self._weights.shape.hidden
+        name, hidden = f"{prefix}{_CONTEXT}", self._weights.shape.hidden_size
         factors = np.ones_like(bias)
-        factors[-hidden:] = self._factors(name, self._weights.matrix(f"{name}.w", hidden).T)
+        factors[-hidden:] = self._choose_divisors(name, self._weights.read_matrix(f"{name}.w", hidden).T)
         return matrix / factors, bias / factors
 
-    def _factors(self, name: str, matrix: Floats) -> Floats:
+    def _choose_divisors(self, name: str, matrix: Floats) -> Floats:
         """Return the divisor of each channel."""
         size = np.maximum(np.abs(self._ranges[name]).max(axis=0), _LEAST)
         factors: Floats = size**SMOOTHING / np.maximum(np.abs(matrix).max(axis=1), _LEAST) ** (1 - SMOOTHING)
         return factors
 
-    def _steps(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
+    def _choose_scale(self, name: str, least: Floats, largest: Floats) -> tuple[str, str]:
         """Return the scale and the zero point of an unsigned byte for every recorded value."""
         low, high = min(0.0, float(least.min())), float(largest.max())
         step = np.float32((high - low) / 255)
         zero = np.uint8(round(-low / float(step)))
-        return self.tensor(f"{name}.step", np.array(step)), self.tensor(f"{name}.zero", np.array(zero))
+        return self.add_constant(f"{name}.step", np.array(step)), self.add_constant(f"{name}.zero", np.array(zero))

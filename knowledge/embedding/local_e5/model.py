@@ -25,7 +25,7 @@ _LOAD_ERRORS = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGrap
 
 
 class E5Model:
-    """An open artefact. Any thread may call ``count_tokens``, but only one at a time ``encode``."""
+    """An open artefact. Any thread may call ``count_tokens``, but only one at a time ``encode_batch``."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         try:
@@ -42,13 +42,13 @@ class E5Model:
 
     def count_tokens(self, text: str) -> int:
         """Count the vocabulary's tokens, without special tokens and prefix."""
-        return self._tokeniser.count(text)
+        return self._tokeniser.count_tokens(text)
 
     def tokenise(self, prefix: str, text: str) -> Tokens:
         """Return the tokens to embed, cut to ``MAX_TOKENS``."""
-        return self._tokeniser.tokens(prefix, text)
+        return self._tokeniser.tokenise(prefix, text)
 
-    def encode(self, batch: Sequence[Tokens]) -> Matrix:
+    def encode_batch(self, batch: Sequence[Tokens]) -> Matrix:
         """Embed a batch, shape ``(len(batch), dimensions)``: the mean of the hidden states, at unit length.
 
         Raises:
@@ -56,14 +56,14 @@ class E5Model:
 
         """
         try:
-            return self._encode(batch)
+            return self._encode_batch(batch)
         except (*_ORT_ERRORS, MemoryError) as error:
             raise EmbedderError(
                 f"The embedder failed on {len(batch)} texts ({type(error).__name__}). "
                 "Free memory on this machine and try again."
             ) from error
 
-    def _encode(self, batch: Sequence[Tokens]) -> Matrix:
+    def _encode_batch(self, batch: Sequence[Tokens]) -> Matrix:
         lengths = np.array([len(tokens) for tokens in batch], np.int32)
         width = int(lengths.max())
         inside = np.arange(width) < lengths[:, None]

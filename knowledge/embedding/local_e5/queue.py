@@ -66,7 +66,7 @@ class EmbeddingQueue:
     def __init__(self) -> None:
         self._waiting: dict[Priority, deque[EmbeddingRequest]] = {priority: deque() for priority in Priority}
 
-    def add(self, request: EmbeddingRequest) -> None:
+    def add_request(self, request: EmbeddingRequest) -> None:
         """Append a request to its priority's queue."""
         self._waiting[request.priority].append(request)
 

@@ -35,11 +35,11 @@ class Tokeniser:
     def __init__(self, vocabulary: bytes) -> None:
         self._vocabulary = SentencePieceProcessor(model_proto=vocabulary)
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Count the vocabulary's tokens, without special tokens and prefix."""
         return len(self._vocabulary.encode(normalise_text(text)))
 
-    def tokens(self, prefix: str, text: str) -> Tokens:
+    def tokenise(self, prefix: str, text: str) -> Tokens:
         """Return the tokens to embed, cut to ``MAX_TOKENS``."""
         pieces: list[int] = self._vocabulary.encode(normalise_text(prefix + text[:_MAX_CHARACTERS]))
         return np.array([_BOS, *pieces[: MAX_TOKENS - 2], _EOS], np.int32)

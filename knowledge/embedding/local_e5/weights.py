@@ -37,7 +37,7 @@ class WeightsError(Exception):
 class ModelShape:
     """The model's dimensions and its special tokens' ids."""
 
-    hidden: int
+    hidden_size: int
     layers: int
     heads: int
     feed_forward: int
@@ -62,12 +62,12 @@ class _Cursor:
         self._data = data
         self._at = 0
 
-    def take(self, layout: str) -> tuple[int, ...]:
+    def take_values(self, layout: str) -> tuple[int, ...]:
         values = struct.unpack_from(f"<{layout}", self._data, self._at)
         self._at += struct.calcsize(f"<{layout}")
         return values
 
-    def bytes(self, count: int) -> bytes:
+    def take_bytes(self, count: int) -> bytes:
         piece = self._data[self._at : self._at + count]
         self._at += count
         return piece
@@ -87,10 +87,10 @@ class PackedWeights:
         if self._data[:4] != _MAGIC:
             raise WeightsError(f"{path.name} does not begin with {_MAGIC.decode()}.")
         cursor = _Cursor(self._data)
-        cursor.take("8x")
-        hidden, layers, heads, feed_forward, _, _, _ = cursor.take("7i")
-        cursor.take("4x")  # The LayerNorm epsilon: 1e-12, as in every BERT.
-        block, pieces, bos, eos, pad, unknown = cursor.take("6i")
+        cursor.take_values("8x")
+        hidden, layers, heads, feed_forward, _, _, _ = cursor.take_values("7i")
+        cursor.take_values("4x")  # The LayerNorm epsilon: 1e-12, as in every BERT.
+        block, pieces, bos, eos, pad, unknown = cursor.take_values("6i")
         if block != BLOCK_WEIGHTS:
             raise WeightsError(f"{path.name} has blocks of {block} weights instead of {BLOCK_WEIGHTS}.")
         self.shape = ModelShape(hidden, layers, heads, feed_forward, bos, eos, pad, unknown)
@@ -98,20 +98,20 @@ class PackedWeights:
         _skip_normalisation(cursor)
         self._tensors = _read_directory(cursor)
 
-    def floats(self, name: str) -> Floats:
+    def read_floats(self, name: str) -> Floats:
         """Return a 32-bit tensor, flat."""
         tensor = self._tensors[name]
         return np.frombuffer(self._data, "<f4", tensor.length_bytes // 4, tensor.offset)
 
-    def blocks(self, name: str, columns: int) -> Blocks:
+    def read_blocks(self, name: str, columns: int) -> Blocks:
         """Return a quantised tensor with ``columns`` weights a row, as it is in the file."""
         tensor = self._tensors[name]
         flat = np.frombuffer(self._data, np.uint8, tensor.length_bytes, tensor.offset)
         return flat.reshape(-1, columns // BLOCK_WEIGHTS, BLOCK_BYTES)
 
-    def matrix(self, name: str, columns: int) -> Floats:
+    def read_matrix(self, name: str, columns: int) -> Floats:
         """Return a quantised tensor as floats, shape ``(rows, columns)``."""
-        return dequantise(self.blocks(name, columns))
+        return dequantise(self.read_blocks(name, columns))
 
 
 def dequantise(blocks: Blocks) -> Floats:
@@ -125,10 +125,10 @@ def dequantise(blocks: Blocks) -> Floats:
 
 
 def _read_pieces(cursor: _Cursor, count: int) -> list[VocabularyPiece]:
-    (blob_bytes,) = cursor.take("Q")
-    offsets = cursor.take(f"{count + 1}I")
-    scores = cursor.take(f"{count}f")
-    blob = cursor.bytes(blob_bytes)
+    (blob_bytes,) = cursor.take_values("Q")
+    offsets = cursor.take_values(f"{count + 1}I")
+    scores = cursor.take_values(f"{count}f")
+    blob = cursor.take_bytes(blob_bytes)
     return [
         VocabularyPiece(blob[start:end].decode(), score)
         for start, end, score in zip(offsets[:-1], offsets[1:], scores, strict=True)
@@ -136,16 +136,16 @@ def _read_pieces(cursor: _Cursor, count: int) -> list[VocabularyPiece]:
 
 
 def _skip_normalisation(cursor: _Cursor) -> None:
-    _, table_bytes = cursor.take("iI")
-    cursor.bytes(table_bytes)
+    _, table_bytes = cursor.take_values("iI")
+    cursor.take_bytes(table_bytes)
 
 
 def _read_directory(cursor: _Cursor) -> dict[str, _Tensor]:
-    (count,) = cursor.take("i")
+    (count,) = cursor.take_values("i")
     tensors = {}
     for _ in range(count):
-        (name_bytes,) = cursor.take("H")
-        name = cursor.bytes(name_bytes).decode()
-        _, _, offset, length_bytes = cursor.take("BIQQ")
+        (name_bytes,) = cursor.take_values("H")
+        name = cursor.take_bytes(name_bytes).decode()
+        _, _, offset, length_bytes = cursor.take_values("BIQQ")
         tensors[name] = _Tensor(offset, length_bytes)
     return tensors

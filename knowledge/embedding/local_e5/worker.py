@@ -24,7 +24,7 @@ class EmbeddingWorker:
         self._queue = EmbeddingQueue()
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._serve, name="kvasir-embedder", daemon=True)
+        self._thread = threading.Thread(target=self._serve_requests, name="kvasir-embedder", daemon=True)
         self._thread.start()
 
     def submit(self, request: EmbeddingRequest) -> Future[Matrix]:
@@ -37,7 +37,7 @@ class EmbeddingWorker:
         with self._changed:
             if self._closing:
                 raise EmbedderError("The embedder is closed because Kvasir is stopping. Ask again once it has started.")
-            self._queue.add(request)
+            self._queue.add_request(request)
             self._changed.notify()
         return request.vectors
 
@@ -48,13 +48,13 @@ class EmbeddingWorker:
             self._changed.notify()
         self._thread.join()
 
-    def _serve(self) -> None:
+    def _serve_requests(self) -> None:
         try:
             while batch := self._next_batch():
-                self._embed(batch)
+                self._embed_batch(batch)
         finally:
             # Only a defect ends the loop early. Waiting requests must not wait for ever.
-            self._abandon()
+            self._abandon_requests()
 
     def _next_batch(self) -> list[BatchItem]:
         with self._changed:
@@ -62,7 +62,7 @@ class EmbeddingWorker:
                 self._changed.wait()
             return batch
 
-    def _embed(self, batch: list[BatchItem]) -> None:
+    def _embed_batch(self, batch: list[BatchItem]) -> None:
         try:
             vectors = self._encode([item.tokens for item in batch])
         except EmbedderError as error:
@@ -74,7 +74,7 @@ class EmbeddingWorker:
         for item, vector in zip(batch, vectors, strict=True):
             _store_vector(item, vector)
 
-    def _abandon(self) -> None:
+    def _abandon_requests(self) -> None:
         with self._changed:
             self._closing = True
             _fail_requests(set(self._queue.take_all()), EmbedderError(_DEFECT_TEXT))

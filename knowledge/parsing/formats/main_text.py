@@ -52,7 +52,7 @@ def make_main_text_test(text: str) -> Callable[[str], bool]:
     lines = {_keep_letters(line) for line in text.splitlines()}
 
     @cache
-    def runs() -> set[str]:
+    def find_runs() -> set[str]:
         return {words[start : start + _RUN] for start in range(len(words) - _RUN + 1)}
 
     def block_belongs(block: str) -> bool:
@@ -61,7 +61,7 @@ def make_main_text_test(text: str) -> Callable[[str], bool]:
             return bool(letters) and letters in lines
         if letters in words:
             return True
-        found = sum(letters[start : start + _RUN] in runs() for start in range(len(letters) - _RUN + 1))
+        found = sum(letters[start : start + _RUN] in find_runs() for start in range(len(letters) - _RUN + 1))
         return found >= _SHARE * (len(letters) - _RUN + 1)
 
     return block_belongs

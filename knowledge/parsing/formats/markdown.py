@@ -38,13 +38,13 @@ def parse_markdown(data: bytes, document: str, media_type: str | None = None) ->
     matter, body = _split_front_matter(decode_text(data, media_type=media_type))
     writer = _MarkdownWriter()
     if matter.get("description"):
-        writer.outline.block(matter["description"])
+        writer.outline.add_block(matter["description"])
     if _is_parseable(body):
         writer.write(SyntaxTreeNode(_make_parser().parse(body)))
     else:
         writer.write_lines(body)
     return make_document(
-        matter.get("title") or writer.title or make_title_from_name(document), writer.outline.sections()
+        matter.get("title") or writer.title or make_title_from_name(document), writer.outline.list_sections()
     )
 
 
@@ -59,7 +59,7 @@ class HeadingAnchors:
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
-    def of(self, heading: str) -> str:
+    def make_anchor(self, heading: str) -> str:
         """Return the next heading's anchor, with GitHub's number if it repeats: ``setup``, ``setup-1``."""
         anchor = slugify_heading(heading)
         seen = self._seen.get(anchor)
@@ -110,9 +110,9 @@ class _MarkdownWriter:
     def write(self, root: SyntaxTreeNode) -> None:
         for node in root.children:
             if node.type == "heading":
-                self._heading(int(node.tag[1:]), _render_plain(node.children))
+                self._write_heading(int(node.tag[1:]), _render_plain(node.children))
             else:
-                self._block(_render_block(node))
+                self._write_block(_render_block(node))
 
     def write_lines(self, text: str) -> None:
         """Write text that is too large for the parser, recognising only headings and fences."""
@@ -125,25 +125,25 @@ class _MarkdownWriter:
             if line.strip() and not heading:
                 held.append(line.rstrip())
                 continue
-            self._block("\n".join(held))
+            self._write_block("\n".join(held))
             held = []
             if heading:
-                self._heading(len(heading.group(1)), heading.group(2) or "")
-        self._block("\n".join(held))
+                self._write_heading(len(heading.group(1)), heading.group(2) or "")
+        self._write_block("\n".join(held))
 
-    def _heading(self, level: int, text: str) -> None:
+    def _write_heading(self, level: int, text: str) -> None:
         own = _OWN_ANCHOR.search(text)
         title = collapse_blanks(_OWN_ANCHOR.sub("", text))
-        anchor = own.group(1) if own else self._anchors.of(title)
+        anchor = own.group(1) if own else self._anchors.make_anchor(title)
         if level == 1 and not self._began:
             self.title = title
         self._began = True
-        self.outline.heading(level, title, anchor or None)
+        self.outline.add_heading(level, title, anchor or None)
 
-    def _block(self, text: str) -> None:
+    def _write_block(self, text: str) -> None:
         if text.strip():
             self._began = True
-            self.outline.block(text)
+            self.outline.add_block(text)
 
 
 def _render_block(node: SyntaxTreeNode) -> str:

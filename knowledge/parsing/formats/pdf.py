@@ -142,11 +142,11 @@ def _trim_pages(pages: list[list[str]]) -> list[list[str]]:
     for number, page in enumerate(pages):
         for key in {_normalise_running_line(line) for line in _find_edge_lines(page)}:
             places_by_key.setdefault(key, []).append(number)
-    running = {key for key, places in places_by_key.items() if _recurs(key, places, len(pages))}
+    running = {key for key, places in places_by_key.items() if _is_repeated(key, places, len(pages))}
     return [_trim_page(page, running) for page in pages]
 
 
-def _recurs(key: str, places: Sequence[int], pages: int) -> bool:
+def _is_repeated(key: str, places: Sequence[int], pages: int) -> bool:
     """Return whether a line repeats through the document, or, with a page number, through a chapter."""
     if len(places) >= _RUNNING_PAGES * pages:
         return True
@@ -209,16 +209,16 @@ def _build_sections(pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading])
     usual = _measure_usual_width(pages)
     waiting = list(reversed(marks))
     for number, lines in enumerate(pages):
-        outline.page(number + 1, f"page={number + 1}")
+        outline.begin_page(number + 1, f"page={number + 1}")
         here: list[PdfHeading] = []
         while waiting and waiting[-1].page <= number:
             here.append(waiting.pop())
         for mark, part in _split_at_headings(lines, here):
             if mark:
-                outline.heading(mark.level, mark.title)
+                outline.add_heading(mark.level, mark.title)
             for block in join_paragraphs(part, usual):
-                outline.block(block)
-    return outline.sections()
+                outline.add_block(block)
+    return outline.list_sections()
 
 
 def _split_at_headings(

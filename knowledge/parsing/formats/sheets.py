@@ -47,13 +47,13 @@ def _parse_workbook(data: bytes, document: str, cells: _CellAllowance) -> Docume
         for number, sheet in enumerate(book.worksheets, start=1):
             if sheet.sheet_state != "visible":
                 continue
-            outline.page(number)
-            outline.heading(1, sheet.title)
-            outline.block("\n".join(describe_rows(_read_rows(sheet, cells))))
+            outline.begin_page(number)
+            outline.add_heading(1, sheet.title)
+            outline.add_block("\n".join(describe_rows(_read_rows(sheet, cells))))
         title = collapse_blanks(book.properties.title or "")
     finally:
         book.close()
-    return make_document(title or make_title_from_name(document), outline.sections())
+    return make_document(title or make_title_from_name(document), outline.list_sections())
 
 
 class _CellAllowance:
@@ -63,7 +63,7 @@ class _CellAllowance:
         self._left = self._most = most
         self._document = document
 
-    def take(self, cells: int) -> None:
+    def take_cells(self, cells: int) -> None:
         self._left -= cells
         if self._left < 0:
             raise DocumentTooLarge(
@@ -75,7 +75,7 @@ def _read_rows(sheet: Any, allowance: _CellAllowance) -> Iterator[list[str]]:  #
     # Files may claim a million rows: what is there counts, not what is claimed.
     sheet.reset_dimensions()
     for row in sheet.iter_rows(values_only=True):
-        allowance.take(len(row) + 1)
+        allowance.take_cells(len(row) + 1)
         yield [_format_cell(value) for value in row]
 
 

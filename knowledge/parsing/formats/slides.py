@@ -44,17 +44,17 @@ def _parse_deck(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-
         title = slide.shapes.title
         heading = collapse_blanks(title.text_frame.text) if title is not None else ""
         first = first or heading
-        outline.page(number)
-        outline.heading(1, heading or f"Slide {number}")
+        outline.begin_page(number)
+        outline.add_heading(1, heading or f"Slide {number}")
         for block in _iterate_blocks(
             shape for shape in slide.shapes if title is None or shape.shape_id != title.shape_id
         ):
-            outline.block(block)
+            outline.add_block(block)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-            outline.block(slide.notes_slide.notes_text_frame.text)
+            outline.add_block(slide.notes_slide.notes_text_frame.text)
     core_title = collapse_blanks(deck.core_properties.title or "")
     title_text = "" if _GENERIC_TITLE.fullmatch(core_title) else core_title
-    return make_document(title_text or first or make_title_from_name(document), outline.sections())
+    return make_document(title_text or first or make_title_from_name(document), outline.list_sections())
 
 
 def _iterate_blocks(shapes: Iterable[Shape]) -> Iterator[str]:

@@ -32,12 +32,12 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     outline = Outline()
     try:
-        outline.block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text)))))
+        outline.add_block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text)))))
     except csv.Error as error:
         raise ParseError(
             f"{document} is not a readable table ({error}). Check its quotation marks, then sync again."
         ) from error
-    return Document(make_title_from_name(document), outline.sections())
+    return Document(make_title_from_name(document), outline.list_sections())
 
 
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:

@@ -14,8 +14,8 @@ def parse_text(data: bytes, document: str, media_type: str | None = None) -> Doc
     """Parse plain text of any encoding. The title is the file's name."""
     outline = Outline()
     for paragraph in split_paragraphs(decode_text(data, media_type=media_type)):
-        outline.block(paragraph)
-    return Document(make_title_from_name(document), outline.sections())
+        outline.add_block(paragraph)
+    return Document(make_title_from_name(document), outline.list_sections())
 
 
 def split_paragraphs(text: str) -> Iterator[str]:

@@ -90,8 +90,8 @@ def _is_hidden(node: LexborNode) -> bool:
 def _extract_sections(node: LexborNode | None, *, page_furniture: bool) -> tuple[Section, ...]:
     writer = _PageWriter(page_furniture=page_furniture)
     if node is not None:
-        writer.walk(node)
-    return writer.sections()
+        writer.write_tree(node)
+    return writer.list_sections()
 
 
 def _extract_main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Section, ...]) -> tuple[Section, ...]:
@@ -138,8 +138,8 @@ def extract_visible_text(html: str) -> str:
     body = LexborHTMLParser(html).body
     writer = _PageWriter(page_furniture=False)
     if body is not None:
-        writer.walk(body)
-    return "\n\n".join(part for section in writer.sections() for part in (*section.headings[-1:], section.text))
+        writer.write_tree(body)
+    return "\n\n".join(part for section in writer.list_sections() for part in (*section.headings[-1:], section.text))
 
 
 def _find_main_element(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
@@ -170,14 +170,14 @@ class _PageWriter:
         self._line: list[str] = []
         self._prefix = ""
 
-    def sections(self) -> tuple[Section, ...]:
-        self._flush()
-        return self._outline.sections()
+    def list_sections(self) -> tuple[Section, ...]:
+        self._flush_block()
+        return self._outline.list_sections()
 
-    def walk(self, root: LexborNode) -> None:
+    def write_tree(self, root: LexborNode) -> None:
         node = root.first_child
         while node is not None:
-            child = node.first_child if self._enter(node) else None
+            child = node.first_child if self._enter_node(node) else None
             if child is not None:
                 node = child
                 continue
@@ -188,13 +188,13 @@ class _PageWriter:
         current: LexborNode | None = node
         # Nodes compare by their whole HTML, so compare their addresses, which is fast.
         while current is not None and current.mem_id != root.mem_id:
-            self._leave(current)
+            self._leave_node(current)
             if current.next is not None:
                 return current.next
             current = current.parent
         return None
 
-    def _enter(self, node: LexborNode) -> bool:
+    def _enter_node(self, node: LexborNode) -> bool:
         """Write the text of one node, and return whether to walk its children."""
         tag = node.tag or ""
         if tag == "-text":
@@ -208,34 +208,34 @@ class _PageWriter:
         return self._enter_block(node, tag)
 
     def _enter_block(self, node: LexborNode, tag: str) -> bool:
-        self._flush()
+        self._flush_block()
         if _HEADING.fullmatch(tag):
-            self._outline.heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _find_anchor(node))
+            self._outline.add_heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _find_anchor(node))
         elif tag == "pre":
-            self._outline.block(f"```\n{node.text(deep=True).strip(chr(10)).rstrip()}\n```")
+            self._outline.add_block(f"```\n{node.text(deep=True).strip(chr(10)).rstrip()}\n```")
         elif tag == "table" and _is_data_table(node):
-            self._outline.block(format_markdown_table(list(_read_table_rows(node))))
+            self._outline.add_block(format_markdown_table(list(_read_table_rows(node))))
         else:
             self._prefix = _ITEM_MARKS.get(tag, self._prefix)
             return True
         return False
 
-    def _leave(self, node: LexborNode) -> None:
+    def _leave_node(self, node: LexborNode) -> None:
         if node.tag == "code":
             self._line.append("`")
         elif node.tag not in _INLINE:
-            self._flush()
+            self._flush_block()
         if node.tag in _ITEM_MARKS:
             self._prefix = ""
 
-    def _flush(self) -> None:
+    def _flush_block(self) -> None:
         text = _DOUBLE.sub(lambda blanks: "\n" if "\n" in blanks.group() else " ", "".join(self._line)).strip()
         self._line = []
         if text and self._prefix:
-            self._outline.item(self._prefix + text)
+            self._outline.add_item(self._prefix + text)
             self._prefix = ""
         elif text:
-            self._outline.block(text)
+            self._outline.add_block(text)
 
     def _is_dropped(self, node: LexborNode, tag: str) -> bool:
         if tag in _DROPPED_TAGS or (self._drop_furniture and tag in _FURNITURE):

@@ -50,12 +50,12 @@ def parse_docx(data: bytes, document: str) -> Document:
     try:
         opened = docx.Document(io.BytesIO(data))
         writer = _WordWriter(_read_heading_levels(opened), _read_item_styles(opened), _read_notes(opened))
-        writer.write(opened.element.body)
+        writer.write_body(opened.element.body)
         core_title = collapse_blanks(opened.core_properties.title or "")
     except _PACKAGE_ERRORS as error:
         raise make_broken_error(document) from error
     title = "" if _GENERIC_TITLE.fullmatch(core_title) else core_title
-    return make_document(title or writer.title or make_title_from_name(document), writer.outline.sections())
+    return make_document(title or writer.title or make_title_from_name(document), writer.outline.list_sections())
 
 
 def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
@@ -108,29 +108,29 @@ class _WordWriter:
         self._notes = notes
         self._began = False
 
-    def write(self, body: Element) -> None:
+    def write_body(self, body: Element) -> None:
         for element in _iterate_blocks(body):
             if element.tag == _TABLE:
-                self._block(format_markdown_table(list(_read_table_rows(element, self._notes))))
+                self._write_block(format_markdown_table(list(_read_table_rows(element, self._notes))))
             else:
-                self._paragraph(element)
+                self._write_paragraph(element)
 
-    def _paragraph(self, element: Element) -> None:
+    def _write_paragraph(self, element: Element) -> None:
         text = _read_text(element, self._notes).strip()
-        level = self._level(element)
+        level = self._find_level(element)
         if not text:
             return
         if level is None and self._is_item(element):
             self._began = True
-            self.outline.item(f"- {text}")
+            self.outline.add_item(f"- {text}")
             return
         if level is None:
-            self._block(text)
+            self._write_block(text)
             return
         if level <= 1 and not self._began:
             self.title = collapse_blanks(text)
         self._began = True
-        self.outline.heading(level, text)
+        self.outline.add_heading(level, text)
 
     def _is_item(self, element: Element) -> bool:
         """Return whether a paragraph is a list item, by itself or by its style."""
@@ -141,7 +141,7 @@ class _WordWriter:
         by_style = style is not None and style.get(qn("w:val"), "") in self._item_styles
         return by_style or properties.find(qn("w:numPr")) is not None
 
-    def _level(self, element: Element) -> int | None:
+    def _find_level(self, element: Element) -> int | None:
         properties = element.find(qn("w:pPr"))
         if properties is None:
             return None
@@ -149,10 +149,10 @@ class _WordWriter:
         named = self._levels.get(style.get(qn("w:val"), "")) if style is not None else None
         return named if named is not None else _read_outline_level(properties.find(qn("w:outlineLvl")))
 
-    def _block(self, text: str) -> None:
+    def _write_block(self, text: str) -> None:
         if text:
             self._began = True
-            self.outline.block(text)
+            self.outline.add_block(text)
 
 
 def _iterate_blocks(parent: Element) -> Iterator[Element]:

@@ -43,10 +43,10 @@ async def search_checked(
         if not seen:
             return found
         answer = await check_rows(checker, manifest, seen, max(0.0, deadline - clock()))
-        if not answer.unanswered | answer.changed:
+        if not answer.unanswered_rows | answer.changed_rows:
             return found
         scope = _leave_out(scope, answer, checker.fresh_since)
-    refused = answer.unanswered | answer.changed
+    refused = answer.unanswered_rows | answer.changed_rows
     sure = [one for one in found.ranked_hits if found.current[one.candidate.chunk.id].row not in refused]
     return replace(found, ranked_hits=sure)
 
@@ -65,8 +65,8 @@ async def find_checked(
     if not seen:
         return listed
     answer = await check_rows(checker, manifest, seen, WITHIN_S)
-    now = await find_current() if answer.changed else listed
-    return {id_: one for id_, one in now.items() if one.row not in answer.unanswered}
+    now = await find_current() if answer.changed_rows else listed
+    return {id_: one for id_, one in now.items() if one.row not in answer.unanswered_rows}
 
 
 async def check_rows(
@@ -78,10 +78,10 @@ async def check_rows(
     also if another question asked their source meanwhile.
     """
     documents = await manifest.find_rights(seen)
-    answer = await checker.check(manifest, documents, within_s)
+    answer = await checker.check_rights(manifest, documents, within_s)
     gone = seen.keys() - {one.row for one in documents}
     changed = {one.row for one in documents if decode_readers(one.readers) != seen[one.row]}
-    return replace(answer, unanswered=answer.unanswered | gone, changed=answer.changed | changed)
+    return replace(answer, unanswered_rows=answer.unanswered_rows | gone, changed_rows=answer.changed_rows | changed)
 
 
 def _find_unchecked(checker: RightsChecker, chunks: Iterable[CurrentChunk]) -> Mapping[int, frozenset[str]]:
@@ -96,4 +96,6 @@ def _find_unchecked(checker: RightsChecker, chunks: Iterable[CurrentChunk]) -> M
 def _leave_out(scope: Scope, answer: RightsAnswer, since: float) -> Scope:
     """Return the scope without documents that have no answer, and without doubtful ones of silent sources."""
     silent = {source.partition("\x1f")[0]: since for source in answer.silent}
-    return replace(scope, refused=scope.refused | answer.unanswered, trusted_since={**scope.trusted_since, **silent})
+    return replace(
+        scope, refused=scope.refused | answer.unanswered_rows, trusted_since={**scope.trusted_since, **silent}
+    )

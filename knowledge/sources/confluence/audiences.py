@@ -34,7 +34,7 @@ class PageAudiences:
         self._readers = readers
         self._everyone = everyone
 
-    async def find(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, frozenset[str]]:
+    async def find_readers(self, space: Space, pages: Mapping[str, ConfluencePage]) -> Mapping[str, frozenset[str]]:
         """Return the readers of each page, by Confluence's rights and the configuration."""
         if self._rights == "ignore" or not pages:
             return dict.fromkeys(pages, self._readers)
@@ -49,7 +49,7 @@ class PageAudiences:
             own = {one: narrow_readers(EVERYONE, readers) for one, readers in own.items()}
         return {one: intersect_readers(self._readers, readers) for one, readers in own.items()}
 
-    async def explain(self, space: Space, page: ConfluencePage) -> Sequence[RightsLimit]:
+    async def explain_readers(self, space: Space, page: ConfluencePage) -> Sequence[RightsLimit]:
         """Return what limits the readers of a page: its space, its own restriction, and those of all ancestors."""
         if self._rights == "ignore":
             return []

@@ -163,10 +163,10 @@ class Cloud:
             raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
         return file
 
-    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
+    async def download_file(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return the bytes of a file."""
         path = f"rest/api/content/{quote_part(file.page)}/child/attachment/{quote_part(file.id)}/download"
-        return await self._api.download(ApiCall.get(path), document, limit)
+        return await self._api.download_document(ApiCall.get(path), document, limit)
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return people's display names by id."""

@@ -47,7 +47,7 @@ class DataCenterIdentities:
         accounts = {person.id: _list_named(person) | self._list_by_address(person) for person in people}
         names = sorted(frozenset[str]().union(*accounts.values()))
         found = await run_concurrently([partial(self._find_principals, name) for name in names], _CONCURRENT)
-        return _join(accounts, dict(zip(names, found, strict=True)))
+        return _join_principals(accounts, dict(zip(names, found, strict=True)))
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
         """Return Confluence's groups, and its people if they are found by address."""
@@ -125,7 +125,7 @@ class CloudIdentities:
         }  # fmt: skip
         active = sorted(frozenset[str]().union(*checked.values()))
         found = await run_concurrently([partial(self._find_principals, one) for one in active], _CONCURRENT)
-        return _join(checked, dict(zip(active, found, strict=True)))
+        return _join_principals(checked, dict(zip(active, found, strict=True)))
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
         """Return Confluence's people and groups."""
@@ -219,7 +219,7 @@ def _list_named(person: Person) -> frozenset[str]:
     return frozenset(one.removeprefix(USER) for one in person.principals if one.startswith(USER))
 
 
-def _join(
+def _join_principals(
     accounts: Mapping[str, frozenset[str]], principals: Mapping[str, frozenset[str]]
 ) -> Mapping[str, frozenset[str]]:
     """Return the principals of all accounts of each person."""

@@ -137,7 +137,7 @@ class Edition(Protocol):
     async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
         """Return a file's current properties."""
 
-    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
+    async def download_file(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return the bytes of a file."""
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:

@@ -155,9 +155,9 @@ class DataCenter:
             raise CallRefused("The file is in the trash, or belongs to another page now.", 404)
         return _parse_attachment(content, page, self._site)
 
-    async def download(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
+    async def download_file(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
         """Return the bytes of a file."""
-        return await self._api.download(ApiCall(file.download_path.lstrip("/")), document, limit)
+        return await self._api.download_document(ApiCall(file.download_path.lstrip("/")), document, limit)
 
     async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
         """Return people's display names by id."""

@@ -146,7 +146,7 @@ class ConfluenceSource:
                 async for batch in self._edition.list_pages(space, kind):
                     pages.update((page.ref.id, page) for page in batch)
                     yield []  # a heartbeat
-            readers = await self._audiences.find(space, pages)
+            readers = await self._audiences.find_readers(space, pages)
             wanted = await self._select_labelled(space, pages)
             found = {one: self._make_listed(space, pages[one], readers[one]) for one in wanted}
             bearers.update((one, pages[one]) for one in found)
@@ -204,7 +204,7 @@ class ConfluenceSource:
         readers: dict[tuple[str, str], frozenset[str]] = {}
         for space in await self._find_spaces({space for space, *_ in places.values()}) if pages else ():
             own = {page.ref.id: page for page in pages if page.space == space.id}
-            audiences = await self._audiences.find(space, own)
+            audiences = await self._audiences.find_readers(space, own)
             readers.update(((space.key, page), audience) for page, audience in audiences.items())
         return {
             document: readers[space, page]
@@ -229,7 +229,7 @@ class ConfluenceSource:
             limit
             for space in spaces
             if isinstance(page, ConfluencePage) and page.space == space.id
-            for limit in await self._audiences.explain(space, page)
+            for limit in await self._audiences.explain_readers(space, page)
         ]
 
     async def close(self) -> None:
@@ -252,7 +252,7 @@ class ConfluenceSource:
 
     async def _read_file(self, listed: ListedDocument, page: str, attachment: str) -> DocumentContent:
         file = await self._edition.fetch_attachment(page, attachment)
-        reply = await self._edition.download(file, listed.document, self._limit)
+        reply = await self._edition.download_file(file, listed.document, self._limit)
         return DocumentContent(reply.body, file.media_type, _format_version(file.version), file.title)
 
     async def _select_spaces(self) -> Sequence[Space]:

@@ -55,7 +55,7 @@ def render_page_html(title: str, storage: str, names: Mapping[str, str], anchor:
 
     ``names`` holds people's names by id; ``anchor`` returns the anchor of a heading.
     """
-    body = _StorageFormatWriter(names, anchor).write(storage)
+    body = _StorageFormatWriter(names, anchor).write_html(storage)
     return f"<html><head><title>{escape(title)}</title></head><body>{body}</body></html>"
 
 
@@ -83,7 +83,7 @@ class _StorageFormatWriter:
         self._anchor = anchor
         self._in_cell = 0
 
-    def write(self, storage: str) -> str:
+    def write_html(self, storage: str) -> str:
         root = _parse_storage(storage)
         if root is None:
             return "".join(

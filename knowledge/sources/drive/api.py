@@ -100,9 +100,9 @@ class DriveApi:
         try:
             if wanted is None:
                 call = ApiCall.get(f"drive/v3/files/{identifier}", alt="media", supportsAllDrives="true")
-                return (await self._api.download(call, document, limit)).body, kind
+                return (await self._api.download_document(call, document, limit)).body, kind
             call = ApiCall.get(f"drive/v3/files/{identifier}/export", mimeType=wanted)
-            body = (await self._api.download(call, document, limit)).body
+            body = (await self._api.download_document(call, document, limit)).body
         except CallRefused as error:
             raise _unreadable_error(document, error) from None
         return (remove_images(body) if wanted == "text/markdown" else body), wanted

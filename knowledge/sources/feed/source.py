@@ -149,7 +149,7 @@ class FeedSource:
 
         """
         if not self._options.follow:
-            data = await asyncio.to_thread(self._texts.load, listed.document, listed.version)
+            data = await asyncio.to_thread(self._texts.load_text, listed.document, listed.version)
             if data is not None:
                 return DocumentContent(data, "text/html; charset=utf-8", listed.version, await self._find_title(listed))
         return await self._read_article(listed)
@@ -230,7 +230,7 @@ class FeedSource:
             raise SourceError(f"{document} has left the feed, and has no link to a page to read instead.")
         try:
             host = await self._open_host(listed.url)
-            if not host.robots.allows(listed.url):
+            if not host.robots.allows_url(listed.url):
                 raise SourceError(f"{document} is on a page whose site forbids it to robots.")
             found = await host.fetch(listed.url, FetchOptions(accept=DOCUMENT_TYPES, limits=self._limits))
         except FetchTooLarge:
@@ -301,33 +301,33 @@ class _EntryTexts:
         with suppress(OSError):  # the page of a missing text is read instead
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for entry in entries:
-                path = self._path(entry.id, entry.version)
+                path = self._make_path(entry.id, entry.version)
                 if not path.exists():
                     new = path.with_suffix(".new")
                     new.write_text(entry.html, "utf-8", "replace")
                     new.replace(path)
 
-    def load(self, id_: str, version: str) -> bytes | None:
+    def load_text(self, id_: str, version: str) -> bytes | None:
         with suppress(OSError):
-            return self._path(id_, version).read_bytes()
+            return self._make_path(id_, version).read_bytes()
         return None
 
     def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
         """Return whether every entry has its text."""
-        return all(self._path(id_, entry.version).exists() for id_, entry in entries.items())
+        return all(self._make_path(id_, entry.version).exists() for id_, entry in entries.items())
 
     def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
         """Delete the texts of all other entries and versions."""
         if not entries:
             shutil.rmtree(self._folder, ignore_errors=True)
             return
-        names = {self._path(id_, entry.version).name for id_, entry in entries.items()}
+        names = {self._make_path(id_, entry.version).name for id_, entry in entries.items()}
         with suppress(OSError):
             for path in self._folder.iterdir():
                 if path.name not in names:
                     path.unlink()
 
-    def _path(self, id_: str, version: str) -> Path:
+    def _make_path(self, id_: str, version: str) -> Path:
         return self._folder / hashlib.sha256(f"{id_}\0{version}".encode("utf-8", "replace")).hexdigest()
 
 

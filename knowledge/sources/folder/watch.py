@@ -33,24 +33,24 @@ async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenera
     failures: list[str] = []
     stop = threading.Event()
 
-    def tell(why: str | None) -> None:
+    def report_change(why: str | None) -> None:
         if why is not None:
             failures.append(why)
         woken.set()
 
-    def watch() -> None:
+    def watch_changes() -> None:
         why: str | None = "it is watched no more"
         try:
             for burst in _iterate_bursts(root, stop):
                 if any(matters(path) for _, path in burst):
-                    loop.call_soon_threadsafe(tell, None)
+                    loop.call_soon_threadsafe(report_change, None)
         except (OSError, RuntimeError) as error:
             why = _explain_failure(error)
         if not stop.is_set():
-            loop.call_soon_threadsafe(tell, why)
+            loop.call_soon_threadsafe(report_change, why)
 
     # A daemon: a hanging file system must not keep the process alive.
-    threading.Thread(target=watch, name="kvasir-watch", daemon=True).start()
+    threading.Thread(target=watch_changes, name="kvasir-watch", daemon=True).start()
     try:
         while True:
             await woken.wait()

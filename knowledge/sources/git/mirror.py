@@ -57,7 +57,7 @@ class Mirror:
             SourceUnavailable, SourceDenied: the remote cannot be reached, refuses, or has no such branch.
 
         """
-        await self._prepare()
+        await self._prepare_folder()
         named = (f"refs/heads/{branch}", f"refs/tags/{branch}") if branch else ()
         refs, head = _parse_refs(await self._list_remote_refs("HEAD", *named))
         for ref in named or ("HEAD",):
@@ -70,7 +70,7 @@ class Mirror:
             "Name an existing one with the key branch."
         )
 
-    async def fetch(self, tip: BranchTip) -> str:
+    async def fetch_commits(self, tip: BranchTip) -> str:
         """Fetch the commits up to the tip unless they are here; return the commit.
 
         Raises:
@@ -152,7 +152,7 @@ class Mirror:
         settings = ("-c", "gc.auto=6700", "-c", "gc.autoDetach=false")
         await self._git.run(*settings, "gc", "--auto", "--quiet", deadline_s=FETCH_S, remote=True)
 
-    def delete(self) -> None:
+    def delete_copy(self) -> None:
         """Delete the copy; the next fetch starts from nothing."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -170,9 +170,9 @@ class Mirror:
         with contextlib.suppress(OSError):
             (self._folder / _DAMAGE_MARK).touch()
 
-    async def _prepare(self) -> None:
+    async def _prepare_folder(self) -> None:
         if (self._folder / _DAMAGE_MARK).exists():
-            await asyncio.to_thread(self.delete)
+            await asyncio.to_thread(self.delete_copy)
         if not (self._folder / "HEAD").is_file():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._git.run("init", "--quiet", "--bare", "--template=", "--initial-branch=none")
@@ -197,7 +197,7 @@ class BlobReader:
         self._lock = asyncio.Lock()
         self._process: Process | None = None
 
-    async def read(self, blob: str, limit: int) -> bytes | int | None:
+    async def read_blob(self, blob: str, limit: int) -> bytes | int | None:
         """Return a blob's bytes, its size if that is over the limit, or None if it is not here.
 
         Raises:

@@ -105,16 +105,16 @@ class Git:
         """
         try:
             return await asyncio.create_subprocess_exec(
-                "git", *self._settings(remote=remote), *arguments,
+                "git", *self._list_settings(remote=remote), *arguments,
                 stdin=PIPE, stdout=PIPE, stderr=stderr,
-                env=self._environment(remote=remote), start_new_session=True, limit=1 << 20,
+                env=self._build_environment(remote=remote), start_new_session=True, limit=1 << 20,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise SourceUnavailable(
                 "The program git is not installed. Install it (Debian: apt-get install git) and sync again."
             ) from error
 
-    def _settings(self, *, remote: bool) -> Sequence[str]:
+    def _list_settings(self, *, remote: bool) -> Sequence[str]:
         settings = dict(_SETTINGS)
         if remote:
             settings |= {
@@ -127,7 +127,7 @@ class Git:
                 settings[f"credential.{self.remote.web_origin}.helper"] = _CREDENTIAL_HELPER
         return [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
 
-    def _environment(self, *, remote: bool) -> Mapping[str, str]:
+    def _build_environment(self, *, remote: bool) -> Mapping[str, str]:
         environment = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
         environment |= {
             "GIT_DIR": self.folder,

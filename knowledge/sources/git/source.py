@@ -121,10 +121,10 @@ class GitSource:
         if not _BLOB.fullmatch(listed.version) or (self._blobs is not None and listed.document not in self._blobs):
             raise SourceError(f"{listed.document} is gone from the branch. It was deleted or renamed.")
         try:
-            data = await self._blob_reader.read(listed.version, self._max_bytes)
+            data = await self._blob_reader.read_blob(listed.version, self._max_bytes)
             if data is None:
                 await self._mirror.fetch_blobs([listed.version])
-                data = await self._blob_reader.read(listed.version, self._max_bytes)
+                data = await self._blob_reader.read_blob(listed.version, self._max_bytes)
         except GitDamaged:
             self._mirror.mark_damaged()
             raise
@@ -150,7 +150,7 @@ class GitSource:
             state = await self._load_branch_state()
         except GitDamaged:
             await self._blob_reader.close()
-            await asyncio.to_thread(self._mirror.delete)
+            await asyncio.to_thread(self._mirror.delete_copy)
             state = await self._load_branch_state()
         if state is None:
             self._blobs = {}
@@ -173,7 +173,7 @@ class GitSource:
         tip = await self._mirror.find_tip(self._options.branch)
         if tip is None:
             return None
-        commit = await self._mirror.fetch(tip)
+        commit = await self._mirror.fetch_commits(tip)
         tree = await self._mirror.list_blobs(commit, self._roots)
         blobs = {path: blob for path, blob in tree.items() if self._is_document(path)}
         since = _parse_state(await load_state(self._memory, _STATE_VERSION))

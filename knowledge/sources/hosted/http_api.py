@@ -166,7 +166,7 @@ class HttpApi:
             yield page
             call = following(call, page)
 
-    async def download(self, call: ApiCall, document: str, limit: int) -> ServiceResponse:
+    async def download_document(self, call: ApiCall, document: str, limit: int) -> ServiceResponse:
         """Return a document's bytes.
 
         Raises:
@@ -216,7 +216,7 @@ class HttpApi:
             await self._pace.wait_for_turn()
         try:
             async with asyncio.timeout(within_s):
-                return await self._send(call, limit)
+                return await self._send_call(call, limit)
         except TimeoutError:
             return f"gave no answer within {within_s:.0f} s"
         except FetchError as error:
@@ -229,7 +229,7 @@ class HttpApi:
         except (aiohttp.ClientError, ConnectionError, ValueError):
             return "broke off its answer"
 
-    async def _send(self, call: ApiCall, limit: int) -> ServiceResponse:
+    async def _send_call(self, call: ApiCall, limit: int) -> ServiceResponse:
         url = URL(f"{self._service.url}/{call.path}")
         url = url.update_query(call.params) if call.params else url
         for _ in range(_MOST_REDIRECTS + 1):
@@ -359,7 +359,7 @@ async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width:
     turn = asyncio.Semaphore(width)
     errors: list[SourceError] = []
 
-    async def one(todo: Callable[[], Awaitable[_One]]) -> _One:
+    async def run_one(todo: Callable[[], Awaitable[_One]]) -> _One:
         async with turn:
             try:
                 return await todo()
@@ -369,7 +369,7 @@ async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width:
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(todo)) for todo in work]
+            tasks = [group.create_task(run_one(todo)) for todo in work]
     except* SourceError:
         pass
     if errors:

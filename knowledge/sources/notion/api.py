@@ -37,7 +37,7 @@ class NotionPage:
     url: str
     in_trash: bool = False
 
-    def version(self, now: datetime) -> str:
+    def make_version(self, now: datetime) -> str:
         """Return a version that changes with the page; ``~`` marks one that may still change unnoticed."""
         edited = get_time({"edited": self.last_edited}, "edited")
         settled = edited is not None and now - edited >= SETTLING_TIME

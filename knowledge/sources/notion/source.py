@@ -164,7 +164,7 @@ class NotionSource:
         return datetime.fromtimestamp(self._context.now(), UTC)
 
     def _format_version(self, page: NotionPage) -> str:
-        return f"{_STATE_VERSION}.{page.version(self._current_time())}"
+        return f"{_STATE_VERSION}.{page.make_version(self._current_time())}"
 
     def _make_listed(self, pages: Sequence[NotionPage]) -> Sequence[ListedDocument]:
         return [

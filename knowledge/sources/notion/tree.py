@@ -68,7 +68,7 @@ class TreeWalk:
     """Databases that search returned."""
     _pages_to_reread: set[str] = field(default_factory=set)
     """Pages whose blocks must be searched although their version is the same."""
-    _visited: set[Child] = field(default_factory=set)
+    _visited_pages: set[Child] = field(default_factory=set)
 
     async def run(self) -> AsyncIterator[Sequence[NotionPage]]:
         """Yield the pages, each once.
@@ -86,9 +86,9 @@ class TreeWalk:
         todo = deque(self.roots or self._find_all_roots())
         while todo:
             child = todo.popleft()
-            if child in self._visited:
+            if child in self._visited_pages:
                 continue
-            self._visited.add(child)
+            self._visited_pages.add(child)
             if child[0] == DATABASE:
                 async for rows in self._find_rows(child[1]):
                     yield []
@@ -150,7 +150,7 @@ class TreeWalk:
         return page
 
     async def _find_children(self, page: NotionPage) -> Sequence[Child]:
-        version = page.version(self.now)
+        version = page.make_version(self.now)
         known = self.previous.get(page.id)
         if (
             known is not None

@@ -64,7 +64,7 @@ class S3Store:
                 return
             yield [self._parse_object(one) for one in page.get("Contents", ()) if not one["Key"].endswith("/")]
 
-    async def read(self, key: str, limit: int) -> tuple[bytes, str]:
+    async def read_object(self, key: str, limit: int) -> tuple[bytes, str]:
         """Read an object with its current version.
 
         Raises:

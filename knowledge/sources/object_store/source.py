@@ -104,7 +104,7 @@ class ObjectsSource:
             SourceError: it is gone, too large or not readable; a subclass if the store cannot be reached.
 
         """
-        data, version = await self._store.read(listed.document, self._max_bytes)
+        data, version = await self._store.read_object(listed.document, self._max_bytes)
         return DocumentContent(data, None, version)
 
     async def close(self) -> None:

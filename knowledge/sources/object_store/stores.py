@@ -41,7 +41,7 @@ class ObjectStore(Protocol):
     def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
         """Yield all objects under the root, in batches."""
 
-    async def read(self, key: str, limit: int) -> tuple[bytes, str]:
+    async def read_object(self, key: str, limit: int) -> tuple[bytes, str]:
         """Return an object's bytes and their version."""
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class FileSystemStore:
                     folders.append(name)
             yield [_parse_object(info, root) for info in below if info["type"] == "file"]
 
-    async def read(self, key: str, limit: int) -> tuple[bytes, str]:
+    async def read_object(self, key: str, limit: int) -> tuple[bytes, str]:
         """Read an object, again if it changes meanwhile.
 
         Raises:

@@ -43,7 +43,7 @@ class PageList:
         self._folder = folder
         self._now = now
 
-    def add(self, url: str, by: str) -> AddedPage | None:
+    def add_page(self, url: str, by: str) -> AddedPage | None:
         """Add a page; return None if it is already on the list.
 
         Raises:
@@ -51,7 +51,7 @@ class PageList:
 
         """
         page = AddedPage(normalize_page_url(url), round(self._now(), 3), by)
-        path = self._path(page.url)
+        path = self._make_path(page.url)
         with self._translate_errors():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # two clicks at once write two drafts
@@ -67,7 +67,7 @@ class PageList:
                 draft.unlink()
         return page
 
-    def remove(self, url: str) -> bool:
+    def remove_page(self, url: str) -> bool:
         """Remove a page; return False if it is not on the list.
 
         Raises:
@@ -76,12 +76,12 @@ class PageList:
         """
         with self._translate_errors():
             try:
-                self._path(normalize_page_url(url)).unlink()
+                self._make_path(normalize_page_url(url)).unlink()
             except FileNotFoundError:
                 return False
         return True
 
-    def pages(self) -> list[AddedPage]:
+    def list_pages(self) -> list[AddedPage]:
         """Return the pages, oldest first.
 
         Raises:
@@ -97,7 +97,7 @@ class PageList:
             ) from error
         return sorted(found, key=lambda page: (page.added_at, page.url))
 
-    def _path(self, url: str) -> Path:
+    def _make_path(self, url: str) -> Path:
         return self._folder / f"{hashlib.sha256(url.partition('://')[2].encode()).hexdigest()[:40]}.json"
 
     @contextlib.contextmanager

@@ -80,12 +80,12 @@ class PagesSource:
             SourceError: the page is gone, or has no text.
 
         """
-        if listed.document not in {page.document for page in await asyncio.to_thread(self._list.pages)}:
+        if listed.document not in {page.document for page in await asyncio.to_thread(self._list.list_pages)}:
             raise SourceError(f"{listed.document} was removed. Nothing needs to be done.")
         if listed.document in self._lost:
             raise SourceError(self._lost[listed.document])
         visit = self._visits.get(listed.document)
-        data = self._spool.get(listed.document, listed.version)
+        data = self._spool.read_body(listed.document, listed.version)
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
             visit, data = await self._fetch_page(listed.url or f"https://{listed.document}")
         if visit.unreadable == TOO_LARGE:
@@ -99,7 +99,7 @@ class PagesSource:
     async def close(self) -> None:
         """Close the connections, and delete the fetched bodies."""
         self._visits, self._lost = {}, {}
-        await asyncio.to_thread(self._spool.clear)
+        await asyncio.to_thread(self._spool.delete_bodies)
         await self._reader.close()
         await self._fetcher.close()
 
@@ -107,7 +107,7 @@ class PagesSource:
         visits: dict[str, PageVisit] = {}
         errors: dict[str, str] = {}
         self._visits, self._lost = visits, errors
-        for page in await asyncio.to_thread(self._list.pages):
+        for page in await asyncio.to_thread(self._list.list_pages):
             try:
                 visit, data = await self._fetch_page(page.url)
             except SourceError as error:
@@ -116,7 +116,7 @@ class PagesSource:
                 continue
             visits[page.document] = visit
             if data is not None:
-                await asyncio.to_thread(self._spool.put, page.document, visit.version, data)
+                await asyncio.to_thread(self._spool.store_body, page.document, visit.version, data)
             yield [self._make_listed(page, visit)]
 
     def _make_listed(self, page: AddedPage, visit: PageVisit) -> ListedDocument:
@@ -152,7 +152,7 @@ class PagesSource:
         site = Site.from_url(url)
         try:
             await host.load_robots(site.origin)
-            if not host.robots.allows(url):
+            if not host.robots.allows_url(url):
                 raise SourceError(f"{strip_query(url)} is closed to robots. Remove it from the list.")
             found = await host.fetch(url, self._ask)
         except FetchTooLarge:

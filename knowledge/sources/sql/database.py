@@ -96,7 +96,7 @@ class SqlDatabase:
         if isinstance(engine, AsyncEngine):
             await engine.dispose()
         elif engine is not None:
-            self._threads.later(engine.dispose)
+            self._threads.run_later(engine.dispose)
         self._threads.close()
 
     def _open_engine(self) -> Engine | AsyncEngine:
@@ -124,7 +124,7 @@ class SqlDatabase:
             while (batch := await self._threads.run(lambda: next(rows, None))) is not None:
                 yield batch
         finally:
-            self._threads.later(rows.close)  # waits for the call that may still run in the thread
+            self._threads.run_later(rows.close)  # waits for the call that may still run in the thread
 
 
 def _read_batches(

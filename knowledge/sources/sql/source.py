@@ -164,7 +164,7 @@ class SqlSource:
         async with aclosing(self._database.fetch_batches(statement)) as batches:
             async for _, rows in batches:
                 if rows and isinstance(rows[0][key], (str, *_KEY_CONVERTERS)):
-                    self._keys.record(self._form.document_id(rows[0]), rows[0][key])
+                    self._keys.record_value(self._form.document_id(rows[0]), rows[0][key])
                     return
         raise SourceError(f"The keys in the column {key} are unknown before the source is listed. Sync it.")
 
@@ -199,7 +199,7 @@ class SqlSource:
                 if listed.document in keys_so_far:
                     raise _duplicate_key_error(listed.document, self._form.key)
                 keys_so_far.add(listed.document)
-                keys.record(listed.document, row[self._form.key])
+                keys.record_value(listed.document, row[self._form.key])
                 batch.append(listed)
         except SourceError as error:
             return batch, error
@@ -218,7 +218,7 @@ class _KeyValues:
         """Whether a row was seen, so that texts can be converted."""
         return self._convert is not None
 
-    def record(self, document: str, value: object) -> None:
+    def record_value(self, document: str, value: object) -> None:
         if self._convert is None:
             # Drivers have subclasses of their own, such as asyncpg's UUID.
             self._convert = next((to for kind, to in _KEY_CONVERTERS.items() if isinstance(value, kind)), str)

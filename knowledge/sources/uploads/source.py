@@ -135,7 +135,7 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
         SourceMisconfigured: ``max_mb`` is not a size.
 
     """
-    folder = _folder(context.base_dir, context.state_dir, options)
+    folder = _find_folder(context.base_dir, context.state_dir, options)
     tray = UploadStore(folder, max_bytes=parse_size_limit(context.name, options.max_mb), now=context.now)
     key = SourceKey(context.name, "push", str(folder))
     return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
@@ -152,11 +152,11 @@ def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
 
     """
     options = read_options(PushOptions, spec)
-    folder = _folder(spec.base_dir, home / "sources" / source_folder_name(spec.name), options)
+    folder = _find_folder(spec.base_dir, home / "sources" / source_folder_name(spec.name), options)
     return UploadStore(folder, max_bytes=parse_size_limit(spec.name, options.max_mb))
 
 
-def _folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:
+def _find_folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:
     if options.path is None:
         return Path(os.path.abspath(state_dir))  # noqa: PTH100 - resolving would follow links to another root
     return Path(os.path.abspath(base_dir / Path(options.path).expanduser()))  # noqa: PTH100 - as above

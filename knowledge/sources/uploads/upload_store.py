@@ -74,7 +74,7 @@ class UploadStore:
         self.max_bytes = max_bytes
         self._now = now
 
-    def put(
+    def store_document(
         self,
         name: str,
         data: bytes,
@@ -158,7 +158,7 @@ class UploadStore:
         ]
         return own if own in readable else next(iter(readable), own)
 
-    def remove(self, name: str) -> bool:
+    def remove_document(self, name: str) -> bool:
         """Remove a document; return False if there is none of that name.
 
         Raises:

@@ -21,37 +21,37 @@ class BodySpool:
         self._max_bytes = most_bytes
         self._bytes = 0
 
-    def open(self) -> None:
+    def measure_bodies(self) -> None:
         """Measure the bodies that an earlier process left."""
         try:
             self._bytes = sum(path.stat().st_size for path in self._folder.iterdir())
         except OSError:
             self._bytes = 0
 
-    def put(self, name: str, version: str, data: bytes) -> None:
+    def store_body(self, name: str, version: str, data: bytes) -> None:
         """Store a body; do nothing when the spool or the disk is full."""
         if self._bytes + len(data) > self._max_bytes:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path(name, version).write_bytes(hashlib.sha256(data).digest() + data)
+            self._make_path(name, version).write_bytes(hashlib.sha256(data).digest() + data)
         except OSError:
             return
         self._bytes += len(data)
 
-    def get(self, name: str, version: str) -> bytes | None:
+    def read_body(self, name: str, version: str) -> bytes | None:
         """Return the body of this version, or None if it is not stored."""
         try:
-            content = self._path(name, version).read_bytes()
+            content = self._make_path(name, version).read_bytes()
         except OSError:
             return None
         data = content[_DIGEST_BYTES:]
         return data if hashlib.sha256(data).digest() == content[:_DIGEST_BYTES] else None
 
-    def clear(self) -> None:
+    def delete_bodies(self) -> None:
         """Delete all bodies."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._bytes = 0
 
-    def _path(self, name: str, version: str) -> Path:
+    def _make_path(self, name: str, version: str) -> Path:
         return self._folder / hashlib.sha256(f"{name}\0{version}".encode("utf-8", "replace")).hexdigest()

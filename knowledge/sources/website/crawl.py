@@ -150,7 +150,7 @@ class Crawl:
 
     async def _visit_page(self, stop: QueuedPage) -> FoundPage | LostPage | None:
         """Return the page, why it did not answer, or None if it is not a document."""
-        if not self._host.robots.allows(stop.address):
+        if not self._host.robots.allows_url(stop.address):
             return None
         known = self._previous.get(stop.document)
         if known is not None and (self._is_from_interrupted_crawl(known) or self._is_unchanged_in_sitemap(stop, known)):
@@ -206,7 +206,7 @@ class Crawl:
 
     async def _read_page(self, stop: QueuedPage, found: FetchedResponse) -> FoundPage | None:
         address = self._site.normalize_link(found.url, found.url)
-        if address is None or not self._host.robots.allows(address):
+        if address is None or not self._host.robots.allows_url(address):
             return None  # it has moved to another site
         visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
         return FoundPage(visit, found.data)
@@ -222,7 +222,7 @@ class Crawl:
             return None
         visit = self._limit_links(result.visit)
         document = self._site.document_id(visit.address)
-        if document != stop.document and not self._frontier.claim(document):
+        if document != stop.document and not self._frontier.claim_page(document):
             return None
         if visit.unreadable == LOGIN_REQUIRED and (known := self._previous.get(document)) is not None:
             # The page has no links now. Keep the old ones: those pages may want a login too, and are not deleted.
@@ -232,7 +232,7 @@ class Crawl:
         if not self._is_listed(document, visit):
             return None
         if result.data is not None:
-            await asyncio.to_thread(self._spool.put, document, visit.version, result.data)
+            await asyncio.to_thread(self._spool.store_body, document, visit.version, result.data)
         return document, visit
 
     async def _record_lost(self, stop: QueuedPage, reason: str) -> tuple[str, PageVisit] | None:
@@ -272,9 +272,9 @@ class Crawl:
 
     def _queue_links(self, visit: PageVisit) -> None:
         if self._options.follow:
-            self._frontier.add(visit.links)
+            self._frontier.add_pages(visit.links)
         if visit.canonical is not None:
-            self._frontier.add([visit.canonical])
+            self._frontier.add_pages([visit.canonical])
 
     def _is_listed(self, document: str, visit: PageVisit) -> bool:
         if not visit.index:

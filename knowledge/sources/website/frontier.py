@@ -51,7 +51,7 @@ class Frontier:
         self.is_cut = False
         """Whether the site has more pages than the crawl may visit."""
 
-    def add(self, addresses: Iterable[str], *, dates: dict[str, str] | None = None) -> None:
+    def add_pages(self, addresses: Iterable[str], *, dates: dict[str, str] | None = None) -> None:
         """Add pages to the next level, except those that were added before.
 
         ``dates`` holds the dates of pages in the sitemap; these pages are never taken for a trap.
@@ -77,7 +77,7 @@ class Frontier:
         self._page_count += min(len(stops), room)
         return stops[:room]
 
-    def claim(self, document: str) -> bool:
+    def claim_page(self, document: str) -> bool:
         """Add a page that a redirect reached; return False if the crawl visits it already."""
         if document in self._seen or not self._is_included(document):
             return False

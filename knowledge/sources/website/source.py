@@ -147,7 +147,7 @@ class WebsiteSource:
 
         """
         visit = self._visits.get(listed.document)
-        data = self._spool.get(listed.document, listed.version)
+        data = self._spool.read_body(listed.document, listed.version)
         if visit is None or visit.version != listed.version or (data is None and visit.unreadable is None):
             visit, data = await self._fetch_again(listed)
         if visit.unreadable is not None:
@@ -158,7 +158,7 @@ class WebsiteSource:
         """Close the connections, and delete fetched bodies unless the next crawl resumes this one."""
         self._visits = {}
         if not self._is_interrupted:
-            await asyncio.to_thread(self._spool.clear)
+            await asyncio.to_thread(self._spool.delete_bodies)
         await self._reader.close()
         await self._fetcher.close()
 
@@ -169,7 +169,7 @@ class WebsiteSource:
         now = self._context.now()
         state = await load_state(self._memory, STATE_VERSION)
         known, begun = decode_visits(state), find_interrupted_crawl(state, now - _RESUMABLE_S, now)
-        await asyncio.to_thread(self._spool.clear if begun is None else self._spool.open)
+        await asyncio.to_thread(self._spool.delete_bodies if begun is None else self._spool.measure_bodies)
         self._is_interrupted = begun is not None
         if self._options.robots:
             await self._read_robots()
@@ -192,8 +192,8 @@ class WebsiteSource:
         dates, broken = await SitemapWalk(
             site, self._host, self._reader, sitemap_ask, self._options.sitemap
         ).list_pages()
-        frontier.add([site.normalize_link(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
-        frontier.add(dates, dates=dates)
+        frontier.add_pages([site.normalize_link(self._options.url, "") or f"{site.origin}{site.prefix}"], dates={})
+        frontier.add_pages(dates, dates=dates)
         takes = compile_path_filter(self._options.include)
         self._is_interrupted, noted = True, now
         try:
@@ -218,7 +218,7 @@ class WebsiteSource:
         try:
             await self._host.load_robots(self._site.origin)
         except FetchError as error:
-            raise self._away(error) from None
+            raise self._explain_away(error) from None
 
     async def _open_start_page(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
         """Fetch the start page; return the site at the address to which it redirects, and the page.
@@ -228,7 +228,7 @@ class WebsiteSource:
 
         """
         url = self._options.url
-        if not self._host.robots.allows(url):
+        if not self._host.robots.allows_url(url):
             raise SourceDenied(
                 f"The robots.txt of {self._display_url} forbids the start page to robots. Ask the site's owner, "
                 "or set robots = false if it is your own site."
@@ -238,7 +238,7 @@ class WebsiteSource:
         except FetchTooLarge:
             return self._site, {}  # the start page is too large to be read
         except FetchError as error:
-            raise self._away(error) from None
+            raise self._explain_away(error) from None
         if found.status in ACCESS_DENIED_STATUSES or (is_login_url(found.url) and not is_login_url(url)):
             raise SourceDenied(
                 f"{self._display_url} asks for a login. Name a variable with credentials in authorization_env, or "
@@ -307,7 +307,7 @@ class WebsiteSource:
                 "Raise the key max_pages, or leave pages out with exclude."
             )
 
-    def _away(self, error: FetchError) -> SourceError:
+    def _explain_away(self, error: FetchError) -> SourceError:
         return unreachable_error(self._options.url, error)
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,24 +59,24 @@ class IndexManifest(Lookups):
         stale = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
         )
-        return await self._drop_sources(stale) if await self._rows(stale) else 0
+        return await self._drop_sources(stale) if await self._fetch_rows(stale) else 0
 
     @transaction
     def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Store ids that are about to be written."""
-        self._note(connection, ids)
+        self._note_pending(connection, ids)
 
     @transaction
     def forget_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Delete pending ids that the store no longer has."""
-        self._unnote(connection, ids)
+        self._clear_pending(connection, ids)
 
     @transaction
     def mark_lost_chunks(self, connection: Connection, ids: Collection[str]) -> None:
         """Delete chunks that the store lost. The next plan reads their documents again."""
         left = select(func.count()).where(tables.chunks.c.document_id == tables.documents.c.id).scalar_subquery()
         for some in slice_items(ids):
-            these = self._these(tables.chunks, some)
+            these = self._match_ids(tables.chunks, some)
             theirs = set(connection.execute(select(tables.chunks.c.document_id).where(these)).scalars())
             connection.execute(delete(tables.chunks).where(these))
             connection.execute(
@@ -151,23 +151,23 @@ class IndexManifest(Lookups):
     @transaction
     def switch_documents(self, connection: Connection, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
         """Make the chunks of documents current, in one transaction. Return the ids that no longer are."""
-        source = self._source(connection, key)
-        rows = put_documents(connection, source, {one.listed.document: make_indexed_values(one) for one in taken})
-        return self._replace(connection, {rows[one.listed.document]: one for one in taken})
+        source = self._ensure_source(connection, key)
+        rows = put_documents(connection, source, {one.document.document: make_indexed_values(one) for one in taken})
+        return self._replace_chunks(connection, {rows[one.document.document]: one for one in taken})
 
     @transaction
     def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
         """Put documents into quarantine. Their current chunks keep answering."""
-        source = self._source(connection, key)
-        new = {one.listed.document: make_unread_values(one) for one in failed}
-        put_documents(connection, source, {one.listed.document: make_failed_values(one) for one in failed}, new)
+        source = self._ensure_source(connection, key)
+        new = {one.document.document: make_unread_values(one) for one in failed}
+        put_documents(connection, source, {one.document.document: make_failed_values(one) for one in failed}, new)
 
     @transaction
     def remove_documents(self, connection: Connection, rows: Collection[int]) -> list[str]:
         """Delete documents. Return the ids of their chunks, which are pending now."""
         old: list[str] = []
         for some in slice_items(rows):
-            old += self._retire(connection, some)
+            old += self._retire_chunks(connection, some)
             connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
         return old
 
@@ -210,7 +210,7 @@ class IndexManifest(Lookups):
         values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
         if listed_at is not None:
             values |= {"listed_at": listed_at, "configured": configured}
-        source = self._source(connection, key)
+        source = self._ensure_source(connection, key)
         connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
         if listed_at is not None and lists_rights:
             documents = tables.documents.c
@@ -222,7 +222,7 @@ class IndexManifest(Lookups):
 
     async def _forget_memories(self, keys: Collection[str]) -> None:
         stale = tables.memories.c.source.not_in(keys)
-        if await self._rows(select(tables.memories.c.source).where(stale).limit(1)):
+        if await self._fetch_rows(select(tables.memories.c.source).where(stale).limit(1)):
             await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(stale)))
 
     @transaction
@@ -231,7 +231,7 @@ class IndexManifest(Lookups):
         gone = connection.execute(delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery())))
         return int(gone.rowcount)
 
-    def _source(self, connection: Connection, key: SourceKey) -> int:
+    def _ensure_source(self, connection: Connection, key: SourceKey) -> int:
         """Return the id of the source's row, and insert it if it is new."""
         mine = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
@@ -242,7 +242,7 @@ class IndexManifest(Lookups):
             found = _get_inserted_id(made)
         return int(found)
 
-    def _replace(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
+    def _replace_chunks(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
         """Replace the chunks of documents, given by their rows. Return the ids that are no longer current."""
         before: set[str] = set()
         for rows in slice_items(taken):
@@ -264,9 +264,9 @@ class IndexManifest(Lookups):
         if values:
             connection.execute(insert(tables.chunks), values)
         now = {chunk.id for document in taken.values() for chunk in document.chunks}
-        self._unnote(connection, now)
+        self._clear_pending(connection, now)
         old = sorted(before - now)
-        self._note(connection, old)
+        self._note_pending(connection, old)
         return old
 
     def _retire_all(self, connection: Connection, sources: Select[int]) -> None:
@@ -274,28 +274,28 @@ class IndexManifest(Lookups):
         documents = select(tables.documents.c.id).where(tables.documents.c.source_id.in_(sources))
         ours = select(tables.chunks.c.id, tables.chunks.c.index_id).where(tables.chunks.c.document_id.in_(documents))
         connection.execute(
-            delete(tables.pending).where(self._these(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
+            delete(tables.pending).where(self._match_ids(tables.pending, ours.with_only_columns(tables.chunks.c.id)))
         )
         connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
 
-    def _retire(self, connection: Connection, documents: list[int]) -> list[str]:
+    def _retire_chunks(self, connection: Connection, documents: list[int]) -> list[str]:
         """Make the chunks of documents pending and no longer current."""
         theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
         old = list(connection.execute(theirs).scalars())
-        self._note(connection, old)
+        self._note_pending(connection, old)
         connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
         return old
 
-    def _note(self, connection: Connection, ids: Collection[str]) -> None:
-        self._unnote(connection, ids)
+    def _note_pending(self, connection: Connection, ids: Collection[str]) -> None:
+        self._clear_pending(connection, ids)
         if ids:
             connection.execute(insert(tables.pending), [{"id": id_, "index_id": self._index} for id_ in ids])
 
-    def _unnote(self, connection: Connection, ids: Collection[str]) -> None:
+    def _clear_pending(self, connection: Connection, ids: Collection[str]) -> None:
         for some in slice_items(ids):
-            connection.execute(delete(tables.pending).where(self._these(tables.pending, some)))
+            connection.execute(delete(tables.pending).where(self._match_ids(tables.pending, some)))
 
-    def _these(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
+    def _match_ids(self, table: Table, ids: Sequence[str] | Select[str]) -> ColumnElement[bool]:
         return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
 
     async def _update_each(self, values: list[dict[str, object]]) -> None:

@@ -55,7 +55,9 @@ class Indexes:
             StoreError, DatabaseError: one of them cannot be opened.
 
         """
-        self.written = self.searched = await self._open(await self._manifest.add_index(identity, self._dimensions))
+        self.written = self.searched = await self._open_index(
+            await self._manifest.add_index(identity, self._dimensions)
+        )
         await self._search_the_active()
 
     @property
@@ -67,7 +69,7 @@ class Indexes:
         """Exclude syncs of other machines; see ``Manifest.hold_sync_lock``."""
         return self._manifest.hold_sync_lock()
 
-    async def follow(self, *, lost: bool = False) -> None:
+    async def follow_active(self, *, lost: bool = False) -> None:
         """Search the active index, which another process may have switched.
 
         If the index that is written is active, nothing is read, unless the index is ``lost``: a Kvasir of another
@@ -80,7 +82,7 @@ class Indexes:
         if lost or not self.is_settled:
             await self._search_the_active()
 
-    async def check(self) -> None:
+    async def check_index(self) -> None:
         """Check before a sync that the written index still exists.
 
         Raises:
@@ -88,35 +90,37 @@ class Indexes:
 
         """
         if all(row.id != self.written.row.id for row in await self._manifest.list_indexes()):
-            await self.follow(lost=True)
+            await self.follow_active(lost=True)
             raise DatabaseError(
                 "Another Kvasir, of another version or with another model, has made a new index and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
 
-    async def switch(self, sources: Sequence[SourceKey]) -> bool:
+    async def switch_index(self, sources: Sequence[SourceKey]) -> bool:
         """Make the written index the active one if every source is synced into it, and delete the older ones.
 
         Return whether it became active.
         """
-        await self.follow()
+        await self.follow_active()
         switched = not self.is_settled and await self._is_complete(sources)
         if switched:
             await self._manifest.activate_index(self.written.row)
-            self._settle()
+            self._settle_indexes()
         if self.is_settled:
             # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
-            await self._drop(row for row in await self._manifest.list_indexes() if row.id < self.written.row.id)
+            await self._drop_indexes(row for row in await self._manifest.list_indexes() if row.id < self.written.row.id)
         return switched
 
-    async def growth(self, sources: Sequence[SourceKey], now: Callable[[], float] = time.time) -> IndexGrowth | None:
+    async def measure_growth(
+        self, sources: Sequence[SourceKey], now: Callable[[], float] = time.time
+    ) -> IndexGrowth | None:
         """Return the progress of the new index; None if none grows.
 
         Raises:
             DatabaseError: the manifest's database failed.
 
         """
-        await self.follow()
+        await self.follow_active()
         if self.is_settled:
             return None
         done = [await self.written.manifest.count_source(key) for key in sources]
@@ -139,14 +143,14 @@ class Indexes:
         if active is None or active.id == self.searched.row.id == self.written.row.id:
             return
         if active.id == self.written.row.id:
-            self._settle()
+            self._settle_indexes()
         elif active.id not in {self.searched.row.id, *self._shut} and active.store == self.written.store.kind:
-            await self._search(active)
+            await self._search_index(active)
 
-    async def _search(self, active: IndexRow) -> None:
+    async def _search_index(self, active: IndexRow) -> None:
         """Search another index than the written one, unless this Kvasir cannot open it."""
         try:
-            opened = await self._open(active)
+            opened = await self._open_index(active)
         except StoreMisconfigured:
             self._shut.add(active.id)
             return
@@ -155,14 +159,14 @@ class Indexes:
         if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
 
-    async def _drop(self, rows: Iterable[IndexRow]) -> None:
+    async def _drop_indexes(self, rows: Iterable[IndexRow]) -> None:
         """Delete indexes. Those in another kind of store are only removed from the manifest."""
         for row in rows:
             if row.store == self.written.store.kind:
                 await self.written.store.drop_index(row.name)
             await self._manifest.forget_index(row)
 
-    async def _open(self, row: IndexRow) -> OpenIndex:
+    async def _open_index(self, row: IndexRow) -> OpenIndex:
         store = self._new_store()
         try:
             await store.open(row.name, row.dimensions or self._dimensions)
@@ -184,6 +188,6 @@ class Indexes:
         now = time.time()
         return all(new is not None and not new < old <= now for new, old in zip(seen, before, strict=True))
 
-    def _settle(self) -> None:
+    def _settle_indexes(self) -> None:
         row = replace(self.written.row, active=True)
         self.searched = self.written = OpenIndex(row, self.written.store, self.written.manifest)

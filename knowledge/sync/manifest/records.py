@@ -203,7 +203,7 @@ class IndexGrowth:
 class IndexedDocument:
     """A document whose chunks are in the store, and which the manifest can switch to."""
 
-    listed: ListedDocument
+    document: ListedDocument
     version: str
     sha256: str
     title: str
@@ -224,7 +224,7 @@ class UnchangedDocument:
 class FailedDocument:
     """A document that could not be indexed."""
 
-    listed: ListedDocument
+    document: ListedDocument
     reason: str
     attempts: int
     retry_at: float

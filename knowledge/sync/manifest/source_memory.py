@@ -39,9 +39,9 @@ class ManifestSourceMemory:
             DatabaseError: the database failed.
 
         """
-        await self._put(await asyncio.to_thread(zlib.compress, data))
+        await self._store_data(await asyncio.to_thread(zlib.compress, data))
 
     @transaction
-    def _put(self, connection: Connection, data: bytes) -> None:
+    def _store_data(self, connection: Connection, data: bytes) -> None:
         connection.execute(delete(tables.memories).where(tables.memories.c.source == self._source))
         connection.execute(insert(tables.memories).values(source=self._source, data=data))

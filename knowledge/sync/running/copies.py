@@ -43,7 +43,7 @@ class VectorCopies:
         if new:
             matrix = await embed([by_hash[hash_] for hash_ in new])
             found.update(zip(new, matrix, strict=True))
-        self._keep(found)
+        self._keep_vectors(found)
         return [found[hash_] for hash_ in hashes]
 
     async def _read_stored_vectors(self, hashes: Sequence[str]) -> dict[str, Vector]:
@@ -54,7 +54,7 @@ class VectorCopies:
         # Compare by the row's own text, because the store may differ from the manifest.
         return {hash_text(row.chunk.searchable_text): np.asarray(row.vector, np.float32) for row in rows}
 
-    def _keep(self, found: dict[str, Vector]) -> None:
+    def _keep_vectors(self, found: dict[str, Vector]) -> None:
         for hash_, vector in found.items():
             if hash_ not in self._kept:
                 # Copy the row, because a view would keep the whole matrix of the batch in memory.

@@ -36,7 +36,7 @@ class PreparedDocument:
 class _QueuedDocument:
     """A document in the queue. Its first chunks may already be in a batch."""
 
-    prepared: PreparedDocument
+    document: PreparedDocument
     bytes_: int
     next: int = 0
 
@@ -44,7 +44,7 @@ class _QueuedDocument:
 class SourceFlow:
     """The documents of one source in the pipeline.
 
-    ``Pipeline.flow`` makes it, and ``leave`` ends it.
+    ``Pipeline.open_flow`` makes it, and ``leave_pipeline`` ends it.
     """
 
     def __init__(self, key: SourceKey, on_current: Callable[[PreparedDocument], None], changed: Signal) -> None:
@@ -62,20 +62,20 @@ class SourceFlow:
         self._changed = changed
         self._queue: deque[_QueuedDocument] = deque()
 
-    def put(self, prepared: PreparedDocument) -> None:
+    def add_document(self, prepared: PreparedDocument) -> None:
         """Add a document to the queue. Wait for ``Pipeline.wait_for_room`` first.
 
         Raises:
             EmbedderError, StoreError, DatabaseError: an earlier document of this source has failed in there.
 
         """
-        self.check()
+        self.raise_error()
         passing = _QueuedDocument(prepared, _count_bytes(prepared.document.chunks))
-        prepared.lease.set(passing.bytes_)
+        prepared.lease.set_size(passing.bytes_)
         self._queue.append(passing)
         self.waiting += len(prepared.fresh)
         self.queued_bytes += passing.bytes_
-        self._changed.fire()
+        self._changed.wake_waiters()
 
     async def wait_until_drained(self) -> None:
         """Wait until every queued document is current.
@@ -84,65 +84,65 @@ class SourceFlow:
             EmbedderError, StoreError, DatabaseError: a stage has failed. Documents that are current stay.
 
         """
-        await self._changed.until(lambda: self.error is not None or not (self._queue or self.batches))
-        self.check()
+        await self._changed.wait_until(lambda: self.error is not None or not (self._queue or self.batches))
+        self.raise_error()
 
     async def wait_for_failure(self) -> None:
         """Raise when a stage has failed, so that the source stops reading. Never returns."""
-        await self._changed.until(lambda: self.error is not None)
-        self.check()
+        await self._changed.wait_until(lambda: self.error is not None)
+        self.raise_error()
 
-    async def leave(self) -> None:
+    async def leave_pipeline(self) -> None:
         """Drop chunks that are not in a batch, and wait until no batch has chunks of this source."""
-        self.drop()
-        await self._changed.until(lambda: not self.batches)
+        self.drop_documents()
+        await self._changed.wait_until(lambda: not self.batches)
 
-    def check(self) -> None:
+    def raise_error(self) -> None:
         """Raise the error of a failed stage."""
         if self.error is not None:
             raise self.error
 
-    def fail(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         """Record a stage's error, and drop the rest of this source."""
         if self.error is None:
             self.error = error
-        self.drop()
+        self.drop_documents()
 
-    def drop(self) -> None:
+    def drop_documents(self) -> None:
         """Drop the queued documents, and accept no more results."""
         self.dead = True
         for passing in self._queue:
-            passing.prepared.lease.set(0)
+            passing.document.lease.set_size(0)
         self._queue.clear()
         self.waiting = self.queued_bytes = 0
-        self._changed.fire()
+        self._changed.wake_waiters()
 
     @property
     def ready(self) -> bool:
         """Return whether the next batch can take chunks from it."""
         return bool(self._queue)
 
-    def fill(self, batch: WriteBatch, most: int) -> None:
+    def fill_batch(self, batch: WriteBatch, most: int) -> None:
         """Move up to ``most`` chunks into a batch, with the documents that they complete."""
         left = most
         while self._queue and len(batch.ends) < _ENDS:
             passing = self._queue[0]
-            fresh = passing.prepared.fresh
+            fresh = passing.document.fresh
             piece = fresh[passing.next : passing.next + left]
-            batch.add(self, piece, passing.prepared.before)
+            batch.add_chunks(self, piece, passing.document.before)
             passing.next += len(piece)
             self.waiting -= len(piece)
             left -= len(piece)
             if passing.next < len(fresh):
                 return
             self._queue.popleft()
-            batch.end(self, passing.prepared, passing.bytes_)
+            batch.add_end(self, passing.document, passing.bytes_)
 
     def mark_current(self, prepared: PreparedDocument, bytes_: int) -> None:
         """Count a document that is now current."""
         if not self.dead:
             self.queued_bytes -= bytes_
-        prepared.lease.set(0)
+        prepared.lease.set_size(0)
         self.on_current(prepared)
 
 
@@ -156,26 +156,26 @@ class WriteBatch:
     ends: list[tuple[SourceFlow, PreparedDocument, int]] = field(default_factory=list)
     flows: list[SourceFlow] = field(default_factory=list)
 
-    def add(self, flow: SourceFlow, chunks: Sequence[Chunk], before: Collection[str]) -> None:
+    def add_chunks(self, flow: SourceFlow, chunks: Sequence[Chunk], before: Collection[str]) -> None:
         """Add chunks of a document whose current chunks are ``before``."""
         self._include_flow(flow)
         self.chunks += [(flow, chunk) for chunk in chunks]
         self.new += [(flow, chunk.id) for chunk in chunks if chunk.id not in before]
 
-    def end(self, flow: SourceFlow, prepared: PreparedDocument, bytes_: int) -> None:
+    def add_end(self, flow: SourceFlow, prepared: PreparedDocument, bytes_: int) -> None:
         """Add a document that has no further chunks."""
         self._include_flow(flow)
         self.ends.append((flow, prepared, bytes_))
 
-    def fail(self, error: BaseException) -> None:
+    def fail_sources(self, error: BaseException) -> None:
         """Fail every source that has chunks in this batch."""
         for flow in self.flows:
-            flow.fail(error)
+            flow.record_error(error)
 
-    def leave(self) -> None:
+    def release_flows(self) -> None:
         """Release the batch after it was written or failed."""
         for _, prepared, _ in self.ends:
-            prepared.lease.set(0)
+            prepared.lease.set_size(0)
         for flow in self.flows:
             flow.batches -= 1
 
@@ -195,7 +195,7 @@ def fill_batch(flows: Sequence[SourceFlow], size: int) -> WriteBatch:
     while ready and len(batch.chunks) < size and len(batch.ends) < _ENDS:
         part = max(1, (size - len(batch.chunks)) // len(ready))
         for flow in ready:
-            flow.fill(batch, min(part, size - len(batch.chunks)))
+            flow.fill_batch(batch, min(part, size - len(batch.chunks)))
         ready = [flow for flow in ready if flow.ready]
     return batch
 

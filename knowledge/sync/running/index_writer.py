@@ -10,7 +10,7 @@ from knowledge.interfaces import Embedder, SourceKey
 from knowledge.lexical import terms
 from knowledge.sync.lock import hold_sync_lock
 from knowledge.sync.manifest.indexes import Indexes
-from knowledge.sync.running.repair import Drift, repair
+from knowledge.sync.running.repair import Drift, repair_index
 from knowledge.sync.running.run import SyncRun, open_run
 from knowledge.sync.running.shadow_index import ShadowIndex
 from knowledge.sync.running.tools import ChunkDocument, SyncTools
@@ -55,9 +55,9 @@ class IndexWriter:
         async with self._hold_write_access():
             async with open_run(self._make_tools(), [source.id for source in self._sources]) as run:
                 yield run
-            await self._indexes.switch(self._sources)
+            await self._indexes.switch_index(self._sources)
 
-    async def repair(self) -> Drift:
+    async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs.
 
         Raises:
@@ -67,15 +67,15 @@ class IndexWriter:
         """
         async with self._hold_write_access():
             written = self._indexes.written
-            return await repair(written.store, written.manifest, thorough=True)
+            return await repair_index(written.store, written.manifest, thorough=True)
 
     @contextlib.asynccontextmanager
     async def _hold_write_access(self) -> AsyncIterator[None]:
         """Hold the lock against other processes, and follow the index to write, within this block."""
         with hold_sync_lock(self._lock):
             async with self._indexes.hold_sync_lock():
-                await self._indexes.follow()
-                await self._indexes.check()
+                await self._indexes.follow_active()
+                await self._indexes.check_index()
                 yield
 
     def _make_tools(self) -> SyncTools:
@@ -88,6 +88,6 @@ class IndexWriter:
             self._passages,
             terms.index_terms,
             shadow=shadow,
-            configured=self._configured,
+            readers_keys=self._configured,
             now=self._now,
         )

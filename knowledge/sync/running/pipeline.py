@@ -45,7 +45,7 @@ class PipelineLimits:
 class Pipeline:
     """The stages of one run.
 
-    Run ``run`` in its own task, pass sources through ``flow``, then call ``end``.
+    Run ``run`` in its own task, pass sources through ``open_flow``, then call ``end_input``.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class Pipeline:
         self._changed_rows = 0
 
     @asynccontextmanager
-    async def flow(self, key: SourceKey, on_current: Callable[[PreparedDocument], None]) -> AsyncIterator[SourceFlow]:
+    async def open_flow(
+        self, key: SourceKey, on_current: Callable[[PreparedDocument], None]
+    ) -> AsyncIterator[SourceFlow]:
         """Pass a source through for the length of a block. ``on_current`` gets each document that becomes current.
 
         After the block, no batch has chunks of the source.
@@ -88,10 +90,10 @@ class Pipeline:
             yield flow
         finally:
             try:
-                await flow.leave()
+                await flow.leave_pipeline()
             finally:
                 self._flows.remove(flow)
-                self._changed.fire()
+                self._changed.wake_waiters()
 
     async def wait_for_room(self, flow: SourceFlow) -> None:
         """Wait until a source may prepare another document within its part of the limits.
@@ -100,16 +102,16 @@ class Pipeline:
             EmbedderError, StoreError, DatabaseError: an earlier document of this source has failed.
 
         """
-        await self._changed.until(lambda: flow.dead or self._has_room(flow))
-        flow.check()
+        await self._changed.wait_until(lambda: flow.dead or self._has_room(flow))
+        flow.raise_error()
 
-    def end(self) -> None:
+    def end_input(self) -> None:
         """Accept no further sources. ``run`` returns when all documents are current."""
         self._ended = True
-        self._changed.fire()
+        self._changed.wake_waiters()
 
     async def run(self) -> None:
-        """Work until ``end`` was called and all documents are current. Raises only for defects."""
+        """Work until ``end_input`` was called and all documents are current. Raises only for defects."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._embed_batches(group))
@@ -118,7 +120,7 @@ class Pipeline:
             self._crash = error
             for flow in self._flows:
                 flow.batches = 0
-                flow.fail(error)
+                flow.record_error(error)
             raise
 
     def _has_room(self, flow: SourceFlow) -> bool:
@@ -128,13 +130,13 @@ class Pipeline:
     async def _embed_batches(self, group: asyncio.TaskGroup) -> None:
         while True:
             await self._embedding_slots.acquire()
-            await self._changed.until(lambda: self._ended or any(flow.ready for flow in self._flows))
+            await self._changed.wait_until(lambda: self._ended or any(flow.ready for flow in self._flows))
             batch = fill_batch(self._flows, self._stages.batch)
             if not batch.flows:
                 break
             # Rotate the sources, so that each gets its turn if a batch has no room for all.
             self._flows.append(self._flows.pop(0))
-            self._changed.fire()
+            self._changed.wake_waiters()
             await self._embedded.put((batch, group.create_task(self._embed_batch(batch))))
         await self._embedded.put(None)
 
@@ -173,10 +175,10 @@ class Pipeline:
                     raise rows
                 await self._store_and_flip(batch, rows)
             except KnowledgeError as error:
-                batch.fail(error)
+                batch.fail_sources(error)
             finally:
-                batch.leave()
-                self._changed.fire()
+                batch.release_flows()
+                self._changed.wake_waiters()
         await self._maintain_store(least=1)
 
     async def _store_and_flip(self, batch: WriteBatch, rows: Sequence[StoredChunk]) -> None:

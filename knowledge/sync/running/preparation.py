@@ -64,7 +64,7 @@ class DocumentPreparer:
         self._turn = asyncio.Lock()
         self._sizes = SizeEstimates()
 
-    async def prepare(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
+    async def prepare_document(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
         """Put a document into the pipeline, or return the record of an unchanged one.
 
         Raises:
@@ -74,12 +74,12 @@ class DocumentPreparer:
 
         """
         async with AsyncExitStack() as stack:
-            lease = await stack.enter_async_context(self._budget.lease(self._sizes.estimate(read.listed)))
+            lease = await stack.enter_async_context(self._budget.lease_bytes(self._sizes.estimate_size(read.document)))
             read_at = self._tools.now()
-            content = await self._read(read.listed, lease)
+            content = await self._read_document(read.document, lease)
             sha256 = await _hash_bytes(content.data)
-            known = None if isinstance(read, AddDocument) else read.known
-            listed = _adjust_listing(content, read.listed, known)
+            known = None if isinstance(read, AddDocument) else read.record
+            listed = _adjust_listing(content, read.document, known)
             rewrite = known is not None and (_has_moved(listed, known) or _has_new_title(content, known))
             if known is not None and sha256 == known.sha256 and not rewrite:
                 return UnchangedDocument(known.row, content.version, read_at)
@@ -88,28 +88,28 @@ class DocumentPreparer:
             if len(content.data) > _LARGE_BYTES:
                 await stack.enter_async_context(self._turns.large)
             await stack.enter_async_context(self._turns.cuts)
-            title, chunks = await self._chunk(listed, content)
+            title, chunks = await self._chunk_document(listed, content)
             document = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
             before, fresh = await self._find_new_chunks(document, known, rewrite=rewrite)
             replaces = known is not None and known.answers
-            flow.put(PreparedDocument(document, before, fresh, replaces=replaces, lease=lease))
-            lease.keep()
+            flow.add_document(PreparedDocument(document, before, fresh, replaces=replaces, lease=lease))
+            lease.keep_lease()
         return None
 
-    async def _read(self, listed: ListedDocument, lease: ByteLease) -> DocumentContent:
+    async def _read_document(self, listed: ListedDocument, lease: ByteLease) -> DocumentContent:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 content = await self._source.read(listed)
         except KnowledgeError:
             raise
         except Exception as error:
-            raise self._make_timeout(listed) if deadline.expired() else self._defect(listed, error) from error
-        lease.set(len(content.data))
+            raise self._make_timeout(listed) if deadline.expired() else self._log_defect(listed, error) from error
+        lease.set_size(len(content.data))
         self._sizes.record_size(len(content.data))
         return content
 
-    async def _chunk(self, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
+    async def _chunk_document(self, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 title, chunks = await self._tools.passages(self._source.key, listed, content)
@@ -135,7 +135,7 @@ class DocumentPreparer:
         rewrite = rewrite or (known is not None and _has_other_row(document, known))
         return before, tuple(chunk for chunk in document.chunks if rewrite or chunk.id not in before)
 
-    def _defect(self, listed: ListedDocument, error: Exception) -> SourceError:
+    def _log_defect(self, listed: ListedDocument, error: Exception) -> SourceError:
         _log.error("A defect of %s stopped reading a document: %s", self._source.key.name, describe_defect(error))
         return SourceError(
             f"{listed.document} could not be read because of a defect of its source ({type(error).__name__}). The log "
@@ -192,6 +192,6 @@ def _has_new_title(content: DocumentContent, known: KnownDocument) -> bool:
 
 
 def _has_other_row(document: IndexedDocument, known: KnownDocument) -> bool:
-    return known.title != document.title or count_days(to_seconds(document.listed.modified_at)) != count_days(
+    return known.title != document.title or count_days(to_seconds(document.document.modified_at)) != count_days(
         known.modified_at
     )

@@ -23,24 +23,24 @@ class ReadBudget:
         self._changed = Signal()
 
     @asynccontextmanager
-    async def lease(self, expected_bytes: int) -> AsyncIterator[ByteLease]:
+    async def lease_bytes(self, expected_bytes: int) -> AsyncIterator[ByteLease]:
         """Wait until so many bytes are free. A document larger than the budget waits for all of it."""
         wanted = min(expected_bytes, self._size)
         if wanted > SMALL_BYTES:
-            await self._changed.until(lambda: self._used + wanted <= self._size)
+            await self._changed.wait_until(lambda: self._used + wanted <= self._size)
         lease = ByteLease(self)
-        lease.set(expected_bytes)
+        lease.set_size(expected_bytes)
         try:
             yield lease
         finally:
             if not lease.kept:
-                lease.set(0)
+                lease.set_size(0)
 
-    def move(self, by: int) -> None:
+    def change_used(self, by: int) -> None:
         """Change the used bytes."""
         self._used += by
         if by < 0:
-            self._changed.fire()
+            self._changed.wake_waiters()
 
 
 class ByteLease:
@@ -51,14 +51,14 @@ class ByteLease:
         self._bytes = 0
         self.kept = False
 
-    def set(self, size_bytes: int) -> None:
+    def set_size(self, size_bytes: int) -> None:
         """Set the real size, or 0 to release it. Never waits."""
         counted = size_bytes if size_bytes > SMALL_BYTES else 0
-        self._budget.move(counted - self._bytes)
+        self._budget.change_used(counted - self._bytes)
         self._bytes = counted
 
-    def keep(self) -> None:
-        """Keep it after the block, until ``set`` gets 0."""
+    def keep_lease(self) -> None:
+        """Keep it after the block, until ``set_size`` gets 0."""
         self.kept = True
 
 
@@ -68,7 +68,7 @@ class SizeEstimates:
     def __init__(self) -> None:
         self._largest: int | None = None
 
-    def estimate(self, listed: ListedDocument) -> int:
+    def estimate_size(self, listed: ListedDocument) -> int:
         """Return the bytes to lease: the listed size, or twice the largest size so far."""
         if listed.size_bytes is not None:
             return listed.size_bytes

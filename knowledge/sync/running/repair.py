@@ -48,7 +48,7 @@ class Drift:
 async def clean_up(
     store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
 ) -> int:
-    """Delete pending rows, then compare the counts; on a difference, or if ``thorough``, ``repair``.
+    """Delete pending rows, then compare the counts; on a difference, or if ``thorough``, ``repair_index``.
 
     Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones.
 
@@ -60,10 +60,10 @@ async def clean_up(
         await discard_rows(store, manifest, ids)
     if not thorough and await store.count() == await manifest.count_chunks():
         return 0
-    return (await repair(store, manifest, thorough=thorough, now=now)).differences
+    return (await repair_index(store, manifest, thorough=thorough, now=now)).differences
 
 
-async def repair(
+async def repair_index(
     store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
 ) -> Drift:
     """Compare every id, and every row if ``thorough``; repair, and record it in the manifest.

@@ -27,7 +27,7 @@ class SyncRun:
         self._budget = ReadBudget(tools.limits.read_bytes)
         self._turns = ParsingTurns(tools.limits.cuts)
 
-    async def sync(
+    async def sync_source(
         self, source: Source, on_progress: OnProgress, *, approve: Collection[str] = frozenset()
     ) -> SourceReport:
         """Sync one source, and return a report that includes any error.
@@ -61,7 +61,7 @@ async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterat
     stages = asyncio.create_task(pipeline.run(), name="sync pipeline")
     try:
         yield SyncRun(tools, pipeline, repaired)
-        pipeline.end()
+        pipeline.end_input()
         await asyncio.shield(stages)
     finally:
         stages.cancel()

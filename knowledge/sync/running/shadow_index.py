@@ -83,9 +83,12 @@ async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: f
 def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yield documents whose audience changes, with the readers of both the old and the new rows, and the new ones."""
     for read in reads:
-        if not isinstance(read, AddDocument) and (listed := encode_readers(read.listed.readers)) != read.known.readers:
-            both = narrow_readers(decode_readers(read.known.readers), read.listed.readers)
-            yield read.known.row, (encode_readers(both), listed)
+        if (
+            not isinstance(read, AddDocument)
+            and (listed := encode_readers(read.document.readers)) != read.record.readers
+        ):
+            both = narrow_readers(decode_readers(read.record.readers), read.document.readers)
+            yield read.record.row, (encode_readers(both), listed)
 
 
 def _narrow_readers(one: KnownDocument, other: KnownDocument) -> str:

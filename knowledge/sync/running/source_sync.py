@@ -84,21 +84,21 @@ class SourceSync:
         try:
             async with asyncio.timeout(self._tools.limits.source_s) as deadline:
                 try:
-                    await self._sync()
+                    await self._sync_source()
                 finally:
-                    await self._close()
+                    await self._close_source()
         except* KnowledgeError as group:
             error = cast("KnowledgeError", unwrap_group(group))
         except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
-            error = error or (self._describe_timeout() if deadline.expired() else self._defect(unwrap_group(group)))
+            error = error or (self._describe_timeout() if deadline.expired() else self._log_defect(unwrap_group(group)))
         if error is not None:
             # The manifest itself may have failed. The report has the error in any case.
             with contextlib.suppress(DatabaseError):
                 await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
                 if self._tools.shadow is not None:
                     await self._tools.shadow.manifest.record_sync_end(self._key, listed_at=None, error=error)
-        self._tally.tell(last=True)
-        return self._tally.report(error)
+        self._tally.report_progress(last=True)
+        return self._tally.make_report(error)
 
     def _describe_timeout(self) -> SyncTimeout:
         return SyncTimeout(
@@ -106,7 +106,7 @@ class SourceSync:
             "Indexed documents stay; the next sync continues from there."
         )
 
-    def _defect(self, defect: BaseException) -> SyncDefect:
+    def _log_defect(self, defect: BaseException) -> SyncDefect:
         """Log an unexpected error, and return one for a person. It stops only this source."""
         _log.error("A defect stopped the sync of %s: %s", self._key.name, describe_defect(defect))
         return SyncDefect(
@@ -114,12 +114,12 @@ class SourceSync:
             "the log has the details, and the next sync tries again."
         )
 
-    async def _close(self) -> None:
+    async def _close_source(self) -> None:
         """Close the source within its time limit."""
         async with self._limit_closing():
             await self._source.close()
 
-    async def _sync(self) -> None:
+    async def _sync_source(self) -> None:
         listed_at = self._tools.now()
         listing, broken = await self._read_listing()
         known = await self._tools.manifest.list_documents(self._key)
@@ -143,7 +143,7 @@ class SourceSync:
             self._key,
             listed_at=listed_at,
             error=None,
-            configured=self._tools.configured.get(self._key.id, ""),
+            configured=self._tools.readers_keys.get(self._key.id, ""),
             lists_rights=lists_rights(self._source),
         )
 
@@ -158,14 +158,14 @@ class SourceSync:
                     batch = await anext(batches, None)
                 if batch is None:
                     return listing, None
-                listing.update((listed.document, listed) for listed in batch if self._accepts(listed))
+                listing.update((listed.document, listed) for listed in batch if self._accepts_document(listed))
                 self._tally.listed = len(listing)
-                self._tally.tell()
+                self._tally.report_progress()
         except SourceError as error:
             return listing, error
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
             if not gap.expired():
-                return listing, SourceError(self._defect(error))
+                return listing, SourceError(self._log_defect(error))
             return listing, SourceError(
                 f"The source {self._key.name} listed nothing for {self._tools.limits.listing_s:.0f} s. "
                 "Check whether it is reachable. Nothing was deleted."
@@ -192,7 +192,7 @@ class SourceSync:
             if not isinstance(error, SourceError):
                 _log.error("A defect of %s occurred while it closed: %s", self._key.name, describe_defect(error))
 
-    def _accepts(self, listed: ListedDocument) -> bool:
+    def _accepts_document(self, listed: ListedDocument) -> bool:
         """Return whether the manifest can store a listed document. If it cannot, report it as failed."""
         good = all(map(is_storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
         if not good:
@@ -232,7 +232,7 @@ class SourceSync:
     async def _index_documents(self, reads: Sequence[DocumentRead]) -> None:
         if not reads:
             return
-        async with self._pipeline.flow(self._key, self._tally.count_current) as flow, asyncio.TaskGroup() as group:
+        async with self._pipeline.open_flow(self._key, self._tally.count_current) as flow, asyncio.TaskGroup() as group:
             broken = group.create_task(flow.wait_for_failure())
             await self._prepare_all(reads, flow)
             await flow.wait_until_drained()
@@ -251,26 +251,26 @@ class SourceSync:
         for read in reads:
             if self._stopped is not None:
                 return  # Documents that were read already still go into the store.
-            await self._prepare(read, flow)
+            await self._prepare_document(read, flow)
             await self._flush_records(least=_TRANSACTION_ROWS)
 
-    async def _prepare(self, read: DocumentRead, flow: SourceFlow) -> None:
+    async def _prepare_document(self, read: DocumentRead, flow: SourceFlow) -> None:
         try:
-            touched = await self._preparer.prepare(read, flow)
+            touched = await self._preparer.prepare_document(read, flow)
         except (SourceUnavailable, SourceDenied) as error:
             # Trying thousands of documents one by one, or delaying each of them, would not help.
             self._stopped = error
             return
         except DocumentTimeout as error:
-            self._fail(read, error)
+            self._record_failure(read, error)
             self._count_timeout()
             return
         except (SourceError, ParseError) as error:
-            self._fail(read, error)
+            self._record_failure(read, error)
         else:
             if touched is not None and not isinstance(read, AddDocument):
                 self._unchanged.append(touched)
-                self._tally.count_unchanged(read.known)
+                self._tally.count_unchanged(read.record)
         self._timeouts = 0
 
     def _count_timeout(self) -> None:
@@ -283,12 +283,12 @@ class SourceSync:
                 "next sync continues from here."
             )
 
-    def _fail(self, read: DocumentRead, error: KnowledgeError) -> None:
-        known = None if isinstance(read, AddDocument) else read.known
+    def _record_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
+        known = None if isinstance(read, AddDocument) else read.record
         attempts = (known.attempts if known else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
-        self._failed.append(FailedDocument(read.listed, str(error), attempts, retry_at, error.code))
-        self._tally.failed(read, error)
+        self._failed.append(FailedDocument(read.document, str(error), attempts, retry_at, error.code))
+        self._tally.count_failure(read, error)
 
     async def _flush_records(self, *, least: int) -> None:
         """Write unchanged and failed documents into the manifest, if there are at least so many."""

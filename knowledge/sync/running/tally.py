@@ -50,14 +50,14 @@ class SyncTally:
         self.pending_deletions = len(todo.pending_deletions)
         self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
-        read = sum(one.known.chunks for one in todo.reads if not isinstance(one, AddDocument))
+        read = sum(one.record.chunks for one in todo.reads if not isinstance(one, AddDocument))
         self.chunks_kept = sum(row.chunks for row in known) - read
 
     def count_unchanged(self, known: KnownDocument) -> None:
         """Count a document that was read and had not changed."""
         self.unchanged += 1
         self.chunks_kept += known.chunks
-        self._count()
+        self._count_documents()
 
     def count_current(self, prepared: PreparedDocument) -> None:
         """Count a document that is now current."""
@@ -67,27 +67,29 @@ class SyncTally:
             self.updated += 1
         else:
             self.added += 1
-        self._count()
+        self._count_documents()
 
-    def failed(self, read: DocumentRead, error: KnowledgeError) -> None:
+    def count_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
         """Count a document that could not be indexed."""
-        known = None if isinstance(read, AddDocument) else read.known
+        known = None if isinstance(read, AddDocument) else read.record
         self.never_read += known is None or not known.answers
         readers = (
-            read.listed.readers if known is None else narrow_readers(decode_readers(known.readers), read.listed.readers)
+            read.document.readers
+            if known is None
+            else narrow_readers(decode_readers(known.readers), read.document.readers)
         )
         self.failures.append(
-            QuarantinedDocument(read.listed.document, str(error), public=readers >= EVERYONE, code=error.code)
+            QuarantinedDocument(read.document.document, str(error), public=readers >= EVERYONE, code=error.code)
         )
         self.chunks_kept += known.chunks if known else 0
-        self._count()
+        self._count_documents()
 
     def count_deletions(self, rows: Sequence[KnownDocument]) -> None:
         """Count deleted documents."""
         self.deleted += len(rows)
         self.chunks_kept -= sum(row.chunks for row in rows)
 
-    def tell(self, *, last: bool = False) -> None:
+    def report_progress(self, *, last: bool = False) -> None:
         """Report the progress, unless the last report is very recent."""
         now = self.clock()
         if not last and now - self._reported_at < self.every_s:
@@ -99,7 +101,7 @@ class SyncTally:
             SyncProgress(self.source, self.listed, self.done, len(self.failures), self.total, seconds, eta_s)
         )
 
-    def report(self, error: KnowledgeError | None) -> SourceReport:
+    def make_report(self, error: KnowledgeError | None) -> SourceReport:
         """Return the final report."""
         return SourceReport(
             listed=self.listed,
@@ -117,6 +119,6 @@ class SyncTally:
             failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),
         )
 
-    def _count(self) -> None:
+    def _count_documents(self) -> None:
         self.done += 1
-        self.tell()
+        self.report_progress()

@@ -53,7 +53,7 @@ class SyncTools:
     limits: SyncLimits = field(default_factory=SyncLimits)
     shadow: ShadowIndex | None = None
     """The index that answers while this one grows."""
-    configured: Mapping[str, str] = field(default_factory=dict)
+    readers_keys: Mapping[str, str] = field(default_factory=dict)
     """``SourceSpec.readers_key`` of each source, by ``SourceKey.id``."""
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""

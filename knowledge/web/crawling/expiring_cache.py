@@ -24,12 +24,12 @@ class ExpiringCache(Generic[_Key, _Value]):
         self._now = now
         self._entries: OrderedDict[_Key, tuple[float, _Value]] = OrderedDict()
 
-    def get(self, key: _Key) -> _Value | None:
+    def get_value(self, key: _Key) -> _Value | None:
         """Return the value of a key, None if there is none or it has expired."""
         expires_at, value = self._entries.get(key, (0.0, None))
         return value if self._now() < expires_at else None
 
-    def put(self, key: _Key, value: _Value, lifetime_s: float) -> None:
+    def store_value(self, key: _Key, value: _Value, lifetime_s: float) -> None:
         """Store a value for some seconds."""
         self._entries[key] = (self._now() + lifetime_s, value)
         self._entries.move_to_end(key)

@@ -59,7 +59,7 @@ class HostClient:
             FetchError: it cannot be read, so nothing is allowed (RFC 9309).
 
         """
-        self.robots = await RobotsPolicy(self.fetch, self._now).load(origin)
+        self.robots = await RobotsPolicy(self.fetch, self._now).load_rules(origin)
         self._spacing.delay_s = max(self._spacing.delay_s, self.robots.delay_s)
 
     async def fetch(self, url: str, options: FetchOptions, linked_from: str | None = None) -> FetchedResponse:

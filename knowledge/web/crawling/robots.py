@@ -22,7 +22,7 @@ class RobotsRules:
         text = data[:MAX_READ_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
         self._rules = Protego.parse(text)
 
-    def allows(self, url: str) -> bool:
+    def allows_url(self, url: str) -> bool:
         """Return whether Kvasir may fetch a URL."""
         return self._rules.can_fetch(url, ROBOT_NAME)
 

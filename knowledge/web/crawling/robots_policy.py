@@ -41,7 +41,7 @@ class RobotsPolicy:
         self._cache: ExpiringCache[_OriginKey, RobotsRules | FetchError] = ExpiringCache(_MAX_ORIGINS, now)
         self._loads: SingleFlight[RobotsRules] = SingleFlight()
 
-    async def check(self, target: Target, allowed_domains: frozenset[str] = frozenset()) -> None:
+    async def check_page(self, target: Target, allowed_domains: frozenset[str] = frozenset()) -> None:
         """Refuse a page outside of the allowed domains, or one that its site's robots.txt disallows.
 
         Raises:
@@ -50,11 +50,11 @@ class RobotsPolicy:
 
         """
         check_domain(target.host, allowed_domains)
-        rules = await self.load(target.origin, allowed_domains)
-        if not rules.allows(target.url):
+        rules = await self.load_rules(target.origin, allowed_domains)
+        if not rules.allows_url(target.url):
             raise FetchRefused("its robots.txt does not allow it")
 
-    async def load(self, origin: str, allowed_domains: frozenset[str] = frozenset()) -> RobotsRules:
+    async def load_rules(self, origin: str, allowed_domains: frozenset[str] = frozenset()) -> RobotsRules:
         """Return the rules of an origin; a site without a robots.txt allows everything.
 
         Raises:
@@ -62,7 +62,7 @@ class RobotsPolicy:
 
         """
         key = origin, allowed_domains
-        cached = self._cache.get(key) or await self._loads.run(key, lambda: self._fetch_and_cache(key))
+        cached = self._cache.get_value(key) or await self._loads.run(key, lambda: self._fetch_and_cache(key))
         if isinstance(cached, FetchError):
             raise cached.with_traceback(None)
         return cached
@@ -71,9 +71,9 @@ class RobotsPolicy:
         try:
             rules = await self._fetch_rules(*key)
         except FetchError as error:
-            self._cache.put(key, error, _FAILURE_LIFETIME_S)
+            self._cache.store_value(key, error, _FAILURE_LIFETIME_S)
             raise
-        self._cache.put(key, rules, _RULES_LIFETIME_S)
+        self._cache.store_value(key, rules, _RULES_LIFETIME_S)
         return rules
 
     async def _fetch_rules(self, origin: str, allowed_domains: frozenset[str]) -> RobotsRules:

@@ -166,7 +166,7 @@ def create_connector(
     }  # fmt: skip
     if proxy is None:
         return aiohttp.TCPConnector(resolver=GuardedResolver(rules, resolve), **options)
-    if not proxy.trusted:
+    if not proxy.is_trusted:
         return _TunnelConnector(proxy, resolver=GuardedResolver(rules, resolve), **options)
     if proxy.is_http:
         return aiohttp.TCPConnector(**options)  # connects to the proxy only: each request names it

@@ -175,7 +175,7 @@ class Fetcher:
                 sent = FetchOptions(options.accept)  # for good, even if a later redirect leads back
             if options.check_target is not None:
                 await options.check_target(target)
-            response = await self._request(target, sent, limits, tuple(redirects))
+            response = await self._request_once(target, sent, limits, tuple(redirects))
             if isinstance(response, FetchedResponse):
                 return response
             if options.json_body is not None:
@@ -195,12 +195,12 @@ class Fetcher:
             raise FetchRefused("a redirect leads from https to http")
         return following
 
-    async def _request(
+    async def _request_once(
         self, target: Target, options: FetchOptions, limits: FetchLimits, redirects: tuple[Redirect, ...]
     ) -> FetchedResponse | Redirect:
         """Request one URL; return the response, or the redirect with its target as the server wrote it."""
         proxy = self._settings.proxies.choose_proxy(target)
-        http_proxy = URL(proxy.url) if proxy is not None and proxy.trusted and proxy.is_http else None
+        http_proxy = URL(proxy.url) if proxy is not None and proxy.is_trusted and proxy.is_http else None
         try:
             session = await self._open_session(proxy)
             url = URL(target.url, encoded=True)

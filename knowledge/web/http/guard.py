@@ -175,7 +175,7 @@ def check_url(url: str, rules: AccessRules) -> Target:
         scheme=scheme,
         host=host,
         port=port or _DEFAULT_PORT[scheme],
-        path=_escape(shape["path"] or "/") + _escape(shape["query"] or ""),
+        path=_escape_text(shape["path"] or "/") + _escape_text(shape["query"] or ""),
         literal=_parse_literal(host),
     )
     _check_target(target, rules)
@@ -372,6 +372,6 @@ def _parse_literal(host: str) -> Address | None:
         return None
 
 
-def _escape(text: str) -> str:
+def _escape_text(text: str) -> str:
     """Escape characters that a request may not contain; existing escapes stay."""
     return quote(text, safe=_UNESCAPED)

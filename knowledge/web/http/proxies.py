@@ -12,7 +12,7 @@ from knowledge.web.http.domains import is_within_domains
 from knowledge.web.http.guard import Target
 
 SCHEMES = ("http", "socks5", "socks5h", "socks4", "socks4a")
-"""Schemes of a proxy's address. ``trusted`` decides who resolves names, not the scheme."""
+"""Schemes of a proxy's address. ``is_trusted`` decides who resolves names, not the scheme."""
 
 DIRECT = "direct"
 """What a rule says for no proxy."""
@@ -23,7 +23,7 @@ class Proxy:
     """A proxy's address, which may contain a password."""
 
     url: str = field(repr=False)
-    trusted: bool = False
+    is_trusted: bool = False
     """Whether the proxy itself keeps Kvasir out of the internal network.
 
     Kvasir resolves and checks names for an untrusted proxy, and sends it the address. A trusted proxy gets the name

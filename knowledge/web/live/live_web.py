@@ -126,7 +126,7 @@ class _Collaborators:
 @dataclass(frozen=True, slots=True)
 class _QueuedPage:
     url: str
-    linked: bool
+    is_linked: bool
     rank: int
 
 
@@ -187,14 +187,14 @@ class _Lookup:
         if (
             self._sufficient_at is None
             or self._search is not None
-            or any(page.linked for page in self._running.values())
+            or any(page.is_linked for page in self._running.values())
         ):
             return left_s
         return min(left_s, self._sufficient_at + self._collaborators.grace_s - self._now())
 
     def _build_results(self) -> LiveResults:
         late = [SkippedPage(page.url, SkipReason.LATE) for page in self._running.values()]
-        unread = [SkippedPage(page.url, SkipReason.TOO_MANY) for page in self._queue if page.linked]
+        unread = [SkippedPage(page.url, SkipReason.TOO_MANY) for page in self._queue if page.is_linked]
         if self._search is not None:
             self._trouble = WebTrouble.LATE
         pages = tuple(page for _, page in sorted(self._pages.items()))
@@ -247,9 +247,9 @@ class _Lookup:
     async def _read_page(self, queued: _QueuedPage) -> LivePage:
         pages, embedder = self._collaborators.pages, self._collaborators.embedder
         left_s = self._deadline - self._now() - EMBEDDING_SHARE * self._live.within_s
-        page = await pages.read(queued.url, within_s=max(0.0, left_s), allowed_domains=self._domains)
+        page = await pages.read_page(queued.url, within_s=max(0.0, left_s), allowed_domains=self._domains)
         query_terms = terms.query_terms(self._question).split()
-        limit = MAX_PASSAGES_OF_LINKED if queued.linked else MAX_PASSAGES
+        limit = MAX_PASSAGES_OF_LINKED if queued.is_linked else MAX_PASSAGES
         chunks, chosen = await asyncio.to_thread(select_passages, page, query_terms, limit, embedder.count_tokens)
         if not chunks:
             raise _EmptyPage
@@ -266,7 +266,7 @@ class _Lookup:
                 place: PassageScore(float(cosine), index_terms)
                 for (place, index_terms), cosine in zip(chosen.items(), cosines, strict=True)
             },
-            linked=queued.linked,
+            is_linked=queued.is_linked,
         )
 
     def _collect_finished(self) -> None:
@@ -299,7 +299,7 @@ class _Lookup:
         if any(build_page_key(page.url) == build_page_key(other.url) for other in self._pages.values()):
             return
         self._pages[queued.rank] = page
-        if self._sufficient_at is None and sum(not page.linked for page in self._pages.values()) >= SUFFICIENT_PAGES:
+        if self._sufficient_at is None and sum(not page.is_linked for page in self._pages.values()) >= SUFFICIENT_PAGES:
             self._sufficient_at = self._now()
 
 

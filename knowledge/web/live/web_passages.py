@@ -28,7 +28,7 @@ class LivePage:
     """All passages in reading order."""
     scores: Mapping[int, PassageScore]
     """Of the passages that may be shown, by their place in ``chunks``; of a long page, the likeliest ones."""
-    linked: bool
+    is_linked: bool
     """Whether the asker linked to the page."""
 
 

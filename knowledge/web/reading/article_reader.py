@@ -38,7 +38,7 @@ class ArticleReader:
     def __init__(self) -> None:
         self._parsers = [(asyncio.Lock(), Parser(deadline_s=_PARSE_DEADLINE_S)) for _ in range(2)]
 
-    async def read(self, response: FetchedResponse) -> Article:
+    async def read_article(self, response: FetchedResponse) -> Article:
         """Return the article in a response.
 
         Raises:
@@ -85,7 +85,7 @@ async def _parse_article(parser: Parser, response: FetchedResponse) -> Article:
     if response.media_type not in HTML_TYPES:
         document = await parser.parse(_derive_file_name(response.url), DocumentContent(response.data, media_type, ""))
         return Article(document.title, document.sections)
-    raw = await parser.read(ReadingKind.ARTICLE, response.data, response.url, media_type)
+    raw = await parser.read_content(ReadingKind.ARTICLE, response.data, response.url, media_type)
     try:
         # A page may have a hundred thousand sections.
         return await asyncio.to_thread(lambda: clean_article(ARTICLE_ADAPTER.validate_python(raw)))

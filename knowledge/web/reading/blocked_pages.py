@@ -65,7 +65,7 @@ def find_blocking_reason(html: str, text: str, *, of_source: bool = False) -> st
         return None
     page = _extract_visible_page(html[:_MARKUP])
     for signs in _load_signs():
-        if _matches(signs, size, page) and (not of_source or _matches_surely(signs, size, page)):
+        if _matches_signs(signs, size, page) and (not of_source or _matches_surely(signs, size, page)):
             return signs.reason
     return NEEDS_SCRIPTS if max(size, measure_text(page.body)) < page.minimum_text else None
 
@@ -102,7 +102,7 @@ def _minimum_text(tree: LexborHTMLParser) -> int:
     return _EMPTY if is_shell else _NOTHING
 
 
-def _matches(signs: _BlockingSigns, size: int, page: _VisiblePage) -> bool:
+def _matches_signs(signs: _BlockingSigns, size: int, page: _VisiblePage) -> bool:
     words = len({match.group().lower() for match in signs.words.finditer(page.body)})
     if words >= (signs.words_in_short if size < _SHORT else signs.words_in_long):
         return True

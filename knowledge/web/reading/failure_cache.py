@@ -22,14 +22,14 @@ class FailureCache:
     def __init__(self, now: Callable[[], float]) -> None:
         self._errors: ExpiringCache[Hashable, FetchError] = ExpiringCache(_MAX_FAILURES, now)
 
-    def add(self, key: Hashable, error: FetchError) -> None:
+    def add_error(self, key: Hashable, error: FetchError) -> None:
         """Remember an error."""
         lifetime_s = _SITE_FAILURE_S if is_site_failure(error) else _REFUSAL_S
-        self._errors.put(key, error.with_traceback(None), lifetime_s)
+        self._errors.store_value(key, error.with_traceback(None), lifetime_s)
 
-    def get(self, key: Hashable) -> FetchError | None:
+    def get_error(self, key: Hashable) -> FetchError | None:
         """Return the remembered error, None if the page may be tried."""
-        return self._errors.get(key)
+        return self._errors.get_value(key)
 
 
 def is_site_failure(error: FetchError) -> bool:

@@ -67,23 +67,23 @@ class PageCache:
         self._file = _CacheFile(folder, limit_bytes, now, busy_s)
         self._door = NamedThreadPool("page cache", width=1)
 
-    async def get(self, url: str) -> CachedPage | None:
+    async def get_page(self, url: str) -> CachedPage | None:
         """Return the cached page of a URL, None if there is none."""
-        return await self._door.run(lambda: self._file.run_safely(lambda: self._file.get(url)))
+        return await self._door.run(lambda: self._file.run_safely(lambda: self._file.get_page(url)))
 
-    async def put(self, pages: Iterable[CachedPage] = (), *, delete: Iterable[str] = ()) -> None:
+    async def store_pages(self, pages: Iterable[CachedPage] = (), *, delete: Iterable[str] = ()) -> None:
         """Store pages, replacing those with the same URLs, and delete the pages of other URLs."""
         pages, delete = list(pages), list(delete)
-        await self._door.run(lambda: self._file.run_safely(lambda: self._file.put(pages, delete)))
+        await self._door.run(lambda: self._file.run_safely(lambda: self._file.store_pages(pages, delete)))
 
-    async def clear(self) -> int:
+    async def delete_pages(self) -> int:
         """Delete everything; return how many bytes of disk that frees.
 
         Raises:
             CacheError: another process locks the file for too long, or the disk fails.
 
         """
-        return await self._door.run(self._file.clear)
+        return await self._door.run(self._file.delete_pages)
 
     async def close(self) -> None:
         """Close the file; safe to call twice, and the next call opens it again."""
@@ -118,19 +118,19 @@ class _CacheFile:
             self._delete_files()
         return None
 
-    def get(self, url: str) -> CachedPage | None:
-        row = self._connect().execute("SELECT head, body FROM pages WHERE url = ?", (url,)).fetchone()
+    def get_page(self, url: str) -> CachedPage | None:
+        row = self._open_database().execute("SELECT head, body FROM pages WHERE url = ?", (url,)).fetchone()
         if row is None:
             return None
         if len(self._touches) < _MAX_TOUCHES or url in self._touches:
             self._touches[url] = self._now()
         return _decode_row(url, *row)
 
-    def put(self, pages: Iterable[CachedPage], delete: Iterable[str]) -> None:
+    def store_pages(self, pages: Iterable[CachedPage], delete: Iterable[str]) -> None:
         largest = _MAX_PAGE_SHARE * self._limit_bytes
         rows = [(*row, self._now()) for row in map(_encode_row, pages) if len(row[2] or b"") <= largest]
-        database = self._connect()
-        with _transaction(database):
+        database = self._open_database()
+        with _open_transaction(database):
             self._write_touches(database)
             database.executemany("DELETE FROM pages WHERE url = ?", [(url,) for url in delete])
             database.executemany("REPLACE INTO pages VALUES (?, ?, ?, ?)", rows)
@@ -138,12 +138,12 @@ class _CacheFile:
                 pass
         database.executescript(_SHRINK)
 
-    def clear(self) -> int:
+    def delete_pages(self) -> int:
         if not self._path.exists():
             return 0
         before = self._disk_bytes()
         try:
-            database = self._connect()
+            database = self._open_database()
             database.execute("DELETE FROM pages")
             database.executescript(_SHRINK)
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -159,12 +159,12 @@ class _CacheFile:
         database, self._database = self._database, None
         if database is not None:
             try:
-                with _transaction(database):
+                with _open_transaction(database):
                     self._write_touches(database)
             finally:
                 database.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _open_database(self) -> sqlite3.Connection:
         if self._database is None:
             self._database = self._open_file()
         return self._database
@@ -201,7 +201,7 @@ class _CacheFile:
 
 
 @contextlib.contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+def _open_transaction(database: sqlite3.Connection) -> Iterator[None]:
     database.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -106,7 +106,7 @@ class PageReader:
         self._loads: SingleFlight[CachedPage] = SingleFlight()
         self._failures = FailureCache(now)
 
-    async def read(self, url: str, *, within_s: float, allowed_domains: frozenset[str] = frozenset()) -> WebPage:
+    async def read_page(self, url: str, *, within_s: float, allowed_domains: frozenset[str] = frozenset()) -> WebPage:
         """Return a page: a fresh copy, the site's current page, or an old copy if the site fails.
 
         Kvasir sends requests to the allowed domains only (empty: any that the fetcher's rules allow).
@@ -131,7 +131,7 @@ class PageReader:
         except TimeoutError:
             error: FetchError = FetchTimeout(f"it took over {within_s:g} s")
             if within_s >= _FAIR_TIME_S:
-                self._failures.add(key, error)
+                self._failures.add_error(key, error)
         except FetchError as caught:
             error = caught
         if trail.copy is not None and trail.may_serve_stale and is_site_failure(error):
@@ -171,17 +171,17 @@ class PageReader:
         return _CachedTrail(request or target)
 
     async def _get_cached(self, target: Target) -> CachedPage | None:
-        page = await self._cache.get(target.url) if self._cache is not None else None
+        page = await self._cache.get_page(target.url) if self._cache is not None else None
         # A page from a private host is not shown once the operator no longer lists that host.
         if page is None or not page.from_private_host or self._fetcher.is_private_host(target.host):
             return page
         return None
 
-    async def _store(self, pages: list[CachedPage]) -> None:
+    async def _store_pages(self, pages: list[CachedPage]) -> None:
         if self._cache is None:
             return
         cacheable = [page for page in pages if is_cacheable(page.response)]
-        await self._cache.put(cacheable, delete=[page.response.url for page in pages])
+        await self._cache.store_pages(cacheable, delete=[page.response.url for page in pages])
 
     def _build_cached_page(self, response: FetchedResponse | Redirect, article: Article | None) -> CachedPage:
         headers = {name: value for name, value in response.headers.items() if name in CACHING_HEADERS}
@@ -195,23 +195,23 @@ class PageReader:
     # ── The site ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _load_once(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
-        failure = self._failures.get(key)
+        failure = self._failures.get_error(key)
         if failure is not None:
             raise failure
-        return await self._loads.run(key, lambda: self._load(key, trail))
+        return await self._loads.run(key, lambda: self._load_page(key, trail))
 
-    async def _load(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
+    async def _load_page(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
         url, allowed_domains = key
         try:
-            return await self._fetch(trail, allowed_domains)
+            return await self._fetch_page(trail, allowed_domains)
         except FetchError as error:
-            self._failures.add(key, error)
+            self._failures.add_error(key, error)
             if isinstance(error, (FetchBadStatus, FetchUnreadable)):
                 _log.info("page not readable: %s (%s)", redact_url(url), error.reason)
             raise
 
-    async def _fetch(self, trail: _CachedTrail, allowed_domains: frozenset[str]) -> CachedPage:
-        check = partial(self._robots_policy.check, allowed_domains=allowed_domains)
+    async def _fetch_page(self, trail: _CachedTrail, allowed_domains: frozenset[str]) -> CachedPage:
+        check = partial(self._robots_policy.check_page, allowed_domains=allowed_domains)
         options = FetchOptions(READABLE_TYPES, check_target=check)
         url = trail.request.url
         copy = trail.copy if trail.copy is not None and trail.copy.response.url == url else None
@@ -225,7 +225,7 @@ class PageReader:
                 revalidated = apply_not_modified(copy.response, response.headers, self._request_headers, self._now())
             if revalidated is not None:
                 page = CachedPage(revalidated, copy.article, copy.from_private_host)
-                await self._store([page])
+                await self._store_pages([page])
                 return page
             response = await self._fetcher.fetch(url, options)
         return await self._read_response(response)
@@ -233,10 +233,10 @@ class PageReader:
     async def _read_response(self, response: FetchedResponse) -> CachedPage:
         if response.status != _OK:
             if response.status in _GONE and self._cache is not None:
-                await self._cache.put(delete=[response.url])
+                await self._cache.store_pages(delete=[response.url])
             raise FetchBadStatus(response.status)
-        page = self._build_cached_page(response, await self._articles.read(response))
-        await self._store([*(self._build_cached_page(redirect, None) for redirect in response.redirects), page])
+        page = self._build_cached_page(response, await self._articles.read_article(response))
+        await self._store_pages([*(self._build_cached_page(redirect, None) for redirect in response.redirects), page])
         return page
 
 

@@ -41,28 +41,30 @@ class SiteParser:
     async def parse_page(self, response: FetchedResponse) -> CrawledPage:
         """Return what a crawler needs of a page."""
         content_type, robots_tag = response.headers.get("content-type", ""), response.headers.get("x-robots-tag", "")
-        return await self._parse(_PAGE, ReadingKind.PAGE, response, content_type, robots_tag)
+        return await self._parse_response(_PAGE, ReadingKind.PAGE, response, content_type, robots_tag)
 
     async def parse_feed(self, response: FetchedResponse) -> list[FeedEntry] | None:
         """Return a feed's entries, None if it is not a feed."""
-        return await self._parse(_FEED, ReadingKind.FEED, response, response.headers.get("content-type", ""))
+        return await self._parse_response(_FEED, ReadingKind.FEED, response, response.headers.get("content-type", ""))
 
     async def parse_sitemap(self, response: FetchedResponse) -> Sitemap | None:
         """Return a sitemap, None if it is not one."""
-        return await self._parse(_SITEMAP, ReadingKind.SITEMAP, response)
+        return await self._parse_response(_SITEMAP, ReadingKind.SITEMAP, response)
 
     async def parse_link_texts(self, response: FetchedResponse) -> list[tuple[str, str]]:
         """Return the address and the text of each link on a page."""
-        return await self._parse(_LINK_TEXTS, ReadingKind.NAMES, response, response.headers.get("content-type", ""))
+        return await self._parse_response(
+            _LINK_TEXTS, ReadingKind.NAMES, response, response.headers.get("content-type", "")
+        )
 
     async def close(self) -> None:
         """Stop the process; safe to call twice."""
         await self._parser.close()
 
-    async def _parse(
+    async def _parse_response(
         self, adapter: TypeAdapter[_T], reading: ReadingKind, response: FetchedResponse, *arguments: str
     ) -> _T:
-        raw = await self._parser.read(reading, response.data, response.url, *arguments)
+        raw = await self._parser.read_content(reading, response.data, response.url, *arguments)
         try:
             return adapter.validate_python(raw)
         except ValidationError:

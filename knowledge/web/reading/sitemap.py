@@ -38,7 +38,7 @@ class Sitemap:
 def read_sitemap(data: bytes) -> Sitemap | None:
     """Return a sitemap, an index of sitemaps, or a list of URLs, compressed or not; None if it is none of them."""
     try:
-        data = _decompress(data)
+        data = _decompress_bytes(data)
     except FetchError:
         return None
     if not data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
@@ -58,7 +58,7 @@ def read_sitemap(data: bytes) -> Sitemap | None:
     )
 
 
-def _decompress(data: bytes) -> bytes:
+def _decompress_bytes(data: bytes) -> bytes:
     if not data.startswith(_GZIP):
         return data
     return b"".join(ContentDecoder("gzip", MAX_SITEMAP_BYTES).decode(data))

@@ -20,7 +20,7 @@ from knowledge.web.searching.result_parsing import (
 URL: Final = "https://api.search.brave.com/res/v1/web/search"
 _MAX_RESULTS = 20
 _LANGUAGES = {"zh": "zh-hans", "ja": "jp", "ko": "ko"}
-_FIELDS = ResultFields(snippet="description", published=("page_age", "age"))
+_FIELDS = ResultFields(snippet="description", published_fields=("page_age", "age"))
 
 
 class Brave:
@@ -43,7 +43,7 @@ class Brave:
         }
         if code := detect_cjk_language(query):
             parameters["search_lang"] = _LANGUAGES[code]  # English by default
-        answer = await self._api.get(parameters)
+        answer = await self._api.get_json(parameters)
         return parse_results(get_member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from knowledge.web.searching.result_parsing import ResultFields, get_member, par
 
 URL: Final = "https://api.exa.ai/search"
 _MAX_RESULTS = 100
-_FIELDS = ResultFields(snippet="summary", published=("publishedDate",))
+_FIELDS = ResultFields(snippet="summary", published_fields=("publishedDate",))
 
 
 class Exa:
@@ -34,7 +34,7 @@ class Exa:
         body: dict[str, object] = {"query": query, "numResults": min(limit, _MAX_RESULTS), "type": "auto"}
         if domains:
             body["includeDomains"] = sorted(domains)
-        return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(await self._api.post_json(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close all connections; safe to call twice."""

@@ -50,29 +50,29 @@ class ProviderApi:
         self._endpoint = endpoint
         self._fetcher = fetcher
 
-    async def get(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
+    async def get_json(self, parameters: Mapping[str, str]) -> Mapping[str, object]:
         """Return the JSON object that a GET returns.
 
         Raises:
             ProviderError: the call failed.
 
         """
-        return await self._call(f"{self._endpoint.url}?{urlencode(parameters)}", None)
+        return await self._call_provider(f"{self._endpoint.url}?{urlencode(parameters)}", None)
 
-    async def post(self, body: Mapping[str, object]) -> Mapping[str, object]:
+    async def post_json(self, body: Mapping[str, object]) -> Mapping[str, object]:
         """Return the JSON object that a POST of JSON returns.
 
         Raises:
             ProviderError: the call failed.
 
         """
-        return await self._call(self._endpoint.url, json.dumps(body).encode())
+        return await self._call_provider(self._endpoint.url, json.dumps(body).encode())
 
     async def close(self) -> None:
         """Close all connections; safe to call twice."""
         await self._fetcher.close()
 
-    async def _call(self, url: str, json_body: bytes | None) -> Mapping[str, object]:
+    async def _call_provider(self, url: str, json_body: bytes | None) -> Mapping[str, object]:
         options = FetchOptions(
             accept={"application/json"},
             secret_headers=self._endpoint.secret_headers,

@@ -27,7 +27,7 @@ class ResultFields:
     url: str = "url"
     title: str = "title"
     snippet: str = "snippet"
-    published: tuple[str, ...] = ()
+    published_fields: tuple[str, ...] = ()
     """The first one with a valid date is used."""
 
 
@@ -67,7 +67,9 @@ def _parse_hit(entry: object, fields: ResultFields, now: datetime) -> SearchHit 
     url = get_member(entry, fields.url)
     if not isinstance(url, str) or not _is_web_address(url):
         return None
-    dates: Iterator[datetime | None] = (parse_published_date(get_member(entry, name), now) for name in fields.published)
+    dates: Iterator[datetime | None] = (
+        parse_published_date(get_member(entry, name), now) for name in fields.published_fields
+    )
     return SearchHit(
         url=url,
         title=strip_markup(get_member(entry, fields.title), _TITLE_CHARACTERS),

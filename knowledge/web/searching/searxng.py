@@ -12,7 +12,7 @@ from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import ResultFields, add_site_operators, get_member, parse_results
 
-_FIELDS = ResultFields(snippet="content", published=("publishedDate", "pubdate"))
+_FIELDS = ResultFields(snippet="content", published_fields=("publishedDate", "pubdate"))
 _SYNTAX = re.compile(r"(?<!\S)[!:<?]+(?=\S)")
 """SearXNG reads ``!engine``, ``:language``, ``<timeout`` and ``?add`` as commands, so they are removed."""
 _FORBIDDEN = frozenset({401, 403})
@@ -40,7 +40,9 @@ class Searxng:
             ProviderFailed: also if there are no hits because its engines do not answer.
 
         """
-        response = await self._api.get({"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"})
+        response = await self._api.get_json(
+            {"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"}
+        )
         hits = parse_results(get_member(response, "results"), _FIELDS, limit, datetime.now(UTC))
         unresponsive = get_member(response, "unresponsive_engines")
         if not hits and isinstance(unresponsive, list) and unresponsive:

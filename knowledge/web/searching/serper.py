@@ -23,7 +23,7 @@ from knowledge.web.searching.result_parsing import (
 URL: Final = "https://google.serper.dev/search"
 _MAX_RESULTS = 10
 """More cost two searches."""
-_FIELDS = ResultFields(url="link", published=("date",))
+_FIELDS = ResultFields(url="link", published_fields=("date",))
 
 
 class Serper:
@@ -44,7 +44,7 @@ class Serper:
         }
         if code := detect_cjk_language(query):
             body["hl"] = "zh-cn" if code == "zh" else code
-        return parse_results(get_member(await self._api.post(body), "organic"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(await self._api.post_json(body), "organic"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close all connections; safe to call twice."""

@@ -75,7 +75,7 @@ class SiteIndex:
                 weight_of[place] += weight
         minimum = _LEAST_SHARE * sum(weights.values())
         matching = ((place, weight) for place, weight in weight_of.items() if weight > 0 and weight >= minimum)
-        scored = ((self._score(place, weight), -place) for place, weight in matching)
+        scored = ((self._score_page(place, weight), -place) for place, weight in matching)
         best = heapq.nlargest(limit, scored)
         return [self._build_match(-place, score) for score, place in best]
 
@@ -87,7 +87,7 @@ class SiteIndex:
         weight = math.log1p((pages - matching + 0.5) / (matching + 0.5))
         return weight if matching or not is_cjk(term) else _UNKNOWN_PAIR_WEIGHT * weight
 
-    def _score(self, place: int, weight: float) -> float:
+    def _score_page(self, place: int, weight: float) -> float:
         length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[place] / self._mean
         return weight * (_K1 + 1) / (1 + _K1 * length)
 

@@ -71,7 +71,7 @@ class SitemapSearch:
 
         """
         sites = [site for site in self._sites if not domains or site.is_within(domains)]
-        indexes = [index for index in await asyncio.gather(*(site.load() for site in sites)) if index is not None]
+        indexes = [index for index in await asyncio.gather(*(site.load_index() for site in sites)) if index is not None]
         if sites and not indexes:
             raise ProviderFailed(
                 f"None of the {len(sites)} listed sites has a readable sitemap. "
@@ -106,7 +106,7 @@ class SitemapSearch:
     async def _read_link_texts(self, site: Site, host: HostClient) -> dict[str, str]:
         """Return the texts of the links on the site's first page by address; empty if the page cannot be read."""
         first_page = f"{site.origin}{site.prefix}"
-        if not host.robots.allows(first_page):
+        if not host.robots.allows_url(first_page):
             return {}
         try:
             response = await host.fetch(first_page, _FIRST_PAGE_OPTIONS)
@@ -118,7 +118,7 @@ class SitemapSearch:
 
 
 def _index_pages(dates: Mapping[str, str], link_texts: Mapping[str, str], robots: RobotsRules) -> SiteIndex:
-    return SiteIndex({url: parse_iso_date(date) for url, date in dates.items() if robots.allows(url)}, link_texts)
+    return SiteIndex({url: parse_iso_date(date) for url, date in dates.items() if robots.allows_url(url)}, link_texts)
 
 
 class _CachedSiteIndex:
@@ -136,11 +136,11 @@ class _CachedSiteIndex:
         """Return whether the site's host lies within the domains."""
         return is_within_domains(extract_host(self._site.origin), domains)
 
-    async def load(self) -> SiteIndex | None:
+    async def load_index(self) -> SiteIndex | None:
         """Return the index, an old one if the site does not answer now; None if there is none."""
         if self._now() >= self._expires_at:
             if self._rebuild_task is None:
-                self._rebuild_task = asyncio.create_task(self._rebuild(), name="sitemap walk")
+                self._rebuild_task = asyncio.create_task(self._rebuild_index(), name="sitemap walk")
             await asyncio.shield(self._rebuild_task)
         return self._index
 
@@ -150,7 +150,7 @@ class _CachedSiteIndex:
             self._rebuild_task.cancel()
             await asyncio.wait({self._rebuild_task})
 
-    async def _rebuild(self) -> None:
+    async def _rebuild_index(self) -> None:
         try:
             self._index = await self._build(self._site)
             self._expires_at = self._now() + CACHE_S

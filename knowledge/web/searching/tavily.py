@@ -15,7 +15,7 @@ URL: Final = "https://api.tavily.com/search"
 _MAX_RESULTS = 20
 _MAX_DOMAINS = 300
 _PLAN_USED_UP = frozenset({432, 433})
-_FIELDS = ResultFields(snippet="content", published=("published_date",))
+_FIELDS = ResultFields(snippet="content", published_fields=("published_date",))
 
 
 class Tavily:
@@ -35,7 +35,7 @@ class Tavily:
         body: dict[str, object] = {"query": query, "max_results": min(limit, _MAX_RESULTS), "search_depth": "basic"}
         if domains:
             body["include_domains"] = sorted(domains)[:_MAX_DOMAINS]
-        return parse_results(get_member(await self._api.post(body), "results"), _FIELDS, limit, datetime.now(UTC))
+        return parse_results(get_member(await self._api.post_json(body), "results"), _FIELDS, limit, datetime.now(UTC))
 
     async def close(self) -> None:
         """Close all connections; safe to call twice."""

@@ -97,7 +97,7 @@ class WebSearch:
         if not any(character.isalnum() for character in key.query):
             return SearchResults((), "", (QUERY_FULLY_MASKED,))
         deadline = time.monotonic() + within_s
-        while (cached := self._cache.get(key)) is None:
+        while (cached := self._cache.get_value(key)) is None:
             # A search that starts here ends by itself in time.
             left_s = deadline - time.monotonic() if key in self._searches else None
             try:
@@ -117,7 +117,7 @@ class WebSearch:
     async def _search_and_cache(self, key: _SearchKey, deadline: float) -> SearchResults:
         results = await self._try_providers(key, deadline)
         if results.provider or time.monotonic() < deadline:  # else a caller with more time tries again
-            self._cache.put(key, results, CACHE_S if results.provider else FAILURE_CACHE_S)
+            self._cache.store_value(key, results, CACHE_S if results.provider else FAILURE_CACHE_S)
         return results
 
     async def _try_providers(self, key: _SearchKey, deadline: float) -> SearchResults:

@@ -95,7 +95,7 @@ async def test_a_person_of_a_group_finds_the_restricted_page_until_he_leaves_the
     identities = IdentityMap(make_identity_map(None, [source]).sources, now=lambda: world.now)
 
     async def reads(person: Person) -> bool:
-        return may_read(Viewers.of(*await identities.expand([person])), readers)
+        return may_read(Viewers.of(*await identities.expand_people([person])), readers)
 
     assert await reads(ADA)
     assert not await reads(BO)
@@ -199,7 +199,7 @@ async def test_two_data_centers_give_nobody_groups_but_two_sources_of_one_share_
         sources = [build(one), build(other), build(one, spaces=["HR"])]
         identities = make_identity_map(None, sources)
         assert len(identities.sources) == 2
-        (held,) = await identities.expand([ADA])
+        (held,) = await identities.expand_people([ADA])
         assert not any(principal.startswith("confluence:") for principal in held)
         with pytest.raises(IdentityError, match="different groups of the same name"):
             await identities.sources[1].check_identities()

@@ -61,7 +61,7 @@ async def test_a_member_reads_the_file_of_the_group_until_he_leaves_it(
     identities = IdentityMap(make_identity_map(None, [source]).sources, now=lambda: world.now)
 
     async def reads(person: Person) -> bool:
-        return may_read(Viewers.of(*await identities.expand([person])), file.readers)
+        return may_read(Viewers.of(*await identities.expand_people([person])), file.readers)
 
     assert await reads(ADA)
     assert not await reads(GUS)
@@ -74,7 +74,7 @@ async def test_a_missing_right_gives_nobody_groups_and_is_reported(fake: FakeDri
     assert await source.identities.check_identities() == "0 groups of the administrator can be read"
     fake.faults.append(Fault("admin/directory", status=403))
     identities = make_identity_map(None, [source])
-    (principals,) = await identities.expand([ADA])
+    (principals,) = await identities.expand_people([ADA])
     assert not any(one.startswith("drive:group:") for one in principals)
     assert identities.failures.total() == 1
     with pytest.raises(KnowledgeError, match="the account has no right to it"):

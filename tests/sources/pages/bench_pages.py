@@ -40,10 +40,10 @@ class PagesBench(Workbench):
     async def put(self, name: str, data: bytes) -> None:
         suffix = name[name.rfind(".") :]
         self.site.pages[f"/{quote(name)}"] = Reply(data, content_type=TYPES.get(suffix, "text/plain"))
-        await asyncio.to_thread(self.list.add, self._url(name), "ada")
+        await asyncio.to_thread(self.list.add_page, self._url(name), "ada")
 
     async def remove(self, name: str) -> None:
-        assert await asyncio.to_thread(self.list.remove, self._url(name))
+        assert await asyncio.to_thread(self.list.remove_page, self._url(name))
 
     async def break_down(self) -> None:
         """Spoil the list: a site that is down is its own pages' trouble."""

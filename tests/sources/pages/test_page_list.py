@@ -16,6 +16,6 @@ from knowledge.sources.pages.page_list import PageList
 def test_an_invalid_address_is_not_added_and_its_password_not_shown(tmp_path: Path, url: str) -> None:
     pages = PageList(tmp_path)
     with pytest.raises(SourceError) as caught:
-        pages.add(url, "U1")
+        pages.add_page(url, "U1")
     assert "hush" not in str(caught.value)
-    assert pages.pages() == []
+    assert pages.list_pages() == []

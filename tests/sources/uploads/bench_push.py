@@ -25,10 +25,10 @@ class PushBench(Workbench):
         return open_upload_store(SourceSpec("bench", "push", self.options(), self.folder), self.folder)
 
     async def put(self, name: str, data: bytes) -> None:
-        await asyncio.to_thread(self.tray().put, self.document(name), data, by="ada")
+        await asyncio.to_thread(self.tray().store_document, self.document(name), data, by="ada")
 
     async def remove(self, name: str) -> None:
-        assert await asyncio.to_thread(self.tray().remove, self.document(name))
+        assert await asyncio.to_thread(self.tray().remove_document, self.document(name))
 
     async def break_down(self) -> None:
         shutil.rmtree(self.folder / "tray")

@@ -36,7 +36,7 @@ async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[ListedDocument, 
 
 
 async def test_added_documents_are_listed_with_person_and_time(tray: UploadStore, tmp_path: Path) -> None:
-    assert tray.put("leave.md", b"# Leave", by="ada", title="Leave of absence") is UploadResult.ADDED
+    assert tray.store_document("leave.md", b"# Leave", by="ada", title="Leave of absence") is UploadResult.ADDED
     listed, content = await only(tmp_path)
     assert (content.data, content.title, content.version) == (b"# Leave", "Leave of absence", listed.version)
     (card,) = tray.list_records()
@@ -46,9 +46,9 @@ async def test_added_documents_are_listed_with_person_and_time(tray: UploadStore
 
 
 async def test_a_newer_upload_replaces_one_of_the_same_name(tray: UploadStore, tmp_path: Path) -> None:
-    tray.put("leave.md", b"old", by="ada")
+    tray.store_document("leave.md", b"old", by="ada")
     before, _ = await only(tmp_path)
-    assert tray.put("leave.md", b"new", by="bo") is UploadResult.REPLACED
+    assert tray.store_document("leave.md", b"new", by="bo") is UploadResult.REPLACED
     after, content = await only(tmp_path)
     assert content.data == b"new"
     assert after.version != before.version
@@ -56,26 +56,26 @@ async def test_a_newer_upload_replaces_one_of_the_same_name(tray: UploadStore, t
 
 
 def test_the_same_again_is_no_change(tray: UploadStore) -> None:
-    tray.put("leave.md", b"same", by="ada")
+    tray.store_document("leave.md", b"same", by="ada")
     (before,) = tray.list_records()
-    assert tray.put("leave.md", b"same", by="bo") is UploadResult.UNCHANGED
+    assert tray.store_document("leave.md", b"same", by="bo") is UploadResult.UNCHANGED
     assert tray.list_records() == [before]
-    assert tray.put("leave.md", b"same", by="bo", title="Another title") is UploadResult.REPLACED
+    assert tray.store_document("leave.md", b"same", by="bo", title="Another title") is UploadResult.REPLACED
 
 
 def test_shared_bytes_stay_until_both_documents_are_removed(tray: UploadStore) -> None:
-    tray.put("one.md", b"same", by="ada")
-    tray.put("two.md", b"same", by="ada")
-    assert tray.remove("one.md")
+    tray.store_document("one.md", b"same", by="ada")
+    tray.store_document("two.md", b"same", by="ada")
+    assert tray.remove_document("one.md")
     (card,) = tray.list_records()
     assert tray.read_data(card) == b"same"
-    assert tray.remove("two.md")
+    assert tray.remove_document("two.md")
     assert not list((tray.folder / "blobs").iterdir())
-    assert not tray.remove("two.md")
+    assert not tray.remove_document("two.md")
 
 
 async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: UploadStore, tmp_path: Path) -> None:
-    tray.put("a.md", b"a", by="ada", readers=["U1", "U2"])
+    tray.store_document("a.md", b"a", by="ada", readers=["U1", "U2"])
     listed, _ = await only(tmp_path)
     assert listed.readers == frozenset({"U1", "U2"})
     listed, _ = await only(tmp_path, readers=frozenset({"U2", "U3"}))
@@ -85,52 +85,52 @@ async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: U
 async def test_a_message_s_file_keeps_its_readers_and_its_sender_changes_them(
     tray: UploadStore, tmp_path: Path
 ) -> None:
-    tray.put("a.md", b"a", by="U1", readers=["U1"], origin="D1:1.0")
+    tray.store_document("a.md", b"a", by="U1", readers=["U1"], origin="D1:1.0")
     assert tray.change_readers("D1:1.0", "U2", None) == []
     assert tray.change_readers("D1:1.0", "U1", ["U1", "C1"]) == ["a.md"]
-    assert tray.put("a.md", b"a", by="U1", readers=["U1"], origin="D1:2.0") is UploadResult.UNCHANGED
+    assert tray.store_document("a.md", b"a", by="U1", readers=["U1"], origin="D1:2.0") is UploadResult.UNCHANGED
     listed, _ = await only(tmp_path)
     assert listed.readers == frozenset({"U1", "C1"})
     assert tray.change_readers("D1:1.0", "U1", None) == [], "the newer message has it"
     assert tray.change_readers("D1:2.0", "U1", None) == ["a.md"]
     assert await source(tmp_path).read_rights(["a.md", "gone.md"]) == {"a.md": EVERYONE}
-    assert tray.put("a.md", b"new", by="U1", readers=["U1"], origin="D1:3.0") is UploadResult.REPLACED
+    assert tray.store_document("a.md", b"new", by="U1", readers=["U1"], origin="D1:3.0") is UploadResult.REPLACED
     assert await source(tmp_path).read_rights(["a.md"]) == {"a.md": frozenset({"U1"})}
 
 
 async def test_new_content_for_few_people_is_not_read_with_the_readers_of_the_old(
     tray: UploadStore, tmp_path: Path
 ) -> None:
-    tray.put("a.md", b"open", by="U1")
+    tray.store_document("a.md", b"open", by="U1")
     opened = source(tmp_path)
     listed = (await listing(opened))["a.md"]
-    tray.put("a.md", b"secret", by="U1", readers=["U1"], origin="D1:1.0")
+    tray.store_document("a.md", b"secret", by="U1", readers=["U1"], origin="D1:1.0")
     with pytest.raises(SourceError, match="was replaced"):
         await opened.read(listed)
 
 
 def test_nobody_replaces_or_notices_a_document_that_he_may_not_read(tray: UploadStore) -> None:
     before = tray.find_document_id("plan.md", "U2")
-    tray.put("plan.md", b"one", by="U1", readers=["U1"], origin="D1:1.0")
+    tray.store_document("plan.md", b"one", by="U1", readers=["U1"], origin="D1:1.0")
     assert tray.find_document_id("plan.md", "U1") == "plan.md"
     assert tray.find_document_id("plan.md", "U2") == before
-    assert tray.put("plan.md", b"two", by="U2", readers=["U2"], document=before) is UploadResult.ADDED
+    assert tray.store_document("plan.md", b"two", by="U2", readers=["U2"], document=before) is UploadResult.ADDED
     assert tray.find_document_id("plan.md", "U2") == before
     assert tray.find_document_id("plan.md", "U3") not in {"plan.md", before}
     assert {card.plain_name for card in tray.list_records()} == {"plan.md"}
 
 
 def test_a_file_replaces_the_document_of_its_name_that_its_sender_may_read(tray: UploadStore) -> None:
-    tray.put("plan.md", b"one", by="operator")
+    tray.store_document("plan.md", b"one", by="operator")
     assert tray.find_document_id("plan.md", "U2") == "plan.md"
 
 
 async def test_an_error_calls_a_file_by_its_plain_name(tray: UploadStore, tmp_path: Path) -> None:
     document = tray.find_document_id("plan.md", "U2")
-    tray.put("plan.md", b"two", by="U2", readers=["U2"], document=document)
+    tray.store_document("plan.md", b"two", by="U2", readers=["U2"], document=document)
     listed, content = await only(tmp_path)
     assert (listed.document, content.name) == (document, "plan.md")
-    tray.remove(document)
+    tray.remove_document(document)
     with pytest.raises(SourceError, match=r"^plan\.md was removed"):
         await source(tmp_path).read(listed)
 
@@ -152,15 +152,15 @@ def test_an_invalid_name_is_refused(given: str) -> None:
 
 def test_an_unsupported_file_is_refused_before_it_is_stored(tray: UploadStore) -> None:
     with pytest.raises(UnsupportedFormat, match=r"does not read films\.zip\. It reads: .* pdf"):
-        tray.put("films.zip", b"PK", by="ada")
+        tray.store_document("films.zip", b"PK", by="ada")
     with pytest.raises(SourceError, match="MB"):
-        tray.put("big.md", b"x" * 1001, by="ada")
+        tray.store_document("big.md", b"x" * 1001, by="ada")
     assert tray.list_records() == []
 
 
 async def test_a_damaged_record_deletes_nothing(tray: UploadStore, tmp_path: Path) -> None:
-    tray.put("a.md", b"a", by="ada")
-    tray.put("b.md", b"b", by="ada")
+    tray.store_document("a.md", b"a", by="ada")
+    tray.store_document("b.md", b"b", by="ada")
     next((tray.folder / "cards").glob("*.json")).write_bytes(b"{")
     with pytest.raises(SourceError, match="deletes nothing of it"):
         await listing(source(tmp_path))
@@ -171,18 +171,18 @@ async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         await source(tmp_path / "elsewhere").read_rights(["a.md"])
     with pytest.raises(SourceError, match="mounted"):
         await listing(build("push", tmp_path, path="elsewhere"))
-    open_upload_store(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).put(
+    open_upload_store(SourceSpec("bench", "push", {"path": "elsewhere"}, tmp_path), tmp_path).store_document(
         "a.md", b"a", by="ada"
     )
     assert set(await listing(build("push", tmp_path, path="elsewhere"))) == {"a.md"}
 
 
 async def test_a_full_disk_keeps_the_old_document(tray: UploadStore) -> None:
-    tray.put("a.md", b"old", by="ada")
+    tray.store_document("a.md", b"old", by="ada")
     shutil.rmtree(tray.folder / "blobs")
     (tray.folder / "blobs").write_text("in the way")
     with pytest.raises(SourceError, match="cannot be written"):
-        tray.put("a.md", b"new", by="ada")
+        tray.store_document("a.md", b"new", by="ada")
     assert [card.size_bytes for card in tray.list_records()] == [3]
 
 
@@ -198,7 +198,7 @@ async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
     ticks.release()
     await asyncio.sleep(0.05)
     assert not noticed.done()
-    tray.put("a.md", b"a", by="ada")
+    tray.store_document("a.md", b"a", by="ada")
     ticks.release()
     async with asyncio.timeout(5):
         await noticed
@@ -208,8 +208,8 @@ async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
 def _add_many(folder: Path, who: int) -> None:
     tray = UploadStore(folder, max_bytes=1000)
     for number in range(20):
-        tray.put(f"{number % 5}.md", f"{number % 3}".encode(), by=f"{who}")
-        tray.remove(f"{(number + who) % 5}.md")
+        tray.store_document(f"{number % 5}.md", f"{number % 3}".encode(), by=f"{who}")
+        tray.remove_document(f"{(number + who) % 5}.md")
 
 
 @pytest.mark.slow

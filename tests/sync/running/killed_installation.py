@@ -12,7 +12,7 @@ from pathlib import Path
 
 from knowledge.library import Library
 from knowledge.sync.manifest.records import decode_readers
-from knowledge.sync.running.repair import repair
+from knowledge.sync.running.repair import repair_index
 from tests.services import WeaviateServer
 from tests.sync.running.killed_sync import World, argument, opened
 
@@ -119,7 +119,7 @@ class Installation:
             left.append("an index is growing still")
         if len(held := await index.store.list_indexes()) != 1:
             left.append(f"the store holds {held}")
-        outcome.drift = (await repair(index.store, index.manifest, thorough=True)).differences
+        outcome.drift = (await repair_index(index.store, index.manifest, thorough=True)).differences
         outcome.left = left
 
     async def sync(self, *, approve: bool = False) -> None:

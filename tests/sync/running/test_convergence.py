@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.running.pipeline import PipelineLimits
-from knowledge.sync.running.repair import repair
+from knowledge.sync.running.repair import repair_index
 from knowledge.sync.running.tools import SyncLimits
 
 DOCUMENTS = st.sampled_from([f"{letter}.md" for letter in "abcdef"])
@@ -152,7 +152,7 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
 
         def _drift(self) -> int:
             """Compare row by row. Documents that left the source keep their readers."""
-            return self.loop.run(repair(self.rig.store, self.rig.index, thorough=True)).differences
+            return self.loop.run(repair_index(self.rig.store, self.rig.index, thorough=True)).differences
 
         @invariant()
         def no_mix_is_shown(self) -> None:

@@ -115,7 +115,7 @@ async def test_a_watch_with_a_defect_continues_after_a_pause(caplog: pytest.LogC
         slept.put_nowait(seconds)
 
     watch = SourceWatcher({"docs": Broken()}, synced.put, sleep=sleep)
-    async with asyncio.timeout(5), watch.running():
+    async with asyncio.timeout(5), watch.run_in_background():
         for _ in range(2):
             assert await slept.get() == 300.0
             assert await synced.get() == "docs"

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 from knowledge.interfaces import EVERYONE, Scope, make_class_key
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import LastRepair
-from knowledge.sync.running.repair import Drift, clean_up, repair
+from knowledge.sync.running.repair import Drift, clean_up, repair_index
 
 
 def _one(rig: Any, text: str) -> str:
@@ -43,7 +43,7 @@ async def synced(rig: Any) -> Any:
 
 async def test_no_difference_is_reported_if_there_is_none(synced: Any) -> None:
     assert await synced.index.read_last_repair() is None
-    assert await repair(synced.store, synced.index, thorough=True, now=lambda: 5.0) == Drift()
+    assert await repair_index(synced.store, synced.index, thorough=True, now=lambda: 5.0) == Drift()
     assert await synced.index.read_last_repair() == LastRepair(5.0, 0, 0)
     synced.store.calls.clear()
     assert await clean_up(synced.store, synced.index) == 0
@@ -65,12 +65,12 @@ async def test_a_row_with_wrong_readers_or_date_is_corrected(synced: Any, change
     before = dict(synced.store.rows_by_id)
     id_ = _spoil(synced, "two", **changes)
     embedded = len(synced.embedder.embedded)
-    drift = await repair(synced.store, synced.index, thorough=True)
+    drift = await repair_index(synced.store, synced.index, thorough=True)
     assert (drift, drift.differences, drift.repairs) == (Drift(stale=1), 1, 1)
     assert synced.store.rows_by_id[id_].chunk == before[id_].chunk
     assert np.array_equal(synced.store.rows_by_id[id_].vector, before[id_].vector)
     assert len(synced.embedder.embedded) == embedded
-    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+    assert await repair_index(synced.store, synced.index, thorough=True) == Drift()
 
 
 @pytest.mark.parametrize("changes", [{"text": "forged"}, {"document": "b.md"}, {"heading": "forged"}, {"source": "x"}])
@@ -78,20 +78,20 @@ async def test_a_row_with_a_wrong_text_is_hidden_and_read_again(
     synced: Any, changes: dict[str, Any], expected: Callable[..., Any]
 ) -> None:
     id_ = _spoil(synced, "two", **changes)
-    drift = await repair(synced.store, synced.index, thorough=True)
+    drift = await repair_index(synced.store, synced.index, thorough=True)
     assert (drift, drift.differences, drift.repairs) == (Drift(wrong=1), 1, 0)
     assert await synced.index.find_current([id_], [synced.source.key.id]) == []
     report = await synced.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (0, 1)
     assert await synced.answers() == expected(synced.source)
     assert await synced.agree()
-    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+    assert await repair_index(synced.store, synced.index, thorough=True) == Drift()
 
 
 async def test_missing_and_surplus_rows_are_counted_separately(synced: Any, expected: Callable[..., Any]) -> None:
     gone = _one(synced, "one")
     synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)
-    drift = await repair(synced.store, synced.index)
+    drift = await repair_index(synced.store, synced.index)
     assert (drift, drift.differences, drift.repairs) == (Drift(surplus=1, missing=1), 2, 1)
     assert (await synced.index.read_last_repair())[1:] == (2, 1)
     await synced.sync()
@@ -113,7 +113,7 @@ async def test_rows_that_a_listing_misses_are_not_lost(synced: Any) -> None:
         yield list(synced.store.rows_by_id)[2:]
 
     synced.store.list_ids = walk
-    assert await repair(synced.store, synced.index) == Drift()
+    assert await repair_index(synced.store, synced.index) == Drift()
     assert await synced.agree()
 
 
@@ -124,7 +124,7 @@ async def test_a_duplicate_row_is_read_again_once(synced: Any, expected: Callabl
         yield [*synced.store.rows_by_id, twice]
 
     synced.store.list_ids = walk
-    assert await repair(synced.store, synced.index) == Drift(missing=1)
+    assert await repair_index(synced.store, synced.index) == Drift(missing=1)
     del synced.store.list_ids
     assert twice not in synced.store.rows_by_id
     await synced.sync()
@@ -138,11 +138,11 @@ async def test_a_store_that_fails_in_mid_repair_loses_nothing(
     _spoil(synced, "two", text="forged")
     synced.store.plan("delete", store_down)
     with pytest.raises(type(store_down)):
-        await repair(synced.store, synced.index, thorough=True)
+        await repair_index(synced.store, synced.index, thorough=True)
     assert await synced.index.read_last_repair() is None
     await synced.sync()
     assert await synced.answers() == expected(synced.source)
-    assert await repair(synced.store, synced.index, thorough=True) == Drift()
+    assert await repair_index(synced.store, synced.index, thorough=True) == Drift()
 
 
 async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
     try:
         rows = list(synced.store.rows_by_id.values())
         await store.write(rows)
-        assert await repair(store, synced.index, thorough=True) == Drift()
+        assert await repair_index(store, synced.index, thorough=True) == Drift()
         wide, forged, gone, stranger = rows
         await store.write(
             [
@@ -161,7 +161,7 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
             ]
         )
         await store.delete([gone.chunk.id])
-        assert await repair(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
+        assert await repair_index(store, synced.index, thorough=True) == Drift(1, 1, 1, 1)
         mine = make_class_key(frozenset({"U1", "U2"}))
         scope = Scope(frozenset({synced.source.key.id}), audiences=frozenset({mine}))
         found = await store.find_candidates(wide.vector, "", pool=9, scope=scope)
@@ -187,7 +187,7 @@ async def test_a_large_loss_is_recorded_in_short_transactions(rig: Any) -> None:
             deleted[-1] += cursor.rowcount
 
     event.listen(Engine, "after_cursor_execute", executed)
-    drift = await repair(rig.store, rig.index)
+    drift = await repair_index(rig.store, rig.index)
     event.remove(Engine, "after_cursor_execute", executed)
     assert (drift.missing, sum(deleted)) == (4500, 4500)
     assert max(deleted) <= 2000

@@ -62,8 +62,8 @@ def test_normalising_an_address_twice_changes_nothing(path: str, query: str) -> 
 def test_a_frontier_yields_each_page_once(links: list[str]) -> None:
     frontier = Frontier(SITE, lambda _: True, max_pages=10, max_depth=3)
     addresses = [address for link in links if (address := SITE.normalize_link(link, URL))]
-    frontier.add(addresses)
+    frontier.add_pages(addresses)
     first = frontier.next_level()
-    frontier.add(addresses)
+    frontier.add_pages(addresses)
     documents = [stop.document for stop in [*first, *frontier.next_level()]]
     assert len(documents) == len(set(documents)) <= 10

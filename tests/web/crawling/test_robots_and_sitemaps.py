@@ -14,12 +14,12 @@ def test_a_robots_txt_is_read_for_this_robot() -> None:
         b"User-agent: Kvasir\nAllow: /a\nDisallow: /*.php$\nCrawl-delay: 2.5\n"
         b"Sitemap: https://docs.example/map.xml\n"
     )
-    assert robots.allows("https://docs.example/a")
-    assert not robots.allows("https://docs.example/x.php")
+    assert robots.allows_url("https://docs.example/a")
+    assert not robots.allows_url("https://docs.example/x.php")
     assert robots.delay_s == 2.5
     assert robots.sitemaps == ("https://docs.example/map.xml",)
     assert RobotsRules(b"User-agent: *\nCrawl-delay: 100000").delay_s == 60
-    assert RobotsRules().allows("https://docs.example/anything")
+    assert RobotsRules().allows_url("https://docs.example/anything")
 
 
 @pytest.mark.timeout(20)
@@ -27,8 +27,8 @@ def test_no_pattern_of_a_robots_txt_takes_long() -> None:
     rules = RobotsRules(
         b"User-agent: *\n" + b"Disallow: /" + b"*a" * 200 + b"*b\n" + b"Disallow: /*" + b"a*" * 200 + b"b$\n"
     )
-    assert rules.allows(f"https://x.example/{'a' * 7_000}")
-    assert not rules.allows(f"https://x.example/{'a' * 7_000}b")
+    assert rules.allows_url(f"https://x.example/{'a' * 7_000}")
+    assert not rules.allows_url(f"https://x.example/{'a' * 7_000}b")
 
 
 def test_sitemaps_list_only_the_site_and_bombs_are_refused() -> None:

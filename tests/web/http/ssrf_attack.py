@@ -149,7 +149,7 @@ def _proxy(way: str, resolve: DnsClient, dials: frozenset[str] | None) -> TestPr
 def _proxies(way: str, place: str) -> Proxies:
     if not place:
         return Proxies()
-    one = Proxy(f"{'http' if 'http' in way else 'socks5'}://{place}", trusted="trusted" in way)
+    one = Proxy(f"{'http' if 'http' in way else 'socks5'}://{place}", is_trusted="trusted" in way)
     return Proxies(http=one, https=one)
 
 

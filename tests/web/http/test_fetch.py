@@ -278,7 +278,7 @@ async def test_a_fetcher_is_used_again_after_a_close(stack: AsyncExitStack) -> N
 
 
 async def proxied(stack: AsyncExitStack, proxy: TestProxy, scheme: str, *, trusted: bool, user: str = "") -> Proxies:
-    one = Proxy(f"{scheme}://{user}{await stack.enter_async_context(listening(proxy))}", trusted=trusted)
+    one = Proxy(f"{scheme}://{user}{await stack.enter_async_context(listening(proxy))}", is_trusted=trusted)
     return Proxies(http=one, https=one)
 
 
@@ -346,7 +346,7 @@ async def test_a_failing_proxy_is_reported_without_its_password(
     proxy = HttpProxy(counting([]), password="right") if scheme == "http" else SocksProxy(counting([]), "right")
     for trusted in (False, True):
         proxies = await proxied(stack, proxy, scheme, trusted=trusted, user="kvasir:hunter2@")
-        away = Proxies(http=Proxy(f"{scheme}://kvasir:hunter2@127.0.0.1:9", trusted=trusted))
+        away = Proxies(http=Proxy(f"{scheme}://kvasir:hunter2@127.0.0.1:9", is_trusted=trusted))
         for those in (proxies, away):
             fetcher = await opened(stack, ["docs.example:80"], counting([], "127.0.0.1"), proxies=those)
             with caplog.at_level(logging.INFO):

@@ -43,7 +43,7 @@ async def test_hits_are_read_split_and_scored(little: SmallWeb, stack: AsyncExit
     assert "a@b.example" not in little.engine.asked[0]
     assert little.engine.asked[0].startswith("lighthouse hours")
     first, second = looked.pages
-    assert (first.web.host, first.web.stale, first.linked) == ("a.example", False, False)
+    assert (first.web.host, first.web.stale, first.is_linked) == ("a.example", False, False)
     assert ANSWER in first.chunks[0].text
     assert (first.chunks[0].document, first.chunks[0].kind) == (urls[0], "html")
     assert max(one.cosine for one in first.scores.values()) > max(one.cosine for one in second.scores.values())
@@ -82,7 +82,7 @@ async def test_a_link_is_read_first_and_awaited_until_the_end(little: SmallWeb, 
     )
     await waiting
     assert looked.look.read[0] == linked
-    assert looked.pages[0].linked
+    assert looked.pages[0].is_linked
     assert SUFFICIENT_PAGES < len(looked.look.read) <= MAX_PAGES
     assert little.site.requests[0].path in {"/linked", "/robots.txt"}
     assert linked not in little.engine.asked[0]

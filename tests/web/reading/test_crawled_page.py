@@ -66,7 +66,7 @@ def test_any_bytes_are_a_page(data: bytes) -> None:
     read_page(data, URL, "text/html")
     parse_html(data, "x.html")
     read_sitemap(data)
-    RobotsRules(data).allows(URL)
+    RobotsRules(data).allows_url(URL)
 
 
 # ── The main text ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -65,7 +65,7 @@ class Reader:
         return pages
 
     async def read(self, path: str = "/a", *, within_s: float = 20) -> WebPage:
-        return await self.pages.read(f"{self._site.url}{path}", within_s=within_s)
+        return await self.pages.read_page(f"{self._site.url}{path}", within_s=within_s)
 
 
 async def bringing_everything_here(stack: AsyncExitStack) -> Proxies:
@@ -74,7 +74,7 @@ async def bringing_everything_here(stack: AsyncExitStack) -> Proxies:
     async def here(_host: str) -> list[str]:
         return ["127.0.0.1"]
 
-    return Proxies(http=Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True))
+    return Proxies(http=Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", is_trusted=True))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_fresh_page_is_not_fetched_again_by_any_process(site: Site, read
     first = await reader.read()
     again = await reader.read()
     assert (again, site.asked("/a")) == (first, 1)
-    other = await reader.another().read(f"{site.url}/a#part", within_s=20)
+    other = await reader.another().read_page(f"{site.url}/a#part", within_s=20)
     assert (other.document, other.fetched_at, site.asked("/a")) == (first.document, first.fetched_at, 1)
 
 
@@ -169,7 +169,7 @@ async def test_a_cached_page_is_checked_again(site: Site, reader: Reader) -> Non
     site.page("/a", FIRST, Cache_Control="max-age=60")
     await reader.read()
     with pytest.raises(FetchRefused):
-        await reader.another(allow=[]).read(f"{site.url}/a", within_s=20)
+        await reader.another(allow=[]).read_page(f"{site.url}/a", within_s=20)
 
 
 async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_path: Path) -> None:
@@ -177,7 +177,9 @@ async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_pat
     url = "http://wiki.company.example/a"
     answer = CachedResponse(url, 200, {"cache-control": "max-age=600"}, {}, Clock()())
     cache = PageCache(tmp_path, 10 * MB)
-    await cache.put([CachedPage(answer, Article("Wiki", (Section((), "Inner matters."),)), from_private_host=True)])
+    await cache.store_pages(
+        [CachedPage(answer, Article("Wiki", (Section((), "Inner matters."),)), from_private_host=True)]
+    )
     try:
         for allow, shown in ((["wiki.company.example"], True), ([], False)):
 
@@ -187,10 +189,10 @@ async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_pat
             fetcher = Fetcher(WebSettings(), build_rules(allow), resolve=nowhere)
             pages = PageReader(fetcher, cache)
             if shown:
-                assert (await pages.read(url, within_s=5)).text == "Inner matters."
+                assert (await pages.read_page(url, within_s=5)).text == "Inner matters."
             else:
                 with pytest.raises(FetchRefused):
-                    await pages.read(url, within_s=5)
+                    await pages.read_page(url, within_s=5)
             await fetcher.close()
     finally:
         await cache.close()
@@ -201,7 +203,7 @@ async def test_a_cached_redirect_is_checked_again(site: Site, reader: Reader) ->
         pages = reader.another(allow=[site.host, inner.host])
         inner.page("/a", FIRST, Cache_Control="max-age=60")
         site.moved("/a", 301, f"{inner.url}/a")
-        await pages.read(f"{site.url}/a", within_s=20)
+        await pages.read_page(f"{site.url}/a", within_s=20)
         with pytest.raises(FetchRefused):
             await reader.read()
         assert inner.asked("/a") == 1
@@ -219,11 +221,11 @@ async def test_a_cached_redirect_leads_to_no_private_host(stack: AsyncExitStack,
         pages = PageReader(fetcher, cache)
         stack.push_async_callback(pages.close)
         if not named:
-            assert (await pages.read(url, within_s=20)).final_url.endswith("/inner")
-            await cache.put(delete=[f"http://site.example:{site.port}/inner"])
+            assert (await pages.read_page(url, within_s=20)).final_url.endswith("/inner")
+            await cache.store_pages(delete=[f"http://site.example:{site.port}/inner"])
             continue
         with pytest.raises(FetchRefused):
-            await pages.read(url, within_s=20)
+            await pages.read_page(url, within_s=20)
     assert site.asked("/inner") == 1, "a stranger's old redirect does not choose requests to the inner network"
 
 
@@ -254,7 +256,7 @@ async def test_an_old_copy_answers_for_a_page_that_hangs(stack: AsyncExitStack, 
         reader.clock.ahead_s = 3_600
         site.hangs("/a")
         assert (await reader.read(within_s=0.5)).stale
-    page = await reader.another().read(f"{site.url}/a", within_s=20)
+    page = await reader.another().read_page(f"{site.url}/a", within_s=20)
     assert (page.stale, page.title) == (True, "The night shift")
     with pytest.raises(FetchFailed):
         await reader.read("/b")
@@ -302,7 +304,7 @@ async def test_a_failure_is_cached_for_a_while(
             await reader.read()
         assert site.asked("/a") == asked
     with pytest.raises(error):
-        await reader.another().read(f"{site.url}/a", within_s=20)
+        await reader.another().read_page(f"{site.url}/a", within_s=20)
     assert site.asked("/a") == 3, "another process sees the page"
 
 
@@ -385,11 +387,11 @@ async def test_a_cached_page_is_returned_unchanged(tmp_path: Path) -> None:
         None,
         from_private_host=True,
     )
-    await cache.put([page, redirect])
+    await cache.store_pages([page, redirect])
     await cache.close()
-    assert await cache.get(page.response.url) == page
-    assert await cache.get(redirect.response.url) == redirect
-    assert await cache.get("https://docs.example/none") is None
+    assert await cache.get_page(page.response.url) == page
+    assert await cache.get_page(redirect.response.url) == redirect
+    assert await cache.get_page("https://docs.example/none") is None
     await cache.close()
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "web").rglob("*")} == {0}
 
@@ -398,8 +400,8 @@ async def test_a_cached_page_is_returned_unchanged(tmp_path: Path) -> None:
 async def test_the_least_recently_used_pages_are_evicted_first(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB)
     for number in range(400):
-        await cache.put([kept(number)])
-        await cache.get("https://docs.example/0")
+        await cache.store_pages([kept(number)])
+        await cache.get_page("https://docs.example/0")
     await cache.close()
     left = [int(url.rpartition("/")[2]) for url in _urls(tmp_path)]
     assert 0 in left, "it was used all the time"
@@ -410,10 +412,10 @@ async def test_the_least_recently_used_pages_are_evicted_first(tmp_path: Path) -
 
 async def test_a_smaller_limit_counts_from_the_next_page(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, 4 * MB)
-    await cache.put([kept(number) for number in range(150)])
+    await cache.store_pages([kept(number) for number in range(150)])
     await cache.close()
     small = PageCache(tmp_path, MB)
-    await small.put([kept(200)])
+    await small.store_pages([kept(200)])
     await small.close()
     assert 200 in [int(url.rpartition("/")[2]) for url in _urls(tmp_path)]
     assert _disk_bytes(tmp_path) <= 1.1 * MB
@@ -421,39 +423,39 @@ async def test_a_smaller_limit_counts_from_the_next_page(tmp_path: Path) -> None
 
 async def test_one_page_does_not_evict_all_others(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB)
-    await cache.put([kept(1), kept(2, 900_000)])
+    await cache.store_pages([kept(1), kept(2, 900_000)])
     await cache.close()
     assert _urls(tmp_path) == ["https://docs.example/1"]
 
 
 async def test_clearing_reports_the_freed_bytes(tmp_path: Path) -> None:
     cache, other = PageCache(tmp_path, 4 * MB), PageCache(tmp_path, 4 * MB)
-    await cache.put([kept(number) for number in range(100)])
-    await other.get("https://docs.example/1")
+    await cache.store_pages([kept(number) for number in range(100)])
+    await other.get_page("https://docs.example/1")
     before = _disk_bytes(tmp_path)
-    freed = await cache.clear()
+    freed = await cache.delete_pages()
     assert freed > 900_000
     assert freed == before - _disk_bytes(tmp_path)
-    assert await other.get("https://docs.example/1") is None
-    await other.put([kept(5)])
-    assert await cache.get("https://docs.example/5") is not None
+    assert await other.get_page("https://docs.example/1") is None
+    await other.store_pages([kept(5)])
+    assert await cache.get_page("https://docs.example/5") is not None
     await cache.close()
     await other.close()
 
 
 async def test_a_locked_cache_does_not_stop_reading(tmp_path: Path) -> None:
     cache = PageCache(tmp_path, MB, busy_s=0.1)
-    await cache.put([kept(1)])
+    await cache.store_pages([kept(1)])
     holder = sqlite3.connect(tmp_path / "pages-1.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    await cache.put([kept(2)])
-    assert await cache.get("https://docs.example/1") is not None
+    await cache.store_pages([kept(2)])
+    assert await cache.get_page("https://docs.example/1") is not None
     with pytest.raises(CacheError) as caught:
-        await cache.clear()
+        await cache.delete_pages()
     assert "Try again" in str(caught.value)
     holder.execute("ROLLBACK")
     holder.close()
-    await cache.put([kept(3)])
+    await cache.store_pages([kept(3)])
     await cache.close()
     assert _urls(tmp_path) == ["https://docs.example/1", "https://docs.example/3"]
 
@@ -462,7 +464,7 @@ async def test_a_locked_cache_does_not_stop_reading(tmp_path: Path) -> None:
 async def test_a_damaged_cache_is_created_again(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "web"
     cache = PageCache(folder, MB)
-    await cache.put([kept(number) for number in range(20)])
+    await cache.store_pages([kept(number) for number in range(20)])
     await cache.close()
     path = folder / "pages-1.db"
     if damage == "no database":
@@ -476,13 +478,13 @@ async def test_a_damaged_cache_is_created_again(tmp_path: Path, damage: str) -> 
             file.unlink()
         folder.rmdir()
         folder.write_text("a file")
-        assert await cache.get("https://docs.example/1") is None
+        assert await cache.get_page("https://docs.example/1") is None
         folder.unlink()
     for number in range(20):
-        await cache.get(f"https://docs.example/{number}")
-    await cache.put([kept(30)])
-    await cache.put([kept(31)])
-    assert await cache.get("https://docs.example/31") is not None
+        await cache.get_page(f"https://docs.example/{number}")
+    await cache.store_pages([kept(30)])
+    await cache.store_pages([kept(31)])
+    assert await cache.get_page("https://docs.example/31") is not None
     await cache.close()
 
 
@@ -496,7 +498,7 @@ from tests.web.reading.test_page_cache import kept
 async def main():
     cache = PageCache(Path(sys.argv[1]), 200_000_000)
     for number in range(int(sys.argv[2]), 10**9):
-        await cache.put([kept(number)])
+        await cache.store_pages([kept(number)])
         print(number, flush=True)
 
 asyncio.run(main())
@@ -506,7 +508,7 @@ asyncio.run(main())
 async def found(folder: Path, numbers: list[int]) -> list[bool]:
     cache = PageCache(folder, 200 * MB)
     try:
-        pages = [await cache.get(f"https://docs.example/{number}") for number in numbers]
+        pages = [await cache.get_page(f"https://docs.example/{number}") for number in numbers]
     finally:
         await cache.close()
     return [page is not None and page.article is not None for page in pages]

@@ -46,7 +46,7 @@ async def pages(stack: AsyncExitStack, site: Site) -> PageReader:
 
 async def test_a_page_is_read_with_its_metadata(site: Site, pages: PageReader) -> None:
     site.html("/news", ARTICLE)
-    page = await pages.read(f"{site.url}/news?utm_source=x#part", within_s=30)
+    page = await pages.read_page(f"{site.url}/news?utm_source=x#part", within_s=30)
     assert (page.title, page.author) == ("The night shift", "Ada Lovelace")
     assert page.published == datetime(2026, 11, 3, tzinfo=UTC)
     assert page.canonical == f"{site.url}/canonical"
@@ -64,7 +64,7 @@ async def test_disallowed_pages_are_not_fetched(site: Site, pages: PageReader) -
     site.robots(b"User-agent: *\nDisallow: /private")
     site.html("/private/a", ARTICLE)
     with pytest.raises(FetchRefused) as caught:
-        await pages.read(f"{site.url}/private/a", within_s=30)
+        await pages.read_page(f"{site.url}/private/a", within_s=30)
     assert "robots.txt" in caught.value.reason
     assert site.asked("/private/a") == 0
 
@@ -76,7 +76,7 @@ async def test_no_redirect_leads_to_a_disallowed_page(site: Site, pages: PageRea
     site.moved("/moved", 302, to)
     site.moved("/on", 301, "/private/a")
     with pytest.raises(FetchRefused) as caught:
-        await pages.read(f"{site.url}/moved", within_s=30)
+        await pages.read_page(f"{site.url}/moved", within_s=30)
     assert "robots.txt" in caught.value.reason
     assert site.asked("/private/a") == 0
 
@@ -99,23 +99,23 @@ async def test_only_allowed_sites_are_fetched(stack: AsyncExitStack, tmp_path: P
     only = frozenset({"a.example"})
     for url in (f"http://a.example:{here.port}/moved", f"{away}/b"):
         with pytest.raises(FetchRefused) as caught:
-            await pages.read(url, within_s=30, allowed_domains=only)
+            await pages.read_page(url, within_s=30, allowed_domains=only)
         assert "b.example is not among" in caught.value.reason
     assert there.requests == []
     # The cached redirect only leads callers that may read its target.
-    assert (await pages.read(f"http://a.example:{here.port}/moved", within_s=30)).title == "Guide"
+    assert (await pages.read_page(f"http://a.example:{here.port}/moved", within_s=30)).title == "Guide"
     there.requests.clear()
     with pytest.raises(FetchRefused):
-        await pages.read(f"http://a.example:{here.port}/moved", within_s=30, allowed_domains=only)
+        await pages.read_page(f"http://a.example:{here.port}/moved", within_s=30, allowed_domains=only)
     # Nor does a robots.txt.
     here.moved("/robots.txt", 302, f"{away}/robots.txt")
     here.page("/c", "# Guide\n\nRun it.")
     again = PageReader(fetcher)
     stack.push_async_callback(again.close)
     with pytest.raises(FetchRefused):
-        await again.read(f"http://a.example:{here.port}/c", within_s=30, allowed_domains=only)
+        await again.read_page(f"http://a.example:{here.port}/c", within_s=30, allowed_domains=only)
     assert there.requests == []
-    assert (await again.read(f"http://a.example:{here.port}/c", within_s=30)).title == "Guide"
+    assert (await again.read_page(f"http://a.example:{here.port}/c", within_s=30)).title == "Guide"
 
 
 async def _at_loopback(_host: str) -> list[str]:
@@ -126,7 +126,7 @@ async def test_an_unreachable_robots_txt_allows_nothing(site: Site, pages: PageR
     site.answers("/robots.txt", lambda: web.Response(status=503))
     site.html("/a", ARTICLE)
     with pytest.raises(FetchFailed) as caught:
-        await pages.read(f"{site.url}/a", within_s=30)
+        await pages.read_page(f"{site.url}/a", within_s=30)
     assert "503" in caught.value.reason
     assert site.asked("/a") == 0
 
@@ -151,14 +151,14 @@ async def test_a_robots_txt_of_thousands_of_rules_delays_no_others(site: Site, s
     fetcher = Fetcher(WebSettings(), build_rules([site.host]))
     stack.push_async_callback(fetcher.close)
     ticking = asyncio.create_task(count_turns())
-    rules = await RobotsPolicy(fetcher.fetch, time.time, parse).load(site.url)
+    rules = await RobotsPolicy(fetcher.fetch, time.time, parse).load_rules(site.url)
     ticking.cancel()
-    assert not rules.allows(f"{site.url}/x7/ay")
+    assert not rules.allows_url(f"{site.url}/x7/ay")
 
 
 async def test_an_error_status_is_reported(site: Site, pages: PageReader) -> None:
     with pytest.raises(FetchBadStatus) as caught:
-        await pages.read(f"{site.url}/gone", within_s=30)
+        await pages.read_page(f"{site.url}/gone", within_s=30)
     assert (caught.value.status, caught.value.reason) == (404, "it answers 404")
     assert "404" not in str(caught.value)
 
@@ -166,7 +166,7 @@ async def test_an_error_status_is_reported(site: Site, pages: PageReader) -> Non
 async def test_other_types_are_not_read(site: Site, pages: PageReader) -> None:
     site.answers("/a.png", lambda: web.Response(body=b"x", content_type="image/png"))
     with pytest.raises(FetchTypeNotAllowed):
-        await pages.read(f"{site.url}/a.png", within_s=30)
+        await pages.read_page(f"{site.url}/a.png", within_s=30)
 
 
 async def test_a_page_that_decompresses_to_too_much_is_refused(
@@ -182,14 +182,14 @@ async def test_a_page_that_decompresses_to_too_much_is_refused(
     pages = await stack.enter_async_context(
         open_pages(LiveSettings(private_hosts=(site.host,)), WebSettings(), tmp_path)
     )
-    assert (await pages.read(f"{site.url}/{MAX_PAGE_BYTES // 2}", within_s=60)).text.startswith("Words of a text.")
+    assert (await pages.read_page(f"{site.url}/{MAX_PAGE_BYTES // 2}", within_s=60)).text.startswith("Words of a text.")
     with pytest.raises(FetchTooLarge):
-        await pages.read(f"{site.url}/{MAX_PAGE_BYTES * 2}", within_s=60)
+        await pages.read_page(f"{site.url}/{MAX_PAGE_BYTES * 2}", within_s=60)
 
 
 async def test_text_and_markdown_are_read_by_their_parsers(site: Site, pages: PageReader) -> None:
     site.answers("/a.md", lambda: web.Response(text="# Guide\n\n## Setup\n\nRun it.", content_type="text/markdown"))
-    page = await pages.read(f"{site.url}/a.md", within_s=30)
+    page = await pages.read_page(f"{site.url}/a.md", within_s=30)
     assert (page.title, page.text) == ("Guide", "## Setup\n\nRun it.")
 
 
@@ -200,22 +200,22 @@ async def test_pdf_and_word_are_parsed_and_truncated_ones_reported(site: Site, p
     site.answers("/policy", lambda: web.Response(body=policy, content_type="application/pdf"))
     site.answers("/letter", lambda: web.Response(body=letter, content_type=word_type))
     site.answers("/broken", lambda: web.Response(body=policy[: len(policy) // 3], content_type="application/pdf"))
-    page = await pages.read(f"{site.url}/policy", within_s=30)
+    page = await pages.read_page(f"{site.url}/policy", within_s=30)
     assert (page.title, page.text) == ("Expenses", "Receipts are needed within a month.")
-    assert "closes at noon" in (await pages.read(f"{site.url}/letter", within_s=30)).text
+    assert "closes at noon" in (await pages.read_page(f"{site.url}/letter", within_s=30)).text
     with pytest.raises(FetchUnreadable):
-        await pages.read(f"{site.url}/broken", within_s=30)
+        await pages.read_page(f"{site.url}/broken", within_s=30)
 
 
 async def test_a_page_without_text_is_unreadable_with_a_reason(site: Site, pages: PageReader) -> None:
     site.html("/app", '<title>App</title><div id="root"></div><script src="app.js"></script>')
     with pytest.raises(FetchUnreadable) as caught:
-        await pages.read(f"{site.url}/app", within_s=30)
+        await pages.read_page(f"{site.url}/app", within_s=30)
     assert "script" in str(caught.value)
 
 
 async def test_a_slow_page_ends_with_the_deadline(site: Site, pages: PageReader) -> None:
     site.hangs("/slow")
     with pytest.raises(FetchTimeout) as caught:
-        await pages.read(f"{site.url}/slow", within_s=0.3)
+        await pages.read_page(f"{site.url}/slow", within_s=0.3)
     assert "0.3 s" in caught.value.reason

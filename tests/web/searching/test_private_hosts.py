@@ -32,7 +32,7 @@ async def here(_host: str) -> list[str]:
 
 async def opened(stack: AsyncExitStack, little: SmallWeb, searxng: str) -> LiveWeb:
     """Open the live web behind a proxy that connects every name to this machine; ``wiki.intra`` is a private host."""
-    proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", trusted=True)
+    proxy = Proxy(f"http://{await stack.enter_async_context(listening(HttpProxy(here)))}", is_trusted=True)
     web = WebSettings(Proxies(http=proxy), ports=[little.site.port], limits=FetchLimits(total_s=20, idle_s=15))
     search = SearchSettings(("searxng",), f"http://{searxng}:{little.engine.port}")
     live = LiveSettings(private_hosts=(f"wiki.intra:{little.site.port}",), search=search)

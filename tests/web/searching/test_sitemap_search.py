@@ -220,7 +220,7 @@ async def test_no_public_sitemap_leads_to_a_private_host(site: WebSite) -> None:
     pages = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc>http://w.example:{port}/limits</loc></url></urlset>'
     site.pages["/c.xml"] = Reply(pages, content_type="text/xml")
     async with listening(SocksProxy(here)) as proxy:
-        settings = WebSettings(proxies=Proxies(http=Proxy(f"socks5://{proxy}", trusted=True)), ports=[port])
+        settings = WebSettings(proxies=Proxies(http=Proxy(f"socks5://{proxy}", is_trusted=True)), ports=[port])
         provider = SitemapSearch([f"http://w.example:{port}/"], Fetcher(settings, build_rules([inner.host], [port])))
         try:
             (found,) = await provider.search("limits", limit=5, domains=frozenset())

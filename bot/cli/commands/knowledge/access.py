@@ -47,10 +47,10 @@ def _explain_document(person: CommandPerson, one: DocumentAccess) -> str:
     """Return yes or no with the reason."""
     if one.problem:
         return f"no: {one.problem}"
-    if not holds_reader(person.principals, one.configured):
-        return f"no: kvasir.toml lets only {_list_readers(one.configured)} read it"
-    if not holds_reader(person.principals, one.indexed) and holds_reader(person.principals, one.readers):
-        return f"no: the last sync found the readers {_list_readers(one.indexed)}, so sync {one.source} again"
+    if not holds_reader(person.principals, one.configured_readers):
+        return f"no: kvasir.toml lets only {_list_readers(one.configured_readers)} read it"
+    if not holds_reader(person.principals, one.indexed_readers) and holds_reader(person.principals, one.readers):
+        return f"no: the last sync found the readers {_list_readers(one.indexed_readers)}, so sync {one.source} again"
     reasons = one.find_reasons(person.principals)
     if reasons:
         return f"yes: {person.id} reads it as {_list_readers(reasons)}"
@@ -77,8 +77,8 @@ def access_json(person: CommandPerson, documents: Sequence[DocumentAccess]) -> d
                 "title": one.title,
                 "allowed": one.may_be_read(person.viewers),
                 "readers": sorted(map(format_reader, one.readers)),
-                "indexed": sorted(map(format_reader, one.indexed)),
-                "configured": sorted(map(format_reader, one.configured)),
+                "indexed": sorted(map(format_reader, one.indexed_readers)),
+                "configured": sorted(map(format_reader, one.configured_readers)),
                 "as": sorted(map(format_reader, one.find_reasons(person.principals))),
                 "why": _explain_document(person, one),
             }

@@ -45,7 +45,7 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.list:
         records = await asyncio.to_thread(open_upload_store(spec, settings.home).list_records)
         page_source = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
-        added = await asyncio.to_thread(open_page_list(page_source, settings.home).pages) if page_source else []
+        added = await asyncio.to_thread(open_page_list(page_source, settings.home).list_pages) if page_source else []
         _show_records(records, spec.name, added, json=arguments.json)
         return 0
     async with open_configured_library(settings) as library:

@@ -15,7 +15,7 @@ async def main(arguments: argparse.Namespace) -> int:
     folder = settings.knowledge.web_cache
     cache = open_page_cache(settings)
     try:
-        freed_bytes = await cache.clear()
+        freed_bytes = await cache.delete_pages()
     finally:
         await cache.close()
     if arguments.json:

@@ -51,7 +51,7 @@ async def _read_page(pages: PageReader, url: str, slots: asyncio.Semaphore) -> _
         began = time.monotonic()
         page, refusal, status = None, None, None
         try:
-            page = await pages.read(url, within_s=_WITHIN_S)
+            page = await pages.read_page(url, within_s=_WITHIN_S)
             status = page.status
         except FetchError as error:
             refusal = error.reason
