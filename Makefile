@@ -31,12 +31,14 @@ services: dev
 # Tests with real servers mostly wait for them, so four at a time share two cores. SGLang mostly starts, with one thread, so
 # two files of its tests share them. Last comes what needs the machine alone: the whole product, and free memory.
 # A busy machine can starve a server: failed tests run once more and appear in the summary. Repair those that appear often.
+# Each process first collects all tests of its folders, which takes four seconds for `tests`.
 AGAIN = --reruns 1
+REAL = tests/engine/real tests/e2e
 test: services lint
 	@.venv/bin/python -m pytest -q $(AGAIN) -n 3 -m 'not slow' tests
 	@.venv/bin/python -m pytest -q $(AGAIN) -n 4 --dist worksteal -m 'slow and not engine and not alone' tests
-	@.venv/bin/python -m pytest -q $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m engine tests
-	@.venv/bin/python -m pytest -q $(AGAIN) -m alone tests
+	@.venv/bin/python -m pytest -q $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m engine $(REAL)
+	@.venv/bin/python -m pytest -q $(AGAIN) -m alone $(REAL)
 
 lint: dev
 	@.venv/bin/ruff check .
@@ -45,7 +47,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -n 4 --hypothesis-profile check -m 'not slow' tests
+	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
 
 # 10,000 questions with each database: exactly one answer. The same with each store: who may read what.
 # It takes hours; an interrupted run continues.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -194,3 +195,16 @@ def test_the_command_line_loads_no_heavy_library() -> None:
     code = f"import bot.__main__, sys; print([name for name in {heavy.split()} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_tests_with_a_real_engine_are_where_make_looks_for_them() -> None:
+    """``make test`` collects the tests marked ``engine`` or ``alone`` only in these folders."""
+    folders = re.search(r"^REAL = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert folders
+    marked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"mark\.(engine|alone)\b", path.read_text(encoding="utf-8"))
+    ]
+    assert marked
+    assert [path for path in marked if not path.startswith(tuple(f"{one}/" for one in folders[1].split()))] == []
