@@ -40,10 +40,17 @@ def test_a_url_gets_one_spelling(url: str, sent: str) -> None:
     assert check_url(sent, AccessRules()).url == sent
 
 
-@pytest.mark.parametrize("address", [*INNER_4, *INNER_6, *(form for one in INNER_4 for form in embedded(one))])
-def test_no_private_address_is_connected(address: str) -> None:
-    with pytest.raises(FetchRefused):
+def is_connected(address: str) -> bool:
+    try:
         check_address(address, "x.example", AccessRules())
+    except FetchRefused:
+        return False
+    return True
+
+
+def test_no_private_address_is_connected() -> None:
+    addresses = [*INNER_4, *INNER_6, *(form for one in INNER_4 for form in embedded(one))]
+    assert [address for address in addresses if is_connected(address)] == []
 
 
 @pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
@@ -53,25 +60,15 @@ def test_public_addresses_are_connected(address: str) -> None:
 
 @given(st.ip_addresses(v=4))
 def test_an_embedded_ipv4_address_is_checked(address: IPv4Address) -> None:
-    def fine(text: str) -> bool:
-        try:
-            check_address(text, "x.example", AccessRules())
-        except FetchRefused:
-            return False
-        return True
-
     for form in embedded(str(address)):
-        assert fine(str(address)) or not fine(form), form
-    assert fine(f"::ffff:{address}") == fine(str(address)) == fine(f"64:ff9b::{address}")
+        assert is_connected(str(address)) or not is_connected(form), form
+    assert is_connected(f"::ffff:{address}") == is_connected(str(address)) == is_connected(f"64:ff9b::{address}")
 
 
 @given(st.ip_addresses(v=6))
 def test_of_ipv6_only_global_unicast_is_public(address: IPv6Address) -> None:
-    try:
-        check_address(str(address), "x.example", AccessRules())
-    except FetchRefused:
-        return
-    assert any(address in IPv6Network(network) for network in ("2000::/3", "64:ff9b::/96", "::ffff:0:0/96"))
+    public = any(address in IPv6Network(network) for network in ("2000::/3", "64:ff9b::/96", "::ffff:0:0/96"))
+    assert public or not is_connected(str(address))
 
 
 @given(st.text(max_size=60), st.sampled_from(["http://", "https://", "http://example.com", "//", ""]))
