@@ -13,6 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage, Question
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder

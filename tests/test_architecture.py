@@ -189,6 +189,14 @@ def test_messages_know_no_other_part_of_the_bot() -> None:
     assert wrong == []
 
 
+def test_programs_in_scripts_find_each_other() -> None:
+    """The environment has the packages. Scripts and tests are found only from the repository's folder."""
+    for path in sorted((ROOT / "scripts").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        uses_others = "\nfrom scripts." in text or "\nfrom tests." in text
+        assert not ('"__main__"' in text and uses_others) or "sys.path.insert(0, " in text, path
+
+
 def test_the_command_line_loads_no_heavy_library() -> None:
     """``kvasir --help`` has to be quick, so nothing large may be imported before a command is chosen."""
     heavy = "lancedb onnxruntime onnx weaviate slack_bolt slack_sdk sqlalchemy pydantic aiohttp numpy tiktoken rich"
