@@ -71,8 +71,9 @@ def _deny_full_r1(variant: Variant, machine: Machine) -> str | None:
     shares = " and ".join(f"{estimate_weights_bytes(variant, one) / GIB / count:.1f}" for _, one in false)
     return (
         f'A common claim is false: "the 671B runs in {" or ".join(label for label, _ in false)} on {count} cards of '
-        f'{card:.1f} GiB". Its weights are {sizes}, which is {shares} GiB a card; {usable_gib:.1f} GiB a card are left '
-        f"for weights and context after the CUDA context and SGLang's reserve.{_explain_missing_fp8(variant, machine)}"
+        f'{card:.1f} GiB". Its weights are {sizes}, which is {shares} GiB a card. '
+        f"The CUDA context and SGLang's reserve leave {usable_gib:.1f} GiB a card for weights and context."
+        f"{_explain_missing_fp8(variant, machine)}"
     )
 
 
@@ -95,7 +96,7 @@ def _deny_quarter_size(variant: Variant, checkpoint: Checkpoint | None) -> str |
     saved, context_kib = 100 * (1 - small / whole), variant.kv_bytes_per_token / 1024
     return (
         f'A common claim is false: "4-bit saves {_CLAIMED_SAVING} %". For {variant.name} it saves {saved:.0f} % of the '
-        f"weights ({whole:.1f} GiB become {small:.1f}): embedding and output head stay in 16 bits, and each group has "
+        f"weights ({whole:.1f} GiB become {small:.1f}). Embedding and output head stay in 16 bits, and each group has "
         f"its own scale. Context does not shrink: it takes {context_kib:.0f} KiB a token."
     )
 
