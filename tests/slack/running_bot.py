@@ -137,6 +137,8 @@ class FakeLibrary:
     """The chunks that everybody may read; None for all."""
     vanished: frozenset[str] = frozenset()
     """The chunks that are not current any more."""
+    rights: asyncio.Event | None = None
+    """Set once its sources have said who may read; None for at once."""
     more: bool = False
     """Whether a person's own answer would differ from that of a channel."""
     recent: tuple[RecentDocument, ...] = ()
@@ -181,6 +183,8 @@ class FakeLibrary:
         return {one.name: one.documents for one in self.state.sources} if self.readable is None else self.readable
 
     async def filter_current(self, chunks: Collection[str], _viewers: Viewers) -> frozenset[str]:
+        if self.rights is not None:
+            await self.rights.wait()
         readable = frozenset(chunks) if self.current is None else self.current.intersection(chunks)
         return readable - self.vanished
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bot.messages import progress
-from bot.messages.message import LANGUAGES, Message, render_message
+from bot.messages.message import LANGUAGES, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackRefused
 from bot.slack.incoming.interactions import ButtonPress
+from bot.slack.modals.opening import open_modal
 from bot.slack.modals.reasoning import build_reasoning_view, build_refusal_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
@@ -74,7 +75,11 @@ class ShowReasoningAction:
 
     async def _ask_others(self, press: ButtonPress) -> None:
         """Open a modal that another process fills; say that the reasoning is gone if none does."""
-        opened = await self._show_view(press, build_refusal_view(progress.REASONING_SOUGHT, press.language))
+        sought = build_refusal_view(progress.REASONING_SOUGHT, press.language)
+        if press.view_id:
+            opened = await self._update_view(press.view_id, sought)
+        else:
+            opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=sought)
         view = opened["view"]
         fields = (self._team, press.user, view["id"], press.language, press.thread_ts, *press.value.split(" "))
         await self._changes.publish_change(ChangeKind.REASONING, *fields)
@@ -101,36 +106,35 @@ class ShowReasoningAction:
             self._tasks.start(self._show_to_asker(press, reasoning), "reasoning for another process")
 
     async def _show_to_asker(self, press: ButtonPress, reasoning: Reasoning) -> None:
-        channel, ts, page = press.value.split(" ")
+        channel = press.value.split(" ")[0]
         if reasoning.asker != press.user:
-            await self._show_refusal(press, progress.REASONING_PRIVATE)
+            await self._refuse_press(press)
         elif (viewers := await self._channel_access.check_press(replace(press, channel=channel))) is not None:
-            await self._show_reasoning(press, reasoning, viewers, f"{channel} {ts}", int(page))
+            building = self._build_page(press, reasoning, viewers)
+            if press.view_id:
+                await self._update_view(press.view_id, await building)
+            else:
+                await open_modal(self._api, press, building)
 
-    async def _show_reasoning(
-        self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers, place: str, page: int
-    ) -> None:
+    async def _build_page(self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers) -> dict[str, Any]:
         if not reasoning.chunks <= await self._filter_readable(reasoning.chunks, viewers):
-            await self._show_refusal(press, progress.REASONING_CLOSED)
-            return
-        view = build_reasoning_view(
+            return build_refusal_view(progress.REASONING_CLOSED, press.language)
+        place, _, page = press.value.rpartition(" ")
+        return build_reasoning_view(
             reasoning.text,
             press.language,
             is_cut=reasoning.is_cut,
-            page=page,
+            page=int(page),
             action_id=self.action_id,
             place=place,
         )
-        await self._show_view(press, view)
 
-    async def _show_view(self, press: ButtonPress, view: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _refuse_press(self, press: ButtonPress) -> None:
+        """Tell a person who did not ask, in the modal that another process has opened, or else in the thread."""
         if press.view_id:
-            return await self._api.call("views.update", view_id=press.view_id, view=view)
-        return await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
-
-    async def _show_refusal(self, press: ButtonPress, message: Message) -> None:
-        """Tell the person in the open modal, or else in the thread."""
-        if press.view_id:
-            await self._show_view(press, build_refusal_view(message, press.language))
+            await self._update_view(press.view_id, build_refusal_view(progress.REASONING_PRIVATE, press.language))
         else:
-            await self._messenger.reply_to_press(press, message)
+            await self._messenger.reply_to_press(press, progress.REASONING_PRIVATE)
+
+    async def _update_view(self, view_id: str, view: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._api.call("views.update", view_id=view_id, view=view)

@@ -13,7 +13,7 @@ from bot.slack.actions.search_web import SearchWebAction
 from bot.slack.commands import kb_texts
 from bot.slack.errors import SlackError
 from bot.slack.incoming.interactions import ButtonPress
-from bot.slack.modals.verify import VerifyModal, make_draft
+from bot.slack.modals.verify import VerifyModal
 from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger
@@ -60,6 +60,7 @@ class VerifyAnswerAction:
         """Open the modal for the answer of a button, or tell the person why it cannot be verified.
 
         Raises:
+            ModalRefused: the person may not read its sources.
             DatabaseError: the answer cannot be read.
             SlackError: Slack refuses the modal.
 
@@ -73,8 +74,6 @@ class VerifyAnswerAction:
             await self._messenger.reply_to_press(press, verified.ANSWER_NOT_STORED)
         elif not answer.passages or not all(one.chunks for one in answer.passages):
             await self._messenger.reply_to_press(press, verified.NO_SOURCES)
-        elif not await self._management.may_read(press.user, make_draft(answer)):
-            await self._messenger.reply_to_press(press, verified.SOURCES_CHANGED)
         else:
             await self._modal.open_for_answer(press, answer)
 

@@ -70,8 +70,7 @@ class VerifiedCommand:
 
     async def edit_answer(self, press: ButtonPress) -> None:
         """Open the modal for an answer."""
-        if (found := await self._find_answer(press)) is not None:
-            await self._modal.open_for_edit(press, found)
+        await self._modal.open_for_edit(press)
 
     async def renew_answer(self, press: ButtonPress) -> None:
         """Make an answer valid from today, unless what it cites has changed."""

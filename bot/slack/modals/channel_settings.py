@@ -16,6 +16,7 @@ from bot.slack.commands.visible_sources import VisibleSources
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission, SlashCommand
 from bot.slack.modals.channel_view import ASKER, SettingsView, list_source_options
 from bot.slack.modals.modal import Block
+from bot.slack.modals.opening import open_modal
 from bot.slack.posting import render
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -65,8 +66,7 @@ class ChannelSettingsModal:
         if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
             await self._messenger.answer_interaction(act, render_message(refusal, act.language))
             return
-        view = await self._build_view(act)
-        await self._api.call("views.open", trigger_id=act.trigger_id, view=view)
+        await open_modal(self._api, act, self._build_view(act))
 
     async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any]:
         channel, chosen = act.channel, await self._rules.find_chosen(act.channel)

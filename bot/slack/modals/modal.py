@@ -16,8 +16,8 @@ MAX_FIELD_CHARACTERS = 3_000
 """Slack's limit of a text in a field."""
 
 
-class SubmissionRefused(BotError):
-    """A submission has no effect. The text says why, and the form stays open, so that nothing typed is lost."""
+class ModalRefused(BotError):
+    """A modal is not shown, or its submission has no effect; then it stays open. The text says why."""
 
 
 class Modal(Protocol):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -19,11 +20,12 @@ from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import (
     MAX_FIELD_CHARACTERS,
     Block,
-    SubmissionRefused,
+    ModalRefused,
     build_date_field,
     build_modal,
     build_text_field,
 )
+from bot.slack.modals.opening import open_modal
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
 from bot.slack.transport.web_api import SlackWebApi
@@ -65,27 +67,48 @@ class VerifyModal:
         """Open the modal for an answer that was shown.
 
         Raises:
+            ModalRefused: the person may not read all of its sources now.
+            DatabaseError: what the person may read cannot be found out.
             SlackError: Slack refuses it.
 
         """
-        key = answer.key
+        key, draft = answer.key, make_draft(answer)
+
+        async def check_draft() -> VerifiedAnswer:
+            if not await self._management.may_read(press.user, draft):
+                raise ModalRefused(verified.SOURCES_CHANGED)
+            return draft
+
         place = {"key": [key.team, key.channel, key.ts], "answered_at": answer.created_at}
         place |= {"thread": press.active_thread_ts, "channel": press.channel}
-        await self._open_view(press, make_draft(answer), place, verified.TITLE)
+        await self._open_view(press, check_draft(), place, verified.TITLE)
 
-    async def open_for_edit(self, press: ButtonPress, answer: VerifiedAnswer) -> None:
-        """Open the modal for a verified answer.
+    async def open_for_edit(self, press: ButtonPress) -> None:
+        """Open the modal for the verified answer that a button names.
 
         Raises:
+            ModalRefused: the person does not manage it.
+            DatabaseError: the answers cannot be read.
             SlackError: Slack refuses it.
 
         """
-        await self._open_view(press, answer, {"id": answer.id, "channel": press.channel}, verified.EDIT_TITLE)
+
+        async def find_draft() -> VerifiedAnswer:
+            found = await self._management.find_answer(press.user, press.value)
+            if found is None:
+                raise ModalRefused(verified.GONE)
+            return found
+
+        await self._open_view(press, find_draft(), {"id": press.value, "channel": press.channel}, verified.EDIT_TITLE)
 
     async def _open_view(
-        self, press: ButtonPress, draft: VerifiedAnswer, place: dict[str, Any], title: Message
+        self,
+        press: ButtonPress,
+        find_draft: Coroutine[Any, Any, VerifiedAnswer],
+        place: dict[str, Any],
+        title: Message,
     ) -> None:
-        def build_view(suggestions: Sequence[Block]) -> dict[str, Any]:
+        def build_view(draft: VerifiedAnswer, suggestions: Sequence[Block]) -> dict[str, Any]:
             blocks = _build_fields(draft, suggestions, press.language)
             return build_modal(
                 self.callback_id,
@@ -96,17 +119,22 @@ class VerifyModal:
                 metadata=json.dumps(place),
             )
 
-        if self._write_phrasings is None:
-            await self._api.call("views.open", trigger_id=press.trigger_id, view=build_view(()))
-            return
         waiting: Block = render.build_context_block(render_message(verified.WRITING_PHRASINGS, press.language))
-        opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=build_view((waiting,)))
+        finding = asyncio.create_task(find_draft, name="verified answer")
+
+        async def build_first() -> dict[str, Any]:
+            return build_view(await finding, (waiting,) if self._write_phrasings else ())
+
+        view_id = await open_modal(self._api, press, build_first())
+        if self._write_phrasings is None:
+            return
+        draft = await finding
         suggestions = await self._write_phrasings(draft.question)
         label = render_message(verified.SUGGESTED, press.language)
         field = build_text_field(_SUGGESTED, label, initial="\n".join(suggestions), multiline=True, optional=True)
         try:
-            view = build_view((field,) if suggestions else ())
-            await self._api.call("views.update", view_id=opened["view"]["id"], view=view)
+            view = build_view(draft, (field,) if suggestions else ())
+            await self._api.call("views.update", view_id=view_id, view=view)
         except SlackError:
             return  # the modal was closed or submitted meanwhile
 
@@ -134,7 +162,7 @@ class VerifyModal:
         """Store the verified answer, and tell the owner until when it is valid.
 
         Raises:
-            SubmissionRefused: it is not stored, because what the form shows has changed.
+            ModalRefused: it is not stored, because what the form shows has changed.
             DatabaseError: it cannot be stored, or what the owner may read cannot be found out.
 
         """
@@ -142,7 +170,7 @@ class VerifyModal:
         draft, team = await self._find_draft(submission.user, place)
         expires_at = _read_day(submission, self._management.now())
         if draft is None or expires_at is None:
-            raise SubmissionRefused(verified.ANSWER_NOT_STORED)
+            raise ModalRefused(verified.ANSWER_NOT_STORED)
         changed = replace(
             draft,
             question=submission.get_text(_QUESTION),
@@ -154,7 +182,7 @@ class VerifyModal:
         if self._management.owns_sources(submission.user, changed.passages):
             saved = await self._management.verify_answer(submission.user, team, changed)
         if saved is None:
-            raise SubmissionRefused(verified.SOURCES_CHANGED)
+            raise ModalRefused(verified.SOURCES_CHANGED)
         await self._tell_person(submission, place, verified.SAVED.fill(date=saved.expires_on))
 
     async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:

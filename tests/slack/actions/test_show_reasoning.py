@@ -20,7 +20,6 @@ from tests.slack.running_bot import (
     make_finished,
     run_bot,
     run_bot_in_sandbox,
-    wait_for_ephemeral,
 )
 from tests.slack_sandbox import open_sandbox
 
@@ -86,7 +85,7 @@ async def test_reasoning_closes_with_the_rights_to_its_passages(bot: RunningBot,
     await bot.wait_until_idle()
     library.current = frozenset()
     await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
-    assert "rights to them have changed" in await wait_for_ephemeral(bot, "reasoning is closed")
+    await wait_for_view(bot, "rights to them have changed, so its reasoning is closed")
 
 
 async def test_reasoning_closes_with_the_rights_to_earlier_answers(bot: RunningBot, library: FakeLibrary) -> None:
@@ -108,7 +107,7 @@ async def test_reasoning_closes_with_the_rights_to_earlier_answers(bot: RunningB
     await bot.wait_until_idle()
     library.current = frozenset({"c2"})
     await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
-    await wait_for_ephemeral(bot, "reasoning is closed")
+    await wait_for_view(bot, "reasoning is closed")
 
 
 async def test_long_reasoning_has_pages(bot: RunningBot) -> None:

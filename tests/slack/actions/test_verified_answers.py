@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
@@ -396,6 +397,24 @@ async def test_follow_up_and_switches_get_no_verified_answer(verified_bot: Runni
     await bot.wait_for_answer(root, "Generated for: And how many of them are paid?")
     alone = await bot.ask("@Kvasir docs: and how many of them are paid?")
     await bot.wait_for_answer(alone, "Generated for: and how many")
+
+
+async def test_the_form_opens_in_time_however_long_the_rights_take(
+    verified_bot: RunningBot, library: FakeLibrary
+) -> None:
+    """Slack's permission to open a form lasts three seconds, and a source may take as long to say who may read."""
+    bot = verified_bot
+    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
+    await bot.wait_until_idle()
+    for current, shown in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
+        library.rights, library.current = asyncio.Event(), current
+        await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
+        view = await bot.sandbox.wait_for_modal(ADA)
+        assert "One moment" in str(view)
+        library.rights.set()
+        await bot.sandbox.wait_until(lambda view=view, shown=shown: shown in str(bot.sandbox.view(view["id"])))
+        assert bot.sandbox.hub is not None
+        bot.sandbox.hub.workspace.close_view(bot.sandbox.hub.workspace.views[view["id"]])
 
 
 async def test_the_form_shows_no_answer_that_the_owner_may_not_read_any_more(
