@@ -196,12 +196,11 @@ class SlackParts:
     def _list_actions(self) -> dict[str, ActionHandler]:
         """Return what the buttons do that are not under an answer."""
         home = self.home
-        refreshes = {name: home.tab.publish_after(action) for name, action in self.refreshes.list_actions().items()}
+        of_home = {**self.refreshes.list_actions(), **self._verified.command.actions}
         return {
-            **refreshes,
+            **{name: home.tab.publish_after(action) for name, action in of_home.items()},
             OPEN_SETTINGS: home.settings_modal.open,
             CHANNEL_SETTINGS: self._channels.modal.open,
-            **self._verified.command.actions,
         }
 
     def _list_modals(self) -> list[Modal]:

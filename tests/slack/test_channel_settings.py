@@ -274,6 +274,23 @@ async def test_kvasir_toml_fixes_settings_and_the_modal_says_so(tmp_path: Path) 
         assert (question.depth, question.tone) == ("deep", "formal")
 
 
+@pytest.mark.parametrize(
+    ("fixed", "value"), [({"unasked_per_hour": 3}, "3 an hour"), ({"mention_only": True}, "Never")]
+)
+async def test_a_fixed_setting_fixes_the_one_that_contradicts_it(
+    tmp_path: Path, fixed: dict[str, Any], value: str
+) -> None:
+    """People could switch off answers without a mention by *Mention only*, and choose them without effect."""
+    channel = ChannelTable(id=GENERAL, **fixed)
+    async with run_owned(tmp_path, dependencies={"channels": {GENERAL: channel}}) as bot:
+        store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
+        await store.save_settings(GENERAL, ChannelSettings(mention_only=True, unasked_per_hour=5), ADA)
+        view = await open_settings(bot)
+        assert not {"mention_only", "unasked"} & list_fields(view).keys()
+        [unasked] = [text for block in view["blocks"] if "Answers without" in (text := str(block.get("text")))]
+        assert value.casefold() in unasked.casefold()
+
+
 async def test_a_channel_never_gets_more_of_the_web_than_kvasir_toml_allows(tmp_path: Path) -> None:
     listed = Policies(Policy("listed", frozenset({"example.com"}), searches=True))
     async with run_owned(tmp_path, dependencies={"web": listed}) as bot:

@@ -87,7 +87,8 @@ class ChannelRules:
         """Return the rule of a channel in which people chose these settings; ``kvasir.toml`` comes first."""
         fixed, general = self.find_fixed(channel), self._web.of(channel)
         language, tone = fixed.language or chosen.language, fixed.tone or chosen.tone
-        mention_only = chosen.mention_only if fixed.mention_only is None else fixed.mention_only
+        only_mentions = _find_fixed_mentions(fixed)
+        mention_only = chosen.mention_only if only_mentions is None else only_mentions
         unasked = chosen.unasked_per_hour if fixed.unasked_per_hour is None else fixed.unasked_per_hour
         depth = next((one for one in DEPTHS if one == chosen.think), None)
         return ChannelRule(
@@ -113,8 +114,8 @@ class ChannelRules:
             Setting.LANGUAGE: fixed.language,
             Setting.THINK: fixed.think,
             Setting.TONE: fixed.tone,
-            Setting.MENTION_ONLY: fixed.mention_only,
-            Setting.UNASKED: fixed.unasked_per_hour,
+            Setting.MENTION_ONLY: _find_fixed_mentions(fixed),
+            Setting.UNASKED: 0 if fixed.mention_only else fixed.unasked_per_hour,
         }
         if self._web.everywhere.mode == "off":
             values[Setting.WEB] = "off"
@@ -131,3 +132,8 @@ class ChannelRules:
         """
         rule = (await self.find_rule(channel)).filters
         return restrict_sources(rule, await self._library.count_readable(viewers), datetime.now(UTC)) if rule else rule
+
+
+def _find_fixed_mentions(fixed: ChannelTable) -> bool | None:
+    """Return whether every question needs a mention if ``kvasir.toml`` fixes that, directly or not; else None."""
+    return False if fixed.mention_only is None and fixed.unasked_per_hour else fixed.mention_only

@@ -262,6 +262,9 @@ async def test_home_shows_owners_what_needs_them(verified_bot: RunningBot, libra
     body = {"person": "ada", "view_id": view["id"], "action_id": "kvasir:verified-delete"}
     await bot.sandbox.control("POST", "press", body)
     await bot.sandbox.wait_for_message(lambda m: "Deleted: " in get_text(m), channel="@kvasir")
+    await bot.sandbox.wait_until(
+        lambda: "verified-delete" not in str(bot.sandbox.view(view["id"])), what="the new Home"
+    )
 
 
 async def test_owner_edits_and_deletes_an_answer(verified_bot: RunningBot, library: FakeLibrary) -> None:
