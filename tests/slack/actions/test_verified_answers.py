@@ -259,6 +259,7 @@ async def test_home_shows_owners_what_needs_them(verified_bot: RunningBot, libra
     assert QUESTION not in shown["bo"]
     view = await bot.sandbox.home("ada")
     assert view is not None
+    await asyncio.sleep(1.2)  # Home has been published for each time that it was opened
     body = {"person": "ada", "view_id": view["id"], "action_id": "kvasir:verified-delete"}
     await bot.sandbox.control("POST", "press", body)
     await bot.sandbox.wait_for_message(lambda m: "Deleted: " in get_text(m), channel="@kvasir")
