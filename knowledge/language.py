@@ -36,8 +36,8 @@ def choose_language(text: str) -> Language:
 def detect_language(text: str) -> Language | None:
     """Return the language of a text by the share of its scripts, without code and links; None for another script.
 
-    A text of both scripts is decided by its grammar ("what does 年假 mean" is English, "VPN 怎么连" is Chinese), or by
-    the number of words if the grammar does not decide.
+    The grammar decides for a text of both scripts ("what does 年假 mean" is English, "VPN 怎么连" is Chinese).
+    If it does not decide, the number of words does.
     """
     prose = _NOISE.sub(" ", text)
     prose = prose if _LETTER.search(prose) else text

@@ -1,8 +1,8 @@
 """Read an export of ``kvasir feedback export`` as questions of ``make eval-answers``, and sum up the votes. Pure.
 
-A question whose answer people liked is answered well if the new answer cites a document that the liked one cited. A
-question whose answer they called wrong or outdated is answered well if the new answer cites something and does not
-repeat a sentence of the bad one. Follow-ups are left out, because they cannot be understood alone.
+A question whose answer people liked is answered well if the new answer cites a document that the liked one cited. If
+they called the answer wrong or outdated, the new answer is good if it cites something and repeats no sentence of the
+bad one. Follow-ups are left out, because they cannot be understood alone.
 """
 
 from __future__ import annotations

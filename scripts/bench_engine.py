@@ -3,9 +3,9 @@
 The worker is the real SGLang on this machine's CPU with the small model. Both clients send the same questions in the
 same order and with the same concurrency, and each answer has the same number of tokens. They take turns after a round
 that warms the prefix cache for both. Kvasir's questions go the whole way: queue, framing, wire, splitting of thinking
-and answer. The figures are output tokens a second over all rounds, their ratio, and the client's CPU for each token,
-with tokens as the server counts them. The start of SGLang's client is not timed. With ``KVASIR_HOME`` of a running
-Kvasir, its engine is used.
+and answer. The figures are output tokens a second over all rounds, their ratio, and the client's CPU for each token.
+The server counts the tokens. The start of SGLang's client is not timed. With ``KVASIR_HOME`` of a running Kvasir, its
+engine is used.
 
     scripts/bench_engine.py [--at-once N ...] [--each N] [--tokens N] [--rounds N] [--json]
 """

@@ -2,8 +2,9 @@
 
 ``scripts/bench_line.py [--questions 200] [--people 20]`` starts this machine's engine (a small model without a GPU).
 One person asks a quarter of all questions, and the others share the rest equally. Every tenth question may have a long
-answer. The printed JSON object has the numbers of answers and refusals, the waits, the error of the first promise, and
-the memory of the process before, at its peak and after. With ``KVASIR_HOME`` of a running Kvasir, its engine is used.
+answer. The printed JSON object has the numbers of answers and refusals, the waits, and the error of the first promise.
+It also has the memory of the process before, at its peak and after. With ``KVASIR_HOME`` of a running Kvasir, its
+engine is used.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Ask many questions at once through Slack: each must get exactly one answer or one reason.
 
-It uses the workspace on this machine with so many people, the bot as `kvasir run` starts it, this repository's
-documentation, and the engine of this machine (a small model without a GPU). All people post an equal part at the same
-moment, each question in its own thread. The printed JSON object has the numbers of answers, of other replies with their
-first words, of questions without a reply or with several, and the times.
+It uses the workspace on this machine with so many people, the bot as `kvasir run` starts it, and this repository's
+documentation. The engine is that of this machine (a small model without a GPU). All people post an equal part at the
+same moment, each question in its own thread. The printed JSON object has the times, and the numbers of answers and of
+other replies with their first words. It also has those of questions without a reply or with several.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def ask_questions(
                 after.setdefault(root, time.monotonic() - began)
         most = max(most, process.memory_info().rss)
         await asyncio.sleep(0.5)
-    await asyncio.sleep(3.0)  # whatever would come twice
+    await asyncio.sleep(3.0)  # a second reply would arrive meanwhile
     last = find_replies(await box.messages(CHANNEL), roots)
     texts = [str(found[0].get("text", "")) for found in last.values() if found]
     notices = [[line for line in text.splitlines() if NOTICE.match(line)] for text in texts]

@@ -2,9 +2,9 @@
 
     .venv/bin/python scripts/bench_live.py [LOOKS]
 
-Everything is real but the web: a search engine that answers like SearXNG, pages of some 20 kB at five names, guard,
-robots, extraction in the parsing process, embedder. All of it is on this machine, so the network costs nothing and the
-servers share its processors. No page is requested twice. A search has 12 s, as for a question in Slack.
+The web is a search engine that answers like SearXNG, and pages of some 20 kB at five names. Everything else is real:
+guard, robots, extraction in the parsing process, and embedder. All of it is on this machine, so the network costs
+nothing and the servers share its processors. No page is requested twice. A search has 12 s, as for a question in Slack.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Time searches in the embedded store with 100,000 passages: by filter, by audience, joined, and for eight clients.
 
 ``bench_passages`` has the data. The time is that of ``HybridSearch.search`` with a manifest in memory, and the audience
-classes in a real one; the question's embedding is precomputed, and timed separately. The target is for a search with
-each filter. Joining hits to readable passages has its own figure, because only an answer needs it. What the filter of
-audiences costs is measured in turns: each question for an audience, and for people who may read everything, which needs
-no filter.
+classes in a real one. The question's embedding is precomputed, and timed separately. The target is for a search with
+each filter. Joining hits to readable passages has its own figure, because only an answer needs it. The cost of the
+audience filter is measured in turns: each question for an audience, and for people who may read everything, without a
+filter.
 """
 
 from __future__ import annotations

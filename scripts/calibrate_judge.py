@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Measure how well the served model judges claims, and fit the parameters for the probability of its yes.
 
-It asks the engine of ``KVASIR_ENGINE_URL`` about the pairs with which the product calibrates unknown models, and then
-about other committed pairs, which the parameters have not seen. Each passage is among two others in the prompt.
+It asks the engine of ``KVASIR_ENGINE_URL`` about the pairs with which the product calibrates unknown models. Then it
+asks about other committed pairs, which the parameters have not seen. Each passage is among two others in the prompt.
 ``--pace`` measures instead how fast the engine writes alone, and while it judges claims.
 """
 

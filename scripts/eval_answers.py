@@ -1,11 +1,11 @@
 """Compare Kvasir's answers with those of a plain recipe on the same model, against known references.
 
 Kvasir's side is the product: retrieval, prompt, engine, verifier, with the shipped settings. The plain side takes the
-five nearest chunks of the same store by the same embedder, asks for [n] and "I don't know", and checks nothing. Both
+five nearest chunks of the same store by the same embedder. It asks for [n] and "I don't know", and checks nothing. Both
 ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that Kvasir starts.
 
 Each answer is written at once, so that an interrupted run continues. The key of an answer is its question, the model,
-and the code that makes it: for Kvasir's side the trees of bot/answering and knowledge/search, or ``--tag``.
+and the code that makes it. For Kvasir's side that is the trees of bot/answering and knowledge/search, or ``--tag``.
 
     KVASIR_EVAL_DIR=… scripts/eval_answers.py [--sets xquad-en,gateway] [--answerable 200] [--report]
 

@@ -1,12 +1,13 @@
 """Measure how often the search for a follow-up question finds the right document.
 
-``eval_data/multiturn.jsonl`` has conversations over the documentation of Apache APISIX, in English and Chinese: turns
-with an excerpt of each answer, the follow-up, the same question as a person would ask it alone, and the documents that
-answer. A fifth changes the subject, and earlier turns must not matter. Four ways to make a question searchable are
-compared: unchanged, by the rule of ``bot.answering.retrieval.follow_ups``, by the engine of ``--engine URL`` (or the
-rule if the engine is too slow or its text is rejected), and as asked alone, which is the upper limit. Then
-``bot.answering.retrieval.passage_order`` merges the hits with the passages of the conversation: the third figure says
-whether the right document is among these. Tune on the questions whose sha256(id) is even; report the odd half and all.
+``eval_data/multiturn.jsonl`` has conversations over the documentation of Apache APISIX, in English and Chinese. Each
+has turns with an excerpt of each answer, the follow-up, the same question asked alone, and the documents that answer. A
+fifth changes the subject, and earlier turns must not matter. Four ways to make a question searchable are compared. It
+is unchanged, or changed by the rule of ``bot.answering.retrieval.follow_ups`` or by the engine of ``--engine URL``. The
+fourth is the question as asked alone, which is the upper limit. The rule also counts where the engine is too slow or
+its text is rejected. Then ``bot.answering.retrieval.passage_order`` merges the hits with the passages of the
+conversation: the third figure says whether the right document is among these. Tune on the questions whose sha256(id) is
+even; report the odd half and all.
 
     KVASIR_EVAL_DIR=… scripts/eval_followups.py [--engine URL --model NAME] [--misses] [--json]
 """

@@ -1,7 +1,7 @@
 """Measure whether answers are found on web pages as well as in the documents.
 
 Documents and questions are those of ``eval_documents.py``. Each question is asked three times. First the store has
-every document. Then the documents that answer, and the nearest others, become five pages of the web, which are cut,
+every document. Then the documents that answer, and the nearest others, become five pages of the web. They are cut,
 chosen and scored as in a live search. Last, these pages answer while the store is down. ``hit@5`` counts questions with
 an answering passage among the first five. "I do not know" is right for the unanswerable questions only.
 

@@ -1,9 +1,9 @@
 """Measure retrieval on five public sets over a real store, and when 'I do not know' is right.
 
 Each paragraph is one passage, and ranks are those of ``HybridSearch`` as in the product. A question counts as
-unanswerable if its paragraph is hidden (the hardest kind, because the rest of the article stays), or if it is one of
-``eval_questions.json`` that the documentation of Apache APISIX does not answer. Ranking was tuned, and the weights of
-the confidence were fitted, on the questions whose sha256(id) is even; the form of the confidence was chosen on both
+unanswerable if its paragraph is hidden, which is the hardest kind, because the rest of the article stays. So does one
+of ``eval_questions.json`` that the documentation of Apache APISIX does not answer. Ranking was tuned, and the weights
+of the confidence were fitted, on the questions whose sha256(id) is even. The form of the confidence was chosen on both
 halves.
 
 The embedded store is in a temporary folder. ``--store weaviate`` uses the server of WEAVIATE_URL, WEAVIATE_GRPC_URL and

@@ -1,12 +1,13 @@
 #!/usr/bin/env python
 """Measure how well the verifier separates supported sentences from others, on public sets and committed pairs.
 
-For each set and language it prints the share of supported sentences shown without a mark, the share removed as
-contradicted (the worst error), the share of answers whose sentences are all shown without a mark, and for each kind of
-false sentence the share shown without a mark. ``scripts/verification/sets.py`` says which sets fit the weights, which
-are held out, and where they come from. Without ``--folder`` or KVASIR_VERIFICATION_DIR only the committed pairs are
-measured. ``--judge FILE`` asks the engine of KVASIR_ENGINE_URL about sentences that the features leave undecided, as in
-the product but without its deadline. FILE stores the replies, so that an interrupted run continues.
+For each set and language it prints the share of supported sentences shown without a mark. The share removed as
+contradicted is the worst error. It also prints the share of answers whose sentences are all shown without a mark. For
+each kind of false sentence it prints the share shown without a mark. ``scripts/verification/sets.py`` says which sets
+fit the weights, which are held out, and where they come from. Without ``--folder`` or KVASIR_VERIFICATION_DIR only the
+committed pairs are measured. ``--judge FILE`` asks the engine of KVASIR_ENGINE_URL about sentences that the features
+leave undecided, as in the product but without its deadline. FILE stores the replies, so that an interrupted run
+continues.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Measure verified answers: which questions get one at once, which are offered one, and how often that is wrong.
 
-Each row of a set is a question with a verified answer, other ways to ask it (``paraphrases``), the same words with
-politeness and other writing (``variants``), and questions that ask something else (``near_misses``). A paraphrase is
-asked while the other ones are stored as phrasings, as an owner would. Usage: ``scripts/eval_verified.py [SET …]``.
+Each row of a set is a question with a verified answer, and other ways to ask it (``paraphrases``). It has the same
+words with politeness and other writing (``variants``), and questions that ask something else (``near_misses``). A
+paraphrase is asked while the other ones are stored as phrasings, as an owner would. Usage: ``scripts/eval_verified.py
+[SET …]``.
 """
 
 from __future__ import annotations

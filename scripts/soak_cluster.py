@@ -1,9 +1,9 @@
 """Run three Weaviate nodes on this machine and kill them in turn while questions and syncs run.
 
-Each round kills one node as a crash would, changes documents (some deleted, some closed to the channel, some new),
-syncs, restarts the node and waits until it has caught up. The result has the numbers of questions, failures, leaks, and
-stale rows that the manifest refused, and whether store and manifest agree. The exit status is 1 if a question failed,
-something leaked, or they do not agree.
+Each round kills one node as a crash would, changes documents, syncs, restarts the node and waits until it has caught
+up. Some documents are deleted, some closed to the channel, some new. The result has the numbers of questions, failures,
+leaks, and stale rows that the manifest refused, and whether store and manifest agree. The exit status is 1 if a
+question failed, something leaked, or they do not agree.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Kill syncs at random and replace documents during searches, on one store, and count errors, which must be 0.
 
 ``python scripts/soak_sync.py --rounds 100 --store lancedb --replacements 1000`` (or ``--store weaviate``, which starts
-a server of its own). Each round changes documents or the configuration, kills the sync at a random step, checks what
-searches find, syncs again, and compares store and manifest row by row. ``--seed`` repeats a run.
+a server of its own). Each round changes documents or the configuration, kills the sync at a random step and checks what
+searches find. Then it syncs again, and compares store and manifest row by row. ``--seed`` repeats a run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The soak of turns: two replicas answer every question exactly once, whatever Slack, the network and machines do."""
+"""The soak of turns: two replicas answer every question exactly once, while Slack, the network and machines fail."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Slack's limits of sizes and rates, and the rate limiter.
 
-The figures are those of Slack's documentation: https://docs.slack.dev/apis/web-api/rate-limits (a tier's number of
-calls a minute is a lower bound there; here it is the limit) and https://docs.slack.dev/reference/block-kit/blocks.
+The figures are those of Slack's documentation: https://docs.slack.dev/apis/web-api/rate-limits and
+https://docs.slack.dev/reference/block-kit/blocks. There a tier's number of calls a minute is a lower bound; here it is
+the limit.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class StoredPassage:
     as_of: str = ""
     """When this version was last seen in its source, as an ISO date with the time; "" if unknown."""
     is_material: bool = False
-    """Whether it is of a file or a message that came with the question, which nobody else may see."""
+    """Whether it comes from a file or a message of the question, which nobody else may see."""
 
 
 @dataclass(frozen=True, slots=True)

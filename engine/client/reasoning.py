@@ -1,4 +1,4 @@
-"""Separate thinking from content, whatever the server already separated; never awaits.
+"""Separate thinking from content, also if the server has separated it already; never awaits.
 
 SGLang's parser separates both. But it leaves newlines before the answer, keeps stray tags in odd outputs, and sends all
 text as thinking if the closing tag never comes. A server without a parser separates nothing.

@@ -21,7 +21,7 @@ from engine.text import replace_surrogates
 _MAX_STRETCH_CHARS = 50_000
 """Limit of one encoding call; the regular expression engine fails on runs of about a million characters."""
 _SAFE_BREAK = re.compile(r"(?<=[a-z]) (?=[A-Za-z])|(?<=\S\n)(?=[A-Za-z\u4e00-\u9fa5])")
-"""Places where every pattern below starts a new piece, whatever is on either side."""
+"""Places where every pattern below starts a new piece, with any text on either side."""
 
 _CJK = "一-龥぀-ゟ゠-ヿ"
 _DEEPSEEK = "|".join(

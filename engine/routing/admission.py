@@ -1,10 +1,10 @@
 """Pure: choose the next request, estimate the wait of the others, and refuse requests that would wait too long.
 
 People get equal shares by self-clocked fair queueing (Golestani, INFOCOM 1994). A new request gets a tag: its cost plus
-the tag of the person's last request, or plus the tag that is being served if that is larger. The smallest tag starts
-first. So a person with fifty requests does not delay a person with one, and each person's requests keep their order.
-A short answer costs less than a long one, up to ``_MAX_COST``. Of any other person, at most ``_MAX_COST + 1`` later
-requests start before the first request of a person.
+the tag of the person's last request. If the tag that is being served is larger, it counts instead. The smallest tag
+starts first. So a person with fifty requests does not delay a person with one, and each person's requests keep their
+order. A short answer costs less than a long one, up to ``_MAX_COST``. Of any other person, at most ``_MAX_COST + 1``
+later requests start before the first request of a person.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _Pace:
 class ServiceRates:
     """The engine's measured speed: exponentially weighted means for each load.
 
-    For a load without measurements, the values are scaled from the nearest load: each of ``n`` concurrent answers takes
+    For a load without measurements, the values are scaled from the nearest load. Each of ``n`` concurrent answers takes
     about ``n ** _SLOWDOWN_EXPONENT`` times as long as one alone.
     """
 

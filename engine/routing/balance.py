@@ -58,9 +58,9 @@ class ServerCircuitBreaker:
 def choose_server(load: Mapping[str, float], thread: str) -> str:
     """Return the server for a request of a conversation; ``load`` is the share of each server's places in use.
 
-    A conversation stays on one server by rendezvous hashing (Thaler and Ravishankar, 1998), whatever other servers come
-    and go. It leaves a server that is full, or much more loaded than the least loaded. Other requests go to the least
-    loaded server.
+    A conversation stays on one server by rendezvous hashing (Thaler and Ravishankar, 1998), also when other servers
+    come and go. It leaves a server that is full, or much more loaded than the least loaded. Other requests go to the
+    least loaded server.
     """
     least_loaded = min(load, key=lambda name: (load[name], -_compute_hash(name, thread)))
     if not thread:

@@ -173,7 +173,7 @@ class Downloader:
                     if len(block) >= _BLOCK_BYTES:
                         await self._flush_block(part, block)
         finally:
-            # Keep the received bytes whatever ended the stream; the write is short, so it is not awaited.
+            # Keep the received bytes after any end of the stream; the write is short, so it is not awaited.
             _append_block(part, block)
 
     async def _flush_block(self, part: Path, block: bytearray) -> None:

@@ -1,4 +1,4 @@
-"""Parses a CSV or TOML file of people and their principals. Pure; whatever is doubtful makes the file invalid."""
+"""Parses a CSV or TOML file of people and their principals. Pure; anything doubtful makes the file invalid."""
 
 from __future__ import annotations
 

@@ -113,9 +113,9 @@ def format_reader(reader: str) -> str:
 def intersect_readers(configured: frozenset[str], named: frozenset[str]) -> frozenset[str]:
     """Return the readers whom both the configuration and a source admit.
 
-    A person who holds a principal of each may read, so different principals are joined: a document that ``C1`` and
-    ``confluence:group:board`` must both admit is read by those who hold both. An empty set is valid: Kvasir keeps such
-    a document and shows it to nobody.
+    A person who holds a principal of each may read, so different principals are joined. For example, both ``C1`` and
+    ``confluence:group:board`` must admit the reader. Then those who hold both may read the document. An empty set is
+    valid: Kvasir keeps such a document and shows it to nobody.
 
     Configured full members narrow nobody but the world, so that readers stay short: a search checks the configured
     readers as well. Nothing else checks what a source names. So a guest whom the configuration admits does not read
@@ -131,7 +131,7 @@ def intersect_readers(configured: frozenset[str], named: frozenset[str]) -> froz
 def narrow_readers(before: frozenset[str], now: frozenset[str]) -> frozenset[str]:
     """Return the readers of a document who could read it before and can read it now.
 
-    Here ``*`` is a principal like any other: a document that only full members could read is not for a guest who is
+    Here ``*`` is a principal like any other. A document that only full members could read is not for a guest who is
     named now, because its text may be older. Of two very long lists, only readers who are in both remain.
     """
     both = before & now

@@ -1,7 +1,7 @@
 """Ask sources who may read documents now, and store the answer in the manifest.
 
-A right that is taken away at its source counts within a minute: the manifest's readers are used for less than that, and
-then the source is asked again before anything is shown. No answer means no.
+A right that is taken away at its source counts within a minute. The manifest's readers are used for less than that.
+Then the source is asked again before anything is shown. No answer means no.
 """
 
 from __future__ import annotations

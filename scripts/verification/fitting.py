@@ -2,8 +2,8 @@
 
 A true sentence that is marked costs as much as ``_TRUE`` false ones that are not. Logistic regression does not minimize
 this cost: it gives a rare feature a small weight even if it is nearly always right. So a search changes one weight at a
-time, in smaller and smaller steps, as long as the cost falls. How far a sentence counts as unmarked depends on how far
-its best finding lies above zero, so that a small step changes the cost a little.
+time, in smaller and smaller steps, as long as the cost falls. A sentence counts as unmarked by how far its best finding
+lies above zero, so that a small step changes the cost a little.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ Each set is either for fitting or held out. The split was committed before the f
 - ``apisix``: sentences against the same section in the other language, Apache APISIX (across).
 - ``fresh``: the other committed pairs (both languages, across).
 
-Put a clone of each repository into one folder, under the name ``owner+name``, and the folders ``xquad``, ``cmrc2018``
-and ``apisix-docs`` of the other evaluations as well:
-``git clone https://github.com/primeqa/clapnq FOLDER/primeqa+clapnq``. Files are read from git at the commit below.
+Put a clone of each repository into one folder, under the name ``owner+name``: ``git clone
+https://github.com/primeqa/clapnq FOLDER/primeqa+clapnq``. The folder also needs ``xquad``, ``cmrc2018`` and
+``apisix-docs`` of the other evaluations. Files are read from git at the commit below.
 """
 
 from __future__ import annotations

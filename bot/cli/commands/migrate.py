@@ -16,7 +16,7 @@ _CURRENT, _DUE, _FAILED = 0, 1, 3
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Return 0 if the tables are current, 1 if a revision is due, 3 if the database fails or is of a newer Kvasir."""
+    """Return 0 if the tables are current, 1 if a revision is due, 3 if the database fails or is too new."""
     settings = load_command_settings(arguments)
     if arguments.apply:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)

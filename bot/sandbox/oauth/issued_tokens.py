@@ -43,7 +43,7 @@ class IssuedTokens:
         return {"access_token": token, "refresh_token": refresh, "expires_in": int(self.lifetime_s)}
 
     def has_token(self, token: str) -> bool:
-        """Return whether a token is of this workspace, even if it is expired or revoked."""
+        """Return whether a token belongs to this workspace, even if it is expired or revoked."""
         return token in self._expiries
 
     def check_token(self, token: str) -> None:

@@ -72,7 +72,7 @@ def _build_profile(person: SlackPerson) -> Json:
 
 
 def _shares_channel_with_app(records: Records, person: str) -> bool:
-    """Return whether the app sees a channel of a person; ``is_stranger`` is false then, whatever the company."""
+    """Return whether the app sees a channel of a person; ``is_stranger`` is false then, in every company."""
     return any({person, BOT_USER} <= set(room.members) for room in records.channels.values())
 
 

@@ -69,7 +69,7 @@ def decide_members(channel: Channel, members: Collection[Account], company: Comp
     """Return the readers of a public or private channel or a group message; ``members`` include the asker."""
     statuses = {account.status for account in members}
     if Status.UNKNOWN in statuses or Status.FOREIGN in statuses:
-        return UNKNOWN_READERSHIP  # where a foreign person is, the channel is shared, whatever Slack said before
+        return UNKNOWN_READERSHIP  # with a foreign person the channel is shared, even if Slack said otherwise before
     if channel.kind is ChannelKind.PUBLIC:
         guests = tuple(account for account in members if account.status.is_guest)
         return Readership(guests, list_member_principals(channel, company))

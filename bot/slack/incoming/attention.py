@@ -91,7 +91,7 @@ class ThreadAttention:
         return rule.unasked_per_hour > 0 and not received.is_channel_shared
 
     async def may_be_meant(self, received: MessageReceived) -> bool:
-        """Return whether a message may be a question to Kvasir, whatever it says.
+        """Return whether a message may be a question to Kvasir, without reading its text.
 
         Raises:
             DatabaseError: the thread or the channel's settings cannot be read.

@@ -30,7 +30,7 @@ _log = structlog.get_logger("kvasir.installations")
 MARGIN_S: Final = 2 * 3_600.0
 """How long before its end a token is replaced, at most half of its life. Slack's tokens last 12 hours."""
 _FINAL_PROBLEMS: Final = frozenset({"invalid_refresh_token", "token_revoked"})
-"""Codes of Slack after which another attempt with the same tokens is of no use."""
+"""Codes of Slack after which another attempt with the same tokens is useless."""
 _WRONG_CLIENT: Final = frozenset({"invalid_client_id", "bad_client_secret"})
 _ANY_AGE_MINUTES: Final = 10**9
 _STORE_DELAYS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)

@@ -16,7 +16,7 @@ from knowledge.language import Language
 
 
 def find_reason_against(answer: StoredAnswer) -> Message | None:
-    """Return why an answer is shared with nobody, whatever people may read; None if there is no such reason."""
+    """Return why an answer is shared with nobody, rights apart; None if there is no such reason."""
     if any(passage.is_material for passage in answer.passages):
         return sharing.FROM_FILES
     return sharing.FROM_EARLIER if answer.thread_ts != answer.key.ts else None

@@ -99,8 +99,8 @@ class QuestionBuilder:
         text, wants_documents = strip_documents_prefix(text)
         history = await self._hide_unreadable_answers(thread.history, audience.viewers)
         if not text and history and not history[-1].answer:
-            # A mention without text asks what the unanswered messages before it ask: in the asker's own words, or in
-            # fixed ones about what others wrote, whose words stay quoted.
+            # A mention without text asks what the unanswered messages before it ask. The question has the asker's own
+            # words, or fixed ones about what others wrote, whose words stay quoted.
             *earlier, last = history
             if last.question:
                 text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))

@@ -1,8 +1,8 @@
 """Lists Google Drive as a whole, or updates the remembered listing with the changes since.
 
 A change means what it plainly says: a file is new, changed, gone, or has other readers. A change that concerns more
-than one file leads to a whole listing: a folder that moved or has other readers, or a shared drive with other members.
-So does a change feed that no longer knows the token.
+than one file leads to a whole listing. Such a change is a folder that moved or has other readers, or a shared drive
+with other members. A change feed that no longer knows the token leads to one, too.
 """
 
 from __future__ import annotations

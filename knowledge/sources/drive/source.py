@@ -57,7 +57,7 @@ class DriveOptions:
     everyone: tuple[str, ...] = ()
     """Readers that mean everybody, such as ``drive:domain-with-link:company.com``."""
     full_every_h: float = 24.0
-    """After this many hours the source lists everything again, whatever it remembers."""
+    """After this many hours the source lists everything again, and uses nothing that it remembers."""
     url: str = "https://www.googleapis.com"
     max_mb: float = MAX_MB
 

@@ -51,7 +51,7 @@ class NotionOptions:
     rights: str | None = None
     """``ignore``: everybody may read what is shared with the connection. Required without ``readers``."""
     full_every_h: float = 24.0
-    """After this many hours the source fetches everything again, whatever it remembers."""
+    """After this many hours the source fetches everything again, and uses nothing that it remembers."""
     requests_per_s: float = 3.0
     """Notion's own limit, on average."""
     url: str = "https://api.notion.com"

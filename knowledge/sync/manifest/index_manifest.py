@@ -115,7 +115,7 @@ class IndexManifest(Lookups):
         """Store the readers that a source named at a time, by the documents' rows. Return the readers from now on.
 
         These are among the readers with which the documents were indexed: wider ones may be meant for another version,
-        and follow with the next sync. An answer that is older than a known one changes nothing, unless that one is of
+        and follow with the next sync. An answer that is older than a known one changes nothing, unless that one lies in
         the future (``now_s``), because the clock was set back.
         """
         documents, readers, values = tables.documents.c, dict[int, str](), list[dict[str, object]]()

@@ -72,7 +72,7 @@ class Indexes:
     async def follow_active(self, *, lost: bool = False) -> None:
         """Search the active index, which another process may have switched.
 
-        If the index that is written is active, nothing is read, unless the index is ``lost``: a Kvasir of another
+        If the index that is written is active, nothing is read, unless the index is ``lost``. A Kvasir of another
         version or model may have deleted it.
 
         Raises:
@@ -125,7 +125,7 @@ class Indexes:
             return None
         done = [await self.written.manifest.count_source(key) for key in sources]
         wanted = [await self.searched.manifest.count_source(key) for key in sources]
-        # A source that was synced is complete, whatever number of documents it has now.
+        # A source that was synced is complete with any number of documents.
         total = sum(
             max(one.documents, 0 if one.listed_at else old.documents) for one, old in zip(done, wanted, strict=True)
         )

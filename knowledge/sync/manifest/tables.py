@@ -1,8 +1,8 @@
 """The manifest's tables, for SQLite and PostgreSQL, and the queries that must be fast.
 
 Chunks belong to documents, documents to a source, and a source to one index. Deleting an index deletes all of it.
-``pending`` has the ids that the store may have although no document lists them: those written before the switch, and
-those replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
+``pending`` has the ids that the store may have although no document lists them. They were written before the switch, or
+replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
 ``memories`` has what a source remembers between listings; losing one costs only time.
 
 A change of a table is a new revision in ``versions``, and its number in ``migrations.py``. Tests compare both.

@@ -129,7 +129,6 @@ class DocumentPreparer:
             if known and known.chunks
             else frozenset[str]()
         )
-        # A link, an audience, a title or a date is part of a row: with a new one every row is written again, though
         # A row has the link, audience, title and date. A change of one rewrites all rows, without embedding the same
         # text again.
         rewrite = rewrite or (known is not None and _has_other_row(document, known))

@@ -63,7 +63,7 @@ class HostClient:
         self._spacing.delay_s = max(self._spacing.delay_s, self.robots.delay_s)
 
     async def fetch(self, url: str, options: FetchOptions, linked_from: str | None = None) -> FetchedResponse:
-        """Fetch a URL, and retry while the host is busy or fails; the last response is returned whatever it is.
+        """Fetch a URL, and retry while the host is busy or fails; the last response is returned, also a failure.
 
         ``linked_from`` is the address that named the URL, None if the configuration or the host itself did.
 

@@ -1,7 +1,7 @@
 """Connections: Kvasir resolves a name once, checks every address, and connects to one of them.
 
-aiohttp takes Host and SNI from the URL, for HTTP and HTTPS, whatever address its resolver returns. The same holds
-behind an untrusted proxy, because TLS runs through the tunnel.
+aiohttp takes Host and SNI from the URL, for HTTP and HTTPS, not from the address that its resolver returns. The same
+holds behind an untrusted proxy, because TLS runs through the tunnel.
 """
 
 from __future__ import annotations

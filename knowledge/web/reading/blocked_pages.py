@@ -40,8 +40,8 @@ class _BlockingSigns:
 
     reason: str
     title: re.Pattern[str] | None
-    """The beginning of a title or first heading. It counts if the main text is not long and there is other evidence or
-    hardly any text, because a page of a manual may be called "Sign in"."""
+    """The beginning of a title or first heading. It counts if the main text is not long and there is other evidence, or
+    hardly any text. A page of a manual may be called "Sign in", too."""
     markup: re.Pattern[str] | None
     """Counts like a title."""
     words: re.Pattern[str]
@@ -58,7 +58,7 @@ def find_blocking_reason(html: str, text: str, *, of_source: bool = False) -> st
     """Return why a page has no text to read, given its main text; None if it has some.
 
     A page of a source (``of_source``) needs stronger evidence. A mistake costs the live web one page, but removes a
-    document of a source, and every page of a site may have a banner or a footer.
+    document of a source. Besides, every page of a site may have a banner or a footer.
     """
     size = measure_text(text)
     if size >= _LONG:
