@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.sandbox import limits
+from bot.sandbox.http.credentials import write_settings
 from bot.sandbox.server import SandboxOptions, StateInUse, serve_sandbox
 
 
@@ -85,6 +86,10 @@ async def run_sandbox(options: SandboxOptions, *, with_parent: bool = False) -> 
         loop.add_signal_handler(number, stopping.set)
     async with serve_sandbox(options) as running:
         print(f"Sandbox workspace at {running.base_url}", flush=True)  # noqa: T201 - the launcher waits for this line
+        if not with_parent:
+            oauth = bool(options.oauth_workspaces)
+            path = write_settings(options.state, running.base_url, running.credentials, oauth=oauth)
+            print(f"Settings for Kvasir: {path}", flush=True)  # noqa: T201
         await stopping.wait()
 
 

@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.http.credentials import load_credentials
+from bot.config.settings import load_settings
+from bot.sandbox.http.credentials import load_credentials, write_settings
 from tests.slack_sandbox import SandboxClient, open_sandbox, start_sandbox_process
 
 
@@ -191,6 +192,19 @@ def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
         load_credentials(tmp_path)
 
 
+@pytest.mark.parametrize("oauth", [False, True])
+def test_settings_for_kvasir_are_complete(tmp_path: Path, *, oauth: bool) -> None:
+    credentials = load_credentials(tmp_path)
+    file = write_settings(tmp_path, "http://127.0.0.1:3000", credentials, oauth=oauth)
+    assert file.stat().st_mode & 0o777 == 0o600
+    environ = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n')
+    slack = load_settings({**environ, "KVASIR_HOME": str(tmp_path)}, tmp_path).slack
+    assert slack is not None
+    assert (slack.app_token, slack.api_url) == (credentials.app_token, "http://127.0.0.1:3000/api/")
+    assert (slack.oauth is not None, slack.bot_token) == (oauth, "" if oauth else credentials.bot_token)
+
+
 @pytest.mark.slow
 async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """After kill -9 the messages, the open stream and the undelivered event are there."""
@@ -210,13 +224,15 @@ async def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_command_prints_no_secret_and_ends_on_sigterm(tmp_path: Path) -> None:
-    """Only the address is printed; SIGTERM ends it with status 0; a used port is an error with the next step."""
+    """SIGTERM ends it with status 0; a used port is an error with the next step."""
     argv = [sys.executable, "-m", "bot.sandbox", "--state", str(tmp_path)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, "--port", "0", stdout=pipe, stderr=pipe)
     assert process.stdout
     line = await asyncio.wait_for(process.stdout.readline(), 60)
     port = line.decode().strip().rpartition(":")[2]
+    line += await asyncio.wait_for(process.stdout.readline(), 60)
+    assert f"Settings for Kvasir: {tmp_path}/kvasir.env" in line.decode()
     reply = b""
     for state, remedy in ((tmp_path, "stop it first"), (tmp_path / "other", "--port")):
         other = [sys.executable, "-m", "bot.sandbox", "--state", str(state), "--port", port]

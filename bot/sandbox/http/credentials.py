@@ -1,7 +1,8 @@
-"""The workspace's secrets: created once, stored in a file that only its owner can read, never printed."""
+"""The workspace's secrets: created once, stored in files that only their owner can read, never printed."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -9,6 +10,9 @@ import secrets
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+_OAUTH_PORT = 3080
+"""The port of Kvasir's page to install it; the workspace itself usually has 3000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,30 @@ def load_credentials(folder: Path) -> Credentials:
         return Credentials(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged; delete it and start again to get new credentials") from error
+
+
+def write_settings(folder: Path, base_url: str, credentials: Credentials, *, oauth: bool) -> Path:
+    """Write the settings with which Kvasir joins the workspace, or is installed by OAuth; return the file.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    settings = {"SLACK_API_URL": f"{base_url}/api/", "SLACK_APP_TOKEN": credentials.app_token}
+    if oauth:
+        key = hashlib.sha256(credentials.control_token.encode()).digest()
+        settings |= {
+            "SLACK_CLIENT_ID": credentials.client_id,
+            "SLACK_CLIENT_SECRET": credentials.client_secret,
+            "KVASIR_TOKEN_KEYS": base64.urlsafe_b64encode(key).decode(),
+            "KVASIR_PUBLIC_URL": f"http://127.0.0.1:{_OAUTH_PORT}",
+            "PORT": str(_OAUTH_PORT),
+        }
+    else:
+        settings |= {"SLACK_BOT_TOKEN": credentials.bot_token}
+    path = folder / "kvasir.env"
+    _write_whole_file(path, "\n".join(f"{name}={value}" for name, value in settings.items()))
+    return path
 
 
 def _write_whole_file(path: Path, text: str) -> None:
