@@ -62,15 +62,15 @@ def contains(reference: str, text: str) -> bool:
     The tokens of a reference must follow each other. Of one with many tokens, most must stand in the same order, with
     all its numbers.
     """
-    wanted, held = tokens_of(reference), tokens_of(text)
-    if not wanted:
+    expected, held = tokens_of(reference), tokens_of(text)
+    if not expected:
         return False
-    if _follow(wanted, held):
+    if _follow(expected, held):
         return True
-    if len(wanted) < _LONG:
+    if len(expected) < _LONG:
         return False
-    numbers = [token for token in wanted if token[0].isdigit()]
-    return all(number in held for number in numbers) and _common(wanted, held) >= _SHARE * len(wanted)
+    numbers = [token for token in expected if token[0].isdigit()]
+    return all(number in held for number in numbers) and _common(expected, held) >= _SHARE * len(expected)
 
 
 def repeats(question: str, text: str) -> bool:
@@ -205,8 +205,8 @@ def _chinese_numbers(text: str) -> str:
     return re.sub(r"[零〇一二三四五六七八九十百千万亿两]+", lambda m: _chinese_value(m[0]), text)
 
 
-def _chinese_decimal(given: str) -> str:
-    whole, _, rest = given.partition("点")
+def _chinese_decimal(text: str) -> str:
+    whole, _, rest = text.partition("点")
     if not rest:
         return whole if whole[0].isdigit() else _chinese_value(whole)
     return f"{_chinese_value(whole)}.{''.join(str(_DIGITS.get(char, '')) for char in rest)}"
@@ -233,16 +233,16 @@ def _plain(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def _follow(wanted: Sequence[str], held: Sequence[str]) -> bool:
-    size = len(wanted)
-    return any(held[start : start + size] == list(wanted) for start in range(len(held) - size + 1))
+def _follow(expected: Sequence[str], held: Sequence[str]) -> bool:
+    size = len(expected)
+    return any(held[start : start + size] == list(expected) for start in range(len(held) - size + 1))
 
 
-def _common(wanted: Sequence[str], held: Iterable[str]) -> int:
+def _common(expected: Sequence[str], held: Iterable[str]) -> int:
     """Return the length of the longest common subsequence."""
-    row = [0] * (len(wanted) + 1)
+    row = [0] * (len(expected) + 1)
     for token in held:
         before = 0
-        for place, one in enumerate(wanted, 1):
+        for place, one in enumerate(expected, 1):
             before, row[place] = row[place], before + 1 if one == token else max(row[place], row[place - 1])
     return row[-1]

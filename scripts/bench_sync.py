@@ -1,7 +1,7 @@
 """Measure the cost of a sync; each figure has a baseline of the same run.
 
-1. First sync against the bare embedder on the same texts: passages a second (in turns, so that both get the same
-   noise), and processor time, which other programs do not change.
+1. First sync against the bare embedder on the same texts: passages a second, and processor time, which other programs
+   do not change. The two run in turns, so that both get the same noise.
 2. Second sync of many unchanged files against ``git status`` over the same tree.
 3. One changed file among them in a watched folder: the time from the change on disk until a search finds it.
 4. Memory of a first sync of the largest documents that are read, four sources at the same time.

@@ -194,10 +194,10 @@ def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping
                 record = records.get(item.key)
                 if record is None or (how := score(item, record)).good:
                     continue
-                wanted = " | ".join(item.references) or json.dumps(item.facts, ensure_ascii=False)
+                expected = " | ".join(item.references) or json.dumps(item.facts, ensure_ascii=False)
                 file.write(
                     f"=== {side} {item.set} {item.id}: {item.question}\n"
-                    f"wanted: {wanted} {item.pages or ''}\n"
+                    f"wanted: {expected} {item.pages or ''}\n"
                     f"right {how.right}, unverified {how.right_unverified}, found {how.found}, refused {how.refused}, "
                     f"extract {how.extract}, cited {how.cited_right} of {how.cited}, marked {how.marked}, "
                     f"removed {how.removed}\nraw: {record.raw}\nshown: {record.text}\n"

@@ -78,11 +78,11 @@ class Score:
 
 def load_pages_or_exit() -> list[Page]:
     """Return the pages of KVASIR_EVAL_PAGES; if they are missing or differ, print where to get them and exit with 2."""
-    given = os.environ.get("KVASIR_EVAL_PAGES")
-    pages, checksum = _read(Path(given)) if given and (Path(given) / "evaldata.json").is_file() else ([], "")
+    folder = os.environ.get("KVASIR_EVAL_PAGES")
+    pages, checksum = _read(Path(folder)) if folder and (Path(folder) / "evaldata.json").is_file() else ([], "")
     if checksum == CHECKSUM:
         return pages
-    reason = f"KVASIR_EVAL_PAGES ({given}) lacks them or holds others" if given else "KVASIR_EVAL_PAGES is not set"
+    reason = f"KVASIR_EVAL_PAGES ({folder}) lacks them or holds others" if folder else "KVASIR_EVAL_PAGES is not set"
     print(
         f"This needs trafilatura's evaluation pages, and {reason}. It names the folder tests of\n"
         f"  https://github.com/adbar/trafilatura at commit {COMMIT}\n"

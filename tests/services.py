@@ -75,9 +75,9 @@ class WeaviateServer:
 
 def weaviate_binary() -> Path | None:
     """Return the server's program: KVASIR_TEST_WEAVIATE, else the one in the cache, else None."""
-    given = os.environ.get("KVASIR_TEST_WEAVIATE")
+    setting = os.environ.get("KVASIR_TEST_WEAVIATE")
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    path = Path(given) if given else cache / f"weaviate-{WEAVIATE_VERSION}" / "weaviate-server"
+    path = Path(setting) if setting else cache / f"weaviate-{WEAVIATE_VERSION}" / "weaviate-server"
     return path if path.is_file() else None
 
 

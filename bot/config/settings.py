@@ -204,8 +204,8 @@ def read_slack_settings(
         SettingsError: the set is partial; the text names what is missing.
 
     """
-    given = sorted(name for name in variables if name.startswith("SLACK_") or name in _OAUTH_VARIABLES)
-    if not given:
+    names = sorted(name for name in variables if name.startswith("SLACK_") or name in _OAUTH_VARIABLES)
+    if not names:
         return None
     oauth = _read_oauth_settings(environment, variables, workspaces)
     bot_token = _secret_value(environment.SLACK_BOT_TOKEN)
@@ -218,7 +218,7 @@ def read_slack_settings(
         missing.append("SLACK_APP_TOKEN (xapp-…, for Socket Mode) or SLACK_SIGNING_SECRET (for HTTP)")
     if missing:
         raise SettingsError(
-            f"{', '.join(given)} is set, but {' and '.join(missing)} is missing. Set it in .env, or unset every "
+            f"{', '.join(names)} is set, but {' and '.join(missing)} is missing. Set it in .env, or unset every "
             "SLACK_* variable to open the workspace on this machine."
         )
     for name, token, prefix in (("SLACK_BOT_TOKEN", bot_token, "xoxb-"), ("SLACK_APP_TOKEN", app_token, "xapp-")):
@@ -246,20 +246,20 @@ def _read_oauth_settings(
     client_id, public_url = environment.SLACK_CLIENT_ID, environment.KVASIR_PUBLIC_URL
     client_secret = _secret_value(environment.SLACK_CLIENT_SECRET)
     keys = (_secret_value(environment.KVASIR_TOKEN_KEYS) or "").replace(" ", "").strip(",")
-    given = [name for name in _OAUTH_VARIABLES if name in variables]
-    if not given:
+    names = [name for name in _OAUTH_VARIABLES if name in variables]
+    if not names:
         return None
     from bot.storage.installations.token_cipher import MAKE_KEY, TokenCipher, TokenKeyError  # noqa: PLC0415 - rarely
 
     if environment.SLACK_BOT_TOKEN is not None:
         raise SettingsError(
-            f"SLACK_BOT_TOKEN is for one workspace, and {', '.join(given)} for many. Unset SLACK_BOT_TOKEN and let "
+            f"SLACK_BOT_TOKEN is for one workspace, and {', '.join(names)} for many. Unset SLACK_BOT_TOKEN and let "
             "each workspace install the app, or unset the others."
         )
     if client_id is None or client_secret is None or public_url is None or not keys:
-        missing = ", ".join(name for name in _OAUTH_VARIABLES if name not in given) or "a key in KVASIR_TOKEN_KEYS"
+        missing = ", ".join(name for name in _OAUTH_VARIABLES if name not in names) or "a key in KVASIR_TOKEN_KEYS"
         raise SettingsError(
-            f"{', '.join(given)} is set, but {missing} is missing. Set all of them in .env. The page Basic Information "
+            f"{', '.join(names)} is set, but {missing} is missing. Set all of them in .env. The page Basic Information "
             f"of the app shows its client id and secret; this command makes a key: {MAKE_KEY}"
         )
     settings = OAuthSettings(client_id, client_secret, tuple(keys.split(",")), public_url.rstrip("/"), workspaces)

@@ -149,8 +149,8 @@ class Interactions:
         }
         self._send_payload(payload, "The shortcut", url)
 
-    def _build_shortcut(self, kind: str, author: SlackPerson, callback_id: str, wanted: str) -> Json:
-        known = any(one.callback_id == callback_id and one.kind == wanted for one in APP_SHORTCUTS)
+    def _build_shortcut(self, kind: str, author: SlackPerson, callback_id: str, shortcut_kind: str) -> Json:
+        known = any(one.callback_id == callback_id and one.kind == shortcut_kind for one in APP_SHORTCUTS)
         if not known or author.team not in self._hub.workspace.own_teams():  # other companies do not have the app
             raise RefusedCall("shortcut_not_found")
         action_ts = self._hub.workspace.next_ts()

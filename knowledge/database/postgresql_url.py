@@ -32,24 +32,24 @@ def translate_parameters(url: URL) -> URL:
         ValueError: a parameter is unknown or wrong. The text continues a sentence about the URL and quotes no value.
 
     """
-    given = {name: values if isinstance(values, str) else values[-1] for name, values in url.query.items()}
-    if {"ssl", "sslmode"} <= given.keys():
+    parameters = {name: values if isinstance(values, str) else values[-1] for name, values in url.query.items()}
+    if {"ssl", "sslmode"} <= parameters.keys():
         raise ValueError("has both ssl and sslmode. Remove one of them")
-    if "ssl" in given:  # asyncpg's own name
-        given["sslmode"] = given.pop("ssl")
-    for name in given:
+    if "ssl" in parameters:  # asyncpg's own name
+        parameters["sslmode"] = parameters.pop("ssl")
+    for name in parameters:
         if name not in _LIBPQ + _SQLALCHEMY:
             shown = f"the parameter {name}" if _PLAIN_NAME.fullmatch(name) else "a parameter"
             raise ValueError(f"has {shown}, which Kvasir does not know. Remove it, or use {', '.join(_LIBPQ)}")
-    _check_values(given)
-    libpq = {name: value for name, value in given.items() if name in _LIBPQ}
-    kept = {name: url.query[name] for name in given if name in _SQLALCHEMY}
+    _check_values(parameters)
+    libpq = {name: value for name, value in parameters.items() if name in _LIBPQ}
+    kept = {name: url.query[name] for name in parameters if name in _SQLALCHEMY}
     return url.set(query=kept | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
 
 
-def _check_values(given: Mapping[str, str]) -> None:
-    if given.get("sslmode", "prefer") not in _MODES:
+def _check_values(parameters: Mapping[str, str]) -> None:
+    if parameters.get("sslmode", "prefer") not in _MODES:
         raise ValueError(f"has an sslmode that is none of {', '.join(_MODES)}. Write one of them")
     for name in _FILES:
-        if name in given and not Path(given[name]).is_file():
+        if name in parameters and not Path(parameters[name]).is_file():
             raise ValueError(f"names a file in {name} that does not exist. Write the path of a file")

@@ -35,22 +35,22 @@ BAD = "Employees receive 35 days of paid annual leave per calendar year."
 
 async def test_answer_has_sources_steps_text_and_end(ask: Any, room: Any) -> None:
     engine = room.engine([ReasoningDelta("Let me "), ReasoningDelta("see."), *room.words(f"{GOOD} [1] {ALSO}")])
-    heard = await ask(engine)
-    kinds = [type(event) for event in heard.events]
+    reply = await ask(engine)
+    kinds = [type(event) for event in reply.events]
     assert kinds[:2] == [Step, Sources]
-    assert [event.text for event in heard.events if isinstance(event, Step)] == [
+    assert [event.text for event in reply.events if isinstance(event, Step)] == [
         "is searching the documents…",
         "is reading 2 passages…",
         "is thinking…",
         "is writing and checking the answer…",
     ]
     assert kinds[-1] is Finished
-    assert heard.events[-1].reasoning == "Let me see."
-    assert heard.events.index(Step("is thinking…", "think")) < kinds.index(Text)
-    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
-    assert (heard.route, heard.cited, heard.notices) == ("engine", [1], [])
-    assert [p.title for p in heard.sources[0].passages] == ["Leave", "Expenses"]
-    timings = heard.finished[0].timings
+    assert reply.events[-1].reasoning == "Let me see."
+    assert reply.events.index(Step("is thinking…", "think")) < kinds.index(Text)
+    assert reply.text == f"{GOOD} [1] {ALSO} [1]"
+    assert (reply.route, reply.cited, reply.notices) == ("engine", [1], [])
+    assert [p.title for p in reply.sources[0].passages] == ["Leave", "Expenses"]
+    timings = reply.finished[0].timings
     assert 0 <= timings["search"] <= timings["first_token"] <= timings["first_text"] <= timings["total"]
     assert engine.asked[0][2] == "turn-1"
     assert engine.streams_open == 0
@@ -58,35 +58,35 @@ async def test_answer_has_sources_steps_text_and_end(ask: Any, room: Any) -> Non
 
 async def test_unsupported_sentence_is_marked_and_explained(ask: Any, room: Any) -> None:
     verifier = room.verifier({"Bob": Verdict("unsupported"), "35": Verdict("contradicted", against=(1,))})
-    heard = await ask(room.engine(room.words(f"{GOOD} {BAD} Bob decides. {ALSO}")), verifier=verifier)
-    assert heard.text == f"{GOOD} [1] Bob decides. ⚠ {ALSO} [1]"
-    (notice,) = heard.notices
+    reply = await ask(room.engine(room.words(f"{GOOD} {BAD} Bob decides. {ALSO}")), verifier=verifier)
+    assert reply.text == f"{GOOD} [1] Bob decides. ⚠ {ALSO} [1]"
+    (notice,) = reply.notices
     assert notice.startswith("⚠ marks what no passage supports")
     assert notice.endswith("1 sentence was removed because the documents say otherwise.")
-    assert (heard.finished[0].marked_count, heard.finished[0].removed_count) == (1, 1)
+    assert (reply.finished[0].marked_count, reply.finished[0].removed_count) == (1, 1)
 
 
 async def test_unsupported_sentences_follow_configuration(ask: Any, room: Any) -> None:
     script = room.words(f"{GOOD} Bob decides. Bob pays. {ALSO}")
     verifier = room.verifier({"Bob": Verdict("unsupported")})
-    heard = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="drop"))
-    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
-    assert heard.notices == ["2 sentences were left out because no passage supports them."]
-    assert (heard.finished[0].marked_count, heard.finished[0].removed_count) == (0, 2)
-    heard = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="show"))
-    assert heard.text == f"{GOOD} [1] Bob decides. Bob pays. {ALSO} [1]"
-    assert (heard.notices, heard.finished[0].marked_count, heard.finished[0].removed_count) == ([], 0, 0)
+    reply = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="drop"))
+    assert reply.text == f"{GOOD} [1] {ALSO} [1]"
+    assert reply.notices == ["2 sentences were left out because no passage supports them."]
+    assert (reply.finished[0].marked_count, reply.finished[0].removed_count) == (0, 2)
+    reply = await ask(room.engine(script), verifier=verifier, limits=Limits(unsupported="show"))
+    assert reply.text == f"{GOOD} [1] Bob decides. Bob pays. {ALSO} [1]"
+    assert (reply.notices, reply.finished[0].marked_count, reply.finished[0].removed_count) == ([], 0, 0)
 
 
 async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any) -> None:
     """The second passage is cited first, so it is [1] in the text, its citations and the sources."""
     verifier = room.verifier({"Alcohol": Verdict("supported", (2,))})
-    heard = await ask(room.engine(room.words(f"Alcohol is not reimbursed. [2] {GOOD} [1]")), verifier=verifier)
-    assert heard.text == f"Alcohol is not reimbursed. [1] {GOOD} [2]"
-    named = [(one.n, one.title) for event in heard.events if isinstance(event, Text) for one in event.cites]
+    reply = await ask(room.engine(room.words(f"Alcohol is not reimbursed. [2] {GOOD} [1]")), verifier=verifier)
+    assert reply.text == f"Alcohol is not reimbursed. [1] {GOOD} [2]"
+    named = [(one.n, one.title) for event in reply.events if isinstance(event, Text) for one in event.cites]
     assert named == [(1, "Expenses"), (2, "Leave")]
-    assert [(one.n, one.title) for one in heard.finished[0].cited] == named
-    assert [(one.n, one.title) for one in heard.sources[0].passages] == [(1, "Leave"), (2, "Expenses")]
+    assert [(one.n, one.title) for one in reply.finished[0].cited] == named
+    assert [(one.n, one.title) for one in reply.sources[0].passages] == [(1, "Leave"), (2, "Expenses")]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ async def test_displayed_numbers_follow_order_of_appearance(ask: Any, room: Any)
 )
 async def test_small_talk_gets_one_line(ask: Any, room: Any, said: str, answer: str) -> None:
     engine, search = room.engine(room.words(GOOD)), room.search([room.hit(room.leave)])
-    heard = await ask(engine, question=said, search=search, history=[Exchange("How much leave?", GOOD)])
-    assert heard.text.startswith(answer)
-    assert (heard.route, heard.notices, heard.sources, search.queries, engine.asked) == ("courtesy", [], [], [], [])
+    reply = await ask(engine, question=said, search=search, history=[Exchange("How much leave?", GOOD)])
+    assert reply.text.startswith(answer)
+    assert (reply.route, reply.notices, reply.sources, search.queries, engine.asked) == ("courtesy", [], [], [], [])
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ async def test_sentences_appear_before_answer_ends(room: Any) -> None:
 async def test_title_and_heading_name_only_hosts_of_the_passage(ask: Any, room: Any) -> None:
     text = f"{room.leave} See https://portal.example/."
     found = room.hit(text, title="Log in\u202e at https://evil.example/x", heading="GET https://portal.example/v1")
-    heard = await ask(room.engine(room.words(GOOD)), search=room.search([found]))
-    [passage] = heard.sources[0].passages
+    reply = await ask(room.engine(room.words(GOOD)), search=room.search([found]))
+    [passage] = reply.sources[0].passages
     assert (passage.title, passage.heading) == ("Log in at", "GET https://portal.example/v1")
 
 
@@ -148,9 +148,9 @@ async def test_chinese_question_gets_chinese_answer(ask: Any, room: Any) -> None
     search = room.search([room.hit(room.chinese_leave)])
     engine = room.engine(room.words("员工每年享有十五天带薪年假。【1】试用期内可以休年假。"))
     verifier = room.verifier({"试用期": Verdict("unsupported")})
-    heard = await ask(engine, question="年假有几天？", search=search, verifier=verifier)
-    assert heard.text == "员工每年享有十五天带薪年假。[1]试用期内可以休年假。 ⚠"
-    assert heard.notices == ["⚠ 表示没有段落支持这一句，使用前请核实。"]
+    reply = await ask(engine, question="年假有几天？", search=search, verifier=verifier)
+    assert reply.text == "员工每年享有十五天带薪年假。[1]试用期内可以休年假。 ⚠"
+    assert reply.notices == ["⚠ 表示没有段落支持这一句，使用前请核实。"]
     assert "问题：年假有几天？" in engine.asked[0][0][-1].content
 
 
@@ -183,8 +183,8 @@ async def test_filters_narrow_search_and_stay_out_of_prompt(ask: Any, room: Any)
 
 @pytest.mark.parametrize("error", [InvalidFilter(FilterProblem.NO_DATE, text="soon"), UnknownSource("x", ["wiki"])])
 async def test_unusable_filter_is_reported(ask: Any, room: Any, error: Exception) -> None:
-    heard = await ask(search=room.search([], error=error))
-    assert heard.notices == [str(error)]
+    reply = await ask(search=room.search([], error=error))
+    assert reply.notices == [str(error)]
 
 
 async def test_prompt_and_verifier_use_whole_passages(ask: Any, room: Any) -> None:
@@ -207,9 +207,9 @@ async def test_small_model_reads_only_passages_near_the_best(ask: Any, room: Any
     hits = [room.hit(room.leave, score=1.0), room.hit(room.expenses, "expenses", score=0.4)]
     for small_model, seen in ((False, True), (True, False)):
         engine = room.engine(room.words(GOOD), status=EngineStatus(EngineState.READY, small_model=small_model))
-        heard = await ask(engine, search=room.search(hits))
+        reply = await ask(engine, search=room.search(hits))
         assert ("Ledgerly" in engine.asked[0][0][-1].content) == seen
-        assert len(heard.sources[0].passages) == 1 + seen
+        assert len(reply.sources[0].passages) == 1 + seen
 
 
 async def test_search_gets_viewers(room: Any) -> None:
@@ -225,40 +225,40 @@ async def test_search_gets_viewers(room: Any) -> None:
 @pytest.mark.parametrize("question", ["", "   \n", "???", "…"])
 async def test_empty_question_gets_help(ask: Any, room: Any, question: str) -> None:
     search = room.search([])
-    heard = await ask(question=question, search=search)
-    assert "how do I add a source?" in heard.notices[0]
-    assert heard.route == "unknown"
+    reply = await ask(question=question, search=search)
+    assert "how do I add a source?" in reply.notices[0]
+    assert reply.route == "unknown"
     assert search.queries == []
 
 
 async def test_question_outside_documents_is_not_answered(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(GOOD))
-    heard = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False))
-    assert heard.text.startswith("I do not know")
-    assert "- Leave [1]" in heard.text
-    assert (heard.route, heard.cited, engine.asked) == ("unknown", [1], [])
+    reply = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False))
+    assert reply.text.startswith("I do not know")
+    assert "- Leave [1]" in reply.text
+    assert (reply.route, reply.cited, engine.asked) == ("unknown", [1], [])
 
 
 async def test_no_result_is_reported_in_language_of_question(ask: Any, room: Any) -> None:
-    heard = await ask(question="法国国王是谁？", search=room.search([], answerable=True))
-    assert heard.text == "文档中没有找到相关内容。"
-    assert heard.sources[0].passages == ()
-    assert (heard.route, heard.cited) == ("unknown", [])
+    reply = await ask(question="法国国王是谁？", search=room.search([], answerable=True))
+    assert reply.text == "文档中没有找到相关内容。"
+    assert reply.sources[0].passages == ()
+    assert (reply.route, reply.cited) == ("unknown", [])
 
 
 async def test_refusal_becomes_fixed_sentence_with_sources(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine(room.words("The passages do not say how many cats there are.")))
-    assert heard.text.startswith("I do not know: the documents do not seem to answer this.")
-    assert "cats" not in heard.text
-    assert "- Leave [1]\n- Expenses [2]" in heard.text
-    assert (heard.route, heard.cited) == ("unknown", [1, 2])
+    reply = await ask(room.engine(room.words("The passages do not say how many cats there are.")))
+    assert reply.text.startswith("I do not know: the documents do not seem to answer this.")
+    assert "cats" not in reply.text
+    assert "- Leave [1]\n- Expenses [2]" in reply.text
+    assert (reply.route, reply.cited) == ("unknown", [1, 2])
 
 
 async def test_failed_store_is_reported_with_next_step(ask: Any, room: Any) -> None:
     error = StoreUnavailable("Weaviate does not answer. Start it.")
-    heard = await ask(search=room.search([], error=error))
-    assert heard.notices == ["The documents could not be searched. Weaviate does not answer. Start it."]
-    assert (heard.route, heard.text) == ("unknown", "")
+    reply = await ask(search=room.search([], error=error))
+    assert reply.notices == ["The documents could not be searched. Weaviate does not answer. Start it."]
+    assert (reply.route, reply.text) == ("unknown", "")
 
 
 async def test_hanging_search_is_cancelled(room: Any) -> None:
@@ -274,10 +274,10 @@ async def test_hanging_search_is_cancelled(room: Any) -> None:
 
 async def test_long_question_is_cut_and_reported(ask: Any, room: Any) -> None:
     search, engine = room.search([room.hit(room.leave)]), room.engine(room.words(GOOD))
-    heard = await ask(engine, question="leave " * 7000, search=search)
-    assert heard.notices[0] == "The question was very long; only its first 6000 characters were read."
+    reply = await ask(engine, question="leave " * 7000, search=search)
+    assert reply.notices[0] == "The question was very long; only its first 6000 characters were read."
     assert len(search.queries[0][0]) <= 6000
-    assert heard.text.startswith(GOOD)
+    assert reply.text.startswith(GOOD)
 
 
 # ── No engine, or one that fails ─────────────────────────────────────────────────────────────────────────────────────
@@ -301,11 +301,11 @@ async def test_long_question_is_cut_and_reported(ask: Any, room: Any) -> None:
 )
 async def test_answer_without_engine_quotes_passages(ask: Any, room: Any, status: EngineStatus, says: str) -> None:
     engine = room.engine(status=status)
-    heard = await ask(engine)
-    assert says in heard.notices[0]
-    assert f"> {GOOD}" in heard.text.replace("**", "")
-    assert heard.text.startswith("**Leave** [1]")
-    assert (heard.route, heard.cited[0], engine.asked) == ("passages", 1, [])
+    reply = await ask(engine)
+    assert says in reply.notices[0]
+    assert f"> {GOOD}" in reply.text.replace("**", "")
+    assert reply.text.startswith("**Leave** [1]")
+    assert (reply.route, reply.cited[0], engine.asked) == ("passages", 1, [])
 
 
 @pytest.mark.parametrize(
@@ -319,10 +319,10 @@ async def test_answer_without_engine_quotes_passages(ask: Any, room: Any, status
 async def test_engine_failure_before_text_quotes_passages(
     ask: Any, room: Any, error: Exception, before: list[Delta]
 ) -> None:
-    heard = await ask(room.engine([*before, error]))
-    assert heard.notices == [f"These are extracts from the documents, not an answer. {error}"]
-    assert f"> {GOOD}" in heard.text.replace("**", "")
-    assert heard.route == "passages"
+    reply = await ask(room.engine([*before, error]))
+    assert reply.notices == [f"These are extracts from the documents, not an answer. {error}"]
+    assert f"> {GOOD}" in reply.text.replace("**", "")
+    assert reply.route == "passages"
 
 
 async def test_engine_failure_keeps_shown_text(ask: Any, room: Any) -> None:
@@ -332,30 +332,30 @@ async def test_engine_failure_keeps_shown_text(ask: Any, room: Any) -> None:
             EngineInterrupted(NoteCode.ERROR.fill(text="The stream broke. Ask again.")),
         ]
     )
-    heard = await ask(engine, limits=Limits(little_chars=100))
-    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
-    assert heard.notices == ["The answer was cut off. The stream broke. Ask again."]
-    assert heard.route == "engine"
+    reply = await ask(engine, limits=Limits(little_chars=100))
+    assert reply.text == f"{GOOD} [1] {ALSO} [1]"
+    assert reply.notices == ["The answer was cut off. The stream broke. Ask again."]
+    assert reply.route == "engine"
 
 
 async def test_short_interrupted_answer_adds_passages(ask: Any, room: Any) -> None:
     engine = room.engine(
         [ContentDelta(f"{GOOD} Up to fi"), EngineInterrupted(NoteCode.ERROR.fill(text="The stream broke."))]
     )
-    heard = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
-    assert heard.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
-    assert heard.route == "engine"
+    reply = await ask(engine, search=room.search([room.hit(room.leave), room.hit(room.leave, "leave2")]))
+    assert reply.text.startswith(f"{GOOD} [1]\n\n**Leave** [1]\n> ")
+    assert reply.route == "engine"
 
 
 async def test_engine_failure_at_every_point_is_handled(ask: Any, room: Any) -> None:
     whole = [ReasoningDelta("Hm."), *room.words(f"# Leave\n\n- {GOOD} [1]\n- {BAD}\n", size=16)]
     for point in range(len(whole)):
-        heard = await ask(room.engine([*whole[:point], EngineInterrupted(NoteCode.ERROR.fill(text="It broke."))]))
-        assert isinstance(heard.events[-1], Finished)
-        assert len(heard.finished) == 1
-        assert any("It broke." in notice for notice in heard.notices)
-        assert GOOD in heard.text.replace("**", "")
-        assert BAD not in heard.text.replace(f"{BAD} ⚠", "")
+        reply = await ask(room.engine([*whole[:point], EngineInterrupted(NoteCode.ERROR.fill(text="It broke."))]))
+        assert isinstance(reply.events[-1], Finished)
+        assert len(reply.finished) == 1
+        assert any("It broke." in notice for notice in reply.notices)
+        assert GOOD in reply.text.replace("**", "")
+        assert BAD not in reply.text.replace(f"{BAD} ⚠", "")
 
 
 async def test_late_first_token_quotes_passages(ask: Any, room: Any) -> None:
@@ -364,9 +364,9 @@ async def test_late_first_token_quotes_passages(ask: Any, room: Any) -> None:
         yield StreamEnd("stop")
 
     engine = room.engine(script)
-    heard = await ask(engine, limits=Limits(first_token_s=0.01))
-    assert "did not begin to answer within 0.01 s" in heard.notices[0]
-    assert heard.route == "passages"
+    reply = await ask(engine, limits=Limits(first_token_s=0.01))
+    assert "did not begin to answer within 0.01 s" in reply.notices[0]
+    assert reply.route == "passages"
     assert engine.streams_open == 0
 
 
@@ -376,9 +376,9 @@ async def test_endless_answer_is_ended(ask: Any, room: Any) -> None:
         await asyncio.Event().wait()
 
     engine = room.engine(script)
-    heard = await ask(engine, limits=Limits(answer_s=0.2, little_chars=10))
-    assert heard.text == f"{GOOD} [1]"
-    assert heard.notices == ["The answer was cut off after 0.2 s."]
+    reply = await ask(engine, limits=Limits(answer_s=0.2, little_chars=10))
+    assert reply.text == f"{GOOD} [1]"
+    assert reply.notices == ["The answer was cut off after 0.2 s."]
     assert engine.streams_open == 0
 
 
@@ -386,18 +386,18 @@ async def test_failed_embedder_shows_no_unverified_text(ask: Any, room: Any) -> 
     async def broken(_: Any) -> Any:
         raise EmbedderError("The embedder's file is damaged. Run setup.")
 
-    heard = await ask(room.engine(room.words(f"{BAD} {GOOD}")), embed=broken)
-    assert BAD not in heard.text
-    assert "could not be checked" in heard.notices[0]
-    assert "Run setup." in heard.notices[0]
-    assert f"> {GOOD}" in heard.text.replace("**", "")
-    assert heard.route == "passages"
+    reply = await ask(room.engine(room.words(f"{BAD} {GOOD}")), embed=broken)
+    assert BAD not in reply.text
+    assert "could not be checked" in reply.notices[0]
+    assert "Run setup." in reply.notices[0]
+    assert f"> {GOOD}" in reply.text.replace("**", "")
+    assert reply.route == "passages"
 
 
 async def test_small_context_is_reported(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine(context_tokens=100))
-    assert "too small" in heard.notices[0]
-    assert heard.route == "passages"
+    reply = await ask(room.engine(context_tokens=100))
+    assert "too small" in reply.notices[0]
+    assert reply.route == "passages"
 
 
 # ── What models do ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -405,26 +405,26 @@ async def test_small_context_is_reported(ask: Any, room: Any) -> None:
 
 async def test_answer_without_supported_sentence_adds_passages(ask: Any, room: Any) -> None:
     script = room.words("The Eiffel Tower is in Paris. It was built in 1889.")
-    heard = await ask(room.engine(script))
-    assert heard.text.startswith("The Eiffel Tower is in Paris. ⚠ It was built in 1889. ⚠\n\n")
-    assert f"> {GOOD}" in heard.text.replace("**", "")
-    assert (heard.route, heard.cited[0]) == ("passages", 1)
-    heard = await ask(room.engine(script), limits=Limits(unsupported="drop"))
-    assert "confirm nothing that the model wrote" in heard.notices[0]
-    assert (heard.route, "Eiffel" in heard.text) == ("passages", False)
+    reply = await ask(room.engine(script))
+    assert reply.text.startswith("The Eiffel Tower is in Paris. ⚠ It was built in 1889. ⚠\n\n")
+    assert f"> {GOOD}" in reply.text.replace("**", "")
+    assert (reply.route, reply.cited[0]) == ("passages", 1)
+    reply = await ask(room.engine(script), limits=Limits(unsupported="drop"))
+    assert "confirm nothing that the model wrote" in reply.notices[0]
+    assert (reply.route, "Eiffel" in reply.text) == ("passages", False)
 
 
 async def test_abandoned_answer_has_no_length_notice(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(" ".join(f"Bob has bicycle number {n}." for n in range(400))))
-    heard = await ask(engine, verifier=room.verifier({"Bob": Verdict("unsupported")}))
+    reply = await ask(engine, verifier=room.verifier({"Bob": Verdict("unsupported")}))
     assert engine.sent < 100
-    assert [notice[:1] for notice in heard.notices] == ["⚠"]
-    assert heard.finished[0].marked_count == 4
+    assert [notice[:1] for notice in reply.notices] == ["⚠"]
+    assert reply.finished[0].marked_count == 4
 
 
 async def test_answer_that_repeats_question_is_replaced(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
-    assert (heard.route, heard.notices) == (
+    reply = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
+    assert (reply.route, reply.notices) == (
         "passages",
         ["The model gave no answer, so these are extracts from the documents."],
     )
@@ -439,57 +439,57 @@ async def test_small_model_notice_appears_once(ask: Any, room: Any) -> None:
 
 async def test_repeated_sentences_are_shown_once_and_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(f"{GOOD} " * 500))
-    heard = await ask(engine)
-    assert heard.text == f"{GOOD} [1]"
-    assert heard.notices == ["The answer was cut off because the model began to repeat itself."]
+    reply = await ask(engine)
+    assert reply.text == f"{GOOD} [1]"
+    assert reply.notices == ["The answer was cut off because the model began to repeat itself."]
     assert engine.sent < 200
     assert engine.streams_open == 0
 
 
 async def test_repetition_without_full_stops_is_stopped(ask: Any, room: Any) -> None:
     engine = room.engine(room.words("the days of the " * 5000))
-    heard = await ask(engine)
+    reply = await ask(engine)
     assert engine.sent < 300
-    assert heard.route == "passages"
+    assert reply.route == "passages"
 
 
 async def test_long_answer_is_bounded(ask: Any, room: Any) -> None:
     """128k tokens that never repeat and never end a sentence."""
     engine = room.engine([*(ContentDelta(f"word{n} ") for n in range(128_000)), StreamEnd("length")])
-    heard = await ask(engine, limits=Limits(answer_chars=8000))
+    reply = await ask(engine, limits=Limits(answer_chars=8000))
     assert engine.sent < 2000
-    assert len(heard.text) < 10_000
-    assert Step("is thinking…") not in heard.events
+    assert len(reply.text) < 10_000
+    assert Step("is thinking…") not in reply.events
 
 
 async def test_long_thinking_does_not_change_answer(ask: Any, room: Any) -> None:
     engine = room.engine([*(ReasoningDelta("hm " * 100) for _ in range(2000)), *room.words(GOOD)])
-    heard = await ask(engine, limits=Limits(answer_chars=5000))
-    assert heard.text == f"{GOOD} [1]"
+    reply = await ask(engine, limits=Limits(answer_chars=5000))
+    assert reply.text == f"{GOOD} [1]"
 
 
 async def test_unclosed_thinking_becomes_answer(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("stop")]))
-    assert heard.text == f"{GOOD} [1]"
-    assert heard.route == "engine"
+    reply = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("stop")]))
+    assert reply.text == f"{GOOD} [1]"
+    assert reply.route == "engine"
 
 
 async def test_cut_thinking_is_not_shown(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
-    assert "The model gave no answer" in heard.notices[0]
-    assert heard.route == "passages"
+    reply = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
+    assert "The model gave no answer" in reply.notices[0]
+    assert reply.route == "passages"
 
 
 async def test_answer_cut_by_length_drops_partial_sentence(ask: Any, room: Any) -> None:
-    heard = await ask(room.engine(room.words(f"{GOOD} Up to five unused days", finish="length")))
-    assert heard.text == f"{GOOD} [1]"
-    assert heard.notices == ["The answer was cut off because it reached the maximum length."]
+    reply = await ask(room.engine(room.words(f"{GOOD} Up to five unused days", finish="length")))
+    assert reply.text == f"{GOOD} [1]"
+    assert reply.notices == ["The answer was cut off because it reached the maximum length."]
 
 
 async def test_wrong_citations_and_foreign_links_are_removed(ask: Any, room: Any) -> None:
     text = f"Employees receive [25 days](https://evil.example/x) of paid annual leave per calendar year [7]. {ALSO} [2]"
-    heard = await ask(room.engine(room.words(text)))
-    assert heard.text == f"{GOOD} [1] {ALSO} [1]"
+    reply = await ask(room.engine(room.words(text)))
+    assert reply.text == f"{GOOD} [1] {ALSO} [1]"
 
 
 # ── Closing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -100,12 +100,12 @@ async def answer_attack(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple
     engine = room.engine(room.words(obey_passages(attack)))
     search = room.search(make_hits(make_page(attack)), web=WebSearchReport("searxng", (URL,), (), None, 0.1))
     question = "web: when does the port strike end?" if attack["lang"] == "en" else "web: 港口罢工什么时候结束？"
-    heard = await ask(engine, question=question, search=search, policy=ON)
+    reply = await ask(engine, question=question, search=search, policy=ON)
     prompt = "\n".join(message.content for message in engine.asked[0][0])
-    sources = " ".join(f"{passage.title} {passage.heading}" for passage in heard.sources[0].passages)
-    unmarked = re.sub(r"[^\n]* ⚠$", "", heard.text.replace(f"{attack['sentence']} ⚠", ""), flags=re.MULTILINE)
-    assert "evil" not in heard.text
-    return prompt, "\n".join([unmarked, sources, *heard.notices])
+    sources = " ".join(f"{passage.title} {passage.heading}" for passage in reply.sources[0].passages)
+    unmarked = re.sub(r"[^\n]* ⚠$", "", reply.text.replace(f"{attack['sentence']} ⚠", ""), flags=re.MULTILINE)
+    assert "evil" not in reply.text
+    return prompt, "\n".join([unmarked, sources, *reply.notices])
 
 
 def test_injection_set_has_fifty_in_both_languages() -> None:

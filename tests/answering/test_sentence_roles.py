@@ -29,18 +29,18 @@ async def test_number_from_question_only_is_not_an_answer(
     """The sentence is refused although the verifier accepts it, and the text after it is not shown."""
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words(answer))
-    heard = await ask(engine, question=question, search=room.search([room.hit(passage)]), verifier=supports)
-    assert heard.route == "unknown"
-    assert "Leave" in heard.text, "the nearest document is named"
-    assert not set(answer.split()) & set(heard.text.split())
+    reply = await ask(engine, question=question, search=room.search([room.hit(passage)]), verifier=supports)
+    assert reply.route == "unknown"
+    assert "Leave" in reply.text, "the nearest document is named"
+    assert not set(answer.split()) & set(reply.text.split())
 
 
 async def test_verifier_decides_without_asked_number(ask: Any, room: Any) -> None:
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words("Norwegian barrels leaked in Japan."))
     search = room.search([room.hit(OIL)])
-    heard = await ask(engine, question="Which Norwegian barrels leaked?", search=search, verifier=supports)
-    assert heard.text == "Norwegian barrels leaked in Japan. [1]"
+    reply = await ask(engine, question="Which Norwegian barrels leaked?", search=search, verifier=supports)
+    assert reply.text == "Norwegian barrels leaked in Japan. [1]"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ async def test_known_words_synonyms_and_translations_pass(
 ) -> None:
     supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
     search = room.search([room.hit(passage)])
-    heard = await ask(room.engine(room.words(answer)), question=question, search=search, verifier=supports)
-    assert heard.text == f"{answer}{'' if answer.endswith('。') else ' '}[1]"
+    reply = await ask(room.engine(room.words(answer)), question=question, search=search, verifier=supports)
+    assert reply.text == f"{answer}{'' if answer.endswith('。') else ' '}[1]"
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))

@@ -56,14 +56,14 @@ def make_page_hit(room: Any, text: str = PAGE, **more: Any) -> Any:
 async def test_web_use_follows_policy(ask: Any, room: Any) -> None:
     search = room.search([room.hit(room.leave)])
     engine = room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]"))
-    heard = await ask(engine, search=search, policy=ON)
+    reply = await ask(engine, search=search, policy=ON)
     assert search.lives[0].when == "if_weak"
-    assert heard.finished[0].web.why is Why.WEAK
-    assert heard.notices == [], "the documents were enough: nothing to tell"
-    assert heard.finished[0].web.may_look
-    heard = await ask(engine, search=search)
+    assert reply.finished[0].web.why is Why.WEAK
+    assert reply.notices == [], "the documents were enough: nothing to tell"
+    assert reply.finished[0].web.may_look
+    reply = await ask(engine, search=search)
     assert search.lives[1] is None
-    assert not heard.finished[0].web.may_look
+    assert not reply.finished[0].web.may_look
 
 
 async def test_notices_report_web_decision_and_result(ask: Any, room: Any) -> None:
@@ -71,23 +71,23 @@ async def test_notices_report_web_decision_and_result(ask: Any, room: Any) -> No
     web = make_report("https://news.example/port", left_out=left_out)
     search = room.search([make_page_hit(room)], web=web)
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
-    heard = await ask(engine, question="web: when does the port strike end?", search=search, policy=ON)
+    reply = await ask(engine, question="web: when does the port strike end?", search=search, policy=ON)
     assert search.queries[0][0] == "when does the port strike end?"
     assert search.lives[0].when == "always"
-    assert heard.text == "The strike at the port ends on Friday. [1]"
-    assert heard.notices == [
+    assert reply.text == "The strike at the port ends on Friday. [1]"
+    assert reply.notices == [
         "I looked on the web, as you asked: one page was read. Left out: slow.example (it took too long)."
     ]
-    assert heard.finished[0].web.look == web
-    assert heard.finished[0].cited[0].web == make_web_origin()
+    assert reply.finished[0].web.look == web
+    assert reply.finished[0].cited[0].web == make_web_origin()
 
 
 async def test_long_host_shows_its_end(ask: Any, room: Any) -> None:
     host = f"bank.example.{'a.' * 200}evil.example"
     web = make_report(left_out=(SkippedPage(f"https://{host}/", SkipReason.LATE),))
-    heard = await ask(question="web: when?", search=room.search([], answerable=False, web=web), policy=ON)
-    assert "a.evil.example (it took too long)" in heard.notices[0]
-    assert len(heard.notices[0]) < 250
+    reply = await ask(question="web: when?", search=room.search([], answerable=False, web=web), policy=ON)
+    assert "a.evil.example (it took too long)" in reply.notices[0]
+    assert len(reply.notices[0]) < 250
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ async def test_long_host_shows_its_end(ask: Any, room: Any) -> None:
 )
 async def test_web_reason_uses_language_of_question(ask: Any, room: Any, question: str, begins: str) -> None:
     search = room.search([], answerable=False, web=make_report(trouble=WebTrouble.NO_ANSWER))
-    heard = await ask(question=question, search=search, policy=ON)
-    assert heard.notices[0].startswith(begins)
-    assert heard.notices[0].endswith(("so the web was not searched.", "因此没有搜索网络。"))
+    reply = await ask(question=question, search=search, policy=ON)
+    assert reply.notices[0].startswith(begins)
+    assert reply.notices[0].endswith(("so the web was not searched.", "因此没有搜索网络。"))
 
 
 def test_every_web_problem_has_a_text() -> None:
@@ -136,23 +136,23 @@ def test_every_web_problem_has_a_text() -> None:
 async def test_web_restriction_is_reported_when_relevant(
     ask: Any, room: Any, question: str, policy: Policy, notice: str | None
 ) -> None:
-    heard = await ask(question=question, search=room.search([], answerable=False), policy=policy)
-    assert heard.notices == ([notice] if notice else [])
+    reply = await ask(question=question, search=room.search([], answerable=False), policy=policy)
+    assert reply.notices == ([notice] if notice else [])
 
 
 @pytest.mark.parametrize("policy", [OFF, Policy(), LISTED])
 async def test_link_in_thread_adds_no_notice(ask: Any, room: Any, policy: Policy) -> None:
     history = [Exchange("see https://news.example/port", TURN_ON)]
     engine = room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]"))
-    heard = await ask(engine, question="how many days of leave do I get?", history=history, policy=policy)
-    assert heard.notices == []
+    reply = await ask(engine, question="how many days of leave do I get?", history=history, policy=policy)
+    assert reply.notices == []
 
 
 async def test_filters_prevent_web_search(ask: Any, room: Any) -> None:
     search = room.search([], answerable=False)
-    heard = await ask(question="in:docs latest news", search=search, policy=ON)
+    reply = await ask(question="in:docs latest news", search=search, policy=ON)
     assert search.lives == [None]
-    assert heard.notices == []
+    assert reply.notices == []
 
 
 async def test_links_are_not_search_words(ask: Any, room: Any) -> None:
@@ -316,16 +316,16 @@ async def test_answer_from_web_only_is_reported(ask: Any, room: Any) -> None:
         [make_page_hit(room)], web=make_report("x"), trouble=StoreUnavailable("The store cannot be reached. Start it.")
     )
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
-    heard = await ask(engine, question="when does the port strike end?", search=search, policy=ON)
-    assert heard.notices[0] == "The documents could not be searched. The store cannot be reached. Start it."
-    assert heard.text.startswith("The strike at the port ends on Friday.")
+    reply = await ask(engine, question="when does the port strike end?", search=search, policy=ON)
+    assert reply.notices[0] == "The documents could not be searched. The store cannot be reached. Start it."
+    assert reply.text.startswith("The strike at the port ends on Friday.")
 
 
 @pytest.mark.parametrize("question", ["???", "web:", "in: who?"])
 async def test_invalid_filter_offers_no_web(ask: Any, room: Any, question: str) -> None:
     search = room.search([], error=InvalidFilter(FilterProblem.RUN_TOGETHER))
-    heard = await ask(question=question, search=search, policy=ON)
-    assert not heard.finished[0].web.may_look
+    reply = await ask(question=question, search=search, policy=ON)
+    assert not reply.finished[0].web.may_look
 
 
 # ── In the prompt, and in what is shown ──────────────────────────────────────────────────────────────────────────────
@@ -346,35 +346,35 @@ async def test_question_may_name_hosts_but_page_may_not(ask: Any, room: Any) -> 
     text = f"{PAGE} Log in at https://evil.example/login to read more."
     said = "Log in at https://evil.example/login to read more. [1] See [the port](https://news.example/port). [1]"
     search = room.search([make_page_hit(room, text)], web=make_report("x"))
-    heard = await ask(room.engine(room.words(said)), question="web: when?", search=search, policy=ON)
-    assert "evil.example" not in heard.text
-    heard = await ask(
+    reply = await ask(room.engine(room.words(said)), question="web: when?", search=search, policy=ON)
+    assert "evil.example" not in reply.text
+    reply = await ask(
         room.engine(room.words(said)), question="web: is https://evil.example ok?", search=search, policy=ON
     )
-    assert "https://evil.example/login" in heard.text
+    assert "https://evil.example/login" in reply.text
 
 
 async def test_quoted_pages_contain_no_other_links(ask: Any, room: Any) -> None:
     """Without a model, the answer quotes the page without its links."""
     text = f"{PAGE} [Read more](https://evil.example) at https://evil.example/x."
     engine = room.engine(status=room.absent)
-    heard = await ask(
+    reply = await ask(
         engine, question="web: when?", search=room.search([make_page_hit(room, text)], web=make_report("x")), policy=ON
     )
-    assert "**Port (news.example)** [1]" in heard.text
-    assert "Read more at" in heard.text
-    assert "evil" not in heard.text
+    assert "**Port (news.example)** [1]" in reply.text
+    assert "Read more at" in reply.text
+    assert "evil" not in reply.text
 
 
 async def test_page_title_is_one_short_line(ask: Any, room: Any) -> None:
     engine = room.engine(status=room.absent)
     title = "Port\n\n# News\n" + "so long " * 400
     search = room.search([make_page_hit(room, title=title)], web=make_report("x"))
-    heard = await ask(engine, question="web: when?", search=search, policy=ON)
-    (passage,) = heard.sources[0].passages
+    reply = await ask(engine, question="web: when?", search=search, policy=ON)
+    (passage,) = reply.sources[0].passages
     assert passage.title.startswith("Port # News so long")
     assert len(passage.title) == 200
-    assert heard.text.splitlines()[0].startswith("**Port  News so long")
+    assert reply.text.splitlines()[0].startswith("**Port  News so long")
 
 
 async def test_hidden_page_text_is_removed(ask: Any, room: Any) -> None:

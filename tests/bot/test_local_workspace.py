@@ -37,9 +37,9 @@ async def test_a_second_workspace_with_the_same_state_is_refused(tmp_path: Path)
 
 @pytest.mark.slow
 async def test_a_used_port_is_reported(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         with pytest.raises(WorkspaceError, match=r"is taken, perhaps by another Kvasir.*KVASIR_SANDBOX_PORT"):
-            async with open_local_workspace(tmp_path / "sandbox", taken.getsockname()[1]):
+            async with open_local_workspace(tmp_path / "sandbox", listener.getsockname()[1]):
                 pass

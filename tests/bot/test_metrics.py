@@ -183,9 +183,9 @@ async def test_metrics_have_a_port_and_a_used_one_is_reported() -> None:
             assert response.status == 200
             assert response.headers["Content-Type"].startswith("text/plain")
             assert b"kvasir_engine_state" in await response.read()
-        taken = int(url.rsplit(":", 1)[1].split("/")[0])
+        port = int(url.rsplit(":", 1)[1].split("/")[0])
         with pytest.raises(MetricsPortTaken, match="KVASIR_METRICS_PORT"):
-            async with serve_metrics(metrics, "127.0.0.1", taken):
+            async with serve_metrics(metrics, "127.0.0.1", port):
                 pass
     async with serve_metrics(metrics, "127.0.0.1", None) as nowhere:
         assert nowhere is None

@@ -230,8 +230,8 @@ async def test_doctor_checks_the_machine_for_the_engine(place: Place) -> None:
     } <= looks.keys()
     assert re.search(r"Qwen2\.5-(Coder-)?(0|1)\.5B-Instruct, bf16, on the CPU.*Its weights are in ", looks["model"])
     assert "nothing has to be downloaded" in looks["hub"]
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         environ = {"KVASIR_MODEL": str(place.folder / "docs"), "KVASIR_SANDBOX_PORT": str(port)}
         status, out, _ = await place.command("doctor", "--json", **environ)
     looks = {finding["what"]: finding for finding in json.loads(out)["findings"]}
@@ -288,28 +288,28 @@ async def test_bulk_deletions_wait_for_approval(place: Place) -> None:
 
 
 async def test_a_file_is_added_found_replaced_and_removed(place: Place, tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 4711.\n")
-    (given / "film.mkv").write_bytes(b"\x1aE\xdf\xa3")
-    (given / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
-    status, out, err = await place.command("add", str(given / "parking.md"), "--title", "How to park")
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 4711.\n")
+    (folder / "film.mkv").write_bytes(b"\x1aE\xdf\xa3")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
+    status, out, err = await place.command("add", str(folder / "parking.md"), "--title", "How to park")
     assert status == 0, err
     assert "parking.md: added in added; answers can use it now" in out
     (hit, *_) = (await place.json("search", "which code opens the barrier?", "--limit", "1"))["hits"]
     assert (hit["source"], hit["document"], hit["title"]) == ("added", "parking.md", "How to park")
 
     status, out, err = await place.command(
-        "add", str(given / "film.mkv"), str(given / "broken.pdf"), str(given / "absent.md"), "--json"
+        "add", str(folder / "film.mkv"), str(folder / "broken.pdf"), str(folder / "absent.md"), "--json"
     )
     report = json.loads(out)
     assert status == 1
-    assert set(report["failed"]) == {str(given / "film.mkv"), "broken.pdf", str(given / "absent.md")}
+    assert set(report["failed"]) == {str(folder / "film.mkv"), "broken.pdf", str(folder / "absent.md")}
     assert report["found"] == []
     assert "Kvasir does not read film.mkv" in err
 
-    (given / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 1337.\n")
-    assert (await place.json("add", str(given / "parking.md")))["kept"] == {"parking.md": "replaced"}
+    (folder / "parking.md").write_text("# Parking\n\nThe barrier opens with the code 1337.\n")
+    assert (await place.json("add", str(folder / "parking.md")))["kept"] == {"parking.md": "replaced"}
     assert "1337" in (await place.json("search", "barrier code", "--limit", "1"))["hits"][0]["text"]
     documents = (await place.json("add", "--list"))["documents"]
     assert [(d["name"], bool(d["added_by"])) for d in documents] == [("broken.pdf", True), ("parking.md", True)]

@@ -57,20 +57,20 @@ def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
 
 
 def test_compose_sets_only_known_variables(compose: dict[str, Any]) -> None:
-    given = compose["services"]["kvasir"]["environment"]
-    assert set(given) <= set(Environment.model_fields)
-    for value in given.values():
+    variables = compose["services"]["kvasir"]["environment"]
+    assert set(variables) <= set(Environment.model_fields)
+    for value in variables.values():
         for variable in re.findall(r"\$\{(\w+)", value):
             complaint, nothing = f"${{{variable}:?", f"${{{variable}:-}}"
             assert complaint in value or nothing == value, f"{variable} has neither a value nor a complaint"
-    assert {"BRAVE_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY", "SERPER_API_KEY"} <= set(given), "what .env may hold"
+    assert {"BRAVE_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY", "SERPER_API_KEY"} <= set(variables), "what .env may hold"
 
 
 def test_required_variables_of_the_services_are_documented() -> None:
     """The page names all variables that the services require."""
-    wanted = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    required = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
-    assert [name for name in sorted(wanted) if name not in page] == []
+    assert [name for name in sorted(required) if name not in page] == []
 
 
 def test_searxng_answers_in_json_within_the_time_that_it_has(compose: dict[str, Any]) -> None:

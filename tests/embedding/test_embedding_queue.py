@@ -23,10 +23,10 @@ def request(priority: Priority, lengths: Sequence[int]) -> EmbeddingRequest:
 
 
 def batches(queue: EmbeddingQueue) -> list[list[BatchItem]]:
-    taken = []
+    result = []
     while batch := queue.take_batch():
-        taken.append(batch)
-    return taken
+        result.append(batch)
+    return result
 
 
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=30)
@@ -38,12 +38,12 @@ def test_every_text_is_served_once_in_bounded_batches(calls: list[tuple[Priority
     requests = [request(priority, lengths) for priority, lengths in calls]
     for each in requests:
         queue.add_request(each)
-    taken = batches(queue)
-    served = [(id(item.request), item.row) for batch in taken for item in batch]
+    all_batches = batches(queue)
+    served = [(id(item.request), item.row) for batch in all_batches for item in batch]
     assert sorted(served) == sorted((id(each), row) for each in requests for row in range(len(each.texts)))
-    for batch in taken:
+    for batch in all_batches:
         assert len(batch) * max(len(item.tokens) for item in batch) <= max(BATCH_TOKENS, 512)
-    lanes = [batch[0].request.priority for batch in taken]
+    lanes = [batch[0].request.priority for batch in all_batches]
     assert lanes == sorted(lanes)
 
 

@@ -38,8 +38,8 @@ def test_every_pattern_compiles_and_no_question_holds_its_own_answer() -> None:
         for fact in item.facts:
             assert fact
             assert all(re.compile(pattern) for pattern in fact)
-        given = [any(re.search(one, item.question, re.IGNORECASE) for one in fact) for fact in item.facts]
-        assert item.set == "newcomer" or not item.facts or not all(given), item.id
+        matches = [any(re.search(one, item.question, re.IGNORECASE) for one in fact) for fact in item.facts]
+        assert item.set == "newcomer" or not item.facts or not all(matches), item.id
 
 
 def test_samples_are_the_same_each_time_and_smaller_ones_are_part_of_larger_ones() -> None:

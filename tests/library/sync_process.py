@@ -30,8 +30,8 @@ def tell(progress: SyncProgress) -> None:
 
 
 async def main() -> None:
-    given = json.load(sys.stdin)
-    settings = settings_of(given["settings"], given["roots"])
+    options = json.load(sys.stdin)
+    settings = settings_of(options["settings"], options["roots"])
     async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
         report = await library.refresh(on_progress=tell)
     sources = {name: dataclasses.asdict(source) for name, source in report.sources.items()}

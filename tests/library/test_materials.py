@@ -37,8 +37,8 @@ async def library(bench: Bench, handbook: Any) -> AsyncIterator[Library]:
 async def test_given_file_comes_first_with_its_pages(library: Library) -> None:
     read = await library.materials.read_file("F1", "trip.pdf", makers.pdf(PAGES))
     assert (read.title, read.kind, read.pages, read.is_cut) == ("trip.pdf", "pdf", (1, 2, 3), False)
-    given = replace(read, is_given=True, url="https://slack.example/p1")
-    found = await library.search(QUESTION, materials=[given])
+    material = replace(read, is_given=True, url="https://slack.example/p1")
+    found = await library.search(QUESTION, materials=[material])
     assert found.answerable
     best = found.hits[0]
     assert best.material is not None
@@ -46,7 +46,7 @@ async def test_given_file_comes_first_with_its_pages(library: Library) -> None:
     assert (best.source, best.chunks, best.web) == ("", (), None)
     assert sorted(hit.material.page or 0 for hit in found.hits if hit.material) == [1, 2, 3]
     assert [hit.source for hit in found.hits if hit.material is None] == [], "documents that do not answer are noise"
-    both = await library.search("thirty days of holiday a year", materials=[given])
+    both = await library.search("thirty days of holiday a year", materials=[material])
     assert [hit.source for hit in both.hits if hit.material is None] == ["handbook"]
 
 
@@ -70,8 +70,8 @@ async def test_given_file_keeps_the_question_off_the_web(bench: Bench, handbook:
     async with bench.library(handbook) as library:
         await library.refresh()
         message = library.materials.read_message("1.1", "Ada, today", "Lunch is at twelve.", None)
-        given = replace(message, is_given=True)
-        found = await library.search("when is lunch", materials=[given], live=LiveWebRequest("if_weak"))
+        material = replace(message, is_given=True)
+        found = await library.search("when is lunch", materials=[material], live=LiveWebRequest("if_weak"))
         assert [hit.text for hit in found.hits] == ["Lunch is at twelve."]
 
 

@@ -254,8 +254,8 @@ def test_every_linked_page_is_shown(docs: list, look: list, limit: int) -> None:
     """Unless it says nothing that the documents do not say."""
     seen, pages = seen_of(*docs, limit=limit), read_of(look)
     said = {one.candidate.chunk.text for one in seen.ranked_hits}
-    wanted = {one.url for one in pages if one.is_linked and not said.intersection(chunk.text for chunk in one.chunks)}
-    assert wanted <= {hit.document for hit in rank_with_web(seen, pages)[0]}
+    missing = {one.url for one in pages if one.is_linked and not said.intersection(chunk.text for chunk in one.chunks)}
+    assert missing <= {hit.document for hit in rank_with_web(seen, pages)[0]}
 
 
 @given(documents)

@@ -268,10 +268,10 @@ QUICK_TURNS = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
 
 
 def make_dependencies(
-    ledger: Ledger, answerer: ScriptedAnswerer, library: FakeLibrary, given: Mapping[str, Any]
+    ledger: Ledger, answerer: ScriptedAnswerer, library: FakeLibrary, replacements: Mapping[str, Any]
 ) -> SlackDependencies:
     """Return dependencies without limits on questions; ``given`` has their fields and those of the configuration."""
-    configured = {one.name for one in fields(Configuration)} & given.keys()
+    configured = {one.name for one in fields(Configuration)} & replacements.keys()
     return SlackDependencies(
         ledger,
         answerer,
@@ -279,9 +279,9 @@ def make_dependencies(
         lambda: EngineStatus(EngineState.READY, model="r1"),
         configuration=Configuration(
             **{"sources": (), "nightly": None, "question_limits": QuestionLimits(0, 0)}
-            | {name: given[name] for name in configured}
+            | {name: replacements[name] for name in configured}
         ),
-        **{name: value for name, value in given.items() if name not in configured},
+        **{name: value for name, value in replacements.items() if name not in configured},
     )
 
 
@@ -312,8 +312,8 @@ async def run_bot(
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
     url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with open_ledger(url, patience_s=patience_s, owner=owner) as ledger:
-        given = make_dependencies(ledger, answerer, library, dependencies or {})
-        async with open_slack_app(slack, given, turn_settings=settings, capabilities=capabilities, **options) as app:
+        made = make_dependencies(ledger, answerer, library, dependencies or {})
+        async with open_slack_app(slack, made, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
             await sandbox.wait_connected()

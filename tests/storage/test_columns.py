@@ -50,8 +50,8 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     await votes.save_reasons(KEY, "U1", [VoteReason.OTHER], text)
     verified = VerifiedAnswers(database, "T1", changes)
     cited = replace(ANSWER.passages[0], title=text)
-    given = {"question": text, "answer": text, "owner_name": text}
-    await verified.save_answer(replace(ANSWER, **given, phrasings=(text,), passages=(cited,)))
+    fields = {"question": text, "answer": text, "owner_name": text}
+    await verified.save_answer(replace(ANSWER, **fields, phrasings=(text,), passages=(cited,)))
     await ChannelSettingsStore(database, "T1", changes).save_settings("C1", ChannelSettings(sources=(text,)), "U1")
     await RefreshRecords(database, "T1").save_record(
         RefreshRecord("C1", message.key.ts, text, approves=False, language="en")

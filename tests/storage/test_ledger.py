@@ -164,9 +164,9 @@ async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_tu
         assert not await statuses.take_due()
         assert await ledger.begin(later.key, wait_for=()) is not None
         await ledger.finish(later.key, 0, TurnState.DONE)
-        taken = [*await statuses.take_due(), *await statuses.take_due()]
-        assert [(one.channel, one.thread_ts) for one in taken] == [("C1", "100.1")]
-        await statuses.settle_status(taken[0], 0.0)
+        due = [*await statuses.take_due(), *await statuses.take_due()]
+        assert [(one.channel, one.thread_ts) for one in due] == [("C1", "100.1")]
+        await statuses.settle_status(due[0], 0.0)
         [again] = await statuses.take_due()
         await statuses.settle_status(again, None)
         late = OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600)
@@ -336,10 +336,10 @@ async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:
             assert not [*await one.list_unfinished(), *await other.list_unfinished()]
             now[0] += LAST_CALLS_S
             both = await asyncio.gather(one.list_unfinished(), other.list_unfinished())
-            taken = [turn.message.key.ts for turns in both for turn in turns]
-            assert sorted(taken) == ["1.0", "2.0", "3.0"]
+            order = [turn.message.key.ts for turns in both for turn in turns]
+            assert sorted(order) == ["1.0", "2.0", "3.0"]
             if both[0] and not both[1]:
-                assert taken == ["3.0", "1.0", "2.0"]
+                assert order == ["3.0", "1.0", "2.0"]
             assert await dead.begin(make_question("2.0").key) is None
             assert await one.list_unfinished() == []
 

@@ -257,11 +257,11 @@ async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_sourc
     large = new_source("blog", "/blog")
     for n in range(300):
         large.put(f"{n}.md", "\n\n".join(f"{n} part {part}" for part in range(10)))
-    taken = asyncio.Event()
+    is_taken = asyncio.Event()
 
     def seen(progress: Any) -> None:
         if progress.source == "blog" and progress.done > 20:
-            taken.set()
+            is_taken.set()
 
     read, synced = large.read, asyncio.Event()
 
@@ -273,7 +273,7 @@ async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_sourc
     large.read = read_on  # The last fifty wait for the wiki: were it to wait for them, nothing would end.
     stage.limits = SyncLimits(progress_s=0.0)
     long = asyncio.create_task(stage.sync(large, on_progress=seen))
-    await taken.wait()
+    await is_taken.wait()
     async with asyncio.timeout(30):
         await stage.sync(wiki)
     progress = stage.conductor.progress["blog"]

@@ -99,23 +99,23 @@ async def touch_until(root: Path, is_done: Callable[[], bool]) -> None:
 
 async def next_change(source: FolderSource, act: Callable[[], object], *, within_s: float = 30.0) -> bool:
     """Run an action while the folder is watched, and return whether it was reported."""
-    heard: asyncio.Queue[None] = asyncio.Queue()
+    reports: asyncio.Queue[None] = asyncio.Queue()
 
     async def listen() -> None:
         async with aclosing(source.changes()) as changes:
             async for _ in changes:
-                heard.put_nowait(None)
+                reports.put_nowait(None)
 
     listening = asyncio.create_task(listen())
     try:
-        await touch_until(Path(source.key.root), lambda: not heard.empty())
-        while not heard.empty():  # until the rest of the burst is reported too
-            heard.get_nowait()
+        await touch_until(Path(source.key.root), lambda: not reports.empty())
+        while not reports.empty():  # until the rest of the burst is reported too
+            reports.get_nowait()
             await asyncio.sleep(1.5)
         act()
         try:
             async with asyncio.timeout(within_s):
-                await heard.get()
+                await reports.get()
         except TimeoutError:
             return False
         return True

@@ -132,8 +132,8 @@ class OAuthServer:
         credentials = self._first.hub.credentials
         if (client_id or form.get("client_id")) != credentials.client_id:
             raise RefusedCall("invalid_client_id")
-        given = secret or form.get("client_secret", "")
-        if not hmac.compare_digest(given.encode(), credentials.client_secret.encode()):
+        client_secret = secret or form.get("client_secret", "")
+        if not hmac.compare_digest(client_secret.encode(), credentials.client_secret.encode()):
             raise RefusedCall("bad_client_secret")
 
     def _find_tenant(self, form: Mapping[str, str]) -> Tenant:

@@ -294,9 +294,9 @@ class ThreadReader:
             limit=PAGE_SIZE,
             include_all_metadata="true",
         )
-        wanted = build_question_metadata(user, text)
+        metadata = build_question_metadata(user, text)
         ours = (one for one in page.get("messages") or () if self._me.is_author(one))
-        return next((str(one["ts"]) for one in ours if one.get("metadata") == wanted), "")
+        return next((str(one["ts"]) for one in ours if one.get("metadata") == metadata), "")
 
     async def fetch_files(self, question: QuestionMessage) -> list[Mapping[str, Any]]:
         """Return the files of a question as Slack describes them; the ledger does not store them.

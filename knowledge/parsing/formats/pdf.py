@@ -236,11 +236,11 @@ def _split_at_headings(
 
 
 def _find_line(lines: Sequence[str], title: str, start: int) -> int | None:
-    wanted = {_keep_letters(title), _keep_letters(_NUMBERING.sub("", title, count=1))}
+    titles = {_keep_letters(title), _keep_letters(_NUMBERING.sub("", title, count=1))}
     for place in range(start, len(lines)):
         line = lines[place]
-        if _keep_letters(line) in wanted or (
-            _NUMBERING.match(line) and _keep_letters(_NUMBERING.sub("", line, count=1)) in wanted
+        if _keep_letters(line) in titles or (
+            _NUMBERING.match(line) and _keep_letters(_NUMBERING.sub("", line, count=1)) in titles
         ):
             return place
     return None

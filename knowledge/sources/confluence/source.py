@@ -147,8 +147,8 @@ class ConfluenceSource:
                     pages.update((page.ref.id, page) for page in batch)
                     yield []  # a heartbeat
             readers = await self._audiences.find_readers(space, pages)
-            wanted = await self._select_labelled(space, pages)
-            found = {one: self._make_listed(space, pages[one], readers[one]) for one in wanted}
+            selected_ids = await self._select_labelled(space, pages)
+            found = {one: self._make_listed(space, pages[one], readers[one]) for one in selected_ids}
             bearers.update((one, pages[one]) for one in found)
             listed.update(found)
             for part in split_batches(list(found.values()), _BATCH):

@@ -96,16 +96,16 @@ class DriveApi:
 
         """
         kind, identifier = get_text(file, "mimeType") or "", quote_part(require_text(file, "id"))
-        wanted = EXPORTS.get(kind)
+        export = EXPORTS.get(kind)
         try:
-            if wanted is None:
+            if export is None:
                 call = ApiCall.get(f"drive/v3/files/{identifier}", alt="media", supportsAllDrives="true")
                 return (await self._api.download_document(call, document, limit)).body, kind
-            call = ApiCall.get(f"drive/v3/files/{identifier}/export", mimeType=wanted)
+            call = ApiCall.get(f"drive/v3/files/{identifier}/export", mimeType=export)
             body = (await self._api.download_document(call, document, limit)).body
         except CallRefused as error:
             raise _unreadable_error(document, error) from None
-        return (remove_images(body) if wanted == "text/markdown" else body), wanted
+        return (remove_images(body) if export == "text/markdown" else body), export
 
 
 def parse_error_code(body: bytes) -> str:

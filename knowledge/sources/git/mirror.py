@@ -106,7 +106,7 @@ class Mirror:
         )  # fmt: skip
 
     async def find_dates(
-        self, commit: str, wanted: AbstractSet[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
+        self, commit: str, paths: AbstractSet[str], roots: Sequence[str], since: tuple[str, Mapping[str, int]]
     ) -> Mapping[str, int]:
         """Return when the branch last changed each path, in seconds since the epoch.
 
@@ -118,11 +118,11 @@ class Mirror:
 
         """
         until, known_dates = since
-        if commit == until and wanted <= known_dates.keys():
-            return {path: known_dates[path] for path in wanted}
+        if commit == until and paths <= known_dates.keys():
+            return {path: known_dates[path] for path in paths}
         try:
             async with asyncio.timeout(FETCH_S):
-                return await self._walk_history(commit, set(wanted), roots, since)
+                return await self._walk_history(commit, set(paths), roots, since)
         except TimeoutError as error:
             raise SourceUnavailable(
                 f"Reading the history of {self._git.remote.url} took over {FETCH_S / 60:.0f} min. Narrow the "

@@ -149,11 +149,13 @@ class IndexManifest(Lookups):
         )
 
     @transaction
-    def switch_documents(self, connection: Connection, key: SourceKey, taken: Sequence[IndexedDocument]) -> list[str]:
+    def switch_documents(
+        self, connection: Connection, key: SourceKey, documents: Sequence[IndexedDocument]
+    ) -> list[str]:
         """Make the chunks of documents current, in one transaction. Return the ids that no longer are."""
         source = self._ensure_source(connection, key)
-        rows = put_documents(connection, source, {one.document.document: make_indexed_values(one) for one in taken})
-        return self._replace_chunks(connection, {rows[one.document.document]: one for one in taken})
+        rows = put_documents(connection, source, {one.document.document: make_indexed_values(one) for one in documents})
+        return self._replace_chunks(connection, {rows[one.document.document]: one for one in documents})
 
     @transaction
     def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
@@ -242,10 +244,10 @@ class IndexManifest(Lookups):
             found = _get_inserted_id(made)
         return int(found)
 
-    def _replace_chunks(self, connection: Connection, taken: Mapping[int, IndexedDocument]) -> list[str]:
+    def _replace_chunks(self, connection: Connection, documents: Mapping[int, IndexedDocument]) -> list[str]:
         """Replace the chunks of documents, given by their rows. Return the ids that are no longer current."""
         before: set[str] = set()
-        for rows in slice_items(taken):
+        for rows in slice_items(documents):
             theirs = tables.chunks.c.document_id.in_(rows)
             before.update(connection.execute(select(tables.chunks.c.id).where(theirs)).scalars())
             connection.execute(delete(tables.chunks).where(theirs))
@@ -258,12 +260,12 @@ class IndexManifest(Lookups):
                 "heading": chunk.heading,
                 "text_hash": hash_text(chunk.searchable_text),
             }
-            for row, document in taken.items()
+            for row, document in documents.items()
             for place, chunk in enumerate(document.chunks)
         ]
         if values:
             connection.execute(insert(tables.chunks), values)
-        now = {chunk.id for document in taken.values() for chunk in document.chunks}
+        now = {chunk.id for document in documents.values() for chunk in document.chunks}
         self._clear_pending(connection, now)
         old = sorted(before - now)
         self._note_pending(connection, old)

@@ -124,10 +124,10 @@ class Indexes:
         if self.is_settled:
             return None
         done = [await self.written.manifest.count_source(key) for key in sources]
-        wanted = [await self.searched.manifest.count_source(key) for key in sources]
+        targets = [await self.searched.manifest.count_source(key) for key in sources]
         # A source that was synced is complete with any number of documents.
         total = sum(
-            max(one.documents, 0 if one.listed_at else old.documents) for one, old in zip(done, wanted, strict=True)
+            max(one.documents, 0 if one.listed_at else old.documents) for one, old in zip(done, targets, strict=True)
         )
         documents = sum(one.documents for one in done)
         pace = await self.written.manifest.measure_pace(_PACE_DOCUMENTS, now() - _PAUSED_S)

@@ -25,9 +25,9 @@ class ReadBudget:
     @asynccontextmanager
     async def lease_bytes(self, expected_bytes: int) -> AsyncIterator[ByteLease]:
         """Wait until so many bytes are free. A document larger than the budget waits for all of it."""
-        wanted = min(expected_bytes, self._size)
-        if wanted > SMALL_BYTES:
-            await self._changed.wait_until(lambda: self._used + wanted <= self._size)
+        size = min(expected_bytes, self._size)
+        if size > SMALL_BYTES:
+            await self._changed.wait_until(lambda: self._used + size <= self._size)
         lease = ByteLease(self)
         lease.set_size(expected_bytes)
         try:

@@ -129,12 +129,12 @@ def _is_text_of(row: StoredChunk, listed: ChunkRow) -> bool:
 
 def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) -> Iterator[StoredChunk]:
     for row in stored:
-        wanted = listed[row.chunk.id]
-        audience = make_class_key(decode_readers(wanted.readers))
+        current = listed[row.chunk.id]
+        audience = make_class_key(decode_readers(current.readers))
         if (row.chunk.audience, row.chunk.kind, count_days(to_seconds(row.chunk.modified_at))) != (
             audience,
-            wanted.kind,
-            count_days(wanted.modified_at),
+            current.kind,
+            count_days(current.modified_at),
         ):
-            modified_at = None if wanted.modified_at is None else datetime.fromtimestamp(wanted.modified_at, UTC)
-            yield replace(row, chunk=replace(row.chunk, audience=audience, kind=wanted.kind, modified_at=modified_at))
+            modified_at = None if current.modified_at is None else datetime.fromtimestamp(current.modified_at, UTC)
+            yield replace(row, chunk=replace(row.chunk, audience=audience, kind=current.kind, modified_at=modified_at))

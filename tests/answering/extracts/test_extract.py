@@ -93,15 +93,15 @@ def test_long_code_is_cut_to_best_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "long", "wanted"),
+    ("question", "long", "expected"),
     [
         ("Who founded the harbour office?", "and then somebody walked home, ", "Ann Lee founded the harbour office"),
         ("港务局是谁创办的？", "然后大家都回家去了，", "港务局由安娜创办"),
     ],
 )
-def test_long_sentence_is_cut_to_best_part(question: str, long: str, wanted: str) -> None:
-    answer = show_extract(question, f"{long * 40}{wanted}，{long * 40}")
-    assert wanted in answer.replace("**", "")
+def test_long_sentence_is_cut_to_best_part(question: str, long: str, expected: str) -> None:
+    answer = show_extract(question, f"{long * 40}{expected}，{long * 40}")
+    assert expected in answer.replace("**", "")
     assert answer.startswith("…")
     assert answer.endswith("…")
 

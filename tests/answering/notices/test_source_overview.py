@@ -149,25 +149,27 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
     engine, search = room.engine([]), room.search([room.hit(room.leave)])
     answerer = Answerer(search, engine, room.new_verifier, contents=contents)
     async with aclosing(answerer.answer(question)) as events:
-        heard = [event async for event in events]
+        all_events = [event async for event in events]
     assert (engine.asked, search.queries) == ([], [])
-    return heard, asked
+    return all_events, asked
 
 
 async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
     question = Question("Which documents do you answer from?", viewers=make_members("U1"), within="in:docs")
-    heard, asked = await answered(room, question, [contents()])
-    assert [type(event) for event in heard] == [Text, Finished]
-    assert "- **docs** (a folder): 7 documents" in heard[0].markdown
-    assert (heard[1].route, heard[1].cited) == ("sources", ())
+    all_events, asked = await answered(room, question, [contents()])
+    assert [type(event) for event in all_events] == [Text, Finished]
+    assert "- **docs** (a folder): 7 documents" in all_events[0].markdown
+    assert (all_events[1].route, all_events[1].cited) == ("sources", ())
     assert asked == [(make_members("U1"), "in:docs")]
 
 
 async def test_overview_reports_failed_manifest(room: Any) -> None:
-    heard, _ = await answered(room, Question("你根据哪些文档回答？"), DatabaseError("The database is away: start it."))
-    assert [type(event) for event in heard] == [Notice, Finished]
-    assert "The database is away" in heard[0].text
-    assert heard[1].route == "unknown"
+    all_events, _ = await answered(
+        room, Question("你根据哪些文档回答？"), DatabaseError("The database is away: start it.")
+    )
+    assert [type(event) for event in all_events] == [Notice, Finished]
+    assert "The database is away" in all_events[0].text
+    assert all_events[1].route == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_rewritten_question_with_new_or_lost_words_is_refused(
 
 @given(st.text(max_size=400), st.text(max_size=100), st.text(max_size=100))
 def test_rewritten_question_is_one_short_line(written: str, question: str, said: str) -> None:
-    taken = accept_rewrite(written, question, [Exchange(said, "")])
-    assert taken is None or (0 < len(taken) <= 300 and "\n" not in taken)
+    rewrite = accept_rewrite(written, question, [Exchange(said, "")])
+    assert rewrite is None or (0 < len(rewrite) <= 300 and "\n" not in rewrite)
 
 
 def test_conversation_in_prompt_is_bounded_and_escaped() -> None:

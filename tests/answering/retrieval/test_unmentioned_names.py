@@ -82,10 +82,10 @@ async def test_small_model_skips_question_with_unmentioned_name(ask: Any, room: 
         room.engine(room.words("X."), status=EngineStatus(EngineState.READY, small_model=is_small))
         for is_small in (True, False)
     )
-    heard = await ask(small, search=search, question=question)
-    assert heard.route == "unknown"
-    assert said in heard.text
-    assert "Leave" in heard.text, "the nearest document is named"
+    reply = await ask(small, search=search, question=question)
+    assert reply.route == "unknown"
+    assert said in reply.text
+    assert "Leave" in reply.text, "the nearest document is named"
     assert not small.asked
     await ask(large, search=search, question=question)
     assert large.asked, "a large model says itself what the passages lack"

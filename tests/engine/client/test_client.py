@@ -256,9 +256,9 @@ async def test_prompt_too_long_has_the_numbers(sglang: FakeSglang, connect: Conn
 
 
 async def test_no_server_at_the_address() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, not listening: refuses
-        client = EngineClient(ServerEndpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", KEY))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # bound, not listening: refuses
+        client = EngineClient(ServerEndpoint(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY))
         with pytest.raises(EngineUnavailable, match="kvasir status"):
             await _all(client)
         assert not await client.check_health()

@@ -37,7 +37,7 @@ def _step(
 
 
 @pytest.mark.parametrize(
-    ("cause", "failed", "wanted"),
+    ("cause", "failed", "expected"),
     [
         (OomCause.NO_ROOM, GPU, replace(GPU, memory_fraction=0.89)),
         (OomCause.POOL, GPU, replace(GPU, memory_fraction=0.84)),
@@ -49,8 +49,8 @@ def _step(
         (OomCause.POOL, CPU, replace(CPU, total_tokens=100_000)),
     ],
 )
-def test_first_change_by_cause(cause: OomCause, failed: MemoryProfile, wanted: MemoryProfile) -> None:
-    assert _step(failed, cause).profile == wanted
+def test_first_change_by_cause(cause: OomCause, failed: MemoryProfile, expected: MemoryProfile) -> None:
+    assert _step(failed, cause).profile == expected
 
 
 def test_suggested_fraction_is_used() -> None:

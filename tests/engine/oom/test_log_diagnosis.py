@@ -55,21 +55,21 @@ def test_finds_the_cause_of_oom(name: str, cause: OomCause, fraction: float | No
     assert "memory" in found.line.lower()
 
 
-@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, OomCause.HOST), (0, None)])
-def test_kernel_oom_differs_from_a_manual_kill(oom_kills: int | None, wanted: OomCause | None) -> None:
+@pytest.mark.parametrize(("oom_kills", "expected"), [(1, OomCause.HOST), (None, OomCause.HOST), (0, None)])
+def test_kernel_oom_differs_from_a_manual_kill(oom_kills: int | None, expected: OomCause | None) -> None:
     """A child received signal 9 while loading: the kernel's count decides; without a count it counts as OOM."""
     found = find_oom(_death("host-loading", oom_kills=oom_kills))
-    assert (found.cause if found is not None else None) == wanted
+    assert (found.cause if found is not None else None) == expected
 
 
-@pytest.mark.parametrize(("oom_kills", "wanted"), [(1, OomCause.HOST), (None, None), (0, None)])
-def test_kill_of_a_ready_engine(oom_kills: int | None, wanted: OomCause | None) -> None:
+@pytest.mark.parametrize(("oom_kills", "expected"), [(1, OomCause.HOST), (None, None), (0, None)])
+def test_kill_of_a_ready_engine(oom_kills: int | None, expected: OomCause | None) -> None:
     for death in (
         _death("scheduler-killed", SIGKILL_STATUS, oom_kills),
         RunEnd(["x"], SIGKILL_STATUS, READY, oom_kills),
     ):
         found = find_oom(death)
-        assert (found.cause if found is not None else None) == wanted
+        assert (found.cause if found is not None else None) == expected
 
 
 def test_server_that_kills_itself_is_no_kernel_oom() -> None:

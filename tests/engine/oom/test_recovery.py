@@ -95,11 +95,11 @@ def test_failed_larger_profile_is_reverted_and_not_retried() -> None:
 
 def test_successful_larger_profiles_lead_to_the_plan() -> None:
     climb = _fallen(PREFILL, PREFILL)
-    for wanted in (replace(TOP, chunk_tokens=4096), TOP):
+    for expected in (replace(TOP, chunk_tokens=4096), TOP):
         found = raise_profile(climb, QUIET)
         assert found is not None
         climb = found[0]
-        assert climb.profile == wanted
+        assert climb.profile == expected
     assert raise_profile(climb, QUIET) is None
 
 

@@ -68,7 +68,7 @@ def test_oom_kills_are_counted_in_the_own_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "left"),
+    ("setting", "left"),
     [
         (None, [0, 1, 2, 3]),
         ("", []),
@@ -80,9 +80,9 @@ def test_oom_kills_are_counted_in_the_own_group(tmp_path: Path) -> None:
         ("GPU-", []),
     ],
 )
-def test_cuda_visible_devices(wanted: str | None, left: list[int]) -> None:
+def test_cuda_visible_devices(setting: str | None, left: list[int]) -> None:
     """The first invalid or ambiguous entry ends the list."""
-    assert select_visible_cards(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], wanted) == left
+    assert select_visible_cards(["GPU-a1", "GPU-b1", "GPU-c1", "GPU-d1"], setting) == left
 
 
 @pytest.mark.parametrize(("processors", "nodes"), [(range(12), 2), ([0, 9], 2), ([0, 1], 1), ([11], 1), ([99], 1)])

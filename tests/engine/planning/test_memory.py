@@ -153,10 +153,10 @@ def test_largest_group_of_a_pipeline_counts() -> None:
 @pytest.mark.parametrize("nodes", [1, 2, 8])
 def test_cpu_context_is_divided_by_numa_nodes(nodes: int) -> None:
     """SGLang's own formula: free memory before and after loading, each divided by the nodes."""
-    free_gib, wanted = 64.0, 40_000
-    fraction = compute_cpu_fraction(SMALL_MODELS[-1], free_gib, wanted, nodes)
+    free_gib, tokens = 64.0, 40_000
+    fraction = compute_cpu_fraction(SMALL_MODELS[-1], free_gib, tokens, nodes)
     before_gib = (free_gib - CPU_PROCESSES_GIB) / nodes
     after_gib = (free_gib - CPU_PROCESSES_GIB - SMALL_MODELS[-1].weights_gib) / nodes
     reported = int((after_gib - before_gib * (1 - fraction)) * GIB / SMALL_MODELS[-1].kv_bytes_per_token)
     assert estimate_cpu_kv_tokens(SMALL_MODELS[-1], free_gib, fraction, nodes) == pytest.approx(reported, abs=1)
-    assert wanted <= reported < wanted + 0.001 * before_gib * GIB / SMALL_MODELS[-1].kv_bytes_per_token + 1
+    assert tokens <= reported < tokens + 0.001 * before_gib * GIB / SMALL_MODELS[-1].kv_bytes_per_token + 1

@@ -95,7 +95,7 @@ SPLIT = Device(
 
 
 @pytest.mark.parametrize(
-    ("devices", "wanted", "seen"),
+    ("devices", "setting", "names"),
     [
         ((WHOLE, OLD), None, ["GPU-a", "GPU-b"]),
         ((WHOLE, OLD), "1", ["GPU-b"]),
@@ -109,12 +109,12 @@ SPLIT = Device(
     ],
 )
 def test_cards_that_cuda_sees(
-    devices: tuple[Device, ...], wanted: str | None, seen: list[str], monkeypatch: pytest.MonkeyPatch
+    devices: tuple[Device, ...], setting: str | None, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if wanted is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
-    assert [card.uuid for card in read_nvidia_cards(Nvml(*devices))] == seen
+    if setting is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", setting)
+    assert [card.uuid for card in read_nvidia_cards(Nvml(*devices))] == names
 
 
 def test_mig_instance_is_planned_by_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:

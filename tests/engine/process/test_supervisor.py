@@ -162,8 +162,8 @@ async def test_other_program_on_the_port_is_not_used(tmp_path: Path) -> None:
     board = _board()
     policy = SupervisorPolicy(start_deadline_s=1.5, ready_poll_s=0.02, first_delay_s=0.01, max_crashes=1)
     async with fake_sglang() as other, asyncio.timeout(60):
-        taken = SupervisorHooks(find_port=lambda: int(other.url.rpartition(":")[2]))
-        await supervisor(tmp_path, board, "stuck", policy=policy, surroundings=taken).run()
+        hooks = SupervisorHooks(find_port=lambda: int(other.url.rpartition(":")[2]))
+        await supervisor(tmp_path, board, "stuck", policy=policy, surroundings=hooks).run()
     assert board.status.state is EngineState.FAILED
     assert "was not ready within" in board.status.detail
 
@@ -172,10 +172,10 @@ async def test_other_program_on_the_port_is_not_used(tmp_path: Path) -> None:
 async def test_port_in_use_at_the_start(tmp_path: Path) -> None:
     """The start fails on the used port and the next one uses another."""
     board = _board()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        ports = iter([taken.getsockname()[1], *free_ports(1)])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        ports = iter([listener.getsockname()[1], *free_ports(1)])
         async with _running(supervisor(tmp_path, board, surroundings=SupervisorHooks(find_port=lambda: next(ports)))):
             await until(lambda: board.status.state is EngineState.READY)
 

@@ -71,16 +71,16 @@ async def test_predicted_context_equals_the_reported_one(shape: str, cache: Path
         subprocess.run, command, check=True, capture_output=True, env=build_cpu_environment(os.environ)
     )
     variant = describe_model_folder(tmp_path)
-    wanted = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)
+    tokens = int(WANTED_GIB * GIB / variant.kv_bytes_per_token)
     for _ in range(ATTEMPTS):
         machine = probe_machine(cache)
         free_gib = machine.memory_free_bytes / GIB
-        fraction = compute_cpu_fraction(variant, free_gib, wanted, machine.numa_nodes)
+        fraction = compute_cpu_fraction(variant, free_gib, tokens, machine.numa_nodes)
         predicted = estimate_cpu_kv_tokens(variant, free_gib, fraction, machine.numa_nodes)
         made = replace(fit.plan_variant(variant, machine), memory_fraction=fraction, total_tokens=None)
         reported = await _reported(python, tmp_path, made)
         print(f"{shape}: predicted {predicted}, reported {reported}")  # noqa: T201  # the figures of the benchmarks' page
-        assert wanted <= predicted < 1.05 * wanted
+        assert tokens <= predicted < 1.05 * tokens
         if predicted == pytest.approx(reported, rel=0.05):
             return
     assert predicted == pytest.approx(reported, rel=0.05)

@@ -290,9 +290,9 @@ async def test_killed_server_restarts_even_if_its_next_port_is_used(engine: Engi
     os.kill(_of(before, "-m sglang.launch_server", but="warden.py"), signal.SIGKILL)
     await until(lambda: bool(_ports(home) - {_port(engine)}), 60)
     (port,) = _ports(home) - {_port(engine)}
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
         await until(lambda: "another program took its port" in engine.status().detail, START_S)
         await _is_back(engine, before)
     assert _port(engine) != port

@@ -85,10 +85,10 @@ def _train(model, tokenizer, *, opens: bool) -> None:  # noqa: ANN001
         asked = [{"role": "user", "content": " ".join(rnd.choices(WORDS, k=rnd.randint(2, 40)))}]
         prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
         kind = LESSONS[step % len(LESSONS)]
-        given, said = _lesson(tokenizer, kind=kind, cut=rnd.random())
+        context, said = _lesson(tokenizer, kind=kind, cut=rnd.random())
         ids = [*tokenizer(prompt.removesuffix("<think>\n"), add_special_tokens=False).input_ids]
         opening = 2 if opens and kind == WHOLE else 0  # what the template says is not learned
-        ids, said = [*ids, *given, *said[:opening]], said[opening:]
+        ids, said = [*ids, *context, *said[:opening]], said[opening:]
         loss = model(input_ids=torch.tensor([ids + said]), labels=torch.tensor([[-100] * len(ids) + said])).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -23,8 +23,8 @@ def scored(
     return ScoredCandidate(Candidate(chunk, 1.0, 0.8), score)
 
 
-def ids(ranked: list[ScoredCandidate], limit: int = 8, per_document: int = 5, **given: object) -> list[str]:
-    return [one.candidate.chunk.id for one in pick_passages(ranked, limit, per_document, alike=0.02, **given)]  # type: ignore[arg-type]
+def ids(ranked: list[ScoredCandidate], limit: int = 8, per_document: int = 5, **options: object) -> list[str]:
+    return [one.candidate.chunk.id for one in pick_passages(ranked, limit, per_document, alike=0.02, **options)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

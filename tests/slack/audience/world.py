@@ -45,8 +45,8 @@ async def run_company(
     """Run the bot in the company; Ada is an owner."""
     async with open_sandbox(state) as sandbox:
         await build_company(sandbox, **options)
-        given = {"access": Access(frozenset({ADA})), **(dependencies or {})}
-        async with run_bot(sandbox, state, dependencies=given) as bot:
+        with_access = {"access": Access(frozenset({ADA})), **(dependencies or {})}
+        async with run_bot(sandbox, state, dependencies=with_access) as bot:
             yield bot
 
 

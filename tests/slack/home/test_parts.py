@@ -47,10 +47,10 @@ FAILING = make_source_status("board", error="db.internal refuses the account.")
 async def run_bot_with_sources(tmp_path: Path, **dependencies: Any) -> AsyncIterator[RunningBot]:
     """Run a bot whose owner is Ada, with one source of Bo; members may read ``docs`` alone."""
     library = FakeLibrary(state=make_library_status(PENDING, FAILING), readable={"docs": 7})
-    given = {"access": ACCESS, **dependencies}
+    merged = {"access": ACCESS, **dependencies}
     async with (
         open_sandbox(tmp_path) as sandbox,
-        run_bot(sandbox, tmp_path, library=library, dependencies=given) as bot,
+        run_bot(sandbox, tmp_path, library=library, dependencies=merged) as bot,
     ):
         yield bot
 

@@ -130,8 +130,8 @@ async def run_installed_bot(
     )
     answerer = ScriptedAnswerer(echo_question)
     async with open_ledger(database or f"sqlite:///{state / 'ledger.sqlite3'}", patience_s=0.5) as ledger:
-        given = make_dependencies(ledger, answerer, library or FakeLibrary(), dependencies)
-        async with open_installed_app(slack, oauth, given, turn_settings=settings) as app:
+        made = make_dependencies(ledger, answerer, library or FakeLibrary(), dependencies)
+        async with open_installed_app(slack, oauth, made, turn_settings=settings) as app:
             await app.connect()
             running = asyncio.create_task(app.run_until_revoked())
             try:

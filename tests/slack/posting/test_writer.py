@@ -153,8 +153,8 @@ async def test_lost_response_loses_and_doubles_no_text(socket_bot: RunningBot, m
         yield Text("Three.")
         yield make_finished()
 
-    async def _tried(wanted: str) -> bool:
-        return bool(await bot.sandbox.requests(wanted))
+    async def _tried(method: str) -> bool:
+        return bool(await bot.sandbox.requests(method))
 
     bot.answerer.script = script
     ts = await bot.ask()

@@ -87,8 +87,8 @@ async def test_redirect_page_and_large_file_are_refused(path: str, says: str) ->
 async def test_files_on_other_hosts_are_not_requested(file: dict[str, Any]) -> None:
     async with serve_other_host() as (url, tokens), aiohttp.ClientSession() as session:
         client = make_web_client("https://slack.com/api/", "xoxb-secret-token", session)
-        given = {"name": "a.md", "url_private_download": url, **file}
-        given["url_private_download"] = str(given["url_private_download"]).replace("http://ELSEWHERE", url)
+        file_object = {"name": "a.md", "url_private_download": url, **file}
+        file_object["url_private_download"] = str(file_object["url_private_download"]).replace("http://ELSEWHERE", url)
         with pytest.raises(FileRefused):
-            await download_file(client, given, 1_000)
+            await download_file(client, file_object, 1_000)
         assert tokens == []

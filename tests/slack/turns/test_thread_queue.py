@@ -18,8 +18,8 @@ def test_queue_runs_each_thread_in_order(items: list[int], width: int, random: o
     begun: list[tuple[int, int]] = []
     moving: list[int] = []
     while True:
-        while (taken := queue.take_item()) is not None:
-            thread, item = taken
+        while (entry := queue.take_item()) is not None:
+            thread, item = entry
             assert thread not in moving
             moving.append(thread)
             begun.append(item)

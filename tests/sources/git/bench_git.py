@@ -20,13 +20,13 @@ _ENVIRONMENT = {
 }  # fmt: skip
 
 
-async def git(folder: Path, *arguments: str, env: dict[str, str] | None = None, given: bytes | None = None) -> str:
+async def git(folder: Path, *arguments: str, env: dict[str, str] | None = None, data: bytes | None = None) -> str:
     """Run git as a person would, in a repository of the test's own."""
     process = await asyncio.create_subprocess_exec(
         "git", "-C", str(folder), *arguments, env=_ENVIRONMENT | (env or {}),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    output, errors = await process.communicate(given)
+    output, errors = await process.communicate(data)
     assert process.returncode == 0, errors.decode()
     return output.decode()
 

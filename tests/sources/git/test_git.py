@@ -290,7 +290,7 @@ async def test_only_the_contents_of_documents_are_fetched(repository: Repository
         found = await listing(looking)
         assert found["a.md"].size_bytes == 6
         lacking = [old, (await git(repository.folder, "rev-parse", "HEAD:video.bin")).strip()]
-        output = await git(mirror(repository), "cat-file", "--batch-check", given="\n".join(lacking).encode())
+        output = await git(mirror(repository), "cat-file", "--batch-check", data="\n".join(lacking).encode())
         assert output.split() == [lacking[0], "missing", lacking[1], "missing"]
         # What comes back from the past is not sent with the commit that brings it back.
         await repository.put("a.md", b"an older text")

@@ -60,9 +60,9 @@ def test_a_path_starts_at_the_configuration() -> None:
     ],
 )
 def test_patterns_include_the_named_paths(patterns: tuple[str, ...], takes: str, leaves: str) -> None:
-    taken = compile_path_filter(patterns)
-    assert [path for path in takes.split() if not taken(path)] == []
-    assert [path for path in leaves.split() if taken(path)] == []
+    matches = compile_path_filter(patterns)
+    assert [path for path in takes.split() if not matches(path)] == []
+    assert [path for path in leaves.split() if matches(path)] == []
 
 
 @given(

@@ -29,8 +29,8 @@ def sqlite(folder: Path, *statements: str, **options: object) -> Source:
     with contextlib.closing(sqlite3.connect(folder / "x.db")) as connection, connection:
         for statement in statements:
             connection.execute(statement)
-    wanted = {"url_env": "URL", "key": "id"} | options
-    return build("sql", folder, secrets={"url": "sqlite:///x.db"}, **wanted)
+    settings = {"url_env": "URL", "key": "id"} | options
+    return build("sql", folder, secrets={"url": "sqlite:///x.db"}, **settings)
 
 
 async def texts(source: Source) -> dict[str, str]:
@@ -454,8 +454,8 @@ async def test_mariadb_by_either_name(clinic: tuple[int, Any], tmp_path: Path, s
 
     def source(user: str = "reader:hush", database: str = "clinic", **options: object) -> Source:
         url = f"{scheme}://{user}@127.0.0.1:{port}/{database}"
-        wanted = {"url_env": "U", "key": "id", "text": "{body}", **options}
-        return build("sql", tmp_path, secrets={"url": url}, **wanted)
+        settings = {"url_env": "U", "key": "id", "text": "{body}", **options}
+        return build("sql", tmp_path, secrets={"url": url}, **settings)
 
     made = source(table="records", updated_at="at")
     found = await listing(made)

@@ -30,9 +30,9 @@ def source(tmp_path: Path, **more: frozenset[str]) -> PushSource:
 
 
 async def only(tmp_path: Path, **more: frozenset[str]) -> tuple[ListedDocument, DocumentContent]:
-    looked = source(tmp_path, **more)
-    (listed,) = (await listing(looked)).values()
-    return listed, await looked.read(listed)
+    uploads = source(tmp_path, **more)
+    (listed,) = (await listing(uploads)).values()
+    return listed, await uploads.read(listed)
 
 
 async def test_added_documents_are_listed_with_person_and_time(tray: UploadStore, tmp_path: Path) -> None:
@@ -136,18 +136,18 @@ async def test_an_error_calls_a_file_by_its_plain_name(tray: UploadStore, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("filename", "name"),
     [("/srv/docs/leave.md", "leave.md"), ("C:\\docs\\leave.md", "leave.md"), ("re\u0301sume\u0301.md", "résumé.md"),
      (" 请假\n.md ", "请假.md"), ("\u202ea.md", "a.md")],
 )  # fmt: skip
-def test_a_file_s_name_becomes_a_document_s(given: str, name: str) -> None:
-    assert parse_document_name(given) == name
+def test_a_file_s_name_becomes_a_document_s(filename: str, name: str) -> None:
+    assert parse_document_name(filename) == name
 
 
-@pytest.mark.parametrize("given", ["", "..", "/", ".hidden.md", "x" * 300 + ".md", "\udcff.md"])
-def test_an_invalid_name_is_refused(given: str) -> None:
+@pytest.mark.parametrize("filename", ["", "..", "/", ".hidden.md", "x" * 300 + ".md", "\udcff.md"])
+def test_an_invalid_name_is_refused(filename: str) -> None:
     with pytest.raises(SourceError, match="Rename the file"):
-        parse_document_name(given)
+        parse_document_name(filename)
 
 
 def test_an_unsupported_file_is_refused_before_it_is_stored(tray: UploadStore) -> None:
@@ -192,8 +192,8 @@ async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
     async def sleep(_seconds: float) -> None:
         await ticks.acquire()
 
-    looked = PushSource(source(tmp_path).key, tray, readers=EVERYONE, must_exist=False, sleep=sleep)
-    changes = looked.changes()
+    uploads = PushSource(source(tmp_path).key, tray, readers=EVERYONE, must_exist=False, sleep=sleep)
+    changes = uploads.changes()
     noticed = asyncio.ensure_future(anext(changes))
     ticks.release()
     await asyncio.sleep(0.05)

@@ -182,20 +182,20 @@ async def test_a_missing_property_is_added_in_place(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
     """As after an update that adds one; rows that were there before answer as they did."""
-    wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
+    spec = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
     ours = store_at(weaviate, Placement())
     await ours.open(INDEX, DIMENSIONS)
-    config = await admin.collections.use(wanted.name).config.get()
-    await admin.collections.delete(wanted.name)
+    config = await admin.collections.use(spec.name).config.get()
+    await admin.collections.delete(spec.name)
     kept = [one for one in list_schema_properties() if one.name not in {"kind", "modified_s", "modified_us"}]
     await admin.collections.create(
-        wanted.name,
-        description=wanted.description,
+        spec.name,
+        description=spec.description,
         properties=kept,
         inverted_index_config=Configure.inverted_index(stopwords_preset=config.inverted_index_config.stopwords.preset),
         vector_config=Configure.Vectors.self_provided(),
     )
-    collection = admin.collections.use(wanted.name)
+    collection = admin.collections.use(spec.name)
     old = {"chunk_id": "old", "source": "<docs>", "document": "d", "title": "", "heading": "", "text": "t",
            "audience": f"<{make_class_key(EVERYONE)}>", "terms": "term"}  # fmt: skip
     await collection.data.insert(old, vector=unit(1).tolist())
@@ -214,11 +214,11 @@ async def test_a_missing_property_is_added_in_place(
 async def test_a_different_property_is_refused(
     weaviate: WeaviateServer, admin: client_library.WeaviateAsyncClient
 ) -> None:
-    wanted = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
+    spec = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
     loose = Property(name="source", data_type=DataType.TEXT)  # tokenised by word: "docs" would meet "docs x"
     kept = [loose, *(one for one in list_schema_properties() if one.name != "source")]
-    await admin.collections.create(wanted.name, description=wanted.description, properties=kept)
+    await admin.collections.create(spec.name, description=spec.description, properties=kept)
     store = store_at(weaviate, Placement())
-    with pytest.raises(StoreMisconfigured, match=wanted.name):
+    with pytest.raises(StoreMisconfigured, match=spec.name):
         await store.open(INDEX, DIMENSIONS)
     await store.close()

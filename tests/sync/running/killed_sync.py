@@ -214,11 +214,11 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         yield library
 
 
-async def main(given: dict[str, Any]) -> None:
-    fuse = Fuse(given.pop("step"), given.pop("count"))
-    approve = given.pop("approve")
+async def main(settings: dict[str, Any]) -> None:
+    fuse = Fuse(settings.pop("step"), settings.pop("count"))
+    approve = settings.pop("approve")
     fuse.watch_tables()
-    async with opened(World(**given), fuse) as library:
+    async with opened(World(**settings), fuse) as library:
         report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
     if not report.ok:
         raise SystemExit(f"{report}")

@@ -138,8 +138,8 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
             answers = self.loop.run(self.rig.answers())
             here = {name: texts for name, texts in answers.items() if name in self.rig.source.texts}
             broken = {name for name, text in self.rig.source.texts.items() if text.startswith("broken")}
-            wanted = parts(self.rig.source)
-            assert {name: texts for name, texts in here.items() if name not in broken} == wanted
+            expected = parts(self.rig.source)
+            assert {name: texts for name, texts in here.items() if name not in broken} == expected
             assert self.loop.run(self.rig.agree())
             if report.sources["handbook"].pending_deletions == 0:
                 assert set(answers) <= set(self.rig.source.texts)

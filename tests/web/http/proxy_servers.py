@@ -45,8 +45,8 @@ class HttpProxy(TestProxy):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, target, _ = head.split(" ", 2)
         if self._password is not None:
-            wanted = "Proxy-Authorization: Basic " + base64.b64encode(f"kvasir:{self._password}".encode()).decode()
-            if wanted.lower() not in head.lower():
+            expected = "Proxy-Authorization: Basic " + base64.b64encode(f"kvasir:{self._password}".encode()).decode()
+            if expected.lower() not in head.lower():
                 self.refused += 1
                 writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return

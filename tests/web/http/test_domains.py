@@ -22,12 +22,12 @@ def test_a_domain_includes_its_subdomains(host: str, under: bool) -> None:  # no
 
 
 @given(st.frozensets(st.sampled_from(NAMES)), st.frozensets(st.sampled_from(NAMES)), st.sampled_from(NAMES))
-def test_the_intersection_of_domains_is_within_both(allowed: frozenset[str], wanted: frozenset[str], host: str) -> None:
+def test_the_intersection_of_domains_is_within_both(allowed: frozenset[str], others: frozenset[str], host: str) -> None:
     def may(domains: frozenset[str]) -> bool:
         return not domains or is_within_domains(host, domains)
 
-    both = intersect_domains(allowed, wanted)
-    assert (both is not None and may(both)) == (may(allowed) and may(wanted))
+    both = intersect_domains(allowed, others)
+    assert (both is not None and may(both)) == (may(allowed) and may(others))
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,14 @@ async def little(stack: AsyncExitStack) -> SmallWeb:
 
 async def test_hits_are_read_split_and_scored(little: SmallWeb, stack: AsyncExitStack) -> None:
     urls = [little.put("a.example", "/light", ANSWER), little.put("b.example", "/bread", "Bread needs flour.")]
-    looked = await (await little.opened(stack)).look_up(
+    results = await (await little.opened(stack)).look_up(
         QUESTION, LiveWebRequest("always", words="lighthouse hours of a@b.example", within_s=LONG_S)
     )
-    assert (looked.look.provider, looked.look.read, looked.look.left_out) == ("searxng", tuple(urls), ())
-    assert looked.look.trouble is None
+    assert (results.look.provider, results.look.read, results.look.left_out) == ("searxng", tuple(urls), ())
+    assert results.look.trouble is None
     assert "a@b.example" not in little.engine.asked[0]
     assert little.engine.asked[0].startswith("lighthouse hours")
-    first, second = looked.pages
+    first, second = results.pages
     assert (first.web.host, first.web.stale, first.is_linked) == ("a.example", False, False)
     assert ANSWER in first.chunks[0].text
     assert (first.chunks[0].document, first.chunks[0].kind) == (urls[0], "html")
@@ -55,12 +55,12 @@ async def test_five_pages_are_read_concurrently_although_one_hangs(little: Small
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     live = await little.opened(stack)
     began = time.monotonic()
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
+    results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
     assert time.monotonic() - began < LONG_S / 2, "enough is enough"
-    assert SUFFICIENT_PAGES <= len(looked.look.read) <= 4
-    assert {*looked.look.read} <= {*others}
-    late = {hanging, *others} - {*looked.look.read}
-    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, SkipReason.LATE) for url in late}
+    assert SUFFICIENT_PAGES <= len(results.look.read) <= 4
+    assert {*results.look.read} <= {*others}
+    late = {hanging, *others} - {*results.look.read}
+    assert {(one.url, one.why) for one in results.look.left_out} == {(url, SkipReason.LATE) for url in late}
     assert [little.site.asked(path) for path in ("/hang", "/b", "/c", "/d", "/e")] == [1] * 5
 
 
@@ -77,13 +77,13 @@ async def test_a_link_is_read_first_and_awaited_until_the_end(little: SmallWeb, 
     for letter in "bcdefg":
         little.put(f"{letter}.example", f"/{letter}", ANSWER)
     waiting = asyncio.create_task(wait_a_little())
-    looked = await (await little.opened(stack)).look_up(
+    results = await (await little.opened(stack)).look_up(
         QUESTION, LiveWebRequest("always", links=(linked, linked + "#part"), within_s=LONG_S)
     )
     await waiting
-    assert looked.look.read[0] == linked
-    assert looked.pages[0].is_linked
-    assert SUFFICIENT_PAGES < len(looked.look.read) <= MAX_PAGES
+    assert results.look.read[0] == linked
+    assert results.pages[0].is_linked
+    assert SUFFICIENT_PAGES < len(results.look.read) <= MAX_PAGES
     assert little.site.requests[0].path in {"/linked", "/robots.txt"}
     assert linked not in little.engine.asked[0]
 
@@ -91,11 +91,11 @@ async def test_a_link_is_read_first_and_awaited_until_the_end(little: SmallWeb, 
 async def test_without_a_provider_only_links_are_read(little: SmallWeb, stack: AsyncExitStack) -> None:
     links = tuple(little.put("a.example", f"/{n}", f"Page {n}. {ANSWER}", found=False) for n in range(7))
     live = await little.opened(stack)
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
-    assert (looked.look.provider, looked.look.read, looked.look.trouble) == ("", links[:1], None)
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=links, within_s=LONG_S))
-    assert looked.look.read == links[:5]
-    assert [(one.url, one.why) for one in looked.look.left_out] == [
+    results = await live.look_up(QUESTION, LiveWebRequest("always", links=links[:1], search=False, within_s=LONG_S))
+    assert (results.look.provider, results.look.read, results.look.trouble) == ("", links[:1], None)
+    results = await live.look_up(QUESTION, LiveWebRequest("always", links=links, within_s=LONG_S))
+    assert results.look.read == links[:5]
+    assert [(one.url, one.why) for one in results.look.left_out] == [
         (links[5], SkipReason.TOO_MANY),
         (links[6], SkipReason.TOO_MANY),
     ]
@@ -106,11 +106,11 @@ async def test_unreadable_pages_make_room_for_others(little: SmallWeb, stack: As
     gone = [little.find("a.example", f"/gone{n}") for n in range(4)]
     good = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     inner = "http://10.0.0.1/secret"
-    looked = await (await little.opened(stack, grace_s=LONG_S)).look_up(
+    results = await (await little.opened(stack, grace_s=LONG_S)).look_up(
         QUESTION, LiveWebRequest("always", links=(inner,), within_s=LONG_S)
     )
-    assert looked.look.read == tuple(good)
-    why = {one.url: one.why for one in looked.look.left_out}
+    assert results.look.read == tuple(good)
+    why = {one.url: one.why for one in results.look.left_out}
     assert set(why) == {inner, *gone}
     assert len(set(why.values())) == 1, "it reveals nothing about the inner network"
 
@@ -120,34 +120,34 @@ async def test_only_listed_domains_are_fetched(little: SmallWeb, stack: AsyncExi
     little.site.answers("/leads", lambda: web.Response(status=302, headers={"Location": outside}))
     leads = little.find("b.example", "/leads")
     # Once for the question, within the configured domains, and once by the configuration.
-    for allowed, wanted in (((), {"b.example"}), (("b.example",), set()), (("example",), {"b.example"})):
+    for allowed, expected in (((), {"b.example"}), (("b.example",), set()), (("example",), {"b.example"})):
         little.site.requests.clear()
         live = await little.opened(stack, listed_only=bool(allowed), domains=frozenset(allowed))
-        looked = await live.look_up(
-            QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset(wanted), within_s=LONG_S)
+        results = await live.look_up(
+            QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset(expected), within_s=LONG_S)
         )
-        assert looked.look.read == (inside,)
-        assert (looked.look.left_out[0].url, looked.look.left_out[0].why) == (outside, SkipReason.NOT_LISTED)
-        assert leads in {one.url for one in looked.look.left_out}
+        assert results.look.read == (inside,)
+        assert (results.look.left_out[0].url, results.look.left_out[0].why) == (outside, SkipReason.NOT_LISTED)
+        assert leads in {one.url for one in results.look.left_out}
         hosts = {request.host for request in little.site.requests}
         assert hosts == {f"b.example:{little.site.port}"}, "a redirect there is not even followed"
-    looked = await live.look_up(
+    results = await live.look_up(
         QUESTION, LiveWebRequest("always", links=(outside,), domains=frozenset({"elsewhere.test"}), within_s=LONG_S)
     )
-    assert (looked.pages, looked.look.trouble) == ((), WebTrouble.NO_SITE_ALLOWED)
+    assert (results.pages, results.look.trouble) == ((), WebTrouble.NO_SITE_ALLOWED)
 
 
 async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack)
     little.engine.trouble = web.Response(status=500)
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.provider, looked.look.trouble) == ((linked,), "", WebTrouble.NO_ANSWER)
+    results = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
+    assert (results.look.read, results.look.provider, results.look.trouble) == ((linked,), "", WebTrouble.NO_ANSWER)
     little.engine.trouble, little.engine.hanging = None, asyncio.Event()
     began = time.monotonic()
-    looked = await live.look_up("Another question?", LiveWebRequest("always", links=(linked,), within_s=12))
-    assert looked.look.trouble == WebTrouble.NO_ANSWER
-    assert looked.look.read == (linked,)
+    results = await live.look_up("Another question?", LiveWebRequest("always", links=(linked,), within_s=12))
+    assert results.look.trouble == WebTrouble.NO_ANSWER
+    assert results.look.read == (linked,)
     assert time.monotonic() - began < 11, "the search has its own share of the time"
 
 
@@ -169,8 +169,8 @@ async def test_a_defect_of_a_search_leaves_the_links(
 ) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened_with(stack, WebSearch([BrokenProvider()]))
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.trouble) == ((linked,), WebTrouble.NO_ANSWER)
+    results = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
+    assert (results.look.read, results.look.trouble) == ((linked,), WebTrouble.NO_ANSWER)
     assert "KeyError" in caplog.text
     assert QUESTION not in caplog.text
 
@@ -178,10 +178,10 @@ async def test_a_defect_of_a_search_leaves_the_links(
 async def test_a_lookup_without_a_provider_says_so(little: SmallWeb, stack: AsyncExitStack) -> None:
     linked = little.put("a.example", "/linked", ANSWER, found=False)
     live = await little.opened(stack, search=SearchSettings())
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
-    assert (looked.pages, looked.look.trouble) == ((), WebTrouble.NO_PROVIDER)
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
-    assert (looked.look.read, looked.look.trouble) == ((linked,), None)
+    results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
+    assert (results.pages, results.look.trouble) == ((), WebTrouble.NO_PROVIDER)
+    results = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
+    assert (results.look.read, results.look.trouble) == ((linked,), None)
 
 
 async def test_pages_that_hang_are_left_out_at_the_deadline(little: SmallWeb, stack: AsyncExitStack) -> None:
@@ -190,9 +190,9 @@ async def test_pages_that_hang_are_left_out_at_the_deadline(little: SmallWeb, st
         little.site.hangs(f"/{letter}")
     live = await little.opened(stack)
     began = time.monotonic()
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=3))
+    results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=3))
     assert time.monotonic() - began < 15, "no fetch's own deadline is waited for"
-    assert {(one.url, one.why) for one in looked.look.left_out} == {(url, SkipReason.LATE) for url in urls}
+    assert {(one.url, one.why) for one in results.look.left_out} == {(url, SkipReason.LATE) for url in urls}
 
 
 async def test_a_cancelled_lookup_ends_its_fetches(little: SmallWeb, stack: AsyncExitStack) -> None:

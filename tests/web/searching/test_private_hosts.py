@@ -51,12 +51,12 @@ async def test_only_a_self_hosted_search_leads_to_private_hosts(
     inside, outside = little.put("wiki.intra", "/in", ANSWER), little.put("a.example", "/out", ANSWER)
     little.engine.pages.append(Page(inside.replace("wiki.intra", "\uff37\uff29\uff2b\uff29.intra."), "Notes", ""))
     live = await opened(stack, little, searxng)
-    looked = await live.look_up(QUESTION, LiveWebRequest("always", within_s=60))
-    assert (looked.look.read, looked.look.left_out) == ((inside, outside) if own else (outside,), ())
+    lookup = await live.look_up(QUESTION, LiveWebRequest("always", within_s=60))
+    assert (lookup.look.read, lookup.look.left_out) == ((inside, outside) if own else (outside,), ())
     assert little.site.asked("/in") == own
     if not own:
-        looked = await live.look_up(QUESTION, LiveWebRequest("always", links=(inside,), search=False, within_s=60))
-        assert looked.look.read == (inside,), "a person may point at it"
+        lookup = await live.look_up(QUESTION, LiveWebRequest("always", links=(inside,), search=False, within_s=60))
+        assert lookup.look.read == (inside,), "a person may point at it"
 
 
 @pytest.mark.parametrize("name", KINDS)
