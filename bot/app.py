@@ -35,7 +35,7 @@ from bot.wheels import WheelCache
 from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, EngineState
 from engine.service import Engine
-from knowledge.database.failures import START_WAIT_S
+from knowledge.database.failures import wait_for_database
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 from knowledge.opening import open_library
@@ -181,7 +181,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
-        ledger = await stack.enter_async_context(open_ledger(settings.database_url, open_wait_s=START_WAIT_S))
+        ledger = await wait_for_database(
+            lambda: stack.enter_async_context(open_ledger(settings.database_url)),
+            on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
+        )
         event_log = ChannelEventLog(ledger.database)
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log))

@@ -60,8 +60,6 @@ class DatabaseOptions:
     and all transactions keep their order."""
     durable: bool = True
     """Whether SQLite waits for the disk at each commit. Without it, a power cut may cost the last transactions."""
-    open_wait_s: float = 0.0
-    """How long to try again while the database is unavailable when its tables are opened."""
     one_writer: bool = True
     """Whether the writers of all machines queue at PostgreSQL, as they always do at SQLite."""
 

@@ -18,8 +18,6 @@ from knowledge.errors import DatabaseError, DatabaseFull, DatabaseUnavailable
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-START_WAIT_S: Final = 60.0
-"""How long the start of a process waits for its database."""
 _RETRY_EVERY_S: Final = 1.0
 _FULL = "{where} cannot grow, because its disk is full. Free some space and try again."
 _READ_ONLY = "{where} cannot be written. Give Kvasir's user the right to write there."
@@ -78,21 +76,31 @@ def map_errors(url: URL, limit_s: float) -> Iterator[None]:
         raise _build_error(str(getattr(error, "orig", None) or error), _describe_location(url)) from error
 
 
-async def wait_for_database(call: Callable[[], Awaitable[T]], within_s: float) -> T:
-    """Return what a call returns. While the database is unavailable, log why and try again, for ``within_s``.
+async def wait_for_database(
+    call: Callable[[], Awaitable[T]],
+    within_s: float = 60.0,
+    on_wait: Callable[[DatabaseUnavailable], None] = lambda _: None,
+) -> T:
+    """Return what a call returns. While the database is unavailable, log why and try again.
+
+    ``on_wait`` is called once, if the first call fails.
 
     Raises:
-        DatabaseError: the call failed for another reason, or the last time.
+        DatabaseError: the call failed for another reason, or still fails after ``within_s``.
 
     """
-    give_up_at = time.monotonic() + within_s
+    began = time.monotonic()
+    waits = False
     while True:
         try:
             return await call()
         except DatabaseUnavailable as error:
-            if time.monotonic() >= give_up_at:
+            if time.monotonic() - began >= within_s:
                 raise
             _log.warning("database not available yet", error=str(error), retry_in_s=_RETRY_EVERY_S)
+            if not waits:
+                on_wait(error)
+            waits = True
         await asyncio.sleep(_RETRY_EVERY_S)
 
 

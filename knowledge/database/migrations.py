@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
 
 from knowledge.database.database import Database, DatabaseOptions, parse_url
-from knowledge.database.failures import wait_for_database
 from knowledge.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -59,9 +58,8 @@ async def open_database(url: str, migrations: Migrations, options: DatabaseOptio
 
     """
     database = Database(url, options)
-    read = partial(database.read, partial(read_revision, migrations=migrations))
     try:
-        if await wait_for_database(read, options.open_wait_s) != migrations.newest:
+        if await database.read(partial(read_revision, migrations=migrations)) != migrations.newest:
             await apply_revisions(url, migrations)
     except BaseException:
         await database.close()

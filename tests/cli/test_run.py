@@ -6,12 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import ROOT, Place
 from tests.services import weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -65,11 +66,22 @@ async def test_a_wrong_weaviate_key_stops_the_start(place: Place, tmp_path: Path
     assert "hushhush" not in output
 
 
-async def test_a_database_that_is_down_stops_the_start(place: Place) -> None:
-    output = await refused(place, KVASIR_DATABASE_URL="postgresql://kvasir:hushhush@127.0.0.1:9/kvasir")
+async def test_a_database_that_is_down_is_waited_for_and_named(place: Place) -> None:
+    where = "postgresql://kvasir:hushhush@127.0.0.1:9/kvasir"
+    environ = place.environ(PYTHONPATH=str(ROOT), KVASIR_ENGINE_URL=NO_ENGINE, KVASIR_DATABASE_URL=where)
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "run", cwd=place.folder, env=environ, stderr=asyncio.subprocess.PIPE
+    )
+    assert run.stderr is not None
+    output = ""
+    while "Trying again" not in output:
+        output += (await run.stderr.readline()).decode()
+    run.send_signal(signal.SIGINT)
+    output += (await run.stderr.read()).decode()
     assert "127.0.0.1" in output
     assert "KVASIR_DATABASE_URL is right" in output
     assert "hushhush" not in output
+    assert await run.wait() == 0
 
 
 async def test_a_second_kvasir_with_the_same_home_or_port_is_refused(place: Place) -> None:

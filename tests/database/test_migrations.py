@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, MetaData
 
 from bot.storage import tables as bot_tables
 from knowledge.database.database import Database, DatabaseOptions
+from knowledge.database.failures import wait_for_database
 from knowledge.database.migrations import (
     ENVIRONMENT,
     Migrations,
@@ -23,7 +25,7 @@ from knowledge.database.migrations import (
     list_due_revisions,
     open_database,
 )
-from knowledge.errors import DatabaseError
+from knowledge.errors import DatabaseError, DatabaseUnavailable
 from knowledge.sync.manifest import tables as manifest_tables
 from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
 from tests.postgres import postgres_server
@@ -102,14 +104,18 @@ async def test_tables_of_a_newer_kvasir_are_refused(url: str, migrations: Migrat
     assert declared.tables
 
 
-async def test_a_start_waits_for_a_database_that_is_unavailable(
-    url: str,
-) -> None:
-    options = DatabaseOptions(lock_wait_s=0.05, open_wait_s=10)
+async def test_a_start_waits_for_a_database_that_is_unavailable(url: str) -> None:
+    def open_manifest() -> Awaitable[Database]:
+        return open_database(url, MANIFEST, DatabaseOptions(lock_wait_s=0.05))
+
+    reasons: list[str] = []
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        opening = asyncio.create_task(open_database(url, MANIFEST, options))
+        with pytest.raises(DatabaseUnavailable, match="locked by another program"):
+            await wait_for_database(open_manifest, 0.0)
+        opening = asyncio.create_task(wait_for_database(open_manifest, on_wait=lambda one: reasons.append(str(one))))
         await asyncio.sleep(0.3)
         assert not opening.done()
         other.execute("ROLLBACK")
     await (await opening).close()
+    assert len(reasons) == 1

@@ -11,7 +11,7 @@ from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.ledger import LAST_CALLS_S, Ledger
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
-from knowledge.database.failures import START_WAIT_S, wait_for_database
+from knowledge.database.failures import wait_for_database
 
 _PURGE_EVERY_S = 86_400.0
 
@@ -50,7 +50,7 @@ class LeaseKeeper(PeriodicTask):
             DatabaseError: the ledger cannot be read, for longer than a start waits.
 
         """
-        await wait_for_database(self._adopt_turns, START_WAIT_S)
+        await wait_for_database(self._adopt_turns)
         self.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
     async def run_once(self) -> None:

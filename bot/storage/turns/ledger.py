@@ -363,7 +363,6 @@ async def open_ledger(
     *,
     owner: str | None = None,
     patience_s: float = 2.0,
-    open_wait_s: float = 0.0,
     lease_s: float = LEASE_S,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Ledger]:
@@ -372,7 +371,6 @@ async def open_ledger(
     ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter.
 
     ``patience_s`` limits the wait for a lock or a connection, and twice that a transaction. Slack waits three seconds.
-    ``open_wait_s`` is how long to try again at first, while the database is unavailable.
 
     Raises:
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
@@ -380,9 +378,7 @@ async def open_ledger(
     """
     # If a power cut loses a question, Slack sends it again. A claim is one INSERT, so machines need no queue. In this
     # process all calls stay in order, and so do the questions.
-    options = DatabaseOptions(
-        patience_s, 2 * patience_s, readers=0, durable=False, open_wait_s=open_wait_s, one_writer=False
-    )
+    options = DatabaseOptions(patience_s, 2 * patience_s, readers=0, durable=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
     ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
     try:
