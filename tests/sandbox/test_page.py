@@ -184,6 +184,17 @@ async def test_another_person_sees_another_workspace(
     await page.reload()
     await expect(page.locator("#you-are")).to_have_value("U0CHEN0003")
 
+    # A link to a message shows it here, to the same person.
+    lunch = await box.say("bo", "@chen", "or at two?")
+    room = (await box.messages("@chen", person="bo"))[0]["channel"]
+    link = f"{box.base_url}/archives/{room}/p{lunch.replace('.', '')}"
+    await client.chat_postEphemeral(channel=GENERAL, user="U0CHEN0003", text=f"read <{link}|Bo's words>")
+    await page.locator(".room", has_text="general").click()
+    await page.get_by_role("link", name="Bo's words").click()
+    await expect(page.locator("#thread-log .message")).to_contain_text("or at two?")
+    await expect(page.locator("#you-are")).to_have_value("U0CHEN0003")
+    assert len(page.context.pages) == 1
+
 
 async def test_reactions_threads_and_the_stop_button(
     box: SandboxClient, client: AsyncWebClient, look: Open, listener: Listener

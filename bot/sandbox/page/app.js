@@ -4,6 +4,7 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { fill, h, icon, iconButton, redraw } from "./dom.js";
 import { plainText } from "./blocks.js";
+import { findMessage } from "./inline.js";
 import { MessageList } from "./messages.js";
 import { sidebar } from "./sidebar.js";
 import { WAITING, strip } from "./status.js";
@@ -65,8 +66,7 @@ class Page {
   }
 
   #goToHash() {
-    const [, channel, message] = /^\/archives\/(\w+)\/p(\d{10}\d{6})$/.exec(location.pathname) ?? [];
-    const [wanted, thread] = location.hash ? location.hash.slice(1).split("/") : [channel, message && `${message.slice(0, 10)}.${message.slice(10)}`];
+    const [wanted, thread] = (location.hash || findMessage(location.href)).slice(1).split("/");
     const known = this.store.channels.get(wanted) ? wanted : [...this.store.channels.keys()][0];
     const target = thread && this.store.get(known, thread);
     const same = known === this.channel;

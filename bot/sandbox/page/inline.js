@@ -20,9 +20,17 @@ export function unescape(text) {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
-/** Return a link: http(s) opens in a new tab, a file's path can be copied, anything else is text. */
+/** Return where the page shows a message, as its hash, from the message's permalink; "" for another address. */
+export function findMessage(address) {
+  const { pathname, port } = new URL(address, location.href);
+  const [, channel, seconds, fraction] = /^\/archives\/(\w+)\/p(\d{10})(\d{6})$/.exec(pathname) ?? [];
+  return channel && port === location.port ? `#${channel}/${seconds}.${fraction}` : "";
+}
+
+/** Return a link: a message opens here, another http(s) address in a new tab, a file's path can be copied, else text. */
 export function link(url, children, extra = "") {
   const label = children.length ? children : [url.replace(/^mailto:/, "")];
+  if (URL.canParse(url) && findMessage(url)) return h("a", { href: findMessage(url), class: extra, title: url }, label);
   if (/^(https?:\/\/|mailto:)/i.test(url)) {
     return h("a", { href: url, target: "_blank", rel: "noopener noreferrer", class: extra, title: url }, label);
   }
@@ -51,7 +59,7 @@ function path(url, label, extra) {
 
 const ENTITY = /<([@#!]?)([^<>|\n]{1,2000})(?:\|([^<>\n]{0,2000}))?>/y;
 const EMOJI_NAME = /:([a-z0-9_+-]{1,40}):/y;
-const URL = /https?:\/\/[^\s<>()\u3000-\u303f\uff00-\uffef]{1,2000}/y;
+const ADDRESS = /https?:\/\/[^\s<>()\u3000-\u303f\uff00-\uffef]{1,2000}/y;
 const DEEPEST = 12;
 
 // <@U1>, <#C1|name>, <!channel>, <https://…|label>
@@ -139,7 +147,7 @@ const MARKDOWN = {
     styled(/(?<![\p{L}\p{N}_])_(?=\S)((?:[^_\n]|_(?=[\p{L}\p{N}_])){1,1500})(?<=\S)_(?![\p{L}\p{N}_])/uy, "em"),
   ],
   "~": [styled(/~~(?=\S)((?:[^~\n]|~(?!~)){1,1500})(?<=\S)~~/y, "s")],
-  h: [[URL, bare]],
+  h: [[ADDRESS, bare]],
   ":": [[EMOJI_NAME, emojiNamed]],
 };
 
