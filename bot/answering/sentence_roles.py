@@ -17,12 +17,12 @@ Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "
 ``refusal`` says that the passages do not hold the answer; ``empty`` is a question or says nothing."""
 
 _REFUSAL = re.compile(
-    r"\b(?:the|these|this|provided|given|available|any|your) (?:\w+ ){0,2}"
+    r"\b(?:(?:the|these|this|provided|given|available|any|your) (?:\w+ ){0,2}"
     r"(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]{0,200}"
     r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]{0,200}"
     r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
-    r"|\bI (?:do not|don't) know\b|\b(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
-    r"|\bno information\b|\b(?:is|are|was|were) not (?:mentioned|specified|stated|provided) (?:in|by)\b"
+    r"|I (?:do not|don't) know\b|(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
+    r"|no information\b|(?:is|are|was|were) not (?:mentioned|specified|stated|provided) (?:in|by)\b)"
     r"|(?:资料|文档|段落|文中|文章|内容|信息|来源)[^。！？]{0,100}(?:没有|未|并未|不)[^。！？]{0,100}"
     r"(?:提到|提及|说明|包含|涉及|给出|提供|找到|答案|信息|记载)"
     r"|(?:我)?不知道|无法(?:回答|确定|找到)|没有(?:相关|找到)",

@@ -351,4 +351,5 @@ def ends_in_loop(text: str) -> bool:
     return any(
         tail[-period:] * (_LOOP_CHARS // period) == tail[-(period * (_LOOP_CHARS // period)) :]
         for period in _LOOP_PERIODS
+        if tail[-1] == tail[-1 - period]
     )

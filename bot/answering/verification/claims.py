@@ -40,15 +40,14 @@ _UNIT_TAIL = re.compile(
 )
 
 _BOUND_PHRASES = re.compile(
-    r"\b(?:not|no|never) (?:more|less|later|fewer|earlier|longer) than\b|\bnot only\b|"
-    r"\b(?:must|may|can|should|does|do|shall) ?not (?:exceed|be (?:more|less|lower|higher|older|younger) than)\b|"
+    r"\b(?:(?:not|no|never) (?:more|less|later|fewer|earlier|longer) than|not only|"
+    r"(?:must|may|can|should|does|do|shall) ?not (?:exceed|be (?:more|less|lower|higher|older|younger) than))\b|"
     r"不(?:少|低|小|多|高|大)于|不[得能准可允许]*(?:超过|低于|少于|高于|多于)|不仅|不同|不过|不足|不满|未满|不到|不管|不论|"
     r"无论|未来|非常|不断|不久"
 )
 _NEGATION = re.compile(
-    r"\bnot\b|n't\b|\bno\b(?! later)|\bnever\b|\bwithout\b|\bcannot\b|\bneither\b|\bnor\b|\bnobody\b|\bnone\b|"
-    r"\bnothing\b|\bforbidden\b|\bprohibit|\bexclud|\brefus|\breject|\binstead of\b|\brather than\b|"
-    r"\bswitch(?:ed)? off\b|\bdisabled?\b|\bsuspend|\bfree(?: of charge)?\b|\bwaived\b|\bexcept\b|"
+    r"\b(?:(?:not|no(?! later)|never|without|cannot|neither|nor|nobody|none|nothing|forbidden|instead of|rather than|"
+    r"switch(?:ed)? off|disabled?|free(?: of charge)?|waived|except)\b|prohibit|exclud|refus|reject|suspend)|n't\b|"
     r"不|没有|没|无(?=需|须|法|权|人|理)|未(?!来|满|必|免)|勿|禁止|严禁|拒绝|除外|而非|停用|禁用|暂停|免费|免除"
 )
 _IMPLICIT = re.compile(
