@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.postgres import create_database, postgres_server
 
 _TIMEOUT_S = 120.0
 """Of a test without a timeout of its own, as in pyproject.toml."""
@@ -45,3 +48,22 @@ def pytest_collection_finish() -> None:
     """Leave what thousands of tests and their libraries are made of out of every later garbage collection."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[str]:
+    """Run a PostgreSQL whose databases all tests of a process share, because its start takes two seconds."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def postgres(shared_postgres: str) -> str:
+    """Return the URL of a database that the tests of a module share."""
+    return create_database(shared_postgres)
+
+
+@pytest.fixture
+def empty_postgres(shared_postgres: str) -> str:
+    """Return the URL of an empty database."""
+    return create_database(shared_postgres)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from bot.storage.tables import MIGRATIONS
 from knowledge.database.database import Database
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.e2e.conftest import Place
-from tests.postgres import postgres_server
 
 OLD = Path(__file__).parents[1] / "storage"
 MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
@@ -29,12 +27,6 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def old(request: pytest.FixtureRequest, place: Place) -> str:
     """Return the URL of a database that a Kvasir without revisions of the bot's tables made."""
@@ -43,7 +35,7 @@ async def old(request: pytest.FixtureRequest, place: Place) -> str:
         place.home.mkdir()
         url = f"sqlite:///{place.home / 'kvasir.db'}"
     else:
-        url = request.getfixturevalue("server")
+        url = request.getfixturevalue("postgres")
         script = f"{EMPTY_POSTGRESQL};\n{script}"
     await run_script(url, script)
     return url

@@ -28,7 +28,7 @@ from knowledge.database.migrations import (
 from knowledge.errors import DatabaseError, DatabaseUnavailable
 from knowledge.sync.manifest import tables as manifest_tables
 from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
-from tests.postgres import postgres_server
+from tests.postgres import create_database
 
 EVERY = pytest.mark.parametrize(
     ("migrations", "declared"),
@@ -80,14 +80,15 @@ async def test_what_is_due_is_applied_once(url: str, migrations: Migrations, dec
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def test_several_databases_of_one_process_migrate_at_once(tmp_path: Path, kind: str) -> None:
+async def test_several_databases_of_one_process_migrate_at_once(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
     both = (MANIFEST, bot_tables.MIGRATIONS)
-    with contextlib.ExitStack() as servers:
-        urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(4)]
-        if kind == "postgres":
-            urls = [servers.enter_context(postgres_server()) for _ in both]
-        async with asyncio.timeout(60):
-            steps = await asyncio.gather(*(apply_revisions(url, migrations) for url in urls for migrations in both))
+    urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(4)]
+    if kind == "postgres":
+        urls = [create_database(request.getfixturevalue("shared_postgres")) for _ in both]
+    async with asyncio.timeout(60):
+        steps = await asyncio.gather(*(apply_revisions(url, migrations) for url in urls for migrations in both))
     assert all(steps)
 
 

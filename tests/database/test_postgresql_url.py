@@ -78,12 +78,6 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(url, authority.ca_file, Authority(other).ca_file)
 
 
-@pytest.fixture(scope="module")
-def plain() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(
@@ -132,14 +126,14 @@ async def test_a_certificate_that_does_not_prove_the_server_is_refused(
 @BOTH
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
 async def test_a_server_without_a_certificate_answers_where_none_is_required(
-    ask: Ask, plain: str, mode: str, tmp_path: Path
+    ask: Ask, postgres: str, mode: str, tmp_path: Path
 ) -> None:
-    assert await ask(f"{plain}?sslmode={mode}", tmp_path) == "false"
+    assert await ask(f"{postgres}?sslmode={mode}", tmp_path) == "false"
 
 
 @pytest.mark.slow
 @BOTH
-async def test_a_required_certificate_that_a_server_lacks_is_an_error(ask: Ask, plain: str, tmp_path: Path) -> None:
+async def test_a_required_certificate_that_a_server_lacks_is_an_error(ask: Ask, postgres: str, tmp_path: Path) -> None:
     with pytest.raises((DatabaseUnavailable, SourceUnavailable)) as caught:
-        await ask(f"{plain}?sslmode=require", tmp_path)
+        await ask(f"{postgres}?sslmode=require", tmp_path)
     assert "secret" not in str(caught.value)

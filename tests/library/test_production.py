@@ -19,7 +19,6 @@ from bot.wheels import WheelCache
 from knowledge.library import Library
 from knowledge.opening import open_library
 from tests.library.sync_process import settings_of
-from tests.postgres import postgres_server
 from tests.services import WeaviateServer, weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -33,12 +32,6 @@ FILLER = "Whoever looks after the animals writes down what they ate, how they sl
 def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
     with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,24 +17,17 @@ from bot.storage.turns.threads import ThreadRecords
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
-from tests.postgres import postgres_server
 
 HERE = Path(__file__).parent
 KEY = QuestionKey("T1", "C1", "100.1")
 QUESTION = QuestionMessage(KEY, "100.1", "U1", "how many days? 几天?", files=2, is_direct=True)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database as the last Kvasir without revisions left it."""
     kind = request.param
-    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("server")
+    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("postgres")
     script = (HERE / f"bot_0.{kind}.sql").read_text(encoding="utf-8")
     await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
     return url

@@ -12,7 +12,6 @@ import pytest
 
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
-from tests.postgres import postgres_server
 from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import (
     QUICK_TURNS,
@@ -235,34 +234,31 @@ async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) 
         assert get_markdown(message).split() == " ".join(f"Part {n}." for n in range(20)).split()
 
 
-async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path) -> None:
+async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path, empty_postgres: str) -> None:
     """Slack gives each event to one of two connections, and the ledger prevents a second answer.
 
     The first process is killed in the middle of its answer to the first question.
     """
-    with postgres_server() as url:
-        async with (
-            start_sandbox_process(tmp_path, "--pace", "off") as sandbox,
-            run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="3") as one,
-        ):
-            await sandbox.wait_until(lambda: has_connections(sandbox, 1), 60)
-            first = await sandbox.say("ada", "#general", "@Kvasir the first question")
-            await sandbox.wait_for_message(lambda m: m["root"] == first and "Part 0." in get_text(m), 30)
-            async with run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="0.1"):
-                await sandbox.wait_until(lambda: has_connections(sandbox, 2), 50)
-                await sandbox.faults(duplicate_events=3)
-                asked = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
-                await sandbox.wait_for_message(lambda m: m["root"] in asked and "Part 0." in get_text(m))
-                one.send_signal(signal.SIGKILL)
-                for ts in (first, *asked):
-                    await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in get_text(m), 60)
-                messages = [m for m in await sandbox.messages() if m.get("bot_id")]
-                apologies = {
-                    ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)
-                }
-                assert apologies.pop(first) == [True, False], "the killed process began it, and the other one answered"
-                # Slack chooses which process gets the other questions.
-                assert all(mine in ([False], [True, False]) for mine in apologies.values()), apologies
+    async with (
+        start_sandbox_process(tmp_path, "--pace", "off") as sandbox,
+        run_bot_process(sandbox, tmp_path, DATABASE_URL=empty_postgres, PAUSE_S="3") as one,
+    ):
+        await sandbox.wait_until(lambda: has_connections(sandbox, 1), 60)
+        first = await sandbox.say("ada", "#general", "@Kvasir the first question")
+        await sandbox.wait_for_message(lambda m: m["root"] == first and "Part 0." in get_text(m), 30)
+        async with run_bot_process(sandbox, tmp_path, DATABASE_URL=empty_postgres, PAUSE_S="0.1"):
+            await sandbox.wait_until(lambda: has_connections(sandbox, 2), 50)
+            await sandbox.faults(duplicate_events=3)
+            asked = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
+            await sandbox.wait_for_message(lambda m: m["root"] in asked and "Part 0." in get_text(m))
+            one.send_signal(signal.SIGKILL)
+            for ts in (first, *asked):
+                await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in get_text(m), 60)
+            messages = [m for m in await sandbox.messages() if m.get("bot_id")]
+            apologies = {ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)}
+            assert apologies.pop(first) == [True, False], "the killed process began it, and the other one answered"
+            # Slack chooses which process gets the other questions.
+            assert all(mine in ([False], [True, False]) for mine in apologies.values()), apologies
 
 
 async def has_connections(sandbox: SandboxClient, count: int) -> bool:

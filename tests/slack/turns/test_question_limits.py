@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from bot.config.configuration import QuestionLimits
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.question_counts import LimitReached, QuestionCounts
 from bot.storage.turns.questions import QuestionKey, TurnState
-from tests.postgres import postgres_server
 from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
@@ -89,12 +88,10 @@ async def test_two_replicas_count_together(sandbox: SandboxClient, tmp_path: Pat
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
-        return
-    with postgres_server() as url:
-        yield url
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'l.sqlite3'}" if is_sqlite else request.getfixturevalue("empty_postgres")
+    return url
 
 
 async def test_counts_begin_again_with_each_minute_and_old_ones_are_deleted(database: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.interfaces import ChatMessage, Sampling
 from engine.service import Engine
 from tests.engine.fakes import delta, fake_sglang, ready_engine
-from tests.postgres import postgres_server
 from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, make_script, run_bot
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
@@ -27,18 +26,12 @@ pytestmark = pytest.mark.slow
 STOP_S = 0.5
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return an empty database's URL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shared.sqlite3'}"
-    url: str = request.getfixturevalue("server")
+    url: str = request.getfixturevalue("postgres")
     async with open_ledger(url) as ledger:
         await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
     return url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,8 @@ from knowledge.database.database import Database
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import decode_readers
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
-from tests.postgres import postgres_server
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -30,7 +23,7 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database as version 1 left it."""
     kind = request.param
     script = (HERE / f"manifest_1.{kind}.sql").read_text()
-    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("server")
+    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("postgres")
     await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
     return url
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,19 +13,12 @@ import pytest
 from knowledge.errors import DatabaseError, SyncRunning
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
-from tests.postgres import postgres_server
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
-async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: Any, store_down: Exception) -> None:
-    async with rig_on(server) as rig:
+async def test_syncs_converge_on_postgresql(rig_on: Any, postgres: str, expected: Any, store_down: Exception) -> None:
+    async with rig_on(postgres) as rig:
         for n in range(40):
             rig.source.put(f"{n}.md", f"text {n}\n\nsame" if n != 7 else "broken")
         report = await rig.report()
@@ -45,8 +38,8 @@ async def test_syncs_converge_on_postgresql(rig_on: Any, server: str, expected: 
         await rig.manifest.forget_index((await rig.manifest.list_indexes())[0])
 
 
-async def test_two_processes_make_the_tables_at_once(server: str) -> None:
-    manifests = await asyncio.gather(*(open_manifest(server) for _ in range(4)))
+async def test_two_processes_make_the_tables_at_once(postgres: str) -> None:
+    manifests = await asyncio.gather(*(open_manifest(postgres) for _ in range(4)))
     identity = IndexIdentity("memory", "e", "c", "t")
     rows = [await manifest.add_index(identity) for manifest in manifests]
     assert len({row.id for row in rows}) == 1
@@ -54,8 +47,8 @@ async def test_two_processes_make_the_tables_at_once(server: str) -> None:
         await manifest.close()
 
 
-async def test_one_sync_at_a_time_across_machines(server: str) -> None:
-    ours, theirs = await open_manifest(server), await open_manifest(server)
+async def test_one_sync_at_a_time_across_machines(postgres: str) -> None:
+    ours, theirs = await open_manifest(postgres), await open_manifest(postgres)
     async with ours.hold_sync_lock():
         with pytest.raises(SyncRunning):
             async with theirs.hold_sync_lock():
@@ -73,11 +66,11 @@ async def test_one_sync_at_a_time_across_machines(server: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("secret@", "hunter2@"), ("/kvasir", "/missing"), ("kvasir:", "nobody:"), ("127.0.0.1", "nohost.invalid")],
+    [("secret@", "hunter2@"), ("/test_", "/missing_"), ("kvasir:", "nobody:"), ("127.0.0.1", "nohost.invalid")],
 )
-async def test_a_refusal_is_reported_without_the_password(server: str, old: str, new: str) -> None:
+async def test_a_refusal_is_reported_without_the_password(postgres: str, old: str, new: str) -> None:
     with pytest.raises(DatabaseError) as caught:
-        await open_manifest(new.join(server.rsplit(old, 1)))
+        await open_manifest(new.join(postgres.rsplit(old, 1)))
     assert "KVASIR_DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -111,8 +104,8 @@ async def line_to(server: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         passes.set()
 
 
-async def test_a_silent_server_is_reported_at_every_step(server: str) -> None:
-    async with line_to(server) as (url, passes):
+async def test_a_silent_server_is_reported_at_every_step(postgres: str) -> None:
+    async with line_to(postgres) as (url, passes):
         manifest = await open_manifest(url, answer_s=1.0)
         theirs = await open_manifest(url, answer_s=1.0)  # its connection is open already, and waits in the pool
         alone = manifest.hold_sync_lock()
