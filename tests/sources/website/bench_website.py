@@ -13,7 +13,8 @@ NOTHING = '<html><head><meta name="robots" content="noindex"></head><body>Welcom
 
 class WebsiteBench(Workbench):
     kind = "website"
-    slow = True  # each test starts the process that reads pages, a second of it
+    slow = True  # each source starts the process that reads pages, half a second of it
+    examples = 3
 
     async def open(self) -> None:
         self.site = WebSite()
