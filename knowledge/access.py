@@ -76,14 +76,14 @@ class AccessReader:
 
         """
         manifest = (await self._documents.follow_active_index()).manifest
-        found: list[DocumentAccess] = []
+        accesses: list[DocumentAccess] = []
         for source in self._sources.values():
             document = name.removeprefix(f"{source.key.name}/") if name.startswith(f"{source.key.name}/") else None
             rows = await manifest.find_named(source.key, document=document, title=name)
             rules = self._rules[source.key.id]
             find_configured = rules.choose_readers((await manifest.count_source(source.key)).configured)
-            found += [await self._explain_access(source, row, find_configured(row.document)) for row in rows]
-        return found
+            accesses += [await self._explain_access(source, row, find_configured(row.document)) for row in rows]
+        return accesses
 
     async def add_unreachable(self, state: LibraryStatus) -> LibraryStatus:
         """Return the state with the number of documents that nobody can be shown, for each source.

@@ -320,15 +320,15 @@ class Library:
             [source.key.id for source in self._sources.values()], _MAX_HEADINGS
         )
         usual = [one for one in headings if self._documents.weigh(one.source, one.document) >= 1]
-        found: dict[str, str] = {}
+        questions: dict[str, str] = {}
         for tries, (question, heading) in enumerate(generate_questions(usual)):
-            if len(found) == n or tries == _MAX_TRIES:
+            if len(questions) == n or tries == _MAX_TRIES:
                 break
             result = await self.search(question, limit=2, join=False)
             first = [(hit.document, hit.heading) for hit in result.hits[:1]]
             if result.answerable and first == [(heading.document, heading.heading)]:
-                found[question] = result.hits[0].id
-        return found
+                questions[question] = result.hits[0].id
+        return questions
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed texts that are compared with each other, before waiting passages; shape ``(texts, dimensions)``."""

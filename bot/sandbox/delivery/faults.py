@@ -101,15 +101,15 @@ class Faults:
         if delay_s is None or mention is None:
             return [(*one, 0.0) for one in events]
         self.late_message_s = None
-        ordered: list[tuple[Json, SlackChannel | None, float]] = []
+        deliveries: list[tuple[Json, SlackChannel | None, float]] = []
         for event, room in events:
             if event is mention:
                 bare = {name: value for name, value in event.items() if name not in {"files", "subtype"}}
-                ordered.insert(0, (bare, room, 0.0))
+                deliveries.insert(0, (bare, room, 0.0))
             else:
                 is_late = event["type"] == "message" and event.get("ts") == mention["ts"]
-                ordered.append((event, room, delay_s if is_late else 0.0))
-        return ordered
+                deliveries.append((event, room, delay_s if is_late else 0.0))
+        return deliveries
 
     def take_event_delay(self) -> float:
         """Return how long the next event is delayed, in seconds, and count it."""

@@ -27,5 +27,5 @@ class WireIds:
         if len(self._swapped) == 1:  # the first workspace
             return body
         text = json.dumps(body, ensure_ascii=False)
-        translated: Json = json.loads(self._pattern.sub(lambda match: match[1] + self._swapped[match[2]], text))
-        return translated
+        wire_body: Json = json.loads(self._pattern.sub(lambda match: match[1] + self._swapped[match[2]], text))
+        return wire_body

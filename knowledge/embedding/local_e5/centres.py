@@ -31,9 +31,9 @@ def subtract_centres(vectors: Matrix, texts: Sequence[str], *, questions: bool) 
     if not texts:
         return vectors
     centres = _load_centres()[int(questions), [int(is_cjk(text)) for text in texts]]
-    centred: Matrix = vectors - np.float32(CENTRE_SHARE) * centres
-    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred
+    unit_vectors: Matrix = vectors - np.float32(CENTRE_SHARE) * centres
+    unit_vectors /= np.linalg.norm(unit_vectors, axis=1, keepdims=True)
+    return unit_vectors
 
 
 @cache

@@ -69,10 +69,10 @@ class E5Model:
         inside = np.arange(width) < lengths[:, None]
         padded = np.full(inside.shape, _PAD, np.int32)
         padded[inside] = np.concatenate(batch)
-        hidden: Matrix = self._session.run(None, {"emb": self._look_up_embeddings(padded), "lengths": lengths})[0]
-        hidden *= inside[..., None]
+        states: Matrix = self._session.run(None, {"emb": self._look_up_embeddings(padded), "lengths": lengths})[0]
+        states *= inside[..., None]
         # The divisor of the mean has no effect on a unit vector.
-        sums: Matrix = hidden.sum(axis=1)
+        sums: Matrix = states.sum(axis=1)
         sums /= np.linalg.norm(sums, axis=1, keepdims=True)
         return sums
 

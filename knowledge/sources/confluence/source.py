@@ -139,7 +139,7 @@ class ConfluenceSource:
 
         """
         bearers: dict[str, ConfluencePage] = {}
-        listed: dict[str, ListedDocument] = {}
+        documents: dict[str, ListedDocument] = {}
         for space in await self._select_spaces():
             pages: dict[str, ConfluencePage] = {}
             for kind in ("page", "blogpost") if self._options.blog_posts else ("page",):
@@ -150,12 +150,12 @@ class ConfluenceSource:
             selected_ids = await self._select_labelled(space, pages)
             found = {one: self._make_listed(space, pages[one], readers[one]) for one in selected_ids}
             bearers.update((one, pages[one]) for one in found)
-            listed.update(found)
+            documents.update(found)
             for part in split_batches(list(found.values()), _BATCH):
                 yield part
         if self._options.attachments:
             async for files in self._edition.list_attachments(bearers):
-                yield [_make_listed_file(one, listed[one.page]) for one in files if _is_document_file(one)]
+                yield [_make_listed_file(one, documents[one.page]) for one in files if _is_document_file(one)]
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a page as HTML, or a file as its bytes.

@@ -72,11 +72,11 @@ class Lookups:
 
     async def find_rights(self, rows: Collection[int]) -> list[DocumentRights]:
         """Return who may read these documents, given by their rows."""
-        found: list[DocumentRights] = []
+        rights: list[DocumentRights] = []
         for some in slice_items(rows):
             these = await self._fetch_rows(_RIGHTS.where(tables.documents.c.id.in_(some)))
-            found += [DocumentRights._make(row) for row in these]
-        return found
+            rights += [DocumentRights._make(row) for row in these]
+        return rights
 
     async def find_named_rights(self, key: SourceKey, documents: Collection[str]) -> list[DocumentRights]:
         """Return who may read some documents of a source."""

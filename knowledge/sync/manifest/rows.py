@@ -26,9 +26,9 @@ def put_documents(
     rows = find_rows(connection, source, values)
     present = [{"row": row, **values[document]} for document, row in rows.items()]
     if present:
-        changed: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
+        columns: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
         ours = tables.documents.c.id == bindparam("row")
-        connection.execute(update(tables.documents).where(ours).values(changed), present)
+        connection.execute(update(tables.documents).where(ours).values(columns), present)
     absent = [document for document in values if document not in rows]
     if absent:
         inserted = [
