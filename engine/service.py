@@ -254,8 +254,8 @@ class Engine:
         """Wait for a state that ``is_match`` accepts; the initial state without details does not count."""
         async with aclosing(self.watch_status()) as changes:
             async for status in changes:
-                known = status.state is not EngineState.ABSENT or bool(status.notes)
-                if is_match(status.state) and (known or self._task is None):
+                has_started = status.state is not EngineState.ABSENT or bool(status.notes)
+                if is_match(status.state) and (has_started or self._task is None):
                     break
         return self.status()
 

@@ -95,12 +95,12 @@ class SourceError(KnowledgeError):
 class UnknownSource(SourceError):
     """No source of that name is configured; ``nearest`` is a configured name that resembles it, "" if none does."""
 
-    def __init__(self, name: str, known: Collection[str], *, in_question: bool = False) -> None:
-        self.name, self.known, self.in_question = name, tuple(known), in_question
-        self.nearest = find_nearest(name, known)
-        suggestion = suggest_nearest(name, known)
+    def __init__(self, name: str, names: Collection[str], *, in_question: bool = False) -> None:
+        self.name, self.known, self.in_question = name, tuple(names), in_question
+        self.nearest = find_nearest(name, names)
+        suggestion = suggest_nearest(name, names)
         hint = " To search for the words themselves, put them in quotes." if in_question else ""
-        super().__init__(f"There is no source “{name}”.{suggestion} Sources are: {', '.join(known) or 'none'}.{hint}")
+        super().__init__(f"There is no source “{name}”.{suggestion} Sources are: {', '.join(names) or 'none'}.{hint}")
 
 
 class SourceMisconfigured(SourceError):
@@ -357,14 +357,14 @@ class SyncRunning(KnowledgeError):
         super().__init__(f"A sync{of} is running already{by}. Wait until it has ended.")
 
 
-def find_nearest(name: str, known: Iterable[str]) -> str:
+def find_nearest(name: str, names: Iterable[str]) -> str:
     """Return the known name that resembles a name most, in any case, or "" if none does."""
-    folded = {one.casefold(): one for one in known}
+    folded = {one.casefold(): one for one in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
     return folded[close[0]] if close else ""
 
 
-def suggest_nearest(name: str, known: Iterable[str]) -> str:
+def suggest_nearest(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean “…”?" with the nearest known name, or "" if none is near."""
-    nearest = find_nearest(name, known)
+    nearest = find_nearest(name, names)
     return f" Did you mean “{nearest}”?" if nearest else ""

@@ -87,10 +87,10 @@ class MaterialReader:
 
 def _limit_sections(sections: Sequence[Section]) -> list[Section]:
     """Return the sections of the first pages, without the text beyond the limit."""
-    left, kept = _MAX_CHARACTERS, []
+    left, shortened = _MAX_CHARACTERS, []
     for section in sections:
         if left <= 0 or (section.page or 0) > MAX_PAGES:
             break
-        kept.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
+        shortened.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
         left -= len(section.text)
-    return kept
+    return shortened

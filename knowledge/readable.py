@@ -138,12 +138,12 @@ class ReadableDocuments:
         """Return documents that the viewers may see now, after the source was asked about them."""
         visible = await _read_visible(manifest, rules, viewers)
         listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
-        asked = await manifest.find_named_rights(rules.key, [one.document for one in listed])
-        answer = await self._checker.check_rights(manifest, asked, WITHIN_S)
+        rights = await manifest.find_named_rights(rules.key, [one.document for one in listed])
+        answer = await self._checker.check_rights(manifest, rights, WITHIN_S)
         if answer.changed_rows:
             visible = await _read_visible(manifest, rules, viewers)
             listed = await _list_titles(manifest, rules, visible, checked, newest=newest)
-        names = {one.document for one in asked if one.row not in answer.unanswered_rows}
+        names = {one.document for one in rights if one.row not in answer.unanswered_rows}
         return _ConfirmedTitles(visible, [one for one in listed if one.document in names], len(answer.unanswered_rows))
 
 

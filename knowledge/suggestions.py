@@ -68,9 +68,9 @@ def generate_questions(headings: Sequence[DocumentHeading]) -> Iterator[tuple[st
     """
     by_kind: list[dict[str, list[tuple[str, DocumentHeading]]]] = [{}, {}, {}]
     for heading in headings:
-        asked = make_question(heading.heading.rpartition(" › ")[2] or heading.title)
-        if asked is not None:
-            text, rank = asked
+        question = make_question(heading.heading.rpartition(" › ")[2] or heading.title)
+        if question is not None:
+            text, rank = question
             by_kind[rank].setdefault(heading.document, []).append((text, heading))
     texts: set[str] = set()
     for documents in by_kind:

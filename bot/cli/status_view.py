@@ -40,9 +40,9 @@ def show_status(
         console.print(build_view(engine, state, web, datetime.now(UTC), narrow=console.width < _NARROW))
         return
     console = Console(file=stream, highlight=False, width=width or _NO_TERMINAL)
-    with console.capture() as shown:
+    with console.capture() as capture:
         console.print(build_view(engine, state, web, datetime.now(UTC), narrow=console.width < _NARROW))
-    stream.write("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+    stream.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def build_view(

@@ -169,9 +169,9 @@ def refuse_unknown_variables(names: Iterable[str], where: str, prefixes: tuple[s
         SettingsError: with the nearest known name.
 
     """
-    known = Environment.model_fields
+    fields = Environment.model_fields
     for name in names:
-        if name.startswith(prefixes) and name not in known and name not in _DEVELOPER:
+        if name.startswith(prefixes) and name not in fields and name not in _DEVELOPER:
             raise SettingsError(
-                f"{where} sets {name}, which Kvasir does not know.{suggest_nearest(name, known)} See .env.example."
+                f"{where} sets {name}, which Kvasir does not know.{suggest_nearest(name, fields)} See .env.example."
             )

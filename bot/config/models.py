@@ -363,7 +363,7 @@ def require_table(value: object, where: str) -> Mapping[str, Any]:
     return value
 
 
-def refuse_unknown_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+def refuse_unknown_keys(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     """Refuse keys that are not known.
 
     Raises:
@@ -371,7 +371,7 @@ def refuse_unknown_keys(table: Mapping[str, Any], known: tuple[str, ...], where:
 
     """
     for key in table:
-        if key not in known:
+        if key not in keys:
             raise SettingsError(
-                f"{where} has the unknown key {key!r}.{suggest_nearest(key, known)} Known: {', '.join(known)}."
+                f"{where} has the unknown key {key!r}.{suggest_nearest(key, keys)} Known: {', '.join(keys)}."
             )

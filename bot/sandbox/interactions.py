@@ -150,8 +150,8 @@ class Interactions:
         self._send_payload(payload, "The shortcut", url)
 
     def _build_shortcut(self, kind: str, author: SlackPerson, callback_id: str, shortcut_kind: str) -> Json:
-        known = any(one.callback_id == callback_id and one.kind == shortcut_kind for one in APP_SHORTCUTS)
-        if not known or author.team not in self._hub.workspace.own_teams():  # other companies do not have the app
+        exists = any(one.callback_id == callback_id and one.kind == shortcut_kind for one in APP_SHORTCUTS)
+        if not exists or author.team not in self._hub.workspace.own_teams():  # other companies do not have the app
             raise RefusedCall("shortcut_not_found")
         action_ts = self._hub.workspace.next_ts()
         return self._build_payload(kind, author) | {"callback_id": callback_id, "action_ts": action_ts}

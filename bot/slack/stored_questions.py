@@ -57,8 +57,8 @@ class StoredQuestions:
         return f"<{link}|{name.replace('|', '¦')}>" if link else name
 
     async def _find_link(self, key: QuestionKey) -> str:
-        if (known := self._links.get(key)) is not None:
-            return known
+        if (link := self._links.get(key)) is not None:
+            return link
         try:
             found = await self._api.call("chat.getPermalink", channel=key.channel, message_ts=key.ts)
         except SlackError:

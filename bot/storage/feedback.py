@@ -135,9 +135,9 @@ def _build_vote(dialect: str) -> Any:  # noqa: ANN401 - of either dialect
     insert = insert_into(feedback, dialect)
     new = insert.excluded
     is_same = (feedback.c.vote == new.vote) & (feedback.c.answered_at == new.answered_at)
-    kept = {name: sa.case((is_same, feedback.c[name]), else_=new[name]) for name in ("reasons", "comment")}
+    details = {name: sa.case((is_same, feedback.c[name]), else_=new[name]) for name in ("reasons", "comment")}
     changed = {name: new[name] for name in ("vote", "answered_at", "voted_at")}
-    return insert.on_conflict_do_update(index_elements=feedback.primary_key, set_=kept | changed)
+    return insert.on_conflict_do_update(index_elements=feedback.primary_key, set_=details | changed)
 
 
 def list_sources(passages: Sequence[StoredPassage], owned: Collection[str] | None) -> Sequence[str]:

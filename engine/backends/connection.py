@@ -60,11 +60,11 @@ class Connection:
         await self._load_vocabulary(model, model_path)
         framing = await find_agreed_framer(self.vocabulary, client.fetch_prompt_ids)
         bounds = framing is not None and framing.think is not None and await client.fetch_budget_support()
-        kept = {client.endpoint.url, *other_urls}
-        self._framers = {url: known for url, known in self._framers.items() if url in kept}
+        urls = {client.endpoint.url, *other_urls}
+        self._framers = {url: framer for url, framer in self._framers.items() if url in urls}
         self._framers[client.endpoint.url] = framing, bounds
         await self.fleet.add_server(client, people or DEFAULT_PEOPLE)
-        await self.fleet.close_others(kept)
+        await self.fleet.close_others(urls)
         if framing is None:
             _log.info("%s receives text, which its server frames: its template or vocabulary is unknown", model)
 

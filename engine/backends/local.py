@@ -214,8 +214,8 @@ class LocalEngine:
 
     def _scale_report(self, begin: float, end: float) -> ReportProgress:
         def report_share(share: float | None, doing: EngineNote) -> None:
-            known = self._board.status.progress if share is None else begin + (end - begin) * share
-            self._board.show_progress(doing, progress=known)
+            progress = self._board.status.progress if share is None else begin + (end - begin) * share
+            self._board.show_progress(doing, progress=progress)
 
         return report_share
 
@@ -237,8 +237,8 @@ class LocalEngine:
 
         def decide_restart(end: RunEnd) -> RestartDecision | None:
             decision = recovery.decide_restart(end)
-            known = find_known_problem(end.lines) if find_oom(end) is None else None
-            if known is not None and known.may_be_damaged:
+            problem = find_known_problem(end.lines) if find_oom(end) is None else None
+            if problem is not None and problem.may_be_damaged:
                 self._weights.require_verification(recovery.plan.weights)
             return decision
 

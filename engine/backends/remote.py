@@ -42,16 +42,16 @@ def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport |
     All servers must serve one model, or answers would differ. It is the model that most servers have; of several such
     models, the one of the first URL.
     """
-    known = {url: report for url, report in reports.items() if report is not None}
-    models = Counter(report.served_model.model for report in known.values() if report.served_model is not None)
+    present = {url: report for url, report in reports.items() if report is not None}
+    models = Counter(report.served_model.model for report in present.values() if report.served_model is not None)
     model = max(models, key=lambda name: models[name], default=None)  # the first of the most: a Counter keeps the order
-    known = {url: _reject_other_model(report, model) for url, report in known.items()}
-    usable = tuple(url for url, report in known.items() if report.served_model is not None)
-    problems = [report.status for report in known.values() if report.served_model is None]
+    present = {url: _reject_other_model(report, model) for url, report in present.items()}
+    usable = tuple(url for url, report in present.items() if report.served_model is not None)
+    problems = [report.status for report in present.values() if report.served_model is None]
     if not usable:
-        return None if len(known) < len(reports) or not known else FleetReport(_combine_problems(problems), ())
-    first = known[usable[0]].status
-    on_cpu = any(known[url].status.on_cpu for url in usable)  # the slowest counts
+        return None if len(present) < len(reports) or not present else FleetReport(_combine_problems(problems), ())
+    first = present[usable[0]].status
+    on_cpu = any(present[url].status.on_cpu for url in usable)  # the slowest counts
     status = replace(first, url=", ".join(usable), on_cpu=on_cpu)
     if problems:
         answering = NoteCode.SOME_ANSWER.fill(up=len(usable), servers=len(reports))

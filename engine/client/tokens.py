@@ -117,8 +117,8 @@ class TokenEncoding:
         tokens = self.encode(text)
         if len(tokens) <= max_tokens:
             return text
-        kept = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
-        length = len(kept) if text.startswith(kept) else self._estimate_length(text, max_tokens)
+        beginning = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
+        length = len(beginning) if text.startswith(beginning) else self._estimate_length(text, max_tokens)
         while length and self.count_tokens(text[:length]) > max_tokens:  # a cut piece may take more tokens
             length -= 1
         return text[:length]

@@ -103,8 +103,8 @@ def build_salt_field(cache_salt: str) -> dict[str, Any]:
 def build_option_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a request for one token and its likeliest alternatives, from that of an answer."""
     streaming = {"stream", "stream_options"}
-    kept = {name: value for name, value in request.items() if name not in streaming}
-    return {**kept, "logprobs": True, "top_logprobs": _ALTERNATIVES}
+    fields = {name: value for name, value in request.items() if name not in streaming}
+    return {**fields, "logprobs": True, "top_logprobs": _ALTERNATIVES}
 
 
 def parse_option_scores(reply: Mapping[str, Any], options: Sequence[str]) -> tuple[float, ...]:
@@ -228,8 +228,8 @@ def _estimate_people(server: Mapping[str, Any], context_tokens: int | None) -> i
     kv_tokens = _as_count(server.get("max_total_num_tokens"))
     each_tokens = min(context_tokens or MIN_CONTEXT_TOKENS, MIN_CONTEXT_TOKENS)
     room = max(1, kv_tokens // each_tokens) if kv_tokens else None
-    known = [limit for limit in (most, room) if limit]
-    return min(known) * copies if known else None
+    limits = [limit for limit in (most, room) if limit]
+    return min(limits) * copies if limits else None
 
 
 def parse_load(answer: Mapping[str, Any]) -> ServerLoad | None:

@@ -87,18 +87,18 @@ def choose_lower_profile(
     ``failures`` are the earlier ones on this machine, ``lower`` the profiles with lighter weights, the best first.
     """
     failure = ProfileFailure(failed, found.cause)
-    known = (*failures, failure)
-    if len(known) <= MAX_FAILURES:
+    all_failures = (*failures, failure)
+    if len(all_failures) <= MAX_FAILURES:
         for move in _MOVES[found.cause]:
             profile = move(failed, found)
-            if profile is not None and not any(would_fail(profile, one) for one in known):
+            if profile is not None and not any(would_fail(profile, one) for one in all_failures):
                 return ProfileChange(profile, explain_change(failure, profile))
-        failed_weights = {one.profile.weights for one in known}
+        failed_weights = {one.profile.weights for one in all_failures}
         lighter = next((profile for profile in lower if profile.weights not in failed_weights), None)
         if lighter is not None:
             return ProfileChange(lighter, explain_change(failure, lighter))
     why = NoteCode.NOTHING_SMALLER.fill(
-        failures=count_failures(len(known)),
+        failures=count_failures(len(all_failures)),
         cause=NoteCode(found.cause.value).fill(),
         profile=describe_profile(failed),
         quote=NoteCode.LOG_SAYS.fill(line=found.line[:300]) if found.line else "",

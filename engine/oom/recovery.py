@@ -70,11 +70,13 @@ class OomRecovery:
         found = find_oom(end)
         if found is not None:
             return self._lower_profile(end, found)
-        known = find_known_problem(end.lines)
-        if known is None or not known.is_permanent:
+        problem = find_known_problem(end.lines)
+        if problem is None or not problem.is_permanent:
             return None
         summary = summarize_failure(end.lines)
-        return RestartDecision(NoteCode.CANNOT_START.fill(problem=known.problem.fill(), summary=summary), restart=False)
+        return RestartDecision(
+            NoteCode.CANNOT_START.fill(problem=problem.problem.fill(), summary=summary), restart=False
+        )
 
     def explain_raise(self, load: PeakLoad) -> EngineNote | None:
         """Return why the larger profile would be tried; None if it would not."""

@@ -148,9 +148,9 @@ class LadderFile:
             OSError: the file cannot be written.
 
         """
-        kept = self._read_all()
-        if kept.pop(key, None) is not None:
-            self._write_all(kept)
+        states = self._read_all()
+        if states.pop(key, None) is not None:
+            self._write_all(states)
 
     def _read_all(self) -> dict[str, Any]:
         try:

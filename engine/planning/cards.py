@@ -117,8 +117,8 @@ def _parse_gigabytes(word: str, text: str) -> float:
 
 
 def _unreadable_error(text: str, why: str) -> EngineRefused:
-    known = ", ".join(spec.names[0] for spec in CARD_SPECS)
-    return EngineRefused(f"{text!r} is not a machine: {why}. Examples: {MACHINE_EXAMPLES}. Known cards: {known}.")
+    names = ", ".join(spec.names[0] for spec in CARD_SPECS)
+    return EngineRefused(f"{text!r} is not a machine: {why}. Examples: {MACHINE_EXAMPLES}. Known cards: {names}.")
 
 
 def _build_machine(cards: tuple[GpuCard, ...], nodes: int, memory_bytes: int) -> Machine:

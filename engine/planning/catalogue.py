@@ -72,13 +72,13 @@ def resolve_model(name: str) -> Variant:
     """
     if Path(name).expanduser().is_dir():
         return describe_model_folder(Path(name).expanduser().resolve())
-    known = _index_names()
-    found = known.get(_normalize_name(name))
+    index = _index_names()
+    found = index.get(_normalize_name(name))
     if found is None:
-        near = difflib.get_close_matches(_normalize_name(name), known, n=3, cutoff=0.4) or [
+        near = difflib.get_close_matches(_normalize_name(name), index, n=3, cutoff=0.4) or [
             v.name.lower() for v in VARIANTS
         ]
-        suggestions = ", ".join(dict.fromkeys(known[key].name for key in near))
+        suggestions = ", ".join(dict.fromkeys(index[key].name for key in near))
         raise EngineRefused(NoteCode.UNKNOWN_MODEL.fill(name=name, suggestions=suggestions))
     return found
 
@@ -101,9 +101,9 @@ def explain_nickname(nickname: str) -> str | None:
 
 def find_served_variant(name: str) -> Variant | None:
     """Return the model that an engine serves under this name, without ``org/`` and quantization suffixes."""
-    known = _index_names()
+    index = _index_names()
     key = _normalize_name(name.rstrip("/").rsplit("/", 1)[-1])
-    exact = known.get(key) or known.get(_normalize_name(name))
+    exact = index.get(key) or index.get(_normalize_name(name))
     if exact is not None:
         return exact
     contained = [

@@ -91,10 +91,10 @@ class Machine:
     @property
     def capability(self) -> int | None:
         """Return the smallest compute capability of the cards, times ten; None if unknown."""
-        known = [card.compute_capability for card in self.cards]
-        if not known or None in known:
+        capabilities = [card.compute_capability for card in self.cards]
+        if not capabilities or None in capabilities:
             return None
-        return min(major * 10 + minor for major, minor in filter(None, known))
+        return min(major * 10 + minor for major, minor in filter(None, capabilities))
 
     @property
     def vendor(self) -> Vendor | None:

@@ -147,11 +147,11 @@ def _find_widest_layout(variant: Variant, checkpoint: Checkpoint, machine: Machi
 
 
 def _explain_missing_checkpoint(variant: Variant, machine: Machine, requirements: PlanRequirements) -> str:
-    known = "; ".join(f"{one.precision} from {required_capability(one) / 10:.1f}" for one in variant.checkpoints)
+    formats = "; ".join(f"{one.precision} from {required_capability(one) / 10:.1f}" for one in variant.checkpoints)
     precision = f" in {requirements.precision}" if requirements.precision else ""
     capability = machine.capability
     cards = f"compute capability {capability / 10:.1f}" if capability else "these cards"
-    return f"Kvasir knows no checkpoint of {variant.name}{precision} for {cards} (known: {known})."
+    return f"Kvasir knows no checkpoint of {variant.name}{precision} for {cards} (known: {formats})."
 
 
 def _suggest_next_step(nearest_fit: NearestFit | None, machine: Machine) -> str:

@@ -49,14 +49,14 @@ def find_unknown_flags(argv: Iterable[str], help_text: str) -> dict[str, str]:
 
     With an empty help, no flag is unknown.
     """
-    known = set(_FLAG.findall(help_text))
-    flags = [word for word in argv if word.startswith("--")] if known else []
-    return {flag: _find_nearest(flag, known) for flag in dict.fromkeys(flags) if flag not in known}
+    known_flags = set(_FLAG.findall(help_text))
+    flags = [word for word in argv if word.startswith("--")] if known_flags else []
+    return {flag: _find_nearest(flag, known_flags) for flag in dict.fromkeys(flags) if flag not in known_flags}
 
 
-def _find_nearest(flag: str, known: set[str]) -> str:
-    longer = sorted((one for one in known if one.startswith(flag)), key=len)
-    return next(iter(longer or difflib.get_close_matches(flag, known, n=1, cutoff=0.7)), "")
+def _find_nearest(flag: str, flags: set[str]) -> str:
+    longer = sorted((one for one in flags if one.startswith(flag)), key=len)
+    return next(iter(longer or difflib.get_close_matches(flag, flags, n=1, cutoff=0.7)), "")
 
 
 def read_registered_flags(python: Path) -> set[str]:

@@ -154,8 +154,8 @@ class Preflight:
 
     def find_old_weights(self) -> str:
         """Return which folders of weights no start loads any more, with the command that deletes them."""
-        known = (*VARIANTS, *SMALL_MODELS)
-        found = self._weights.list_superseded(one for variant in known for one in variant.checkpoints)
+        variants = (*VARIANTS, *SMALL_MODELS)
+        found = self._weights.list_superseded(one for variant in variants for one in variant.checkpoints)
         if not found:
             return "none: only commits that a start loads"
         size = sum(size for _, size in found) / GIB

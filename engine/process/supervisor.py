@@ -218,10 +218,10 @@ class Supervisor:
             self._result.set_result(end)
 
     def _describe_end(self, how: EngineNote, status: int | None, lines: Sequence[str]) -> _RunResult:
-        known, summary = find_known_problem(lines), summarize_failure(lines)
-        if known is None:
+        problem, summary = find_known_problem(lines), summarize_failure(lines)
+        if problem is None:
             return _RunResult(NoteCode.RUN_ENDED.fill(how=how, summary=summary), status)
-        why = NoteCode.RUN_ENDED_KNOWN.fill(how=how, problem=known.problem.fill(), summary=summary)
+        why = NoteCode.RUN_ENDED_KNOWN.fill(how=how, problem=problem.problem.fill(), summary=summary)
         return _RunResult(why, status)
 
     def _handle_line(self, line: str, is_up: asyncio.Event) -> None:

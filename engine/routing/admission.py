@@ -198,11 +198,11 @@ class FairQueue:
         free_at = [*[0.0] * max(0, width - len(free_at)), *free_at]
         del free_at[: len(free_at) - width]  # with fewer places than before, the first answers that end free no place
         places: dict[int, QueuePosition] = {}
-        known = self.rates.estimate_service_s(1, width) is not None
+        has_rate = self.rates.estimate_service_s(1, width) is not None
         for position, (_, request) in enumerate(sorted(self._waiting.values(), key=_sort_key), 1):
             eta_s = free_at[0]
             heapq.heapreplace(free_at, eta_s + (self.rates.estimate_service_s(request.max_tokens, width) or 0.0))
-            places[request.id] = QueuePosition(position, eta_s if known else None)
+            places[request.id] = QueuePosition(position, eta_s if has_rate else None)
         return places
 
     def _estimate_remaining_s(self, started_s: float, request: QueuedRequest, now_s: float, width: int) -> float:

@@ -56,8 +56,8 @@ class RemoteFile:
     @property
     def part_name(self) -> str:
         """Return the name of the incomplete file; other bytes have another name."""
-        known = self.digest.value if self.digest else f"{self.version} {self.size_bytes}"
-        return f"{self.name}.{hashlib.sha256(known.encode()).hexdigest()[:12]}.part"
+        identity = self.digest.value if self.digest else f"{self.version} {self.size_bytes}"
+        return f"{self.name}.{hashlib.sha256(identity.encode()).hexdigest()[:12]}.part"
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,10 @@ class WeightsStore:
         }
         found = []
         for home in sorted(self._root.glob("*/pin.json")):
-            kept = pinned_revisions.get(home.parent) or _read_pin(home.parent)
-            found += [path for path in sorted(home.parent.iterdir()) if kept and path.is_dir() and path.name != kept]
+            revisions = pinned_revisions.get(home.parent) or _read_pin(home.parent)
+            found += [
+                path for path in sorted(home.parent.iterdir()) if revisions and path.is_dir() and path.name != revisions
+            ]
         return [(folder, sum(path.stat().st_size for path in folder.iterdir())) for folder in found]
 
     async def query_origin(self, checkpoint: Checkpoint, timeout_s: float | None = None) -> tuple[str, ModelListing]:

@@ -39,12 +39,12 @@ def translate_parameters(url: URL) -> URL:
         parameters["sslmode"] = parameters.pop("ssl")
     for name in parameters:
         if name not in _LIBPQ + _SQLALCHEMY:
-            shown = f"the parameter {name}" if _PLAIN_NAME.fullmatch(name) else "a parameter"
-            raise ValueError(f"has {shown}, which Kvasir does not know. Remove it, or use {', '.join(_LIBPQ)}")
+            label = f"the parameter {name}" if _PLAIN_NAME.fullmatch(name) else "a parameter"
+            raise ValueError(f"has {label}, which Kvasir does not know. Remove it, or use {', '.join(_LIBPQ)}")
     _check_values(parameters)
     libpq = {name: value for name, value in parameters.items() if name in _LIBPQ}
-    kept = {name: url.query[name] for name in parameters if name in _SQLALCHEMY}
-    return url.set(query=kept | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
+    remaining = {name: url.query[name] for name in parameters if name in _SQLALCHEMY}
+    return url.set(query=remaining | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
 
 
 def _check_values(parameters: Mapping[str, str]) -> None:

@@ -58,9 +58,9 @@ class IdentityMap:
         """Return all principals of each person, in the same order."""
         are_few = len(people) <= MAX_PEOPLE
         now = self._now()
-        known = {person: self._cache.get((person, are_few), (0.0, _NOTHING)) for person in people}
-        held = {person: principals for person, (expires_at, principals) in known.items() if expires_at > now}
-        missing = [person for person in known if person not in held]
+        entries = {person: self._cache.get((person, are_few), (0.0, _NOTHING)) for person in people}
+        held = {person: principals for person, (expires_at, principals) in entries.items() if expires_at > now}
+        missing = [person for person in entries if person not in held]
         if missing:
             held |= await self._ask_systems(missing, are_few=are_few)
         return [held[person] for person in people]

@@ -75,7 +75,9 @@ def parse_people(text: str, *, is_toml: bool) -> PeopleTable:
         raise InvalidTable(f"line {rows.line_num} is not valid CSV: {error}") from None
     if not text.endswith("\n"):
         raise InvalidTable("its last line has no end, so it may be incomplete; end it with a line break")
-    return replace(table, ignored_columns=tuple(name for name, known in zip(header, fields, strict=True) if not known))
+    return replace(
+        table, ignored_columns=tuple(name for name, is_field in zip(header, fields, strict=True) if not is_field)
+    )
 
 
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,8 +59,8 @@ def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
 def decode_task(head: bytes) -> ParsingTask:
     """Return the task in a frame's JSON."""
     kind, document, media_type, deadline_s, robots_tag = json.loads(head)
-    known = ReadingKind(kind) if kind in list(ReadingKind) else Format(kind)
-    return ParsingTask(known, document, media_type, deadline_s, robots_tag)
+    task_kind = ReadingKind(kind) if kind in list(ReadingKind) else Format(kind)
+    return ParsingTask(task_kind, document, media_type, deadline_s, robots_tag)
 
 
 def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:

@@ -85,7 +85,7 @@ class SyncPlan:
 
 def make_plan(
     listing: Mapping[str, ListedDocument],
-    known: Sequence[KnownDocument],
+    records: Sequence[KnownDocument],
     *,
     now: float,
     complete: bool = True,
@@ -102,7 +102,7 @@ def make_plan(
     missing: list[KnownDocument] = []
     restored_documents: list[KnownDocument] = []
     pending_retries = never_read = 0
-    for row in known:
+    for row in records:
         listed = listing.get(row.document)
         if listed is None:
             missing.append(row)
@@ -117,13 +117,13 @@ def make_plan(
             else:
                 pending_retries += 1
                 never_read += not row.answers
-    unchanged = len(known) - len(missing) - len(reads) - pending_retries
-    seen = {row.document for row in known}
-    reads.extend(AddDocument(listed) for document, listed in listing.items() if document not in seen)
+    unchanged = len(records) - len(missing) - len(reads) - pending_retries
+    names = {row.document for row in records}
+    reads.extend(AddDocument(listed) for document, listed in listing.items() if document not in names)
     approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
     approved_names = {row.document for row in approved}
     others = [row for row in missing if row.document not in approved_names]
-    before = sum(row.answers for row in known) - sum(row.answers for row in approved)
+    before = sum(row.answers for row in records) - sum(row.answers for row in approved)
     after = len(listing) - never_read
     deletes, holds = _split_missing(others, before=before, after=after, complete=complete)
     return SyncPlan(

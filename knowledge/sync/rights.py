@@ -73,20 +73,20 @@ class RightsChecker:
 
         Cancellation stops the wait, not the question, because others may wait for it.
         """
-        asked = {
+        questions = {
             one.row: one
             for one in documents
             if one.source in self._sources and self.needs_check(decode_readers(one.readers), one.rights_at)
         }
-        tasks = self._ask_sources(manifest, asked.values())
+        tasks = self._ask_sources(manifest, questions.values())
         if tasks:
             await asyncio.wait(set(tasks.values()), timeout=within_s)
         answers = {row: _get_answer(task).get(row) for row, task in tasks.items()}
         unanswered = frozenset(row for row, readers in answers.items() if readers is None)
         return RightsAnswer(
             unanswered,
-            frozenset(row for row, readers in answers.items() if readers not in {None, asked[row].readers}),
-            frozenset(asked[row].source for row in unanswered),
+            frozenset(row for row, readers in answers.items() if readers not in {None, questions[row].readers}),
+            frozenset(questions[row].source for row in unanswered),
         )
 
     async def close(self) -> None:

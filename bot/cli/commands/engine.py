@@ -69,17 +69,17 @@ async def _send_command(settings: Settings, command: EngineCommand, *, json: boo
 async def _follow_changes(home: Path, final: frozenset[EngineState], deadline_s: float) -> EngineStatus:
     """Print each change until one of the final states or the deadline; return the last state."""
     loop = asyncio.get_running_loop()
-    began_s, has_changed, shown = loop.time(), False, Engine.read_status(home)
+    began_s, has_changed, printed_status = loop.time(), False, Engine.read_status(home)
     while loop.time() - began_s < deadline_s:
         await asyncio.sleep(_POLL_S)
         status = Engine.read_status(home)
         has_changed = has_changed or status.state not in final or loop.time() - began_s > _COMMAND_VISIBLE_S
         if has_changed and status.state in final:
             return status
-        if (status.state, status.detail) != (shown.state, shown.detail):
+        if (status.state, status.detail) != (printed_status.state, printed_status.detail):
             print_note(format_engine_state(status))
-        shown = status
-    return shown
+        printed_status = status
+    return printed_status
 
 
 async def _host_engine(settings: Settings, *, json: bool) -> int:

@@ -118,22 +118,22 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
         case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
     stream.feed(case.answer)
-    shown = await stream.finish()
+    pieces_left = await stream.finish()
     if stream.ended:  # Slack shows no more, but this command reports all sentences
         await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
         "answer": case.answer,
         "sentences": [_sentence_json(sentence, verdict) for sentence, verdict in recorder.verdicts.items()],
-        "shown": "".join(shown).strip(),
+        "shown": "".join(pieces_left).strip(),
     }
 
 
-async def _verify_rest(pieces: Sequence[Piece], recorder: _Recorder, known: Collection[int]) -> None:
+async def _verify_rest(pieces: Sequence[Piece], recorder: _Recorder, verified_places: Collection[int]) -> None:
     for piece in pieces:
         text = strip_markdown(citations.strip_markers(piece.text))
         bare = Piece(piece.kind, piece.lead, citations.strip_markers(piece.text), piece.tail)
         if text not in recorder.verdicts and classify_role(bare, table_open=True) in {"claim", "refusal"}:
-            await recorder.verify(text, [n for n in citations.find_cited_numbers(piece.text) if n in known])
+            await recorder.verify(text, [n for n in citations.find_cited_numbers(piece.text) if n in verified_places])
 
 
 def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:

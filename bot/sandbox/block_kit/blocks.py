@@ -211,9 +211,9 @@ def _check_cell(cell: Json, at: str) -> Complaints:
 
 
 def _check_rich_text(block: Json, at: str) -> Complaints:
-    known = {"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"}
+    element_types = {"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"}
     for element, place in _list_items(block, "elements", len(block.get("elements") or ()), at):
-        if element.get("type") not in known:
+        if element.get("type") not in element_types:
             yield f"unsupported type: {element.get('type')} [json-pointer:{place}/type]"
 
 

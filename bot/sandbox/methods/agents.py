@@ -50,9 +50,9 @@ def set_status(call: Call) -> Json:
     title = call.args.get_text("title")
     if len(title) > limits.SESSION_TITLE:
         raise RefusedCall("title_too_long")
-    known = f"{channel}/{root}" in call.workspace.sessions
+    has_session = f"{channel}/{root}" in call.workspace.sessions
     session = set_session_status(call, channel, root, call.args.required_text("status"))
-    if title and not known:
+    if title and not has_session:
         session = replace(session, title=title)
         call.workspace.set_session(session)
     return {"status": session.status, "agent_status": session.status, "title": session.title}

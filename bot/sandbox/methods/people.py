@@ -65,9 +65,9 @@ def list_users(call: Call) -> Json:
 def list_groups(call: Call) -> Json:
     """List the user groups; all of them belong to the first workspace."""
     groups = call.workspace.groups.values() if read_workspace(call) in {None, TEAM_ID} else ()
-    shown = [group for group in groups if call.args.get_flag("include_disabled") or not group.disabled]
+    visible_groups = [group for group in groups if call.args.get_flag("include_disabled") or not group.disabled]
     with_users = call.args.get_flag("include_users")
-    return {"usergroups": [directory.group_object(group, with_users=with_users) for group in shown]}
+    return {"usergroups": [directory.group_object(group, with_users=with_users) for group in visible_groups]}
 
 
 def list_group_users(call: Call) -> Json:

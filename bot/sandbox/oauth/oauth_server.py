@@ -122,9 +122,9 @@ class OAuthServer:
         except RefusedCall as refusal:
             error = refusal.error
             body = {"ok": False, "error": error}
-        shown = {"grant_type": form.get("grant_type", "authorization_code")}
+        arguments = {"grant_type": form.get("grant_type", "authorization_code")}
         seconds = time.perf_counter() - started
-        tenant.api.calls.append(CallRecord("oauth.v2.access", shown, tenant.hub.clock.now(), seconds, error))
+        tenant.api.calls.append(CallRecord("oauth.v2.access", arguments, tenant.hub.clock.now(), seconds, error))
         return web.json_response(body)
 
     def _check_client(self, request: web.Request, form: Mapping[str, str]) -> None:

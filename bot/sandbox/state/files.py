@@ -55,10 +55,10 @@ def delete_file(workspace: Workspace, file: AppFile) -> None:
     workspace.changes.delete_record(file)
     for channel in file.channels:
         for message in list(workspace.messages.get(channel, {}).values()):
-            kept = [one for one in message.files if one["id"] != file.id]
-            if len(kept) == len(message.files):
+            remaining = [one for one in message.files if one["id"] != file.id]
+            if len(remaining) == len(message.files):
                 continue
-            if kept or message.text:
-                workspace.replace_message(message, replace(message, files=kept))
+            if remaining or message.text:
+                workspace.replace_message(message, replace(message, files=remaining))
             else:
                 workspace.delete_message(BOT_USER, message.channel, message.ts)

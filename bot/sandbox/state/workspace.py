@@ -84,8 +84,8 @@ class Workspace(Accounts):
 
     def encode_text(self, typed: str, author: str) -> str:
         """Return a typed text as it is stored, with mentions, links, and the channels that its author sees."""
-        seen = [room for room in self.channels.values() if room.kind == "channel" or author in room.members]
-        return text.encode_typed_text(typed, self.people.values(), seen, self.groups.values())
+        visible_rooms = [room for room in self.channels.values() if room.kind == "channel" or author in room.members]
+        return text.encode_typed_text(typed, self.people.values(), visible_rooms, self.groups.values())
 
     def find_root(self, channel: str, thread_ts: str | None) -> str | None:
         """Return the ts of a thread's root, from the ts of the root or of a reply.

@@ -75,19 +75,19 @@ class AnswerPrivatelyAction:
             return buttons.QUESTION_GONE
         if original.user != press.user or original.app:
             return buttons.NOT_YOUR_QUESTION
-        asked = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
-        text = await self._read_whole_question(asked)
+        question = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
+        text = await self._read_whole_question(question)
         head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
         subject = Subject(press.channel, thread_ts, ts) if original.files else None  # so that its files are read, too
         await self._private.ask_question(press.user, text, head, subject)
         return None
 
-    async def _read_whole_question(self, asked: QuestionMessage) -> str:
+    async def _read_whole_question(self, question: QuestionMessage) -> str:
         """Return the question, behind the asker's previous one if it cannot be understood alone."""
-        text = await self._threads.read_question(asked)
+        text = await self._threads.read_question(question)
         if not depends_on_history(text):
             return text
-        earlier = [one.question for one in await self._threads.read_history(asked) if one.question]
+        earlier = [one.question for one in await self._threads.read_history(question) if one.question]
         return "\n".join([*earlier[-1:], text])
 
 

@@ -117,13 +117,13 @@ class ShowVerifiedAction:
         head = render_message(verified.SHOWN, press.language, question=found.question)
         mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
         markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(f"{found.answer}\n")
-        shown = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)[0]
+        first_part = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)[0]
         blocks: list[Block] = [
             render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
-            {"type": "markdown", "text": shown},
+            {"type": "markdown", "text": first_part},
             render.build_context_block(render.format_source_list(found.passages, (), press.language)),
         ]
-        text = render.make_fallback_text(shown)
+        text = render.make_fallback_text(first_part)
         await self._messenger.notify_person(
             press.channel, press.user, text, thread_ts=press.active_thread_ts, blocks=blocks
         )

@@ -264,9 +264,9 @@ class SlackDirectory:
     def expect_shared(self, channel: str) -> None:
         """Forget a channel that is not known as shared with another company, because an event says that it is."""
 
-        def choose_channel(known: Channel) -> Channel | None:
-            if known.kind is ChannelKind.SHARED:
-                return known
+        def choose_channel(entry: Channel) -> Channel | None:
+            if entry.kind is ChannelKind.SHARED:
+                return entry
             self.on_change(DirectoryPart.CHANNEL, channel)
             return None
 

@@ -42,7 +42,7 @@ class AskCommand:
         place = await self._questions.ask_question(typed.user, text, head, asked_in=asked_in)
         if not typed.is_direct_message:
             name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
-            shown = f"<{link}|{name}>" if link else name
+            place_name = f"<{link}|{name}>" if link else name
             await self._messenger.answer_interaction(
-                typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=shown)
+                typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=place_name)
             )

@@ -35,8 +35,8 @@ def format_engine(engine: EngineStatus, language: Language) -> str:
     model = f" · {render.escape_mrkdwn(engine.model)}" if engine.model else ""
     notes = render.escape_mrkdwn(render_notes(engine.notes, language))
     detail = f" · {notes}" if notes else ""
-    shown = render_message(status.ENGINE, language, state=status.ENGINE_STATES[engine.state])
-    return f"{shown}{percent}{model}{detail}"
+    text = render_message(status.ENGINE, language, state=status.ENGINE_STATES[engine.state])
+    return f"{text}{percent}{model}{detail}"
 
 
 def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:

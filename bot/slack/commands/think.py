@@ -67,5 +67,5 @@ class ThinkCommand:
         chosen = preferred or default
         description = commands.DEPTHS[chosen]
         message = commands.DEFAULT_DEPTH if preferred is None else commands.PREFERRED_DEPTH
-        shown = render_message(message, language, description=description, depth=chosen)
-        return join_sentences([shown, describe_thinking_limit(self._control(), language)], language)
+        text = render_message(message, language, description=description, depth=chosen)
+        return join_sentences([text, describe_thinking_limit(self._control(), language)], language)

@@ -38,9 +38,9 @@ class VisibleSources:
             return state
         viewers = await self._find_viewers(user)
         redacted = redact_status(state, await self._library.count_readable(viewers), viewers, language)
-        shown = {one.name: one for one in redacted.sources}
-        shown |= {one.name: one for one in state.sources if self._access.is_owner(user, one.name)}
-        return replace(redacted, sources=tuple(shown[one.name] for one in state.sources if one.name in shown))
+        visible = {one.name: one for one in redacted.sources}
+        visible |= {one.name: one for one in state.sources if self._access.is_owner(user, one.name)}
+        return replace(redacted, sources=tuple(visible[one.name] for one in state.sources if one.name in visible))
 
     async def list_readable(self, user: str) -> Mapping[str, int]:
         """Return the sources of which a person may read something, with the number of documents, also for an owner.

@@ -140,19 +140,19 @@ def apply_page(
     for ts in [ts for ts in room.threads if ts not in roots and _is_between(ts, low, high)]:
         del room.threads[ts]
     for ts, message in roots.items():
-        known = room.threads.get(ts)
+        thread = room.threads.get(ts)
         eligibility = judge_thread(message, me, bots=bots)
-        if known is not None and _keeps_listed(known, eligibility):
+        if thread is not None and _keeps_listed(thread, eligibility):
             eligibility = ThreadEligibility.LISTED
-        at = max(float(ts), float(message.get("latest_reply") or 0), known.active_at if known else 0.0)
+        at = max(float(ts), float(message.get("latest_reply") or 0), thread.active_at if thread else 0.0)
         room.threads[ts] = ThreadState(
-            _summarize_message(message), known.event_version if known else "", at, eligibility
+            _summarize_message(message), thread.event_version if thread else "", at, eligibility
         )
 
 
-def _keeps_listed(known: ThreadState, eligibility: ThreadEligibility) -> bool:
+def _keeps_listed(thread: ThreadState, eligibility: ThreadEligibility) -> bool:
     """Return whether a thread stays listed because it has had a reply."""
-    return known.eligibility is ThreadEligibility.LISTED and eligibility is ThreadEligibility.IF_REPLIED
+    return thread.eligibility is ThreadEligibility.LISTED and eligibility is ThreadEligibility.IF_REPLIED
 
 
 def _summarize_message(message: Mapping[str, Any]) -> str:
@@ -211,15 +211,15 @@ def _apply_first_message(room: ChannelState, event: ChannelEvent, *, bots: bool)
         ChannelEventKind.BOT: ThreadEligibility.LISTED if bots else ThreadEligibility.IF_REPLIED,
         ChannelEventKind.SKIPPED: ThreadEligibility.NEVER,
     }[event.kind]
-    known = room.threads.get(event.root)
-    if known is None:
+    thread = room.threads.get(event.root)
+    if thread is None:
         event_version = "" if event.event_ts == event.root else event.event_ts
         room.threads[event.root] = ThreadState("/0/", event_version, float(event.root), eligibility)
         return
     if event.event_ts != event.root:  # else the page that showed the thread had its first message already
-        known.event_version, known.active_at = event.event_ts, max(known.active_at, float(event.event_ts or 0))
-    if not _keeps_listed(known, eligibility):
-        known.eligibility = eligibility
+        thread.event_version, thread.active_at = event.event_ts, max(thread.active_at, float(event.event_ts or 0))
+    if not _keeps_listed(thread, eligibility):
+        thread.eligibility = eligibility
 
 
 def mark_recent_threads_changed(state: WorkspaceState, since: float, mark: str) -> None:

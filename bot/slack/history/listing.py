@@ -93,24 +93,24 @@ class ChannelUpdater:
             else:
                 state.channels[channel].is_left = True
         for channel, name in channels.items():
-            known = state.channels.get(channel)
-            if known is None or known.is_left:
+            channel_state = state.channels.get(channel)
+            if channel_state is None or channel_state.is_left:
                 state.channels[channel] = ChannelState(name, resume_below=_NEWEST_TS)
             else:
-                known.name = name
-                if is_full and known.resume_below is None:
-                    known.resume_below = _NEWEST_TS
+                channel_state.name = name
+                if is_full and channel_state.resume_below is None:
+                    channel_state.resume_below = _NEWEST_TS
 
     async def _recover_missed(self, state: WorkspaceState, since: float) -> AsyncIterator[None]:
         """Read the pages of the time in which no process received events."""
         mark_recent_threads_changed(state, since - _RECENT_S, f"{self._now():.6f}")
         low = f"{max(since - _OVERLAP_S, self._since):.6f}"
-        for channel, known in state.channels.items():
-            if known.resume_below is not None or known.is_left:
+        for channel, channel_state in state.channels.items():
+            if channel_state.resume_below is not None or channel_state.is_left:
                 continue  # the listing reads it anyway, or never again
             high = None
             while True:
-                high = await self._read_page(channel, known, low=low, high=high)
+                high = await self._read_page(channel, channel_state, low=low, high=high)
                 yield
                 if high is None:
                     break
@@ -118,21 +118,21 @@ class ChannelUpdater:
     async def _list_channels(self, state: WorkspaceState) -> AsyncIterator[None]:
         """Read channels from their newest thread to their oldest, and resume interrupted listings."""
         low, pages = f"{self._since:.6f}", 0
-        for channel, known in state.channels.items():
-            while known.resume_below is not None and not known.is_left:
-                high = None if known.resume_below == _NEWEST_TS else known.resume_below
-                known.resume_below = await self._read_page(channel, known, low=low, high=high)
+        for channel, channel_state in state.channels.items():
+            while channel_state.resume_below is not None and not channel_state.is_left:
+                high = None if channel_state.resume_below == _NEWEST_TS else channel_state.resume_below
+                channel_state.resume_below = await self._read_page(channel, channel_state, low=low, high=high)
                 pages += 1
                 if pages % _SAVE_EVERY_PAGES == 0:
                     await save_state(self._memory, VERSION, state.dump_state())
                 yield
 
-    async def _read_page(self, channel: str, known: ChannelState, *, low: str, high: str | None) -> str | None:
+    async def _read_page(self, channel: str, channel_state: ChannelState, *, low: str, high: str | None) -> str | None:
         """Apply one page of a channel; return where the next one begins, None after the last."""
         messages, has_more = await self._reader.fetch_page(channel, low=low, high=high)
         oldest = min((str(m["ts"]) for m in messages), key=float, default=None) if has_more else None
         below = f"{float(oldest) - 0.000_001:.6f}" if oldest is not None else low
-        apply_page(known, messages, self._reader.me, low=below, high=high, bots=self._bots)
+        apply_page(channel_state, messages, self._reader.me, low=below, high=high, bots=self._bots)
         return oldest
 
     async def _apply_events(self, state: WorkspaceState) -> None:
@@ -144,9 +144,9 @@ class ChannelUpdater:
         if numbered:
             state.last_event_id = numbered[-1][0]
 
-    async def _add_thread(self, known: ChannelState, channel: str, root: str) -> None:
+    async def _add_thread(self, channel_state: ChannelState, channel: str, root: str) -> None:
         """Add a thread that an event names although no page or event has shown its first message."""
         first = await self._reader.fetch_first(channel, root)
         if first is not None:
             eligibility = judge_thread(first, self._reader.me, bots=self._bots)
-            known.threads[root] = ThreadState("", f"{self._now():.6f}", float(root), eligibility)
+            channel_state.threads[root] = ThreadState("", f"{self._now():.6f}", float(root), eligibility)

@@ -123,8 +123,8 @@ class SlackSource:
         """
         channel, _, root = listed.document.partition("/")
         with _map_errors(self.key.name):
-            known = self._state.channels.get(channel)
-            if known is not None and known.is_left:
+            channel_state = self._state.channels.get(channel)
+            if channel_state is not None and channel_state.is_left:
                 raise SourceError(f"{listed.document} is of a channel that Kvasir left. It is shown to nobody.")
             reader = await self._get_reader()
             messages = await self._read_messages(reader, channel, root)
@@ -132,7 +132,7 @@ class SlackSource:
                 raise SourceError(f"{listed.document} was deleted in Slack. Nothing needs to be done.")
             content = select_content(messages, reader.me, bots=self._options.bots)
             names = await reader.find_names(find_people(content))
-        title = format_title(content, names, known.name if known else channel)
+        title = format_title(content, names, channel_state.name if channel_state else channel)
         return DocumentContent(format_text(content, names).encode(), "text/plain; charset=utf-8", listed.version, title)
 
     async def close(self) -> None:
@@ -187,16 +187,16 @@ class SlackSource:
         return self._me
 
     def _list_threads(self, reader: ChannelReader, state: WorkspaceState) -> Iterator[ListedDocument]:
-        for channel, known in sorted(state.channels.items()):
+        for channel, channel_state in sorted(state.channels.items()):
             # The newest comes first, because a page that is read for one thread includes the older ones before it.
-            for ts, thread in sorted(known.threads.items(), reverse=True):
+            for ts, thread in sorted(channel_state.threads.items(), reverse=True):
                 if thread.eligibility is ThreadEligibility.LISTED:
                     yield ListedDocument(
                         document=f"{channel}/{ts}",
                         version=f"{FORMAT_VERSION}|{thread.version}",
                         modified_at=datetime.fromtimestamp(thread.active_at, UTC),
                         url=reader.build_link(channel, ts),
-                        readers=frozenset() if known.is_left else self._find_readers(channel),
+                        readers=frozenset() if channel_state.is_left else self._find_readers(channel),
                     )
 
     def _find_readers(self, channel: str) -> frozenset[str]:
@@ -204,8 +204,8 @@ class SlackSource:
         return intersect_readers(self._readers, EVERYONE | {channel})
 
     async def _read_messages(self, reader: ChannelReader, channel: str, root: str) -> Sequence[Message]:
-        known = self._state.channels.get(channel)
-        thread = known.threads.get(root) if known else None
+        channel_state = self._state.channels.get(channel)
+        thread = channel_state.threads.get(root) if channel_state else None
         if thread is not None and thread.has_no_replies:
             return await reader.fetch_single(channel, root)
         return await reader.fetch_thread(channel, root)

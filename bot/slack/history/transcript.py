@@ -47,10 +47,10 @@ def format_title(messages: Sequence[Message], names: Mapping[str, str], channel:
     """Return the thread's first words and its channel."""
     first = next((words for message in messages if (words := _get_words(message, names))), "")
     line = " ".join(first.split())
-    shown = (
+    title = (
         line if len(line) <= _MAX_TITLE_CHARACTERS else line[:_MAX_TITLE_CHARACTERS].rsplit(" ", 1)[0].rstrip() + "…"
     )
-    return f"{shown} (#{channel})" if shown else f"#{channel}"
+    return f"{title} (#{channel})" if title else f"#{channel}"
 
 
 def _format_message(message: Message, names: Mapping[str, str]) -> str:

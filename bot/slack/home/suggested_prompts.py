@@ -134,9 +134,9 @@ def choose_own_questions(stored: Sequence[StoredAnswer]) -> list[str]:
         for one in stored
         if one.route in _ANSWERED_ROUTES and not any(passage.is_material for passage in one.passages)
     ]
-    asked = Counter(question.casefold() for question in questions if 0 < len(question) <= _MAX_QUESTION)
+    counts = Counter(question.casefold() for question in questions if 0 < len(question) <= _MAX_QUESTION)
     words = {question.casefold(): question for question in reversed(questions)}
-    return [words[one] for one, _ in asked.most_common(_MAX_OWN)]
+    return [words[one] for one, _ in counts.most_common(_MAX_OWN)]
 
 
 def _make_prompt(title: str, message: str) -> Prompt:

@@ -50,22 +50,22 @@ class AppQuestions:
         self._submit = submit
         self._refused_at: dict[tuple[str, str], float] = {}
 
-    async def handle_mention(self, asked: AppAsked) -> None:
+    async def handle_mention(self, app_question: AppAsked) -> None:
         """Answer a mention by an allowed app. Refuse another app once an hour in a channel, and ignore every Kvasir.
 
         Raises:
             DatabaseError: the question cannot be stored, so Slack has to send it again.
 
         """
-        log = _log.bind(channel=asked.key.channel, ts=asked.key.ts, app=sorted(asked.ids))
-        if asked.is_kvasir:
+        log = _log.bind(channel=app_question.key.channel, ts=app_question.key.ts, app=sorted(app_question.ids))
+        if app_question.is_kvasir:
             log.info("another Kvasir ignored")
             return
-        if (refusal := await self._find_refusal(asked)) is not None:
+        if (refusal := await self._find_refusal(app_question)) is not None:
             log.info("app refused")
-            self._tasks.start(self._refuse_question(asked, refusal), "refusal of an app")
+            self._tasks.start(self._refuse_question(app_question, refusal), "refusal of an app")
             return
-        question = QuestionMessage(asked.key, asked.thread_ts, asked.app, asked.text)
+        question = QuestionMessage(app_question.key, app_question.thread_ts, app_question.app, app_question.text)
         in_channel, in_thread = await self._turns.count_last_hour(question)
         if in_thread >= MAX_IN_THREAD or in_channel >= MAX_IN_CHANNEL:
             log.warning("app ignored", reason="too many answers", in_thread=in_thread, in_channel=in_channel)
@@ -76,11 +76,11 @@ class AppQuestions:
             log.warning("thread of an app not read yet", error=str(error))
             self._tasks.start(self._submit_later(question), "question of an app")
 
-    async def _find_refusal(self, asked: AppAsked) -> Message | None:
+    async def _find_refusal(self, app_question: AppAsked) -> Message | None:
         """Return why an app gets no answer, None if it may get one."""
-        if not asked.ids & self._allowed:
-            return replies.APPS_REFUSED.fill(app=_choose_id(asked))
-        is_open = not asked.is_channel_shared or await self._is_approved(asked.key.channel)
+        if not app_question.ids & self._allowed:
+            return replies.APPS_REFUSED.fill(app=_choose_id(app_question))
+        is_open = not app_question.is_channel_shared or await self._is_approved(app_question.key.channel)
         return None if is_open else replies.SHARED_CHANNEL
 
     async def _submit_unless_of_kvasir(self, question: QuestionMessage, timeout_s: float) -> None:
@@ -105,21 +105,23 @@ class AppQuestions:
         except (DatabaseError, SlackError, TimeoutError) as error:
             _log.warning("app not answered", channel=question.key.channel, ts=question.key.ts, error=str(error))
 
-    async def _refuse_question(self, asked: AppAsked, refusal: Message) -> None:
+    async def _refuse_question(self, app_question: AppAsked, refusal: Message) -> None:
         """Say in the app's thread why there is no answer; a failure is logged."""
-        now, key = time.monotonic(), (asked.key.channel, asked.app)
+        now, key = time.monotonic(), (app_question.key.channel, app_question.app)
         if now - self._refused_at.get(key, float("-inf")) < _REFUSAL_INTERVAL_S:
             return
         if len(self._refused_at) >= _MAX_REFUSED:
             self._refused_at.clear()
         self._refused_at[key] = now
-        text = render_message(refusal, choose_language(asked.text))
+        text = render_message(refusal, choose_language(app_question.text))
         try:
-            await self._api.call("chat.postMessage", channel=asked.key.channel, thread_ts=asked.thread_ts, text=text)
+            await self._api.call(
+                "chat.postMessage", channel=app_question.key.channel, thread_ts=app_question.thread_ts, text=text
+            )
         except SlackError as error:
-            _log.warning("app not refused", channel=asked.key.channel, error=str(error))
+            _log.warning("app not refused", channel=app_question.key.channel, error=str(error))
 
 
-def _choose_id(asked: AppAsked) -> str:
+def _choose_id(app_question: AppAsked) -> str:
     """Return the id by which an operator would allow an app: that of its workflow, of the app, or of its bot."""
-    return max(asked.ids, key=lambda one: (one.startswith("Wf"), one.startswith("A")))
+    return max(app_question.ids, key=lambda one: (one.startswith("Wf"), one.startswith("A")))

@@ -243,8 +243,8 @@ class SlackListeners:
             return
         submission = await self.languages.apply_language(ModalSubmission.from_payload(body))
         if errors := modal.find_errors(submission):
-            shown = {block: render_message(message, submission.language) for block, message in errors.items()}
-            await ack(response_action="errors", errors=shown)
+            texts = {block: render_message(message, submission.language) for block, message in errors.items()}
+            await ack(response_action="errors", errors=texts)
             return
         running = asyncio.create_task(self._run_handler(modal.run, submission, name), name=name)
         await asyncio.wait({running}, timeout=_SUBMISSION_TIMEOUT_S)

@@ -58,7 +58,7 @@ class AnswerLayout:
         for ts, before in reply.texts.items():
             is_first, is_last = ts == min(reply.texts), ts == max(reply.texts)
             codes = long_parts.find_long_code(before, is_first=is_first, is_last=is_last)
-            known = await self.documents.list_documents(message.key) if codes else []
+            earlier_documents = await self.documents.list_documents(message.key) if codes else []
             text = await self._move_code(message, before, codes, reply)
             blocks = build_text_blocks(text)
             if text == before and all(block["type"] == "markdown" for block in blocks):
@@ -68,7 +68,7 @@ class AnswerLayout:
                     message, ts, text, blocks, reply.build_ending() if is_last else AnswerEnding()
                 )
             except _REFUSALS:
-                await self._delete_new_documents(message, known)
+                await self._delete_new_documents(message, earlier_documents)
                 raise
 
     async def _move_code(
@@ -85,7 +85,7 @@ class AnswerLayout:
         self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply
     ) -> bool:
         """Show a summary in place of a long answer, with a link to all of it; return False if Slack refuses that."""
-        known = await self.documents.list_documents(message.key)
+        earlier_documents = await self.documents.list_documents(message.key)
         rendered = MarkdownRenderer({passage.n: passage.url for passage in finished.cited}).feed(reply.markdown)
         document = long_parts.build_document(rendered, finished.cited, reply.language)
         title = long_parts.build_title(question, reply.language)
@@ -101,7 +101,7 @@ class AnswerLayout:
         try:
             await self._update_message(message, first, summary, build_text_blocks(summary), reply.build_ending())
         except _REFUSALS:
-            await self._delete_new_documents(message, known)
+            await self._delete_new_documents(message, earlier_documents)
             raise
         for ts in others:
             with contextlib.suppress(SlackGone, SlackRefused):
@@ -118,10 +118,10 @@ class AnswerLayout:
             return long_answers.WHOLE_IN_FILE, url
         return None
 
-    async def _delete_new_documents(self, message: QuestionMessage, known: Sequence[object]) -> None:
+    async def _delete_new_documents(self, message: QuestionMessage, earlier_documents: Sequence[object]) -> None:
         """Delete documents to which no message links."""
         documents = await self.documents.list_documents(message.key)
-        await self.documents.delete_documents(message.key, [one for one in documents if one not in known])
+        await self.documents.delete_documents(message.key, [one for one in documents if one not in earlier_documents])
 
     async def _update_message(
         self, message: QuestionMessage, ts: str, text: str, blocks: Sequence[Block], ending: AnswerEnding

@@ -68,8 +68,8 @@ def find_long_code(markdown: str, *, is_first: bool = True, is_last: bool = True
 
 def _choose_extension(info: str) -> str:
     language = (info.split() or [""])[0].lower()
-    known = _EXTENSIONS.get(language, language)
-    return known if known.isalnum() and known.isascii() and len(known) <= 8 else "txt"  # noqa: PLR2004 - an extension
+    extension = _EXTENSIONS.get(language, language)
+    return extension if extension.isalnum() and extension.isascii() and len(extension) <= 8 else "txt"  # noqa: PLR2004 - an extension
 
 
 def shorten_code(markdown: str, code: LongCode, url: str, language: Language) -> str:

@@ -32,8 +32,10 @@ def build_rich_text(tokens: Sequence[Token], *, bold: bool = False) -> list[Elem
             href = str(token.attrs.get("href", "")) if edge == "open" else ""
             url = href if href.startswith(("http://", "https://")) else ""
         else:
-            shown = style | {"code": True} if token.type == "code_inline" else style
-            _add_text(elements, " " if edge == "softbreak" or token.type == "softbreak" else token.content, shown, url)
+            token_style = style | {"code": True} if token.type == "code_inline" else style
+            _add_text(
+                elements, " " if edge == "softbreak" or token.type == "softbreak" else token.content, token_style, url
+            )
     return elements
 
 

@@ -64,15 +64,15 @@ class FileReader:
         if is_image(file):
             raise FileRefused(materials.IMAGE.fill(name=name))
         find_address(file)  # what was deleted meanwhile is not read from memory either
-        known = self._read.get(id_)
-        if known is None:
+        outcome = self._read.get(id_)
+        if outcome is None:
             async with self._downloading:
                 data = await download_file(self._client, file, MAX_BYTES)
-            known = await self._parse_file(id_, name, data)
-            self._remember_material(id_, known)
-        if isinstance(known, Message):
-            raise FileRefused(known)
-        return known
+            outcome = await self._parse_file(id_, name, data)
+            self._remember_material(id_, outcome)
+        if isinstance(outcome, Message):
+            raise FileRefused(outcome)
+        return outcome
 
     async def _parse_file(self, id_: str, name: str, data: bytes) -> Material | Message:
         try:
@@ -82,8 +82,8 @@ class FileReader:
             return _REASONS.get(type(error), materials.BROKEN).fill(name=name)
         return material if material.chunks else materials.EMPTY.fill(name=name)
 
-    def _remember_material(self, id_: str, known: Material | Message) -> None:
-        self._read[id_] = known
+    def _remember_material(self, id_: str, outcome: Material | Message) -> None:
+        self._read[id_] = outcome
         if len(self._read) > _MAX_CACHED:
             self._read.popitem(last=False)
         asyncio.get_running_loop().call_later(self._lifetime_s, self._read.pop, id_, None)

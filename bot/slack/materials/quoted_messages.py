@@ -73,10 +73,10 @@ class QuotedMessages:
             raise AudienceRefused(texts.MESSAGE_GONE if is_gone else texts.MESSAGE_HIDDEN) from error
         if subject.ts not in {one.ts for one in written}:
             raise AudienceRefused(texts.MESSAGE_GONE)
-        shown = [one for one in written if not one.is_ours or one.ts == subject.ts]
+        quoted = [one for one in written if not one.is_ours or one.ts == subject.ts]
         central = {written[0].ts, subject.ts}
-        newest = {one.ts for one in shown[-NEWEST:]}
-        return [one for one in shown if one.ts in central or one.ts in newest]
+        newest = {one.ts for one in quoted[-NEWEST:]}
+        return [one for one in quoted if one.ts in central or one.ts in newest]
 
     async def read_messages(self, subject: Subject, messages: Sequence[ThreadMessage]) -> tuple[Material, ...]:
         """Return messages as materials."""

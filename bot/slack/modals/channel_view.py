@@ -80,7 +80,7 @@ class SettingsView:
 
     def _list_fields(self, sources: Sequence[str], chosen: Sequence[str], filters: str) -> list[Block]:
         rule = self._rule
-        shown = filters or render.escape_mrkdwn(describe_settings(rule, self._language)[Setting.SOURCES])
+        source_text = filters or render.escape_mrkdwn(describe_settings(rule, self._language)[Setting.SOURCES])
         fields = {
             Setting.SOURCES: self._build_sources(sources, chosen),
             Setting.WEB: self._build_menu(Setting.WEB, texts.WEB_MODES, list_web_modes(self._most), rule.web.mode),
@@ -100,7 +100,7 @@ class SettingsView:
             Setting.UNASKED: self._build_unasked(),
         }
         return [
-            self._build_fixed(setting, shown) if setting in self._fixed else field
+            self._build_fixed(setting, source_text) if setting in self._fixed else field
             for setting, field in fields.items()
             if field
         ]

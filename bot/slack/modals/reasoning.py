@@ -24,7 +24,7 @@ def build_reasoning_view(
     sections = _split_sections(defuse_links(text))
     pages = -(-len(sections) // _PAGE_SECTIONS)
     page = min(max(page, 1), pages)
-    shown = sections[(page - 1) * _PAGE_SECTIONS : page * _PAGE_SECTIONS]
+    page_sections = sections[(page - 1) * _PAGE_SECTIONS : page * _PAGE_SECTIONS]
     notes = [render_message(progress.REASONING_CUT, language)] if is_cut and page == pages else []
     if pages > 1:
         notes.append(render_message(progress.REASONING_PAGE, language, page=page, pages=pages))
@@ -36,7 +36,7 @@ def build_reasoning_view(
     ]
     blocks: list[dict[str, Any]] = [
         render.build_context_block(render_message(progress.REASONING_HEAD, language)),
-        *({"type": "section", "text": {**build_plain_text(one), "emoji": False}} for one in shown),
+        *({"type": "section", "text": {**build_plain_text(one), "emoji": False}} for one in page_sections),
         *map(render.build_context_block, notes),
         *([{"type": "actions", "elements": buttons}] if buttons else []),
     ]

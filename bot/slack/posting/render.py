@@ -150,8 +150,8 @@ def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
     text = _LINE_START.sub("", text)
     text = _ROW.sub(lambda row: row[0].strip(" |").replace("\\|", "|").replace(" | ", " · "), text)
     text = _ESCAPED.sub(r"\1", text).replace("&lt;", "<").replace("**", "*")
-    shown = escape_mrkdwn(text)
-    return shown if len(shown) <= limit else shown[: limit - 1].rsplit("&", 1)[0] + "…"
+    escaped = escape_mrkdwn(text)
+    return escaped if len(escaped) <= limit else escaped[: limit - 1].rsplit("&", 1)[0] + "…"
 
 
 # ── Under the answer ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,21 +194,21 @@ def format_source_list(
     return "\n".join(lines)
 
 
-def _describe_seen(seen: datetime | None, now: datetime, language: Language) -> Message | str:
-    return "" if seen is None else replies.SEEN.fill(age=format_age((now - seen).total_seconds(), language))
+def _describe_seen(as_of: datetime | None, now: datetime, language: Language) -> Message | str:
+    return "" if as_of is None else replies.SEEN.fill(age=format_age((now - as_of).total_seconds(), language))
 
 
 def _describe_origin(passage: Passage, newest: datetime | None, now: datetime, language: Language) -> Message | str:
     """Return the host, date and age of a web page, or the age of a document that is a day older than the newest."""
-    seen = passage.as_of
+    as_of = passage.as_of
     if passage.web is None:
-        is_as_new = seen is None or newest is None or (newest - seen).total_seconds() < _DAY_S
-        return "" if is_as_new else _describe_seen(seen, now, language)
+        is_as_new = as_of is None or newest is None or (newest - as_of).total_seconds() < _DAY_S
+        return "" if is_as_new else _describe_seen(as_of, now, language)
     date = passage.web.published
     return replies.PAGE.fill(
         host=escape_mrkdwn(passage.web.host),
         date="" if date is None else replies.PUBLISHED.fill(date=date),
-        seen=_describe_seen(seen, now, language) if passage.web.stale else "",
+        seen=_describe_seen(as_of, now, language) if passage.web.stale else "",
     )
 
 

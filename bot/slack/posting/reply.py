@@ -287,8 +287,8 @@ class AnswerReply:
     def _finish_with(self, sentence: str) -> None:
         self._plan.finish(failed=True)
         self._writer.close_code_fence()
-        shown = render.escape_markdown(sentence)
-        self._writer.write_text(f"\n\n_{shown}_" if self._writer.has_written else shown)
+        text = render.escape_markdown(sentence)
+        self._writer.write_text(f"\n\n_{text}_" if self._writer.has_written else text)
         self._writer.end_text(self._build_ending)
 
     def _explain_refusal(self, refusal: SlackRefused) -> str:
@@ -329,11 +329,11 @@ class AnswerReply:
         revision = {"revision": self._target.revision} if self._target.revision else {}
         cited = self._finished.cited if self._finished is not None else ()
         chunks = ",".join(dict.fromkeys(chunk for passage in (*self._passages, *cited) for chunk in passage.chunks))
-        known = {"chunks": chunks} if len(chunks) <= _MAX_CHUNKS_CHARACTERS else {}
-        payload = {"question": self._target.question_ts} | known | revision
+        chunk_ids = {"chunks": chunks} if len(chunks) <= _MAX_CHUNKS_CHARACTERS else {}
+        payload = {"question": self._target.question_ts} | chunk_ids | revision
         return {"event_type": ANSWER_EVENT, "event_payload": payload}
 
 
 def _format_notice_line(text: str) -> str:
-    shown = render.escape_markdown(" ".join(text.split()))
-    return f"_{shown}_" if shown.startswith(render.VERIFIED_MARK) else f"_{render.NOTICE_MARK} {shown}_"
+    line = render.escape_markdown(" ".join(text.split()))
+    return f"_{line}_" if line.startswith(render.VERIFIED_MARK) else f"_{render.NOTICE_MARK} {line}_"

@@ -100,10 +100,10 @@ class AnswerPlan:
         if pages and "web" not in self._tasks:
             self._tasks["web"] = _Task(self._tasks["search"].began if "search" in self._tasks else self._began)
         groups: tuple[tuple[TaskId, list[Passage]], ...] = (("search", documents), ("web", pages))
-        for id_, shown in groups:
+        for id_, group in groups:
             if id_ in self._tasks:
-                self._tasks[id_].sources = _list_sources(shown)
-                self._complete_task(id_, progress.PASSAGES_FOUND, count=len(shown))
+                self._tasks[id_].sources = _list_sources(group)
+                self._complete_task(id_, progress.PASSAGES_FOUND, count=len(group))
 
     def _show_queue_position(self, text: str) -> None:
         self._begin_tasks("think")

@@ -44,12 +44,12 @@ class AnswerRecovery:
         if ends:  # the crash may have come before the ledger stored them
             await self._ledger.note_replies(key, [part.ts for part in parts if float(part.ts) <= float(ends[-1])])
             return True
-        kept = turn.replies if turn.revises else ()  # the next answer takes their place
+        replies = turn.replies if turn.revises else ()  # the next answer takes their place
         for number, part in enumerate(parts):
-            if part.ts in kept:
+            if part.ts in replies:
                 await self._stop_stream(key.channel, part)
             else:
-                await self._remove_part(key.channel, part, reply, apologize=number == 0 and not kept)
+                await self._remove_part(key.channel, part, reply, apologize=number == 0 and not replies)
         return False
 
     async def _stop_stream(self, channel: str, part: ThreadMessage) -> None:

@@ -166,5 +166,5 @@ def name_button(message: Message, for_group: Message, name: str, language: Langu
     """Return the label of a button that names a channel; a group message has no name that people know."""
     if name.startswith(_GROUP_PREFIX):
         return render_message(for_group, language)
-    shown = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
-    return render_message(message, language, channel=shown)
+    label = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+    return render_message(message, language, channel=label)

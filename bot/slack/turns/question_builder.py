@@ -81,7 +81,7 @@ class QuestionBuilder:
             async with asyncio.TaskGroup() as group:
                 finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
                 reading = group.create_task(self._read_thread(message, reply))
-                asked = group.create_task(self._threads.read_question(message))
+                question_task = group.create_task(self._threads.read_question(message))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         audience, thread = finding.result(), reading.result()
@@ -95,7 +95,7 @@ class QuestionBuilder:
             raise AudienceRefused(replies.NOTHING_OPEN)
         if not audience.is_complete:
             reply.add_notice(render_message(replies.AUDIENCE_UNKNOWN, reply.language))
-        text, wants_web = strip_web_prefix(asked.result())
+        text, wants_web = strip_web_prefix(question_task.result())
         text, wants_documents = strip_documents_prefix(text)
         history = await self._hide_unreadable_answers(thread.history, audience.viewers)
         if not text and history and not history[-1].answer:

@@ -114,8 +114,8 @@ class WaitingTurns:
         language = choose_language(message.text)
         text = describe_queue_position(place, wait_s, language)
         words = render_message(replies.BUSY, language, text=text)
-        shown, shown_at = self._shown.get(key, ("", 0.0))
-        if words == shown and time.monotonic() - shown_at < _REPEAT_S:
+        last_text, shown_at = self._shown.get(key, ("", 0.0))
+        if words == last_text and time.monotonic() - shown_at < _REPEAT_S:
             return
         refused, words_limit = self._capabilities.refused_methods, self._capabilities.limits.words
         if not refused.allows_method(WORDS_METHOD, message.user) or not words_limit.try_reserve():

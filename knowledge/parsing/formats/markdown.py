@@ -62,11 +62,11 @@ class HeadingAnchors:
     def make_anchor(self, heading: str) -> str:
         """Return the next heading's anchor, with GitHub's number if it repeats: ``setup``, ``setup-1``."""
         anchor = slugify_heading(heading)
-        seen = self._seen.get(anchor)
-        self._seen[anchor] = 0 if seen is None else seen + 1
-        if seen is None:
+        count = self._seen.get(anchor)
+        self._seen[anchor] = 0 if count is None else count + 1
+        if count is None:
             return anchor
-        numbered = f"{anchor}-{seen + 1}"
+        numbered = f"{anchor}-{count + 1}"
         self._seen.setdefault(numbered, 0)
         return numbered
 
@@ -233,7 +233,7 @@ def _iterate_inline(node: SyntaxTreeNode) -> Iterator[str]:
 
 def _render_link(text: str, target: str) -> str:
     """Keep an address outside the documents, because a question may ask for it."""
-    kept = target.startswith(("https://", "http://", "mailto:")) and len(target) <= _MAX_LINK_CHARACTERS
-    if not kept or target.removeprefix("mailto:") == text:
+    has_address = target.startswith(("https://", "http://", "mailto:")) and len(target) <= _MAX_LINK_CHARACTERS
+    if not has_address or target.removeprefix("mailto:") == text:
         return text
     return f"[{text}]({target})" if text else target

@@ -129,8 +129,8 @@ def _measure_heights(text_page: PdfTextPage) -> dict[str, float]:
 def _drop_running_lines(sized: Sequence[Sequence[SizedLine]], pages: Sequence[Sequence[str]]) -> list[list[SizedLine]]:
     """Return the lines without running headers, with their heights."""
     return [
-        [(line, height) for line, height in page if line in kept]
-        for page, kept in zip(sized, map(set, pages), strict=True)
+        [(line, height) for line, height in page if line in lines]
+        for page, lines in zip(sized, map(set, pages), strict=True)
     ]
 
 
@@ -173,10 +173,10 @@ def _normalise_running_line(line: str) -> str:
 def _trim_page(page: list[str], running: set[str]) -> list[str]:
     depth = _count_edge_lines(page)
     last = len(page) - depth
-    kept = [
+    lines = [
         line for place, line in enumerate(page) if depth <= place < last or _normalise_running_line(line) not in running
     ]
-    return kept or page
+    return lines or page
 
 
 def _read_metadata_title(pdf: PdfDocument) -> str:

@@ -104,10 +104,10 @@ def _extract_main_sections(html: str, tree: LexborHTMLParser, marked: tuple[Sect
     if not extracted:
         return marked
     is_main = make_main_text_test(extracted)
-    kept = _keep_main_parts(marked, is_main)
-    if _count_characters(kept) < _MIN_FOUND_SHARE * len(extracted):
-        kept = _keep_main_parts(_extract_sections(tree.body, page_furniture=False), is_main)
-    return kept if _count_characters(kept) >= _MIN_MAIN_SHARE * _count_characters(marked) else marked
+    main_sections = _keep_main_parts(marked, is_main)
+    if _count_characters(main_sections) < _MIN_FOUND_SHARE * len(extracted):
+        main_sections = _keep_main_parts(_extract_sections(tree.body, page_furniture=False), is_main)
+    return main_sections if _count_characters(main_sections) >= _MIN_MAIN_SHARE * _count_characters(marked) else marked
 
 
 def _keep_main_parts(sections: tuple[Section, ...], is_main: Callable[[str], bool]) -> tuple[Section, ...]:
@@ -121,8 +121,8 @@ def _keep_main_part(section: Section, is_main: Callable[[str], bool]) -> Section
     """
     blocks = _BLOCK.findall(section.text)
     main = [is_main(block) for block in blocks]
-    kept = [block for block, is_it in zip(blocks, main, strict=True) if is_it or block.startswith(("```", "| "))]
-    text = "\n\n".join(kept) if any(main) else ""
+    main_blocks = [block for block, is_it in zip(blocks, main, strict=True) if is_it or block.startswith(("```", "| "))]
+    text = "\n\n".join(main_blocks) if any(main) else ""
     headed = len(text) >= _HEADED_CHARACTERS or not section.headings or is_main(section.headings[-1])
     return replace(section, headings=section.headings if headed else section.headings[:-1], text=text)
 

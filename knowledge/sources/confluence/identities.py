@@ -141,13 +141,13 @@ class CloudIdentities:
         """
         me = await self._api.fetch_json(ApiCall.get("rest/api/user/current"))
         await _fetch_groups(self._api, "id", accountId=get_text(me, "accountId") or "")
-        shown = await self._load_index()
-        if not shown:
+        index = await self._load_index()
+        if not index:
             raise IdentityError(
                 f"{self.identity_name} shows no e-mail address to Kvasir's account, so nobody is found by it. Let "
                 "managed accounts show theirs, or name the accounts in the file of people: confluence:user:ID."
             )
-        return f"groups can be read; {len(shown)} accounts show their e-mail addresses"
+        return f"groups can be read; {len(index)} accounts show their e-mail addresses"
 
     async def close(self) -> None:
         """Stop indexing, and close the connections."""

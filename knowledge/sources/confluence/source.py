@@ -353,9 +353,9 @@ async def _find_or_none(call: Callable[[], Awaitable[object]]) -> object:
         raise
 
 
-def _check_choice(name: str, value: str, known: Collection[str], context: SourceContext) -> None:
-    if value not in known:
-        raise config_error(context.name, f"{name} must be one of {', '.join(known)}")
+def _check_choice(name: str, value: str, choices: Collection[str], context: SourceContext) -> None:
+    if value not in choices:
+        raise config_error(context.name, f"{name} must be one of {', '.join(choices)}")
 
 
 def _is_cloud(options: ConfluenceOptions, url: URL, context: SourceContext) -> bool:

@@ -154,14 +154,14 @@ class DriveListing:
             async for found in self._drive.list_drive(place.drive):
                 yield [one for one in found if self._is_in_place(place, one)]
             return
-        todo, seen = list(place.roots), set(place.roots)
+        todo, visited_ids = list(place.roots), set(place.roots)
         while todo:
             below: list[str] = []
             async for found in self._drive.list_folders(todo, place.drive):
                 yield found
                 below += [require_text(one, "id") for one in found if get_text(one, "mimeType") == FOLDER]
-            todo = [one for one in dict.fromkeys(below) if one not in seen]
-            seen.update(todo)
+            todo = [one for one in dict.fromkeys(below) if one not in visited_ids]
+            visited_ids.update(todo)
 
     async def _record_files(self, found: Sequence[JsonObject]) -> Sequence[DriveFile]:
         """Record files, folders and shortcuts; return the files that are new in this listing."""
@@ -198,9 +198,9 @@ class DriveListing:
             return FileAudience(("*",))
         # Files of shared drives, and files that the account may not share, come without permissions.
         permissions = file.get("permissions")
-        known = get_objects(file, "permissions") if isinstance(permissions, list) and permissions else None
+        grants = get_objects(file, "permissions") if isinstance(permissions, list) and permissions else None
         return parse_audience(
-            await self._drive.fetch_permissions(require_text(file, "id")) if known is None else known, self._now
+            await self._drive.fetch_permissions(require_text(file, "id")) if grants is None else grants, self._now
         )
 
     async def _fetch_targets(self) -> Sequence[DriveFile]:
@@ -251,11 +251,11 @@ class DriveListing:
 
     def _check_folder(self, identifier: str, folder: JsonObject | None) -> None:
         """Raise ``StaleSnapshot`` unless the change of a folder leaves the files in it as they are."""
-        known = self.snapshot.folders.get(identifier)
-        if folder is None or known is None:
-            passes = known is None and (folder is None or not self._is_in_any_place(folder))
+        recorded = self.snapshot.folders.get(identifier)
+        if folder is None or recorded is None:
+            passes = recorded is None and (folder is None or not self._is_in_any_place(folder))
         else:
-            passes = known == hash_rights(folder)
+            passes = recorded == hash_rights(folder)
         if not passes:
             raise StaleSnapshot
 

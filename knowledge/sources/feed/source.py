@@ -177,11 +177,11 @@ class FeedSource:
             raise unreachable_error(self._options.url, error) from None
         if found.status == _UNCHANGED:
             listed = max((entry.last_seen_at for entry in before.entries.values()), default=now)
-            seen = {
+            current_ids = {
                 id_: replace(e, last_seen_at=now) if e.last_seen_at == listed else e
                 for id_, e in before.entries.items()
             }
-            return replace(before, entries=seen)
+            return replace(before, entries=current_ids)
         self._check_status(found.status)
         try:
             entries = await self._reader.parse_feed(found)
@@ -358,12 +358,12 @@ def _decode_state(state: object) -> FeedState:
         return FeedState({})
 
 
-def _decode_entry(title: object, link: object, version: object, published: object, seen: object) -> RememberedEntry:
+def _decode_entry(title: object, link: object, version: object, published: object, seen_at: object) -> RememberedEntry:
     assert isinstance(title, str)  # noqa: S101
     assert link is None or isinstance(link, str)  # noqa: S101
     assert isinstance(version, str)  # noqa: S101
-    assert isinstance(seen, (int, float)) and math.isfinite(seen)  # noqa: S101, PT018
+    assert isinstance(seen_at, (int, float)) and math.isfinite(seen_at)  # noqa: S101, PT018
     if published is not None:
         assert isinstance(published, (int, float))  # noqa: S101
         datetime.fromtimestamp(published, UTC)
-    return RememberedEntry(title, link, version, published, seen)
+    return RememberedEntry(title, link, version, published, seen_at)

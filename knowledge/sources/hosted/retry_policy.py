@@ -63,6 +63,6 @@ def compute_wait_s(response: ServiceResponse | str, attempt: int, now: float, ch
 
     ``chance`` (0 to 1) adds jitter of up to half of the wait.
     """
-    asked = None if isinstance(response, str) else parse_retry_after_s(response.headers.get("Retry-After"), now)
-    base = float(2 ** (attempt - 1)) if asked is None else asked
-    return base + chance * max(base / 2 if asked is None else min(base / 2, 5.0), 0.1)
+    retry_after_s = None if isinstance(response, str) else parse_retry_after_s(response.headers.get("Retry-After"), now)
+    base = float(2 ** (attempt - 1)) if retry_after_s is None else retry_after_s
+    return base + chance * max(base / 2 if retry_after_s is None else min(base / 2, 5.0), 0.1)

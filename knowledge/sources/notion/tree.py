@@ -125,10 +125,10 @@ class TreeWalk:
 
         """
         for page in self._current.values():
-            known = self.previous.get(page.id)
-            if known is not None and known.parent != page.parent:
+            earlier = self.previous.get(page.id)
+            if earlier is not None and earlier.parent != page.parent:
                 raise PageMoved
-            if known is None and (holder := await self.notion.find_holding_page(page.parent)):
+            if earlier is None and (holder := await self.notion.find_holding_page(page.parent)):
                 self._pages_to_reread.add(holder)
         known_databases = {one for page in self.previous.values() for kind, one in page.children if kind == DATABASE}
         for database in self._databases.keys() - known_databases:
@@ -144,21 +144,21 @@ class TreeWalk:
             page = None if found is None else parse_page(found)
         if page is None or page.in_trash:
             return None
-        known = self.previous.get(page.id)
-        if known is not None and self.roots and known.parent != page.parent:
+        earlier = self.previous.get(page.id)
+        if earlier is not None and self.roots and earlier.parent != page.parent:
             raise PageMoved
         return page
 
     async def _find_children(self, page: NotionPage) -> Sequence[Child]:
         version = page.make_version(self.now)
-        known = self.previous.get(page.id)
+        earlier = self.previous.get(page.id)
         if (
-            known is not None
-            and known.version == version
+            earlier is not None
+            and earlier.version == version
             and not version.endswith("~")
             and page.id not in self._pages_to_reread
         ):
-            children = known.children
+            children = earlier.children
         else:
             blocks = await self.notion.fetch_blocks(page.id)
             children = tuple((kind, strip_hyphens(one)) for kind, one in iterate_children(blocks))

@@ -179,13 +179,13 @@ def _url_authority(address: str | None) -> str:
 def _check_driver(context: SourceContext, protocol: str) -> None:
     from fsspec.registry import known_implementations  # noqa: PLC0415 - the first source that needs it loads it
 
-    known = known_implementations.get(protocol)
-    if known is None:
+    implementation = known_implementations.get(protocol)
+    if implementation is None:
         raise config_error(
             context.name,
             f"no driver opens {protocol}://.{suggest_nearest(protocol, known_implementations)} Use s3, gs or az",
         )
-    module = known["class"].partition(".")[0]
+    module = implementation["class"].partition(".")[0]
     if find_spec(module) is None:
         extra = f"kvasir[{_EXTRAS[module]}]" if module in _EXTRAS else module
         raise config_error(context.name, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")

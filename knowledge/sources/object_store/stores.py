@@ -68,14 +68,14 @@ class FileSystemStore:
         """
         files = await self._run_in_thread(self._open_file_system, LIST_S)
         root = str(files._strip_protocol(self._url)).rstrip("/")  # noqa: SLF001 - how fsspec's own tools ask for it
-        folders, seen = [root], {root}
+        folders, visited_paths = [root], {root}
         while folders:
             folder = folders.pop()
             infos = await self._run_in_thread(lambda: files.ls(folder, detail=True), LIST_S)  # noqa: B023 - awaited at once
             below = [info for info in infos if str(info["name"]).rstrip("/") != folder]
             for name in (str(info["name"]).rstrip("/") for info in below if info["type"] == "directory"):
-                if name not in seen:
-                    seen.add(name)
+                if name not in visited_paths:
+                    visited_paths.add(name)
                     folders.append(name)
             yield [_parse_object(info, root) for info in below if info["type"] == "file"]
 

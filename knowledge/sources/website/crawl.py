@@ -152,11 +152,13 @@ class Crawl:
         """Return the page, why it did not answer, or None if it is not a document."""
         if not self._host.robots.allows_url(stop.address):
             return None
-        known = self._previous.get(stop.document)
-        if known is not None and (self._is_from_interrupted_crawl(known) or self._is_unchanged_in_sitemap(stop, known)):
-            return FoundPage(known)
+        last_visit = self._previous.get(stop.document)
+        if last_visit is not None and (
+            self._is_from_interrupted_crawl(last_visit) or self._is_unchanged_in_sitemap(stop, last_visit)
+        ):
+            return FoundPage(last_visit)
         try:
-            return await self._fetch_page(stop, known)
+            return await self._fetch_page(stop, last_visit)
         except (FetchTypeNotAllowed, FetchRefused):
             return None  # not a document, or it redirects to a forbidden address
         except FetchTooLarge:
@@ -164,41 +166,43 @@ class Crawl:
         except FetchError as error:
             return LostPage(error.reason)
 
-    async def _fetch_page(self, stop: QueuedPage, known: PageVisit | None) -> FoundPage | LostPage | None:
-        validators = build_conditional_headers(known.etag, known.last_modified) if known is not None else {}
+    async def _fetch_page(self, stop: QueuedPage, last_visit: PageVisit | None) -> FoundPage | LostPage | None:
+        validators = (
+            build_conditional_headers(last_visit.etag, last_visit.last_modified) if last_visit is not None else {}
+        )
         ask = replace(self._options.ask, conditional_headers=validators)
         found = self._options.fetched_pages.get(stop.address) or await self._host.fetch(stop.address, ask)
-        if found.status == _UNCHANGED and known is not None:
-            return FoundPage(replace(known, fetched_at=self._now, sitemap_date=stop.sitemap_date))
+        if found.status == _UNCHANGED and last_visit is not None:
+            return FoundPage(replace(last_visit, fetched_at=self._now, sitemap_date=stop.sitemap_date))
         if found.status in ACCESS_DENIED_STATUSES or (
             found.status == _OK and is_login_url(found.url) and not is_login_url(stop.address)
         ):
-            return self._closed_page(known)
+            return self._closed_page(last_visit)
         if found.status == _OK:
             return await self._read_page(stop, found)
         gone = found.status in _REFUSALS and found.status not in _TEMPORARY_REFUSALS
         return None if gone else LostPage(f"it answers {found.status}")
 
     @staticmethod
-    def _closed_page(known: PageVisit | None) -> FoundPage | None:
+    def _closed_page(last_visit: PageVisit | None) -> FoundPage | None:
         """Return a closed page, listed for nobody: its deletion may wait for approval."""
-        if known is None or known.unreadable == CLOSED:
+        if last_visit is None or last_visit.unreadable == CLOSED:
             return None
-        version = f"closed {known.version}"
+        version = f"closed {last_visit.version}"
         return FoundPage(
-            replace(known, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
+            replace(last_visit, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
         )
 
-    def _is_from_interrupted_crawl(self, known: PageVisit) -> bool:
-        return self._options.resume_from <= known.fetched_at <= self._now
+    def _is_from_interrupted_crawl(self, last_visit: PageVisit) -> bool:
+        return self._options.resume_from <= last_visit.fetched_at <= self._now
 
-    def _is_unchanged_in_sitemap(self, stop: QueuedPage, known: PageVisit) -> bool:
+    def _is_unchanged_in_sitemap(self, stop: QueuedPage, last_visit: PageVisit) -> bool:
         """Return whether the sitemap proves a page unchanged; a recent date may hide a second change."""
-        if stop.sitemap_date is None or stop.sitemap_date != known.sitemap_date:
+        if stop.sitemap_date is None or stop.sitemap_date != last_visit.sitemap_date:
             return False
         date = parse_iso_date(stop.sitemap_date)
-        age_s = self._now - known.fetched_at
-        return date is not None and 0 <= age_s < _SITEMAP_TRUST_S and known.fetched_at > date.timestamp() + _DAY_S
+        age_s = self._now - last_visit.fetched_at
+        return date is not None and 0 <= age_s < _SITEMAP_TRUST_S and last_visit.fetched_at > date.timestamp() + _DAY_S
 
     def _too_large_visit(self, stop: QueuedPage) -> PageVisit:
         version = f"over {self._options.max_bytes}"
@@ -224,9 +228,9 @@ class Crawl:
         document = self._site.document_id(visit.address)
         if document != stop.document and not self._frontier.claim_page(document):
             return None
-        if visit.unreadable == LOGIN_REQUIRED and (known := self._previous.get(document)) is not None:
+        if visit.unreadable == LOGIN_REQUIRED and (last_visit := self._previous.get(document)) is not None:
             # The page has no links now. Keep the old ones: those pages may want a login too, and are not deleted.
-            visit = self._limit_links(replace(visit, links=tuple(dict.fromkeys((*visit.links, *known.links)))))
+            visit = self._limit_links(replace(visit, links=tuple(dict.fromkeys((*visit.links, *last_visit.links)))))
         self.visits[document] = visit
         self._queue_links(visit)
         if not self._is_listed(document, visit):
@@ -242,12 +246,12 @@ class Crawl:
             if not await self._is_site_up():
                 raise SiteDown
             self._lost_in_a_row = 0
-        known = self._previous.get(stop.document)
-        if known is None:
+        last_visit = self._previous.get(stop.document)
+        if last_visit is None:
             return None
-        self.visits[stop.document] = known
-        self._queue_links(known)
-        return (stop.document, known) if self._is_listed(stop.document, known) else None
+        self.visits[stop.document] = last_visit
+        self._queue_links(last_visit)
+        return (stop.document, last_visit) if self._is_listed(stop.document, last_visit) else None
 
     async def _is_site_up(self) -> bool:
         """Return whether the start page answers, so that only some pages are broken."""

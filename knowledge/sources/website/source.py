@@ -168,7 +168,7 @@ class WebsiteSource:
         self._visits = {}
         now = self._context.now()
         state = await load_state(self._memory, STATE_VERSION)
-        known, begun = decode_visits(state), find_interrupted_crawl(state, now - _RESUMABLE_S, now)
+        visits, begun = decode_visits(state), find_interrupted_crawl(state, now - _RESUMABLE_S, now)
         await asyncio.to_thread(self._spool.delete_bodies if begun is None else self._spool.measure_bodies)
         self._is_interrupted = begun is not None
         if self._options.robots:
@@ -182,7 +182,7 @@ class WebsiteSource:
             resume_from=math.inf if begun is None else begun,
         )  # fmt: skip
         crawl = Crawl(
-            site, self._host, frontier, previous=known, spool=self._spool, reader=self._reader, options=asking, now=now
+            site, self._host, frontier, previous=visits, spool=self._spool, reader=self._reader, options=asking, now=now
         )
         self._visits = crawl.visits
         limits = replace(
@@ -201,11 +201,11 @@ class WebsiteSource:
                 async for pages in found:
                     yield [self._make_listed(*page) for page in pages if takes(page[0])]
                     if self._context.now() >= noted + _SAVE_EVERY_S:
-                        await self._save_visits({**known, **crawl.visits}, begun=now if begun is None else begun)
+                        await self._save_visits({**visits, **crawl.visits}, begun=now if begun is None else begun)
                         noted = self._context.now()
         except SiteDown:
             broken = broken or "the site no longer answers"
-        await self._save_visits({**(known if crawl.lost_pages else {}), **crawl.visits})
+        await self._save_visits({**(visits if crawl.lost_pages else {}), **crawl.visits})
         self._is_interrupted = False
         self._check_completeness(crawl, frontier, broken)
 

@@ -120,10 +120,10 @@ class IndexManifest(Lookups):
         """
         documents, readers, values = tables.documents.c, dict[int, str](), list[dict[str, object]]()
         for some in slice_items(named):
-            known = select(
+            older = select(
                 documents.id, documents.url, documents.readers, documents.listed_readers, documents.rights_at
             ).where(documents.id.in_(some))
-            for row, url, before, listed, rights_at in connection.execute(known):
+            for row, url, before, listed, rights_at in connection.execute(older):
                 base = listed or before
                 readers[row] = now = before
                 if not at <= rights_at <= now_s:

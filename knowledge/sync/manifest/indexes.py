@@ -182,11 +182,11 @@ class Indexes:
         An index that was interrupted and continues later has old readers and documents.
         """
         active = next((row for row in await self._manifest.list_indexes() if row.active), self.written.row)
-        seen = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
+        times = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
         before = [(await self._manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
         # A time in the future comes from a clock that was wrong.
         now = time.time()
-        return all(new is not None and not new < old <= now for new, old in zip(seen, before, strict=True))
+        return all(new is not None and not new < old <= now for new, old in zip(times, before, strict=True))
 
     def _settle_indexes(self) -> None:
         row = replace(self.written.row, active=True)

@@ -78,11 +78,11 @@ class DocumentPreparer:
             read_at = self._tools.now()
             content = await self._read_document(read.document, lease)
             sha256 = await _hash_bytes(content.data)
-            known = None if isinstance(read, AddDocument) else read.record
-            listed = _adjust_listing(content, read.document, known)
-            rewrite = known is not None and (_has_moved(listed, known) or _has_new_title(content, known))
-            if known is not None and sha256 == known.sha256 and not rewrite:
-                return UnchangedDocument(known.row, content.version, read_at)
+            record = None if isinstance(read, AddDocument) else read.record
+            listed = _adjust_listing(content, read.document, record)
+            rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
+            if record is not None and sha256 == record.sha256 and not rewrite:
+                return UnchangedDocument(record.row, content.version, read_at)
             await stack.enter_async_context(self._turn)
             await self._pipeline.wait_for_room(flow)
             if len(content.data) > _LARGE_BYTES:
@@ -91,8 +91,8 @@ class DocumentPreparer:
             title, chunks = await self._chunk_document(listed, content)
             document = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
-            before, fresh = await self._find_new_chunks(document, known, rewrite=rewrite)
-            replaces = known is not None and known.answers
+            before, fresh = await self._find_new_chunks(document, record, rewrite=rewrite)
+            replaces = record is not None and record.answers
             flow.add_document(PreparedDocument(document, before, fresh, replaces=replaces, lease=lease))
             lease.keep_lease()
         return None
@@ -121,17 +121,17 @@ class DocumentPreparer:
         return title, chunks
 
     async def _find_new_chunks(
-        self, document: IndexedDocument, known: KnownDocument | None, *, rewrite: bool
+        self, document: IndexedDocument, record: KnownDocument | None, *, rewrite: bool
     ) -> tuple[frozenset[str], tuple[Chunk, ...]]:
         """Return the ids of the document's current chunks, and the chunks that must be written."""
         before = (
-            frozenset(await self._tools.manifest.list_document_chunks(known.row))
-            if known and known.chunks
+            frozenset(await self._tools.manifest.list_document_chunks(record.row))
+            if record and record.chunks
             else frozenset[str]()
         )
         # A row has the link, audience, title and date. A change of one rewrites all rows, without embedding the same
         # text again.
-        rewrite = rewrite or (known is not None and _has_other_row(document, known))
+        rewrite = rewrite or (record is not None and _has_other_row(document, record))
         return before, tuple(chunk for chunk in document.chunks if rewrite or chunk.id not in before)
 
     def _log_defect(self, listed: ListedDocument, error: Exception) -> SourceError:
@@ -169,28 +169,28 @@ def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:
             )
 
 
-def _adjust_listing(content: DocumentContent, listed: ListedDocument, known: KnownDocument | None) -> ListedDocument:
+def _adjust_listing(content: DocumentContent, listed: ListedDocument, record: KnownDocument | None) -> ListedDocument:
     """Return the listing with readers that fit the bytes that were read.
 
     If the bytes are newer than the listing, its readers may not apply to them. Then only readers of both the known
     version and the listing may see the document.
     """
-    if known is None or content.version == listed.version:
+    if record is None or content.version == listed.version:
         return listed
-    return replace(listed, readers=narrow_readers(decode_readers(known.readers), listed.readers))
+    return replace(listed, readers=narrow_readers(decode_readers(record.readers), listed.readers))
 
 
-def _has_moved(listed: ListedDocument, known: KnownDocument) -> bool:
-    return listed.url != known.url or encode_readers(listed.readers) != known.readers
+def _has_moved(listed: ListedDocument, record: KnownDocument) -> bool:
+    return listed.url != record.url or encode_readers(listed.readers) != record.readers
 
 
-def _has_new_title(content: DocumentContent, known: KnownDocument) -> bool:
+def _has_new_title(content: DocumentContent, record: KnownDocument) -> bool:
     """Return whether the source has a new title. A title within the text changes with the bytes."""
     title = (content.title or "").strip()
-    return title not in {"", known.title}
+    return title not in {"", record.title}
 
 
-def _has_other_row(document: IndexedDocument, known: KnownDocument) -> bool:
-    return known.title != document.title or count_days(to_seconds(document.document.modified_at)) != count_days(
-        known.modified_at
+def _has_other_row(document: IndexedDocument, record: KnownDocument) -> bool:
+    return record.title != document.title or count_days(to_seconds(document.document.modified_at)) != count_days(
+        record.modified_at
     )

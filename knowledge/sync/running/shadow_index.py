@@ -39,8 +39,8 @@ class ShadowIndex:
             DatabaseError: the manifest's database failed.
 
         """
-        known = await self.manifest.list_documents(key)
-        todo = make_plan(listing, known, now=now, complete=complete, approve=approve)
+        records = await self.manifest.list_documents(key)
+        todo = make_plan(listing, records, now=now, complete=complete, approve=approve)
         await mark_changes(self.manifest, todo, now)
         return todo
 

@@ -122,12 +122,12 @@ class SourceSync:
     async def _sync_source(self) -> None:
         listed_at = self._tools.now()
         listing, broken = await self._read_listing()
-        known = await self._tools.manifest.list_documents(self._key)
+        records = await self._tools.manifest.list_documents(self._key)
         # Plan in a thread, because 100 000 documents take a third of a second.
         todo = await asyncio.to_thread(
-            make_plan, listing, known, now=listed_at, complete=broken is None, approve=self._approve
+            make_plan, listing, records, now=listed_at, complete=broken is None, approve=self._approve
         )
-        self._tally.count_plan(todo, known)
+        self._tally.count_plan(todo, records)
         await mark_changes(self._tools.manifest, todo, listed_at)
         old = await self._mark_in_shadow(listing, listed_at, complete=broken is None)
         if not todo.brings_new:
@@ -284,8 +284,8 @@ class SourceSync:
             )
 
     def _record_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
-        known = None if isinstance(read, AddDocument) else read.record
-        attempts = (known.attempts if known else 0) + 1
+        record = None if isinstance(read, AddDocument) else read.record
+        attempts = (record.attempts if record else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
         self._failed.append(FailedDocument(read.document, str(error), attempts, retry_at, error.code))
         self._tally.count_failure(read, error)

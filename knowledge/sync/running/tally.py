@@ -44,19 +44,19 @@ class SyncTally:
     def __post_init__(self) -> None:
         self.began = self.clock()
 
-    def count_plan(self, todo: SyncPlan, known: Sequence[KnownDocument]) -> None:
+    def count_plan(self, todo: SyncPlan, records: Sequence[KnownDocument]) -> None:
         """Count the decisions of a plan."""
         self.unchanged = todo.unchanged_count
         self.pending_deletions = len(todo.pending_deletions)
         self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
         read = sum(one.record.chunks for one in todo.reads if not isinstance(one, AddDocument))
-        self.chunks_kept = sum(row.chunks for row in known) - read
+        self.chunks_kept = sum(row.chunks for row in records) - read
 
-    def count_unchanged(self, known: KnownDocument) -> None:
+    def count_unchanged(self, record: KnownDocument) -> None:
         """Count a document that was read and had not changed."""
         self.unchanged += 1
-        self.chunks_kept += known.chunks
+        self.chunks_kept += record.chunks
         self._count_documents()
 
     def count_current(self, prepared: PreparedDocument) -> None:
@@ -71,17 +71,17 @@ class SyncTally:
 
     def count_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
         """Count a document that could not be indexed."""
-        known = None if isinstance(read, AddDocument) else read.record
-        self.never_read += known is None or not known.answers
+        record = None if isinstance(read, AddDocument) else read.record
+        self.never_read += record is None or not record.answers
         readers = (
             read.document.readers
-            if known is None
-            else narrow_readers(decode_readers(known.readers), read.document.readers)
+            if record is None
+            else narrow_readers(decode_readers(record.readers), read.document.readers)
         )
         self.failures.append(
             QuarantinedDocument(read.document.document, str(error), public=readers >= EVERYONE, code=error.code)
         )
-        self.chunks_kept += known.chunks if known else 0
+        self.chunks_kept += record.chunks if record else 0
         self._count_documents()
 
     def count_deletions(self, rows: Sequence[KnownDocument]) -> None:
