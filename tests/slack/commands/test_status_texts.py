@@ -41,7 +41,7 @@ def test_status_text_describes_all_sources() -> None:
             max_age_s=26 * 3_600.0,
             first_pending_deletions=(PendingDeletion("one.md", "One", at), PendingDeletion("two.md", "Two", at)),
         ),
-        make_source_status("now", hours=-0.001, next_at=now + timedelta(days=3), watched=True),
+        make_source_status("now", hours=-0.001, next_at=now + timedelta(days=3), is_watched=True),
         make_source_status(
             "busy", syncing=SyncProgress("busy", listed=9, done=3, failed=1, total=9, seconds=9.0, eta_s=150.0)
         ),
