@@ -100,7 +100,7 @@ export class MessageList {
     const classes = ["message", isFollowing && "follows", message.ephemeral && "ephemeral", message.subtype === "tombstone" && "deleted"];
     return h("article", { class: classes.filter(Boolean).join(" "), tabIndex: -1, data: { ts: message.ts, by: message.user }, "aria-label": `${author?.real_name ?? "?"}, ${clock(message.ts)}` },
       message.ephemeral ? this.#onlyYou(message) : null,
-      isFollowing ? h("span", { class: "gutter" }, clock(message.ts)) : avatar(author),
+      isFollowing ? h("span", { class: "gutter" }, clock(message.ts).replace(/\s?[ap]m$/i, "")) : avatar(author),
       h("div", {},
         isFollowing ? null : this.#by(message, author),
         this.#editing === message.ts ? this.#editor(message) : this.#body(message),
