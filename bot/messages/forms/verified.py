@@ -52,8 +52,8 @@ CANCEL = Message("Cancel", "取消")
 QUESTION_MISSING = Message("Please write a question.", "请写下问题。")
 ANSWER_MISSING = Message("Please write an answer.", "请写下回答。")
 DEPENDS_ON_DAY = Message(
-    "“{text}” asks something else on another day. Write the date or the year instead.",
-    "“{text}”在另一天问的就是另一件事了。请写明日期或年份。",
+    "“{text}” may ask something else on another day. Write the date or the year instead, or leave the day out.",
+    "“{text}”换一天可能问的就是另一件事。请写明日期或年份，或去掉表示时间的词。",
 )
 TOO_MANY_PHRASINGS = Message(
     "At most {count} lines and {characters} characters, with the suggestions.",
