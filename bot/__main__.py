@@ -119,6 +119,8 @@ def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     way = migrate.add_mutually_exclusive_group(required=True)
     way.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a revision is due")
     way.add_argument("--apply", action="store_true", help="bring the tables to the newest revision")
+    erase = add("erase", "Delete what is stored about a workspace that has uninstalled the app.", json=True)
+    erase.add_argument("workspace", metavar="WORKSPACE", help="its id, or that of an organization, from kvasir doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -59,7 +59,10 @@ async def _find_problem(parts: InstallationParts, installation: StoredInstallati
     except SlackUnauthorized:
         installation = await parts.installations.find_installation(installation.team) or installation
         why = f"did not refresh its token ({installation.problem})" if installation.problem else "refuses its token"
-        return f"{where}: Slack {why}. To correct that, {find_next_step(installation.problem, parts.install_url)}."
+        return (
+            f"{where}: Slack {why}. To correct that, {find_next_step(installation.problem, parts.install_url)}. If the "
+            f"app was uninstalled there, `kvasir erase {installation.team}` deletes its data."
+        )
     except (BotError, TimeoutError) as error:
         return f"{where}: {error or 'Slack does not answer'}"
     if missing := list_missing_scopes(granted or installation.granted_scopes):

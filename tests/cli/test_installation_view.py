@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
+import pytest
 from cryptography.fernet import Fernet
 
+from bot.cli.commands.erase import ErasureRefused, erase_workspace
 from bot.cli.installation_view import InstallationProblem, describe_installations
 from bot.slack.manifest import SCOPES
 from bot.slack.settings import OAuthSettings, SlackSettings
@@ -16,10 +18,20 @@ from tests.slack.installations.installed_bot import FIRST, KEY, SECOND, Place, o
 URL = "http://127.0.0.1:9"
 
 
+def make_settings(
+    place: Place, keys: tuple[str, ...] = (KEY,), workspaces: Sequence[str] = (FIRST, SECOND)
+) -> tuple[SlackSettings, OAuthSettings]:
+    oauth = OAuthSettings(place.client_id, place.client_secret, keys, URL, tuple(workspaces))
+    return SlackSettings("", app_token="xapp-1", api_url=place.first.api_url, oauth=oauth), oauth
+
+
+async def erase(place: Place, state: Path, team: str) -> str:
+    return await erase_workspace(*make_settings(place), f"sqlite:///{state / 'ledger.sqlite3'}", team)
+
+
 async def describe(place: Place, state: Path, *keys: str, workspaces: Sequence[str] = (FIRST, SECOND)) -> str:
     """Return what the doctor says, a problem too."""
-    oauth = OAuthSettings(place.client_id, place.client_secret, keys or (KEY,), URL, tuple(workspaces))
-    slack = SlackSettings("", app_token="xapp-1", api_url=place.first.api_url, oauth=oauth)
+    slack, oauth = make_settings(place, keys or (KEY,), workspaces)
     async with aiohttp.ClientSession() as session:
         try:
             return await describe_installations(slack, oauth, f"sqlite:///{state / 'ledger.sqlite3'}", session)
@@ -52,7 +64,15 @@ async def test_each_installation_has_a_sentence_and_no_token(tmp_path: Path) -> 
         assert place.second.hub is not None
         place.second.hub.tokens.revoke_all()
         report = await describe(place, tmp_path)
-        assert f"Sandbox 2 ({SECOND}): Slack refuses its token. Open {URL}/slack/install" in report
+        assert f"Sandbox 2 ({SECOND}): Slack refuses its token. To correct that, open {URL}/slack/install" in report
+        assert f"`kvasir erase {SECOND}`" in report
+        for kept, reason in ((FIRST, "Slack accepts the token of Sandbox"), ("T9", "not installed in T9")):
+            with pytest.raises(ErasureRefused, match=reason):
+                await erase(place, tmp_path, kept)
+        assert await erase(place, tmp_path, SECOND) == "Sandbox 2"
+        report = await describe(place, tmp_path)
+        assert SECOND not in report
+        assert FIRST in report
 
 
 async def test_a_refused_refresh_is_said(tmp_path: Path) -> None:

@@ -217,13 +217,14 @@ class Workspaces:
     def _log_failure(self, installation: StoredInstallation, error: Exception) -> None:
         is_refused = isinstance(error, SlackUnauthorized)
         is_known = isinstance(error, BotError | DatabaseError | TimeoutError)
-        next_step = f"open {self._parts.install_url} and install the app again" if is_refused else "kvasir doctor"
+        install = f"open {self._parts.install_url} and install the app again"
+        next_step = f"{install}; if it was uninstalled: kvasir erase {installation.team}"
         _log.error(
             "workspace not open",
             team=installation.team,
             workspace=installation.name,
             error="Slack does not accept its token" if is_refused else str(error) or type(error).__name__,
-            next_step=next_step,
+            next_step=next_step if is_refused else "kvasir doctor",
             exc_info=None if is_known else error,
         )
 
