@@ -176,14 +176,19 @@ class AnswerReply:
         await self._writer.abort()
         await self.clear_status()
 
-    async def delete_messages(self, but: Collection[str] = ()) -> None:
-        """Delete the messages of an answer whose question was edited, or is answered elsewhere, except some."""
+    async def delete_messages(self, but: Collection[str] = ()) -> Collection[str]:
+        """Delete the messages of an answer whose question was edited, or is answered elsewhere, except some.
+
+        Return the timestamps of those that are deleted, as far as Slack allows it.
+        """
         await self.abort()
+        deleted = set(self.replies).difference(but)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                for ts in set(self.replies).difference(but):
+                for ts in deleted:
                     with contextlib.suppress(SlackError):
                         await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
+        return deleted
 
     @property
     def clear_status_in_s(self) -> float | None:

@@ -183,8 +183,10 @@ class TurnRunner:
         elif reply is not None and (turn is None or not self._ledger.owns(turn)):
             record.outcome = CancelReason.LOST
             reply.leave_status()
-            await reply.delete_messages(but=turn.replies if turn is not None else ())
-            return None
+            deleted = await reply.delete_messages(but=turn.replies if turn is not None else ())
+            # The other process may have found them in the thread meanwhile, and be content with them.
+            again = await self._ledger.answer_deleted(key, deleted)
+            return again.message if again is not None and self._ledger.owns(again) else None
         if turn is None or turn.state not in UNFINISHED:
             return None
         if reply is not None and turn.revises:

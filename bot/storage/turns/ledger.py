@@ -225,6 +225,19 @@ class Ledger:
             return None
         return self._revise(connection, row, {"regenerates": True})
 
+    @transaction
+    def answer_deleted(
+        self, connection: sa.Connection, key: QuestionKey, deleted: Collection[str]
+    ) -> LedgerTurn | None:
+        """Open a question again if deleted messages are its answer; return its turn, None if its answer has none of them.
+
+        A turn of another process that is open cannot finish after this, and answers the question again.
+        """
+        row = connection.execute(statements.LOCK, name_parameters(key)).first()
+        if row is None or row.state == TurnState.SUPERSEDED or set(json.loads(row.replies)).isdisjoint(deleted):
+            return None
+        return self._revise(connection, row, {"replies": "[]"})
+
     def _revise(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
         """Change a question, and open it again if its turn has ended; return its turn."""
         now = self._now()

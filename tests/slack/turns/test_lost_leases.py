@@ -12,7 +12,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.storage.tables import turns
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, TurnState
-from tests.slack.running_bot import PausedScript, get_text, run_bot_in_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
 
 pytestmark = pytest.mark.slow
@@ -21,11 +21,10 @@ CHANNEL = "C0GENERAL1"
 
 
 async def take_over(other: Ledger, key: QuestionKey) -> None:
-    """Let the lease of a question expire, and answer it in another process."""
+    """Let the lease of a question expire, and begin its turn in another process."""
     await other.database.write(lambda connection: connection.execute(sa.update(turns).values(lease_until=0.0)))
     assert [turn.message.key for turn in await other.list_unfinished()] == [key]
     assert await other.begin(key) is not None
-    await other.note_replies(key, ["9.9"])
 
 
 @pytest.mark.parametrize("finishes_first", [False, True])
@@ -48,6 +47,7 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
                 await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
         await asyncio.sleep(0.2)
         await take_over(other, key)
+        await other.note_replies(key, ["9.9"])
         if finishes_first:
             assert await other.finish(key, 0, TurnState.DONE)
         paused.resume.set()
@@ -60,3 +60,41 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         assert turn is not None
         assert (turn.replies, turn.attempts) == (("9.9",), 2)
         assert turn.state is (TurnState.DONE if finishes_first else TurnState.ANSWERING)
+
+
+def has_begun_to_delete(bot: RunningBot) -> bool:
+    """Return whether the call that Slack delays has arrived."""
+    assert bot.sandbox.hub is not None
+    return all(fault.times == 0 for fault in bot.sandbox.hub.faults.calls)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path: Path, *, is_open: bool) -> None:
+    """The other process finds the answer in the thread at the moment at which this one deletes it."""
+    async with run_bot_in_sandbox(tmp_path, "socket", settings=TurnSettings(heartbeat_s=60.0)) as bot:
+        other = Ledger(bot.ledger.database, owner="another process")
+        await bot.sandbox.faults(
+            {"method": "conversations.info", "hang_s": 0.3}, {"method": "chat.delete", "hang_s": 0.3}
+        )
+        ts = await bot.ask("@Kvasir")
+        key = QuestionKey(TEAM_ID, CHANNEL, ts)
+        await bot.sandbox.wait_until(lambda: bot.app.workspace.turns.running, what="turn")
+        await asyncio.sleep(0.1)
+        await take_over(other, key)
+        found = await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and m.get("metadata"), 5.0)
+        await bot.sandbox.wait_until(lambda: has_begun_to_delete(bot), what="deletion", deadline_s=5.0)
+        await other.note_replies(key, [found["ts"]])
+        if is_open:
+            await bot.wait_until_idle()
+            assert not await other.finish(key, 0, TurnState.DONE), "it has to answer the question again"
+            turn = await other.find(key)
+            assert turn is not None
+            assert (turn.replies, turn.state) == ((), TurnState.ANSWERING)
+            return
+        assert await other.finish(key, 0, TurnState.DONE)
+        await bot.sandbox.wait_until(lambda: is_answered_again(bot, ts, found["ts"]), 5.0, "another answer")
+
+
+async def is_answered_again(bot: RunningBot, root: str, before: str) -> bool:
+    await bot.wait_until_idle()
+    return [m["ts"] != before for m in await bot.list_answers(root)] == [True]
