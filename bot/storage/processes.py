@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from collections.abc import Callable
+from typing import Final
 
 import psutil
 
+LAST_CALLS_S: Final = 1.0
+"""How long the last calls of a dead process may still change something in Slack; before that, nobody repeats them."""
 _SAME_START_S = 2.0
 """The start time of a process comes from the clock, which somebody may set meanwhile."""
 
@@ -33,3 +37,18 @@ def is_dead(owner: str) -> bool:
         return True
     except (psutil.AccessDenied, ValueError):
         return False
+
+
+class OwnerWatch:
+    """Decides whether the owners of rows have abandoned them. ``now`` returns the time in seconds since the epoch."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._dead_since: dict[str, float] = {}
+
+    def has_abandoned(self, owner: str, lease_until: float) -> bool:
+        """Return whether a lease has expired, or a dead process of this machine makes no call to Slack any more."""
+        now = self._now()
+        if lease_until < now:
+            return True
+        return is_dead(owner) and now - self._dead_since.setdefault(owner, now) >= LAST_CALLS_S

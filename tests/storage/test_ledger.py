@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.storage.processes import is_dead, name_this_process
-from bot.storage.turns.ledger import LAST_CALLS_S, Ledger, ThreadBusy, open_ledger
+from bot.storage.processes import LAST_CALLS_S, is_dead, name_this_process
+from bot.storage.turns.ledger import Ledger, ThreadBusy, open_ledger
 from bot.storage.turns.open_statuses import OpenStatuses
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnLost, TurnState
 from bot.storage.turns.threads import ThreadRecords

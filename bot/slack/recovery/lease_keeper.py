@@ -9,7 +9,8 @@ from typing import Protocol
 from bot.slack.tasks import PeriodicTask
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.turns.ledger import LAST_CALLS_S, Ledger
+from bot.storage.processes import LAST_CALLS_S
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
 from knowledge.database.failures import wait_for_database
 

@@ -30,7 +30,7 @@ import sqlalchemy as sa
 from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.columns import make_storable
-from bot.storage.processes import is_dead, name_this_process
+from bot.storage.processes import OwnerWatch, name_this_process
 from bot.storage.tables import MIGRATIONS, threads, turns
 from bot.storage.turns import statements
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
@@ -43,8 +43,6 @@ _Filtered = TypeVar("_Filtered", sa.Select[Any], sa.Update)
 
 LEASE_S = 30.0
 """How long a claim lasts without renewal. It matters between machines: a dead process of this machine is noticed."""
-LAST_CALLS_S = 1.0
-"""How long the last calls of a dead process may still change something in Slack; before that, nobody repeats them."""
 _DELETED_CLEAR_S = 15.0
 """When to clear the status of a deleted question, if the process that answered it has died meanwhile."""
 
@@ -76,7 +74,7 @@ class Ledger:
         self._lease_s = lease_s
         self._now = now
         self._teams = teams
-        self._dead_since: dict[str, float] = {}
+        self._owners = OwnerWatch(now)
 
     def select_teams(self, teams: Iterable[str]) -> Ledger:
         """Return this ledger for some workspaces."""
@@ -229,7 +227,7 @@ class Ledger:
     def answer_deleted(
         self, connection: sa.Connection, key: QuestionKey, deleted: Collection[str]
     ) -> LedgerTurn | None:
-        """Open a question again if deleted messages are its answer; return its turn, None if its answer has none of them.
+        """Open a question again if its answer has deleted messages; return its turn, None if it has none of them.
 
         A turn of another process that is open cannot finish after this, and answers the question again.
         """
@@ -274,7 +272,11 @@ class Ledger:
     async def list_withdrawn(self) -> list[LedgerTurn]:
         """Return the turns of deleted questions whose answers this process has to delete."""
         rows = await self.database.fetch_rows(self._of_teams(statements.FIND_WITHDRAWN), {})
-        return [read_turn(row) for row in rows if row.owner == self._owner or self._is_abandoned(row)]
+        return [
+            read_turn(row)
+            for row in rows
+            if row.owner == self._owner or self._owners.has_abandoned(row.owner, row.lease_until)
+        ]
 
     @transaction
     def refund_attempt(self, connection: sa.Connection, key: QuestionKey) -> None:
@@ -315,18 +317,11 @@ class Ledger:
         """Take over the open questions of dead processes, and return their turns in the order of the questions."""
         rows: list[sa.Row[Any]] = []
         for row in await self.database.fetch_rows(self._of_teams(statements.FIND_OTHERS), {"us": self._owner}):
-            if self._is_abandoned(row):
+            if self._owners.has_abandoned(row.owner, row.lease_until):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
                 rows += await self._update(statements.TAKE_OVER, read_key(row), **values)
         return [read_turn(row) for row in rows]
-
-    def _is_abandoned(self, row: sa.Row[Any]) -> bool:
-        """Return whether the lease has expired, or a dead process of this machine makes no call to Slack any more."""
-        now = self._now()
-        if row.lease_until < now:
-            return True
-        return is_dead(row.owner) and now - self._dead_since.setdefault(row.owner, now) >= LAST_CALLS_S
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
