@@ -46,3 +46,7 @@ NOT_YOUR_QUESTION = Message(
     "Only the person who asked this question gets this answer. Ask it yourself in a direct message.",
     "只有提出这个问题的人才能得到这个回答。请自己在私信中提问。",
 )
+BUTTON_GONE = Message(
+    "This button does not work any more, because Kvasir was changed since. Ask the question again.",
+    "Kvasir 此后有所更改，这个按钮已失效。请重新提问。",
+)

@@ -19,6 +19,7 @@ from slack_bolt.response import BoltResponse
 
 from bot.messages import replies
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.audience.changes import apply_event
 from bot.slack.audience.directory import SlackDirectory
@@ -227,8 +228,12 @@ class SlackListeners:
     async def _handle_action(self, ack: Acknowledge, body: Mapping[str, Any], action: Mapping[str, Any]) -> None:
         await ack()
         name = re.sub(r":\d+\Z", "", str(action.get("action_id")))
-        if (handler := self.actions.get(name)) is not None:
-            self._start_handler(handler, ButtonPress.from_payload(body, action), name)
+        handler = self.actions.get(name, self._explain_button)
+        self._start_handler(handler, ButtonPress.from_payload(body, action), name)
+
+    async def _explain_button(self, press: ButtonPress) -> None:
+        """Tell a person that a button is of another version or configuration of Kvasir."""
+        await self.messenger.answer_interaction(press, render_message(buttons.BUTTON_GONE, press.language))
 
     async def _handle_shortcut(self, ack: Acknowledge, shortcut: Mapping[str, Any]) -> None:
         await ack()

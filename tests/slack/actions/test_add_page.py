@@ -19,7 +19,16 @@ from bot.slack.actions.add_page import build_page_buttons
 from knowledge.interfaces import WebOrigin
 from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
-from tests.slack.running_bot import FakeLibrary, get_text, make_library_status, make_source_status, run_bot_in_sandbox
+from tests.slack.running_bot import (
+    FakeLibrary,
+    get_text,
+    make_library_status,
+    make_source_status,
+    run_bot,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+)
+from tests.slack_sandbox import open_sandbox
 
 URL = "https://news.example/port"
 ON = WebOrigin("news.example", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), stale=False)
@@ -117,3 +126,16 @@ async def test_log_of_added_page_omits_address(tmp_path: Path) -> None:
     (line,) = [one for one in logged if one["event"] == "page added"]
     assert (line["user"], line["source"], line["new"]) == ("U0ADA00001", "pages", True)
     assert URL not in str(logged)
+
+
+async def test_button_of_an_earlier_configuration_explains_itself(tmp_path: Path) -> None:
+    adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(make_page_library()))
+    dependencies = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
+    async with open_sandbox(tmp_path) as sandbox:
+        async with run_bot(sandbox, tmp_path, script=answer_with_pages, dependencies=dependencies) as bot:
+            message = await bot.wait_for_answer(await bot.ask("@Kvasir when?"))
+            (button,) = list_buttons(message)
+            await bot.wait_until_idle()
+        async with run_bot(sandbox, tmp_path) as bot:
+            await sandbox.press("ada", "#general", message["ts"], button["action_id"])
+            await wait_for_ephemeral(bot, "This button does not work any more")
