@@ -10,6 +10,9 @@ SIMILAR = Message(
 )
 SHOW = Message("Show verified answer", "查看已核实的回答")
 SHOWN = Message("The verified answer to “{question}”:", "“{question}”的已核实回答：")
+CUT = Message(
+    "This is its beginning. Ask the question itself to see all of it.", "以上是开头部分。提出该问题即可看到全部内容。"
+)
 GONE = Message(
     "This verified answer no longer exists, or you may not read all of its sources.",
     "这个已核实的回答已不存在，或者您无权查看它的全部来源。",

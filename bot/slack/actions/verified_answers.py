@@ -117,10 +117,12 @@ class ShowVerifiedAction:
         head = render_message(verified.SHOWN, press.language, question=found.question)
         mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
         markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(f"{found.answer}\n")
-        first_part = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)[0]
+        first_part, *rest = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)
+        cut = [render.build_context_block(render_message(verified.CUT, press.language))] if rest else []
         blocks: list[Block] = [
             render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
             {"type": "markdown", "text": first_part},
+            *cut,
             render.build_context_block(render.format_source_list(found.passages, (), press.language)),
         ]
         text = render.make_fallback_text(first_part)

@@ -403,6 +403,29 @@ async def test_follow_up_and_switches_get_no_verified_answer(verified_bot: Runni
     await bot.wait_for_answer(alone, "Generated for: and how many")
 
 
+async def test_the_beginning_of_a_long_verified_answer_says_so(tmp_path: Path) -> None:
+    async def answer_at_length(question: Question) -> AsyncGenerator[AnswerEvent]:
+        yield Sources((CITED,))
+        yield Text(f"Generated for: {question.text} [1].\n\n" + "Each day counts [1].\n\n" * 700, (CITED,))
+        yield Text("That is all.")
+        yield make_finished(CITED)
+
+    verified = VerifiedTools(embed_topics, EMBEDDER, write_phrasings=write_phrasings)
+    dependencies = {"access": Access(frozenset({ADA})), "verified_tools": verified}
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length, dependencies=dependencies) as bot:
+        root = await bot.ask(f"@Kvasir {QUESTION}")
+        answer = await bot.sandbox.wait_for_message(lambda m: m["root"] == root and "Verify…" in list_buttons(m))
+        view = await open_modal(bot, answer)
+        await bot.sandbox.submit("ada", view["id"], make_values(view))
+        await wait_for_ephemeral(bot, "Verified until")
+        root = await bot.ask("@Kvasir Which vacation days are paid?")
+        offer = await bot.sandbox.wait_for_message(
+            lambda m: m["root"] == root and "Show verified answer" in list_buttons(m)
+        )
+        await bot.sandbox.press("ada", "#general", offer["ts"], list_buttons(offer)["Show verified answer"])
+        await wait_for_ephemeral(bot, "This is its beginning.")
+
+
 async def test_the_form_opens_in_time_however_long_the_rights_take(
     verified_bot: RunningBot, library: FakeLibrary
 ) -> None:
