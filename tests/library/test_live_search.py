@@ -157,7 +157,7 @@ def resolve(*args, **kwargs):
 socket.getaddrinfo = resolve
 
 async def main():
-    async with open_library(settings, WheelCache(cache / "wheels").unpack) as library:
+    async with open_library(settings, WheelCache(cache / "wheels").unpack_wheel) as library:
         await library.refresh()
         live = LiveWebRequest("always", links=("http://127.0.0.1:9/", "http://a.example/"), words="holiday")
         found = await library.search("how many days of holiday", live=live)
