@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.answering.events import Passage
+from bot.answering.markdown.citations import find_cited_numbers
 from knowledge.language import Language
 
 
@@ -39,6 +40,12 @@ class VerifiedAnswer:
     def chunks(self) -> frozenset[str]:
         """Return the ids of all that it cites."""
         return frozenset(chunk for passage in self.passages for chunk in passage.chunks)
+
+    @property
+    def cited(self) -> tuple[Passage, ...]:
+        """Return the passages whose numbers the owner left in the answer, all if there is none."""
+        numbers = find_cited_numbers(self.answer)
+        return tuple(one for one in self.passages if one.n in numbers) or self.passages
 
     @property
     def verified_on(self) -> str:

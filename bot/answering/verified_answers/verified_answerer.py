@@ -84,6 +84,6 @@ def list_events(found: VerifiedAnswer, question: Question) -> list[AnswerEvent]:
     return [
         Sources(found.passages),
         Notice(notice),
-        Text(found.answer, found.passages),
-        Finished("verified", found.passages, {"total": 0.0}),
+        Text(found.answer, found.cited),
+        Finished("verified", found.cited, {"total": 0.0}),
     ]

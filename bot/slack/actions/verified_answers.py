@@ -123,7 +123,7 @@ class ShowVerifiedAction:
             render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
             {"type": "markdown", "text": first_part},
             *cut,
-            render.build_context_block(render.format_source_list(found.passages, (), press.language)),
+            render.build_context_block(render.format_source_list(found.cited, (), press.language)),
         ]
         text = render.make_fallback_text(first_part)
         await self._messenger.notify_person(
