@@ -102,6 +102,8 @@ async def test_answer_is_shared_once_with_its_question_and_sources(tmp_path: Pat
         assert "You asked: how &lt;many> days & why? [" in get_markdown(answer)
         assert get_markdown(answer) == get_markdown(private)
         assert "kvasir.toml" in get_text(answer)
+        chunks = answer["metadata"]["event_payload"]["chunks"]
+        assert sorted(chunks.split(",")) == ["c1", "c2", "c3"], "the model had read c3, so its readers count later, too"
         assert {"kvasir:rate", "kvasir:answer-again", "kvasir:delete-answer"} <= set(list_actions(answer))
         assert ShareAnswerAction.action_id not in list_actions(answer)
         assert len(bot.answerer.questions) == 1, "nothing was generated again"

@@ -83,22 +83,23 @@ class ShareAnswerAction:
         if audience.refusal is not None:
             return explain_refusal(audience.refusal)
         is_open = answer is not None and audience.is_complete and not press.value.endswith(_WEB_MARK)
-        if answer is None or not is_open or not await self._may_read(answer, message, audience.viewers):
+        chunks = await self._find_readable_chunks(answer, message, audience.viewers) if answer and is_open else None
+        if answer is None or chunks is None:
             await self._offer_question(press, share, sharing.NOT_STORED if answer is None else sharing.NOT_FOR_ALL)
             return None
+        question = Question(answer.question, viewers=audience.viewers, conversation=share.target, person=press.user)
+        events = list_events(answer, chunks, "zh" if answer.language == "zh" else "en")
         # A verified answer is looked up again, because its owner may have changed it.
-        is_replayed = answer.route != "verified"
-        replay = self._build_replay(share, answer, audience.viewers, press.user) if is_replayed else None
+        replay = None if answer.route == "verified" else GeneratedAnswer(question, 0, events)
         head = sharing.SHARES.fill(date=format_day(answer))
         return await self._questions.move_question(share, message, head, replay) or sharing.SHARED.fill(place=place)
 
-    async def _may_read(self, answer: StoredAnswer, message: QuestionMessage, viewers: Viewers) -> bool:
+    async def _find_readable_chunks(
+        self, answer: StoredAnswer, message: QuestionMessage, viewers: Viewers
+    ) -> frozenset[str] | None:
+        """Return the chunks from which an answer was written, None if somebody may not read one of them now."""
         chunks = collect_chunks(answer, await self._shared.threads.fetch_messages(message))
-        return bool(chunks) and chunks is not None and chunks <= await self._library.filter_current(chunks, viewers)
-
-    def _build_replay(self, share: AnswerShare, answer: StoredAnswer, viewers: Viewers, user: str) -> GeneratedAnswer:
-        question = Question(answer.question, viewers=viewers, conversation=share.target, person=user)
-        return GeneratedAnswer(question, 0, list_events(answer, "zh" if answer.language == "zh" else "en"))
+        return chunks if chunks and chunks <= await self._library.filter_current(chunks, viewers) else None
 
     async def _offer_question(self, press: ButtonPress, share: AnswerShare, reason: Message) -> None:
         text = render_message(reason, press.language, place=format_place(share))

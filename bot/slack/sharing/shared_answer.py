@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast, get_args
 
@@ -35,15 +36,20 @@ def collect_chunks(answer: StoredAnswer, messages: Collection[ThreadMessage]) ->
     return found.union(chunk for passage in answer.passages for chunk in passage.chunks)
 
 
-def list_events(answer: StoredAnswer, language: Language) -> tuple[AnswerEvent, ...]:
-    """Return the events of an answer that a channel gets, for people who read ``language``."""
+def list_events(answer: StoredAnswer, chunks: frozenset[str], language: Language) -> tuple[AnswerEvent, ...]:
+    """Return the events of an answer that a channel gets, for people who read ``language``.
+
+    ``chunks`` are those from which it was written. The first source stands for all of them, so that rights to what the
+    answer does not cite are checked, too.
+    """
     passages = tuple(_read_passages(answer))
+    sources = tuple(replace(one, chunks=tuple(sorted(chunks))) for one in passages[:1]) + passages[1:]
     route = cast("Route", answer.route) if answer.route in get_args(Route) else "engine"
     are_extracts = route == "passages" and not answer.marked
     under = [answers.WARNING] if answer.marked else []
     under += [answers.LEFT_OUT.fill(count=answer.removed)] if answer.removed else []
     return (
-        Sources(passages),
+        Sources(sources),
         *([Notice(render_message(answers.EXTRACTS, language))] if are_extracts else []),
         Text(answer.answer, passages),
         *(Notice(render_message(message, language)) for message in under),
