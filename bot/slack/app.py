@@ -11,12 +11,12 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.dependencies import SlackDependencies
-from bot.slack.installation import Installation, TokenMonitor
+from bot.slack.installation import TokenMonitor, confirm_uninstallation
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.settings import SlackSettings
-from bot.slack.tasks import BackgroundTasks
 from bot.slack.transport.http_server import HttpServer
 from bot.slack.transport.socket_mode import SocketModeClient
+from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.transport.web_client import make_web_client, open_http_session
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.workspace import SlackWorkspace, WorkspaceTools, open_workspace
@@ -105,13 +105,13 @@ async def open_slack_app(
             capabilities,
         )
 
-        def handle_uninstallation(installation: Installation, tasks: BackgroundTasks) -> None:
-            data = InstallationData(changes.database, installation.me.team)
-            tasks.start(data.erase_workspace(), "end of the installation")
+        async def end_installation(api: SlackWebApi, team: str) -> None:
+            if await confirm_uninstallation(api, team):
+                await InstallationData(changes.database, team).erase_workspace()
 
         changes.start()
         stack.push_async_callback(changes.close)
-        workspace = await stack.enter_async_context(open_workspace(tools, client, on_uninstalled=handle_uninstallation))
+        workspace = await stack.enter_async_context(open_workspace(tools, client, on_uninstalled=end_installation))
         runner = make_runner(settings, workspace.bolt, client, workspace.token_monitor)
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspace.directory.forget_all

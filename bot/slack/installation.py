@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused
+from bot.slack.errors import SlackError, SlackMissingScope, SlackRefused, SlackUnauthorized
 from bot.slack.incoming.events import BotUser
 from bot.slack.manifest import REQUIRED_SCOPES, SCOPES
 from bot.slack.transport.web_api import SlackWebApi, fetch_pages
@@ -17,6 +17,8 @@ from bot.slack.transport.web_api import SlackWebApi, fetch_pages
 _log = structlog.get_logger(__name__)
 
 _CHECK_TIMEOUT_S = 30.0
+_CONFIRM_DELAYS_S = (0.0, 2.0, 10.0, 60.0)
+"""When Slack is asked whether the app is uninstalled: it may repeat an old event after a new installation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,20 @@ async def check_token(api: SlackWebApi) -> Installation:
     for scope, purpose in list_missing_scopes(granted).items():
         _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
     return Installation(me, str(answer.get("team", "")), granted)
+
+
+async def confirm_uninstallation(api: SlackWebApi, team: str) -> bool:
+    """Return whether Slack refuses the token of an app that it says is uninstalled, after several looks."""
+    for delay_s in _CONFIRM_DELAYS_S:
+        await asyncio.sleep(delay_s)
+        try:
+            await check_token(api)
+        except SlackUnauthorized:
+            return True
+        except (SlackError, TimeoutError):
+            continue
+    _log.warning("uninstallation ignored", team=team, reason="Slack accepts the token")
+    return False
 
 
 async def read_bot_user(api: SlackWebApi, answer: Mapping[str, Any]) -> BotUser:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -32,6 +33,9 @@ from bot.slack.turns.turns import TurnManager
 from bot.storage.channels.channel_event_log import record_connection
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.open_statuses import OpenStatuses
+
+EndInstallation = Callable[[SlackWebApi, str], Coroutine[Any, Any, None]]
+"""Erases a workspace after Slack has said that the app is uninstalled there."""
 
 _DRAIN_S = 2.0
 """How long background tasks may continue when a workspace closes."""
@@ -96,7 +100,7 @@ async def open_workspace(
     tools: WorkspaceTools,
     client: AsyncWebClient,
     *,
-    on_uninstalled: Callable[[Installation, BackgroundTasks], None] = lambda _installation, _tasks: None,
+    on_uninstalled: EndInstallation | None = None,
     renew_token: RenewToken | None = None,
     home: str | None = None,
     others: frozenset[str] = frozenset(),
@@ -126,8 +130,8 @@ async def open_workspace(
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
 
         def handle_removal(removed: AppRemoved) -> None:
-            if removed.is_uninstalled:
-                on_uninstalled(installation, tasks)
+            if removed.is_uninstalled and on_uninstalled is not None:
+                tasks.start(on_uninstalled(api, me.team), "end of the installation")
             token_monitor.suspect_token()
 
         with changes.collect_subscriptions() as subscriptions:

@@ -324,6 +324,11 @@ async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
         assert bot.answerer.questions[-1].tone == "friendly"
 
 
+async def has_looked_twice(bot: RunningBot) -> bool:
+    """Return whether Kvasir has asked Slack about its token after each of two events, and at its start."""
+    return len(await bot.sandbox.requests("auth.test")) > 2
+
+
 async def test_uninstalling_erases_what_is_stored_and_revoked_tokens_do_not(tmp_path: Path) -> None:
     async with post_to_bot(tmp_path) as (bot, post):
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
@@ -332,7 +337,11 @@ async def test_uninstalling_erases_what_is_stored_and_revoked_tokens_do_not(tmp_
         answer = StoredAnswer(QuestionKey(TEAM_ID, GENERAL, "1.0"), "1.0", ADA, "en", "Why?", "So.", (), "engine", "r1")
         await answers.save_answer(answer)
         await post({"type": "tokens_revoked", "tokens": {"bot": [BOT_USER]}})
+        await post({"type": "app_uninstalled"})  # late, after a new installation
+        await bot.sandbox.wait_until(lambda: has_looked_twice(bot), what="looks at the token")
+        await asyncio.sleep(0.1)
         assert (await store.find_settings(GENERAL)).tone == "formal"
+        await bot.sandbox.faults({"method": "auth.test", "error": "account_inactive", "times": -1})
         await post({"type": "app_uninstalled"})
 
         async def is_erased() -> bool:

@@ -17,11 +17,10 @@ import structlog
 
 from bot.errors import BotError
 from bot.slack.errors import SlackError, SlackUnauthorized
-from bot.slack.installation import check_token
+from bot.slack.installation import check_token, confirm_uninstallation
 from bot.slack.installations.parts import InstallationParts
 from bot.slack.installations.workspace_token import WorkspaceToken
 from bot.slack.tasks import BackgroundTasks
-from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.workspace import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.installations.installations import StoredInstallation
@@ -35,8 +34,6 @@ _EVERY_S: Final = 30.0
 _LEAST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 60.0
 """After which time a workspace is tried again that could not be opened; one with a new token is tried at once."""
-_CONFIRM_DELAYS_S: Final = (0.0, 2.0, 10.0, 60.0)
-"""When Slack is asked whether the app is uninstalled: it may repeat an old event after a new installation."""
 _ERASE_S: Final = 2.0
 """How long Slack waits for the end of an installation; the rest follows."""
 _RETRY_REFUSED_S: Final = 3_600.0
@@ -272,12 +269,9 @@ class Workspaces:
         """Return whether Slack refuses the token, after several looks; without a key for it, the event decides."""
         try:
             async with self._parts.open_api(installation) as api:
-                if await _is_refused(api):
-                    return True
+                return await confirm_uninstallation(api, installation.team)
         except TokenKeyError:
             return True
-        _log.warning("uninstallation ignored", team=installation.team, reason="Slack accepts the token")
-        return False
 
     async def _end_workspace(self, team: str) -> None:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
@@ -292,16 +286,3 @@ class Workspaces:
         await asyncio.gather(opened.watch, return_exceptions=True)
         await opened.stack.aclose()
         _log.info("workspace closed", team=team)
-
-
-async def _is_refused(api: SlackWebApi) -> bool:
-    """Return whether Slack refuses a token, after several looks."""
-    for delay_s in _CONFIRM_DELAYS_S:
-        await asyncio.sleep(delay_s)
-        try:
-            await check_token(api)
-        except SlackUnauthorized:
-            return True
-        except (SlackError, TimeoutError):
-            continue
-    return False
