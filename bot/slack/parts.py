@@ -107,7 +107,7 @@ class SlackParts:
             *self._list_feedback_buttons(turns.regenerate, delete),
         ]
         questions = PrivateQuestions(shared.api, submit, team, shared.shares)
-        privately = AnswerPrivatelyAction(shared.threads, questions, team, shared.messenger)
+        privately = AnswerPrivatelyAction(shared.threads, questions, shared.dependencies.ledger, team, shared.messenger)
         ask_there = AskInChannelAction(shared, channel_questions)
         actions = {ANSWER_PRIVATELY: privately.run, ask_there.action_id: ask_there.run} | {
             button.action_id: button.run for button in buttons

@@ -23,7 +23,7 @@ from bot.slack.stored_questions import StoredQuestions
 from bot.slack.verified.management import VerifiedManagement
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback
-from bot.storage.owner_notices import OwnerNotices
+from bot.storage.sent_notices import SentNotices
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 from knowledge.status import SourceStatus
@@ -49,7 +49,7 @@ class WeeklyDigest:
     verified_answers: VerifiedManagement
     library: KnowledgeLibrary
     access: Access
-    notices: OwnerNotices
+    notices: SentNotices
     messages: OwnerMessages
     team: str
     now: Callable[[], float] = time.time

@@ -8,7 +8,7 @@ from bot.slack.owners.owner_messages import OwnerMessages
 from bot.slack.owners.source_alerts import SourceAlerts
 from bot.slack.shared_parts import SharedParts
 from bot.slack.verified.management import VerifiedManagement
-from bot.storage.owner_notices import OwnerNotices
+from bot.storage.sent_notices import SentNotices
 
 
 class OwnerParts:
@@ -17,7 +17,7 @@ class OwnerParts:
     def __init__(self, shared: SharedParts, verified: VerifiedManagement) -> None:
         self._shared = shared
         self._verified = verified
-        self._notices = OwnerNotices(shared.database)
+        self._notices = SentNotices(shared.database)
         self._messages = OwnerMessages(shared.api, shared.directory)
 
     def build_home_part(self) -> OwnerPart:

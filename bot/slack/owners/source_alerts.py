@@ -12,7 +12,7 @@ from bot.slack.commands.status_texts import format_failure_reason
 from bot.slack.owners.owner_messages import OwnerMessages
 from bot.slack.posting import render
 from bot.slack.tasks import PeriodicTask
-from bot.storage.owner_notices import OwnerNotices
+from bot.storage.sent_notices import SentNotices
 from knowledge.language import Language
 from knowledge.status import SourceStatus
 
@@ -27,7 +27,7 @@ class SourceAlerts(PeriodicTask):
     def __init__(
         self,
         library: KnowledgeLibrary,
-        notices: OwnerNotices,
+        notices: SentNotices,
         messages: OwnerMessages,
         access: Access,
         team: str,

@@ -171,7 +171,8 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
         await bot.wait_for_answer(ts)
         api, me = bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
         private = PrivateQuestions(api, submit, me.team, AnswerShares(bot.ledger.database))
-        action = AnswerPrivatelyAction(ThreadReader(api, me), private, me.team, EphemeralMessenger(api, refuse_post))
+        threads, messenger = ThreadReader(api, me), EphemeralMessenger(api, refuse_post)
+        action = AnswerPrivatelyAction(threads, private, bot.ledger, me.team, messenger)
         pressed = ButtonPress.from_payload(
             {"user": {"id": ADA}, "channel": {"id": "C0GENERAL1"}}, {"value": f"{ts} {ts}"}
         )
@@ -181,3 +182,27 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
             await action.run(pressed)
             shown = [m for m in await bot.sandbox.messages("#general") if "in our direct messages" in get_text(m)]
             assert [m["ephemeral"] for m in shown] == [True] * count
+
+
+async def test_question_is_repeated_once_by_all_replicas_and_again_after_an_edit(tmp_path: Path) -> None:
+    library, database = FakeLibrary(more=True), f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    options: dict[str, Any] = {"library": library, "script": answer_from_documents, "database": database}
+    async with (
+        open_sandbox(tmp_path) as sandbox,
+        run_bot(sandbox, tmp_path, **options) as bot,
+        run_bot(sandbox, tmp_path, **options) as other,
+    ):
+        ts = await bot.ask()
+        offer = await wait_for_offer(bot)
+        for _ in range(4):
+            await press(bot, offer)
+        await wait_for_private_answer(bot, "You asked: how?")
+        await sandbox.edit("ada", "#general", ts, "@Kvasir why?")
+        await sandbox.wait_for_message(lambda m: is_offer(m) and m["ts"] != offer["ts"])
+        [*_, again] = [m for m in await sandbox.messages("#general") if is_offer(m)]
+        await press(bot, again)
+        await wait_for_private_answer(bot, "You asked: why?")
+        for one in (bot, other):
+            await one.wait_until_idle()
+        private = [m["text"] for m in await sandbox.messages("@kvasir") if "You asked in" in get_text(m)]
+        assert [text.rpartition("> ")[2] for text in private] == ["how?", "why?"]

@@ -1,4 +1,4 @@
-"""Stores which messages owners have received, so that several processes send each of them once."""
+"""Stores which messages were sent, such as those to owners, so that several processes send each of them once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DELETE_OLD = sa.delete(owner_notices).where(
 _KEPT_S = 60 * 86_400.0
 
 
-class OwnerNotices:
+class SentNotices:
     """The notices. Every method raises ``DatabaseError`` or a subclass."""
 
     def __init__(self, database: Database) -> None:
@@ -25,14 +25,14 @@ class OwnerNotices:
 
     @transaction
     def add_notice(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
-        """Store that owners get a message about something; return False if a process has sent it already."""
+        """Store that people get a message about something; return False if a process has sent it already."""
         row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": time.time()}
         insert = insert_into(owner_notices, connection.dialect.name).on_conflict_do_nothing()
         return connection.execute(insert, row).rowcount > 0
 
     @transaction
     def remove_notice(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
-        """Store that something is over; return False if owners had no message about it, or know that it is over."""
+        """Store that something is over; return False if there was no message about it, or its end is known."""
         return connection.execute(_DELETE, {"of_team": team, "of_subject": f"{kind} {subject}"}).rowcount > 0
 
     @transaction

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.owner_notices import OwnerNotices
+from bot.storage.sent_notices import SentNotices
 from bot.storage.turns.ledger import Ledger, open_ledger
 
 
@@ -21,7 +21,7 @@ async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 async def test_only_one_process_tells_of_something(ledgers: tuple[Ledger, Ledger]) -> None:
-    both = [OwnerNotices(ledger.database) for ledger in ledgers]
+    both = [SentNotices(ledger.database) for ledger in ledgers]
     for _ in range(3):
         assert sorted(await asyncio.gather(*(one.add_notice("T1", "source", "docs") for one in both))) == [False, True]
         assert await both[0].add_notice("T2", "source", "docs"), "another workspace"
@@ -33,7 +33,7 @@ async def test_only_one_process_tells_of_something(ledgers: tuple[Ledger, Ledger
 
 
 async def test_old_notices_of_one_kind_are_purged(ledgers: tuple[Ledger, Ledger]) -> None:
-    notices = OwnerNotices(ledgers[0].database)
+    notices = SentNotices(ledgers[0].database)
     for kind in ("digest", "source"):
         await notices.add_notice("T1", kind, "old")
     await ledgers[0].database.write(
