@@ -160,8 +160,8 @@ async def test_the_page_suggests_nothing_of_a_document_that_was_restricted() -> 
         await wire.until(lambda: wire.looks > looks + 2)
         wire.suggesting.set()
         await wire.until(lambda: wire.shown[-1]["suggestions"] == ["Question 3?"])
-    shown = [status["suggestions"] for status in wire.shown]
-    assert ["Question 2?"] not in shown, "it was found before the second change"
+    suggestions = [status["suggestions"] for status in wire.shown]
+    assert ["Question 2?"] not in suggestions, "it was found before the second change"
 
 
 async def test_a_suggestion_disappears_with_its_document_although_the_counts_stay() -> None:

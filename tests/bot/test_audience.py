@@ -73,6 +73,6 @@ async def test_restricted_documents_stay_hidden(tmp_path: Path) -> None:
         second = await everything_shown(library, await library.refresh())
         [held] = [one.pending_deletions for one in (await library.status()).sources if one.name == "board"]
         assert held == 19
-        for shown in (first, second):
-            assert "lyon" not in shown.lower()
-            assert "board" not in shown.replace("“board”", "").replace("“noard”", "")
+        for document in (first, second):
+            assert "lyon" not in document.lower()
+            assert "board" not in document.replace("“board”", "").replace("“noard”", "")

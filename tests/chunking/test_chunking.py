@@ -278,17 +278,17 @@ def test_a_document_without_text_has_no_chunks() -> None:
 @pytest.mark.parametrize("unit", ["x", "ab ", "中", "好。", "- a\n", "a\n\n", "\n", "| a |\n", "```\n"])
 def test_time_is_linear_in_the_length(unit: str) -> None:
     """Counted, not timed: the tokeniser sees no more than a few times the text."""
-    seen = 0
+    length = 0
 
     def counting(text: str) -> int:
-        nonlocal seen
-        seen += len(text)
+        nonlocal length
+        length += len(text)
         return len(text) // 4 + 1
 
     text = unit * (100_000 // len(unit))
     document = Document("T", (Section((), text),))
     chunk_document(document, source="s", document_id="a", url=None, readers=EVERYONE, count_tokens=counting)
-    assert seen <= 8 * len(text) + 10_000
+    assert length <= 8 * len(text) + 10_000
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -101,12 +101,12 @@ async def test_a_person_is_answered_from_what_he_may_read(
     keys = {"WIKI_TOKEN": "s3cret", "KVASIR_SANDBOX_PORT": port, "KVASIR_CACHE": cache_without_engine}
     await place.json("sync", **keys)
     question = "What happens to the harbour office?"
-    asked = await place.json("ask", question, "--as", ADA, **keys)
-    assert [one["document"] for one in asked["sources"]] == [f"ENG/{minutes.id}"]
-    asked = await place.json("ask", question, "--as", BO, **keys)
-    assert asked["sources"] == []
+    answer = await place.json("ask", question, "--as", ADA, **keys)
+    assert [one["document"] for one in answer["sources"]] == [f"ENG/{minutes.id}"]
+    answer = await place.json("ask", question, "--as", BO, **keys)
+    assert answer["sources"] == []
     (place.folder / "people.csv").write_text("nothing\n")
     _, out, _ = await place.command("doctor", **keys)
     assert "FAIL identities" in out
-    asked = await place.json("ask", question, "--as", GUS, **keys)
-    assert asked["sources"] == []
+    answer = await place.json("ask", question, "--as", GUS, **keys)
+    assert answer["sources"] == []

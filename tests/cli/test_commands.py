@@ -93,12 +93,12 @@ async def test_search_answers_line_by_line(place: Place) -> None:
 
 async def test_ask_without_an_engine_shows_extracts_and_a_notice(place: Place, cache_without_engine: str) -> None:
     await place.json("sync")
-    asked = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
-    assert set(asked) == {"answer", "sources", "notices", "marked", "removed", "route", "web", "timings"}
-    assert asked["route"] == {"web": "never", "why": "weak", "policy": "off", "answered_by": "passages"}
-    assert "thirty days" in asked["answer"]
-    assert set(asked["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}
-    assert asked["notices"]
+    answer = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
+    assert set(answer) == {"answer", "sources", "notices", "marked", "removed", "route", "web", "timings"}
+    assert answer["route"] == {"web": "never", "why": "weak", "policy": "off", "answered_by": "passages"}
+    assert "thirty days" in answer["answer"]
+    assert set(answer["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}
+    assert answer["notices"]
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
 
 
@@ -106,13 +106,13 @@ async def test_ask_answers_line_by_line(place: Place, cache_without_engine: str)
     await place.json("sync")
     lines = "when are salaries paid?\n\n谢谢\n\udcff broken\n几天内报销？\n".encode("utf-8", errors="surrogateescape")
     status, out, err = await place.command("ask", "-", stdin=lines, KVASIR_CACHE=cache_without_engine)
-    asked = [json.loads(line) for line in out.splitlines()]
-    assert [one["sources"][0]["document"] if one.get("sources") else None for one in asked] == [
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [one["sources"][0]["document"] if one.get("sources") else None for one in answers] == [
         "pay.md", None, None, None, "报销.md",
     ]  # fmt: skip
-    assert ["error" in one for one in asked] == [False, True, False, True, False]
-    assert asked[2]["route"]["answered_by"] == "courtesy"
-    assert all({"answer", "marked", "removed"} <= set(one) for one in asked if "error" not in one)
+    assert ["error" in one for one in answers] == [False, True, False, True, False]
+    assert answers[2]["route"]["answered_by"] == "courtesy"
+    assert all({"answer", "marked", "removed"} <= set(one) for one in answers if "error" not in one)
     assert (status, "2 line(s)" in err) == (1, True)
 
 

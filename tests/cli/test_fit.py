@@ -89,10 +89,10 @@ def test_the_reasons_end_with_a_command_that_shows_what_works(capsys: pytest.Cap
     report = capsys.readouterr().out
     assert "`kvasir fit DeepSeek-R1-Distill-Qwen-32B --people 1` with the same --machine shows how" in report
     assert main(["fit", "DeepSeek-R1-Distill-Qwen-32B", "--people", "1", "--machine", "1x24GB"]) == 0
-    shown = capsys.readouterr().out
-    assert "\n1 card, 18.0 GiB of weights on each\n9790 tokens" in shown
-    assert "\n1 person at once\n" in shown
-    assert "\npython -m sglang.launch_server --model-path casperhansen/" in shown
+    plan = capsys.readouterr().out
+    assert "\n1 card, 18.0 GiB of weights on each\n9790 tokens" in plan
+    assert "\n1 person at once\n" in plan
+    assert "\npython -m sglang.launch_server --model-path casperhansen/" in plan
 
 
 def test_memory_in_use_is_in_the_line_of_the_machine() -> None:

@@ -17,9 +17,9 @@ def test_printed_texts_cannot_control_the_terminal(capsys: pytest.CaptureFixture
     print_result(HOSTILE)
     print_piece(f"a\n{HOSTILE}")
     print_note(HOSTILE)
-    shown = capsys.readouterr()
-    assert shown.out == f"{SHOWN}\na\n{SHOWN}"
-    assert shown.err == f"{SHOWN}\n"
+    printed = capsys.readouterr()
+    assert printed.out == f"{SHOWN}\na\n{SHOWN}"
+    assert printed.err == f"{SHOWN}\n"
 
 
 def test_json_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:

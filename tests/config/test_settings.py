@@ -183,8 +183,8 @@ def test_settings_do_not_show_their_secrets(place: Path) -> None:
         "KVASIR_DATABASE_URL": f"postgresql://kvasir:{secret}@db/kvasir",
     }
     settings = load_settings(environ, place)
-    shown = f"{settings!r} {settings.slack!r} {settings.engine!r} {settings.knowledge!r}"
-    assert secret not in shown
+    text = f"{settings!r} {settings.slack!r} {settings.engine!r} {settings.knowledge!r}"
+    assert secret not in text
     assert secret in settings.database_url
 
 

@@ -40,11 +40,11 @@ async def serving(stack: AsyncExitStack, *routes: web.RouteDef) -> str:
     return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
-async def the_site(stack: AsyncExitStack, asked: list[str]) -> str:
+async def the_site(stack: AsyncExitStack, requests: list[str]) -> str:
     """Serve a page and the sitemap that names it."""
 
     async def page(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requests.append(request.path)
         return web.Response(text=PAGE, content_type="text/html")
 
     async def sitemap(request: web.Request) -> web.Response:
@@ -82,10 +82,10 @@ async def the_engine(stack: AsyncExitStack, prompts: list[str]) -> str:
 
 
 async def seen(folder: Path) -> dict[str, Any]:
-    asked: list[str] = []
+    requests: list[str] = []
     prompts: list[str] = []
     async with AsyncExitStack() as stack:
-        site, engine = await the_site(stack, asked), await the_engine(stack, prompts)
+        site, engine = await the_site(stack, requests), await the_engine(stack, prompts)
         (folder / "kvasir.toml").write_text(
             f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{ROOT / "docs"}"\n'
             f'[web]\nprivate = ["{site.removeprefix("http://")}"]\nsites = ["{site}"]\n',
@@ -103,7 +103,7 @@ async def seen(folder: Path) -> dict[str, Any]:
             "text": await answer.inner_text(),
             "href": await cite.get_attribute("href") if await cite.count() else None,
             "page": f"{site}/news/strike-of-the-ferrymen-of-aldmark",
-            "asked": asked,
+            "asked": requests,
             "prompts": prompts,
             "buttons": await answer.locator(".block-actions button").all_inner_texts(),
         }

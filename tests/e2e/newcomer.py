@@ -46,8 +46,8 @@ async def ask_newcomer_questions(place: Place) -> list[Asked]:
         tee = TeeEngine(engine, small_model=False)
         judges = Judges(engine, Calibrations(settings.home).of)
         answerer = create_answerer(library, tee, judges=judges, limits=settings.limits)
-        asked = []
+        results = []
         for item in load_set("newcomer", Path(), Path(), 0, 0).items:
             record = await ask_kvasir(answerer, tee, item, item.id)
-            asked.append(Asked(item, record, score(item, record)))
-        return asked
+            results.append(Asked(item, record, score(item, record)))
+        return results

@@ -27,12 +27,12 @@ async def test_a_page_answers_what_the_documents_do_not(tmp_path: Path) -> None:
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), 280.0)
     assert process.returncode == 0, err.decode()[-3_000:]
-    seen = json.loads(out)
-    assert ANSWER in seen["text"]
-    assert seen["href"] == seen["page"]
-    assert "Ferry news · 127.0.0.1, 2026-11-20" in seen["text"].replace("\n", " ")
-    assert "I looked on the web because the documents are not enough: one page was read." in seen["text"]
-    assert seen["asked"] == ["/news/strike-of-the-ferrymen-of-aldmark"]
-    assert "web, 127.0.0.1, 2026-11-20" in seen["prompts"][-1]
-    assert "ferries were sold" not in seen["prompts"][-1], "what the page hides is not read"
-    assert seen["buttons"] == ["Answer again"], "no button searches the web: it was looked at"
+    outcome = json.loads(out)
+    assert ANSWER in outcome["text"]
+    assert outcome["href"] == outcome["page"]
+    assert "Ferry news · 127.0.0.1, 2026-11-20" in outcome["text"].replace("\n", " ")
+    assert "I looked on the web because the documents are not enough: one page was read." in outcome["text"]
+    assert outcome["asked"] == ["/news/strike-of-the-ferrymen-of-aldmark"]
+    assert "web, 127.0.0.1, 2026-11-20" in outcome["prompts"][-1]
+    assert "ferries were sold" not in outcome["prompts"][-1], "what the page hides is not read"
+    assert outcome["buttons"] == ["Answer again"], "no button searches the web: it was looked at"

@@ -95,9 +95,9 @@ async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
         assert (tmp_path / "kvasir.toml").exists()
         await browser.close()
 
-        asked = await ask_newcomer_questions(place)
-        wrongly = [str(one) for one in asked if not one.score.good]
-        assert len(asked) - len(wrongly) >= RIGHT, "\n".join(wrongly)
+        results = await ask_newcomer_questions(place)
+        wrongly = [str(one) for one in results if not one.score.good]
+        assert len(results) - len(wrongly) >= RIGHT, "\n".join(wrongly)
         family = run.family()
     assert run.process.returncode == 0, run.lines
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []

@@ -54,8 +54,8 @@ async def test_the_owner_gets_the_minutes_and_the_guest_nothing(place: Place, tm
         await expect(await ask(guest, "@Kvasir when is the first release of Heron?")).to_contain_text("14 September")
         await guest.locator(".room", has=guest.get_by_text("Kvasir", exact=True)).click()
         await ask(guest, ABOUT_THE_BOARD)
-        shown = await guest.content()
-        assert [secret for secret in SECRETS if secret.lower() in shown.lower()] == []
+        page_text = await guest.content()
+        assert [secret for secret in SECRETS if secret.lower() in page_text.lower()] == []
         assert "reorg" not in await guest.locator("#sidebar").inner_text()
 
         private = await open_as(browser, run, ADA, "reorg", wrong)

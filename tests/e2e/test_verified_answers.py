@@ -48,8 +48,10 @@ async def test_verified_answer_is_for_those_who_may_read_its_sources(place: Plac
             for question in (QUESTION, "Which office will the board open?"):
                 root = await box.say(person, channel, mention + question)
                 answer = await wait_for_answer(box, root, channel, person, "")
-                shown = get_text(answer)
-                assert [text for text in ("in June", "verified", "similar", "close?") if text in shown] == [], shown
+                answer_text = get_text(answer)
+                assert [text for text in ("in June", "verified", "similar", "close?") if text in answer_text] == [], (
+                    answer_text
+                )
 
         [minutes] = (demo / "board").glob("*.md")
         minutes.write_text(minutes.read_text(encoding="utf-8").replace("Tromsø", "Bergen"), encoding="utf-8")

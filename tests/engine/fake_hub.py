@@ -180,11 +180,11 @@ async def _blob(request: web.Request) -> web.StreamResponse:
 
 async def _send(request: web.Request, name: str, content: bytes) -> web.StreamResponse:
     hub = request.app[_HUB]
-    asked = request.headers.get("Range") if hub.ranges else None
-    begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-    answer = web.StreamResponse(status=206 if asked else 200, headers={"ETag": f'"{name}"'})
+    byte_range = request.headers.get("Range") if hub.ranges else None
+    begin = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range else 0
+    answer = web.StreamResponse(status=206 if byte_range else 200, headers={"ETag": f'"{name}"'})
     answer.content_length = len(content) - begin
-    if asked:
+    if byte_range:
         answer.headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
     await answer.prepare(request)
     end = len(content)

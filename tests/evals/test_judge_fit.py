@@ -53,7 +53,7 @@ def test_the_fit_keeps_the_supported_ones_and_drops_most_others(language: Langua
         for label, side in (("supported", 1), ("unsupported", -1))
     ]
     found = fit_judge([*examples, *_mirrored(examples)])
-    shown = {
+    shares = {
         label: [
             math.log((p := found.probability(one.logit, language)) / (1 - p)) + found.features_weight * one.margin >= 0
             for one in examples
@@ -61,8 +61,8 @@ def test_the_fit_keeps_the_supported_ones_and_drops_most_others(language: Langua
         ]
         for label in ("supported", "unsupported")
     }
-    assert sum(shown["supported"]) == pytest.approx(100 * ACCEPTED_SHARE, abs=2)
-    assert sum(shown["unsupported"]) <= 10
+    assert sum(shares["supported"]) == pytest.approx(100 * ACCEPTED_SHARE, abs=2)
+    assert sum(shares["unsupported"]) <= 10
 
 
 def _mirrored(examples: list[JudgedSentence]) -> list[JudgedSentence]:

@@ -78,8 +78,8 @@ async def test_a_source_sees_what_earlier_ones_found() -> None:
     first, second = Directory("first"), Directory("second")
     first.held = {"U1": frozenset({"confluence:user:ada"})}
     await IdentityMap([first, second]).expand_people([ADA])
-    ((seen,),) = second.asked
-    assert seen.principals == ADA.principals | {"confluence:user:ada"}
+    ((person,),) = second.asked
+    assert person.principals == ADA.principals | {"confluence:user:ada"}
 
 
 async def test_a_lost_group_counts_within_a_minute_and_only_expired_people_are_looked_up() -> None:

@@ -148,8 +148,8 @@ def test_no_question_is_left_without_terms(text: str) -> None:
 
 @given(st.lists(st.one_of(SPOKEN, NAMED), max_size=8), NAMED)
 def test_identifiers_numbers_and_pairs_are_always_searched(words: list[str], name: str) -> None:
-    asked = set(query_terms(" ".join([*words, name, *words])).split())
-    assert {term for term in index_terms(name).split() if term not in {"的", "了"}} <= asked
+    terms = set(query_terms(" ".join([*words, name, *words])).split())
+    assert {term for term in index_terms(name).split() if term not in {"的", "了"}} <= terms
 
 
 def test_different_versions_differ() -> None:
@@ -198,9 +198,9 @@ def test_a_version_of_many_parts_is_read_at_once() -> None:
 
 def test_a_long_question_keeps_its_first_and_last_terms() -> None:
     words = [f"word{number}x" for number in range(8_000)]
-    kept = query_terms(" ".join(["first", *words, "last"])).split()
-    assert len(kept) == MAX_QUERY_TERMS
-    assert (kept[0], kept[-1]) == ("first", "last")
+    terms = query_terms(" ".join(["first", *words, "last"])).split()
+    assert len(terms) == MAX_QUERY_TERMS
+    assert (terms[0], terms[-1]) == ("first", "last")
 
 
 def test_threads_do_not_mix() -> None:

@@ -90,9 +90,9 @@ async def test_of_equal_documents_in_two_sources_one_is_shown(bench: Bench, new_
             assert (await library.refresh(source.key.name)).ok
         hits = [hit for hit in (await library.search("zebra Nairobi")).hits if "zebra" in hit.text]
         assert len(hits) == 1
-        shown, left = (one, other) if hits[0].source == "one" else (other, one)
-        del shown.texts["same.md"]
-        assert (await library.refresh(shown.key.name)).sources[shown.key.name].deleted == 1
+        first, left = (one, other) if hits[0].source == "one" else (other, one)
+        del first.texts["same.md"]
+        assert (await library.refresh(first.key.name)).sources[first.key.name].deleted == 1
         hits = [hit for hit in (await library.search("zebra Nairobi")).hits if "zebra" in hit.text]
         assert [hit.source for hit in hits] == [left.key.name]
         assert len(bench.embedder.texts) == len(set(bench.embedder.texts)), "a copy is embedded once"

@@ -161,8 +161,8 @@ def said(service: Service, name: str, colour: str) -> str:
 
 async def found(library: Library, service: Service, *readers: str) -> str:
     """Return all that is found of a service's lighthouses for these readers together."""
-    asked = "which lighthouse was painted by its keeper?"
-    hits = (await library.search(asked, viewers=make_members(*readers), sources=[service.kind], limit=20)).hits
+    question = "which lighthouse was painted by its keeper?"
+    hits = (await library.search(question, viewers=make_members(*readers), sources=[service.kind], limit=20)).hits
     return " ".join(f"{hit.title} {hit.text} {hit.context}" for hit in hits)
 
 

@@ -301,10 +301,10 @@ async def test_contents_are_shown_only_to_their_readers(bench: Bench, new_source
     async with bench.library(board, docs, empty) as library:
         assert await library.list_documents() == ()
         await library.refresh()
-        [seen] = await library.list_documents()
-        assert (seen.name, seen.kind, seen.documents) == ("docs", "dict", 9)
-        assert seen.titles == ("Guide 0", "Guide 1", "Guide 2", "Guide 3", "Guide 4")
-        assert seen.synced_at is not None
+        [contents] = await library.list_documents()
+        assert (contents.name, contents.kind, contents.documents) == ("docs", "dict", 9)
+        assert contents.titles == ("Guide 0", "Guide 1", "Guide 2", "Guide 3", "Guide 4")
+        assert contents.synced_at is not None
         both = await library.list_documents(make_members("U1", "U2"))
         assert [(one.name, one.titles[:1]) for one in both] == [
             ("board", ("Close the Lyon office",)),
@@ -357,14 +357,14 @@ async def test_an_approval_deletes_exactly_what_was_shown(bench: Bench, handbook
         for n in range(20):
             del handbook.texts[f"{n}.md"]
         await library.refresh()
-        shown = (await library.status()).approval_marks()
+        marks = (await library.status()).approval_marks()
         handbook.put("0.md", "holiday 0")
         del handbook.texts["39.md"]
         await library.refresh()
         status = await library.status()
-        assert (status.sources[0].pending_deletions, len(shown)) == (20, 1)
+        assert (status.sources[0].pending_deletions, len(marks)) == (20, 1)
         with pytest.raises(PendingDeletionsChanged, match="The pending deletions of handbook have changed"):
-            await library.refresh(approve=shown)
+            await library.refresh(approve=marks)
         assert (await library.status()).sources[0].pending_deletions == 20
         del handbook.texts["38.md"]
         report = (await library.refresh("handbook", approve=status.approval_marks("handbook"))).sources["handbook"]

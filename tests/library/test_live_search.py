@@ -126,10 +126,10 @@ async def test_a_search_without_the_web_says_so(bench: Bench, handbook: Any) -> 
     async with bench.library(handbook) as library:
         await library.refresh()
         plain = await library.search(HOLIDAY)
-        asked = await library.search(HOLIDAY, live=LiveWebRequest("always", links=("http://a.example/",)))
-        assert asked.hits == plain.hits
-        assert asked.web is not None
-        assert (asked.web.trouble, asked.web.read) == (WebTrouble.SWITCHED_OFF, ())
+        result = await library.search(HOLIDAY, live=LiveWebRequest("always", links=("http://a.example/",)))
+        assert result.hits == plain.hits
+        assert result.web is not None
+        assert (result.web.trouble, result.web.read) == (WebTrouble.SWITCHED_OFF, ())
         weak = await library.search("lighthouse", live=LiveWebRequest("if_weak"))
         assert weak.web is not None
         assert (await library.search("thirty days of holiday a year", live=LiveWebRequest("if_weak"))).web is None

@@ -175,8 +175,10 @@ async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary,
         assert await process.wait() == -signal.SIGKILL
         for n in range(0, 60, 7):
             hits = (await library.search(f"Room {n} of the {ANIMALS[n % 6]}", limit=100)).hits
-            shown = [hit.text.split(" is ")[-1] for hit in hits if hit.document.endswith(f"-{n}.md")]
-            assert (len(shown), len(set(shown))) == (2, 1), f"document {n} is not shown whole, or as a mix: {shown}"
+            numbers = [hit.text.split(" is ")[-1] for hit in hits if hit.document.endswith(f"-{n}.md")]
+            assert (len(numbers), len(set(numbers))) == (2, 1), (
+                f"document {n} is not shown whole, or as a mix: {numbers}"
+            )
         report = await library.refresh()
         assert report.ok
         assert await agree(library)
@@ -193,15 +195,15 @@ async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it
     async with production.opened() as library:
         assert await documents(library, "zebra") == []
         process = await production.begun()
-        seen = 0
+        hit_count = 0
         async for line in lines(process):
             found = await documents(library, "Which shelf for the zebra?")
             if line.startswith("end"):
                 assert json.loads(line.partition(" ")[2])["docs"]["added"] == 60
             elif int(line.split()[1]) >= 30:
-                seen += bool(found)
+                hit_count += bool(found)
         assert await process.wait() == 0
-        assert seen
+        assert hit_count
         result = await library.search("Which shelf has the heron number 59, room 59?")
         assert result.hits[0].document == "heron-59.md"
         async with production.opened() as fresh:

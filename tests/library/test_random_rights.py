@@ -113,8 +113,8 @@ class Installation:
         everything = await library.search("minutes", viewers=Viewers.of(PRINCIPALS), limit=8)
         for hit in everything.hits:
             passage = await library.read_passage(hit.chunks, viewers)
-            kept = await library.filter_current(hit.chunks, viewers)
-            assert bool(kept) is (passage is not None)
+            current = await library.filter_current(hit.chunks, viewers)
+            assert bool(current) is (passage is not None)
             hits += [passage] if passage is not None else []
         for hit in hits:
             assert self.history.was_open(hit, people, self.now()), (hit.document, people)
@@ -125,17 +125,17 @@ class Installation:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_is_shown_that_was_closed_a_minute_ago(bench: Bench, seed: int) -> None:
-    world, shown = Installation(seed), 0
+    world, count = Installation(seed), 0
     bench.now = world.now
     for _ in range(3):  # restarts
         async with bench.library(world.source) as library:
             await library.refresh()
             for _ in range(STEPS // 3):
                 await world.live(library)
-                shown += await world.ask(library)
+                count += await world.ask(library)
             world.source.plans.clear()
             await library.refresh()
             world.now.s += 61
             found = {hit.document for hit in (await library.search("minutes", viewers=Viewers.of({"*"}), limit=8)).hits}
             assert found == {one for one, readers in world.source.rights.items() if "*" in readers}
-    assert shown > STEPS, "there was something to see"
+    assert count > STEPS, "there was something to see"

@@ -38,8 +38,8 @@ async def test_a_fresh_right_is_used_without_asking(bench: Bench, wiki: RightsDi
         assert wiki.asked == []
         now.s += 6
         assert len(await find_documents(library)) == 4
-        [asked] = wiki.asked
-        assert len(asked) == 4
+        [request] = wiki.asked
+        assert len(request) == 4
         for _ in range(3):
             assert len(await find_documents(library)) == 4
         assert len(wiki.asked) == 1, "a busy passage has its rights asked once a minute"
@@ -86,9 +86,9 @@ async def test_passages_and_titles_are_checked_without_a_search(bench: Bench, wi
         assert await library.filter_current(chunks.values(), BOARD) == {chunks[kept]}
         [listed] = await library.list_documents(BOARD)
         assert listed.documents == 10
-        shown = {f"Minutes {name.removesuffix('.md')}" for name in (gone, restricted)}
+        titles = {f"Minutes {name.removesuffix('.md')}" for name in (gone, restricted)}
         assert len(listed.titles) == 5
-        assert not shown & set(listed.titles)
+        assert not titles & set(listed.titles)
 
 
 async def test_newest_documents_are_those_that_the_viewers_may_read(bench: Bench, now: Now) -> None:
@@ -270,13 +270,13 @@ async def test_a_sweep_keeps_rights_fresh_between_syncs(bench: Bench, wiki: Righ
             assert waits == [60.0], "a source that does not answer is left alone for a while"
             for _ in range(3):
                 await sweep_once()
-            asked = len(wiki.asked)
+            count = len(wiki.asked)
             assert await find_documents(library) <= {"public.md"}
-            assert len(wiki.asked) <= asked + 1, "only the public document is asked for the question"
-        asked = len(wiki.asked)
+            assert len(wiki.asked) <= count + 1, "only the public document is asked for the question"
+        count = len(wiki.asked)
         step.set()
         await asyncio.sleep(0.05)
-        assert len(wiki.asked) == asked, "it ends with the schedule"
+        assert len(wiki.asked) == count, "it ends with the schedule"
 
 
 async def test_what_a_check_learned_outlives_the_process_and_settles_with_the_sync(
@@ -286,14 +286,14 @@ async def test_what_a_check_learned_outlives_the_process_and_settles_with_the_sy
         await library.refresh()
         wiki.rights["0.md"], wiki.rights["1.md"] = frozenset({"owner"}), frozenset()
         now.s += 60
-        shown = await find_documents(library, limit=12)
-    assert shown == set(wiki.texts) - {"0.md", "1.md"}
+        documents = await find_documents(library, limit=12)
+    assert documents == set(wiki.texts) - {"0.md", "1.md"}
     calls = len(wiki.asked)
     async with bench.library(wiki) as library:  # another process, which has not synced
-        assert await find_documents(library, limit=12) == shown
+        assert await find_documents(library, limit=12) == documents
         assert len(wiki.asked) == calls, "the answer is in the manifest"
         await library.refresh()
-        assert await find_documents(library, limit=12) == shown
+        assert await find_documents(library, limit=12) == documents
         assert await find_documents(library, Viewers.of({"*", "owner"})) == {"0.md"}
         assert (await library.syncs.repair_index()).differences == 0
     assert not [one for one in caplog.messages if "proposed" in one], "its rows are no fault of the store"

@@ -157,16 +157,16 @@ PLACES: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_revoked_right_is_refused_within_a_minute(bench: Bench, now: Now, place: str, tmp_path: Path) -> None:
     async with PLACES[place](tmp_path) as (source, reader, revocations):
-        viewers, shown = Viewers.of({reader}), []
+        viewers, times = Viewers.of({reader}), []
         async with bench.library(source) as library:
             assert (await library.refresh()).ok
-            shown.append(await count_found(library, viewers))
+            times.append(await count_found(library, viewers))
             for revoke in revocations:
                 revoke()
                 now.s += 60
-                shown.append(await count_found(library, viewers))
-            assert shown == sorted(set(shown), reverse=True), "each revocation takes something away"
-            assert shown[-1] == 0
+                times.append(await count_found(library, viewers))
+            assert times == sorted(set(times), reverse=True), "each revocation takes something away"
+            assert times[-1] == 0
             assert await library.count_readable(viewers) == {}
             assert (await library.refresh()).ok
             assert await count_found(library, viewers) == 0

@@ -9,7 +9,7 @@ from knowledge.sync.manifest.records import DocumentHeading
 
 
 @pytest.mark.parametrize(
-    ("heading", "asked", "rank"),
+    ("heading", "question", "rank"),
     [
         ("Add a source", "How do I add a source?", TO_DO),
         ("Adding a source", "How do I add a source?", TO_DO),
@@ -28,12 +28,12 @@ from knowledge.sync.manifest.records import DocumentHeading
         ("什么是 APISIX？", "什么是 APISIX？", ASKED),
     ],
 )
-def test_question_and_how_to_headings_are_recognised(heading: str, asked: str, rank: int) -> None:
-    assert make_question(heading) == (asked, rank)
+def test_question_and_how_to_headings_are_recognised(heading: str, question: str, rank: int) -> None:
+    assert make_question(heading) == (question, rank)
 
 
 @pytest.mark.parametrize(
-    ("heading", "asked"),
+    ("heading", "question"),
     [
         ("Security", "What do the documents say about security?"),
         ("API keys", "What do the documents say about API keys?"),
@@ -44,8 +44,8 @@ def test_question_and_how_to_headings_are_recognised(heading: str, asked: str, r
         ("测试环境", "关于测试环境，文档是怎么说的？"),
     ],
 )
-def test_a_noun_is_only_a_topic(heading: str, asked: str) -> None:
-    assert make_question(heading) == (asked, TOPIC)
+def test_a_noun_is_only_a_topic(heading: str, question: str) -> None:
+    assert make_question(heading) == (question, TOPIC)
 
 
 @pytest.mark.parametrize(

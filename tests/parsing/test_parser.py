@@ -113,13 +113,13 @@ async def test_cancelling_ends_the_process(parser: Parser) -> None:
 @pytest.mark.slow
 async def test_the_process_is_replaced_after_some_documents() -> None:
     parser = Parser(recycle_after=2)
-    seen = []
+    pids = []
     for _ in range(4):
         await parser.parse("a.txt", content(b"x"))
-        seen.append(parser._process.pid if parser._process else None)
-    assert seen[0] is not None
-    assert seen[1] is None
-    assert seen[2] not in {None, seen[0]}
+        pids.append(parser._process.pid if parser._process else None)
+    assert pids[0] is not None
+    assert pids[1] is None
+    assert pids[2] not in {None, pids[0]}
     await parser.close()
 
 

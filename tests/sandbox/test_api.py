@@ -159,8 +159,8 @@ async def test_an_update_keeps_the_blocks_that_it_does_not_name(box: SandboxClie
     blocks = [{"type": "markdown", "text": "old"}]
     posted = await client.chat_postMessage(channel="#general", text="old", blocks=blocks)
     where = {"channel": posted["channel"], "ts": posted["ts"]}
-    kept = await box.api("chat.update", **where, text="new")
-    assert kept["message"]["blocks"][0]["text"] == "old"
+    update = await box.api("chat.update", **where, text="new")
+    assert update["message"]["blocks"][0]["text"] == "old"
     gone = await box.api("chat.update", **where, text="new", blocks=[])
     assert "blocks" not in gone["message"]
 

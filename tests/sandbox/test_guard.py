@@ -118,15 +118,15 @@ async def test_no_update_is_lost_while_a_page_switches_the_person(box: SandboxCl
         await status(box, "/")
         slow.execute("ROLLBACK")
     said = {await first, await second}
-    shown: set[str] = set()
+    message_ids: set[str] = set()
     snapshots = 0
-    while shown != said or not snapshots:
+    while message_ids != said or not snapshots:
         for item in await socket.receive_json(timeout=5):
             if item["type"] == "reply":
                 snapshots += 1
-                shown = {message["ts"] for message in item["snapshot"]["messages"]}
+                message_ids = {message["ts"] for message in item["snapshot"]["messages"]}
             elif item["type"] == "message":
-                shown.add(item["message"]["ts"])
+                message_ids.add(item["message"]["ts"])
     await socket.close()
 
 

@@ -92,11 +92,11 @@ async def test_five_hundred_mentions_at_once(box: SandboxClient, listener: Liste
     await asyncio.gather(*(box.say("ada", "#general", f"@Kvasir {n}") for n in range(500)))
     await listener.wait(lambda _request: True, count=1000)
     await box.wait_delivered()
-    seen = Counter(
+    counts = Counter(
         (event["type"], event["ts"]) for kind in ("app_mention", "message") for event in listener.events(kind)
     )
-    assert len(seen) == 1000
-    assert set(seen.values()) == {1}
+    assert len(counts) == 1000
+    assert set(counts.values()) == {1}
 
 
 async def test_documents_open_and_nothing_else_does(tmp_path: Path) -> None:

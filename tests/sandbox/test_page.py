@@ -49,8 +49,8 @@ async def test_a_suggestion_becomes_a_streamed_answer(box: SandboxClient, client
     await expect(page.locator(".strip progress")).to_have_js_property("value", 0.4)
     await expect(page.locator(".chip")).to_have_count(3)
     await page.locator(".chip").nth(1).click()
-    asked = await box.wait_for_message(lambda m: "为什么" in m["text"])
-    root = asked["ts"]
+    question = await box.wait_for_message(lambda m: "为什么" in m["text"])
+    root = question["ts"]
     await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=root, status="processing")
     await expect(page.locator("#thread .working")).to_contain_text("Kvasir is working")
     recipient = {"recipient_user_id": ADA, "recipient_team_id": TEAM_ID}
@@ -130,14 +130,14 @@ async def test_commands_buttons_and_ephemeral_answers(look: Open, listener: List
     await page.locator("#composer-input").press_sequentially("/kb so")
     await expect(page.locator(".choices li")).to_contain_text(["/kb sources"])
     await send_message(page, "/kb sources")
-    shown = page.locator(".message.ephemeral")
-    await expect(shown).to_contain_text("Only visible to you")
-    await shown.get_by_role("button", name="Go").click()
+    ephemeral = page.locator(".message.ephemeral")
+    await expect(ephemeral).to_contain_text("Only visible to you")
+    await ephemeral.get_by_role("button", name="Go").click()
     pressed = await listener.wait(lambda request: request.type == "interactive")
     payload = pressed[0].payload
     assert (payload["user"]["username"], payload["actions"][0]["value"]) == ("ada", "1")
-    await shown.get_by_role("button", name="Dismiss").click()
-    await expect(shown).to_have_count(0)
+    await ephemeral.get_by_role("button", name="Dismiss").click()
+    await expect(ephemeral).to_have_count(0)
     await expect(page.locator(".strip")).to_contain_text("Bot connected")
 
 

@@ -85,8 +85,8 @@ async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWe
     assert (await webhook.send(text="Done", replace_original=True)).status_code == 200
     assert (await webhook.send(text="For you", response_type="ephemeral")).status_code == 200
     assert (await webhook.send(text="For all", response_type="in_channel")).status_code == 200
-    seen = [(m["text"], m["ephemeral"]) for m in await box.messages(person="bo")]
-    assert seen == [("Done", False), ("For you", True), ("For all", False)]
+    messages = [(m["text"], m["ephemeral"]) for m in await box.messages(person="bo")]
+    assert messages == [("Done", False), ("For you", True), ("For all", False)]
     assert len(await box.messages(person="ada")) == 2
     for _ in range(2):
         await webhook.send(text="x")
@@ -145,11 +145,11 @@ async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener:
 
 def test_the_app_is_installed_from_its_manifest() -> None:
     """The workspace grants exactly the scopes of the manifest."""
-    asked = build_manifest()
-    assert sorted(SCOPES) == asked["oauth_config"]["scopes"]["bot"]
-    assert sorted(SUBSCRIPTIONS) == asked["settings"]["event_subscriptions"]["bot_events"]
-    assert list(APP_COMMANDS) == [command["command"] for command in asked["features"]["slash_commands"]]
-    shortcuts = [(one["callback_id"], one["name"], one["type"]) for one in asked["features"]["shortcuts"]]
+    manifest = build_manifest()
+    assert sorted(SCOPES) == manifest["oauth_config"]["scopes"]["bot"]
+    assert sorted(SUBSCRIPTIONS) == manifest["settings"]["event_subscriptions"]["bot_events"]
+    assert list(APP_COMMANDS) == [command["command"] for command in manifest["features"]["slash_commands"]]
+    shortcuts = [(one["callback_id"], one["name"], one["type"]) for one in manifest["features"]["shortcuts"]]
     assert [(one.callback_id, one.name, one.kind) for one in APP_SHORTCUTS] == shortcuts
 
 
@@ -162,7 +162,7 @@ async def test_opening_the_home_is_an_event(box: SandboxClient, listener: Listen
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
+    ("typed", "stored"),
     [
         ("@Kvasir hi", f"<@{BOT_USER}> hi"),
         ("hi @kvasir.", f"hi <@{BOT_USER}>."),
@@ -178,9 +178,9 @@ async def test_opening_the_home_is_an_event(box: SandboxClient, listener: Listen
         ("@Kvasir请问", f"<@{BOT_USER}>请问"),
     ],
 )
-def test_typed_text_is_stored_as_slack_stores_it(typed: str, kept: str) -> None:
+def test_typed_text_is_stored_as_slack_stores_it(typed: str, stored: str) -> None:
     """Mentions, links and channels become tokens, the rest is escaped."""
-    assert text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0)) == kept
+    assert text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0)) == stored
 
 
 async def test_files_are_given_to_the_app_alone(box: SandboxClient) -> None:

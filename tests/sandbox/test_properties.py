@@ -29,11 +29,11 @@ PARTS = st.text(alphabet="ab <>&@#:/.你好`*\n", max_size=40)
 @given(PARTS)
 def test_typed_text_stays_readable(typed: str) -> None:
     """Only tokens keep their angle brackets, and the rich_text block has the text."""
-    kept = text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0))
-    bare = text._TOKEN.sub("", kept)
+    encoded = text.encode_typed_text(typed, (*PEOPLE, BOT), first_channels(0))
+    bare = text._TOKEN.sub("", encoded)
     assert "<" not in bare
     assert ">" not in bare
-    elements = text.build_rich_text(kept)["elements"][0]["elements"]
+    elements = text.build_rich_text(encoded)["elements"][0]["elements"]
     if all(element["type"] == "text" for element in elements):
         assert "".join(element["text"] for element in elements) == typed
 

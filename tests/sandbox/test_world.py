@@ -53,8 +53,8 @@ async def wait_for_events(listener: Listener, kind: str, count: int = 1) -> list
 async def test_the_flags_of_each_role(box: SandboxClient, client: AsyncWebClient, role: str, flags: set[str]) -> None:
     await box.person("U0EVE", role=role, email="eve@sandbox.example")
     user = await get_user(client, "U0EVE")
-    asked = ("is_owner", "is_admin", "is_restricted", "is_ultra_restricted")
-    assert {name for name in asked if user[name]} == flags
+    names = ("is_owner", "is_admin", "is_restricted", "is_ultra_restricted")
+    assert {name for name in names if user[name]} == flags
     assert (user["profile"]["email"], user["team_id"]) == ("eve@sandbox.example", TEAM_ID)
 
 

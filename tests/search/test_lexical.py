@@ -31,11 +31,11 @@ async def test_an_estimate_equals_the_stores_score(bench: SearchBench) -> None:
     off = []
     for _ in range(25):
         words = " ".join(chance.sample(sorted(set(texts[f"p{chance.randrange(300)}"].split())), 5))
-        seen = await search.find_documents(plan_words(words, EVERYWHERE))
-        ideal, question = seen.question.profile.ideal_bm25, seen.question.plan.terms.split()
-        best, *others = sorted(seen.usable, key=lambda one: -one.bm25)
-        known = [(index_terms(one.chunk.searchable_text), one.bm25) for one in others if one.bm25 > 0]
-        reckoned = estimate_weights(question, ideal / len(question), known, []).score_terms(
+        results = await search.find_documents(plan_words(words, EVERYWHERE))
+        ideal, question = results.question.profile.ideal_bm25, results.question.plan.terms.split()
+        best, *others = sorted(results.usable, key=lambda one: -one.bm25)
+        scored_terms = [(index_terms(one.chunk.searchable_text), one.bm25) for one in others if one.bm25 > 0]
+        reckoned = estimate_weights(question, ideal / len(question), scored_terms, []).score_terms(
             index_terms(best.chunk.searchable_text)
         )
         off.append(abs(reckoned - best.bm25) / ideal)
@@ -73,9 +73,9 @@ texts = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=12).map(" ".jo
     texts,
 )
 def test_weights_stay_within_their_bounds(
-    question: list[str], most: float, known: list[tuple[str, float]], text: str
+    question: list[str], most: float, scored_terms: list[tuple[str, float]], text: str
 ) -> None:
-    weighed = estimate_weights(question, most, known, [text])
+    weighed = estimate_weights(question, most, scored_terms, [text])
     assert all(0 <= weight <= most for weight in weighed.weights.values())
     assert 0 <= weighed.score_terms(text) <= most * len(question) * 2.2
 

@@ -130,16 +130,16 @@ async def test_neighbours_that_are_no_longer_listed_are_not_joined(
 ) -> None:
     """Between finding a neighbour and reading it, a sync may have come."""
     await bench.add(LIST, document="list.md")
-    asked: list[Collection[str]] = []
+    requests: list[Collection[str]] = []
     real = bench.current
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
-        if asked:
+        if requests:
             if changed is None:
                 bench.manifest.pop("two", None)
             else:
                 bench.manifest["two"] = replace(bench.manifest["two"], **changed)  # type: ignore[arg-type]
-        asked.append(ids)
+        requests.append(ids)
         return await real(ids)
 
     bench.current = current  # type: ignore[method-assign]
@@ -151,14 +151,14 @@ async def test_a_hit_that_is_restricted_while_joining_is_not_shown(bench: Search
     """After a sync the hit is the same, its neighbours are new, and both have fewer readers."""
     await bench.add(LIST, document="list.md")
     await bench.add({"open": "The zebra step is open to all."})
-    asked: list[Collection[str]] = []
+    requests: list[Collection[str]] = []
     real = bench.current
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
-        if asked:
+        if requests:
             for id_ in LIST:
                 bench.manifest[id_] = replace(bench.manifest[id_], readers=frozenset({"U1"}))
-        asked.append(ids)
+        requests.append(ids)
         return await real(ids)
 
     bench.current = current  # type: ignore[method-assign]

@@ -109,8 +109,8 @@ class AttackBench:
         self.model.bodies.clear()
         self.lives.clear()
         wish = "web: " if attack.place == "web page" else ""
-        asked = await self.bot.ask(f"@Kvasir {wish}{question or attack.words.question}{mention}", thread_ts=root)
-        message = await self.bot.sandbox.wait_for_message(lambda one: _answers(one, asked))
+        question_ts = await self.bot.ask(f"@Kvasir {wish}{question or attack.words.question}{mention}", thread_ts=root)
+        message = await self.bot.sandbox.wait_for_message(lambda one: _answers(one, question_ts))
         turns = [turn["content"] for turn in self.model.bodies[-1]["messages"] if turn["role"] == "user"]
         return Outcome(
             get_text(message),

@@ -32,10 +32,10 @@ async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
     dependencies = {"apps": frozenset({DEPLOY_BOT})}
     async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
         bot.library.more = True
-        asked = await bot.ask("@Kvasir who reads this?")
+        question_ts = await bot.ask("@Kvasir who reads this?")
         ts = await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?", subtype=False)
         answer = await bot.wait_for_answer(ts, "You asked: how?")
-        await bot.wait_for_answer(asked)
+        await bot.wait_for_answer(question_ts)
         await bot.wait_until_idle()
         one, other = bot.answerer.questions
         assert one.viewers == other.viewers
@@ -69,8 +69,8 @@ async def test_other_apps_are_refused_whatever_they_call_themselves(
         await bot.sandbox.wait_for_message(lambda m: REFUSAL in get_text(m))
         assert await count_answers(bot) == 1, "once an hour"
         assert bot.answerer.questions == []
-        shown = [get_text(m) for m in await bot.sandbox.messages() if m["user"] == BOT_USER]
-        assert message.get("workflow_id", OTHER_APP) in shown[0]
+        texts = [get_text(m) for m in await bot.sandbox.messages() if m["user"] == BOT_USER]
+        assert message.get("workflow_id", OTHER_APP) in texts[0]
         assert await bot.ledger.find(QuestionKey(TEAM_ID, GENERAL, ts)) is None
 
 

@@ -76,10 +76,10 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
             if {"team", "channel"} <= set(table.c.keys()):
                 rows = await ledger.database.fetch_rows(sa.select(table.c.team, table.c.channel))
                 assert ("T1", "C1") not in {tuple(row) for row in rows}, table.name
-        kept = await ledger.find(QuestionKey("T1", "C2", "1.0"))
+        turn = await ledger.find(QuestionKey("T1", "C2", "1.0"))
         other = await ledger.find(QuestionKey("T2", "C1", "1.0"))
-        assert kept is not None
-        assert kept.message.text == "what?"
+        assert turn is not None
+        assert turn.message.text == "what?"
         assert other is not None
         assert await approved.is_approved("T1", "C2")
         assert await ThreadRecords(ledger.database).find_thread(("T1", "C2", "1.0"), "U2")

@@ -207,8 +207,10 @@ async def test_direct_message_has_no_settings(socket_bot: RunningBot) -> None:
 
 async def test_help_has_a_button_that_opens_the_modal(socket_bot: RunningBot) -> None:
     await socket_bot.sandbox.command("ada", "#general", "/kb help")
-    shown = await socket_bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "/kb refresh" in get_text(m))
-    await socket_bot.sandbox.press("ada", "#general", shown["ts"], "kvasir:channel-settings")
+    help_message = await socket_bot.sandbox.wait_for_message(
+        lambda m: m.get("ephemeral") and "/kb refresh" in get_text(m)
+    )
+    await socket_bot.sandbox.press("ada", "#general", help_message["ts"], "kvasir:channel-settings")
     assert (await socket_bot.sandbox.wait_for_modal(ADA))["callback_id"] == "kvasir:channel"
 
 
@@ -265,9 +267,9 @@ async def test_kvasir_toml_fixes_settings_and_the_modal_says_so(tmp_path: Path) 
         await store.save_settings(GENERAL, ChannelSettings(("docs",), "on", "zh", "off", "friendly", True, 5), ADA)
         view = await open_settings(bot)
         assert not list_fields(view)
-        shown = [block["text"]["text"] for block in view["blocks"] if "fixed in `kvasir.toml`" in str(block)]
-        assert len(shown) == 7
-        assert "in:handbook" in shown[0]
+        texts = [block["text"]["text"] for block in view["blocks"] if "fixed in `kvasir.toml`" in str(block)]
+        assert len(texts) == 7
+        assert "in:handbook" in texts[0]
         await bot.wait_for_answer(await bot.ask("@Kvasir 怎么做?"))
         [question] = bot.answerer.questions
         assert (question.within, question.policy.mode, question.language) == ("in:handbook", "off", "en")

@@ -166,8 +166,10 @@ def test_subtypes_of_people_are_read(subtype: str) -> None:
 def test_mention_by_another_app_is_recognized(more: dict[str, Any], ids: set[str], *, is_kvasir: bool) -> None:
     """The app of another workspace's Kvasir may be the same one."""
     envelope = make_envelope(make_message("<@U0KVASIR> hi", bot_id="B2", **more)) | {"api_app_id": "A1"}
-    asked = AppAsked(QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi", frozenset(ids), is_kvasir=is_kvasir)
-    assert events.parse_event(envelope, ME) == asked
+    expected = AppAsked(
+        QuestionKey("T1", "C1", "2.0"), "2.0", "B2", "<@U0KVASIR> hi", frozenset(ids), is_kvasir=is_kvasir
+    )
+    assert events.parse_event(envelope, ME) == expected
 
 
 @pytest.mark.parametrize("more", [{"channel_type": "im"}, {"type": "app_mention"}])

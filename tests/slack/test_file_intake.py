@@ -272,8 +272,10 @@ async def test_image_alone_in_a_thread_is_refused_in_the_thread(intake: IntakeBo
     root = await intake.bot.ask()
     await intake.bot.wait_for_answer(root)
     await intake.send("screen.png", "two.jpg", text="", channel="#general", thread_ts=root)
-    shown = await intake.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "I cannot see images" in get_text(m))
-    assert shown["thread_ts"] == root
+    refusal = await intake.sandbox.wait_for_message(
+        lambda m: m.get("ephemeral") and "I cannot see images" in get_text(m)
+    )
+    assert refusal["thread_ts"] == root
     seen_by_bo = await intake.sandbox.messages("#general", "bo")
     assert len([m for m in seen_by_bo if m.get("bot_id")]) == 1
 
@@ -281,10 +283,10 @@ async def test_image_alone_in_a_thread_is_refused_in_the_thread(intake: IntakeBo
 @pytest.mark.parametrize("person", ["ada", "bo"])
 async def test_image_alone_in_a_direct_message_is_refused_in_a_reply(intake: IntakeBot, person: str) -> None:
     ts = await intake.send("screen.png", person=person)
-    shown = await intake.sandbox.wait_for_message(
+    refusal = await intake.sandbox.wait_for_message(
         lambda m: m.get("bot_id") and "I cannot see" in get_text(m), channel="@kvasir", person=person
     )
-    assert shown["thread_ts"] == ts
+    assert refusal["thread_ts"] == ts
     assert intake.list_documents() == []
 
 

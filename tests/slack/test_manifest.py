@@ -169,9 +169,9 @@ def test_manifest_subscribes_to_all_handled_events_and_to_no_others() -> None:
 def test_sandbox_asks_for_the_same_scopes() -> None:
     """Any of a method's scopes is enough for the sandbox, which then checks the one of the conversation's kind."""
     modules = (agents, chat, conversations, files, people, streaming, views)
-    asked = {method.name: set(method.scopes) for module in modules for method in module.METHODS}
+    method_scopes = {method.name: set(method.scopes) for module in modules for method in module.METHODS}
     for method, scopes in METHODS.items():
-        assert not scopes or asked[method] & scopes, method
+        assert not scopes or method_scopes[method] & scopes, method
 
 
 async def test_share_in_a_direct_message_reads_no_channel(owned_bot: RunningBot) -> None:

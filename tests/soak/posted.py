@@ -49,8 +49,8 @@ class PostedTexts:
 
     def read_state(self, person: str) -> dict[str, str]:
         """Return what a person sees: every message with its text, and the dialogs."""
-        shown = {one.key: _dump(one) for one in self.list_messages() if one.ephemeral_to in {None, person}}
-        return shown | {view.id: view.hash for view in self._workspace.views.values() if view.user == person}
+        messages = {one.key: _dump(one) for one in self.list_messages() if one.ephemeral_to in {None, person}}
+        return messages | {view.id: view.hash for view in self._workspace.views.values() if view.user == person}
 
     def find_home(self, person: str) -> str | None:
         """Return the hash of what is published on a person's Home; each publication has its own."""

@@ -57,11 +57,11 @@ def judge(
     number: int = 5,
 ) -> TurnsOutcome:
     """Judge a thread with one question and these texts of Kvasir."""
-    asked = Asked(Ask(number, "ada", "#general", None, is_mention=True), "C1", ROOT, ROOT)
+    question = Asked(Ask(number, "ada", "#general", None, is_mention=True), "C1", ROOT, ROOT)
     posted: list[Message] = [{"ts": ROOT, "root": ROOT, "text": "@Kvasir?"}]
     posted += [{"ts": f"2.{index}", "root": ROOT, "bot_id": "B1", "text": text} for index, text in enumerate(texts)]
-    seen = Seen({"C1": posted}, Counter({("ada", "C1"): private}), calls, Counter({number: generations}))
-    return Verdict([asked], seen).judge()
+    evidence = Seen({"C1": posted}, Counter({("ada", "C1"): private}), calls, Counter({number: generations}))
+    return Verdict([question], evidence).judge()
 
 
 PARTS = list_parts(5)

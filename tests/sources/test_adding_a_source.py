@@ -84,11 +84,11 @@ def test_a_distribution_can_add_a_kind(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("a.md", "# A")
     root = Path(__file__).parents[2]
-    asked = subprocess.run(
+    outcome = subprocess.run(
         [sys.executable, "-c", _ASK, str(tmp_path)],
         env={"PYTHONPATH": f"{tmp_path / 'site'}:{root}"}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert asked.stdout.strip() == "{'a.md': b'# A'}", asked.stderr
+    assert outcome.stdout.strip() == "{'a.md': b'# A'}", outcome.stderr
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,11 @@ async def test_the_rights_of_documents_are_those_of_a_listing(bench: Workbench) 
     assert isinstance(fresh, RightsSource)
     gone = bench.document(NAMES[0])
     unknown = f"{'1' if gone[0] == '0' else '0'}{gone[1:]}"
-    for asked in (source, fresh):
-        assert await asked.read_rights([*listed, unknown]) == listed
+    for either in (source, fresh):
+        assert await either.read_rights([*listed, unknown]) == listed
     await bench.remove(NAMES[0])
-    for asked in (source, fresh):
-        assert await asked.read_rights([*listed, unknown]) == {
+    for either in (source, fresh):
+        assert await either.read_rights([*listed, unknown]) == {
             one: readers for one, readers in listed.items() if one != gone
         }
     await fresh.close()
@@ -301,12 +301,12 @@ async def test_a_listing_with_memory_equals_one_without(make_bench: type[Workben
 async def _follow(bench: Workbench, rounds: list[list[tuple[str, str, bytes]]]) -> None:
     async with opened(bench):
         there: dict[str, bytes] = {}
-        kept: dict[str, bytes] = {}
+        memory: dict[str, bytes] = {}
         await bench.put("always.md", b"always")
         for number, edits in enumerate(rounds):
             for edit, name, data in edits:
                 await _edit(bench, there, edit, name, data)
-            remembering, afresh = bench.source(kept=kept), bench.source(f"afresh{number}")
+            remembering, afresh = bench.source(kept=memory), bench.source(f"afresh{number}")
             found = await listing(remembering)
             assert set(found) == {bench.document(name) for name in (*there, "always.md")}
             assert found == await listing(afresh)

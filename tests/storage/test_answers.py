@@ -82,11 +82,11 @@ async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
 async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         ts = await bot.ask(f"@Kvasir {text}")
-        shown = await bot.wait_for_answer(ts)
+        answer = await bot.wait_for_answer(ts)
         await bot.wait_until_idle()
-        stored = await Answers(bot.ledger.database).find_answer(QuestionKey("T0SANDBOX1", shown["channel"], ts))
+        stored = await Answers(bot.ledger.database).find_answer(QuestionKey("T0SANDBOX1", answer["channel"], ts))
         assert stored is not None
         assert (stored.question, stored.user) == (text, "U0ADA00001")
         assert stored.answer == f"You asked: {text} [1]. That is all."
         assert [passage.document for passage in stored.passages] == ["sources.md"]
-        assert "That is all." in get_text(shown)
+        assert "That is all." in get_text(answer)

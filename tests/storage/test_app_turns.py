@@ -26,10 +26,10 @@ async def test_counts_of_an_hour_are_those_of_all_apps(database: str) -> None:
     now = time.time()
     async with open_ledger(database) as ledger:
         counts = AppTurns(ledger.database, lambda: now)
-        asked = make_question("9.0")
-        assert await counts.count_last_hour(asked) == (0, 0)
+        app_question = make_question("9.0")
+        assert await counts.count_last_hour(app_question) == (0, 0)
         for question in (
-            asked,
+            app_question,
             make_question("2.0"),
             make_question("3.0", "B2"),
             make_question("4.0", "B2", "4.0"),
@@ -37,6 +37,6 @@ async def test_counts_of_an_hour_are_those_of_all_apps(database: str) -> None:
             make_question("6.0", channel="C2"),
         ):
             await ledger.claim(question)
-        assert await counts.count_last_hour(asked) == (3, 2)
+        assert await counts.count_last_hour(app_question) == (3, 2)
         now += 3_700
-        assert await counts.count_last_hour(asked) == (0, 0)
+        assert await counts.count_last_hour(app_question) == (0, 0)

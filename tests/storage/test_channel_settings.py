@@ -104,9 +104,9 @@ async def test_question_without_an_answer_is_forgotten_and_one_with_an_answer_st
     for ts in ("40.5", "41.5"):
         assert await one.ledger.forget_unasked(make_message(ts).key, 0) is (ts == "40.5")
     assert await one.ledger.find(make_message("40.5").key) is None
-    kept = await one.ledger.find(make_message("41.5").key)
-    assert kept is not None
-    assert kept.message.is_unasked
+    turn = await one.ledger.find(make_message("41.5").key)
+    assert turn is not None
+    assert turn.message.is_unasked
 
 
 async def test_edit_with_a_mention_makes_it_a_question_to_kvasir(processes: tuple[Process, Process]) -> None:
@@ -116,9 +116,9 @@ async def test_edit_with_a_mention_makes_it_a_question_to_kvasir(processes: tupl
     still = await one.ledger.edit(replace(message, text="how much?"), "51")
     assert still is not None
     assert still.message.is_unasked
-    asked = await one.ledger.edit(replace(message, text="<@U2> how much?", is_unasked=False), "52")
-    assert asked is not None
-    assert not asked.message.is_unasked
+    turn = await one.ledger.edit(replace(message, text="<@U2> how much?", is_unasked=False), "52")
+    assert turn is not None
+    assert not turn.message.is_unasked
     thread = await ThreadRecords(one.ledger.database).find_thread(message.thread, "U1")
     assert thread is not None
     assert thread.has_asked

@@ -58,7 +58,7 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     )
     turn, answer = await ledger.find(message.key), await answers.find_answer(KEY)
     [vote, *_] = await votes.list_bad("T1", 1)
-    [known] = await verified.list_all()
+    [stored] = await verified.list_all()
     assert turn is not None
     assert answer is not None
     return [
@@ -66,9 +66,9 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
         answer.question,
         answer.answer,
         vote.comment,
-        known.question,
-        known.answer,
-        known.owner_name,
+        stored.question,
+        stored.answer,
+        stored.owner_name,
     ]
 
 

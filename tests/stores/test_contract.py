@@ -404,8 +404,8 @@ async def test_any_text_can_be_an_id_a_source_or_a_document(bench: Bench, texts:
     rows = [row(text, source=text, text=text, document=text) for text in texts]
     await store.write(rows)
     for one in rows:
-        seen = await found(store, "term", sources=[one.chunk.source])
-        assert {id_: hit.chunk for id_, hit in seen.items()} == {one.chunk.id: proposed(one.chunk)}
+        documents = await found(store, "term", sources=[one.chunk.source])
+        assert {id_: hit.chunk for id_, hit in documents.items()} == {one.chunk.id: proposed(one.chunk)}
         assert [kept.chunk for kept in await store.read_rows([one.chunk.id])] == [one.chunk]
     assert await all_ids(store) == sorted(texts)
     await store.delete(texts)

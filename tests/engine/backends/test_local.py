@@ -68,15 +68,15 @@ async def test_starts_answers_and_stops(
     """With everything installed it starts with progress, answers, and leaves no process or file after the stop."""
     monkeypatch.setenv("WIKI_ENTRY", SECRET)
     engine = make()
-    seen: list[EngineStatus] = []
+    states: list[EngineStatus] = []
     await engine.start(install=False)
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
-            seen.append(status)
+            states.append(status)
             if status.state is EngineState.READY:
                 break
-    assert [status.state for status in seen][-1] is EngineState.READY
-    assert {status.state for status in seen} <= {EngineState.ABSENT, EngineState.STARTING, EngineState.READY}
+    assert [status.state for status in states][-1] is EngineState.READY
+    assert {status.state for status in states} <= {EngineState.ABSENT, EngineState.STARTING, EngineState.READY}
     status = engine.status()
     assert (status.model, status.small_model, status.on_cpu, status.progress) == (SMALL_MODEL, True, True, 1.0)
     assert Engine.read_status(tmp_path / "home") == status
@@ -153,29 +153,29 @@ async def test_memory_profile_falls_persists_and_resets(make: Callable[..., Engi
     """After two failures it runs; a new start keeps the profile; ``fresh`` returns to the plan's own."""
     (installed / "fails").write_text("pool-cpu pool-cpu")
     engine = make()
-    seen: list[EngineStatus] = []
+    states: list[EngineStatus] = []
     await engine.start()
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
-            seen.append(status)
+            states.append(status)
             if status.state in {EngineState.READY, EngineState.FAILED}:
                 break
     assert engine.status().state is EngineState.READY, engine.status().detail
-    asked = _flag(installed, "--max-total-tokens")
-    assert asked == [asked[0], asked[0] // 2, asked[0] // 4]
-    assert any("tokens of context in all" in status.detail for status in seen)
+    values = _flag(installed, "--max-total-tokens")
+    assert values == [values[0], values[0] // 2, values[0] // 4]
+    assert any("tokens of context in all" in status.detail for status in states)
     assert "--fresh" in engine.status().detail
-    assert engine.context_tokens == min(8192, asked[-1])
+    assert engine.context_tokens == min(8192, values[-1])
     assert engine.collect_stats().memory_failures == 2
     await engine.stop()
     again = make()
     await again.start()
     assert (await again.wait_until_ready(30)).state is EngineState.READY
-    assert _flag(installed, "--max-total-tokens")[3:] == [asked[-1]]
+    assert _flag(installed, "--max-total-tokens")[3:] == [values[-1]]
     await again.restart(fresh=True)
     await until(lambda: len(_starts(installed)) == 5)
     await until(lambda: again.status().state is EngineState.READY)
-    assert _flag(installed, "--max-total-tokens")[-1] == asked[0]
+    assert _flag(installed, "--max-total-tokens")[-1] == values[0]
     assert again.collect_stats().memory_failures == 0
     assert "--fresh" not in again.status().detail
 

@@ -78,8 +78,8 @@ async def test_connections_are_not_reused() -> None:
     models = b'{"data": [{"id": "m", "max_model_len": 8192}]}'
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = await reader.readuntil(b"\r\n\r\n")
-        said = models if asked.startswith(b"GET /v1/models") else delta(content="hi") + delta(finish="stop") + DONE
+        request = await reader.readuntil(b"\r\n\r\n")
+        said = models if request.startswith(b"GET /v1/models") else delta(content="hi") + delta(finish="stop") + DONE
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n"
         writer.write(head.encode() + said)
         await writer.drain()
@@ -190,10 +190,10 @@ async def test_cancelling_the_reader_closes_the_connection(
 
 
 async def test_cancelling_before_the_server_answers(sglang: FakeSglang, connect: Connect) -> None:
-    gone, asked = asyncio.Event(), asyncio.Event()
+    gone, has_arrived = asyncio.Event(), asyncio.Event()
 
     async def chat(_: web.Request) -> web.StreamResponse:
-        asked.set()
+        has_arrived.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -203,7 +203,7 @@ async def test_cancelling_before_the_server_answers(sglang: FakeSglang, connect:
     sglang.chat = chat
     task = asyncio.create_task(_all(connect()))
     async with asyncio.timeout(5):
-        await asked.wait()
+        await has_arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

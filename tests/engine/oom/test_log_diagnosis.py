@@ -25,8 +25,8 @@ READY = LogObservations(has_loaded=True, is_ready=True)
 
 def _death(name: str, status: int = 1, oom_kills: int | None = 0) -> RunEnd:
     lines = (TAILS / f"{name}.log").read_text().splitlines()
-    seen = reduce(lambda observed, line: observed.add_line(line), lines, LogObservations())
-    return RunEnd(lines, status, seen, oom_kills)
+    observations = reduce(lambda observed, line: observed.add_line(line), lines, LogObservations())
+    return RunEnd(lines, status, observations, oom_kills)
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ def test_secrets_are_not_passed_on() -> None:
     assert "sekret" not in " ".join(made.argv)
     assert "sekret" not in repr(made)
     assert json.loads(made.config) == {"api-key": "sekret"}
-    kept = {"PATH", "HF_ENDPOINT", "USER", "HTTP_PROXY", "https_proxy", "MIRROR"}
-    assert set(made.environment) & set(GROUND) == kept
+    names = {"PATH", "HF_ENDPOINT", "USER", "HTTP_PROXY", "https_proxy", "MIRROR"}
+    assert set(made.environment) & set(GROUND) == names
 
 
 @pytest.mark.parametrize("said", [{}, {"NO_PROXY": "intra"}, {"no_proxy": "intra", "NO_PROXY": ""}])

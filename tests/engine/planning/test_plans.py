@@ -255,8 +255,8 @@ def test_suggested_command_shows_the_suggested_plan(name: str, where: str, wish:
     command = re.search("`kvasir (fit [^`]+)`", found.reasons[-1])
     assert command is not None
     said = build_parser().parse_args(command[1].split())
-    asked = PlanRequirements(said.context, said.people, said.goal, said.precision, said.offload)
-    assert fit_variant(resolve_model(said.variant), parse_machine(where), asked).plan == near
+    requirements = PlanRequirements(said.context, said.people, said.goal, said.precision, said.offload)
+    assert fit_variant(resolve_model(said.variant), parse_machine(where), requirements).plan == near
 
 
 def test_nearest_plan() -> None:
@@ -303,8 +303,8 @@ def test_true_claims_are_not_denied() -> None:
 def test_distills_with_nine_tenths_of_r1() -> None:
     """By the mean of all four scores, which these published."""
     distills = [v for v in VARIANTS if "Distill" in v.name]
-    kept = {v.name for v in distills if sum(v.scores[name] / R1_SCORES[name] for name in R1_SCORES) / 4 >= 0.9}
-    assert kept == {"DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Qwen-32B"}
+    names = {v.name for v in distills if sum(v.scores[name] / R1_SCORES[name] for name in R1_SCORES) / 4 >= 0.9}
+    assert names == {"DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Qwen-32B"}
 
 
 def test_nicknames_33b_and_13b() -> None:

@@ -136,8 +136,8 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
     started = [command[3:] for plan in plans for command in build_manual_commands(plan)]
     parser = (str(python), "-I", "-c", TAKEN)
     where, commands = build_cpu_environment(os.environ), json.dumps(started)
-    asked = await asyncio.to_thread(subprocess.run, parser, input=commands, env=where, text=True, check=False)
-    assert asked.returncode == 0, "SGLang's own parser takes every value"
+    outcome = await asyncio.to_thread(subprocess.run, parser, input=commands, env=where, text=True, check=False)
+    assert outcome.returncode == 0, "SGLang's own parser takes every value"
     options = set(re.findall(r"^ {2}(?:-\w(?: \S+)?, )?(--[a-z0-9-]+)", help_text, re.MULTILINE))
     assert len(options) > 300
     assert options - read_registered_flags(python) == {"--help"}

@@ -39,10 +39,10 @@ def make(tmp_path: Path) -> Callable[..., Preflight]:
     for kind in ("cpu", "cuda"):
         (tmp_path / "requirements" / f"{kind}.txt").write_text(PINS)
 
-    def checkup(seen: Machine, named: str | None = SMALL, source: WeightsSource | None = None) -> Preflight:
+    def checkup(machine: Machine, named: str | None = SMALL, source: WeightsSource | None = None) -> Preflight:
         cache = tmp_path / "cache"
         installer = Installer(cache, requirements=tmp_path / "requirements")
-        return Preflight(named, seen, installer, WeightsStore(cache, source or WeightsSource()))
+        return Preflight(named, machine, installer, WeightsStore(cache, source or WeightsSource()))
 
     return checkup
 
@@ -73,9 +73,9 @@ def test_old_and_missing_drivers(make: Callable[..., Preflight], tmp_path: Path)
     (pci / "0000:01:00.0" / "class").write_text("0x030200\n")
     with pytest.raises(EngineRefused, match="no working driver"):
         make(machine()).check_driver(pci)
-    for seen in (pci, tmp_path / "nothing"):
+    for folder in (pci, tmp_path / "nothing"):
         with pytest.raises(EngineRefused, match=r"580\.65 works but .*nvidia-smi mig -cgi .*CUDA_VISIBLE_DEVICES"):
-            make(replace(machine(), driver="580.65", cuda="13.0")).check_driver(seen)
+            make(replace(machine(), driver="580.65", cuda="13.0")).check_driver(folder)
 
 
 def test_cards_show_memory_in_use(make: Callable[..., Preflight]) -> None:
@@ -146,15 +146,15 @@ async def test_old_weights_are_listed_with_the_command_that_deletes_them(
     for commit in ("a" * 40, "b" * 40):
         async with fake_hub(FakeHub(commit=commit)) as hub:
             weights = WeightsStore(tmp_path / "cache", WeightsSource(endpoint=hub.url))
-            kept = await weights.provide_checkpoint(Checkpoint(REPO, "bf16"), lambda *_: None)
-            (kept / "filler").write_bytes(bytes(GIB // 20))
+            current = await weights.provide_checkpoint(Checkpoint(REPO, "bf16"), lambda *_: None)
+            (current / "filler").write_bytes(bytes(GIB // 20))
         if commit.startswith("a"):
-            (kept / "config.json").unlink()
-    assert kept.name == "b" * 40
+            (current / "config.json").unlink()
+    assert current.name == "b" * 40
     report, _, command = make(machine(80)).find_old_weights().partition(": ")
     assert "0.1 GiB of earlier commits" in report
     await asyncio.to_thread(subprocess.run, shlex.split(command), check=True)
-    assert [path.name for path in kept.parent.iterdir() if path.is_dir()] == [kept.name]
+    assert [path.name for path in current.parent.iterdir() if path.is_dir()] == [current.name]
     assert "none" in make(machine(80)).find_old_weights()
 
 

@@ -47,23 +47,23 @@ async def _running(made: Supervisor) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait([task])
 
 
-def _board(seen: list[EngineStatus] | None = None) -> StatusBoard:
-    board = StatusBoard(seen.append if seen is not None else lambda _: None)
+def _board(statuses: list[EngineStatus] | None = None) -> StatusBoard:
+    board = StatusBoard(statuses.append if statuses is not None else lambda _: None)
     board.apply_event(LifecycleEvent.LAUNCH)
     return board
 
 
 async def test_starts_and_stops(tmp_path: Path) -> None:
     """It is ready by its log line, with progress before, and ends with all its processes."""
-    seen: list[EngineStatus] = []
-    board = _board(seen)
+    statuses: list[EngineStatus] = []
+    board = _board(statuses)
     async with _running(supervisor(tmp_path, board)):
         await until(lambda: board.status.state is EngineState.READY)
         pids = _pids(tmp_path)
         assert len(pids) == 3
         assert all(alive(pid) for pid in pids)
     assert not any(alive(pid) for pid in pids)
-    assert 0.65 in [status.progress for status in seen]
+    assert 0.65 in [status.progress for status in statuses]
 
 
 async def test_key_is_removed_from_the_log(tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ async def test_engine_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_crash_loop_ends_with_the_last_meaningful_line(tmp_path: Path) -> None:
-    seen: list[EngineStatus] = []
-    board = _board(seen)
+    statuses: list[EngineStatus] = []
+    board = _board(statuses)
     async with asyncio.timeout(60):
         await supervisor(tmp_path, board, "crash").run()
     assert board.status.state is EngineState.FAILED
     assert "status 1: RuntimeError: Not enough memory." in board.status.detail
     assert "noise" not in board.status.detail
-    assert sum("starting again" in status.detail for status in seen) == FAST.max_crashes - 1
+    assert sum("starting again" in status.detail for status in statuses) == FAST.max_crashes - 1
 
 
 @pytest.mark.slow
@@ -128,8 +128,8 @@ async def test_hanging_start_counts_as_a_crash(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_failed_health_checks_degrade_then_restart(tmp_path: Path) -> None:
     """DEGRADED at once, READY again if it recovers, restarted if not."""
-    seen: list[EngineStatus] = []
-    board = _board(seen)
+    statuses: list[EngineStatus] = []
+    board = _board(statuses)
     policy = SupervisorPolicy(start_deadline_s=15, health_interval_s=0.1, max_failed_checks=8, first_delay_s=0.01)
     sick = tmp_path / "sick"
     async with _running(supervisor(tmp_path, board, policy=policy)):
@@ -142,7 +142,7 @@ async def test_failed_health_checks_degrade_then_restart(tmp_path: Path) -> None
         await until(lambda: len(_pids(tmp_path)) == 6)
         sick.unlink()
         await until(lambda: board.status.state is EngineState.READY)
-    assert any("8 health checks in a row failed" in status.detail for status in seen)
+    assert any("8 health checks in a row failed" in status.detail for status in statuses)
 
 
 @pytest.mark.slow
@@ -184,11 +184,11 @@ async def test_port_in_use_at_the_start(tmp_path: Path) -> None:
 async def test_stuck_server_without_a_port_is_restarted(tmp_path: Path) -> None:
     """SGLang logs the error and keeps running, long before any deadline."""
     (tmp_path / "behaviours").write_text("lingers well")
-    seen: list[EngineStatus] = []
-    board = _board(seen)
+    statuses: list[EngineStatus] = []
+    board = _board(statuses)
     async with _running(supervisor(tmp_path, board)):
         await until(lambda: board.status.state is EngineState.READY)
-    assert any("another program took its port" in status.detail for status in seen)
+    assert any("another program took its port" in status.detail for status in statuses)
 
 
 @pytest.mark.slow

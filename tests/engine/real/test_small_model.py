@@ -62,7 +62,7 @@ async def test_prefix_attention_equals_sglangs_own(cache: Path) -> None:
 
 
 def test_shape_equals_the_catalogue(folder: Path) -> None:
-    found, known = describe_model_folder(folder), resolve_model(SMALL_MODEL)
+    found, expected = describe_model_folder(folder), resolve_model(SMALL_MODEL)
     shape = (
         "layers",
         "hidden_size",
@@ -73,6 +73,6 @@ def test_shape_equals_the_catalogue(folder: Path) -> None:
         "kv_bytes_per_token",
         "tied_embeddings",
     )
-    assert [getattr(found, name) for name in shape] == [getattr(known, name) for name in shape]
-    assert found.weights_gib == pytest.approx(known.weights_gib, rel=0.001)
+    assert [getattr(found, name) for name in shape] == [getattr(expected, name) for name in shape]
+    assert found.weights_gib == pytest.approx(expected.weights_gib, rel=0.001)
     assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [151645, 151643]

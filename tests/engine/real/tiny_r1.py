@@ -82,8 +82,8 @@ def _train(model, tokenizer, *, opens: bool) -> None:  # noqa: ANN001
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=STEPS, pct_start=0.1)
     for step in range(STEPS):
-        asked = [{"role": "user", "content": " ".join(rnd.choices(WORDS, k=rnd.randint(2, 40)))}]
-        prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        messages = [{"role": "user", "content": " ".join(rnd.choices(WORDS, k=rnd.randint(2, 40)))}]
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         kind = LESSONS[step % len(LESSONS)]
         context, said = _lesson(tokenizer, kind=kind, cut=rnd.random())
         ids = [*tokenizer(prompt.removesuffix("<think>\n"), add_special_tokens=False).input_ids]

@@ -100,9 +100,9 @@ async def test_checksum_file_is_used(on_shelf: Callable[[], WeightsStore], shelf
     (shelf / "SHA256SUMS").write_bytes(sums({name: (shelf / name).read_bytes() for name in names}))
     (shelf / "README.md").write_bytes(b"another")
     await on_shelf().provide_checkpoint(WANTED, report_nothing)
-    kept = (shelf / FIRST).stat()
+    before = (shelf / FIRST).stat()
     (shelf / FIRST).write_bytes(safetensors("a", "b", fill=9))
-    os.utime(shelf / FIRST, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    os.utime(shelf / FIRST, ns=(before.st_atime_ns, before.st_mtime_ns))
     await on_shelf().provide_checkpoint(WANTED, report_nothing)
     on_shelf().require_verification(WANTED)
     assert f"{FIRST} does not match SHA256SUMS" in await get_refusal(on_shelf())
@@ -157,13 +157,13 @@ async def test_bucket_is_downloaded_once_and_resumed(bucket: Bin, faults: S3Faul
     assert folder.parent == home
     assert not (folder / "pytorch_model.bin").exists()
     os.truncate(folder / FIRST, 0)
-    seen = len(faults.seen)
+    count = len(faults.seen)
     assert await bucket.weights().provide_checkpoint(WANTED, report_nothing) == folder
-    fetched = [request.path for request in faults.seen[seen:] if "list-type" not in request.query]
+    fetched = [request.path for request in faults.seen[count:] if "list-type" not in request.query]
     assert [path.rpartition("/")[2] for path in fetched] == [FIRST]
-    seen = len(faults.seen)
+    count = len(faults.seen)
     assert await bucket.weights().provide_checkpoint(WANTED, report_nothing) == folder
-    assert len(faults.seen) == seen
+    assert len(faults.seen) == count
 
 
 async def test_partial_object_is_resumed(bucket: Bin, faults: S3Faults) -> None:
@@ -223,13 +223,13 @@ async def hub() -> AsyncIterator[FakeHub]:
 
 async def _settled(engine: Engine) -> list[EngineStatus]:
     """Return the statuses until it is ready or has failed."""
-    seen: list[EngineStatus] = []
+    statuses: list[EngineStatus] = []
     async with aclosing(engine.watch_status()) as changes:
         async for status in changes:
-            seen.append(status)
+            statuses.append(status)
             if status.state in {EngineState.READY, EngineState.FAILED}:
-                return seen
-    raise AssertionError(seen)
+                return statuses
+    raise AssertionError(statuses)
 
 
 async def test_engine_downloads_with_progress_and_starts_on_the_folder(
@@ -243,10 +243,10 @@ async def test_engine_downloads_with_progress_and_starts_on_the_folder(
     hub.files = files
     await engine.restart()
     await until(lambda: engine.status().state is not EngineState.FAILED)
-    seen = await _settled(engine)
-    assert seen[-1].state is EngineState.READY
-    assert EngineState.DOWNLOADING in {status.state for status in seen}
-    assert any("Downloading" in status.detail for status in seen)
+    statuses = await _settled(engine)
+    assert statuses[-1].state is EngineState.READY
+    assert EngineState.DOWNLOADING in {status.state for status in statuses}
+    assert any("Downloading" in status.detail for status in statuses)
     (folder,) = (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")
     argv = json.loads((folder / "argv").read_text().splitlines()[-1])
     assert argv[argv.index("--model-path") + 1] == str(folder)
@@ -274,8 +274,8 @@ async def test_lighter_memory_profile_downloads_its_weights(engine: Engine, hub:
     )
     (folder / "fails").write_text("weights")
     await engine.start()
-    seen = await _settled(engine)
-    assert seen[-1].state is EngineState.READY, seen[-1].detail
-    assert EngineState.DOWNLOADING in {status.state for status in seen}
+    statuses = await _settled(engine)
+    assert statuses[-1].state is EngineState.READY, statuses[-1].detail
+    assert EngineState.DOWNLOADING in {status.state for status in statuses}
     fetched = {path.parent.name for path in (tmp_path / "cache" / "weights").glob(f"*/{hub.commit}")}
     assert len(fetched & {repo.replace("/", "--") for repo in lighter}) == 1

@@ -77,10 +77,10 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     assert folder == home(tmp_path) / hub.commit
     assert any(share is not None and "GiB" in line for share, line in steps)
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
-    asked = len(hub.asked)
+    count = len(hub.asked)
     assert not make().needs_download(WANTED)
     assert await make().provide_checkpoint(WANTED, report_nothing) == folder
-    assert len(hub.asked) == asked
+    assert len(hub.asked) == count
 
 
 async def test_commit_of_the_first_start_is_pinned(make: Callable[..., WeightsStore], hub: FakeHub) -> None:

@@ -43,8 +43,8 @@ async def answer_with_pages(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 
 def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
-    return [one for one in shown if one["action_id"] != "kvasir:answer-again"]
+    elements = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    return [one for one in elements if one["action_id"] != "kvasir:answer-again"]
 
 
 def make_page_library() -> FakeLibrary:
@@ -81,9 +81,9 @@ async def test_only_owner_adds_cited_page(tmp_path: Path, owner: str) -> None:
         await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
         reply = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and reply in get_text(m))
-        kept = [page.url for page in await adding.list_pages()]
-        assert kept == ([URL] if owner == "U0ADA00001" else [])
-        if kept:
+        urls = [page.url for page in await adding.list_pages()]
+        assert urls == ([URL] if owner == "U0ADA00001" else [])
+        if urls:
             await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
             await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "is already a document" in get_text(m))
             assert library.refreshed == ["pages"]

@@ -180,8 +180,8 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
             await action.run(pressed)
         for count in (1, 2):
             await action.run(pressed)
-            shown = [m for m in await bot.sandbox.messages("#general") if "in our direct messages" in get_text(m)]
-            assert [m["ephemeral"] for m in shown] == [True] * count
+            notes = [m for m in await bot.sandbox.messages("#general") if "in our direct messages" in get_text(m)]
+            assert [m["ephemeral"] for m in notes] == [True] * count
 
 
 async def test_question_is_repeated_once_by_all_replicas_and_again_after_an_edit(tmp_path: Path) -> None:

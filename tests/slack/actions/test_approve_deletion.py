@@ -50,10 +50,10 @@ async def test_button_deletes_pending_documents(owned_bot: RunningBot, library: 
     library.state = make_library_status(HELD, make_source_status("other"))
     library.report = SyncReport({"docs": SourceReport(listed=7, unchanged=7, deleted=30)}, 1.5)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
-    asked = await wait_for_approval_request(owned_bot)
-    assert all(words in get_text(asked) for words in ("0.md", "4.md", "and 25 more", "still missing"))
+    request = await wait_for_approval_request(owned_bot)
+    assert all(words in get_text(request) for words in ("0.md", "4.md", "and 25 more", "still missing"))
     assert library.approved == library.refreshed == []
-    await owned_bot.sandbox.press("ada", "#general", asked["ts"], APPROVE_DELETION)
+    await owned_bot.sandbox.press("ada", "#general", request["ts"], APPROVE_DELETION)
     await wait_for_ephemeral(owned_bot, "30 deleted")
     assert (library.approved, library.refreshed) == (["docs"], [])
 
@@ -67,8 +67,8 @@ async def test_approve_without_source_shows_all_pending_deletions(owned_bot: Run
         make_source_status("other"),
     )
     await owned_bot.sandbox.command("ada", "#general", "/kb 批准")
-    asked = await wait_for_approval_request(owned_bot, "30 篇文档不在最近的列表里")
-    buttons = [e["value"] for block in asked["blocks"] if block["type"] == "actions" for e in block["elements"]]
+    request = await wait_for_approval_request(owned_bot, "30 篇文档不在最近的列表里")
+    buttons = [e["value"] for block in request["blocks"] if block["type"] == "actions" for e in block["elements"]]
     assert [name in value for name, value in zip(("docs", "wiki"), buttons, strict=True)] == [True, True]
 
 
@@ -93,11 +93,11 @@ async def test_changed_deletions_are_shown_before_approval(owned_bot: RunningBot
     """After the request, a sync has found other pending deletions, as many as before."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
-    asked = await wait_for_approval_request(owned_bot)
+    request = await wait_for_approval_request(owned_bot)
     library.state = make_library_status(
         replace(HELD, approval_mark="others", first_pending_deletions=(PendingDeletion("other.md", "Other", None),))
     )
-    await owned_bot.sandbox.press("ada", "#general", asked["ts"], APPROVE_DELETION)
+    await owned_bot.sandbox.press("ada", "#general", request["ts"], APPROVE_DELETION)
     again = await wait_for_approval_request(owned_bot, "other.md")
     assert library.approved == []
     await owned_bot.sandbox.press("ada", "#general", again["ts"], APPROVE_DELETION)
@@ -109,7 +109,7 @@ async def test_deletions_changed_during_approval_are_shown_again(owned_bot: Runn
     """A sync changes the deletions between the check and the approval, so the library refuses."""
     library.state = make_library_status(HELD)
     await owned_bot.sandbox.command("ada", "#general", "/kb approve docs")
-    asked = await wait_for_approval_request(owned_bot)
+    request = await wait_for_approval_request(owned_bot)
     status = library.status
 
     async def looked_at() -> LibraryStatus:
@@ -120,7 +120,7 @@ async def test_deletions_changed_during_approval_are_shown_again(owned_bot: Runn
         return state
 
     library.status = looked_at  # type: ignore[method-assign]
-    await owned_bot.sandbox.press("ada", "#general", asked["ts"], APPROVE_DELETION)
+    await owned_bot.sandbox.press("ada", "#general", request["ts"], APPROVE_DELETION)
     await wait_for_approval_request(owned_bot, "other.md")
     await wait_for_ephemeral(owned_bot, "The pending deletions of docs have changed.")
 
@@ -140,10 +140,10 @@ async def test_only_owners_refresh_and_approve(tmp_path: Path) -> None:
         await sandbox.command("ada", "#general", "/kb status")
         await wait_for_ephemeral(bot, "*Engine*")
         await sandbox.command("bo", "#general", "/kb approve docs")
-        asked = await sandbox.wait_for_message(
+        request = await sandbox.wait_for_message(
             lambda m: m.get("ephemeral") and "are missing" in get_text(m), channel="#general", person="bo"
         )
-        await sandbox.press("bo", "#general", asked["ts"], APPROVE_DELETION)
+        await sandbox.press("bo", "#general", request["ts"], APPROVE_DELETION)
         await sandbox.wait_until(lambda: library.approved == ["docs"])
         assert library.refreshed == []
 

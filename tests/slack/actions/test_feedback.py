@@ -230,8 +230,8 @@ async def test_another_answer_counts_as_a_question(tmp_path: Path) -> None:
         await wait_for_reply(bot, "within a minute")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
-        [shown] = await bot.list_answers(answer["root"])
-        assert "You asked: how?" in get_text(shown)
+        [answer_text] = await bot.list_answers(answer["root"])
+        assert "You asked: how?" in get_text(answer_text)
 
 
 # ── Deletion ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,9 +49,14 @@ async def test_button_answers_question_with_web(tmp_path: Path) -> None:
         await press_button(bot, first)
         second = await bot.wait_for_answer(root, "On the web: who runs it?")
         assert find_button(second) is None, "this answer used the web"
-        asked = bot.answerer.questions[1]
-        assert asked.people == frozenset(), "the question mentions nobody"
-        assert (asked.text, asked.wants_web, asked.history, asked.person) == ("who runs it?", True, (), "U0BO000002")
+        question = bot.answerer.questions[1]
+        assert question.people == frozenset(), "the question mentions nobody"
+        assert (question.text, question.wants_web, question.history, question.person) == (
+            "who runs it?",
+            True,
+            (),
+            "U0BO000002",
+        )
         await press_button(bot, first)
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
         await bot.wait_until_idle()
@@ -129,10 +134,10 @@ async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> 
         await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m), person="bo")
         await press_button(bot, second)
         await bot.wait_for_answer(root, "On the web: and who wrote it?")
-        asked = bot.answerer.questions
-        assert len(asked) == 3
-        assert "4711" not in str([asked[2].text, asked[2].history])
-        assert "was deleted" not in str(asked[2].history), "no person wrote that"
+        questions = bot.answerer.questions
+        assert len(questions) == 3
+        assert "4711" not in str([questions[2].text, questions[2].history])
+        assert "was deleted" not in str(questions[2].history), "no person wrote that"
 
 
 async def test_button_asks_the_edited_question(tmp_path: Path) -> None:
@@ -188,9 +193,9 @@ async def test_question_names_mentioned_people(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
         await bot.wait_for_answer(root)
-        (asked,) = bot.answerer.questions
-        (name,) = asked.people
-        assert asked.text == f"what does @{name} know?"
+        (question,) = bot.answerer.questions
+        (name,) = question.people
+        assert question.text == f"what does @{name} know?"
 
 
 async def test_button_under_revised_answer_searches_again(tmp_path: Path) -> None:

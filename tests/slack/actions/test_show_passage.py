@@ -46,8 +46,8 @@ class FakePassages:
 
 
 def list_buttons(message: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
-    return [one for one in shown if one["action_id"] != "kvasir:answer-again"]
+    elements = [one for block in message["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    return [one for one in elements if one["action_id"] != "kvasir:answer-again"]
 
 
 async def press_button(bot: RunningBot, message: dict[str, Any], says: str, person: str = "bo") -> dict[str, Any]:
@@ -66,16 +66,16 @@ async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
         assert [one["text"]["text"] for one in list_buttons(answer)] == ["Show passage [1]"], (
             "a web page has a link instead"
         )
-        seen = await press_button(bot, answer, "hotel | 120")
+        reply = await press_button(bot, answer, "hotel | 120")
         assert passages.questions == [["c1", "c2"]]
         [viewer] = passages.viewers[0].people
         assert "U0BO000002" in viewer, "the person who presses, not the one who asked"
-        path, whole = seen["blocks"]
+        path, whole = reply["blocks"]
         assert path["elements"][0]["text"] == "<https://kb.example/sources|Adding a source › kvasir.toml>"
         assert whole["type"] == "markdown"
         assert "<!channel>" not in whole["text"], "the passage pings nobody"
         assert whole["text"].count("```") == 2
-        assert seen["root"] == root
+        assert reply["root"] == root
 
 
 async def test_long_passage_says_that_it_continues(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ async def test_long_passage_says_that_it_continues(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
     ) as bot:
-        seen = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
-        assert [block["type"] for block in seen["blocks"]] == ["context", "markdown", "context"]
-        assert "continues in its document" in get_text(seen)
+        reply = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
+        assert [block["type"] for block in reply["blocks"]] == ["context", "markdown", "context"]
+        assert "continues in its document" in get_text(reply)
 
 
 async def test_long_table_says_how_many_rows_are_left_out(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ async def test_long_table_says_how_many_rows_are_left_out(tmp_path: Path) -> Non
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
     ) as bot:
-        seen = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "hotel 0 | 120")
-    shown = sum(row in get_text(seen) for row in rows)
-    assert 0 < shown < len(rows)
-    assert f"{len(rows) - shown} more rows of this table are in its document." in get_text(seen)
+        reply = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "hotel 0 | 120")
+    row_count = sum(row in get_text(reply) for row in rows)
+    assert 0 < row_count < len(rows)
+    assert f"{len(rows) - row_count} more rows of this table are in its document." in get_text(reply)
 
 
 async def test_deleted_passage_is_reported_after_restart(tmp_path: Path) -> None:

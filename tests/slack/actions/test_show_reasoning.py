@@ -115,12 +115,12 @@ async def test_long_reasoning_has_pages(bot: RunningBot) -> None:
     bot.answerer.script = make_thoughtful_answer("\n".join(lines))
     await ask_and_press(bot)
     view = await bot.sandbox.wait_for_modal(ADA)
-    seen = list_texts(view)
+    texts = list_texts(view)
     pressed = {"person": "ada", "view_id": view["id"], "action_id": "kvasir:show-reasoning:2"}
     await bot.sandbox.control("POST", "press", pressed)
     await bot.sandbox.wait_until(lambda: "Page 2 of 2" in str(bot.sandbox.view(view["id"])))
-    seen += list_texts(bot.sandbox.view(view["id"]))
-    whole = "\n".join(seen)
+    texts += list_texts(bot.sandbox.view(view["id"]))
+    whole = "\n".join(texts)
     assert whole.splitlines()[0] == lines[0]
     assert whole == "\n".join(lines)[:MAX_CHARACTERS].strip()
     assert "the rest was not kept" in str(bot.sandbox.view(view["id"]))
@@ -185,8 +185,8 @@ def test_memory_is_bounded_in_time_and_number() -> None:
     for key in keys:
         memory.keep_reasoning(key, "U1", "x" * (MAX_CHARACTERS + 1), {"c1"})
     assert sum(memory.find_reasoning(key) is not None for key in keys) < 1_000
-    kept = memory.find_reasoning(keys[-1])
-    assert kept is not None
-    assert (len(kept.text), kept.is_cut, kept.chunks) == (MAX_CHARACTERS, True, {"c1"})
+    reasoning = memory.find_reasoning(keys[-1])
+    assert reasoning is not None
+    assert (len(reasoning.text), reasoning.is_cut, reasoning.chunks) == (MAX_CHARACTERS, True, {"c1"})
     now[0] = 3_601.0
     assert memory.find_reasoning(keys[-1]) is None

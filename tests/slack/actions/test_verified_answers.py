@@ -90,9 +90,9 @@ def make_values(view: dict[str, Any], **changed: str) -> dict[str, Any]:
     for block in view["blocks"]:
         if block["type"] == "input":
             kind, id_ = block["element"]["type"], block["block_id"]
-            shown = block["element"].get("initial_value") or block["element"].get("initial_date")
+            initial = block["element"].get("initial_value") or block["element"].get("initial_date")
             name = "selected_date" if kind == "datepicker" else "value"
-            values[id_] = {block["element"]["action_id"]: {"type": kind, name: changed.get(id_, shown)}}
+            values[id_] = {block["element"]["action_id"]: {"type": kind, name: changed.get(id_, initial)}}
     return values
 
 
@@ -114,10 +114,10 @@ async def verify(bot: RunningBot, question: str = QUESTION, **changed: str) -> d
 async def test_same_question_gets_the_verified_answer(verified_bot: RunningBot) -> None:
     bot = verified_bot
     view = await verify(bot, answer="**30 days** [1].")
-    shown = {block["block_id"]: block for block in view["blocks"] if block["type"] == "input"}
-    assert shown["question"]["element"]["initial_value"] == QUESTION
-    assert shown["suggested"]["element"]["initial_value"].splitlines() == PHRASINGS
-    asked = len(bot.answerer.questions)
+    fields = {block["block_id"]: block for block in view["blocks"] if block["type"] == "input"}
+    assert fields["question"]["element"]["initial_value"] == QUESTION
+    assert fields["suggested"]["element"]["initial_value"].splitlines() == PHRASINGS
+    count = len(bot.answerer.questions)
     began = time.monotonic()
     root = await bot.sandbox.say("bo", "#general", f"@Kvasir hi, can you tell me {QUESTION.lower()} thanks!")
     answer = await bot.wait_for_answer(root, "30 days")
@@ -127,7 +127,7 @@ async def test_same_question_gets_the_verified_answer(verified_bot: RunningBot) 
     chinese = await bot.sandbox.say("bo", "#general", "@Kvasir 请问我们有多少天年假")
     answer = await bot.wait_for_answer(chinese, "30 days")
     assert "ada 已于" in get_text(answer)
-    assert len(bot.answerer.questions) == asked, "nothing was generated"
+    assert len(bot.answerer.questions) == count, "nothing was generated"
 
     await bot.sandbox.press("bo", "#general", answer["ts"], list_buttons(answer)["改为依据文档回答"])
     await bot.wait_for_answer(chinese, "Generated for: 请问我们有多少天年假")
@@ -142,10 +142,10 @@ async def test_near_question_is_only_offered_the_answer(verified_bot: RunningBot
         assert "30 days" not in get_text(answer)
         assert f"similar question: “{QUESTION}”" in get_text(answer)
         await bot.sandbox.press("bo", "#general", answer["ts"], list_buttons(answer)["Show verified answer"])
-        shown = await bot.sandbox.wait_for_message(
+        reply = await bot.sandbox.wait_for_message(
             lambda m, root=root: m.get("ephemeral") and "30 days" in get_text(m) and m["root"] == root, person="bo"
         )
-        assert "✓ Verified by ada" in get_text(shown)
+        assert "✓ Verified by ada" in get_text(reply)
     for other in ("How many vacation days did we get in 2019?", "How many rooms do we have?"):
         root = await bot.sandbox.say("bo", "#general", f"@Kvasir {other}")
         assert "similar question" not in get_text(await bot.wait_for_answer(root, other))
@@ -245,18 +245,18 @@ async def test_home_shows_owners_what_needs_them(verified_bot: RunningBot, libra
     bot = verified_bot
     await verify(bot)
     library.vanished = frozenset({"c2"})
-    shown: dict[str, str] = {}
+    homes: dict[str, str] = {}
     for person in ("ada", "bo"):
 
         async def is_published(person: str = person) -> bool:
-            shown[person] = str(await bot.sandbox.home(person) or "")
-            return bool(shown[person])
+            homes[person] = str(await bot.sandbox.home(person) or "")
+            return bool(homes[person])
 
         await bot.sandbox.wait_until(is_published)
-    assert "1 verified answer needs you" in shown["ada"]
-    assert QUESTION in shown["ada"]
-    assert "kvasir:verified-delete" in shown["ada"]
-    assert QUESTION not in shown["bo"]
+    assert "1 verified answer needs you" in homes["ada"]
+    assert QUESTION in homes["ada"]
+    assert "kvasir:verified-delete" in homes["ada"]
+    assert QUESTION not in homes["bo"]
     view = await bot.sandbox.home("ada")
     assert view is not None
     await asyncio.sleep(1.2)  # Home has been published for each time that it was opened
@@ -433,13 +433,13 @@ async def test_the_form_opens_in_time_however_long_the_rights_take(
     bot = verified_bot
     answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
     await bot.wait_until_idle()
-    for current, shown in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
+    for current, expected in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
         library.rights, library.current = asyncio.Event(), current
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
         view = await bot.sandbox.wait_for_modal(ADA)
         assert "One moment" in str(view)
         library.rights.set()
-        await bot.sandbox.wait_until(lambda view=view, shown=shown: shown in str(bot.sandbox.view(view["id"])))
+        await bot.sandbox.wait_until(lambda view=view, expected=expected: expected in str(bot.sandbox.view(view["id"])))
         assert bot.sandbox.hub is not None
         bot.sandbox.hub.workspace.close_view(bot.sandbox.hub.workspace.views[view["id"]])
 

@@ -96,8 +96,8 @@ async def test_people_of_a_list_that_breaks_off_are_known(tmp_path: Path) -> Non
         await sandbox.world(people=[{"id": user} for user in users], silent=True)
         await sandbox.faults({"method": "users.list", "error": "internal_error", "skip": 1, "times": -1})
         accounts = await directory.find_accounts(users)
-        known = [user for user in users if accounts[user].status is Status.MEMBER]
-        assert len(known) > 900
+        members = [user for user in users if accounts[user].status is Status.MEMBER]
+        assert len(members) > 900
 
 
 async def test_late_event_does_not_bring_an_old_status_back(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ async def wait_for_private_answer(bot: RunningBot, contains: str, person: str = 
 async def test_command_is_answered_in_the_direct_messages(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket") as bot:
         await bot.sandbox.command("ada", "#general", "/ask how <long> & why?")
-        shown = await wait_for_ephemeral(bot, "our direct messages")
+        reply = await wait_for_ephemeral(bot, "our direct messages")
         answer = await wait_for_private_answer(bot, "That is all.")
-        assert f"/archives/{answer['channel']}/p{answer['thread_ts'].replace('.', '')}|our direct messages>" in shown
+        assert f"/archives/{answer['channel']}/p{answer['thread_ts'].replace('.', '')}|our direct messages>" in reply
         assert [message for message in await bot.sandbox.messages("#general") if not message.get("ephemeral")] == []
         [question] = bot.answerer.questions
         assert question.text == "how <long> & why?"

@@ -34,8 +34,8 @@ async def ask_and_rate(
 
 async def run_command(bot: RunningBot, person: str, text: str = "/kb feedback", contains: str = "ote") -> str:
     await bot.sandbox.command(person, "#general", text)
-    shown = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and contains in get_text(m), person=person)
-    return str(shown["text"])
+    reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and contains in get_text(m), person=person)
+    return str(reply["text"])
 
 
 async def test_an_owner_sees_counts_and_the_newest_bad_answers(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ async def test_everybody_else_sees_their_own_votes(tmp_path: Path) -> None:
         await bot.sandbox.leave("ada", "#general")
         await bot.sandbox.wait_delivered()
         await bot.sandbox.command("ada", "@kvasir", "/kb feedback")
-        shown = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"), channel="@kvasir")
-        assert "first?" not in get_text(shown)
+        reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"), channel="@kvasir")
+        assert "first?" not in get_text(reply)
 
 
 async def test_the_owner_of_a_source_sees_votes_on_answers_from_it(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ async def test_the_owner_of_a_source_sees_votes_on_answers_from_it(tmp_path: Pat
         assert "0 good, 1 bad" in owner
         assert "first?" in owner
         await bot.sandbox.command("chen", "#general", "/kb feedback")
-        shown = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"), person="chen")
-        assert "0 good, 0 bad" in get_text(shown) or "0 个好评，0 个差评" in get_text(shown)
-        assert "first?" not in get_text(shown)
+        reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"), person="chen")
+        assert "0 good, 0 bad" in get_text(reply) or "0 个好评，0 个差评" in get_text(reply)
+        assert "first?" not in get_text(reply)
 
 
 async def test_the_list_is_in_the_language_of_the_command(tmp_path: Path) -> None:

@@ -63,14 +63,14 @@ async def test_people_see_only_sources_of_which_they_may_read_something(
     tmp_path: Path, person: str, visible: set[str]
 ) -> None:
     async with run_bot_with_board(tmp_path) as bot:
-        shown = [
+        texts = [
             await run_command(bot, person, "/kb status", "*Engine*"),
             await run_command(bot, person, "/kb sources", "dict" if visible else "No source has documents"),
             await read_home(bot, person),
             await run_command(bot, person, "/kb refresh", "*board*" if "board" in visible else "Refreshed in"),
         ]
-        shown += [get_text(m) for m in await bot.sandbox.messages("@kvasir", person)]
-        for text in shown[:3]:
+        texts += [get_text(m) for m in await bot.sandbox.messages("@kvasir", person)]
+        for text in texts[:3]:
             assert {name for name in ("board", "docs") if name in text} == visible
         if "board" not in visible:
             for typed in ("/kb search offices in:{}", "/kb refresh {}"):
@@ -79,9 +79,9 @@ async def test_people_see_only_sources_of_which_they_may_read_something(
                     for name in ("board", "noard")
                 ]
                 assert answers[0] == answers[1].replace("noard", "board")
-                shown.append(answers[0].replace("“board”", ""))
+                texts.append(answers[0].replace("“board”", ""))
             assert not [
-                secret for secret in ("board", "lyon", "/srv/bd", "20 documents") if secret in str(shown).lower()
+                secret for secret in ("board", "lyon", "/srv/bd", "20 documents") if secret in str(texts).lower()
             ]
 
 

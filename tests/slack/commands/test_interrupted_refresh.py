@@ -35,11 +35,11 @@ async def test_restart_ends_the_message_of_a_refresh(tmp_path: Path, typed: str,
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path, library=library, dependencies=OWNED):
             await sandbox.command("ada", "@kvasir", typed)
-            shown = await wait_for_progress(sandbox, before)
+            progress = await wait_for_progress(sandbox, before)
             await sandbox.wait_until(lambda: library.refreshed)
         async with run_bot(sandbox, tmp_path, dependencies=OWNED):
             ended = await wait_for_progress(sandbox, after)
-    assert ended["ts"] == shown["ts"]
+    assert ended["ts"] == progress["ts"]
     assert typed in ended["text"]
 
 

@@ -324,8 +324,8 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
             await wait_for_ephemeral(bot, "Not everybody here may read them")
             assert not bot.answerer.questions
             assert not library.searched
-        shown = " ".join(get_text(m) for m in await sandbox.messages("#general") if m.get("bot_id"))
-        assert "board" not in shown.replace("asks for in:board", "")
+        text = " ".join(get_text(m) for m in await sandbox.messages("#general") if m.get("bot_id"))
+        assert "board" not in text.replace("asks for in:board", "")
 
 
 @pytest.mark.parametrize("typed", ["status", "sources", "refresh board"])

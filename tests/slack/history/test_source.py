@@ -138,8 +138,8 @@ async def test_message_cannot_speak_as_somebody_else(bench: ChannelBench) -> Non
 
 
 async def test_conversations_with_bots_are_not_documents(bench: ChannelBench) -> None:
-    asked = await bench.sandbox.say("ada", "#general", "@Kvasir how many days of leave?")
-    await bench.sandbox.api("chat.postMessage", channel=GENERAL, thread_ts=asked, text="Thirty.")
+    question_ts = await bench.sandbox.say("ada", "#general", "@Kvasir how many days of leave?")
+    await bench.sandbox.api("chat.postMessage", channel=GENERAL, thread_ts=question_ts, text="Thirty.")
     await bench.sandbox.api("chat.postMessage", channel=GENERAL, text="A root of mine.")
     alarm = await bench.sandbox.say_as_bot("Pager", "#general", "Disk is full")
     talk = await bench.sandbox.say("ada", "#general", "The coffee machine is broken.")

@@ -66,10 +66,10 @@ async def test_home_shows_all_sources_or_says_what_is_left_out(owned_bot: Runnin
     names = [f"handbook-{n:04}" for n in range(sources)]
     owned_bot.library.state = make_library_status(*(make_source_status(name) for name in names))
     view = await _open_home(owned_bot, "ada")
-    shown = sum(name in view for name in names)
+    count = sum(name in view for name in names)
     left_out = re.search(r"no room for (\d+) more lines. `/kb status` shows more", view)
     assert (left_out is not None) is (sources > 60)
-    assert shown + int(left_out[1] if left_out else 0) == sources
+    assert count + int(left_out[1] if left_out else 0) == sources
     assert view.count("block_id") <= 100
 
 

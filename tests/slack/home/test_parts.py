@@ -115,9 +115,9 @@ async def test_others_see_nothing_of_what_owners_and_administrators_see(tmp_path
     async with run_bot_with_sources(tmp_path) as bot:
         await store_answer(bot, "C0GENERAL1", "Where is the moon?")
         bot.library.readable = {"docs": 7} if person == "chen" else {}
-        shown = await read_home(bot, person)
-        view = str(shown)
-        assert sum(block["type"] == "header" for block in shown["blocks"]) == 5, "none for owners or administrators"
+        home = await read_home(bot, person)
+        view = str(home)
+        assert sum(block["type"] == "header" for block in home["blocks"]) == 5, "none for owners or administrators"
         for hidden in ("board", "db.internal", "the last listing", "moon", "Queue", "队列", "heartbeat", "心跳"):
             assert hidden not in view
         assert ("docs" in view) is (person == "chen")
@@ -200,8 +200,8 @@ async def test_largest_home_keeps_slacks_limits(tmp_path: Path) -> None:
             await Replicas(bot.ledger.database, TEAM_ID, "1", name=f"server-{n}|1|1.0|{'x' * 9}").record_heartbeat()
         view = await read_home(bot, "ada", "For administrators")
         assert len(view["blocks"]) <= 100
-        shown = str(view)
-        assert "1990 more sources need attention" in shown
-        assert "and 25 older ones" in shown
-        assert "no room for" in shown
-        assert "and 21 more replicas" in shown
+        text = str(view)
+        assert "1990 more sources need attention" in text
+        assert "and 25 older ones" in text
+        assert "no room for" in text
+        assert "and 21 more replicas" in text

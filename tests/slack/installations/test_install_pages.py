@@ -29,9 +29,9 @@ async def bot(tmp_path: Path) -> AsyncIterator[InstalledBot]:
 
 async def test_only_the_browser_that_began_installs_and_only_once(bot: InstalledBot) -> None:
     consent, cookie = await bot.begin()
-    asked = parse_qs(urlsplit(consent).query)
-    assert "chat:write" in asked["scope"][0].split(",")
-    assert asked["redirect_uri"] == [f"{bot.url}/slack/oauth_redirect"]
+    parameters = parse_qs(urlsplit(consent).query)
+    assert "chat:write" in parameters["scope"][0].split(",")
+    assert parameters["redirect_uri"] == [f"{bot.url}/slack/oauth_redirect"]
     _, other_cookie = await bot.begin()
     back = await bot.allow(consent, FIRST)
     for wrong in (other_cookie, "slack-app-oauth-state=", "a=b"):
@@ -41,7 +41,7 @@ async def test_only_the_browser_that_began_installs_and_only_once(bot: Installed
     assert (await bot.come_back(back, cookie))[0] == 200
     status, page = await bot.come_back(back, cookie)
     assert (status, "took too long" in page) == (401, True)
-    unknown = back.replace(asked["state"][0], "made-up")
+    unknown = back.replace(parameters["state"][0], "made-up")
     assert (await bot.come_back(unknown, "slack-app-oauth-state=made-up"))[0] == 401
     await bot.wait_until_open(FIRST)
 

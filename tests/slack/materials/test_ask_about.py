@@ -66,8 +66,8 @@ async def test_question_about_a_message_is_answered_privately_from_it(files: Fil
     assert (material.url or "").endswith(f"/p{ts.replace('.', '')}")
     assert files.last.text == "When do we sail?"
     assert not [m for m in await files.sandbox.messages("#general") if m.get("bot_id")], "nobody else sees it"
-    asked = [m for m in await files.sandbox.messages("@kvasir") if m["ts"] == answer["root"]]
-    assert "You asked about" in get_text(asked[0])
+    questions = [m for m in await files.sandbox.messages("@kvasir") if m["ts"] == answer["root"]]
+    assert "You asked about" in get_text(questions[0])
 
     await files.sandbox.say("ada", "@kvasir", "And who said so?", thread_ts=answer["root"])
     await files.sandbox.wait_until(lambda: len(files.bot.answerer.questions) == 2, what="follow-up")
@@ -115,8 +115,8 @@ async def test_long_thread_is_read_bounded(files: FilesBot) -> None:
 
 async def wait_for_error(files: FilesBot, view: dict[str, Any], text: str) -> None:
     """Wait until the form, which stays open with what was typed, says why it is refused."""
-    shown = files.sandbox.view
-    await files.sandbox.wait_until(lambda: text in str(shown(view["id"]).get("errors")), what=text)
+    read_view = files.sandbox.view
+    await files.sandbox.wait_until(lambda: text in str(read_view(view["id"]).get("errors")), what=text)
 
 
 async def test_person_who_left_the_channel_gets_a_reason(files: FilesBot) -> None:

@@ -36,8 +36,8 @@ async def wait_for_plan(bot: RunningBot, root: str, **tasks: str) -> dict[str, A
     """Wait for a message whose plan has tasks with these statuses; return its plan."""
 
     def fits(message: Mapping[str, Any]) -> bool:
-        shown = {task["task_id"]: task["status"] for task in get_plan(message).get("tasks", ())}
-        return message["root"] == root and tasks.items() <= shown.items() and bool(shown)
+        statuses = {task["task_id"]: task["status"] for task in get_plan(message).get("tasks", ())}
+        return message["root"] == root and tasks.items() <= statuses.items() and bool(statuses)
 
     return get_plan(await bot.sandbox.wait_for_message(fits))
 

@@ -161,18 +161,18 @@ async def test_kept_answer_is_not_shown_to_new_viewers(tmp_path: Path) -> None:
 
 
 async def test_answers_are_counted_over_restarts(tmp_path: Path) -> None:
-    asked = 0
+    count = 0
     async with open_sandbox(tmp_path) as sandbox:
         await sandbox.faults({"method": "chat.*", "error": "invalid_arguments", "times": -1})
         root = await sandbox.say("ada", "#general", "@Kvasir how?")
         for _ in range(3):
             async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:
                 await asyncio.sleep(0.6)
-                asked += len(bot.answerer.questions)
+                count += len(bot.answerer.questions)
         await sandbox.faults(clear=True)
         async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:
             await read_answer(bot, root, "could not answer this question")
-            assert asked + len(bot.answerer.questions) == 2
+            assert count + len(bot.answerer.questions) == 2
 
 
 async def test_asker_learns_that_slack_refuses_everything(tmp_path: Path) -> None:

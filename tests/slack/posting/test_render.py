@@ -74,8 +74,8 @@ def test_rendered_pieces_contain_no_ping(pieces: list[str]) -> None:
 @pytest.mark.parametrize("token", TOKENS)
 def test_ping_stays_readable(token: str) -> None:
     """A ping is shown as written, with an invisible joiner."""
-    seen = render_markdown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
-    assert seen == f"call {token} now"
+    text = render_markdown(f"call {token} now").replace(render.JOINER, "").replace("&lt;", "<")
+    assert text == f"call {token} now"
 
 
 @given(PROSE, st.integers(1, 80))

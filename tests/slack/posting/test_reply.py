@@ -74,9 +74,9 @@ async def test_answer_shows_citations_and_marks_but_history_omits_them(
     text = get_text(message)
     assert "Add it to the file. [\\[1\\]](https://kb.example/sources) Bob decides. ⚠" in text
     await bot.wait_until_idle()
-    [shown] = await bot.list_answers(ts)
-    assert "| 25 [2] |" in get_markdown(shown)
-    [table] = [block for block in shown["blocks"] if block["type"] == "table"]
+    [answer] = await bot.list_answers(ts)
+    assert "| 25 [2] |" in get_markdown(answer)
+    [table] = [block for block in answer["blocks"] if block["type"] == "table"]
     assert "https://kb.example/leave" in str(table)
     assert text.index("<https://kb.example/sources|[1]") < text.index("<https://kb.example/leave|[2]")
     assert "⚠ marks what no passage supports." in text

@@ -37,14 +37,14 @@ async def write_600_tokens(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 async def ask_all(bot: RunningBot, channels: Sequence[str]) -> None:
     """Ask once in each of the channels at the same time, and wait for complete answers."""
-    asked = set(await asyncio.gather(*(bot.ask(channel=channel) for channel in channels)))
+    question_ids = set(await asyncio.gather(*(bot.ask(channel=channel) for channel in channels)))
     assert bot.sandbox.hub is not None
     workspace = bot.sandbox.hub.workspace
     async with asyncio.timeout(600.0):
-        while asked:
+        while question_ids:
             await asyncio.sleep(1.0)
             complete = [one.metadata for found in workspace.messages.values() for one in found.values() if one.metadata]
-            asked -= {one["event_payload"].get("question") for one in complete}
+            question_ids -= {one["event_payload"].get("question") for one in complete}
     await bot.wait_until_idle()
 
 

@@ -117,11 +117,11 @@ async def test_status_shows_current_step(tmp_path: Path) -> None:
 
 
 async def check_steps(socket_bot: RunningBot) -> None:
-    seen: list[tuple[str, str]] = []
+    steps: list[tuple[str, str]] = []
 
     async def shows(text: str) -> bool:
         sessions = (await socket_bot.sandbox.state())["sessions"]
-        seen.extend((one["status"], one["text"]) for one in sessions if one["text"] == text)
+        steps.extend((one["status"], one["text"]) for one in sessions if one["text"] == text)
         return any(one["text"] == text for one in sessions)
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -134,17 +134,17 @@ async def check_steps(socket_bot: RunningBot) -> None:
     socket_bot.answerer.script = script
     await socket_bot.wait_for_answer(await socket_bot.ask("@Kvasir 年假有多少天？"))
     await socket_bot.wait_until_idle()
-    assert {status for status, _ in seen} == {"processing"}
+    assert {status for status, _ in steps} == {"processing"}
     (session,) = (await socket_bot.sandbox.state())["sessions"]
     assert (session["status"], session["text"]) == ("active", "")
 
 
 async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
     """The question is edited before its answer has text."""
-    asked = asyncio.Queue[str]()
+    queue = asyncio.Queue[str]()
 
     async def script(question: Question) -> AsyncGenerator[AnswerEvent]:
-        asked.put_nowait(question.text)
+        queue.put_nowait(question.text)
         if "first" in question.text:
             await asyncio.Event().wait()
         yield Text("That is all.")
@@ -155,7 +155,7 @@ async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
 
     socket_bot.answerer.script = script
     ts = await socket_bot.ask("@Kvasir the first question?")
-    await asked.get()
+    await queue.get()
     await socket_bot.sandbox.wait_until(words, what="the first status")
     await socket_bot.sandbox.edit("ada", "#general", ts, "@Kvasir the second question?")
     await socket_bot.wait_for_answer(ts, "That is all.")

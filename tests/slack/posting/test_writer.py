@@ -62,8 +62,8 @@ async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
 async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None:
     """After a rate limit, the waiting calls continue one by one."""
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "exact"}) as bot:
-        asked = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
-        for ts in asked:
+        question_ids = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
+        for ts in question_ids:
             await bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "That is all." in get_text(m), 60)
         refused = [call for call in await bot.sandbox.requests("chat.postMessage") if call["error"] == "ratelimited"]
         assert len(refused) <= 14

@@ -179,10 +179,10 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         turns = bot.app.workspace.turns
-        asked = []
+        question_ids = []
         for number in range(20):
             ts = await bot.ask(f"@Kvasir question {number}")
-            asked.append(ts)
+            question_ids.append(ts)
             key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
             await bot.sandbox.wait_until(
                 lambda ts=ts: bot.answerer.questions and bot.answerer.questions[-1].id.endswith(ts)
@@ -201,7 +201,7 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
         assert not await list_open_streams(bot)
         sessions = (await bot.sandbox.state())["sessions"]
         assert {session["status"] for session in sessions} <= {"active"}
-        for ts in asked:
+        for ts in question_ids:
             words = " ".join(get_markdown(m) for m in await bot.list_answers(ts)).replace("_", " ").split()
             numbers = [int(word.rstrip(".")) for before, word in itertools.pairwise(words) if before == "Word"]
             assert numbers == list(range(len(numbers)))
@@ -214,12 +214,12 @@ async def test_deadline_at_any_moment_doubles_no_text(tmp_path: Path) -> None:
     settings = TurnSettings(deadline_s=0.03, drain_s=0.2, heartbeat_s=0.1)
     async with run_bot_in_sandbox(tmp_path, "socket", settings=settings, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
-        asked = [await bot.ask(f"@Kvasir question {number}") for number in range(40)]
-        for ts in asked:
+        question_ids = [await bot.ask(f"@Kvasir question {number}") for number in range(40)]
+        for ts in question_ids:
             await bot.wait_for_answer(ts, "")
         await bot.wait_until_idle()
         assert not await list_open_streams(bot)
-        for ts in asked:
+        for ts in question_ids:
             words = " ".join(get_markdown(m) for m in await bot.list_answers(ts)).replace("_", " ").split()
             numbers = [int(word.rstrip(".")) for before, word in itertools.pairwise(words) if before == "Word"]
             assert numbers == list(range(len(numbers)))

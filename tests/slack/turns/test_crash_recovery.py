@@ -249,13 +249,13 @@ async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path, em
         async with run_bot_process(sandbox, tmp_path, DATABASE_URL=empty_postgres, PAUSE_S="0.1"):
             await sandbox.wait_until(lambda: has_connections(sandbox, 2), 50)
             await sandbox.faults(duplicate_events=3)
-            asked = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
-            await sandbox.wait_for_message(lambda m: m["root"] in asked and "Part 0." in get_text(m))
+            ids = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
+            await sandbox.wait_for_message(lambda m: m["root"] in ids and "Part 0." in get_text(m))
             one.send_signal(signal.SIGKILL)
-            for ts in (first, *asked):
+            for ts in (first, *ids):
                 await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 19." in get_text(m), 60)
             messages = [m for m in await sandbox.messages() if m.get("bot_id")]
-            apologies = {ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *asked)}
+            apologies = {ts: [APOLOGY in get_text(m) for m in messages if m["root"] == ts] for ts in (first, *ids)}
             assert apologies.pop(first) == [True, False], "the killed process began it, and the other one answered"
             # Slack chooses which process gets the other questions.
             assert all(mine in ([False], [True, False]) for mine in apologies.values()), apologies
@@ -267,10 +267,10 @@ async def has_connections(sandbox: SandboxClient, count: int) -> bool:
 
 async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}, patience_s=2.0) as bot:
-        asked = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
+        ids = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
         await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 500, 100)
         await bot.wait_until_idle()
         answers = [m for m in await bot.sandbox.messages() if m.get("bot_id")]
-        assert sorted(m["root"] for m in answers) == sorted(asked)
+        assert sorted(m["root"] for m in answers) == sorted(ids)
         order = [question.id.partition("-")[2] for question in bot.answerer.questions]
         assert sum(one > other for one, other in itertools.pairwise(order)) < 25

@@ -34,11 +34,11 @@ async def wait_for_next_minute() -> None:
 
 async def ask_three_times(bot: RunningBot, texts: tuple[str, str, str], channel: str = "#general") -> list[str]:
     await wait_for_next_minute()
-    asked = []
+    question_ids = []
     for text in texts:
-        asked.append(await bot.ask(text, channel=channel))
+        question_ids.append(await bot.ask(text, channel=channel))
         await bot.wait_until_idle()
-    return asked
+    return question_ids
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ async def test_person_over_the_limit_sees_when_to_ask_again(
 ) -> None:
     """Only the person sees it; other people get answers."""
     async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(2, 0)}) as bot:
-        asked = await ask_three_times(bot, ("@Kvasir one?", "@Kvasir two?", third))
+        question_ids = await ask_three_times(bot, ("@Kvasir one?", "@Kvasir two?", third))
         assert re.search(refusal, await wait_for_ephemeral(bot, "2"))
-        assert [len(await bot.list_answers(ts)) for ts in asked] == [1, 1, 0]
-        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", asked[2]))
+        assert [len(await bot.list_answers(ts)) for ts in question_ids] == [1, 1, 0]
+        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", question_ids[2]))
         assert turn is not None
         assert turn.state is TurnState.FAILED
         await bot.wait_for_answer(await sandbox.say("bo", "#general", "@Kvasir and I?"))

@@ -190,11 +190,11 @@ async def test_thread_is_answered_in_order_by_two_replicas(replicas: tuple[Runni
     root = await one.ask("@Kvasir root")
     await paused.paused.wait()
     one.answerer.script = other.answerer.script = speak
-    asked = [await one.ask(f"q{n}", thread_ts=root) for n in range(5)]
+    question_ids = [await one.ask(f"q{n}", thread_ts=root) for n in range(5)]
     await one.sandbox.wait_delivered()
     assert not spoken
     paused.resume.set()
-    for n in range(len(asked)):
+    for n in range(len(question_ids)):
         await one.sandbox.wait_for_message(lambda m, n=n: f"About q{n}." in get_text(m) and m.get("metadata"))
     assert spoken == [f"{when} q{n}" for n in range(5) for when in ("begin", "end")]
     assert one.answerer.questions

@@ -133,8 +133,8 @@ async def test_threads_run_in_parallel_with_one_turn_each(bot: RunningBot) -> No
 async def test_attached_files_add_notice(socket_bot: RunningBot) -> None:
     bot = socket_bot
     ts = await bot.ask("see the file")
-    asked = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
-    await bot.app.workspace.turns.submit(asked)
+    question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "see the file", files=2)
+    await bot.app.workspace.turns.submit(question)
     assert "I cannot read attached files" in get_text(await bot.wait_for_answer(ts))
 
 

@@ -61,8 +61,8 @@ async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(socket
     await bot.wait_until_idle()
     await bot.sandbox.faults(scopes=sorted(set(SCOPES) - {"chat:write"}))
     with capture_logs() as logs:
-        asked = await bot.ask("@Kvasir why?")
-        await bot.sandbox.wait_until(lambda: has_state(bot, asked, TurnState.FAILED))
+        question_ts = await bot.ask("@Kvasir why?")
+        await bot.sandbox.wait_until(lambda: has_state(bot, question_ts, TurnState.FAILED))
         await bot.sandbox.delete("ada", "#general", answered)
         await bot.sandbox.wait_until(lambda: has_state(bot, answered, TurnState.SUPERSEDED, replies=()))
         calls = len(await bot.sandbox.requests("chat.*"))

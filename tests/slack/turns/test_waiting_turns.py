@@ -32,7 +32,7 @@ async def test_place_in_the_line_is_kept_up_to_date(tmp_path: Path) -> None:
 
     settings = replace(QUICK_TURNS, concurrent=1, show_places_every_s=0.1)
     async with run_bot_in_sandbox(tmp_path, "socket", settings=settings, script=script) as bot:
-        asked = [await bot.ask(f"@Kvasir question {n}") for n in range(4)]
+        question_ids = [await bot.ask(f"@Kvasir question {n}") for n in range(4)]
 
         async def list_places(root: str) -> list[int]:
             calls = [
@@ -47,11 +47,11 @@ async def test_place_in_the_line_is_kept_up_to_date(tmp_path: Path) -> None:
             return (await list_places(root))[-1:] == [place]
 
         for n, turn in enumerate(turns):
-            for place, root in enumerate(asked[n + 1 :], 1):
+            for place, root in enumerate(question_ids[n + 1 :], 1):
                 await bot.sandbox.wait_until(lambda root=root, place=place: shows(root, place), what="place")
             turn.set()
-            await bot.wait_for_answer(asked[n])
-        assert [await list_places(root) for root in asked] == [[], [1], [2, 1], [3, 2, 1]]
+            await bot.wait_for_answer(question_ids[n])
+        assert [await list_places(root) for root in question_ids] == [[], [1], [2, 1], [3, 2, 1]]
 
 
 @pytest.mark.parametrize(

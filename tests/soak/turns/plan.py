@@ -118,12 +118,12 @@ class _Planner:
         # A question without a mention needs a thread in which Kvasir has answered the same person.
         root = choose.choice(self._asked[-30:]) if self._asked and choose.random() < 0.3 else None
         if root is None or root.thread_of is not None:
-            asked = Ask(number, choose.choice(PEOPLE), choose.choice(ROOMS), None, is_mention=True)
+            question = Ask(number, choose.choice(PEOPLE), choose.choice(ROOMS), None, is_mention=True)
         else:
             person = root.person if root.room == "@kvasir" else choose.choice(PEOPLE)
-            asked = Ask(number, person, root.room, root.number, is_mention=choose.random() < 0.7)
-        self._asked.append(asked)
-        return asked
+            question = Ask(number, person, root.room, root.number, is_mention=choose.random() < 0.7)
+        self._asked.append(question)
+        return question
 
     def _end_replicas(self) -> list[Step]:
         choose = self._choose

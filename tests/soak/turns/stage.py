@@ -92,11 +92,11 @@ class Stage:
         ts = said["ts"]
         self._asked[ask.number] = Asked(ask, said["channel"], ts, root.root if root else ts)
 
-    async def _wait_for_answer(self, asked: Asked) -> None:
+    async def _wait_for_answer(self, question: Asked) -> None:
         """Wait until Kvasir has answered in a thread, which it follows from then on."""
 
         async def is_closed() -> bool:
-            rows = await self._ledger.database.fetch_rows(sa.select(turns.c.state).where(turns.c.ts == asked.ts), {})
+            rows = await self._ledger.database.fetch_rows(sa.select(turns.c.state).where(turns.c.ts == question.ts), {})
             return bool(rows) and rows[0].state not in UNFINISHED
 
         await self._sandbox.wait_until(is_closed, _END_S, "end of the first answer in a thread")

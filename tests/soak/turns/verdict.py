@@ -129,14 +129,14 @@ class Verdict:
             if message["root"] == root and message.get("bot_id") and message["ts"] != root
         ]
         written = read_parts(posted)
-        kept = self._list_permanent()
+        permanent = self._list_permanent()
         sentences = [sentence for sentence in map(find_sentence, posted) if sentence]
         places = {root, *(message["ts"] for message in posted)}
         for one in questions:
             number, refusals = one.ask.number, self._list_refusals(places, float(one.ts))
             parts, expected = written.get(number, []), list(range(len(list_parts(number))))
             if len(set(parts)) < len(parts):
-                parts = read_parts([message for message in posted if message["ts"] not in kept]).get(number, [])
+                parts = read_parts([message for message in posted if message["ts"] not in permanent]).get(number, [])
             name = f"q{number} ({one.ask.room}, {one.ts}): {parts} of {len(expected)} parts; refused {sorted(refusals)}"
             if parts == expected:
                 self.outcome.answered += 1

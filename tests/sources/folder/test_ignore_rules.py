@@ -73,8 +73,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def git_ignores(root: Path, lines: list[str]) -> set[str]:
     (root / ".git" / "info" / "exclude").write_text("\n".join(lines) + "\n")
-    asked = ["git", "check-ignore", "--no-index", "-z", "--stdin"]
-    done = subprocess.run(asked, cwd=root, input="\0".join(PATHS).encode(), capture_output=True, check=False)
+    command = ["git", "check-ignore", "--no-index", "-z", "--stdin"]
+    done = subprocess.run(command, cwd=root, input="\0".join(PATHS).encode(), capture_output=True, check=False)
     return set(filter(None, done.stdout.decode().split("\0")))
 
 

@@ -206,9 +206,9 @@ class FakeNotion(FakeService):
             ]
         return self._listed(found, body)
 
-    def _listed(self, found: list[Json], asked: Json) -> web.Response:
-        start = int(asked.get("start_cursor", "c0")[1:])
-        size = min(int(asked.get("page_size", 100)), self.most)
+    def _listed(self, found: list[Json], body: Json) -> web.Response:
+        start = int(body.get("start_cursor", "c0")[1:])
+        size = min(int(body.get("page_size", 100)), self.most)
         more = start + size < len(found)
         page = {"object": "list", "results": found[start : start + size], "has_more": more}
         return web.json_response({**page, "next_cursor": f"c{start + size}" if more else None})

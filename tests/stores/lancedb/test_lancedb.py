@@ -107,8 +107,8 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
     hits = overlap = 0
     for seed in range(20):
         query = some_unit(9000 + seed, 32)
-        seen = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
-        best = sorted(seen, key=lambda i: -float(vectors[i] @ query))[:10]
+        readable = [i for i in vectors if i not in gone and audience[i] & {"*", "C3"}]
+        best = sorted(readable, key=lambda i: -float(vectors[i] @ query))[:10]
         found = await store.find_candidates(query, "", pool=10, scope=scope)
         assert all(c.cosine == pytest.approx(float(vectors[c.chunk.id] @ query), abs=1e-5) for c in found)
         hits, overlap = hits + len(best), overlap + len({c.chunk.id for c in found} & set(best))

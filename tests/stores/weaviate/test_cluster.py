@@ -249,11 +249,11 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         witness = Witness(stale)
         await stale.open(INDEX, DIMENSIONS)
         found = await search_bench.search("shelf common things", store=witness, limit=150)
-        shown, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
+        documents, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
         assert proposed & {*closed}, "no search used the replica that was down, so this test shows nothing"
         assert found.refused == len(proposed & {*closed}), "each revoked passage that the replica proposed is counted"
-        assert shown
-        assert not shown & asked.gone
+        assert documents
+        assert not documents & asked.gone
         await asyncio.sleep(PATIENT.settle_s + 3)
         await stale.close()
     assert asked.failed == []

@@ -143,7 +143,7 @@ async def test_two_installations_on_one_server_are_separate(weaviate: WeaviateSe
 @pytest.mark.slow
 @pytest.mark.usefixtures("admin")
 @pytest.mark.parametrize(
-    ("made", "asked", "complaint"),
+    ("made", "placement", "complaint"),
     [
         (Placement(), Placement(tenant="acme"), "is not divided by tenants, but WEAVIATE_TENANT is set"),
         (Placement(tenant="acme"), Placement(), "is divided by tenants, but WEAVIATE_TENANT is not set"),
@@ -152,9 +152,9 @@ async def test_two_installations_on_one_server_are_separate(weaviate: WeaviateSe
     ],
 )
 async def test_a_collection_with_another_placement_is_refused(
-    weaviate: WeaviateServer, made: Placement, asked: Placement, complaint: str
+    weaviate: WeaviateServer, made: Placement, placement: Placement, complaint: str
 ) -> None:
-    owner, other = store_at(weaviate, made), store_at(weaviate, asked)
+    owner, other = store_at(weaviate, made), store_at(weaviate, placement)
     await owner.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreMisconfigured, match=complaint) as caught:
         await other.open(INDEX, DIMENSIONS)
@@ -187,11 +187,11 @@ async def test_a_missing_property_is_added_in_place(
     await ours.open(INDEX, DIMENSIONS)
     config = await admin.collections.use(spec.name).config.get()
     await admin.collections.delete(spec.name)
-    kept = [one for one in list_schema_properties() if one.name not in {"kind", "modified_s", "modified_us"}]
+    properties = [one for one in list_schema_properties() if one.name not in {"kind", "modified_s", "modified_us"}]
     await admin.collections.create(
         spec.name,
         description=spec.description,
-        properties=kept,
+        properties=properties,
         inverted_index_config=Configure.inverted_index(stopwords_preset=config.inverted_index_config.stopwords.preset),
         vector_config=Configure.Vectors.self_provided(),
     )
@@ -216,8 +216,8 @@ async def test_a_different_property_is_refused(
 ) -> None:
     spec = CollectionSpec(make_collection_name(INDEX), DIMENSIONS, Placement())
     loose = Property(name="source", data_type=DataType.TEXT)  # tokenised by word: "docs" would meet "docs x"
-    kept = [loose, *(one for one in list_schema_properties() if one.name != "source")]
-    await admin.collections.create(spec.name, description=spec.description, properties=kept)
+    properties = [loose, *(one for one in list_schema_properties() if one.name != "source")]
+    await admin.collections.create(spec.name, description=spec.description, properties=properties)
     store = store_at(weaviate, Placement())
     with pytest.raises(StoreMisconfigured, match=spec.name):
         await store.open(INDEX, DIMENSIONS)

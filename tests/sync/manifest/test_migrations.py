@@ -70,8 +70,8 @@ async def test_the_rows_survive_a_migration(old: str, kinds: Any, new_source: Ca
     assert row.active
     rig = rig_type(manifest, manifest.open_index(row))
     source = rig.source = new_source("handbook", "/handbook")
-    known = {one.document: one for one in await rig.index.list_documents(source.key)}
-    assert {name: (one.pending_deletion, one.chunks, one.kind, one.modified_at) for name, one in known.items()} == {
+    records = {one.document: one for one in await rig.index.list_documents(source.key)}
+    assert {name: (one.pending_deletion, one.chunks, one.kind, one.modified_at) for name, one in records.items()} == {
         "a.md": (True, 2, "", None),
         "b.md": (True, 0, "", None),
         "c.md": (True, 1, "", None),

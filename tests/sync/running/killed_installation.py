@@ -101,8 +101,8 @@ class Installation:
         return outcome
 
     def _look(self, outcome: Outcome, old: Answers, now: Answers) -> None:
-        known = (old, self.wanted)
-        outcome.mixed = [name for name, texts in now.items() if texts not in [one.get(name) for one in known]]
+        versions = (old, self.wanted)
+        outcome.mixed = [name for name, texts in now.items() if texts not in [one.get(name) for one in versions]]
         outcome.gaps = [name for name in old.keys() & self.wanted.keys() if name not in now]
 
     async def _compare(self, outcome: Outcome, library: Library) -> None:

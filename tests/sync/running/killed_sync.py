@@ -181,11 +181,11 @@ class Remembering:
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         remembered = await self._memory.load()
         assert remembered is None or isinstance(json.loads(remembered), list), "half a memory"
-        seen: list[str] = []
+        versions: list[str] = []
         async for batch in self._folder.list():
-            seen += [listed.version for listed in batch]
+            versions += [listed.version for listed in batch]
             yield batch
-        await self._memory.save(json.dumps(seen).encode())
+        await self._memory.save(json.dumps(versions).encode())
 
 
 @contextlib.asynccontextmanager

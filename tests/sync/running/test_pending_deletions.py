@@ -25,8 +25,8 @@ async def test_pending_deletions_are_named_and_happen_after_approval(rig: Any, e
     for n in range(30):
         del rig.source.texts[f"{n}.md"]
     assert (await rig.report()).pending_deletions == 30
-    shown = await rig.index.list_pending_deletions(rig.source.key, 3)
-    assert [(one.document, one.since) for one in shown] == [(f"{n}.md", rig.clock_s) for n in (0, 1, 10)]
+    pending = await rig.index.list_pending_deletions(rig.source.key, 3)
+    assert [(one.document, one.since) for one in pending] == [(f"{n}.md", rig.clock_s) for n in (0, 1, 10)]
     first = rig.clock_s
     rig.clock_s += 1000
     await rig.sync()

@@ -325,12 +325,12 @@ async def test_lost_rows_are_restored_and_unknown_ones_deleted(rig: Any, expecte
     rig.source.put("a.md", "one\n\ntwo")
     rig.source.put("b.md", "three")
     await rig.sync()
-    kept = rig.store.rows_by_id.copy()
-    lost = next(id_ for id_, row in kept.items() if row.chunk.text == "one")
+    rows = rig.store.rows_by_id.copy()
+    lost = next(id_ for id_, row in rows.items() if row.chunk.text == "one")
     del rig.store.rows_by_id[lost]
     report = await rig.sync()
     assert (report.repaired, report.sources["handbook"].chunks_written) == (1, 1)
-    rig.store.rows_by_id["stranger"] = kept[lost]
+    rig.store.rows_by_id["stranger"] = rows[lost]
     assert (await rig.sync()).repaired == 1
     assert await rig.answers() == expected(rig.source)
     assert await rig.agree()

@@ -57,9 +57,9 @@ class Server:
         return web.Response(text="hello", content_type="text/html", headers={"ETag": '"1"'})
 
 
-def counting(asked: list[str], *addresses: str) -> Resolve:
+def counting(names: list[str], *addresses: str) -> Resolve:
     async def resolve(host: str) -> Sequence[str]:
-        asked.append(host)
+        names.append(host)
         return addresses
 
     return resolve
@@ -77,12 +77,12 @@ async def opened(stack: AsyncExitStack, allow: list[str], resolve: Resolve | Non
 
 
 async def test_a_name_is_resolved_once_and_keeps_its_host_and_sni(stack: AsyncExitStack, tmp_path: Path) -> None:
-    authority, server, asked = Authority(tmp_path), Server(), list[str]()
+    authority, server, names = Authority(tmp_path), Server(), list[str]()
     port = await server.start(stack, authority.server("docs.example"))
-    fetcher = await opened(stack, [f"docs.example:{port}"], counting(asked, "127.0.0.1"), ca_file=authority.ca_file)
+    fetcher = await opened(stack, [f"docs.example:{port}"], counting(names, "127.0.0.1"), ca_file=authority.ca_file)
     fetched = await fetcher.fetch(f"https://docs.example:{port}/page?q=1")
     assert (fetched.status, fetched.data) == (200, b"hello")
-    assert asked == ["docs.example"]
+    assert names == ["docs.example"]
     assert server.names == ["docs.example"]
     assert server.requests[0].host == f"docs.example:{port}"
 
@@ -287,16 +287,16 @@ async def proxied(stack: AsyncExitStack, proxy: TestProxy, scheme: str, *, trust
 async def test_a_proxy_gets_the_checked_address(
     stack: AsyncExitStack, tmp_path: Path, scheme: str, kind: type[TestProxy], *, tls: bool
 ) -> None:
-    authority, server, asked = Authority(tmp_path), Server(), list[str]()
+    authority, server, names = Authority(tmp_path), Server(), list[str]()
     port = await server.start(stack, authority.server("docs.example") if tls else None)
     proxy = kind(counting([], "10.9.9.9"), password="hunter2")
     proxies = await proxied(stack, proxy, scheme, trusted=False, user="kvasir:hunter2@")
     fetcher = await opened(
-        stack, [f"docs.example:{port}"], counting(asked, "127.0.0.1"), proxies=proxies, ca_file=authority.ca_file
+        stack, [f"docs.example:{port}"], counting(names, "127.0.0.1"), proxies=proxies, ca_file=authority.ca_file
     )
     fetched = await fetcher.fetch(f"http{'s' if tls else ''}://docs.example:{port}/")
     assert fetched.data == b"hello"
-    assert (proxy.targets, asked) == ([f"127.0.0.1:{port}"], ["docs.example"])
+    assert (proxy.targets, names) == ([f"127.0.0.1:{port}"], ["docs.example"])
     assert server.requests[0].host == f"docs.example:{port}"
     assert server.names == (["docs.example"] if tls else [])
 
@@ -319,13 +319,13 @@ async def test_a_proxy_without_ipv6_gets_the_next_address(
 async def test_a_trusted_proxy_gets_the_name(
     stack: AsyncExitStack, tmp_path: Path, scheme: str, kind: type[TestProxy], *, tls: bool
 ) -> None:
-    authority, server, asked = Authority(tmp_path), Server(), list[str]()
+    authority, server, names = Authority(tmp_path), Server(), list[str]()
     port = await server.start(stack, authority.server("docs.example") if tls else None)
     proxy = kind(counting([], "127.0.0.1"), password="hunter2")
     proxies = await proxied(stack, proxy, scheme, trusted=True, user="kvasir:hunter2@")
-    fetcher = await opened(stack, [f"docs.example:{port}"], counting(asked), proxies=proxies, ca_file=authority.ca_file)
+    fetcher = await opened(stack, [f"docs.example:{port}"], counting(names), proxies=proxies, ca_file=authority.ca_file)
     assert (await fetcher.fetch(f"http{'s' if tls else ''}://docs.example:{port}/")).data == b"hello"
-    assert (proxy.targets, asked) == ([f"docs.example:{port}"], [])
+    assert (proxy.targets, names) == ([f"docs.example:{port}"], [])
     count = len(proxy.targets)
     for url in (
         "http://10.0.0.1/",

@@ -69,9 +69,9 @@ def test_there_are_nine_hundred_vectors_of_every_family() -> None:
 
 
 def test_refused_addresses_are_never_connected() -> None:
-    shown = {url for family, url in urls("") if family not in RESOLVED and SITE not in url}
-    assert len(shown) >= 500
-    assert [ascii(url) for url in shown if is_taken(url)] == []
+    addresses = {url for family, url in urls("") if family not in RESOLVED and SITE not in url}
+    assert len(addresses) >= 500
+    assert [ascii(url) for url in addresses if is_taken(url)] == []
 
 
 def is_taken(url: str) -> bool:

@@ -31,10 +31,10 @@ def test_each_failed_trial_doubles_the_pause() -> None:
 
 
 @given(st.floats(0, 1e9) | st.none())
-def test_pauses_are_bounded(asked: float | None) -> None:
+def test_pauses_are_bounded(retry_after_s: float | None) -> None:
     breaker = CircuitBreaker(lambda: 0.0)
     assert breaker.acquire()
-    breaker.record_retry_after(asked)
+    breaker.record_retry_after(retry_after_s)
     assert 1 <= breaker.remaining_open_s <= MAX_RETRY_AFTER_S
 
 
