@@ -69,6 +69,8 @@ class Workspaces:
         self._open: dict[str, _OpenWorkspace] = {}
         self._failures: dict[str, _Failure] = {}
         self._installed: frozenset[str] = frozenset()
+        self._unerased: set[str] = set()
+        """Workspaces that are closed, and of which the database may still have something."""
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
         tools.changes.subscribe(ChangeKind.INSTALLATION, lambda _: self._changed.set())
@@ -155,7 +157,7 @@ class Workspaces:
         found = await self._installations.list_all()
         installed = {one.team: one for one in found if self._parts.admission.covers_workspace(one)}
         self._installed = frozenset(installed)
-        gone = [team for team in self._open if team not in installed]
+        gone = {*self._open, *self._unerased}.difference(installed)
         await asyncio.gather(*map(self._end_workspace, gone), *map(self._bring_up, installed.values()))
 
     async def _bring_up(self, installation: StoredInstallation) -> None:
@@ -276,7 +278,13 @@ class Workspaces:
     async def _end_workspace(self, team: str) -> None:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
         await self._close_workspace(team)
-        await InstallationData(self._tools.changes.database, team).erase_remains()
+        try:
+            await InstallationData(self._tools.changes.database, team).erase_remains()
+        except DatabaseError as error:
+            self._unerased.add(team)
+            _log.warning("workspace not erased yet", team=team, error=str(error))
+        else:
+            self._unerased.discard(team)
 
     async def _close_workspace(self, team: str) -> None:
         opened = self._open.pop(team, None)

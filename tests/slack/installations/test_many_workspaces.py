@@ -10,7 +10,10 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from bot.config.configuration import Access
+from bot.storage.channels.approved_channels import ApprovedChannels
 from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.installations.installation_data import InstallationData
+from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import Ledger, open_ledger
 from knowledge.interfaces import EVERYONE, GUESTS, may_read
@@ -222,6 +225,23 @@ async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path
             assert len(await list_answers(place.first, root)) == 1
         await asyncio.sleep(0.1)
         assert await count_rows(one.ledger, SECOND) == 0
+
+        await one.install(SECOND)
+        for bot in replicas:
+            await bot.wait_until_open(FIRST, SECOND)
+        await InstallationData(one.ledger.database, SECOND).erase_workspace()  # by a third replica
+        await rename_table(one.ledger, "bot_feedback", "lost")
+        await ApprovedChannels(one.ledger.database).set_approved(SECOND, "C1", "U1", approved=True)  # by a last turn
+        for bot in replicas:
+            await bot.wait_until_open(FIRST)
+        await asyncio.sleep(0.2)
+        await rename_table(one.ledger, "lost", "bot_feedback")
+        await SharedChanges(one.ledger.database).publish_change(ChangeKind.INSTALLATION)
+
+        async def is_erased() -> bool:
+            return await count_rows(one.ledger, SECOND) == 0
+
+        await place.first.wait_until(is_erased, 5.0, "end of the rows")
 
 
 async def test_a_key_that_opens_one_workspace_only(tmp_path: Path) -> None:
