@@ -10,7 +10,7 @@ class TurnSettings:
     """Limits and deadlines of turns."""
 
     concurrent: int = 300
-    """Turns that run at once, including those in the engine's queue, which is fair to people and shows positions. Other
+    """Turns of a workspace that run at once, with those in the engine's queue, which is fair and shows positions. Other
     turns wait in the order of their arrival."""
     show_places_every_s: float = 10.0
     """How often waiting turns show their places in the line."""
