@@ -31,6 +31,7 @@ REASONING_CUT = Message("The reasoning was longer; the rest was not kept.", "思
 NEXT_PAGE = Message("Next page", "下一页")
 PREVIOUS_PAGE = Message("Previous page", "上一页")
 CLOSE = Message("Close", "关闭")
+OPENING = Message("One moment …", "请稍候…")
 REASONING_SOUGHT = Message("Looking for the reasoning …", "正在查找思考过程…")
 REASONING_GONE = Message(
     "I keep the reasoning behind an answer for an hour, and it is gone now. Ask again to see that of a new answer.",

@@ -35,7 +35,8 @@ _NO_CONNECTION = (
     "programs."
 )
 _KNOWN = (
-    ("too many", DatabaseUnavailable, _NO_CONNECTION),
+    ("too many clients", DatabaseUnavailable, _NO_CONNECTION),
+    ("too many connections", DatabaseUnavailable, _NO_CONNECTION),
     ("remaining connection slots", DatabaseUnavailable, _NO_CONNECTION),
     ("disk is full", DatabaseFull, _FULL),
     ("no space left", DatabaseFull, _FULL),

@@ -21,6 +21,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_runner import QuestionAnswerer
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
+from knowledge.database.failures import wait_for_database
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
 from tests.slack_sandbox import SandboxClient
 
@@ -43,10 +44,11 @@ async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: Turn
         api_url=os.environ["SLACK_API_URL"],
     )
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
-    async with open_ledger(url) as ledger:
+    async with contextlib.AsyncExitStack() as stack:
+        ledger = await wait_for_database(lambda: stack.enter_async_context(open_ledger(url)))
         dependencies = SlackDependencies(ledger, answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY))
-        async with open_slack_app(settings, dependencies, turn_settings=turn_settings) as app:
-            await app.run()
+        app = await stack.enter_async_context(open_slack_app(settings, dependencies, turn_settings=turn_settings))
+        await app.run()
 
 
 @contextlib.asynccontextmanager

@@ -30,5 +30,3 @@ SUMMARISE_QUESTION = Message("Summarise this thread.", "请总结这个消息列
 QUESTION_MISSING = Message("Please write a question.", "请写下问题。")
 ASK = Message("Ask", "提问")
 CANCEL = Message("Cancel", "取消")
-CLOSE = Message("Close", "关闭")
-OPENING = Message("One moment …", "请稍候…")

@@ -13,8 +13,8 @@ from bot.messages.message import LANGUAGES, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackRefused
 from bot.slack.incoming.interactions import ButtonPress
-from bot.slack.modals.opening import open_modal
-from bot.slack.modals.reasoning import build_reasoning_view, build_refusal_view
+from bot.slack.modals.opening import build_sentence_view, open_modal
+from bot.slack.modals.reasoning import build_reasoning_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
 from bot.slack.shared_parts import SharedParts
@@ -75,7 +75,7 @@ class ShowReasoningAction:
 
     async def _ask_others(self, press: ButtonPress) -> None:
         """Open a modal that another process fills; say that the reasoning is gone if none does."""
-        sought = build_refusal_view(progress.REASONING_SOUGHT, press.language)
+        sought = build_sentence_view(progress.REASONING_SOUGHT, press.language)
         if press.view_id:
             opened = await self._update_view(press.view_id, sought)
         else:
@@ -84,7 +84,7 @@ class ShowReasoningAction:
         fields = (self._team, press.user, view["id"], press.language, press.thread_ts, *press.value.split(" "))
         await self._changes.publish_change(ChangeKind.REASONING, *fields)
         await asyncio.sleep(_OTHERS_WAIT_S)
-        gone = build_refusal_view(progress.REASONING_GONE, press.language)
+        gone = build_sentence_view(progress.REASONING_GONE, press.language)
         with contextlib.suppress(SlackRefused):  # another process has changed the modal, or the person has closed it
             await self._api.call("views.update", view_id=view["id"], hash=view["hash"], view=gone)
 
@@ -118,7 +118,7 @@ class ShowReasoningAction:
 
     async def _build_page(self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers) -> dict[str, Any]:
         if not reasoning.chunks <= await self._filter_readable(reasoning.chunks, viewers):
-            return build_refusal_view(progress.REASONING_CLOSED, press.language)
+            return build_sentence_view(progress.REASONING_CLOSED, press.language)
         place, _, page = press.value.rpartition(" ")
         return build_reasoning_view(
             reasoning.text,
@@ -132,7 +132,7 @@ class ShowReasoningAction:
     async def _refuse_press(self, press: ButtonPress) -> None:
         """Tell a person who did not ask, in the modal that another process has opened, or else in the thread."""
         if press.view_id:
-            await self._update_view(press.view_id, build_refusal_view(progress.REASONING_PRIVATE, press.language))
+            await self._update_view(press.view_id, build_sentence_view(progress.REASONING_PRIVATE, press.language))
         else:
             await self._messenger.reply_to_press(press, progress.REASONING_PRIVATE)
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
+from bot.messages import progress
 from bot.messages.errors import explain_error
-from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, SlashCommand
 from bot.slack.modals.modal import build_modal, build_plain_text
@@ -34,7 +34,7 @@ async def open_modal(
         if building.done():
             opened = await api.call("views.open", trigger_id=act.trigger_id, view=building.result())
             return str(opened["view"]["id"])
-        waiting = build_sentence_view(asking.OPENING, act.language)
+        waiting = build_sentence_view(progress.OPENING, act.language)
         opened = await api.call("views.open", trigger_id=act.trigger_id, view=waiting)
         view_id = str(opened["view"]["id"])
         try:
@@ -52,4 +52,4 @@ async def open_modal(
 def build_sentence_view(message: Message, language: Language) -> dict[str, Any]:
     """Return a modal with one sentence."""
     section = {"type": "section", "text": build_plain_text(render_message(message, language))}
-    return build_modal("kvasir:sentence", "Kvasir", [section], close=render_message(asking.CLOSE, language))
+    return build_modal("kvasir:sentence", "Kvasir", [section], close=render_message(progress.CLOSE, language))

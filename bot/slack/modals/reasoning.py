@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from bot.messages import progress
-from bot.messages.message import Message, render_message
+from bot.messages.message import render_message
 from bot.slack.modals.modal import build_modal, build_plain_text
 from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import build_button
@@ -40,16 +40,6 @@ def build_reasoning_view(
         *map(render.build_context_block, notes),
         *([{"type": "actions", "elements": buttons}] if buttons else []),
     ]
-    return _build_view(language, blocks)
-
-
-def build_refusal_view(message: Message, language: Language) -> dict[str, Any]:
-    """Return the modal with a sentence in place of the reasoning."""
-    sentence = build_plain_text(render_message(message, language))
-    return _build_view(language, [{"type": "section", "text": sentence}])
-
-
-def _build_view(language: Language, blocks: list[dict[str, Any]]) -> dict[str, Any]:
     title, close = (render_message(one, language) for one in (progress.REASONING_TITLE, progress.CLOSE))
     return build_modal("kvasir:reasoning", title, blocks, close=close)
 
