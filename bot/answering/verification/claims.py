@@ -181,7 +181,7 @@ def _fold_names(found: Iterable[str]) -> frozenset[str]:
 
 
 def _is_code(token: str) -> bool:
-    if _UNIT_TAIL.fullmatch(token.lower()):
+    if token.isalpha() or _UNIT_TAIL.fullmatch(token.lower()):
         return False
     if not any(char.isalpha() for char in token):
         return token.count(".") > 1  # a version or an address; other figures are quantities
@@ -191,7 +191,7 @@ def _is_code(token: str) -> bool:
 def _is_name(token: str, *, in_chinese: bool) -> bool:
     if not token.isalpha() and "-" not in token:
         return False
-    return len(token) > 1 if in_chinese else sum(char.isupper() for char in token) > 1
+    return len(token) > 1 if in_chinese else not token.islower() and sum(map(str.isupper, token)) > 1
 
 
 def _inner_capitals(text: str) -> frozenset[str]:

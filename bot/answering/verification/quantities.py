@@ -97,8 +97,9 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _WORD_NUMBER = (
     r"\b(?:" + "|".join((*_WORDS, *_SCALES)) + r")(?:(?:[\s-]+|\sand\s)(?:" + "|".join((*_WORDS, *_SCALES)) + r"))*\b"
 )
-_ZH_NUMBER = "[零〇一二两三四五六七八九十百千]+(?:[万亿][零〇一二两三四五六七八九十百千]*)*"
-_ZH_HOUR = "[零〇一二两三四五六七八九十百千]{1,12}(?:[万亿][零〇一二两三四五六七八九十百千]{0,12}){0,2}"
+_ZH_DIGITS = "零〇一二两三四五六七八九十百千"
+_ZH_NUMBER = f"[{_ZH_DIGITS}]+(?:[万亿][{_ZH_DIGITS}]*)*"
+_ZH_HOUR = rf"[{_ZH_DIGITS}]{{1,12}}(?:[万亿][{_ZH_DIGITS}]{{0,12}}){{0,2}}"
 """With a limit, because a search tries it at each character of a long number."""
 
 _BEFORE_MONTH = "|".join(
@@ -106,13 +107,14 @@ _BEFORE_MONTH = "|".join(
 )
 """What makes a month of "march" and "may", which mostly are other words."""
 
+_MONTH_NAME = re.compile(rf"\b(?P<month>(?!(?:march|may)\b)(?:{_MONTH})|(?=ma)(?:{_BEFORE_MONTH})(?:march|may))\b")
 _DATES = tuple(
     re.compile(pattern)
     for pattern in (
         rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH})\b(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<year>\d{{4}}))?",
         rf"\b(?P<month>{_MONTH})\.?,? (?P<year>\d{{4}})\b",
-        rf"\b(?P<month>(?!(?:march|may)\b)(?:{_MONTH})|(?:{_BEFORE_MONTH})(?:march|may))\b",
+        _MONTH_NAME,
         r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
         r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?:(?P<day>\d{1,2})[日号])?",
         rf"(?P<month>[一二三四五六七八九十]{{1,2}})月(?:(?P<day>{_ZH_NUMBER})[日号])?",
@@ -125,6 +127,8 @@ _WEEKDAY = re.compile(
 )
 _DAY_OF_MONTH = re.compile(r"(?<=月)(?P<n>\d{1,2})[日号]")
 _CLOCK = re.compile(
+    # The first character is checked before all else, here and in ``_MENTION``: most fail there.
+    rf"(?=[\s\d凌早上中下傍晚夜{_ZH_DIGITS}])"
     r"(?P<before>凌晨|早上|上午|中午|下午|傍晚|晚上|夜里)?\s{0,3}(?:"
     r"(?P<h>\d{1,2}):(?P<m>\d{2})(?:\s*(?P<ampm>a\.?m\b\.?|p\.?m\b\.?))?"
     r"|(?P<h2>\d{1,2})\s*(?P<ampm2>a\.?m\b\.?|p\.?m\b\.?|o'clock)"
@@ -132,7 +136,7 @@ _CLOCK = re.compile(
 )
 _PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
 _MENTION = re.compile(
-    rf"(?P<money>us\$|[€$£¥])?\s?(?P<ordinal>第)?"
+    rf"(?=[\s\d€$£¥u第{_ZH_DIGITS}]|\b)(?P<money>us\$|[€$£¥])?\s?(?P<ordinal>第)?"
     rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?:(?P<wan>[万亿千百])|\s(?P<scale>thousand|million|billion)\b)?(?P<th>(?:st|nd|rd|th)\b)?"
     rf"|(?P<word>{_WORD_NUMBER})|(?P<zh>(?!十分(?!钟|之))(?!万一|千万(?!元)){_ZH_NUMBER}))"
     rf"(?:[\s-]?(?P<unit>(?:{_UNIT})){_LATIN_UNIT_END})?(?P<counter>{_COUNTERS})?"
@@ -195,8 +199,9 @@ def find_numbers(text: str) -> tuple[Mention, ...]:
     """Return the numbers that a text states, in order; ``text`` has passed through ``normalise_text``."""
     mentions: list[Mention] = []
     occupied = bytearray(len(text))
+    readers = _READERS if _FIGURE.search(text) else _WORD_READERS
     for mention in (
-        mention for pattern, read in _READERS for match in pattern.finditer(text) for mention in read(match)
+        mention for pattern, read in readers for match in pattern.finditer(text) for mention in read(match)
     ):
         if not any(occupied[mention.start : mention.end]):
             occupied[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
@@ -353,3 +358,7 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mentio
     (_EACH, _read_each),
     (_ORDINAL_WORD, _make_reader("ordinal", _ORDINALS)),
 )
+_FIGURE = re.compile(r"[\d〇一-鿿]")
+_OF_WORDS = (_MONTH_NAME, _WEEKDAY, _HALF, _MENTION, _TWICE, _EACH, _ORDINAL_WORD)
+_WORD_READERS = tuple((pattern, read) for pattern, read in _READERS if pattern in _OF_WORDS)
+"""What reads a text without figures and Chinese characters, as most sentences are."""
