@@ -31,16 +31,22 @@ def _find_ids(body: Body) -> Iterator[str]:
             yield from _order_ids(authorization, _get_id(authorization, "team_id"))
     view = get_object(body, "view")
     yield _get_id(view, "app_installed_team_id")
+    # A button's message knows the workspace of its app, although a person of another one may press the button.
+    of_message = _get_id(get_object(get_object(body, "message"), "bot_profile"), "team_id")
+    if body.get("type") == "block_actions" and not _is_org_wide(body):
+        yield of_message
     yield from _order_ids(body, _get_id(body, "team_id") or _get_id(get_object(body, "team"), "id"))
-    # A message of the app knows its workspace, although a person of another company presses its button.
-    yield _get_id(get_object(get_object(body, "message"), "bot_profile"), "team_id")
+    yield of_message
 
 
 def _order_ids(body: Body, team: str) -> tuple[str, str]:
     """Return the workspace and the organization, whichever the app is installed in first."""
     enterprise = _get_id(body, "enterprise_id") or _get_id(get_object(body, "enterprise"), "id")
-    is_org_wide = body.get("is_enterprise_install") in {True, "true"}
-    return (enterprise, team) if is_org_wide else (team, enterprise)
+    return (enterprise, team) if _is_org_wide(body) else (team, enterprise)
+
+
+def _is_org_wide(body: Body) -> bool:
+    return body.get("is_enterprise_install") in {True, "true"}
 
 
 def _get_id(body: Body, name: str) -> str:
