@@ -61,6 +61,8 @@ class SlackWorkspace:
     """One installation of the app. Its events come through ``bolt``."""
 
     installation: Installation
+    teams: frozenset[str]
+    """The teams of its rows in the database."""
     bolt: AsyncApp
     api: SlackWebApi
     turns: TurnManager
@@ -158,6 +160,7 @@ async def open_workspace(
         stack.push_async_callback(turns.close)
         yield SlackWorkspace(
             installation,
+            teams,
             build_bolt_app(settings, client, installation, listeners),
             api,
             turns,

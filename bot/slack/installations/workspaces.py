@@ -180,14 +180,20 @@ class Workspaces:
     async def _is_up_to_date(self, installation: StoredInstallation) -> bool:
         """Use the newest token of an open workspace; return False if it has to be opened, or opened again.
 
-        A new installation may have another bot user, and an organization other workspaces.
+        A new installation may have another bot user, and an organization other workspaces. One of these may have an
+        installation of its own since, or not any more.
         """
         opened = self._open.get(installation.team)
         if opened is None:
             return False
+        workspace, me = opened.workspace, opened.workspace.installation.me
+        if workspace.teams != me.teams - self._list_others(installation):
+            return False
         is_other_token = await opened.token.update_token(installation)
-        workspace = opened.workspace
-        return not is_other_token or (await check_token(workspace.api)).me == workspace.installation.me
+        return not is_other_token or (await check_token(workspace.api)).me == me
+
+    def _list_others(self, installation: StoredInstallation) -> frozenset[str]:
+        return self._installed - {installation.team}
 
     async def _open_workspace(self, installation: StoredInstallation) -> _OpenWorkspace:
         await self._installations.seal_again(installation)
@@ -200,7 +206,7 @@ class Workspaces:
                     token.client,
                     renew_token=token.renew_token,
                     home=home,
-                    others=self._installed - {installation.team},
+                    others=self._list_others(installation),
                 )
             )
             await workspace.start()

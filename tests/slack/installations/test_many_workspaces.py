@@ -187,6 +187,28 @@ async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: 
         await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")
 
 
+async def test_a_workspace_of_an_organization_installs_the_app_for_itself_later(tmp_path: Path) -> None:
+    """Its questions are no longer the organization's, so only one of the two answers them."""
+    organization = {"id": ORGANIZATION, "teams": [FIRST]}
+    async with (
+        open_place(tmp_path) as place,
+        run_installed_bot(place, tmp_path, workspaces=[ORGANIZATION, FIRST]) as bot,
+    ):
+        await place.first.world(organization=organization | {"org_wide_install": True}, silent=True)
+        await bot.install(FIRST)
+        await bot.wait_until_open(ORGANIZATION)
+        await place.first.world(organization=organization | {"org_wide_install": False}, silent=True)
+        await bot.install(FIRST)
+        await bot.wait_until_open(FIRST, ORGANIZATION)
+        bot.answerer.script = paused = PausedScript("")
+        root = await place.first.say("ada", "#general", "@Kvasir how?")
+        await paused.paused.wait()
+        await asyncio.sleep(0.5)  # several heartbeats of the organization
+        paused.resume.set()
+        await place.first.wait_for_message(lambda m: m["root"] == root and m.get("metadata"))
+        assert len(bot.answerer.questions) == len(await list_answers(place.first, root)) == 1
+
+
 async def test_the_next_start_continues_the_questions_of_both_workspaces(tmp_path: Path) -> None:
     """Each question is continued by its own workspace alone."""
     async with open_place(tmp_path) as place:
