@@ -51,26 +51,9 @@ def place(tmp_path: Path, wiki: FakeConfluence) -> Place:
     return Place(tmp_path)
 
 
-async def test_a_person_finds_what_he_may_read(
+async def test_a_person_learns_why_and_finds_what_he_may_read(
     place: Place, wiki: FakeConfluence, minutes: FakePage, box: SandboxClient
 ) -> None:
-    keys = {"WIKI_TOKEN": "s3cret", **box.env}
-    await place.json("sync", **keys)
-
-    async def search(person: str) -> list[str]:
-        found = await place.json("search", "harbour office", "--as", person, **keys)
-        return [hit["title"] for hit in found["hits"]]
-
-    assert await search(ADA) == [minutes.title]
-    assert await search("bo@sandbox.example") == []
-    assert await search(GUS) == ["Plan"]
-
-    wiki.members["board"] = ["bo"]
-    assert await search(ADA) == []
-    assert await search(BO) == [minutes.title]
-
-
-async def test_a_person_learns_why(place: Place, minutes: FakePage, box: SandboxClient) -> None:
     keys = {"WIKI_TOKEN": "s3cret", **box.env}
     await place.json("sync", **keys)
 
@@ -91,6 +74,18 @@ async def test_a_person_learns_why(place: Place, minutes: FakePage, box: Sandbox
     assert (status, json.loads(out)["documents"]) == (1, [])
     status, _, err = await place.command("access", "explain", "U0NOBODY01", "docs/plan.md", **keys)
     assert (status, "gets no answers" in err) == (1, True)
+
+    async def search(person: str) -> list[str]:
+        found = await place.json("search", "harbour office", "--as", person, **keys)
+        return [hit["title"] for hit in found["hits"]]
+
+    assert await search(ADA) == [minutes.title]
+    assert await search("bo@sandbox.example") == []
+    assert await search(GUS) == ["Plan"]
+
+    wiki.members["board"] = ["bo"]
+    assert await search(ADA) == []
+    assert await search(BO) == [minutes.title]
 
 
 async def test_a_person_is_answered_from_what_he_may_read(

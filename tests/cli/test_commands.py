@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -35,13 +36,25 @@ SOURCE = {
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
+def make_place(folder: Path) -> Place:
+    (folder / "docs").mkdir()
+    for name, text in PAGES.items():
+        (folder / "docs" / name).write_text(text, encoding="utf-8")
+    (folder / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
+    return Place(folder)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    for name, text in PAGES.items():
-        (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
-    return Place(tmp_path)
+    return make_place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def synced_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Return a place for tests that only read what one sync has stored."""
+    place = make_place(tmp_path_factory.mktemp("synced"))
+    asyncio.run(place.json("sync"))
+    return place
 
 
 async def test_sync_search_and_status_print_their_json_shapes(place: Place) -> None:
@@ -78,10 +91,9 @@ async def test_sync_search_and_status_print_their_json_shapes(place: Place) -> N
     assert "added" not in out
 
 
-async def test_search_answers_line_by_line(place: Place) -> None:
-    await place.json("sync")
+async def test_search_answers_line_by_line(synced_place: Place) -> None:
     questions = "when are salaries paid?\n\n\udcff broken\n几天内报销？".encode("utf-8", errors="surrogateescape")
-    status, out, err = await place.command("search", "-", "--limit", "1", stdin=questions)
+    status, out, err = await synced_place.command("search", "-", "--limit", "1", stdin=questions)
     lines = [json.loads(line) for line in out.splitlines()]
     assert [bool(line["hits"]) for line in lines] == [True, False, False, True]
     assert lines[0]["hits"][0]["document"] == "pay.md"
@@ -91,9 +103,10 @@ async def test_search_answers_line_by_line(place: Place) -> None:
     assert "2 line(s)" in err
 
 
-async def test_ask_without_an_engine_shows_extracts_and_a_notice(place: Place, cache_without_engine: str) -> None:
-    await place.json("sync")
-    answer = await place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
+async def test_ask_without_an_engine_shows_extracts_and_a_notice(
+    synced_place: Place, cache_without_engine: str
+) -> None:
+    answer = await synced_place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
     assert set(answer) == {"answer", "sources", "notices", "marked", "removed", "route", "web", "timings"}
     assert answer["route"] == {"web": "never", "why": "weak", "policy": "off", "answered_by": "passages"}
     assert "thirty days" in answer["answer"]
@@ -102,10 +115,9 @@ async def test_ask_without_an_engine_shows_extracts_and_a_notice(place: Place, c
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
 
 
-async def test_ask_answers_line_by_line(place: Place, cache_without_engine: str) -> None:
-    await place.json("sync")
+async def test_ask_answers_line_by_line(synced_place: Place, cache_without_engine: str) -> None:
     lines = "when are salaries paid?\n\n谢谢\n\udcff broken\n几天内报销？\n".encode("utf-8", errors="surrogateescape")
-    status, out, err = await place.command("ask", "-", stdin=lines, KVASIR_CACHE=cache_without_engine)
+    status, out, err = await synced_place.command("ask", "-", stdin=lines, KVASIR_CACHE=cache_without_engine)
     answers = [json.loads(line) for line in out.splitlines()]
     assert [one["sources"][0]["document"] if one.get("sources") else None for one in answers] == [
         "pay.md", None, None, None, "报销.md",
@@ -161,10 +173,12 @@ async def test_doctor_reports_problems(place: Place) -> None:
     assert status == 0, out
     assert "never synced: hr" in out
     assert "ok   owners: none is named" in out
+    assert "ok   web search: off, nothing is fetched for an answer; a table [web] in kvasir.toml turns it on" in out
     config = place.folder / "kvasir.toml"
-    config.write_text(config.read_text() + '[access]\nowners = ["U012AB3CD"]\n')
+    config.write_text(config.read_text() + '[access]\nowners = ["U012AB3CD"]\n[web]\n')
     _, out, _ = await place.command("doctor")
     assert "ok   owners: U012AB3CD may approve" in out
+    assert "ok   web search: no provider is set up" in out
     status, out, _ = await place.command("doctor", WEAVIATE_URL="http://127.0.0.1:9")
     assert status == 1
     assert "FAIL knowledge" in out
@@ -194,12 +208,8 @@ async def test_doctor_names_missing_scopes_and_what_they_are_for(place: Place, t
 
 
 async def test_doctor_has_each_search_provider_search(place: Place) -> None:
-    _, out, _ = await place.command("doctor")
-    assert "ok   web search: off, nothing is fetched for an answer; a table [web] in kvasir.toml turns it on" in out
     config = place.folder / "kvasir.toml"
     config.write_text(config.read_text() + "[web]\n")
-    _, out, _ = await place.command("doctor")
-    assert "ok   web search: no provider is set up" in out
     async with AsyncExitStack() as stack:
         searxng = FakeSearxng()
         await searxng.start(stack)
