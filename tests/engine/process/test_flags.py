@@ -17,8 +17,9 @@ from engine.installation.installer import Installer
 from engine.planning.cards import parse_machine
 from engine.planning.catalogue import VARIANTS, resolve_model
 from engine.planning.fit import fit_variant
-from engine.planning.launch import build_cpu_environment, build_manual_commands
-from engine.planning.plans import PlanRequirements
+from engine.planning.launch import build_cpu_environment, build_launch, build_manual_commands
+from engine.planning.memory import Layout
+from engine.planning.plans import LaunchPlan, PlanRequirements
 from engine.process.flags import check_flags, find_unknown_flags, read_help, read_registered_flags, read_release
 
 SOURCE = """
@@ -131,6 +132,12 @@ async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path
         if found.plan is not None
     ]
     argv = [word for plan in plans for command in build_manual_commands(plan) for word in command]
+    for device in ("cpu", "cuda"):
+        plan = LaunchPlan(resolve_model("7B"), device, 4096, 8192, 60, Layout(tp=2))
+        launch = build_launch(
+            plan, python=python, model_path="x", port=1, config_file=Path("/x.yaml"), api_key="k", environment={}
+        )
+        argv += launch.argv[4:]
     assert {"--attn-dp-size", "--cpu-offload-gb", "--pp-size", "--quantization", "--node-rank"} <= set(argv)
     assert find_unknown_flags(argv, help_text) == {}
     started = [command[3:] for plan in plans for command in build_manual_commands(plan)]

@@ -22,7 +22,6 @@ from bot.wheels import WheelError
 from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineUnauthorized, PromptTooLong
-from engine.installation.installer import Installer
 from engine.interfaces import (
     ChatMessage,
     ContentDelta,
@@ -34,10 +33,6 @@ from engine.interfaces import (
     StreamEnd,
     ThinkingControl,
 )
-from engine.planning.catalogue import resolve_model
-from engine.planning.launch import build_launch
-from engine.planning.memory import Layout
-from engine.planning.plans import LaunchPlan
 from engine.process.supervisor import SupervisorPolicy
 from engine.routing.request_queue import QueueCounts
 from engine.service import Engine
@@ -366,21 +361,3 @@ def _ports(home: Path) -> set[int]:
             if "sglang.launch_server" in line and "--port" in line and str(home) in " ".join(line):
                 found.add(int(line[line.index("--port") + 1]))
     return found
-
-
-async def test_release_knows_every_flag(cache: Path, small_model: Path) -> None:
-    """Also those for GPUs."""
-    listing = (
-        "import argparse; from sglang.srt.server_args import ServerArgs; p = argparse.ArgumentParser();"
-        "ServerArgs.add_cli_args(p); print(*[o for a in p._actions for o in a.option_strings])"
-    )
-    assert small_model.is_dir()
-    python = Installer(cache).python_path("cpu")
-    listed_flags = await asyncio.to_thread(subprocess.check_output, (python, "-I", "-c", listing), text=True)
-    for device in ("cpu", "cuda"):
-        plan = LaunchPlan(resolve_model("7B"), device, 4096, 8192, 60, Layout(tp=2))
-        made = build_launch(
-            plan, python=python, model_path="x", port=1, config_file=Path("/x.yaml"), api_key="k", environment={}
-        )
-        flags = {word for word in made.argv[4:] if word.startswith("--")}
-        assert flags <= set(listed_flags.split())
