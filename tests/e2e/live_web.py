@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from scripts.page_tour import Tour, chromium
 from tests.e2e.conftest import ROOT, Place
+
+# A browser next to other tests takes longer than the five seconds that Playwright gives it.
+expect.set_options(timeout=40_000)
 
 ANSWER = "The strike of the ferrymen of Aldmark ends on Friday at six in the evening."
 PAGE = f"""<!doctype html><html lang="en"><head><title>Ferry news</title>

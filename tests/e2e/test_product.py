@@ -15,7 +15,7 @@ from scripts.page_tour import Tour, chromium
 from tests.e2e.conftest import Place, Running
 from tests.e2e.newcomer import ask_newcomer_questions
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENGINE_S = 240.0
 RIGHT = 18
@@ -47,6 +47,7 @@ async def early(run: Running, question: str, expected: str) -> None:
             answer = await answered(run, await run.box.say("ada", "#general", question))
 
 
+@pytest.mark.alone
 async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
     """Extracts come while the engine loads, then answers in a real browser, also to the newcomer questions."""
     async with place.run() as run, async_playwright() as playwright:
@@ -103,6 +104,7 @@ async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.engine
 async def test_kill_9_during_an_answer_and_a_restart(place: Place) -> None:
     """No process stays, and the question has one answer, or another one after an apology."""
     async with place.run() as run:
