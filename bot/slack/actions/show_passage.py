@@ -64,11 +64,10 @@ class ShowPassageAction:
     async def _show_passage(self, press: ButtonPress, viewers: Viewers) -> None:
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
-            gone = render_message(buttons.PASSAGE_GONE, press.language)
-            await self._messenger.send_message(press.channel, press.user, gone, thread_ts=press.thread_ts)
+            await self._messenger.reply_to_press(press, buttons.PASSAGE_GONE)
             return
         text, blocks = _format_passage(hit, press.language)
-        await self._messenger.send_message(press.channel, press.user, text, thread_ts=press.thread_ts, blocks=blocks)
+        await self._messenger.answer_interaction(press, text, blocks)
 
 
 def _format_value(chunks: Sequence[str]) -> str:

@@ -126,9 +126,7 @@ class ShowVerifiedAction:
             render.build_context_block(render.format_source_list(found.cited, (), press.language)),
         ]
         text = render.make_fallback_text(first_part)
-        await self._messenger.notify_person(
-            press.channel, press.user, text, thread_ts=press.active_thread_ts, blocks=blocks
-        )
+        await self._messenger.answer_interaction(press, text, blocks)
 
 
 class AnswerFromDocumentsAction(SearchWebAction):

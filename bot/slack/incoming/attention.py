@@ -168,4 +168,4 @@ class ThreadAttention:
             message = texts.MUTED if muted else texts.UNMUTED
             language = choose_language(text) if text else await self._find_language(user)
             answer = render_message(message, language) if language else render_both(message)
-            await self._messenger.notify_person(thread[1], user, answer, thread_ts=thread[2])
+            await self._messenger.reach_person(thread[1], user, answer, thread_ts=thread[2])

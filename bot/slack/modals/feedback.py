@@ -68,4 +68,4 @@ class FeedbackModal:
         key = QuestionKey(self._team, channel, question_ts)
         if not await self._votes.save_reasons(key, submission.user, reasons, submission.get_text(_COMMENT)):
             text = render_message(feedback.ANSWER_GONE, submission.language)
-            await self._messenger.notify_person(channel, submission.user, text, thread_ts=thread_ts)
+            await self._messenger.reach_person(channel, submission.user, text, thread_ts=thread_ts)

@@ -198,7 +198,7 @@ class VerifyModal:
     async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))
         if place["channel"]:
-            await self._messenger.notify_person(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+            await self._messenger.reach_person(place["channel"], submission.user, text, thread_ts=place.get("thread"))
         else:  # the button was on Home
             await self._messenger.answer_interaction(submission, text)
 

@@ -36,7 +36,7 @@ class EphemeralMessenger:
     async def answer_interaction(
         self, interaction: Interaction, text: str, blocks: Sequence[Block] | None = None
     ) -> None:
-        """Answer an interaction in mrkdwn: at its response URL, or in its channel if that fails."""
+        """Answer an interaction in mrkdwn: at its response URL, else in its channel or in the direct messages."""
         text, blocks = text[:MAX_TEXT_CHARACTERS], list(blocks or build_sections(text))[:MAX_BLOCKS]
         payload: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
         thread_ts = interaction.active_thread_ts
@@ -44,7 +44,7 @@ class EphemeralMessenger:
         if interaction.response_url and await self._post(interaction.response_url, payload):
             return
         if interaction.channel:
-            await self.notify_person(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
+            await self.reach_person(interaction.channel, interaction.user, text, thread_ts=thread_ts, blocks=blocks)
         else:  # of a modal or the Home tab
             await self._message_directly(interaction.user, text, blocks)
 
@@ -69,12 +69,20 @@ class EphemeralMessenger:
         except SlackError as error:
             _log.warning("ephemeral message not sent", channel=channel, error=str(error))
 
-    async def reach_person(self, channel: str, user: str, text: str, *, thread_ts: str | None = None) -> None:
+    async def reach_person(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        blocks: Sequence[Block] | None = None,
+    ) -> None:
         """Send mrkdwn to one person in a channel, or in the direct messages if Slack refuses; a failure is logged."""
         try:
-            await self.send_message(channel, user, text, thread_ts=thread_ts)
+            await self.send_message(channel, user, text, thread_ts=thread_ts, blocks=blocks)
         except (SlackGone, SlackRefused):
-            await self._message_directly(user, text)
+            await self._message_directly(user, text, blocks)
         except SlackError as error:
             _log.warning("person not reached", channel=channel, error=str(error))
 
@@ -86,8 +94,7 @@ class EphemeralMessenger:
 
     async def reply_to_press(self, press: ButtonPress, message: Message) -> None:
         """Send a text to the person who pressed a button, in its thread; a failure is logged."""
-        text = render.escape_mrkdwn(render_message(message, press.language))
-        await self.notify_person(press.channel, press.user, text, thread_ts=press.active_thread_ts)
+        await self.answer_interaction(press, render.escape_mrkdwn(render_message(message, press.language)))
 
     async def send_message(
         self,

@@ -426,6 +426,22 @@ async def test_the_beginning_of_a_long_verified_answer_says_so(tmp_path: Path) -
         await wait_for_ephemeral(bot, "This is its beginning.")
 
 
+async def test_people_who_only_look_at_a_channel_learn_what_a_button_does(verified_bot: RunningBot) -> None:
+    """Slack sends no ephemeral message to people who are not in the channel, but their presses."""
+    bot = verified_bot
+    await verify(bot, answer="**30 days** [1].")
+    await bot.sandbox.channel("open", id="C0OPEN0001", kind="channel", members=["ada", "kvasir"])
+    root = await bot.ask("@Kvasir Which vacation days are paid?", "#open")
+    answer = await bot.wait_for_answer(root, "similar question", "#open")
+    await bot.wait_until_idle()
+    buttons = list_buttons(answer)
+    for label, contains in (("Answer again", "Only the person"), ("Show verified answer", "30 days")):
+        await bot.sandbox.press("bo", "#open", answer["ts"], buttons[label])
+        await bot.sandbox.wait_for_message(
+            lambda m, contains=contains: m.get("ephemeral") and contains in get_text(m), channel="#open", person="bo"
+        )
+
+
 async def test_the_form_opens_in_time_however_long_the_rights_take(
     verified_bot: RunningBot, library: FakeLibrary
 ) -> None:
