@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bot.storage.channels.approved_channels import ApprovedChannels
 from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.tables import tables
+from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
@@ -70,6 +71,8 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
             await ledger.claim(QuestionMessage(QuestionKey(team, "C1", "1.0"), "1.0", "U1", "how?"))
             await approved.set_approved(team, "C1", "U1", approved=True)
         await ledger.claim(QuestionMessage(QuestionKey("T1", "C2", "1.0"), "1.0", "U2", "what?"))
+        shares, private = AnswerShares(ledger.database), QuestionKey("T1", "D1", "1.0")
+        await shares.offer_share(private, "C1", "general")
         for _ in range(2):  # Slack may send the event again
             await moves.move_channel("C1", "C2")
         for table in tables.sorted_tables:
@@ -82,4 +85,7 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
         assert turn.message.text == "what?"
         assert other is not None
         assert await approved.is_approved("T1", "C2")
+        share = await shares.find_share(private)
+        assert share is not None
+        assert share.target == "C2"
         assert await ThreadRecords(ledger.database).find_thread(("T1", "C2", "1.0"), "U2")

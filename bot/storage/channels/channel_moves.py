@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from bot.storage.shared_changes import ChangeKind, add_change
-from bot.storage.tables import tables
+from bot.storage.tables import answer_shares, tables
 from knowledge.database.database import Database, transaction
 
 _CHANNEL = {"team", "channel"}
@@ -31,6 +31,8 @@ class ChannelMoves:
                 exists = sa.exists().where(other.c.team == self._team, other.c.channel == new, *same)
                 connection.execute(sa.delete(table).where(is_old & exists))
             connection.execute(sa.update(table).where(is_old).values(channel=new))
+        goes_there = (answer_shares.c.team == self._team) & (answer_shares.c.target == old)
+        connection.execute(sa.update(answer_shares).where(goes_there).values(target=new))
         add_change(connection, ChangeKind.CHANNEL, "")
 
 
