@@ -12,20 +12,24 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-
 from tests.services import free_ports
 
 _START_S = 60
 
 
-def binaries() -> Path | None:
-    """Return the folder of PostgreSQL's server programs, None where it is not installed."""
+def find_programs() -> Path:
+    """Return the folder of PostgreSQL's programs.
+
+    Raises:
+        RuntimeError: PostgreSQL is not installed.
+
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
-    on_path = shutil.which("initdb")
-    return Path(on_path).parent if on_path else None
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).parent
+    raise RuntimeError("PostgreSQL is not installed. On Debian: apt-get install postgresql.")
 
 
 @contextlib.contextmanager
@@ -35,9 +39,7 @@ def postgres_server(certificate: Path | None = None) -> Iterator[str]:
     As root it runs under the user ``postgres``, because it refuses to run as root. Its data are not synced to disk.
     With a certificate, a file that also has its key, it accepts TLS.
     """
-    programs = binaries()
-    if programs is None:
-        raise RuntimeError("PostgreSQL is not installed. On Debian: apt-get install postgresql.")
+    programs = find_programs()
     folder = Path(tempfile.mkdtemp(prefix="kvasir-postgres-"))
     try:
         if os.geteuid() == 0:
@@ -75,8 +77,7 @@ def postgres_server(certificate: Path | None = None) -> Iterator[str]:
 def create_database(server: str) -> str:
     """Create an empty database in a server, and return its URL."""
     name = f"test_{secrets.token_hex(8)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+    _run(find_programs() / "psql", server, "--command", f"CREATE DATABASE {name}")
     return f"{server.rpartition('/')[0]}/{name}"
 
 

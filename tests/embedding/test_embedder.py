@@ -199,6 +199,7 @@ async def test_cancelling_the_build_leaves_nothing(cache: Path, tmp_path: Path) 
     assert [path.name for path in (tmp_path / "models").iterdir() if not path.name.endswith(".lock")] == []
 
 
+@pytest.mark.slow
 async def test_importing_the_room_loads_no_heavy_library() -> None:
     heavy = ("onnxruntime", "onnx", "sentencepiece", "pypdfium2", "docx", "pptx", "openpyxl", "selectolax")
     code = (

@@ -62,6 +62,7 @@ async def _answer(engine: Engine) -> list[object]:
     return [delta async for delta in engine.stream(ASK, Sampling(), request_id="r")]
 
 
+@pytest.mark.slow
 async def test_starts_answers_and_stops(
     make: Callable[..., Engine], installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ async def search(store: Store, terms: str = "term") -> set[str]:
     return {candidate.chunk.id for candidate in found}
 
 
+@pytest.mark.slow
 def test_clients_of_remote_catalogues_are_not_imported() -> None:
     code = "import sys, knowledge.stores.lancedb.store; print('lance_namespace_urllib3_client.api' in sys.modules)"
     said = subprocess.check_output((sys.executable, "-c", code), text=True, cwd=Path(__file__).parents[3])
