@@ -196,7 +196,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             ready_library.first_sync_done.set()
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
-        judges = Judges(measured_engine, calibrations.of)
+        judges = Judges(measured_engine, calibrations.find_calibration)
         question_thresholds = MeasuredThresholds(settings.home)
         answerer = create_answerer(
             library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
@@ -204,7 +204,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         deps = SlackDependencies(
             ledger=ledger,
             answerer=answerer,
-            forget=answerer.forget,
+            forget=answerer.forget_conversation,
             library=ready_library,
             engine_status=engine.status,
             event_log=event_log if _uses_slack_source(settings) else None,

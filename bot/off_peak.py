@@ -35,7 +35,7 @@ async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
         return
     try:
         calibration = await calibrate(engine, _PATIENCE_S)
-        calibrations.keep(status.model, calibration)
+        calibrations.keep_calibration(status.model, calibration)
     except (EngineError, OSError) as error:  # TimeoutError is an OSError
         _log.warning("the judge is not calibrated; the features decide", model=status.model, why=str(error) or "busy")
     else:

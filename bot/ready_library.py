@@ -59,7 +59,7 @@ class ReadyLibrary:
                     await self.first_sync_done.wait()
         found = await self.library.search(query, limit=limit, viewers=viewers, live=live, materials=materials)
         if self._count_refused is not None:
-            self._count_refused(found.refused)
+            self._count_refused(found.refused_count)
         if not found.hits or not (found.answerable or self.first_sync_done.is_set()):
             status, readable = await self.library.status(), await self.library.count_readable(viewers)
             nothing = explain_nothing_read(status, readable, reading=not self.first_sync_done.is_set())

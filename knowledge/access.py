@@ -81,7 +81,7 @@ class AccessReader:
             document = name.removeprefix(f"{source.key.name}/") if name.startswith(f"{source.key.name}/") else None
             rows = await manifest.find_named(source.key, document=document, title=name)
             rules = self._rules[source.key.id]
-            find_configured = rules.choose_readers((await manifest.count_source(source.key)).configured)
+            find_configured = rules.choose_readers((await manifest.count_source(source.key)).readers_key)
             accesses += [await self._explain_access(source, row, find_configured(row.document)) for row in rows]
         return accesses
 

@@ -319,7 +319,7 @@ class Library:
         headings = await (await self._documents.follow_active_index()).manifest.list_headings(
             [source.key.id for source in self._sources.values()], _MAX_HEADINGS
         )
-        usual = [one for one in headings if self._documents.weigh(one.source, one.document) >= 1]
+        usual = [one for one in headings if self._documents.weigh_document(one.source, one.document) >= 1]
         questions: dict[str, str] = {}
         for tries, (question, heading) in enumerate(generate_questions(usual)):
             if len(questions) == n or tries == _MAX_TRIES:

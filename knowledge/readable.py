@@ -176,7 +176,7 @@ async def _read_visible(manifest: Lookups, rules: SourceRules, viewers: Viewers)
     }
     counts = await manifest.count_source(rules.key)
     # A document whose deletion is pending keeps readers of an earlier listing.
-    find_readers = rules.find_readers if counts.pending_deletions else rules.choose_readers(counts.configured)
+    find_readers = rules.find_readers if counts.pending_deletions else rules.choose_readers(counts.readers_key)
     # The limit concerns only people who are no full members.
     if find_readers is rules.find_limit and may_read(viewers, EVERYONE):
         return _Visible(audiences, None, counts.listed_at)

@@ -102,7 +102,9 @@ async def measure_pace(engine: CalibratedEngine, judge_after_tokens: int | None)
     pairs = committed_pairs()[0]
     prompt, passage = prompt_of_pairs(engine, committed_pairs(), 0)
     claims = itertools.cycle((*pairs.stated, *pairs.not_stated))
-    continuation = prompt.asking("Explain all passages, one after the other, in great detail and at least 300 words.")
+    continuation = prompt.replace_question(
+        "Explain all passages, one after the other, in great detail and at least 300 words."
+    )
     tokens, began_s, last_s = 0, 0.0, 0.0
     deltas = engine.stream(continuation, Sampling(0.0, max_tokens=_TOKENS), request_id="pace")
     async with asyncio.TaskGroup() as judging, aclosing(deltas):

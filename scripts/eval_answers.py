@@ -126,7 +126,7 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
         completions = Completions(arguments.results / "completions.jsonl") if arguments.replay else None
         tee = TeeEngine(engine, small_model=arguments.small_model, completions=completions)
-        judges = Judges(engine, Calibrations(settings.home).of)
+        judges = Judges(engine, Calibrations(settings.home).find_calibration)
         patient = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S)
         limits = settings.limits if arguments.concurrency == 1 else patient
         answerer = create_answerer(library, tee, judges=judges, limits=limits)

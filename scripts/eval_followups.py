@@ -121,7 +121,7 @@ def make_ways(client: EngineClient | None) -> dict[str, Way]:
         rewriter = Rewriter(HttpEngine(client))
 
         async def by_engine(item: Item) -> str:
-            return await rewriter.standalone(item.question, item.history) or await _by_rule(item)
+            return await rewriter.rewrite_question(item.question, item.history) or await _by_rule(item)
 
         named["engine"] = by_engine
     return {**named, "asked alone": _alone}

@@ -107,7 +107,7 @@ async def ask_both_ways(search: HybridSearch, split: SplitStore, one: Mapping[st
     text, relevant = one["question"], one.get("relevant", ())
     split.hidden = set()
     results = await search.find_documents(plan_words(text, SCOPE))
-    alone = results.hits()
+    alone = results.make_hits()
     names, answering = choose_web_documents(results, split, one)
     split.hidden = {*names, *answering}
     beside = await search.find_documents(plan_words(text, SCOPE))

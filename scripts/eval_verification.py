@@ -193,7 +193,9 @@ async def _open_judging(file: Path) -> AsyncGenerator[JudgingEngine]:
         print((await engine.wait_until_ready(60)).model)
         recorded = RecordedEngine(engine, file)
         yield JudgingEngine(
-            engine, recorded, Judges(recorded, Calibrations(settings.home).of, Patience(_REPLY_S, _REPLY_S))
+            engine,
+            recorded,
+            Judges(recorded, Calibrations(settings.home).find_calibration, Patience(_REPLY_S, _REPLY_S)),
         )
     finally:
         await engine.stop()

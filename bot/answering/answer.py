@@ -76,9 +76,9 @@ class Answerer:
         self._now = now
         self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=now)
 
-    def forget(self, conversation: str) -> None:
+    def forget_conversation(self, conversation: str) -> None:
         """Forget which passages a conversation has seen, and its questions; "" for all conversations."""
-        self._retriever.forget(conversation)
+        self._retriever.forget_conversation(conversation)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Text and Notice as they come, Finished last.
@@ -115,7 +115,7 @@ class Answerer:
             yield await self._describe_sources(turn, self._contents)
             return
         yield _make_step(turn, "search_web" if turn.web.when == "always" else "search")
-        if (failed := await self._retriever.find(turn)) is not None:
+        if (failed := await self._retriever.find_passages(turn)) is not None:
             yield failed
             return
         if turn.trouble:
@@ -127,7 +127,7 @@ class Answerer:
         yield _make_step(turn, "read")
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
-            yield await self._extract(turn)
+            yield await self._extract_sentences(turn)
             return
         async with aclosing(self._ask_engine(turn)) as events:
             async for event in events:
@@ -143,7 +143,7 @@ class Answerer:
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
-    async def _extract(self, turn: Turn) -> Text:
+    async def _extract_sentences(self, turn: Turn) -> Text:
         """Return an extract of the best passages."""
         similarities = None
         # Without the embedder, shared words still tell which sentences to show.
@@ -180,10 +180,10 @@ class Answerer:
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
             yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=reason))
-            yield await self._extract(turn)
+            yield await self._extract_sentences(turn)
             return
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
-            self.forget(turn.asked_question.conversation)
+            self.forget_conversation(turn.asked_question.conversation)
         shown = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
         preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
@@ -237,13 +237,13 @@ class Answerer:
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (stage := stream.add_delta(delta, self._limits.answer_chars)) is not None:
                     yield _make_step(turn, stage)
-                if isinstance(delta, ContentDelta) and stream.verified_stream.feed(delta.text):
-                    for text in await self._release(stream):
+                if isinstance(delta, ContentDelta) and stream.verified_stream.feed_text(delta.text):
+                    for text in await self._release_text(stream):
                         yield Text(text)
                 if stream.verified_stream.ended or stream.stream_end:
                     break
-        stream.verified_stream.feed(stream.unclosed_thought)
-        for text in await self._release(stream, last=True):
+        stream.verified_stream.feed_text(stream.unclosed_thought)
+        for text in await self._release_text(stream, last=True):
             yield Text(text)
 
     def _patience_s(self, stream: EngineStream) -> float | None:
@@ -253,11 +253,15 @@ class Answerer:
         left_s = stream.ends_at - self._now()
         return left_s if stream.has_begun else min(left_s, self._limits.first_token_s)
 
-    async def _release(self, stream: EngineStream, *, last: bool = False) -> list[str]:
+    async def _release_text(self, stream: EngineStream, *, last: bool = False) -> list[str]:
         """Return what may be shown of the model's text, once the verifier has read the passages."""
         async with asyncio.timeout(max(1.0, stream.ends_at - self._now())):
             await asyncio.shield(stream.preparing)
-            return await (stream.verified_stream.finish(cut=stream.cut) if last else stream.verified_stream.release())
+            return await (
+                stream.verified_stream.finish_text(cut=stream.was_cut)
+                if last
+                else stream.verified_stream.release_sentences()
+            )
 
     async def _finish_answer(
         self, turn: Turn, stream: EngineStream, failure: Exception | None
@@ -268,7 +272,7 @@ class Answerer:
         if isinstance(failure, EngineError | TimeoutError) and turn.is_shown:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
-                    rest = await verified.finish(cut=True)
+                    rest = await verified.finish_text(cut=True)
                 for text in rest:
                     yield Text(text)
         turn.marked_count, turn.removed_count = verified.marked, verified.contradicted + verified.dropped
@@ -283,7 +287,7 @@ class Answerer:
             if verified.supported and not (failure and verified.shown_chars < self._limits.little_chars):
                 return
             turn.route = turn.route if verified.supported else "passages"
-        yield await self._extract(turn)
+        yield await self._extract_sentences(turn)
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:
@@ -300,7 +304,7 @@ async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None, strea
         while (delta := await anext(deltas, None)) is not None:
             if not (isinstance(delta, ContentDelta) and stream.content):
                 return delta
-            if stream.verified_stream.feed(delta.text):
+            if stream.verified_stream.feed_text(delta.text):
                 return ContentDelta("")
     return None
 

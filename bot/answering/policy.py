@@ -30,7 +30,7 @@ class Policy:
     off_for_viewers: bool = False
     """Whether the web may be used there, but somebody who sees the answer may not see anything of it."""
 
-    def limit(self, mode: Mode) -> Policy:
+    def limit_to_mode(self, mode: Mode) -> Policy:
         """Return the policy of a channel with this mode, which narrows and never widens."""
         narrower = min(self.mode, mode, key=MODES.index)
         return replace(self, mode=narrower, off_in_channel=self.off_in_channel or narrower == "off" != self.mode)
@@ -57,9 +57,9 @@ class Policies:
     channels: Mapping[str, Mode] = field(default_factory=dict)
     """By the channel's id; a channel narrows, and never widens."""
 
-    def of(self, channel: str) -> Policy:
+    def find_policy(self, channel: str) -> Policy:
         """Return the policy of a channel."""
-        return self.everywhere.limit(self.channels.get(channel, self.everywhere.mode))
+        return self.everywhere.limit_to_mode(self.channels.get(channel, self.everywhere.mode))
 
 
 class Why(StrEnum):
@@ -85,7 +85,7 @@ class WebUse:
     """The request; None for no search."""
     why: Why = Why.WEAK
     policy: Policy = Policy()
-    closed: tuple[str, ...] = ()
+    closed_links: tuple[str, ...] = ()
     """Links of the question that the policy does not allow."""
     question: str = field(default="", repr=False)
     """Without the words that ask for the web."""

@@ -123,7 +123,7 @@ class Prompt:
     language: Language
     """Of the question and the instructions."""
 
-    def asking(self, text: str) -> tuple[ChatMessage, ...]:
+    def replace_question(self, text: str) -> tuple[ChatMessage, ...]:
         """Return the messages with another text in the question's place, so that the engine has all before it read."""
         *earlier, last = self.messages
         return (*earlier, ChatMessage(last.role, last.content.removesuffix(self.question_text) + text))

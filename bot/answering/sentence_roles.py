@@ -95,8 +95,8 @@ def repeats_question(text: str, question: str) -> bool:
         said.words <= asked.words
         and _ASKS_WHAT.search(question) is not None
         and not _OFFERS.search(question)
-        and said.negated <= asked.negated
-        and all(map(asked.holds, said.names | said.identifiers))
+        and said.is_negated <= asked.is_negated
+        and all(map(asked.holds_name, said.names | said.identifiers))
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
         and not (said.figures and not asked.figures)
     )

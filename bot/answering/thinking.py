@@ -44,7 +44,7 @@ class Defaults:
     channels: Mapping[str, Depth] = field(default_factory=dict)
     """By the channel's id."""
 
-    def of(self, channel: str) -> Depth:
+    def find_depth(self, channel: str) -> Depth:
         """Return the depth of a channel."""
         return self.channels.get(channel, self.everywhere)
 

@@ -121,14 +121,14 @@ class EngineStream:
         self.content, self.thinking_text = False, ""
 
     @property
-    def cut(self) -> bool:
+    def was_cut(self) -> bool:
         """Whether the model was stopped in the middle."""
         return self.stream_end is None or self.stream_end.finish_reason != "stop"
 
     @property
     def unclosed_thought(self) -> str:
         """Return the thinking of an R1 that answered in it without closing it; "" if the answer was cut."""
-        return "" if self.content or self.cut else self.thinking_text
+        return "" if self.content or self.was_cut else self.thinking_text
 
     @property
     def reasoning(self) -> str:

@@ -64,7 +64,7 @@ _FINISHED = re.compile(r"[.!?。！？…:：|)）\]】\"”」』`*]\s*$")
 class VerifiedStream:
     """What a model writes goes in, verified Markdown comes out.
 
-    ``feed`` it as it comes, ``release`` what that completes, then ``finish``.
+    ``feed_text`` it as it comes, ``release_sentences`` what that completes, then ``finish_text``.
 
     ``ended`` says whether the answer should not go on, and why.
     """
@@ -102,7 +102,7 @@ class VerifiedStream:
         self._splitter = Splitter()
         self._pending: list[Piece] = []
         self._verified: list[str] = []
-        """Texts to show that no ``release`` has returned yet: one that is cancelled leaves them to the next."""
+        """Texts to show that no ``release_sentences`` has returned yet; a cancelled one leaves them to the next."""
         self._composer = Composer()
         self._seen: set[str] = set()
         self._repeats = 0
@@ -128,8 +128,8 @@ class VerifiedStream:
         """Return the number of characters that are shown."""
         return self._composer.shown_chars
 
-    def feed(self, text: str) -> bool:
-        """Add what the model has written; return whether ``release`` has something to do."""
+    def feed_text(self, text: str) -> bool:
+        """Add what the model has written; return whether ``release_sentences`` has something to do."""
         if self.ended:
             return False
         if len(text) > (left := self._limits.answer_chars - self._read_chars):
@@ -142,7 +142,7 @@ class VerifiedStream:
             self._recent = self._recent[-_LOOP_CHARS:]
         return bool(self._pending) or self._looped or self._read_chars >= self._limits.answer_chars
 
-    async def release(self) -> list[str]:
+    async def release_sentences(self) -> list[str]:
         """Return what may be shown of the complete sentences, each with the white space before it.
 
         Raises:
@@ -159,19 +159,19 @@ class VerifiedStream:
         shown, self._verified = self._verified, []
         return shown
 
-    async def finish(self, *, cut: bool = False) -> list[str]:
+    async def finish_text(self, *, cut: bool = False) -> list[str]:
         """Return what may be shown of the rest; ``cut`` says that the model did not get to finish its sentence.
 
         Raises:
             KnowledgeError: the embedder failed.
 
         """
-        self._verified = await self.release()
+        self._verified = await self.release_sentences()
         self._at_end, left = True, self._splitter.flush()
         if (cut or self.ended) and left and self._composer.shown_chars and not _FINISHED.search(left[-1].text):
             left.pop()
         self._pending = left
-        return await self.release()
+        return await self.release_sentences()
 
     async def _place_piece(self, piece: Piece) -> str:
         """Return what to append for a piece, "" if nothing."""
@@ -188,19 +188,19 @@ class VerifiedStream:
             role = "claim"  # a bold line that nothing follows: "**30 days**"
         self._in_table = piece.kind == "table"
         if role == "space":
-            self._composer.space(piece)
+            self._composer.skip_line(piece)
             return ""
-        action, text = await self._decide(piece, role, cited)
+        action, text = await self._decide_piece(piece, role, cited)
         match action:
             case "keep":
-                return self._composer.keep(piece, text)
+                return self._composer.keep_piece(piece, text)
             case "hold":  # it is shown without a citation of its own
-                self._composer.hold(replace(piece, text=self._strip_links(text, ())))
+                self._composer.hold_piece(replace(piece, text=self._strip_links(text, ())))
             case "drop":
-                self._composer.drop(piece)
+                self._composer.drop_piece(piece)
         return ""
 
-    async def _decide(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+    async def _decide_piece(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
         """Return what becomes of a piece that plays this role and cites these passages."""
         if role == "table_head":
             return "hold", await self._table_head(piece.text)
@@ -212,9 +212,9 @@ class VerifiedStream:
             return _DROP
         if role in {"heading", "lead_in"} and is_formal(piece.text):
             return "hold", piece.text
-        return await self._verify(piece, role, cited)
+        return await self._verify_piece(piece, role, cited)
 
-    async def _verify(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
+    async def _verify_piece(self, piece: Piece, role: Role, cited: Sequence[int]) -> Decision:
         if role == "claim" and not self._composer.shown_chars and self._counts_something_else(piece.text):
             self.refused, self.ended = True, "unsupported"
             return _DROP
@@ -297,11 +297,11 @@ class VerifiedStream:
 
     def _format_citations(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
-        supporting = self._numbering.display(*(self._passages[n] for n in verdict.passages))
+        supporting = self._numbering.display_passages(*(self._passages[n] for n in verdict.passages))
         markers = citations.format_markers(supporting)
         if not verdict.against:
             return markers
-        against = self._numbering.display(*(self._passages[n] for n in verdict.against))
+        against = self._numbering.display_passages(*(self._passages[n] for n in verdict.against))
         dates = [f"{passage.as_of:%Y-%m-%d}" if passage.as_of else "" for passage in (supporting[0], against[0])]
         phrase = answers.DISAGREEMENT if all(dates) else answers.DISAGREEMENT_UNDATED
         others = citations.format_markers(against)

@@ -57,7 +57,7 @@ TROUBLES: Final[Mapping[WebTrouble, Message]] = {
     ),
 }
 
-SKIPPED: Final[Mapping[StrEnum, Message]] = {
+SKIP_REASONS: Final[Mapping[StrEnum, Message]] = {
     SkipReason.LATE: Message("it took too long", "耗时过长"),
     SkipReason.NOT_LISTED: Message(
         "only some sites are read here, and this is not one of them", "不在允许读取的网站之列"

@@ -132,5 +132,5 @@ class SearchResult:
     """None if the web was not searched and no link was read."""
     trouble: KnowledgeError | None = None
     """Why the documents could not be searched, if the web answers alone."""
-    refused: int = 0
+    refused_count: int = 0
     """Passages that the store proposed although the viewers may not read them; none of them is shown."""

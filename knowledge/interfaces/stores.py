@@ -48,7 +48,7 @@ class Scope:
     audiences: frozenset[str] | None = None
     """``Chunk.audience`` of each class that a store may propose; None for any, and with none nothing is found."""
 
-    refused: frozenset[int] = frozenset()
+    refused_rows: frozenset[int] = frozenset()
     """``CurrentChunk.row`` of documents whose source does not say who may read them."""
     trusted_since: Mapping[str, float] = field(default_factory=dict)
     """By the names of sources that do not answer: of their documents, only those whose readers they named since."""
@@ -131,11 +131,11 @@ class CurrentChunk:
     """As ``Chunk.kind``; the manifest's value decides."""
     modified_at: datetime | None = None
     """As ``Chunk.modified_at``; the manifest's value decides."""
-    configured: frozenset[str] | None = None
+    configured_readers: frozenset[str] | None = None
     """Readers by ``kvasir.toml``, among whom every viewer must be, too; None for everybody."""
     rights_at: float | None = None
     """When the source named the readers, in seconds since the epoch. None if it cannot say who may read."""
     weight: float = 1.0
     """Its score is multiplied by it, as configured for its source and document."""
-    settled: bool = True
+    is_settled: bool = True
     """Whether the rows in the store have its readers; not while a sync rewrites them after the readers changed."""

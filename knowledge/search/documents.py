@@ -151,7 +151,7 @@ class DocumentSearch:
         await self._indexes.follow_active()
         return self._indexes.searched
 
-    def weigh(self, source: str, document: str) -> float:
+    def weigh_document(self, source: str, document: str) -> float:
         """Return the factor for the scores of a document; ``source`` is its ``SourceKey.id``."""
         return self._rules[source].weigh(document)
 

@@ -117,7 +117,7 @@ class HybridSearch:
         """
         if plan.is_empty:
             return make_empty_results(plan, self._calibration)
-        vector, rows = await run_both(self._embed(plan.words), self._count_and_refresh(plan.scope))
+        vector, rows = await run_both(self._embed_text(plan.words), self._count_and_refresh(plan.scope))
         profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=self._dense)
         question = PreparedQuery(plan, vector, profile)
         missing: frozenset[str] = frozenset()
@@ -126,7 +126,7 @@ class HybridSearch:
             if not plan.join or self._joiner is None or not found.picks:
                 break
             known = {one.chunk.id: one.chunk for one in found.usable}
-            joined = await self._joiner.join(_list_chunks(found.picks), known)
+            joined = await self._joiner.join_passages(_list_chunks(found.picks), known)
             before, missing = missing, _find_missing(found, joined)
             if missing <= before and all(
                 _is_unchanged(one.candidate, found, joined, plan.scope) for one in found.picks
@@ -153,7 +153,9 @@ class HybridSearch:
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             if self._count_writes() == writes:
                 refused |= {id_ for id_, listed in current.items() if is_refused(listed, plan.scope)}
-            found = replace(self._rank(question, proposed, current), refused=frozenset(refused & current.keys()))
+            found = replace(
+                self._rank_candidates(question, proposed, current), refused=frozenset(refused & current.keys())
+            )
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
@@ -163,15 +165,15 @@ class HybridSearch:
                 break
         return found
 
-    def _rank(
+    def _rank_candidates(
         self, question: PreparedQuery, proposed: Sequence[Candidate], current: Mapping[str, CurrentChunk]
     ) -> _RankedCandidates:
         usable = [one for one in proposed if is_in_scope(current.get(one.chunk.id), question.plan.scope)]
         ranking = rank_candidates(usable, question, current)
-        picked = self._pick(question, ranking.ranked, current, question.plan.limit)
+        picked = self._pick_passages(question, ranking.ranked, current, question.plan.limit)
         return _RankedCandidates(usable, current, ranking, picked)
 
-    def _pick(
+    def _pick_passages(
         self,
         question: PreparedQuery,
         ranked: Sequence[ScoredCandidate],
@@ -192,7 +194,7 @@ class HybridSearch:
                 one for one in found.ranking.ranked if is_in_scope(joined.current.get(one.candidate.chunk.id), scope)
             ]
             joined_ids = {id_ for passage in passages.values() for id_ in passage.chunks}
-            wider = self._pick(question, ranked, found.current, question.plan.limit + len(joined_ids))
+            wider = self._pick_passages(question, ranked, found.current, question.plan.limit + len(joined_ids))
             chosen = {one.candidate.chunk.id for one in found.picks}
             more = [one for one in wider if one.candidate.chunk.id not in joined_ids | chosen]
             kept = [one for one in found.picks if one.candidate.chunk.id not in inside]
@@ -209,12 +211,12 @@ class HybridSearch:
             refused,
         )
 
-    async def _embed(self, text: str) -> Vector | None:
+    async def _embed_text(self, text: str) -> Vector | None:
         return await self._embedder.embed_query(text) if self._dense else None
 
     async def _count_and_refresh(self, scope: Scope) -> int:
         """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""
-        rows, _ = await run_both(self._count(), self._narrow_scope(scope))
+        rows, _ = await run_both(self._count_rows(), self._narrow_scope(scope))
         return rows
 
     async def find_rights_key(self, viewers: Viewers, sources: frozenset[str]) -> str:
@@ -244,7 +246,7 @@ class HybridSearch:
     def _count_writes(self) -> int:
         return 0 if self._classes is None else self._classes.count_writes()
 
-    async def _count(self) -> int:
+    async def _count_rows(self) -> int:
         now = time.perf_counter()
         known_for_s = min(self._breadth.count_for_s, self._rows / self._breadth.growth_rows_s)
         if now - self._rows_counted_at > known_for_s:

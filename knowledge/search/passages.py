@@ -75,7 +75,7 @@ class PassageJoiner:
         self._neighbours = neighbours
         self._room = room or JoinLimits()
 
-    async def join(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> JoinResult:
+    async def join_passages(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> JoinResult:
         """Return the passage of each hit.
 
         If a hit is listed differently now, its document has changed, and neighbours of other hits may belong to another

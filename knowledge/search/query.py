@@ -111,7 +111,7 @@ def parse_query(question: str, now: datetime) -> ParsedQuery:
     if not matches:
         return ParsedQuery(question)
     if not any(char.isalnum() for char in words):
-        raise InvalidFilter(FilterProblem.NO_WORDS, text=_quote(question))
+        raise InvalidFilter(FilterProblem.NO_WORDS, text=_quote_text(question))
     return ParsedQuery(
         words,
         sources=frozenset(_list_values(matches, "in")),
@@ -152,7 +152,7 @@ def _match_source(name: str, known: Collection[str]) -> str:
     folded = {one.casefold(): one for one in known}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    raise UnknownSource(_quote(name), known, in_question=True)
+    raise UnknownSource(_quote_text(name), known, in_question=True)
 
 
 def _split_off_filters(question: str) -> tuple[str, list[_Filter]]:
@@ -255,11 +255,11 @@ def _parse_moment(text: str, now: datetime) -> datetime:
         parts = [int(match[name] or default) for name, default in _DATE_PARTS]
         return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
     except ValueError:
-        raise InvalidFilter(FilterProblem.NO_DATE, text=_quote(text)) from None
+        raise InvalidFilter(FilterProblem.NO_DATE, text=_quote_text(text)) from None
 
 
 _DATE_PARTS: Final = (("year", 1), ("month", 1), ("day", 1), ("hour", 0), ("minute", 0), ("second", 0))
 
 
-def _quote(text: str) -> str:
+def _quote_text(text: str) -> str:
     return "".join(char for char in text if char.isprintable())[:60]

@@ -47,12 +47,12 @@ class DocumentResults:
         """Return the cosine of passages with this question, whether they answer it or not."""
         return estimate_background([one.cosine for one in self.usable], self.question.profile.calibration.background)
 
-    def hits(self) -> tuple[Hit, ...]:
+    def make_hits(self) -> tuple[Hit, ...]:
         """Return the hits to show, best first."""
         background = self.background
-        return tuple(self.hit(one, background, self.trust) for one in self.ranked_hits)
+        return tuple(self.make_hit(one, background, self.trust) for one in self.ranked_hits)
 
-    def hit(self, one: ScoredCandidate, background: float, trust: float) -> Hit:
+    def make_hit(self, one: ScoredCandidate, background: float, trust: float) -> Hit:
         """Return one of ``usable`` as a hit."""
         chunk = one.candidate.chunk
         current, passage = self.current[chunk.id], self.passages.get(chunk.id)
@@ -73,9 +73,9 @@ class DocumentResults:
 
     def to_result(self) -> SearchResult:
         """Return the hits as the result of a search, which took no time yet."""
-        hits = self.hits()
+        hits = self.make_hits()
         refused = sum(self.refused.values())
-        return SearchResult(self.question.plan.question, hits, 0.0, self.is_answered_by(hits), refused=refused)
+        return SearchResult(self.question.plan.question, hits, 0.0, self.is_answered_by(hits), refused_count=refused)
 
     def is_answered_by(self, hits: Sequence[Hit]) -> bool:
         """Return whether these passages are sure enough to answer the question."""

@@ -48,10 +48,10 @@ class SourceRules:
             place=row.place,
             kind=row.kind,
             modified_at=None if row.modified_at is None else datetime.fromtimestamp(row.modified_at, UTC),
-            configured=self.choose_readers(row.configured)(row.document),
+            configured_readers=self.choose_readers(row.readers_key)(row.document),
             rights_at=row.rights_at if self.names_rights else None,
             weight=self.weigh(row.document),
-            settled=row.settled,
+            is_settled=row.is_settled,
         )
 
 
@@ -77,7 +77,7 @@ def make_document_weights(spec: SourceSpec) -> WeighDocument:
     rules = [(compile_path_filter([one.path]), one.weight) for one in reversed(spec.weights)]
 
     @lru_cache(maxsize=4096)
-    def weigh(document: str) -> float:
+    def weigh_document(document: str) -> float:
         return spec.weight * next((weight for takes, weight in rules if takes(document)), 1.0)
 
-    return weigh
+    return weigh_document

@@ -89,8 +89,8 @@ class MaterialSearch:
         is_given = any(material.is_given for material in materials)
         if is_given and live is not None and live.when != "always":
             live = None  # the question is about the material, so its words are no reason to search the web
-        result, ranked = await run_both(self._search_rest(plan, live), self._rank(plan, materials))
-        return self._merge(result, ranked, materials, is_given=is_given)
+        result, ranked = await run_both(self._search_rest(plan, live), self._rank_passages(plan, materials))
+        return self._merge_results(result, ranked, materials, is_given=is_given)
 
     async def _search_rest(self, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
         try:
@@ -98,7 +98,7 @@ class MaterialSearch:
         except (StoreError, DatabaseError) as error:
             return SearchResult(plan.question, (), 0.0, answerable=False, trouble=error)
 
-    async def _rank(self, plan: QueryPlan, materials: Sequence[Material]) -> list[Hit]:
+    async def _rank_passages(self, plan: QueryPlan, materials: Sequence[Material]) -> list[Hit]:
         """Return the passages of materials, best first."""
         entries = _list_entries(materials)
         likeliest = choose_likeliest([one.terms for one in entries], plan.terms.split(), MAX_EMBEDDED)
@@ -107,9 +107,9 @@ class MaterialSearch:
             [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
         )
         cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
-        return await asyncio.to_thread(self._score, plan, entries, cosines)
+        return await asyncio.to_thread(self._score_entries, plan, entries, cosines)
 
-    def _score(self, plan: QueryPlan, entries: Sequence[_Entry], cosines: dict[int, float]) -> list[Hit]:
+    def _score_entries(self, plan: QueryPlan, entries: Sequence[_Entry], cosines: dict[int, float]) -> list[Hit]:
         results = make_empty_results(plan, self._calibration)
         profile, question = results.question.profile, list(dict.fromkeys(plan.terms.split()))
         ideal = profile.ideal_bm25 / len(question) if question else 0.0
@@ -131,7 +131,7 @@ class MaterialSearch:
             for one in ranking.ranked
         ]
 
-    def _merge(
+    def _merge_results(
         self, result: SearchResult, ranked: Sequence[Hit], materials: Sequence[Material], *, is_given: bool
     ) -> SearchResult:
         given = {material.id for material in materials if material.is_given}
@@ -141,10 +141,10 @@ class MaterialSearch:
             openings = {one.chunk.id for one in _list_entries(materials) if one.is_opening}
             ours = [hit for hit in ranked if hit.document in given]
             first = sorted(ours, key=lambda hit: hit.id not in openings)
-            shown = _fit([*first, *others], GIVEN_BYTES)
+            shown = _take_fitting([*first, *others], GIVEN_BYTES)
             documents = [hit for hit in result.hits if hit.web or hit.confidence >= sure][:DOCUMENT_PLACES]
         else:
-            shown = _fit(others if others or result.answerable else ranked, OTHER_BYTES)
+            shown = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
             documents = list(result.hits)
         if result.trouble is not None and not shown:
             raise result.trouble
@@ -162,7 +162,7 @@ def _list_entries(materials: Sequence[Material]) -> list[_Entry]:
     return entries
 
 
-def _fit(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
+def _take_fitting(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
     """Return hits from the first one on while their text has room; the first always has."""
     fitting: list[Hit] = []
     for hit in hits:

@@ -54,7 +54,7 @@ def rank_with_web(results: DocumentResults, pages: Sequence[LivePage]) -> tuple[
     """
     web = {one.candidate.chunk.id: one for one in _score_pages(results, pages)}
     if not web:
-        hits = results.hits()
+        hits = results.make_hits()
         return hits, results.is_answered_by(hits)
     profile, limit = results.question.profile, results.question.plan.limit
     answerable = profile.calibration.answerable
@@ -77,7 +77,7 @@ def rank_with_web(results: DocumentResults, pages: Sequence[LivePage]) -> tuple[
     hits = tuple(
         _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
         if (place := web.get(one.candidate.chunk.id))
-        else results.hit(one, background, ranking.trust)
+        else results.make_hit(one, background, ranking.trust)
         for one in chosen
     )
     return hits, bool(linked) or results.is_answered_by(hits)

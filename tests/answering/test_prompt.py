@@ -84,7 +84,7 @@ def test_length_changes_only_the_end_of_the_prompt(question: str) -> None:
     for prompt in (short, long):
         assert prompt.messages[:-1] == normal.messages[:-1]
         assert prompt.messages[-1].content.startswith(f"{normal.messages[-1].content}\n\n")
-        assert prompt.asking("Is it so?") == normal.asking("Is it so?")
+        assert prompt.replace_question("Is it so?") == normal.replace_question("Is it so?")
         assert prompt.tokens > normal.tokens
     assert short.messages[-1].content.endswith(("in one or two sentences.", "一两句话回答。"))
     assert build_default_prompt(question, small_model=True, length="long") == build_default_prompt(
@@ -100,7 +100,7 @@ def test_manner_is_the_last_line_of_the_prompt() -> None:
     formal = build_default_prompt("How many days?", history, passages, manner=manner)
     assert formal.messages[:-1] == plain.messages[:-1]
     assert formal.messages[-1].content == f"{plain.messages[-1].content}\n\n{manner}"
-    assert formal.asking("Is it so?") == plain.asking("Is it so?")
+    assert formal.replace_question("Is it so?") == plain.replace_question("Is it so?")
 
 
 def test_manner_says_only_what_differs_from_the_question() -> None:

@@ -43,9 +43,9 @@ async def show_stream(
     release = VerifiedStream(passages, verifier, Numbering(), question=question, language="en", limits=limits)
     shown: list[str] = []
     for start in range(0, len(text), size):
-        if release.feed(text[start : start + size]):
-            shown += await release.release()
-    shown += await release.finish()
+        if release.feed_text(text[start : start + size]):
+            shown += await release.release_sentences()
+    shown += await release.finish_text()
     return "".join(shown), release
 
 
@@ -347,11 +347,11 @@ async def test_cancelled_release_loses_no_verified_sentence(room: Any) -> None:
 
     passages = [Passage(1, "docs", "g.md", "Guide", "", None, GUIDE)]
     release = VerifiedStream(passages, HangingVerifier(), Numbering(), question="", language="en", limits=Limits())
-    assert release.feed("Cats. Dogs. Mice. And")
+    assert release.feed_text("Cats. Dogs. Mice. And")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await release.release()
-    assert "".join(await release.finish(cut=True)) == "Cats. [1] Mice. [1]"
+            await release.release_sentences()
+    assert "".join(await release.finish_text(cut=True)) == "Cats. [1] Mice. [1]"
 
 
 def test_code_with_placeholder_is_quoted() -> None:
@@ -389,11 +389,11 @@ async def test_sentence_links_only_to_hosts_of_its_own_source(room: Any) -> None
         passages, room.verifier(verdicts), Numbering(), question="How?", language="en",
         limits=Limits(), said=["see https://own.example/"],
     )  # fmt: skip
-    release.feed(
+    release.feed_text(
         f"## Join {link} team\n\nWait {link} for it. Leave {link} is paid.\n\n"
         f"Bob says {link} so. Own https://own.example/ too."
     )
-    assert "".join([*await release.release(), *await release.finish()]) == (
+    assert "".join([*await release.release_sentences(), *await release.finish_text()]) == (
         f"## Join here team\n\nWait {link} for it. [1] Leave here is paid. [2]\n\n"
         "Bob says here so. ⚠ Own https://own.example/ too. [2]"
     )
@@ -405,6 +405,6 @@ async def test_code_of_several_passages_cites_them_and_keeps_their_hosts(room: A
     release = VerifiedStream(
         passages, room.verifier(), Numbering(), question="How?", language="en", limits=Limits()
     )  # fmt: skip
-    release.feed("```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n")
-    shown = "".join([*await release.release(), *await release.finish()])
+    release.feed_text("```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n")
+    shown = "".join([*await release.release_sentences(), *await release.finish_text()])
     assert shown == "```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n[1][2]"

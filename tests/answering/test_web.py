@@ -111,7 +111,7 @@ async def test_web_reason_uses_language_of_question(ask: Any, room: Any, questio
 
 def test_every_web_problem_has_a_text() -> None:
     assert set(live_web.TROUBLES) == set(WebTrouble)
-    assert set(live_web.SKIPPED) == {*SkipReason, *UnreadableReason}
+    assert set(live_web.SKIP_REASONS) == {*SkipReason, *UnreadableReason}
 
 
 @pytest.mark.parametrize(

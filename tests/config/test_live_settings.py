@@ -30,7 +30,10 @@ def live(folder: Path, web: str = WEB, **variables: str) -> LiveSettings:
 def test_it_is_off_without_a_table_whatever_provider_is_set_up(tmp_path: Path) -> None:
     settings = loaded(tmp_path, BRAVE_API_KEY="k", KVASIR_SEARXNG_URL="http://searxng:8080")
     assert settings.knowledge.live is None
-    assert (settings.configuration.web.everywhere, settings.configuration.web.of("C034EF5GH")) == (Policy(), Policy())
+    assert (settings.configuration.web.everywhere, settings.configuration.web.find_policy("C034EF5GH")) == (
+        Policy(),
+        Policy(),
+    )
 
 
 def test_a_table_turns_it_on_and_nobody_searches_unless_something_is_set(tmp_path: Path) -> None:
@@ -141,13 +144,13 @@ def channel(web: str, installation: str = "") -> str:
 def test_a_channel_narrows_what_the_installation_allows(tmp_path: Path) -> None:
     policies = loaded(tmp_path, channel("off", WEB), BRAVE_API_KEY="b").configuration.web
     assert policies.everywhere == Policy("on", searches=True)
-    assert policies.of("C034EF5GH") == Policy("off", searches=True, off_in_channel=True)
+    assert policies.find_policy("C034EF5GH") == Policy("off", searches=True, off_in_channel=True)
     installation = '[web]\nmode = "listed"\ndomains = ["docs.example.com"]\nprivate = ["wiki.intra:8443"]\n'
     policies = loaded(tmp_path, channel("on", installation)).configuration.web
-    assert policies.of("C034EF5GH") == policies.everywhere
+    assert policies.find_policy("C034EF5GH") == policies.everywhere
     assert policies.everywhere == Policy("listed", frozenset({"docs.example.com"}), frozenset({"wiki.intra"}))
     for off in ("", '[web]\nmode = "off"\n'):
-        assert loaded(tmp_path, channel("on", off)).configuration.web.of("C034EF5GH") == Policy()
+        assert loaded(tmp_path, channel("on", off)).configuration.web.find_policy("C034EF5GH") == Policy()
 
 
 def test_what_cannot_be_meant_of_a_channel_is_said(tmp_path: Path) -> None:

@@ -334,11 +334,11 @@ CHANNEL = '[[channel]]\nid = "C034EF5GH"\n'
 
 def test_how_deep_is_thought_where_nobody_says(place: Path) -> None:
     """Normally, or as the answers have it, or as a channel does; a channel may say that alone."""
-    assert load_settings({}, place).configuration.thinking.of("C034EF5GH") == "normal"
+    assert load_settings({}, place).configuration.thinking.find_depth("C034EF5GH") == "normal"
     (place / "kvasir.toml").write_text(TOML + CHANNEL + 'think = "deep"\n[answers]\nthink = "off"\n')
     settings = load_settings({}, place)
     thinking = settings.configuration.thinking
-    assert (thinking.of("C034EF5GH"), thinking.of("C1")) == ("deep", "off")
+    assert (thinking.find_depth("C034EF5GH"), thinking.find_depth("C1")) == ("deep", "off")
     assert settings.limits.unsupported == "mark"
     assert settings.configuration.channels["C034EF5GH"].search is None
 

@@ -44,7 +44,7 @@ async def ask_newcomer_questions(place: Place) -> list[Asked]:
         library = await stack.enter_async_context(open_configured_library(settings))
         await engine.wait_until_ready(ENGINE_S)
         tee = TeeEngine(engine, small_model=False)
-        judges = Judges(engine, Calibrations(settings.home).of)
+        judges = Judges(engine, Calibrations(settings.home).find_calibration)
         answerer = create_answerer(library, tee, judges=judges, limits=settings.limits)
         results = []
         for item in load_set("newcomer", Path(), Path(), 0, 0).items:

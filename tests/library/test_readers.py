@@ -124,8 +124,8 @@ async def test_a_sync_that_changes_readers_hides_nothing_and_raises_no_alarm(
             while not syncing.done():
                 mine = await library.search("holiday number", limit=30, viewers=make_members("U1"))
                 theirs = await library.search("holiday number", limit=30, viewers=make_members("U8"))
-                assert (len(mine.hits), mine.refused) == (30, 0)
-                assert (theirs.hits, theirs.refused) == ((), 0)
+                assert (len(mine.hits), mine.refused_count) == (30, 0)
+                assert (theirs.hits, theirs.refused_count) == ((), 0)
             assert (await syncing).ok
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

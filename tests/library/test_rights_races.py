@@ -45,7 +45,7 @@ async def test_a_search_does_not_show_what_another_question_found_revoked_meanwh
 
         plan = plan_query("board minutes", {"wiki": wiki.key.id}, datetime.now(UTC), viewers=BOARD)
         found = await search_checked(find_documents, plan, documents._checker, index.manifest)
-        assert found.hits() == ()
+        assert found.make_hits() == ()
 
 
 async def test_a_passage_is_not_shown_that_another_question_found_revoked_meanwhile(

@@ -42,8 +42,10 @@ async def test_a_light_document_comes_last_and_is_still_found(bench: SearchBench
     )
     question = "how long do the searches take, in milliseconds?"
     assert await ids(bench.search(), question) == ["a", "b"]
-    sure = (await bench.search().find_documents(plan_words(question, EVERYWHERE))).hits()[0].confidence
+    sure = (await bench.search().find_documents(plan_words(question, EVERYWHERE))).make_hits()[0].confidence
     bench.manifest["a"] = replace(bench.manifest["a"], weight=0.3)
     assert await ids(bench.search(), question) == ["b", "a"]
-    weighed = {hit.id: hit for hit in (await bench.search().find_documents(plan_words(question, EVERYWHERE))).hits()}
+    weighed = {
+        hit.id: hit for hit in (await bench.search().find_documents(plan_words(question, EVERYWHERE))).make_hits()
+    }
     assert weighed["a"].confidence == sure, "how sure it is that a passage answers does not change"

@@ -14,7 +14,7 @@ from knowledge.interfaces import EVERYONE, WEB, Candidate, Chunk, CurrentChunk, 
 from knowledge.lexical.terms import index_terms
 from knowledge.search.plan import plan_words
 from knowledge.search.ranking.candidates import PreparedQuery
-from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse_candidates, penalise_repeats
 from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES, LINKED_PLACES, rank_with_web
 from knowledge.web.live.web_passages import LivePage, PassageScore
@@ -56,7 +56,7 @@ def seen_of(
     terms = len(plan.terms.split())
     whole = PreparedQuery(plan, None, QueryProfile(8.0 * terms, cjk=False, calibration=CALIBRATION, terms=terms))
     current = {one.chunk.id: CurrentChunk("docs", EVERYONE, SYNCED) for one in usable}
-    ranked: Sequence[ScoredCandidate] = penalise_repeats(fuse(usable, whole.profile))
+    ranked: Sequence[ScoredCandidate] = penalise_repeats(fuse_candidates(usable, whole.profile))
     return DocumentResults(whole, 5, usable, ranked[:limit], current)
 
 
@@ -98,7 +98,7 @@ async def test_an_answer_in_the_documents_ranks_before_weak_pages(bench: SearchB
     assert answerable
     assert hits[0].id == "d"
     assert hits[0].web is None
-    assert hits[0].confidence == pytest.approx(seen.hits()[0].confidence)
+    assert hits[0].confidence == pytest.approx(seen.make_hits()[0].confidence)
 
 
 async def test_a_page_that_repeats_a_document_is_left_out(bench: SearchBench) -> None:
@@ -117,7 +117,7 @@ async def test_a_name_on_a_web_page_is_not_missing(bench: SearchBench) -> None:
     seen = await bench.search().find_documents(plan_words(question, EVERYWHERE))
     hits, _ = rank_with_web(seen, [await measured(bench, question, "The error E-1042 means that the key is wrong.")])
     assert "E-1042" in hits[0].text
-    assert hits[0].confidence > 2 * seen.hits()[0].confidence
+    assert hits[0].confidence > 2 * seen.make_hits()[0].confidence
 
 
 async def test_only_the_web_is_ranked_without_a_store(bench: SearchBench) -> None:
@@ -261,4 +261,4 @@ def test_every_linked_page_is_shown(docs: list, look: list, limit: int) -> None:
 @given(documents)
 def test_without_pages_nothing_changes(docs: list[tuple[str, float, float]]) -> None:
     seen = seen_of(*docs)
-    assert rank_with_web(seen, [])[0] == seen.hits()
+    assert rank_with_web(seen, [])[0] == seen.make_hits()

@@ -45,7 +45,7 @@ async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
         assert not {"kvasir:answer-again", "kvasir:delete-answer"}.intersection(actions), "nobody may press them"
         calls = await bot.sandbox.requests()
         assert not [call for call in calls if DEPLOY_BOT in str(call["args"])], "Slack knows no such person"
-        turn = await bot.ledger.find(QuestionKey(TEAM_ID, GENERAL, ts))
+        turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, GENERAL, ts))
         assert turn is not None
         assert len(turn.replies) == 1
 
@@ -71,7 +71,7 @@ async def test_other_apps_are_refused_whatever_they_call_themselves(
         assert bot.answerer.questions == []
         texts = [get_text(m) for m in await bot.sandbox.messages() if m["user"] == BOT_USER]
         assert message.get("workflow_id", OTHER_APP) in texts[0]
-        assert await bot.ledger.find(QuestionKey(TEAM_ID, GENERAL, ts)) is None
+        assert await bot.ledger.find_turn(QuestionKey(TEAM_ID, GENERAL, ts)) is None
 
 
 @pytest.mark.parametrize(("allowed", "message"), [(OTHER_APP, {}), ("Wf0REPORTS", {"workflow_id": "Wf0REPORTS"})])

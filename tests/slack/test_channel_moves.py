@@ -68,9 +68,9 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
         approved, moves = ApprovedChannels(ledger.database), ChannelMoves(ledger.database, "T1")
         for team in ("T1", "T2"):
-            await ledger.claim(QuestionMessage(QuestionKey(team, "C1", "1.0"), "1.0", "U1", "how?"))
+            await ledger.claim_question(QuestionMessage(QuestionKey(team, "C1", "1.0"), "1.0", "U1", "how?"))
             await approved.set_approved(team, "C1", "U1", approved=True)
-        await ledger.claim(QuestionMessage(QuestionKey("T1", "C2", "1.0"), "1.0", "U2", "what?"))
+        await ledger.claim_question(QuestionMessage(QuestionKey("T1", "C2", "1.0"), "1.0", "U2", "what?"))
         shares, private = AnswerShares(ledger.database), QuestionKey("T1", "D1", "1.0")
         await shares.offer_share(private, "C1", "general")
         for _ in range(2):  # Slack may send the event again
@@ -79,8 +79,8 @@ async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(t
             if {"team", "channel"} <= set(table.c.keys()):
                 rows = await ledger.database.fetch_rows(sa.select(table.c.team, table.c.channel))
                 assert ("T1", "C1") not in {tuple(row) for row in rows}, table.name
-        turn = await ledger.find(QuestionKey("T1", "C2", "1.0"))
-        other = await ledger.find(QuestionKey("T2", "C1", "1.0"))
+        turn = await ledger.find_turn(QuestionKey("T1", "C2", "1.0"))
+        other = await ledger.find_turn(QuestionKey("T2", "C1", "1.0"))
         assert turn is not None
         assert turn.message.text == "what?"
         assert other is not None

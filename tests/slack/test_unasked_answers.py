@@ -181,7 +181,7 @@ async def test_doubtful_answer_is_not_shown_and_nothing_of_it_stays(tmp_path: Pa
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert len(bot.answerer.questions) == 1
-        assert await bot.ledger.find(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
+        assert await bot.ledger.find_turn(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
         assert not [call for call in await bot.sandbox.requests() if "etStatus" in call["method"]]
         assert not await list_answers(bot, await bot.sandbox.say("bo", "#general", "is that so?", root))
         assert len(bot.answerer.questions) == 1, "Kvasir takes no part in the thread"
@@ -197,7 +197,7 @@ async def test_unasked_question_is_not_tried_again_after_a_failure(tmp_path: Pat
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert len(bot.answerer.questions) == 1
-        assert await bot.ledger.find(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
+        assert await bot.ledger.find_turn(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
 
 
 async def test_comment_in_the_thread_of_an_unasked_answer_is_left_alone(tmp_path: Path) -> None:

@@ -53,9 +53,9 @@ async def test_recent_answers_are_those_of_the_person(ledger: Ledger) -> None:
 async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     await answers.save_answer(make_answer())
-    await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
+    await ledger.purge_turns(turns_older_than_s=60, threads_older_than_s=60)
     assert await answers.find_answer(KEY) is not None
-    await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
+    await ledger.purge_turns(turns_older_than_s=-60, threads_older_than_s=60)
     assert await answers.find_answer(KEY) is None
 
 
@@ -70,9 +70,9 @@ async def test_text_that_a_database_cannot_store_is_replaced(ledger: Ledger) -> 
 async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
-    await ledger.claim(message)
+    await ledger.claim_question(message)
     await answers.save_answer(make_answer())
-    await ledger.withdraw(KEY, None)
+    await ledger.withdraw_question(KEY, None)
     assert await answers.find_answer(KEY) is None
     await answers.save_answer(make_answer())
     assert await answers.find_answer(KEY) is None, "an answer that ended at the same time"

@@ -36,7 +36,7 @@ async def test_counts_of_an_hour_are_those_of_all_apps(database: str) -> None:
             make_question("5.0", "U1"),
             make_question("6.0", channel="C2"),
         ):
-            await ledger.claim(question)
+            await ledger.claim_question(question)
         assert await counts.count_last_hour(app_question) == (3, 2)
         now += 3_700
         assert await counts.count_last_hour(app_question) == (0, 0)

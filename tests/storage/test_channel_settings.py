@@ -86,7 +86,7 @@ async def test_thread_of_an_unasked_question_begins_with_its_answer(processes: t
     one, _ = processes
     records = ThreadRecords(one.ledger.database)
     message = make_message("30.5")
-    await one.ledger.claim(message)
+    await one.ledger.claim_question(message)
     assert await records.find_thread(message.thread, "U1") is None
     assert await one.store.reserve_unasked(message, 1)
     thread = await records.find_thread(message.thread, "U1")
@@ -99,12 +99,12 @@ async def test_question_without_an_answer_is_forgotten_and_one_with_an_answer_st
 ) -> None:
     one, _ = processes
     for ts in ("40.5", "41.5"):
-        await one.ledger.claim(make_message(ts))
+        await one.ledger.claim_question(make_message(ts))
     await one.ledger.note_replies(make_message("41.5").key, ["41.6"])
     for ts in ("40.5", "41.5"):
         assert await one.ledger.forget_unasked(make_message(ts).key, 0) is (ts == "40.5")
-    assert await one.ledger.find(make_message("40.5").key) is None
-    turn = await one.ledger.find(make_message("41.5").key)
+    assert await one.ledger.find_turn(make_message("40.5").key) is None
+    turn = await one.ledger.find_turn(make_message("41.5").key)
     assert turn is not None
     assert turn.message.is_unasked
 
@@ -112,11 +112,11 @@ async def test_question_without_an_answer_is_forgotten_and_one_with_an_answer_st
 async def test_edit_with_a_mention_makes_it_a_question_to_kvasir(processes: tuple[Process, Process]) -> None:
     one, _ = processes
     message = make_message("50.5")
-    await one.ledger.claim(message)
-    still = await one.ledger.edit(replace(message, text="how much?"), "51")
+    await one.ledger.claim_question(message)
+    still = await one.ledger.edit_question(replace(message, text="how much?"), "51")
     assert still is not None
     assert still.message.is_unasked
-    turn = await one.ledger.edit(replace(message, text="<@U2> how much?", is_unasked=False), "52")
+    turn = await one.ledger.edit_question(replace(message, text="<@U2> how much?", is_unasked=False), "52")
     assert turn is not None
     assert not turn.message.is_unasked
     thread = await ThreadRecords(one.ledger.database).find_thread(message.thread, "U1")

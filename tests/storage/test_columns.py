@@ -40,8 +40,8 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     """Store a text wherever people's texts are stored; return what is read back."""
     database, changes = ledger.database, SharedChanges(ledger.database)
     message = QuestionMessage(QuestionKey("T1", "C1", f"{time.time_ns()}"), "1.1", "U1", text)
-    await ledger.claim(message)
-    await ledger.edit(replace(message, text=f"{text} new"), "2")
+    await ledger.claim_question(message)
+    await ledger.edit_question(replace(message, text=f"{text} new"), "2")
     answers = Answers(database)
     passage = replace(PASSAGE, title=text, document=text)
     await answers.save_answer(replace(make_answer(text=text), question=text, passages=(passage,)))
@@ -56,7 +56,7 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     await RefreshRecords(database, "T1").save_record(
         RefreshRecord("C1", message.key.ts, text, approves=False, language="en")
     )
-    turn, answer = await ledger.find(message.key), await answers.find_answer(KEY)
+    turn, answer = await ledger.find_turn(message.key), await answers.find_answer(KEY)
     [vote, *_] = await votes.list_bad("T1", 1)
     [stored] = await verified.list_all()
     assert turn is not None

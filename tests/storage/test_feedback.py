@@ -69,35 +69,35 @@ async def test_a_vote_belongs_to_the_answer_that_the_person_saw(ledger: Ledger) 
 async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
     votes, answers = Feedback(ledger.database), Answers(ledger.database)
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
-    await ledger.claim(message)
+    await ledger.claim_question(message)
     for end in ("withdrawn", "purged", "erased"):
         await answers.save_answer(make_answer())  # now: the time of ``ANSWER`` is that of the import
         assert await votes.save_vote(KEY, "U1", Vote.BAD)
         if end == "erased":
             await answers.database.write(lambda connection: erase_answer(connection, KEY))
         elif end == "purged":
-            await ledger.purge(turns_older_than_s=60, threads_older_than_s=60)
+            await ledger.purge_turns(turns_older_than_s=60, threads_older_than_s=60)
             assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 1}
-            await ledger.purge(turns_older_than_s=-60, threads_older_than_s=60)
+            await ledger.purge_turns(turns_older_than_s=-60, threads_older_than_s=60)
         else:
-            await ledger.withdraw(KEY, None)
+            await ledger.withdraw_question(KEY, None)
             await ledger.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
         assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 0}
         assert not await votes.save_vote(KEY, "U1", Vote.BAD)
 
 
 async def test_only_an_ended_turn_is_opened_again(ledger: Ledger) -> None:
-    await ledger.claim(QuestionMessage(KEY, KEY.ts, "U1", "Why?"), begun=True)
-    assert await ledger.reopen(KEY) is None
+    await ledger.claim_question(QuestionMessage(KEY, KEY.ts, "U1", "Why?"), begun=True)
+    assert await ledger.reopen_question(KEY) is None
     await ledger.note_replies(KEY, ["1.1"])
-    await ledger.finish(KEY, 0, TurnState.DONE)
-    turn = await ledger.reopen(KEY)
+    await ledger.finish_turn(KEY, 0, TurnState.DONE)
+    turn = await ledger.reopen_question(KEY)
     assert turn is not None
     assert (turn.state, turn.revision, turn.revises, turn.regenerates) == (TurnState.RECEIVED, 1, True, True)
-    await ledger.begin(KEY)
-    await ledger.finish(KEY, 1, TurnState.DONE)
-    edited = await ledger.edit(QuestionMessage(KEY, KEY.ts, "U1", "How?"), "2.0")
+    await ledger.begin_turn(KEY)
+    await ledger.finish_turn(KEY, 1, TurnState.DONE)
+    edited = await ledger.edit_question(QuestionMessage(KEY, KEY.ts, "U1", "How?"), "2.0")
     assert edited is not None
     assert not edited.regenerates
-    await ledger.withdraw(KEY, None)
-    assert await ledger.reopen(KEY) is None
+    await ledger.withdraw_question(KEY, None)
+    assert await ledger.reopen_question(KEY) is None

@@ -49,7 +49,7 @@ async def ledger(url: str) -> AsyncIterator[Ledger]:
 
 
 async def test_concurrent_claims_succeed_once(ledger: Ledger) -> None:
-    claims = await asyncio.gather(*(ledger.claim(make_question()) for _ in range(20)))
+    claims = await asyncio.gather(*(ledger.claim_question(make_question()) for _ in range(20)))
     assert claims.count(None) == 19
     assert claims.count(TurnState.RECEIVED) == 1
 
@@ -57,34 +57,36 @@ async def test_concurrent_claims_succeed_once(ledger: Ledger) -> None:
 async def test_two_processes_claim_question_once(url: str) -> None:
     async with open_ledger(url) as one, open_ledger(url) as other:
         questions = [make_question(f"{n}.0") for n in range(30)]
-        claims = await asyncio.gather(*(side.claim(question) for question in questions for side in (one, other)))
+        claims = await asyncio.gather(
+            *(side.claim_question(question) for question in questions for side in (one, other))
+        )
         assert len(claims) - claims.count(None) == 30
 
 
 async def test_turn_passes_through_its_states(ledger: Ledger) -> None:
     question = QuestionMessage(QuestionKey("T1", "C1", "5.5"), "1.1", "U1", "how\x00 \ud800?", is_direct=True, files=2)
-    await ledger.claim(question)
-    turn = await ledger.begin(question.key)
+    await ledger.claim_question(question)
+    turn = await ledger.begin_turn(question.key)
     assert turn is not None
     assert (turn.state, turn.attempts, turn.revision, turn.replies) == (TurnState.ANSWERING, 1, 0, ())
     assert turn.message == QuestionMessage(question.key, "1.1", "U1", "how ??", is_direct=True, files=2)
     await ledger.note_replies(question.key, ["6.1", "6.2"])
     assert await ledger.list_replies("T1", "C1", "1.1") == {"6.1", "6.2"}
-    assert await ledger.finish(question.key, 0, TurnState.DONE)
-    assert not await ledger.finish(question.key, 0, TurnState.FAILED)
-    done = await ledger.find(question.key)
+    assert await ledger.finish_turn(question.key, 0, TurnState.DONE)
+    assert not await ledger.finish_turn(question.key, 0, TurnState.FAILED)
+    done = await ledger.find_turn(question.key)
     assert done is not None
     assert done.state is TurnState.DONE
-    assert await ledger.begin(question.key) is None
-    assert await ledger.find(QuestionKey("T1", "C1", "nowhere")) is None
+    assert await ledger.begin_turn(question.key) is None
+    assert await ledger.find_turn(QuestionKey("T1", "C1", "nowhere")) is None
 
 
 async def test_claim_may_begin_the_turn(ledger: Ledger) -> None:
-    await ledger.claim(make_question(), begun=True)
-    edited = await ledger.edit(make_question(text="new?"), "101.0")
+    await ledger.claim_question(make_question(), begun=True)
+    edited = await ledger.edit_question(make_question(text="new?"), "101.0")
     assert edited is not None
     assert edited.state is TurnState.ANSWERING
-    turn = await ledger.begin(make_question().key)
+    turn = await ledger.begin_turn(make_question().key)
     assert turn is not None
     assert turn.attempts == 2
 
@@ -92,21 +94,21 @@ async def test_claim_may_begin_the_turn(ledger: Ledger) -> None:
 async def test_process_waits_for_the_answer_of_another_one_in_the_thread(url: str) -> None:
     root, second, third = make_question("1.0"), make_question("2.0", "1.0"), make_question("3.0", "1.0")
     async with open_ledger(url) as one, open_ledger(url) as other:
-        assert await one.claim(root, begun=True) is TurnState.ANSWERING
-        await other.claim(second)
-        await one.claim(third)
+        assert await one.claim_question(root, begun=True) is TurnState.ANSWERING
+        await other.claim_question(second)
+        await one.claim_question(third)
         with pytest.raises(ThreadBusy) as busy:
-            await other.begin(second.key)
+            await other.begin_turn(second.key)
         assert busy.value.state is TurnState.ANSWERING
-        await one.finish(root.key, 0, TurnState.DONE)
+        await one.finish_turn(root.key, 0, TurnState.DONE)
         with pytest.raises(ThreadBusy) as busy:
-            await one.begin(third.key)
+            await one.begin_turn(third.key)
         assert busy.value.state is TurnState.RECEIVED
-        assert await other.begin(second.key) is not None
+        assert await other.begin_turn(second.key) is not None
         with pytest.raises(ThreadBusy):
-            await one.begin(third.key, wait_for=[TurnState.ANSWERING])
+            await one.begin_turn(third.key, wait_for=[TurnState.ANSWERING])
         await other.refund_attempt(second.key)
-        assert await one.begin(third.key) is not None
+        assert await one.begin_turn(third.key) is not None
 
 
 async def test_only_one_process_begins_in_a_thread(url: str) -> None:
@@ -114,8 +116,8 @@ async def test_only_one_process_begins_in_a_thread(url: str) -> None:
     questions = [make_question(f"{n}.0", "0.5") for n in range(2)]
     async with open_ledger(url) as one, open_ledger(url) as other:
         for ledger, question in zip((one, other), questions, strict=True):
-            await ledger.claim(question)
-        begins = (one.begin(questions[0].key, wait_for=[TurnState.ANSWERING]), other.begin(questions[1].key))
+            await ledger.claim_question(question)
+        begins = (one.begin_turn(questions[0].key, wait_for=[TurnState.ANSWERING]), other.begin_turn(questions[1].key))
         results = await asyncio.gather(*begins, return_exceptions=True)
         assert sum(isinstance(result, ThreadBusy) for result in results) == 1
 
@@ -123,10 +125,10 @@ async def test_only_one_process_begins_in_a_thread(url: str) -> None:
 async def test_claim_of_a_known_thread_waits(url: str) -> None:
     """An edit adds a mention to the first message of a thread in which an answer runs."""
     async with open_ledger(url) as one, open_ledger(url) as other:
-        await one.claim(make_question("2.0", "1.0"))
-        await one.begin(make_question("2.0").key)
-        assert await other.claim(make_question("1.0"), begun=True) is TurnState.RECEIVED
-        turn = await other.find(make_question("1.0").key)
+        await one.claim_question(make_question("2.0", "1.0"))
+        await one.begin_turn(make_question("2.0").key)
+        assert await other.claim_question(make_question("1.0"), begun=True) is TurnState.RECEIVED
+        turn = await other.find_turn(make_question("1.0").key)
         assert turn is not None
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
 
@@ -135,9 +137,9 @@ async def test_open_questions_of_another_workspace_are_left_alone(url: str) -> N
     """A process has a ledger for each workspace; all of them have one owner."""
     other = QuestionMessage(QuestionKey("T2", "C2", "200.1"), "200.1", "U2", "and there?")
     async with open_ledger(url, owner=DEAD) as dead:
-        await dead.claim(make_question())
-        await dead.claim(other)
-        await dead.withdraw(other.key, None)
+        await dead.claim_question(make_question())
+        await dead.claim_question(other)
+        await dead.withdraw_question(other.key, None)
         await dead.note_replies(other.key, ["200.2"])
     now = [time.time()]
     async with open_ledger(url, now=lambda: now[0]) as ledger:
@@ -158,12 +160,12 @@ async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_tu
     async with open_ledger(url) as ledger:
         statuses = OpenStatuses(ledger.database, ["T1"])
         first, later = make_question("100.1"), make_question("100.2", thread_ts="100.1")
-        await ledger.claim(first, begun=True)
-        await ledger.claim(later)
-        await ledger.finish(first.key, 0, TurnState.DONE, clear_status_in_s=0.0)
+        await ledger.claim_question(first, begun=True)
+        await ledger.claim_question(later)
+        await ledger.finish_turn(first.key, 0, TurnState.DONE, clear_status_in_s=0.0)
         assert not await statuses.take_due()
-        assert await ledger.begin(later.key, wait_for=()) is not None
-        await ledger.finish(later.key, 0, TurnState.DONE)
+        assert await ledger.begin_turn(later.key, wait_for=()) is not None
+        await ledger.finish_turn(later.key, 0, TurnState.DONE)
         due = [*await statuses.take_due(), *await statuses.take_due()]
         assert [(one.channel, one.thread_ts) for one in due] == [("C1", "100.1")]
         await statuses.settle_status(due[0], 0.0)
@@ -176,7 +178,7 @@ async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_tu
 async def test_generations_are_counted_until_the_question_is_edited(url: str) -> None:
     question = make_question()
     async with open_ledger(url, owner=DEAD) as killed:
-        await killed.claim(question, begun=True)
+        await killed.claim_question(question, begun=True)
         assert await killed.reserve_generation(question.key, 2)
     async with open_ledger(url) as ledger:
         with pytest.raises(TurnLost):
@@ -186,57 +188,59 @@ async def test_generations_are_counted_until_the_question_is_edited(url: str) ->
         await ledger.refund_attempt(question.key)
         assert await ledger.reserve_generation(question.key, 2)
         assert not await ledger.reserve_generation(question.key, 2)
-        await ledger.edit(make_question(text="new?"), "101.0")
+        await ledger.edit_question(make_question(text="new?"), "101.0")
         assert await ledger.reserve_generation(question.key, 2)
-        await ledger.finish(question.key, 1, TurnState.DONE)
+        await ledger.finish_turn(question.key, 1, TurnState.DONE)
         assert not await ledger.reserve_generation(question.key, 2)
 
 
 async def edit(ledger: Ledger, text: str, edited_ts: str) -> TurnState | None:
     """Edit the question and return its state, None if nothing changed."""
-    turn = await ledger.edit(make_question(text=text), edited_ts)
+    turn = await ledger.edit_question(make_question(text=text), edited_ts)
     return turn.state if turn is not None else None
 
 
 async def test_edit_of_open_question_raises_its_revision(ledger: Ledger) -> None:
     question = make_question()
-    await ledger.claim(question)
+    await ledger.claim_question(question)
     assert await edit(ledger, "new?", "101.0") is TurnState.RECEIVED
     assert await edit(ledger, "new?", "102.0") is None
-    turn = await ledger.begin(question.key)
+    turn = await ledger.begin_turn(question.key)
     assert turn is not None
     assert (turn.message.text, turn.revision, turn.revises) == ("new?", 1, False)
     assert await edit(ledger, "newer?", "103.0") is TurnState.ANSWERING
-    assert not await ledger.finish(question.key, 1, TurnState.DONE)
-    assert await ledger.finish(question.key, 2, TurnState.DONE)
-    assert await ledger.edit(QuestionMessage(QuestionKey("T", "C", "1"), "1", "U1", "unknown"), "104.0") is None
+    assert not await ledger.finish_turn(question.key, 1, TurnState.DONE)
+    assert await ledger.finish_turn(question.key, 2, TurnState.DONE)
+    assert (
+        await ledger.edit_question(QuestionMessage(QuestionKey("T", "C", "1"), "1", "U1", "unknown"), "104.0") is None
+    )
 
 
 @pytest.mark.parametrize("end", [TurnState.DONE, TurnState.FAILED])
 async def test_edit_of_closed_question_opens_it_again(ledger: Ledger, end: TurnState) -> None:
     question = make_question()
-    await ledger.claim(question, begun=True)
+    await ledger.claim_question(question, begun=True)
     await ledger.note_replies(question.key, ["100.2"])
-    await ledger.finish(question.key, 0, end)
+    await ledger.finish_turn(question.key, 0, end)
     assert await edit(ledger, question.text, "101.0") is None
     assert await edit(ledger, "new?", "102.0") is TurnState.RECEIVED
-    turn = await ledger.begin(question.key)
+    turn = await ledger.begin_turn(question.key)
     assert turn is not None
     assert (turn.message.text, turn.revision, turn.replies, turn.revises, turn.attempts) == (
         "new?", 1, ("100.2",), True, 1
     )  # fmt: skip
-    assert await ledger.finish(question.key, 1, TurnState.DONE)
+    assert await ledger.finish_turn(question.key, 1, TurnState.DONE)
 
 
 async def test_late_edits_and_edits_by_others_change_nothing(ledger: Ledger) -> None:
-    await ledger.claim(make_question(text="first"))
+    await ledger.claim_question(make_question(text="first"))
     assert await edit(ledger, "third", "103.0") is TurnState.RECEIVED
     assert await edit(ledger, "second", "102.0") is None
     assert await edit(ledger, "third", "104.0") is None
     assert await edit(ledger, "late", "103.5") is None
     other = QuestionMessage(make_question().key, "100.1", "U2", "mine now")
-    assert await ledger.edit(other, "105.0") is None
-    turn = await ledger.find(make_question().key)
+    assert await ledger.edit_question(other, "105.0") is None
+    turn = await ledger.find_turn(make_question().key)
     assert turn is not None
     assert (turn.message.text, turn.message.user, turn.revision) == ("third", "U1", 1)
 
@@ -244,19 +248,19 @@ async def test_late_edits_and_edits_by_others_change_nothing(ledger: Ledger) -> 
 @pytest.mark.parametrize("is_done", [False, True])
 async def test_deleted_question_is_erased_for_good(ledger: Ledger, *, is_done: bool) -> None:
     question = make_question()
-    await ledger.claim(question)
-    await ledger.begin(question.key)
+    await ledger.claim_question(question)
+    await ledger.begin_turn(question.key)
     await ledger.note_replies(question.key, ["100.2"])
     if is_done:
-        await ledger.finish(question.key, 0, TurnState.DONE)
-    turn = await ledger.withdraw(question.key, None)
+        await ledger.finish_turn(question.key, 0, TurnState.DONE)
+    turn = await ledger.withdraw_question(question.key, None)
     assert turn is not None
     assert (turn.message.text, turn.state, turn.replies) == ("", TurnState.SUPERSEDED, ("100.2",))
-    assert await ledger.withdraw(question.key, question) is None
-    assert not await ledger.finish(question.key, 0, TurnState.DONE)
+    assert await ledger.withdraw_question(question.key, question) is None
+    assert not await ledger.finish_turn(question.key, 0, TurnState.DONE)
     assert question.key not in await ledger.renew_leases()
     assert await edit(ledger, "again?", "109.0") is None
-    assert not await ledger.claim(question)
+    assert not await ledger.claim_question(question)
     assert [one.message.key for one in await ledger.list_withdrawn()] == [question.key]
     await ledger.note_replies(question.key, ())
     assert await ledger.list_withdrawn() == []
@@ -264,13 +268,13 @@ async def test_deleted_question_is_erased_for_good(ledger: Ledger, *, is_done: b
 
 async def test_question_that_arrives_after_its_deletion_is_not_stored(ledger: Ledger) -> None:
     question = make_question()
-    assert await ledger.withdraw(question.key, question) is None
-    assert not await ledger.claim(question)
-    turn = await ledger.find(question.key)
+    assert await ledger.withdraw_question(question.key, question) is None
+    assert not await ledger.claim_question(question)
+    turn = await ledger.find_turn(question.key)
     assert turn is not None
     assert turn.message.text == ""
-    assert await ledger.withdraw(make_question("7.0").key, None) is None
-    assert await ledger.find(make_question("7.0").key) is None
+    assert await ledger.withdraw_question(make_question("7.0").key, None) is None
+    assert await ledger.find_turn(make_question("7.0").key) is None
 
 
 async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
@@ -281,9 +285,9 @@ async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
 
     async with open_other() as living, open_ledger(url, owner=DEAD) as dead, open_other() as other:
         for ts, ledger in (("1.0", living), ("2.0", dead)):
-            await ledger.claim(make_question(ts))
+            await ledger.claim_question(make_question(ts))
             await ledger.note_replies(make_question(ts).key, ["9.0"])
-            await ledger.withdraw(make_question(ts).key, None)
+            await ledger.withdraw_question(make_question(ts).key, None)
         assert not await other.list_withdrawn()
         now[0] += LAST_CALLS_S
         assert [turn.message.key.ts for turn in await other.list_withdrawn()] == ["2.0"]
@@ -291,7 +295,7 @@ async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
 
 async def test_threads_survive_restart(url: str) -> None:
     async with open_ledger(url) as ledger:
-        await ledger.claim(make_question("2.0", "1.0"))
+        await ledger.claim_question(make_question("2.0", "1.0"))
     async with open_ledger(url) as ledger:
         threads = ThreadRecords(ledger.database)
         assert await threads.find_thread(("T1", "C1", "1.0"), "U1")
@@ -302,17 +306,17 @@ async def test_threads_survive_restart(url: str) -> None:
 async def test_files_of_a_later_event_belong_to_the_young_question(url: str) -> None:
     async with open_ledger(url) as ledger:
         question = make_question()
-        await ledger.claim(question, begun=True)
+        await ledger.claim_question(question, begun=True)
         turn = await ledger.add_files(replace(question, files=2), within_s=30)
         assert turn is not None
         assert (turn.message.files, turn.revision, turn.state) == (2, 1, TurnState.ANSWERING)
         assert await ledger.add_files(replace(question, files=2), within_s=30) is None, "the same event again"
-        assert not await ledger.finish(question.key, 0, TurnState.DONE), "the answer without files does not count"
-        assert await ledger.finish(question.key, 1, TurnState.DONE)
+        assert not await ledger.finish_turn(question.key, 0, TurnState.DONE), "the answer without files does not count"
+        assert await ledger.finish_turn(question.key, 1, TurnState.DONE)
         turn = await ledger.add_files(replace(question, files=3), within_s=30)
         assert turn is not None
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0), "a complete answer is revised"
-        await ledger.finish(question.key, 2, TurnState.DONE, "stopped")
+        await ledger.finish_turn(question.key, 2, TurnState.DONE, "stopped")
         assert await ledger.add_files(replace(question, files=4), within_s=30) is None, "the person wants no answer"
 
 
@@ -320,7 +324,7 @@ async def test_files_that_come_later_change_no_answer(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0]) as ledger:
         question = make_question()
-        await ledger.claim(question)
+        await ledger.claim_question(question)
         now[0] += 31
         assert await ledger.add_files(replace(question, files=3), within_s=30) is None
 
@@ -330,8 +334,8 @@ async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:
     now = [time.time()]
     async with open_ledger(url, owner=DEAD) as dead:
         for n in (3, 1, 2):
-            await dead.claim(make_question(f"{n}.0"))
-        await dead.begin(make_question("1.0").key)
+            await dead.claim_question(make_question(f"{n}.0"))
+        await dead.begin_turn(make_question("1.0").key)
         async with open_ledger(url, now=lambda: now[0]) as one, open_ledger(url, now=lambda: now[0]) as other:
             assert not [*await one.list_unfinished(), *await other.list_unfinished()]
             now[0] += LAST_CALLS_S
@@ -340,14 +344,14 @@ async def test_turns_of_dead_process_are_taken_over_in_order(url: str) -> None:
             assert sorted(order) == ["1.0", "2.0", "3.0"]
             if both[0] and not both[1]:
                 assert order == ["3.0", "1.0", "2.0"]
-            assert await dead.begin(make_question("2.0").key) is None
+            assert await dead.begin_turn(make_question("2.0").key) is None
             assert await one.list_unfinished() == []
 
 
 async def test_turns_of_living_process_stay_until_lease_ends(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0], lease_s=30) as one, open_ledger(url, now=lambda: now[0]) as other:
-        await one.claim(make_question())
+        await one.claim_question(make_question())
         now[0] += 25
         assert await other.list_unfinished() == []
         await one.renew_leases()
@@ -361,7 +365,7 @@ async def test_turns_of_living_process_stay_until_lease_ends(url: str) -> None:
 
 async def test_close_releases_leases(url: str) -> None:
     async with open_ledger(url) as one:
-        await one.claim(make_question())
+        await one.claim_question(make_question())
     async with open_ledger(url) as other:
         assert len(await other.list_unfinished()) == 1
 
@@ -370,24 +374,24 @@ async def test_purge_removes_old_finished_turns(url: str) -> None:
     now = [1_000.0]
     async with open_ledger(url, now=lambda: now[0]) as ledger:
         for ts in ("1.0", "2.0"):
-            await ledger.claim(make_question(ts))
-        await ledger.begin(make_question("1.0").key)
-        await ledger.finish(make_question("1.0").key, 0, TurnState.DONE)
+            await ledger.claim_question(make_question(ts))
+        await ledger.begin_turn(make_question("1.0").key)
+        await ledger.finish_turn(make_question("1.0").key, 0, TurnState.DONE)
         now[0] += 100
-        assert await ledger.purge(turns_older_than_s=200, threads_older_than_s=200) == 0
-        assert await ledger.purge(turns_older_than_s=50, threads_older_than_s=50) == 1
-        assert await ledger.find(make_question("2.0").key) is not None
+        assert await ledger.purge_turns(turns_older_than_s=200, threads_older_than_s=200) == 0
+        assert await ledger.purge_turns(turns_older_than_s=50, threads_older_than_s=50) == 1
+        assert await ledger.find_turn(make_question("2.0").key) is not None
         assert not await ThreadRecords(ledger.database).find_thread(("T1", "C1", "1.0"), "U1")
 
 
 async def test_attempts_are_counted_and_refunded(ledger: Ledger) -> None:
-    await ledger.claim(make_question())
+    await ledger.claim_question(make_question())
     for _ in range(3):
-        turn = await ledger.begin(make_question().key)
+        turn = await ledger.begin_turn(make_question().key)
     assert turn is not None
     assert turn.attempts == 3
     await ledger.refund_attempt(make_question().key)
-    turn = await ledger.begin(make_question().key)
+    turn = await ledger.begin_turn(make_question().key)
     assert turn is not None
     assert turn.attempts == 3
 
@@ -396,13 +400,13 @@ async def test_cancelled_call_leaves_no_lock(url: str) -> None:
     """However early or late the cancellation comes."""
     async with open_ledger(url, patience_s=0.5) as ledger:
         for turns in range(1, 40):
-            task = asyncio.ensure_future(ledger.claim(make_question(f"{turns}.0")))
+            task = asyncio.ensure_future(ledger.claim_question(make_question(f"{turns}.0")))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await ledger.claim(make_question(f"{turns}.5"))
-        assert await ledger.begin(make_question("39.5").key) is not None
+            await ledger.claim_question(make_question(f"{turns}.5"))
+        assert await ledger.begin_turn(make_question("39.5").key) is not None
 
 
 async def test_lock_error_names_next_step(tmp_path: Path) -> None:
@@ -411,15 +415,15 @@ async def test_lock_error_names_next_step(tmp_path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(DatabaseUnavailable, match=r"ledger\.sqlite3 is locked .* Close that program"):
-                await ledger.claim(make_question())
-        assert await ledger.claim(make_question())
+                await ledger.claim_question(make_question())
+        assert await ledger.claim_question(make_question())
 
 
 async def test_a_burst_waits_in_this_process_longer_than_for_a_lock(tmp_path: Path) -> None:
     """A claim that is refused although it is stored afterwards would get an apology and an answer."""
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", patience_s=0.05) as ledger:
         slow = asyncio.create_task(ledger.database.write(lambda _: time.sleep(0.5)))
-        assert all(await asyncio.gather(*(ledger.claim(make_question(f"{n}.0")) for n in range(50))))
+        assert all(await asyncio.gather(*(ledger.claim_question(make_question(f"{n}.0")) for n in range(50))))
         await slow
 
 
@@ -430,7 +434,9 @@ async def test_calls_of_one_process_keep_their_order(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         question = make_question("1.0")
         threads = ThreadRecords(ledger.database)
-        claimed, record = await asyncio.gather(ledger.claim(question), threads.find_thread(question.thread, "U1"))
+        claimed, record = await asyncio.gather(
+            ledger.claim_question(question), threads.find_thread(question.thread, "U1")
+        )
         assert (claimed, record is not None) == (TurnState.RECEIVED, True)
         await slow
 
@@ -439,7 +445,7 @@ async def test_full_disk_error_names_next_step(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
         await ledger.database.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 12"))
         with pytest.raises(DatabaseFull, match=r"is full\. Free some space"):
-            await asyncio.gather(*(ledger.claim(make_question(f"{n}.0", text="x" * 4_000)) for n in range(50)))
+            await asyncio.gather(*(ledger.claim_question(make_question(f"{n}.0", text="x" * 4_000)) for n in range(50)))
 
 
 async def test_read_only_folder_is_reported(tmp_path: Path) -> None:

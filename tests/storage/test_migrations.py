@@ -36,7 +36,7 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_its_rows_are_there(old: str) -> None:
     async with open_ledger(old) as ledger:
         state = TurnState.ANSWERING
-        assert await ledger.find(KEY) == LedgerTurn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
+        assert await ledger.find_turn(KEY) == LedgerTurn(QUESTION, state, 1, ("100.2", "100.3"), 2, 1000.0)
         thread = await ThreadRecords(ledger.database).find_thread(QUESTION.thread, "U1")
         assert thread is not None
         assert (thread.is_muted, thread.has_asked, thread.talkers) == (False, True, "")
@@ -50,11 +50,11 @@ async def test_its_rows_are_there(old: str) -> None:
 
 async def test_its_turns_go_on(old: str) -> None:
     async with open_ledger(old) as ledger:
-        assert not await ledger.claim(QUESTION)
+        assert not await ledger.claim_question(QUESTION)
         [unfinished] = await ledger.list_unfinished()
         assert unfinished.message == QUESTION
-        assert await ledger.finish(KEY, 1, TurnState.DONE)
-        assert await ledger.claim(QuestionMessage(QuestionKey("T1", "C1", "200.1"), "200.1", "U1", "new?"))
+        assert await ledger.finish_turn(KEY, 1, TurnState.DONE)
+        assert await ledger.claim_question(QuestionMessage(QuestionKey("T1", "C1", "200.1"), "200.1", "U1", "new?"))
 
 
 async def test_tables_that_were_never_needed_are_made(old: str) -> None:
@@ -65,13 +65,13 @@ async def test_tables_that_were_never_needed_are_made(old: str) -> None:
         await preferences.change_preferences("T1", "U1", lambda _: Preferences("off"))
         assert await preferences.find_preferences("T1", "U1") == Preferences("off")
         assert await events.find_last_number("T1") == 0
-        assert await ledger.find(KEY) is not None
+        assert await ledger.find_turn(KEY) is not None
 
 
 async def test_the_manifest_lies_in_the_same_database(old: str) -> None:
     manifest = await open_manifest(old)
     async with open_ledger(old) as ledger:
-        assert await ledger.find(KEY) is not None
+        assert await ledger.find_turn(KEY) is not None
         assert await manifest.list_indexes() == []
     await manifest.close()
 
@@ -79,7 +79,7 @@ async def test_the_manifest_lies_in_the_same_database(old: str) -> None:
 async def test_tables_of_a_newer_kvasir_are_refused_and_left_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     async with open_ledger(url) as ledger:
-        await ledger.claim(QUESTION)
+        await ledger.claim_question(QUESTION)
     await run_script(url, "UPDATE bot_revision SET version_num = '0099'")
     with pytest.raises(
         DatabaseError, match=rf"newer Kvasir .* bot's tables have revision 0099.* knows {MIGRATIONS.newest}"

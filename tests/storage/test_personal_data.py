@@ -82,11 +82,11 @@ async def test_question_of_a_person_who_keeps_nothing_has_no_text_after_its_turn
     await wishes.change_preferences("T2", "U2", lambda before: replace(before, keeps_answers=False))
     for number, user in enumerate(("U1", "U2", "U1")):
         message = QuestionMessage(QuestionKey("T1", "C1", f"{number}.0"), f"{number}.0", user, "Why?")
-        await ledger.claim(message, begun=True)
+        await ledger.claim_question(message, begun=True)
         if number < 2:
-            assert await ledger.finish(message.key, 0, TurnState.DONE)
+            assert await ledger.finish_turn(message.key, 0, TurnState.DONE)
         else:
-            await ledger.refuse(message.key)
-        turn = await ledger.find(message.key)
+            await ledger.refuse_question(message.key)
+        turn = await ledger.find_turn(message.key)
         assert turn is not None
         assert turn.message.text == ("" if user == "U1" else "Why?")

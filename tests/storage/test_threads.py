@@ -32,7 +32,7 @@ def records(ledger: Ledger) -> ThreadRecords:
 
 async def claim(ledger: Ledger, ts: str = "2.0", user: str = "U1") -> QuestionMessage:
     message = QuestionMessage(QuestionKey("T1", "C1", ts), "1.0", user, "how?")
-    await ledger.claim(message)
+    await ledger.claim_question(message)
     return message
 
 

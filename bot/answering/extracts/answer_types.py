@@ -144,8 +144,12 @@ def find_decisive_span(kind: AnswerType, text: str, question: str) -> tuple[int,
     if kind == "number":
         spans = [one for one in spans if not _NO_COUNT.fullmatch(text[slice(*one)])]
     if len(spans) == 2:  # noqa: PLR2004 - more are never clear
-        near, far = sorted(spans, key=lambda one: _distance(text, one, question))
-        spans = [near] if _distance(text, near, question) < _CLEARLY * _distance(text, far, question) else []
+        near, far = sorted(spans, key=lambda one: _measure_distance(text, one, question))
+        spans = (
+            [near]
+            if _measure_distance(text, near, question) < _CLEARLY * _measure_distance(text, far, question)
+            else []
+        )
     if len(spans) != 1 or any(start < spans[0][1] and spans[0][0] < end for start, end in closed):
         return None
     return spans[0]
@@ -157,7 +161,7 @@ def _may_answer(kind: AnswerType, words: str, question: str) -> bool:
     return not (kind == "number" and _SHARE.search(question.lower())) or _IS_SHARE.search(words) is not None
 
 
-def _distance(text: str, span: tuple[int, int], question: str) -> float:
+def _measure_distance(text: str, span: tuple[int, int], question: str) -> float:
     """Return how far, in characters, the words of the question stand from a span on average."""
     asked = frozenset(query_terms(question).split())
     places = [

@@ -71,7 +71,7 @@ def choose_extracts(
         _write_extract(asked, parts, scores, emphasise=not rank)
         for rank, (_, parts, scores) in enumerate(best_passages)
     ]
-    displayed_passages = [numbering.display(passage)[0] for passage, _, _ in best_passages]
+    displayed_passages = [numbering.display_passages(passage)[0] for passage, _, _ in best_passages]
     return "\n\n".join(map(_format_block, displayed_passages, texts)), tuple(displayed_passages)
 
 
@@ -100,25 +100,30 @@ class ScoredQuestion:
         scored = []
         for rank, (passage, parts) in enumerate(self._found):
             path = index_words(f"{passage.title} {passage.heading}")
-            whole = self.share(path.union(*(part.words for part in parts)))
-            of_passage = [math.log1p(rank), whole, max(map(self._similarity, parts))]
-            features = np.array([[*self._features(part), *of_passage] for part in parts])
+            whole = self.measure_share(path.union(*(part.words for part in parts)))
+            of_passage = [math.log1p(rank), whole, max(map(self._measure_similarity, parts))]
+            features = np.array([[*self._compute_features(part), *of_passage] for part in parts])
             scored.append((passage, parts, features @ _WEIGHTS))
         return scored
 
-    def share(self, words: frozenset[str]) -> float:
+    def measure_share(self, words: frozenset[str]) -> float:
         """Return how much of the question is among these words; those that few parts have weigh more."""
         return sum(self._weights.get(word, 0.0) for word in words & self._words) / self._total
 
-    def weigh(self, stretch: str) -> float:
+    def weigh_text(self, stretch: str) -> float:
         """Return how well a stretch of text answers, words alone considered."""
-        return self.share(index_words(stretch)) + 0.5 * bool(find_answer_spans(self.type, stretch, self.text))
+        return self.measure_share(index_words(stretch)) + 0.5 * bool(find_answer_spans(self.type, stretch, self.text))
 
-    def _features(self, part: Part) -> list[float]:
+    def _compute_features(self, part: Part) -> list[float]:
         answers = bool(find_answer_spans(self.type, strip_marks(part.text), self.text))
-        return [self._similarity(part), self.share(part.words), float(answers), self.share(index_words(part.lead))]
+        return [
+            self._measure_similarity(part),
+            self.measure_share(part.words),
+            float(answers),
+            self.measure_share(index_words(part.lead)),
+        ]
 
-    def _similarity(self, part: Part) -> float:
+    def _measure_similarity(self, part: Part) -> float:
         """Return by how many tenths a part is less similar than the best one, 0 where that is not known."""
         return 10 * (self._similar.get(part.text, self._best) - self._best)
 
@@ -133,7 +138,7 @@ def _write_extract(
     order = [parts[place] for place in np.argsort(-scores, kind="stable") if scores[place] > scores.max() - _NEARLY]
     best = order[0]
     if len(write_parts([best])) > SOURCE_CHARS:
-        return cut_part(best, SOURCE_CHARS, asked.weigh)
+        return cut_part(best, SOURCE_CHARS, asked.weigh_text)
     if asked.type == "steps" and best.is_step and (steps := _choose_steps(parts, best)):
         order = steps
     selection: list[Part] = []
@@ -145,7 +150,7 @@ def _write_extract(
             continue
         selection = more
     emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(asked.text)
-    emphasise = emphasise and asked.share(best.words) > _SURELY
+    emphasise = emphasise and asked.measure_share(best.words) > _SURELY
     span = find_decisive_span(asked.type, best.text, asked.text) if emphasise else None
     marked = [part.emphasise(span) if part is best and span else part for part in selection]
     shown = write_parts(marked, with_lead=True)

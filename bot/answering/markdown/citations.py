@@ -99,7 +99,7 @@ class Numbering:
         """Return the passages that were displayed, with their displayed numbers, in order."""
         return tuple(self._displayed.values())
 
-    def display(self, *passages: Passage) -> tuple[Passage, ...]:
+    def display_passages(self, *passages: Passage) -> tuple[Passage, ...]:
         """Return passages with their displayed numbers, in the order of these."""
         for passage in passages:
             if passage.n not in self._displayed:

@@ -21,11 +21,13 @@ class Composer:
         """The last number shown in the list at hand, by its indentation."""
         self.shown_chars = 0
 
-    def keep(self, piece: Piece, text: str) -> str:
+    def keep_piece(self, piece: Piece, text: str) -> str:
         """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
-        out = "".join(self._place(pending, pending.text) for pending in self._pending if self._leads_to(pending, piece))
+        out = "".join(
+            self._place_piece(pending, pending.text) for pending in self._pending if self._leads_to(pending, piece)
+        )
         self._pending = []
-        return out + self._place(piece, text)
+        return out + self._place_piece(piece, text)
 
     def _leads_to(self, pending: Piece, piece: Piece) -> bool:
         """Return whether what is pending leads to a piece; a lead-in without its list does not."""
@@ -33,42 +35,42 @@ class Composer:
             return piece.kind == "table"
         return pending.kind in {"heading", "blank"} or not self._dropped_since_pending or piece.kind != "prose"
 
-    def hold(self, piece: Piece) -> None:
+    def hold_piece(self, piece: Piece) -> None:
         """Wait with what only introduces something: a heading, a lead-in, the head of a table."""
         if piece.kind == "heading":
-            self._forget(_level(piece))
+            self._drop_headings(_find_level(piece))
         if self._dropped_since_pending:
             self._pending = [pending for pending in self._pending if pending.kind in {"heading", "blank"}]
         self._pending.append(piece)
         self._dropped_since_pending = False
 
-    def space(self, piece: Piece) -> None:
+    def skip_line(self, piece: Piece) -> None:
         """Skip an empty line."""
         if self._pending:
             self._pending.append(piece)
         else:
-            self._widen("\n\n" if piece.kind == "blank" else piece.tail)
+            self._widen_gap("\n\n" if piece.kind == "blank" else piece.tail)
 
-    def drop(self, piece: Piece) -> None:
+    def drop_piece(self, piece: Piece) -> None:
         """Skip a piece that is not shown; its list marker goes to the next sentence of its line."""
         self._dropped_since_pending = True
         self._lead = "" if piece.ends_line else self._lead or piece.lead
-        self._widen(piece.tail)
+        self._widen_gap(piece.tail)
 
-    def _forget(self, level: int) -> None:
+    def _drop_headings(self, level: int) -> None:
         """Drop the headings that this one ends, with what stands under them; an empty line between stays."""
         blank: Piece | None = None
-        while self._pending and not (self._pending[-1].kind == "heading" and _level(self._pending[-1]) < level):
+        while self._pending and not (self._pending[-1].kind == "heading" and _find_level(self._pending[-1]) < level):
             popped = self._pending.pop()
             blank = popped if popped.kind == "blank" else blank
         if blank and self._pending:
             self._pending.append(blank)
 
-    def _place(self, piece: Piece, text: str) -> str:
+    def _place_piece(self, piece: Piece, text: str) -> str:
         if piece.kind == "blank":
-            self._widen("\n\n")
+            self._widen_gap("\n\n")
             return ""
-        lead = self._renumber(piece.lead or self._lead)
+        lead = self._renumber_lead(piece.lead or self._lead)
         if piece.kind in {"heading", "prose"} and not lead.strip():
             self._numbers.clear()
         starts_line = bool(lead.strip()) or piece.kind in {"heading", "table", "code"}
@@ -79,7 +81,7 @@ class Composer:
         self.shown_chars += len(gap + lead + text)
         return gap + lead + text
 
-    def _renumber(self, lead: str) -> str:
+    def _renumber_lead(self, lead: str) -> str:
         """Close the gap that a dropped item leaves in a numbered list."""
         match = _NUMBERED.fullmatch(lead)
         if not match:
@@ -88,11 +90,11 @@ class Composer:
         self._numbers[match[1]] = number
         return f"{match[1]}{number}{match[3]}"
 
-    def _widen(self, gap: str) -> None:
+    def _widen_gap(self, gap: str) -> None:
         """Let the gap before the next piece be the wider of two: a paragraph, a line, a space."""
         breaks = min(2, max(self._gap.count("\n"), gap.count("\n")))
         self._gap = "\n" * breaks or self._gap or gap
 
 
-def _level(heading: Piece) -> int:
+def _find_level(heading: Piece) -> int:
     return len(heading.text) - len(heading.text.lstrip("#"))

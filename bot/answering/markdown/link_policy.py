@@ -81,14 +81,14 @@ def _strip_from_prose(text: str, allowed: Collection[str]) -> str:
 
 
 def _strip_addresses(text: str, allowed: Collection[str]) -> str:
-    def bare(match: re.Match[str]) -> str:
+    def strip_address(match: re.Match[str]) -> str:
         url, tail = match["url"].rstrip(".,;:!?)*_~"), match["tail"] or ""
         goes_on = _GOES_ON.search(tail) is not None and "/" not in url.partition("://")[2]
         if goes_on:
             return ""
         return match[0] if _may_be_shown(url, allowed) else tail
 
-    return _BARE.sub(bare, text)
+    return _BARE.sub(strip_address, text)
 
 
 def _may_be_shown(url: str, allowed: Collection[str]) -> bool:

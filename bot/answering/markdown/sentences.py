@@ -86,17 +86,17 @@ class Splitter:
         self._buffer += text
         if len(self._buffer) <= LINE_MAX_CHARS and not _MAY_COMPLETE.search(self._buffer):
             return []
-        return self._drain(final=False)
+        return self._drain_pieces(final=False)
 
     def flush(self) -> list[Piece]:
         """Return what is left, as the text has ended."""
-        return self._drain(final=True)
+        return self._drain_pieces(final=True)
 
-    def _drain(self, *, final: bool) -> list[Piece]:
+    def _drain_pieces(self, *, final: bool) -> list[Piece]:
         pieces = []
         while self._buffer:
             inside = self._within
-            piece = self._sentence(inside, "", final=final) if inside else self._line_start(final=final)
+            piece = self._take_sentence(inside, "", final=final) if inside else self._line_start(final=final)
             if piece is None:
                 break
             pieces.append(piece)
@@ -111,15 +111,15 @@ class Splitter:
         if not whole and _UNDECIDED.match(line):
             return None
         if whole and (fence := _FENCE.match(line)):
-            return self._code(fence, final=final)
+            return self._take_code(fence, final=final)
         for kind, pattern in _LINES.items():
             if pattern.match(line):
                 text = line.rstrip(_BLANKS)
                 return Piece(kind, "", text, line[len(text) :] + newline)
         lead = match[0] if (match := _LEAD.match(line)) else ""
-        return self._sentence("item" if lead.strip() else "prose", lead, final=final)
+        return self._take_sentence("item" if lead.strip() else "prose", lead, final=final)
 
-    def _code(self, opening: re.Match[str], *, final: bool) -> Piece | None:
+    def _take_code(self, opening: re.Match[str], *, final: bool) -> Piece | None:
         """Return a fenced block as one piece, once it is closed."""
         closing = re.compile(rf"\n[ \t]*{opening[1][0]}{{{len(opening[1])},}}[ \t]*(\r?\n|$)")
         match = closing.search(self._buffer, opening.end())
@@ -128,7 +128,7 @@ class Splitter:
             return Piece("code", "", self._buffer[:end], match[1])
         return Piece("code", "", self._buffer, "") if final else None
 
-    def _sentence(self, kind: Kind, lead: str, *, final: bool) -> Piece | None:
+    def _take_sentence(self, kind: Kind, lead: str, *, final: bool) -> Piece | None:
         """Return the first sentence of the line, behind its lead, or None if more text may change it."""
         body = self._buffer[len(lead) :]
         window = body[: LINE_MAX_CHARS + _LOOKAHEAD_CHARS]

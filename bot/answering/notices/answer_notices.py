@@ -66,7 +66,7 @@ def build_unknown_answer(turn: Turn) -> Text:
     looked_at = turn.passages[:SOURCES]
     if not looked_at:
         return Text(render_message(answers.FOUND_NOTHING, turn.language))
-    listing = format_passage_list(turn.numbering.display(*looked_at))
+    listing = format_passage_list(turn.numbering.display_passages(*looked_at))
     names = join_names(turn.unmentioned_names, turn.language)
     why = (
         render_message(answers.UNMENTIONED, turn.language, names=names)
@@ -103,7 +103,7 @@ def list_answer_notices(
         yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
     elif verified.ended == "repetition":
         yield Notice(render_message(answers.CUT_BY_REPETITION, language))
-    elif verified.ended == "length" or (stream.cut and not verified.ended):
+    elif verified.ended == "length" or (stream.was_cut and not verified.ended):
         yield Notice(render_message(answers.CUT_BY_LENGTH, language))
     parts = [render_message(answers.WARNING, language)] if verified.marked else []
     counted = ((answers.REMOVED, verified.contradicted), (answers.LEFT_OUT, verified.dropped))
@@ -134,8 +134,8 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
         yield Notice(join_sentences([reason, trouble, _list_skipped_pages(web.look, language)], language))
     elif web.policy.mode == "off" and _expects_web(web, answerable=turn.answerable):
         yield Notice(render_message(_explain_off(web.policy), language))
-    if web.closed and web.policy.mode != "off":
-        hosts = dict.fromkeys(map(_host, web.closed))
+    if web.closed_links and web.policy.mode != "off":
+        hosts = dict.fromkeys(map(_find_host, web.closed_links))
         yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
 
 
@@ -150,7 +150,7 @@ def _expects_web(web: WebUse, *, answerable: bool) -> bool:
 
     Where Kvasir has no web at all, nobody expects it. A link in the thread is not mentioned in every answer.
     """
-    if web.why is Why.ASKED or web.closed:
+    if web.why is Why.ASKED or web.closed_links:
         return True
     return web.policy.searches and (web.why is Why.RECENT or (web.why in {Why.WEAK, Why.LINK} and not answerable))
 
@@ -158,11 +158,14 @@ def _expects_web(web: WebUse, *, answerable: bool) -> bool:
 def _list_skipped_pages(look: WebSearchReport, language: Language) -> str:
     if not look.left_out:
         return ""
-    pages = [live_web.LEFT_OUT_PAGE.fill(host=_host(one.url), why=live_web.SKIPPED[one.why]) for one in look.left_out]
+    pages = [
+        live_web.LEFT_OUT_PAGE.fill(host=_find_host(one.url), why=live_web.SKIP_REASONS[one.why])
+        for one in look.left_out
+    ]
     named = join_clauses((render_message(page, language) for page in pages[:_NAMED]), language)
     more = len(pages) - _NAMED
     return render_message(live_web.MORE_LEFT_OUT if more > 0 else live_web.LEFT_OUT, language, named=named, more=more)
 
 
-def _host(url: str) -> str:
+def _find_host(url: str) -> str:
     return shorten_host(extract_host(url) or url[:_HOST], _HOST)

@@ -50,7 +50,7 @@ def _find_replies(text: str) -> set[Message] | None:
     replies: set[Message] = set()
     while bare:
         for pattern, answer in _PARTS:
-            if (match := pattern.match(bare)) and not _continues(bare, match.end()):
+            if (match := pattern.match(bare)) and not _goes_on(bare, match.end()):
                 bare = bare[match.end() :].lstrip()
                 replies |= {answer} if answer else set()
                 break
@@ -59,6 +59,6 @@ def _find_replies(text: str) -> set[Message] | None:
     return replies
 
 
-def _continues(text: str, end: int) -> bool:
+def _goes_on(text: str, end: int) -> bool:
     """Tell whether a Latin word goes on behind a match."""
     return text[end - 1].isascii() and text[end : end + 1].isascii() and text[end : end + 1].isalnum()

@@ -83,13 +83,13 @@ def describe_sources(sources: Sequence[SourceDocuments], now: datetime, language
     """Return the answer: each source with its kind, its number of documents, its age and some titles."""
     if not sources:
         return render_message(answers.NO_DOCUMENTS, language)
-    lines = [_line(source, now, language) for source in sources[:_SOURCES_NAMED]]
+    lines = [_format_line(source, now, language) for source in sources[:_SOURCES_NAMED]]
     if len(sources) > _SOURCES_NAMED:
         lines.append("- …")
     return "\n".join([render_message(answers.OVERVIEW, language), "", *lines])
 
 
-def _line(source: SourceDocuments, now: datetime, language: Language) -> str:
+def _format_line(source: SourceDocuments, now: datetime, language: Language) -> str:
     kind = answers.SOURCE_KINDS.get(source.kind, source.kind)
     count = answers.DOCUMENT_COUNT.fill(count=source.documents)
     if source.synced_at is None:
@@ -97,19 +97,19 @@ def _line(source: SourceDocuments, now: datetime, language: Language) -> str:
     else:
         age = format_age((now - source.synced_at).total_seconds(), language)
         about = render_message(answers.SOURCE_READ, language, kind=kind, count=count, age=age)
-    return join_sentences([f"- **{_plain(source.name)}**", about, *_titles(source, language)], language)
+    return join_sentences([f"- **{_strip_markdown(source.name)}**", about, *_list_titles(source, language)], language)
 
 
-def _titles(source: SourceDocuments, language: Language) -> list[str]:
+def _list_titles(source: SourceDocuments, language: Language) -> list[str]:
     """Return the sentence that names some documents; none where none is known."""
     if not source.titles:
         return []
-    named = [render_message(answers.QUOTED_TITLE, language, title=_plain(title)) for title in source.titles]
+    named = [render_message(answers.QUOTED_TITLE, language, title=_strip_markdown(title)) for title in source.titles]
     more = [] if source.documents <= len(named) else ["…"]
     return [render_message(answers.TITLES, language, titles=join_names([*named, *more], language))]
 
 
-def _plain(text: str) -> str:
+def _strip_markdown(text: str) -> str:
     """Return a title without Markdown's marks, on one line."""
     plain = " ".join(re.sub(r"[*_`\[\]<>#|]", "", text).split())
     return plain if len(plain) <= _TITLE_CHARS else f"{plain[: _TITLE_CHARS - 1]}…"

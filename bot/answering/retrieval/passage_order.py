@@ -55,11 +55,11 @@ class ConversationPassages:
     def __init__(self) -> None:
         self._shown: OrderedDict[str, tuple[PlacedPassage, ...]] = OrderedDict()
 
-    def of(self, conversation: str) -> tuple[PlacedPassage, ...]:
+    def list_passages(self, conversation: str) -> tuple[PlacedPassage, ...]:
         """Return the passages of a conversation; none if it is unknown."""
         return self._shown.get(conversation, ())
 
-    def note(self, conversation: str, question: str, shown: Sequence[PlacedPassage]) -> None:
+    def note_passages(self, conversation: str, question: str, shown: Sequence[PlacedPassage]) -> None:
         """Remember the passages of a conversation; beyond a limit, forget the least recently used one."""
         if not conversation:
             return
@@ -69,7 +69,7 @@ class ConversationPassages:
         if len(self._shown) > _CONVERSATIONS:
             self._shown.popitem(last=False)
 
-    def forget(self, conversation: str) -> None:
+    def forget_conversation(self, conversation: str) -> None:
         """Forget a conversation; "" for all."""
         if conversation:
             self._shown.pop(conversation, None)
@@ -110,7 +110,7 @@ def place_hits(
     new = new[: _NEW_SUBJECT if not any(again) else _SAME_SUBJECT if again[0] else _BETTER_HITS]
     new += [hit for hit in best if hit.web]  # a page of the web is of one answer, and new to each
     goes_on = bool(kept and best) and (
-        any(again) or is_follow_up or _documents(best) & _documents(one.hit for one in kept)
+        any(again) or is_follow_up or _list_documents(best) & _list_documents(one.hit for one in kept)
     )
     if not goes_on or len(kept) + len(new) > MOST:
         return [*materials, *(PlacedPassage(hit) for hit in _sort_hits(best))]
@@ -125,7 +125,7 @@ def _get_place(hit: Hit) -> int:
     return hit.material.place if hit.material is not None else 0
 
 
-def _documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
+def _list_documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:
     return {(hit.source, hit.document) for hit in hits}
 
 

@@ -75,7 +75,7 @@ class Rewriter:
         self._now = now
         self._rests_until = float("-inf")
 
-    async def standalone(
+    async def rewrite_question(
         self, question: str, history: Sequence[Exchange], requester: Requester = ANONYMOUS
     ) -> str | None:
         """Return the question as it would be asked alone; None if the rules apply.
@@ -118,20 +118,21 @@ def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[
     """Return the messages that ask for a rewrite."""
     language = choose_language(question)
     said = "\n".join(
-        f"{_quote(one)}- {_shorten(one.question, _QUESTION_CHARS)}\n  {_shorten(one.answer, _ANSWER_CHARS)}"
+        f"{_quote_exchange(one)}- {_shorten_text(one.question, _QUESTION_CHARS)}\n"
+        f"  {_shorten_text(one.answer, _ANSWER_CHARS)}"
         for one in history[-_TURNS:]
     )
-    ask = _ASK[language].format(said=said, question=_shorten(question, _QUESTION_CHARS))
+    ask = _ASK[language].format(said=said, question=_shorten_text(question, _QUESTION_CHARS))
     return (ChatMessage("user", ask),)
 
 
-def _quote(exchange: Exchange) -> str:
+def _quote_exchange(exchange: Exchange) -> str:
     """Return what others wrote, up to a limit, as lines before the exchange."""
     quoted = format_quotes(exchange.quotes)[:_QUESTION_CHARS]
     return f"{quoted}\n" if quoted else ""
 
 
-def _shorten(text: str, characters: int) -> str:
+def _shorten_text(text: str, characters: int) -> str:
     """Return the beginning of a text, without filters and control tokens."""
     return neutralise_control_tokens(separate_filters(text.strip())[0][:characters])
 

@@ -84,12 +84,12 @@ class Retriever:
         self._searching = asyncio.Semaphore(limits.searches)
         self._places = ConversationPassages()
 
-    async def find(self, turn: Turn) -> Notice | None:
+    async def find_passages(self, turn: Turn) -> Notice | None:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
         typed = turn.question
         turn.question = separate_filters(typed)[0] or typed
         history = remove_web_wishes(turn.asked_question.history)
-        rewritten = await self._rewriter.standalone(turn.question, history, turn.requester)
+        rewritten = await self._rewriter.rewrite_question(turn.question, history, turn.requester)
         try:
             plan = plan_search(
                 typed,
@@ -127,9 +127,9 @@ class Retriever:
         turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
-    def forget(self, conversation: str) -> None:
+    def forget_conversation(self, conversation: str) -> None:
         """Forget which passages a conversation has seen."""
-        self._places.forget(conversation)
+        self._places.forget_conversation(conversation)
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
@@ -138,12 +138,12 @@ class Retriever:
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             near = hits[: self._limits.hits]
             return [PlacedPassage(hit) for hit in near if hit.web or hit.score >= CLOSE * near[0].score]
-        earlier = () if starts_over or not asked.history else self._places.of(asked.conversation)
+        earlier = () if starts_over or not asked.history else self._places.list_passages(asked.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, asked.viewers) if chunks and self._still else frozenset()
         shown = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
-            self._places.note(asked.conversation, asked.text.strip(), shown)
+            self._places.note_passages(asked.conversation, asked.text.strip(), shown)
         return shown
 
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from bot.answering.verification.claims import extract_claims
-from bot.answering.verification.features import abbreviates
+from bot.answering.verification.features import is_abbreviation
 from bot.answering.verification.quantities import normalise_text
 from knowledge.interfaces import Hit
 from knowledge.language import is_cjk
@@ -21,7 +21,7 @@ from knowledge.language import is_cjk
 _SURE: Final = 0.75
 """From this confidence on, a passage may answer although it lacks a name: "I am Max from Sales, how do I …"."""
 _YEAR: Final = re.compile(r"(?<![\d.,])(?:1[0-9]|20)[0-9]{2}(?!\d)")
-_CAPITALISED: Final = re.compile(r"[A-Z][a-z]+")
+_CAPITALISED_WORD: Final = re.compile(r"[A-Z][a-z]+")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 _SHORT: Final = 4
 """Letters of a name that must be found as it is; a longer one may have another ending of up to three letters."""
@@ -41,9 +41,9 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
     names = [
         spelling
         for name in asked.names | asked.identifiers
-        if _is_proper(spelling := _spelling(name, question))
-        and not (translated and _CAPITALISED.fullmatch(spelling))
-        and not _mentions(text, words, name)
+        if _is_proper(spelling := _find_spelling(name, question))
+        and not (translated and _CAPITALISED_WORD.fullmatch(spelling))
+        and not _mentions_name(text, words, name)
     ]
     years = [year for year in _YEAR.findall(question) if int(year) < this_year - 1 and year not in text]
     return _join_adjacent(sorted(names, key=question.find), question) + years
@@ -61,7 +61,7 @@ def _join_adjacent(names: Sequence[str], question: str) -> list[str]:
     return whole_names
 
 
-def _spelling(name: str, question: str) -> str:
+def _find_spelling(name: str, question: str) -> str:
     found = re.search(re.escape(name), question, re.IGNORECASE)
     return found[0] if found else ""
 
@@ -71,9 +71,9 @@ def _is_proper(spelling: str) -> bool:
     return len(spelling) >= 3 and spelling.isascii() and any(map(str.isupper, spelling))  # noqa: PLR2004 - TV is television
 
 
-def _mentions(text: str, words: frozenset[str], name: str) -> bool:
+def _mentions_name(text: str, words: frozenset[str], name: str) -> bool:
     """Return whether a text has a name, its parts, words with its initials, another form or a misspelling of it."""
-    if set(_WORD.findall(name)) <= words or abbreviates(name, text):
+    if set(_WORD.findall(name)) <= words or is_abbreviation(name, text):
         return True
     stem = name[: max(_SHORT, len(name) - 3)]
     if any(word.startswith(stem) for word in words):

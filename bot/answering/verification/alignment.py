@@ -41,11 +41,11 @@ _OPPOSITE = frozenset(
 class Alignment:
     """How a sentence comes about from a stretch at the least cost."""
 
-    changed: frozenset[tuple[str, str]]
+    changed_words: frozenset[tuple[str, str]]
     """The words of the stretch that were replaced, with those that stand in their place."""
-    negated: bool
+    is_negated: bool
     """Whether a negation was put in or left out, not with a clause of its own."""
-    renamed: frozenset[str]
+    renamed_names: frozenset[str]
     """The names of the sentence that stand in place of others, as stems joined by "_"; the stretch has none of them."""
     kept_share: float
     """The share of the sentence's words that are the stretch's, in order."""
@@ -53,18 +53,20 @@ class Alignment:
     @property
     def swapped_words(self) -> frozenset[tuple[str, str]]:
         """Return the pairs of words that stand in each other's place, each once."""
-        return frozenset((old, new) for old, new in self.changed if (new, old) in self.changed and old < new)
+        return frozenset(
+            (old, new) for old, new in self.changed_words if (new, old) in self.changed_words and old < new
+        )
 
     @property
-    def opposed(self) -> bool:
+    def has_opposite(self) -> bool:
         """Return whether a word was replaced by its opposite."""
-        return any((old, new) in _OPPOSITE for old, new in self.changed)
+        return any((old, new) in _OPPOSITE for old, new in self.changed_words)
 
 
-def align(sentence: str, stretch: str) -> Alignment | None:
+def align_texts(sentence: str, stretch: str) -> Alignment | None:
     """Align a sentence with a stretch of a passage; return None if they are not nearly the same words."""
     sentence, stretch = _join_names(sentence), _join_names(stretch)
-    mine, theirs = _stems(sentence), _stems(stretch)
+    mine, theirs = _list_stems(sentence), _list_stems(stretch)
     common = (Counter(mine) & Counter(theirs)).total()
     if not mine or max(len(mine), len(theirs)) > _ALIGNED_TOKENS or common < _ALIKE * len(mine):
         return None
@@ -82,9 +84,9 @@ def align(sentence: str, stretch: str) -> Alignment | None:
     )
     changed = frozenset((old, new) for old, new in steps if old and new and old != new)
     return Alignment(
-        changed=changed,
-        renamed=_find_renamed(changed, _names(sentence), _names(stretch)),
-        negated=negations % 2 == 1,
+        changed_words=changed,
+        renamed_names=_find_renamed(changed, _list_names(sentence), _list_names(stretch)),
+        is_negated=negations % 2 == 1,
         kept_share=sum(len(run) for same, run in runs if same) / len(mine),
     )
 
@@ -100,7 +102,7 @@ def _join_names(text: str) -> str:
     return _NAME.sub(join, text)
 
 
-def _names(text: str) -> frozenset[str]:
+def _list_names(text: str) -> frozenset[str]:
     """Return the names of a text; its first word is one only if it has several words."""
     found = (name[0] for name in _NAME.finditer(text) if name.start() or "_" in name[0])
     return frozenset(stem(normalise_text(name)) for name in found)
@@ -117,7 +119,7 @@ def _find_renamed(
     )
 
 
-def _stems(text: str) -> list[str]:
+def _list_stems(text: str) -> list[str]:
     """Return a text's words as they are aligned: English stems and Chinese characters, without "do"."""
     return [
         word if word in _NOT else stem(word)

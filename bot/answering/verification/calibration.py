@@ -78,7 +78,7 @@ class Calibrations:
         """Read nothing yet."""
         self._path = home / "judge.json"
 
-    def of(self, model: str | None) -> Calibration | None:
+    def find_calibration(self, model: str | None) -> Calibration | None:
         """Return the calibration of a served model; None for one that is no judge or was not measured."""
         if model in CALIBRATED_MODELS:
             return CALIBRATED_MODELS[model]
@@ -89,7 +89,7 @@ class Calibrations:
         """Return whether a model was measured, by its makers of this table or here."""
         return model in CALIBRATED_MODELS or model in self._measurements
 
-    def keep(self, model: str, calibration: Calibration | None) -> None:
+    def keep_calibration(self, model: str, calibration: Calibration | None) -> None:
         """Keep what was measured of a model.
 
         Raises:

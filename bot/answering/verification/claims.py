@@ -94,12 +94,12 @@ class Claims:
     @property
     def identifiers(self) -> frozenset[str]:
         """Return what must be found letter for letter: code, versions, addresses."""
-        return self._named[0]
+        return self._find_names[0]
 
     @property
     def names(self) -> frozenset[str]:
         """Return names without figures in them (a brand, an acronym, something quoted), which may be translated."""
-        return self._named[1]
+        return self._find_names[1]
 
     @cached_property
     def literals(self) -> frozenset[str]:
@@ -117,14 +117,14 @@ class Claims:
         return len(_NEGATION.findall(strip_bounds(self._masked_text)))
 
     @property
-    def negated(self) -> bool:
+    def is_negated(self) -> bool:
         """Return whether it denies anything."""
         return self.negations > 0
 
     @property
     def may_deny(self) -> bool:
         """Return whether it denies anything, if only by a word such as "incomplete"."""
-        return self.negated or _IMPLICIT.search(self._masked_text) is not None
+        return self.is_negated or _IMPLICIT.search(self._masked_text) is not None
 
     @cached_property
     def polarity(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -134,7 +134,7 @@ class Claims:
         return content_words(denied), content_words(_NEGATION_SCOPE.sub(" , ", text))
 
     @cached_property
-    def _named(self) -> tuple[frozenset[str], frozenset[str]]:
+    def _find_names(self) -> tuple[frozenset[str], frozenset[str]]:
         return _find_identifiers_and_names(self.source)
 
     @cached_property
@@ -146,7 +146,7 @@ class Claims:
         """The text with names and numbers blanked out."""
         return _blank_numbers(self._masked_text, self.numbers)
 
-    def holds(self, name: str) -> bool:
+    def holds_name(self, name: str) -> bool:
         """Return whether the text has a name as a word of its own (``http`` is not in ``https``)."""
         return name in self.text and _compile_name(name).search(self.text) is not None
 

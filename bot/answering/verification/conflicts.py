@@ -41,19 +41,19 @@ def is_contradicted(found: Match) -> bool:
     common = shared / len(here.words)
     if common < _COMMON_NUMBER or shared < min(_COMMON_WORDS, len(here.words)):
         return False
-    same_polarity = here.negated == stretch.negated  # "not in 1964" agrees with "in 1965"
+    same_polarity = here.is_negated == stretch.is_negated  # "not in 1964" agrees with "in 1965"
     if same_polarity and _has_other_number(found, exact=common < _COMMON):
         return True
     alignment = found.alignment
     if common < _COMMON or alignment is None or alignment.kept_share < _KEPT:
         return False
-    if alignment.negated:
+    if alignment.is_negated:
         own = _OWN_NEGATION.search(f"{here.text}\n{stretch.text}")
-        return not (own or any(map(_replaces_word, alignment.changed)))
-    opposed = alignment.opposed and not alignment.swapped_words  # both are there, in another order
+        return not (own or any(map(_replaces_word, alignment.changed_words)))
+    opposed = alignment.has_opposite and not alignment.swapped_words  # both are there, in another order
     # A passage that has the name elsewhere may say the same of it: "The same holds for Dublin."
-    strange = (name for name in alignment.renamed if not _stem_parts(name) <= found.passage.whole.all_words)
-    return opposed or _swaps(alignment, stretch.text) or (same_polarity and any(strange))
+    strange = (name for name in alignment.renamed_names if not _stem_parts(name) <= found.passage.whole.all_words)
+    return opposed or _has_swap(alignment, stretch.text) or (same_polarity and any(strange))
 
 
 def _stem_parts(name: str) -> set[str]:
@@ -85,7 +85,7 @@ def _is_bound(number: Mention, claims: Claims) -> bool:
     return _BOUND.search(surroundings) is not None
 
 
-def _swaps(alignment: Alignment, stretch: str) -> bool:
+def _has_swap(alignment: Alignment, stretch: str) -> bool:
     """Return whether two words changed places that are not joined by "and": those may stand in any order.
 
     Where more than two changed places, whole clauses may have.

@@ -42,12 +42,12 @@ class EmbeddingCache:
                 for text in cached:
                     self._vectors.move_to_end(text)
             elif free := [text for text in missing if text not in self._flights]:
-                vectors |= await self._fly(free)
+                vectors |= await self._embed_texts(free)
             else:
                 await self._flights[missing[0]].wait()
         return vectors
 
-    async def _fly(self, texts: Sequence[str]) -> dict[str, Vector]:
+    async def _embed_texts(self, texts: Sequence[str]) -> dict[str, Vector]:
         """Embed texts that nobody else is embedding; if it fails, callers that wait for one of them try again."""
         landed = asyncio.Event()
         self._flights |= dict.fromkeys(texts, landed)

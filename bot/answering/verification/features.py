@@ -50,12 +50,12 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
         "similarity": found.similarity,
         "overlap": found.overlap,
         **find_missing_facts(here, there, question),
-        "binding": not across and _binding(here, found.near, there),
-        "denial": (alignment is not None and alignment.negated) or (not across and denies(here, there, closest)),
+        "binding": not across and _measure_binding(here, found.near, there),
+        "denial": (alignment is not None and alignment.is_negated) or (not across and is_denial(here, there, closest)),
         "negation": _adds_negation(found),
-        "opposite": alignment is not None and alignment.opposed,
+        "opposite": alignment is not None and alignment.has_opposite,
         "swapped": alignment is not None and bool(alignment.swapped_words),
-        "renamed": alignment is not None and bool(alignment.renamed),
+        "renamed": alignment is not None and bool(alignment.renamed_names),
     }
     return np.array([float(values[name]) for name in FEATURES])
 
@@ -65,22 +65,24 @@ def find_missing_facts(here: Claims, there: Claims, question: Claims | None = No
     known = [text for text in (there, question) if text is not None]
     return {
         "number": any(not meets_any(number, there.numbers) for number in here.figures),
-        "identifier": not all(any(one.holds(name) for one in known) for name in here.identifiers),
+        "identifier": not all(any(one.holds_name(name) for one in known) for name in here.identifiers),
         "name": not all(
-            any(one.holds(name) for one in known) or stem(name) in there.all_words or abbreviates(name, there.text)
+            any(one.holds_name(name) for one in known)
+            or stem(name) in there.all_words
+            or is_abbreviation(name, there.text)
             for name in here.names
         ),
     }
 
 
-def abbreviates(name: str, text: str) -> bool:
+def is_abbreviation(name: str, text: str) -> bool:
     """Return whether a name is made of the initials of words that a text has side by side (SSO, single sign-on)."""
     if not (name.isascii() and name.isalpha() and 1 < len(name) < 6):  # noqa: PLR2004 - an acronym's length
         return False
     return name in "".join(word[0] for word in _INITIAL.findall(normalise_text(text)))
 
 
-def _binding(here: Claims, near: Sequence[Claims], passage: Claims) -> float:
+def _measure_binding(here: Claims, near: Sequence[Claims], passage: Claims) -> float:
     """Return how much better a number's surroundings fit a sentence of the passage that has another number.
 
     This is what shows that two figures were swapped: each is in the passage, but not with these words.
@@ -99,12 +101,12 @@ def _adds_negation(found: Match) -> float:
     """Return how surely the sentence denies what the passage does not."""
     if found.sentence.negations <= found.stretch.negations:
         return 0.0
-    return 0.5 if found.stretch.may_deny or any(other.negated for other in found.near) else 1.0
+    return 0.5 if found.stretch.may_deny or any(other.is_negated for other in found.near) else 1.0
 
 
-def denies(here: Claims, there: Claims, stretch: Claims) -> bool:
+def is_denial(here: Claims, there: Claims, stretch: Claims) -> bool:
     """Return whether a sentence denies what the stretch affirms, or affirms what it denies."""
-    if here.negated == stretch.negated:
+    if here.is_negated == stretch.is_negated:
         return False
     (denied, affirmed), (their_denied, their_affirmed) = here.polarity, stretch.polarity
     newly_denied = (denied & their_affirmed) - there.polarity[0]

@@ -76,7 +76,7 @@ class Judges:
         calibration = self._calibrate(self._engine.status().model)
         return None if calibration is None else EngineJudge(self, prompt, calibration, requester)
 
-    async def logit(
+    async def compute_logit(
         self, prompt: Prompt, claim: str, passages: Sequence[int], requester: Requester = ANONYMOUS
     ) -> float | None:
         """Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late."""
@@ -110,7 +110,7 @@ class EngineJudge:
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
-        logit = await self._judges.logit(self._prompt, claim, passages, self._requester)
+        logit = await self._judges.compute_logit(self._prompt, claim, passages, self._requester)
         return None if logit is None else self._calibration.probability(logit, self._prompt.language)
 
 
@@ -129,7 +129,7 @@ async def engine_logit(
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
-    messages = prompt.asking(judge_question(claim, passages, prompt.language))
+    messages = prompt.replace_question(judge_question(claim, passages, prompt.language))
     yes, no = await engine.score_options(
         messages,
         _OPTIONS[prompt.language],

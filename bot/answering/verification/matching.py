@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from bot.answering.markdown.sentences import join_wrapped_lines, sentences
-from bot.answering.verification.alignment import Alignment, align
+from bot.answering.verification.alignment import Alignment, align_texts
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.quantities import meets_any, normalise_text
@@ -98,7 +98,7 @@ class SimilarityScale:
     unlike: float
     """Expected of sentences that share no words."""
 
-    def cap(self, similarity: float, *, across: bool) -> float:
+    def cap_similarity(self, similarity: float, *, across: bool) -> float:
         """Return a similarity up to which it tells something."""
         return min(similarity, self.similar_across if across else self.similar)
 
@@ -125,7 +125,7 @@ class Match:
     @cached_property
     def alignment(self) -> Alignment | None:
         """Return how the sentence comes about from the stretch, if they are nearly the same words."""
-        return None if self.across else align(self.sentence.source, self.stretch.source)
+        return None if self.across else align_texts(self.sentence.source, self.stretch.source)
 
 
 async def match_passages(
@@ -148,7 +148,7 @@ async def match_passages(
                 i: float(vectors[text] @ vectors[passages[n].sentences[i]]) if value is None else value
                 for i, value in of.items()
             }
-            found[n] = match(sentence, passages[n], similarities, scale)
+            found[n] = match_passage(sentence, passages[n], similarities, scale)
     return found
 
 
@@ -169,7 +169,7 @@ def _expect_similarity(overlap: float, scale: SimilarityScale) -> float | None:
     return scale.unlike if overlap < _OTHER_WORDS else None
 
 
-def match(
+def match_passage(
     sentence: Claims, passage: AnalysedPassage, similarities: Mapping[int, float], scale: SimilarityScale
 ) -> Match:
     """Return the best match of a sentence in a passage.
@@ -191,12 +191,14 @@ def match(
     best = max(values, key=lambda places: values[places][0])
     near = tuple(stretch for places, stretch in stretches.items() if len(places) == 1)
     _, similarity, overlap = values[best]
-    return Match(sentence, passage, stretches[best], scale.cap(similarity, across=across), overlap, near)
+    return Match(sentence, passage, stretches[best], scale.cap_similarity(similarity, across=across), overlap, near)
 
 
 def compute_overlap(here: Claims, there: Claims, *, across: bool) -> float:
     """Return the share of a text's words, numbers and names that stand in another; across languages without words."""
-    shared = sum(meets_any(number, there.numbers) for number in here.figures) + sum(map(there.holds, here.literals))
+    shared = sum(meets_any(number, there.numbers) for number in here.figures) + sum(
+        map(there.holds_name, here.literals)
+    )
     total = len(here.figures) + len(here.literals)
     if not across:
         shared, total = shared + len(here.words & there.words), total + len(here.words)
@@ -206,13 +208,13 @@ def compute_overlap(here: Claims, there: Claims, *, across: bool) -> float:
 def rank_passages(sentence: Claims, passages: Mapping[int, AnalysedPassage]) -> list[int]:
     """Return the numbers of the passages, those first that share most words; in another language, by their order."""
 
-    def value(n: int) -> float:
+    def compute_value(n: int) -> float:
         passage = passages[n]
         if passage.language != sentence.language:
             return _OTHER_LANGUAGE
         return max(passage.overlaps(sentence.all_words), default=0.0)
 
-    return sorted(passages, key=value, reverse=True)
+    return sorted(passages, key=compute_value, reverse=True)
 
 
 def shares_words(sentence: Claims, passage: AnalysedPassage) -> bool:
@@ -251,7 +253,7 @@ def contains_literally(passage: str, sentence: str) -> bool:
 
     What follows a negation does not count, "reimbursed" in "not reimbursed", and no part of a number: 80 in 8080.
     """
-    letters, within = _letters(sentence), _letters(passage)
+    letters, within = _keep_letters(sentence), _keep_letters(passage)
     before = _BEFORE_NUMBER if letters[:1].isdigit() else _BEFORE
     behind = _BEHIND_NUMBER if letters[-1:].isdigit() else _ANYTHING
     place = within.find(letters) if letters else -1
@@ -263,5 +265,5 @@ def contains_literally(passage: str, sentence: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _letters(text: str) -> str:
+def _keep_letters(text: str) -> str:
     return re.sub(r"\s+", "", normalise_text(text)).strip(_BARE)

@@ -180,7 +180,7 @@ class Mention:
         """Return the kinds of its readings."""
         return frozenset(reading.kind for reading in self.readings)
 
-    def meets(self, other: Mention) -> bool:
+    def agrees_with(self, other: Mention) -> bool:
         """Return whether both can mean the same; two dates agree in the parts that both have."""
         shared = self.kinds & other.kinds & {*_OF_DATE}
         if shared:
@@ -211,18 +211,18 @@ def find_numbers(text: str) -> tuple[Mention, ...]:
 
 def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:
     """Return whether a number can mean the same as any of the others."""
-    return any(mention.meets(other) for other in others)
+    return any(mention.agrees_with(other) for other in others)
 
 
 def _read_phone(match: re.Match[str]) -> Iterator[Mention]:
     digits = re.sub(r"\D", "", match[0])
     if match[0].startswith(("0", "+")) or len(digits) > 8:  # noqa: PLR2004 - 12 345 678 may be a count
-        yield _mention(match, Quantity(float(digits), "phone"))
+        yield _make_mention(match, Quantity(float(digits), "phone"))
 
 
 def _read_half(match: re.Match[str]) -> Iterator[Mention]:
     kind, factor = _UNITS[match["unit"] or match["en"]]
-    yield _mention(match, Quantity(0.5 * factor, kind))
+    yield _make_mention(match, Quantity(0.5 * factor, kind))
 
 
 def _read_each(match: re.Match[str]) -> Iterator[Mention]:
@@ -234,14 +234,14 @@ def _read_each(match: re.Match[str]) -> Iterator[Mention]:
 def _make_reader(kind: str, values: Mapping[str, float] | None = None) -> Callable[[re.Match[str]], Iterator[Mention]]:
     """Return a reader of a number that is the match's only named group."""
 
-    def read(match: re.Match[str]) -> Iterator[Mention]:
+    def read_match(match: re.Match[str]) -> Iterator[Mention]:
         written = match[match.lastgroup or 0]
-        yield _mention(match, Quantity((values or {}).get(written) or _parse_number(written), kind))
+        yield _make_mention(match, Quantity((values or {}).get(written) or _parse_number(written), kind))
 
-    return read
+    return read_match
 
 
-def _mention(match: re.Match[str], *readings: Quantity) -> Mention:
+def _make_mention(match: re.Match[str], *readings: Quantity) -> Mention:
     return Mention(match.start(), match.end(), frozenset(readings))
 
 
@@ -262,7 +262,7 @@ def _read_date(match: re.Match[str]) -> Iterator[Mention]:
         _MONTH_NAMES.get(month) or _parse_number(month),
         _parse_number(parts.get("day") or "0"),
     )
-    yield _mention(match, *(Quantity(value, kind) for kind, value in zip(_OF_DATE, values, strict=True) if value))
+    yield _make_mention(match, *(Quantity(value, kind) for kind, value in zip(_OF_DATE, values, strict=True) if value))
 
 
 def _read_clock(match: re.Match[str]) -> Iterator[Mention]:
@@ -282,7 +282,7 @@ def _read_clock(match: re.Match[str]) -> Iterator[Mention]:
         readings.append(Quantity((hour + 12) * 60 + minute, "clock"))
     if not minute:
         readings.append(Quantity(hour, "hour-of-day"))
-    yield _mention(match, *readings)
+    yield _make_mention(match, *readings)
 
 
 def _read_number(match: re.Match[str]) -> Iterator[Mention]:
@@ -293,11 +293,11 @@ def _read_number(match: re.Match[str]) -> Iterator[Mention]:
     unit = match["unit"] or match["money"]
     if match["ordinal"] or match["th"]:
         if value > 1:  # "first" mostly is no figure: the first time, at first
-            yield _mention(match, Quantity(value, "ordinal"))
+            yield _make_mention(match, Quantity(value, "ordinal"))
     elif unit:
         kind, factor = _UNITS[unit]
         # What it is still called where the unit is not repeated ("between 2 and 8 °C"): meets plain numbers only.
-        yield _mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
+        yield _make_mention(match, Quantity(value * factor, kind), Quantity(value, f"bare {kind} {factor}"))
     elif match["num"] or _is_counted(match, value):
         kind = _COUNTER_KINDS.get(match["counter"], _COUNT) if match["counter"] else PLAIN
         readings = [Quantity(value, kind)]
@@ -305,7 +305,7 @@ def _read_number(match: re.Match[str]) -> Iterator[Mention]:
             readings.append(Quantity(value, "hour-of-day"))
         if match["num"] and not match["counter"] and 1000 <= value <= 2100:  # noqa: PLR2004 - likely a year
             readings.append(Quantity(value, "year"))
-        yield _mention(match, *readings)
+        yield _make_mention(match, *readings)
 
 
 def _is_counted(match: re.Match[str], value: float) -> bool:

@@ -58,19 +58,19 @@ class _Finding:
 
     passages: tuple[int, ...]
     match: Match
-    contradicted: bool
+    is_contradicted: bool
     margin: float
     """The logit of its support."""
 
     @property
     def probability(self) -> float:
         """Return the probability that the passages support the sentence."""
-        return _probability(self.margin)
+        return _compute_probability(self.margin)
 
     @property
-    def supported(self) -> bool:
+    def is_supported(self) -> bool:
         """Whether the features support the sentence."""
-        return self.margin >= 0 and not self.contradicted
+        return self.margin >= 0 and not self.is_contradicted
 
 
 class FeatureVerifier:
@@ -94,7 +94,7 @@ class FeatureVerifier:
 
         """
         self._question, self._subject = extract_claims(question), find_subject(question)
-        self._passages = {passage.n: _analyse(passage) for passage in passages}
+        self._passages = {passage.n: _analyse_passage(passage) for passage in passages}
         foreign = [p for p in self._passages.values() if question and p.language != self._question.language]
         if foreign:
             await self._embed([sentence for p in foreign for sentence in p.sentences[:LIKELY_ACROSS]])
@@ -128,7 +128,7 @@ class FeatureVerifier:
             KnowledgeError: the embedder failed.
 
         """
-        found = {passage.n: _analyse(passage).sentences for passage in passages}
+        found = {passage.n: _analyse_passage(passage).sentences for passage in passages}
         vectors = await self._embed([text, *(sentence for each in found.values() for sentence in each)])
         return {n: np.array([vectors[one] @ vectors[text] for one in each]) for n, each in found.items() if each}
 
@@ -138,18 +138,18 @@ class FeatureVerifier:
         ranked = rank_passages(sentence, self._passages)
         candidates = {n: self._passages[n] for rank, n in enumerate(ranked) if rank < _CANDIDATES or n in cited}
         matches = await match_passages(sentence, candidates, self._embed, self._weights.scale)
-        findings = [self._assess((n,), match) for n, match in matches.items()]
-        if not any(finding.supported or finding.contradicted for finding in findings):
+        findings = [self._assess_match((n,), match) for n, match in matches.items()]
+        if not any(finding.is_supported or finding.is_contradicted for finding in findings):
             findings += [
-                self._assess((n, m), join_matches(matches[n], matches[m]))
+                self._assess_match((n, m), join_matches(matches[n], matches[m]))
                 for n, m in combinations(matches, 2)
                 if adds_words(matches[n], matches[m])
             ]
         return sorted(findings, key=lambda finding: -finding.margin)
 
-    def _assess(self, passages: tuple[int, ...], match: Match) -> _Finding:
+    def _assess_match(self, passages: tuple[int, ...], match: Match) -> _Finding:
         weights = self._weights.across if match.across else self._weights.same
-        margin = weights.margin(compute_features(match, self._question))
+        margin = weights.compute_margin(compute_features(match, self._question))
         return _Finding(passages, match, is_contradicted(match), margin)
 
     async def _find_contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:
@@ -161,28 +161,28 @@ class FeatureVerifier:
 
     async def _ask_judge(self, judge: Judge, claim: str, findings: Sequence[_Finding], verdict: Verdict) -> Verdict:
         """Return the verdict of features and judge together; the features' own one where the judge is not needed."""
-        best = next((finding for finding in findings if not finding.contradicted), None)
+        best = next((finding for finding in findings if not finding.is_contradicted), None)
         if best is None or best.margin <= _UNSUPPORTED:
             return verdict
         passages = verdict.passages or best.passages
         stated = await judge.judge(claim, passages)
         if stated is None:
             return verdict
-        total = judge.features_weight * best.margin + _logit(stated)
-        score = _probability(total)
+        total = judge.features_weight * best.margin + _compute_logit(stated)
+        score = _compute_probability(total)
         if total < 0:
             return Verdict("unsupported", score=score)
         return Verdict("supported", passages, verdict.against, score)
 
 
-def _analyse(passage: Passage) -> AnalysedPassage:
+def _analyse_passage(passage: Passage) -> AnalysedPassage:
     return analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
 
 
 def _decide_by_features(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:
     """Return the features' verdict; ``findings`` has the best first."""
-    against = tuple(n for finding in findings if finding.contradicted for n in finding.passages)
-    supporting = [finding for finding in findings if finding.supported]
+    against = tuple(n for finding in findings if finding.is_contradicted for n in finding.passages)
+    supporting = [finding for finding in findings if finding.is_supported]
     if supporting:
         score = supporting[0].probability
         if len(supporting[0].passages) > 1:
@@ -195,11 +195,11 @@ def _decide_by_features(findings: Sequence[_Finding], cited: Collection[int]) ->
     return Verdict("unsupported", score=max((finding.probability for finding in findings), default=0.0))
 
 
-def _probability(logit: float) -> float:
+def _compute_probability(logit: float) -> float:
     return 1.0 / (1.0 + math.exp(-logit))
 
 
-def _logit(probability: float) -> float:
+def _compute_logit(probability: float) -> float:
     bounded = min(max(probability, 1e-9), 1.0 - 1e-9)
     return max(-_LARGEST_LOGIT, min(_LARGEST_LOGIT, math.log(bounded / (1.0 - bounded))))
 

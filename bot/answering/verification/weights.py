@@ -25,7 +25,7 @@ class Weights:
     bias: float
     of: dict[str, float]
 
-    def margin(self, features: NDArray[np.float64]) -> float:
+    def compute_margin(self, features: NDArray[np.float64]) -> float:
         """Return the logit of the sentence's support: from zero on it counts as supported."""
         return self.bias + float(features @ np.array([self.of[name] for name in FEATURES]))
 

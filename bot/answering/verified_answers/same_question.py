@@ -17,7 +17,7 @@ from knowledge.language import IDEOGRAPH
 
 _LONGEST: Final = 500
 """Characters. A longer message says more than a question."""
-_CACHED: Final = 65_536
+_MAX_CACHED: Final = 65_536
 
 _CONTRACTIONS: Final = (
     (re.compile(r"\b(what|who|where|when|how|why|which|that|there|it)'s\b"), r"\1 is"),
@@ -104,7 +104,7 @@ def has_same_facts(one: str, other: str) -> bool:
 
 
 def _have_same_figures(mine: Claims, theirs: Claims) -> bool:
-    if mine.identifiers != theirs.identifiers or mine.negated != theirs.negated:
+    if mine.identifiers != theirs.identifiers or mine.is_negated != theirs.is_negated:
         return False
     a, b = mine.figures, theirs.figures
     return len(a) == len(b) and all(meets_any(one, b) for one in a) and all(meets_any(one, a) for one in b)
@@ -114,12 +114,12 @@ def _have_same_names(mine: Claims, theirs: Claims) -> bool:
     if mine.language == theirs.language:
         return mine.names == theirs.names
     english, chinese = (mine, theirs) if theirs.language == "zh" else (theirs, mine)
-    return all(chinese.holds(name) for name in english.names if not IDEOGRAPH.search(name)) and all(
-        english.holds(name) for name in chinese.names if not IDEOGRAPH.search(name)
+    return all(chinese.holds_name(name) for name in english.names if not IDEOGRAPH.search(name)) and all(
+        english.holds_name(name) for name in chinese.names if not IDEOGRAPH.search(name)
     )
 
 
-@lru_cache(maxsize=_CACHED)
+@lru_cache(maxsize=_MAX_CACHED)
 def _read_question(text: str) -> tuple[tuple[str, ...], bool]:
     """Return the words of a question, and whether it was an indirect one."""
     if len(text) > _LONGEST or depends_on_day(text):

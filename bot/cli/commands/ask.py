@@ -68,7 +68,7 @@ async def main(arguments: argparse.Namespace) -> int:
         await _wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.configuration.thinking.everywhere
-        judges = Judges(engine, Calibrations(settings.home).of)
+        judges = Judges(engine, Calibrations(settings.home).find_calibration)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
         answerer = create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits)
@@ -210,8 +210,8 @@ def _web_json(web: WebUse) -> dict[str, object]:
         "asked": look is not None,
         "provider": look.provider if look else "",
         "read": list(look.read) if look else [],
-        "left_out": [{"url": one.url, "why": render_message(live_web.SKIPPED[one.why], "en")} for one in skipped],
-        "not_listed": list(web.closed),
+        "left_out": [{"url": one.url, "why": render_message(live_web.SKIP_REASONS[one.why], "en")} for one in skipped],
+        "not_listed": list(web.closed_links),
         "trouble": render_message(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
         "seconds": round(look.seconds, 6) if look else 0.0,
     }

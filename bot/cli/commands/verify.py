@@ -117,8 +117,8 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
     stream = VerifiedStream(
         case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
-    stream.feed(case.answer)
-    pieces_left = await stream.finish()
+    stream.feed_text(case.answer)
+    pieces_left = await stream.finish_text()
     if stream.ended:  # Slack shows no more, but this command reports all sentences
         await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
@@ -205,7 +205,7 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     status = await engine.wait_until_ready(_ENGINE_S)
     if status.state is not EngineState.READY:
         return None
-    judges = Judges(engine, Calibrations(settings.home).of)
+    judges = Judges(engine, Calibrations(settings.home).find_calibration)
 
     def judge_of(question: str, passages: Sequence[Passage]) -> Judge | None:
         try:

@@ -74,7 +74,7 @@ class AnswerPrivatelyAction:
         text = await self._read_whole_question(question)
         head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
         subject = Subject(press.channel, thread_ts, ts) if original.files else None  # so that its files are read, too
-        turn = await self._ledger.find(question.key)
+        turn = await self._ledger.find_turn(question.key)
         await self._notices.purge_notices(self._team, _KIND)
         notice = f"{press.channel} {ts} {turn.revision if turn is not None else 0}"
         if not await self._notices.add_notice(self._team, _KIND, notice):

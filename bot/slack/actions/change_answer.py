@@ -46,7 +46,7 @@ class AnswerAgainAction:
         """Answer the question of a button again, or tell the person why not."""
         key = QuestionKey(self._team, press.channel, press.value)
         try:
-            problem = self._find_problem(await self._ledger.find(key), press.user)
+            problem = self._find_problem(await self._ledger.find_turn(key), press.user)
             if problem is None and not await self._regenerate(key):
                 problem = feedback.STILL_ANSWERING
         except DatabaseError as error:
@@ -115,7 +115,7 @@ class DeleteAnswerAction:
             await self._messenger.reply_to_press(press, problem)
 
     async def _delete_answer(self, key: QuestionKey, user: str) -> Message | None:
-        turn = await self._ledger.find(key)
+        turn = await self._ledger.find_turn(key)
         if turn is not None and turn.message.user != user and not self._access.is_owner(user):
             return feedback.NOT_YOUR_ANSWER
         return None if turn is not None and await self._delete(key) else feedback.ANSWER_GONE

@@ -85,7 +85,7 @@ class ChannelRules:
 
     def combine_settings(self, channel: str, chosen: ChannelSettings) -> ChannelRule:
         """Return the rule of a channel in which people chose these settings; ``kvasir.toml`` comes first."""
-        fixed, general = self.find_fixed(channel), self._web.of(channel)
+        fixed, general = self.find_fixed(channel), self._web.find_policy(channel)
         language, tone = fixed.language or chosen.language, fixed.tone or chosen.tone
         only_mentions = _find_fixed_mentions(fixed)
         mention_only = chosen.mention_only if only_mentions is None else only_mentions
@@ -93,8 +93,10 @@ class ChannelRules:
         depth = next((one for one in DEPTHS if one == chosen.think), None)
         return ChannelRule(
             fixed.search or " ".join(f'in:"{source}"' for source in chosen.sources),
-            general if fixed.web else general.limit(next((one for one in MODES if one == chosen.web), general.mode)),
-            self._thinking.of(channel) if fixed.think or depth is None else depth,
+            general
+            if fixed.web
+            else general.limit_to_mode(next((one for one in MODES if one == chosen.web), general.mode)),
+            self._thinking.find_depth(channel) if fixed.think or depth is None else depth,
             next((one for one in LANGUAGES if one == language), None),
             next((one for one in TONES if one == tone), "plain"),
             mention_only,

@@ -70,15 +70,17 @@ class LeaseKeeper(PeriodicTask):
             elif running.revision not in {-1, ours[key]}:
                 running.cancel(CancelReason.EDITED)
         for key in ours:
-            if self._turns.may_enqueue(key) and (turn := await self._ledger.find(key)) is not None:
+            if self._turns.may_enqueue(key) and (turn := await self._ledger.find_turn(key)) is not None:
                 self._turns.enqueue(turn.message)
 
     async def _cancel_if_lost(self, key: QuestionKey, running: RunningTurn) -> None:
         """Cancel a running turn whose lease is gone: the question was deleted, or another process has it."""
-        turn = await self._ledger.find(key)
+        turn = await self._ledger.find_turn(key)
         if turn is not None and turn.state is TurnState.SUPERSEDED:
             running.cancel(CancelReason.DELETED)
-        elif turn is not None and turn.state in UNFINISHED and running.revision >= 0 and not self._ledger.owns(turn):
+        elif (
+            turn is not None and turn.state in UNFINISHED and running.revision >= 0 and not self._ledger.owns_turn(turn)
+        ):
             running.cancel(CancelReason.LOST)
 
     async def _adopt_turns(self) -> None:
@@ -88,7 +90,7 @@ class LeaseKeeper(PeriodicTask):
             self._turns.withdraw(turn.message.key)
 
     async def _purge_ledger(self) -> None:
-        await self._ledger.purge(
+        await self._ledger.purge_turns(
             turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
         )
         self._purged_at = time.monotonic()

@@ -46,7 +46,7 @@ class Withdrawals:
 
     async def _run_withdrawal(self, key: QuestionKey, delete: Delete) -> None:
         try:
-            turn = await self._ledger.find(key)
+            turn = await self._ledger.find_turn(key)
             if turn is None or turn.state is not TurnState.SUPERSEDED:
                 return
             for ts in turn.replies:

@@ -77,7 +77,7 @@ class ChannelQuestions:
             await self._shares.release_share(share.key)
             raise
         await self._shares.note_shared(share.key, ts)
-        turn = await self._ledger.find(key)
+        turn = await self._ledger.find_turn(key)
         if turn is None or turn.state is not TurnState.FAILED or turn.replies:
             return None
         await self.delete_question(key)

@@ -146,7 +146,7 @@ async def find_private_question(
 
     """
     key = QuestionKey(shared.me.team, press.channel, press.value.partition(" ")[0])
-    share, turn = await shared.shares.find_share(key), await shared.dependencies.ledger.find(key)
+    share, turn = await shared.shares.find_share(key), await shared.dependencies.ledger.find_turn(key)
     if share is None or turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
         return feedback.ANSWER_GONE
     if turn.message.user != press.user:

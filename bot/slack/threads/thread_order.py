@@ -33,12 +33,12 @@ async def begin_in_order(
     while (now := time.monotonic()) < started_at + limit_s:
         wait_for = [TurnState.ANSWERING] if now > free_at + _EARLIER_S else [TurnState.ANSWERING, TurnState.RECEIVED]
         try:
-            return await ledger.begin(key, wait_for=wait_for)
+            return await ledger.begin_turn(key, wait_for=wait_for)
         except ThreadBusy as busy:
             if busy.state is TurnState.ANSWERING:
                 free_at = now
             if has_earlier():
-                turn = await ledger.find(key)
+                turn = await ledger.find_turn(key)
                 return replace(turn, state=TurnState.RECEIVED) if turn and turn.state in UNFINISHED else None
             await asyncio.sleep(_POLL_S)
-    return await ledger.begin(key, wait_for=())
+    return await ledger.begin_turn(key, wait_for=())

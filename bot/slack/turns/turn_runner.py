@@ -139,7 +139,7 @@ class TurnRunner:
             return None
         if clear_in_s is None and turn.attempts > 1:
             clear_in_s = 0.0  # an earlier attempt may have left a status
-        if await self._ledger.finish(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
+        if await self._ledger.finish_turn(key, turn.revision, state, record.error, clear_status_in_s=clear_in_s):
             return None
         return await self._retract_answer(key, reply, record)
 
@@ -155,7 +155,7 @@ class TurnRunner:
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
                 clear_in_s = reply.clear_status_in_s
-                if not await self._ledger.finish(
+                if not await self._ledger.finish_turn(
                     key, running.revision, TurnState.DONE, "stopped", clear_status_in_s=clear_in_s
                 ):
                     return await self._retract_answer(key, reply, record)
@@ -174,19 +174,19 @@ class TurnRunner:
         So do those of the other process.
         """
         record.outcome = CancelReason.EDITED
-        turn = await self._ledger.find(key)
+        turn = await self._ledger.find_turn(key)
         if turn is not None:
             self.forget_answer(key, turn.message.conversation)
         if turn is not None and turn.state is TurnState.SUPERSEDED and reply is not None:
             record.outcome = CancelReason.DELETED
             await self._leave_to_withdrawal(key, reply)
-        elif reply is not None and (turn is None or not self._ledger.owns(turn)):
+        elif reply is not None and (turn is None or not self._ledger.owns_turn(turn)):
             record.outcome = CancelReason.LOST
             reply.leave_status()
             deleted = await reply.delete_messages(but=turn.replies if turn is not None else ())
             # The other process may have found them in the thread meanwhile, and be content with them.
             again = await self._ledger.answer_deleted(key, deleted)
-            return again.message if again is not None and self._ledger.owns(again) else None
+            return again.message if again is not None and self._ledger.owns_turn(again) else None
         if turn is None or turn.state not in UNFINISHED:
             return None
         if reply is not None and turn.revises:

@@ -91,12 +91,12 @@ class TurnManager:
             self._runner.keep_answer(message.key, answer)
         # A turn that can start now is stored as begun, which saves one call of the ledger before its answer.
         can_start = message.opens_thread and self._can_start(message)
-        state = await self._ledger.claim(message, begun=can_start)
+        state = await self._ledger.claim_question(message, begun=can_start)
         if state is None:
             await self._add_files(message)
             return False
         if not await self._admit(message):
-            await self._ledger.refuse(message.key)
+            await self._ledger.refuse_question(message.key)
             return True
         self._submitted_at[message.key] = submitted_at
         if state is TurnState.ANSWERING and self._can_start(message):
@@ -124,7 +124,7 @@ class TurnManager:
             DatabaseError: the ledger cannot store the edit.
 
         """
-        turn = await self._ledger.edit(message, edited_ts)
+        turn = await self._ledger.edit_question(message, edited_ts)
         if turn is None:
             return False
         await self._answer_again(turn)
@@ -137,7 +137,7 @@ class TurnManager:
             DatabaseError: the ledger cannot store it.
 
         """
-        turn = await self._ledger.reopen(key)
+        turn = await self._ledger.reopen_question(key)
         if turn is None:
             return False
         await self._answer_again(turn)
@@ -148,7 +148,7 @@ class TurnManager:
         if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended
             self.enqueue(turn.message)
         elif turn.attempts == 0:
-            await self._ledger.refuse(turn.message.key)
+            await self._ledger.refuse_question(turn.message.key)
         await self._announce_change(turn, CancelReason.EDITED)
 
     async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:
@@ -160,7 +160,7 @@ class TurnManager:
             DatabaseError: the ledger cannot store the deletion.
 
         """
-        turn = await self._ledger.withdraw(key, unknown)
+        turn = await self._ledger.withdraw_question(key, unknown)
         if turn is None:
             return False
         await self._announce_change(turn, CancelReason.DELETED)

@@ -85,7 +85,9 @@ class Ledger:
         return self._teams is None or team in self._teams
 
     @transaction
-    def claim(self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False) -> TurnState | None:
+    def claim_question(
+        self, connection: sa.Connection, message: QuestionMessage, *, begun: bool = False
+    ) -> TurnState | None:
         """Store a question and return its state; None if any process has stored it already.
 
         ``begun`` says that its turn is now. If another question of its thread was stored before, it waits nevertheless.
@@ -114,7 +116,7 @@ class Ledger:
         return make_row(message, state, now) | {"owner": self._owner, "lease_until": now + self._lease_s}
 
     @transaction
-    def begin(
+    def begin_turn(
         self, connection: sa.Connection, key: QuestionKey, *, wait_for: Collection[TurnState] = UNFINISHED
     ) -> LedgerTurn | None:
         """Move a question of this process to ``answering`` and return its turn; None if it is no longer open.
@@ -147,14 +149,14 @@ class Ledger:
             TurnLost: another process answers the question, or has answered it.
 
         """
-        if not await self._update(statements.NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
+        if not await self._update_turn(statements.NOTE, key, us=self._owner, replies=json.dumps(list(replies))):
             raise TurnLost
 
     async def settle_withdrawal(self, key: QuestionKey, deleted: Sequence[str]) -> None:
         """Note that the messages of an answer were deleted, unless another process has stored others meanwhile."""
-        await self._update(statements.SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]")
+        await self._update_turn(statements.SETTLE, key, of_replies=json.dumps(list(deleted)), replies="[]")
 
-    async def finish(
+    async def finish_turn(
         self,
         key: QuestionKey,
         revision: int,
@@ -169,16 +171,16 @@ class Ledger:
         """
         clear_status_at = 0.0 if clear_status_in_s is None else self._now() + clear_status_in_s
         values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
-        return bool(await self._update(statements.FINISH, key, us=self._owner, of_revision=revision, **values))
+        return bool(await self._update_turn(statements.FINISH, key, us=self._owner, of_revision=revision, **values))
 
     async def forget_unasked(self, key: QuestionKey, revision: int) -> bool:
         """Delete a question that nobody asked Kvasir; return False if it was changed, or has an answer."""
         names = {**name_parameters(key), "us": self._owner, "of_revision": revision}
         return await self.database.write(lambda connection: connection.execute(statements.FORGET, names).rowcount > 0)
 
-    async def refuse(self, key: QuestionKey) -> None:
+    async def refuse_question(self, key: QuestionKey) -> None:
         """Close the turn of a question that a limit on questions refuses, also if its files have arrived meanwhile."""
-        await self._update(statements.REFUSE, key, us=self._owner)
+        await self._update_turn(statements.REFUSE, key, us=self._owner)
 
     @transaction
     def add_files(self, connection: sa.Connection, message: QuestionMessage, *, within_s: float) -> LedgerTurn | None:
@@ -192,10 +194,10 @@ class Ledger:
             return None
         if row.files >= message.files or row.created_at <= self._now() - within_s:
             return None
-        return self._revise(connection, row, {"files": message.files, "text": row.text or message.text})
+        return self._revise_question(connection, row, {"files": message.files, "text": row.text or message.text})
 
     @transaction
-    def edit(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
+    def edit_question(self, connection: sa.Connection, message: QuestionMessage, edited_ts: str) -> LedgerTurn | None:
         """Store the asker's new text of a question; open the question again if its turn has ended.
 
         Return its turn, None if nothing changed: the text is the same, or a later edit is known. Nor does it change if
@@ -210,18 +212,18 @@ class Ledger:
             changes = {"text": text, "edited_ts": edited_ts, "unasked": row.unasked and message.is_unasked}
             if row.unasked and not message.is_unasked:  # the asker mentions Kvasir now
                 self._enter_thread(connection, message)
-            return self._revise(connection, row, changes)
+            return self._revise_question(connection, row, changes)
         values = {"edited_ts": edited_ts, "updated_at": self._now()}
         connection.execute(statements.UPDATE_ONE, values | name_parameters(message.key))
         return None
 
     @transaction
-    def reopen(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
+    def reopen_question(self, connection: sa.Connection, key: QuestionKey) -> LedgerTurn | None:
         """Open a question again whose turn has ended; return its turn, None if it is open, deleted or unknown."""
         row = connection.execute(statements.LOCK, name_parameters(key)).first()
         if row is None or row.state in {*UNFINISHED, TurnState.SUPERSEDED}:
             return None
-        return self._revise(connection, row, {"regenerates": True})
+        return self._revise_question(connection, row, {"regenerates": True})
 
     @transaction
     def answer_deleted(
@@ -234,9 +236,9 @@ class Ledger:
         row = connection.execute(statements.LOCK, name_parameters(key)).first()
         if row is None or row.state == TurnState.SUPERSEDED or set(json.loads(row.replies)).isdisjoint(deleted):
             return None
-        return self._revise(connection, row, {"replies": "[]"})
+        return self._revise_question(connection, row, {"replies": "[]"})
 
-    def _revise(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
+    def _revise_question(self, connection: sa.Connection, row: sa.Row[Any], values: Mapping[str, object]) -> LedgerTurn:
         """Change a question, and open it again if its turn has ended; return its turn."""
         now = self._now()
         changes = {
@@ -253,7 +255,7 @@ class Ledger:
         return read_turn(connection.execute(statements.UPDATE_ONE, changes | name_parameters(read_key(row))).one())
 
     @transaction
-    def withdraw(
+    def withdraw_question(
         self, connection: sa.Connection, key: QuestionKey, unknown: QuestionMessage | None
     ) -> LedgerTurn | None:
         """Close the turn of a deleted question and erase its text and answer; return it, None if none is to close.
@@ -297,19 +299,19 @@ class Ledger:
             TurnLost: the question is not of this process.
 
         """
-        if await self._update(statements.GENERATE, key, us=self._owner, most=most):
+        if await self._update_turn(statements.GENERATE, key, us=self._owner, most=most):
             return True
-        turn = await self.find(key)
-        if turn is None or not self.owns(turn):
+        turn = await self.find_turn(key)
+        if turn is None or not self.owns_turn(turn):
             raise TurnLost
         return False
 
-    async def find(self, key: QuestionKey) -> LedgerTurn | None:
+    async def find_turn(self, key: QuestionKey) -> LedgerTurn | None:
         """Return a question's turn, or None."""
         rows = await self.database.fetch_rows(statements.FIND, name_parameters(key))
         return read_turn(rows[0]) if rows else None
 
-    def owns(self, turn: LedgerTurn) -> bool:
+    def owns_turn(self, turn: LedgerTurn) -> bool:
         """Return whether a question is of this process."""
         return turn.owner == self._owner
 
@@ -320,18 +322,18 @@ class Ledger:
             if self._owners.has_abandoned(row.owner, row.lease_until):
                 values = {"owner": self._owner, "lease_until": self._now() + self._lease_s}
                 values |= {"of_owner": row.owner, "of_lease_until": row.lease_until}
-                rows += await self._update(statements.TAKE_OVER, read_key(row), **values)
+                rows += await self._update_turn(statements.TAKE_OVER, read_key(row), **values)
         return [read_turn(row) for row in rows]
 
     async def renew_leases(self) -> Mapping[QuestionKey, int]:
         """Renew the leases of this process. Return its open questions with their revisions."""
         update = self._of_teams(statements.UPDATE_OURS)
-        rows = await self._update(update, us=self._owner, lease_until=self._now() + self._lease_s)
+        rows = await self._update_turn(update, us=self._owner, lease_until=self._now() + self._lease_s)
         return {read_key(row): int(row.revision) for row in rows}
 
     async def release_leases(self) -> None:
         """End the leases of this process, so that the next process takes its questions over at once."""
-        await self._update(statements.UPDATE_OURS, us=self._owner, lease_until=0.0)
+        await self._update_turn(statements.UPDATE_OURS, us=self._owner, lease_until=0.0)
 
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of all messages with answers in this thread."""
@@ -340,7 +342,7 @@ class Ledger:
         return frozenset(ts for row in rows for ts in read_turn(row).replies)
 
     @transaction
-    def purge(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
+    def purge_turns(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
         """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
         now = self._now()
         old = ~statements.IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
@@ -360,7 +362,7 @@ class Ledger:
     def _of_teams(self, statement: _Filtered) -> _Filtered:
         return statement if self._teams is None else statement.where(turns.c.team.in_(self._teams))
 
-    async def _update(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
+    async def _update_turn(self, statement: sa.Update, key: QuestionKey | None = None, **values: object) -> Rows:
         values |= {"updated_at": self._now(), **(name_parameters(key) if key else {})}
         return await self.database.write(lambda connection: connection.execute(statement, values).all())
 

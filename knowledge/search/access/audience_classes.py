@@ -54,7 +54,7 @@ class AudienceClasses:
 
         """
         async with self._reading:
-            await self._refresh()
+            await self._refresh_classes()
         key = viewers, sources
         if key in self._usable:
             self._usable.move_to_end(key)
@@ -86,10 +86,10 @@ class AudienceClasses:
 
         """
         async with self._reading:
-            await self._refresh()
+            await self._refresh_classes()
         return self._named
 
-    async def _refresh(self) -> None:
+    async def _refresh_classes(self) -> None:
         writes, now = self.count_writes(), self._now()
         if writes == self._writes and now < self._valid_until:
             return

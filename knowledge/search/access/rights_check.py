@@ -97,5 +97,5 @@ def _leave_out(scope: Scope, answer: RightsAnswer, since: float) -> Scope:
     """Return the scope without documents that have no answer, and without doubtful ones of silent sources."""
     silent = {source.partition("\x1f")[0]: since for source in answer.silent}
     return replace(
-        scope, refused=scope.refused | answer.unanswered_rows, trusted_since={**scope.trusted_since, **silent}
+        scope, refused_rows=scope.refused_rows | answer.unanswered_rows, trusted_since={**scope.trusted_since, **silent}
     )

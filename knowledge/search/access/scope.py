@@ -22,18 +22,20 @@ def is_refused(listed: CurrentChunk, scope: Scope) -> bool:
 
     While a sync rewrites the rows of a document with other readers, that is normal.
     """
-    return listed.settled and not may_read(scope.viewers, listed.readers)
+    return listed.is_settled and not may_read(scope.viewers, listed.readers)
 
 
 def is_trusted(listed: CurrentChunk, scope: Scope) -> bool:
     """Return whether the source of a chunk said who may read it, when it was asked for this search."""
     since = scope.trusted_since.get(listed.source_name)
-    return listed.row not in scope.refused and (since is None or (listed.rights_at or 0.0) > since)
+    return listed.row not in scope.refused_rows and (since is None or (listed.rights_at or 0.0) > since)
 
 
 def may_see(viewers: Viewers, listed: CurrentChunk) -> bool:
     """Return whether all viewers may see a chunk, by the manifest and by the configuration."""
-    return may_read(viewers, listed.readers) and (listed.configured is None or may_read(viewers, listed.configured))
+    return may_read(viewers, listed.readers) and (
+        listed.configured_readers is None or may_read(viewers, listed.configured_readers)
+    )
 
 
 def passes_filters(kind: str, modified_at: datetime | None, scope: Scope) -> bool:

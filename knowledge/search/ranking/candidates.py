@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from knowledge.interfaces import Candidate, CurrentChunk, Vector
 from knowledge.search.identifiers import weigh_exact_matches
 from knowledge.search.plan import QueryPlan
-from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse, penalise_repeats
+from knowledge.search.ranking.fusion import QueryProfile, ScoredCandidate, fuse_candidates, penalise_repeats
 from knowledge.search.ranking.naming import weigh_document_names
 from knowledge.search.ranking.pick import pick_passages
 
@@ -41,7 +41,7 @@ def rank_candidates(
     for id_, gain in exact.gains.items():
         gains[id_] = gains.get(id_, 0.0) + gain
     weights = {id_: listed.weight for id_, listed in current.items()}
-    return Ranking(penalise_repeats(fuse(candidates, question.profile, gains, weights)), exact.trust)
+    return Ranking(penalise_repeats(fuse_candidates(candidates, question.profile, gains, weights)), exact.trust)
 
 
 def pick_ranked(

@@ -71,7 +71,7 @@ def profile_query(
     return QueryProfile(ideal, is_cjk(query), calibration, dense, distinct)
 
 
-def fuse(
+def fuse_candidates(
     candidates: Sequence[Candidate],
     question: QueryProfile,
     gains: Mapping[str, float] | None = None,
@@ -89,7 +89,7 @@ def fuse(
     best_cosine = max((candidate.cosine for candidate in candidates), default=0.0)
     weight = compute_lexical_weight(best_bm25, question)
 
-    def score(candidate: Candidate) -> float:
+    def score_candidate(candidate: Candidate) -> float:
         lexical = candidate.bm25 / best_bm25 if best_bm25 > 0 else 0.0
         dense = candidate.cosine / best_cosine if best_cosine > 0 else 0.0
         fused = weight * lexical + (1 - weight) * dense
@@ -97,7 +97,7 @@ def fuse(
             fused *= question.calibration.other_language
         return fused * weighed.get(candidate.chunk.id, 1.0) + gained.get(candidate.chunk.id, 0.0)
 
-    ordered = sorted(((score(one), one) for one in candidates), key=lambda pair: _make_sort_key(*pair))
+    ordered = sorted(((score_candidate(one), one) for one in candidates), key=lambda pair: _make_sort_key(*pair))
     most = max(1.0, ordered[0][0]) if ordered else 1.0
     return tuple(ScoredCandidate(one, max(0.0, value / most)) for value, one in ordered)
 

@@ -53,7 +53,7 @@ class _WordedQuery:
     has_ideographs: bool
     """Whether the question has an ideograph."""
 
-    def spans(self, name: _Words) -> Iterator[_Span]:
+    def find_spans(self, name: _Words) -> Iterator[_Span]:
         """Yield the places where the question has a name, except within a hyphenated word."""
         for start in self.starts.get(name[0], ()):
             end = start + len(name)
@@ -79,7 +79,7 @@ def weigh_document_names(candidates: Sequence[Candidate], question: str) -> Mapp
     chunks = [one.chunk for one in candidates if one.chunk.source != WEB]
     names_of = {chunk.id: _collect_names(chunk.title, chunk.document, chunk.heading) for chunk in chunks}
     likely = {name for names in names_of.values() for name in names if name[0] in query.starts}
-    spans = _keep_longest({name: list(query.spans(name)) for name in likely})
+    spans = _keep_longest({name: list(query.find_spans(name)) for name in likely})
     if not spans:
         return {}
     rarity = _measure_rarity(candidates, {id_: names & spans.keys() for id_, names in names_of.items()})

@@ -71,7 +71,7 @@ def pick_passages(
     looked_at = 0
     for one in ranked:
         looked_at += 1
-        if copies.collapse(one):
+        if copies.collapse_copy(one):
             continue
         document = (one.candidate.chunk.source, one.candidate.chunk.document)
         per_document_counts[document] += 1
@@ -82,7 +82,7 @@ def pick_passages(
     kept = [one for one in ranked if one.candidate.chunk.id in chosen]
     for one in ranked[looked_at:] if any((made or {}).values()) else ():  # Without dates, none is newer.
         if any(_are_alike(one.candidate, other.candidate, alike) for other in kept):
-            copies.compare(one)
+            copies.compare_copy(one)
     return [copies.find_newest(one) for one in kept]
 
 
@@ -98,7 +98,7 @@ class _Copies:
         self._best: dict[_Key, ScoredCandidate] = {}
         self._newest: dict[str, ScoredCandidate] = {}
 
-    def collapse(self, one: ScoredCandidate) -> bool:
+    def collapse_copy(self, one: ScoredCandidate) -> bool:
         """Return whether a passage is a copy of a better one; if not, record it as chosen."""
         opening = self._make_opening(one.candidate.chunk.text)
         if self._matches_chosen(one, opening):
@@ -106,7 +106,7 @@ class _Copies:
         self._chosen.setdefault(opening, []).append(one)
         return False
 
-    def compare(self, one: ScoredCandidate) -> bool:
+    def compare_copy(self, one: ScoredCandidate) -> bool:
         """Return whether a passage is a copy of a chosen one, and remember the newer of the two."""
         return self._matches_chosen(one, self._make_opening(one.candidate.chunk.text))
 

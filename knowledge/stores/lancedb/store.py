@@ -151,7 +151,7 @@ class LanceDBStore:
             self._table, self._dimensions = table, dimensions
 
     async def _open_or_create(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
-        connection = await self._connect()
+        connection = await self._open_table()
         try:
             table = await connection.open_table(index)
         except _LANCE_ERRORS as error:
@@ -166,7 +166,7 @@ class LanceDBStore:
                 await table.create_index(column, config=config)
         return table
 
-    async def _connect(self) -> Any:  # noqa: ANN401 - lancedb is untyped
+    async def _open_table(self) -> Any:  # noqa: ANN401 - lancedb is untyped
         if self._connection is None:
             await asyncio.to_thread(self._directory.mkdir, parents=True, exist_ok=True)
             # Zero: each read looks for a newer version first (a directory listing), so it sees the writes of all
@@ -252,11 +252,19 @@ class LanceDBStore:
         async with self._translate_failures(self._limits.read_s):
             table = self._get_table()
             lexical, dense = await run_both(
-                self._lexical(table, terms, vector, pool, within), self._dense(table, vector, pool, within)
+                self._search_lexical(table, terms, vector, pool, within),
+                self._search_dense(table, vector, pool, within),
             )
         return merge_legs(lexical, dense)
 
-    async def _lexical(self, table: Any, terms: str, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
+    async def _search_lexical(
+        self,
+        table: Any,  # noqa: ANN401
+        terms: str,
+        vector: Vector | None,
+        pool: int,
+        within: Expr,
+    ) -> list[LegHit]:
         if not terms.strip():
             return []
         # Use a query object, because a plain string in double quotes would be a phrase.
@@ -268,7 +276,7 @@ class LanceDBStore:
             cosines = (read_vectors(hits) @ vector).tolist()
         return read_leg_hits(hits, cosines, hits.column("_score").to_pylist())
 
-    async def _dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
+    async def _search_dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
         if vector is None:
             return []
         # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
@@ -283,7 +291,7 @@ class LanceDBStore:
         """Return the names of our tables in the directory."""
         async with self._translate_failures(self._limits.read_s):
             names: list[str] = []
-            page = await (await self._connect()).list_tables(limit=100)
+            page = await (await self._open_table()).list_tables(limit=100)
             while True:
                 names += page.tables
                 if not page.page_token:
@@ -293,7 +301,7 @@ class LanceDBStore:
     async def drop_index(self, index: str) -> None:
         """Drop a table and its files."""
         async with self._translate_failures(self._limits.write_s):
-            connection = await self._connect()
+            connection = await self._open_table()
             try:
                 await connection.drop_table(index)
             except _LANCE_ERRORS as error:

@@ -102,27 +102,29 @@ class WeaviateErrors:
     def make_timeout_text(self, seconds: float) -> str:
         """Return the text of a ``StoreUnavailable`` after a deadline."""
         return (
-            f"Weaviate at {self._where()} did not answer within {seconds:g} s: check that it runs "
+            f"Weaviate at {self._describe_place()} did not answer within {seconds:g} s: check that it runs "
             "and is ready, and that WEAVIATE_URL and WEAVIATE_GRPC_URL are right."
         )
 
     def make_unreachable(self) -> NodeDown:
         """Return the error for an address where no process listens."""
         return NodeDown(
-            f"Nothing answers for Weaviate at {self._where()}: start it, or correct WEAVIATE_URL and WEAVIATE_GRPC_URL."
+            f"Nothing answers for Weaviate at {self._describe_place()}: start it, or correct WEAVIATE_URL and "
+            "WEAVIATE_GRPC_URL."
         )
 
     def make_unwell(self) -> StoreUnavailable:
         """Return the error for a cluster that is temporarily unable."""
         return StoreUnavailable(
-            f"Weaviate at {self._http()} answers, but too few of its nodes work: start those that are down "
+            f"Weaviate at {self._describe_http()} answers, but too few of its nodes work: start those that are down "
             "(or set fewer copies in WEAVIATE_REPLICAS), then try again."
         )
 
     def make_wrong_key(self) -> StoreMisconfigured:
         """Return the error for a missing or unknown key."""
         return StoreMisconfigured(
-            f"Weaviate at {self._http()} refused the key: set WEAVIATE_API_KEY to a valid key, then start Kvasir again."
+            f"Weaviate at {self._describe_http()} refused the key: set WEAVIATE_API_KEY to a valid key, then start "
+            "Kvasir again."
         )
 
     def make_forbidden(self, right: str) -> StoreError:
@@ -136,27 +138,27 @@ class WeaviateErrors:
     def make_read_only(self) -> StoreReadOnly:
         """Return the error for a shard or a key that accepts no writes."""
         return StoreReadOnly(
-            f"Weaviate at {self._http()} accepts no writes: check whether its disk is nearly full (then it is "
+            f"Weaviate at {self._describe_http()} accepts no writes: check whether its disk is nearly full (then it is "
             "read-only) and that WEAVIATE_API_KEY may write, then run `kvasir sync` again."
         )
 
     def make_refused(self, count: int) -> StoreError:
         """Return the error for a batch of which some rows were refused."""
         return StoreError(
-            f"Weaviate at {self._http()} refused {count} passages: read its log, then run `kvasir sync` again."
+            f"Weaviate at {self._describe_http()} refused {count} passages: read its log, then run `kvasir sync` again."
         )
 
     def make_gone(self) -> IndexGone:
         """Return the error for a collection, or our tenant in it, that was deleted."""
         return IndexGone(
-            f"The index in Weaviate at {self._http()} is gone: start Kvasir again, then run `kvasir sync`."
+            f"The index in Weaviate at {self._describe_http()} is gone: start Kvasir again, then run `kvasir sync`."
         )
 
     def make_other(self, kind: str) -> StoreError:
         """Return the error for any other failure, with the class of the client's error."""
-        return StoreError(f"Weaviate at {self._http()} failed ({kind}): read its log, then try again.")
+        return StoreError(f"Weaviate at {self._describe_http()} failed ({kind}): read its log, then try again.")
 
-    def translate(self, error: WeaviateBaseError | grpc.aio.AioRpcError, late: str) -> StoreError:
+    def translate_error(self, error: WeaviateBaseError | grpc.aio.AioRpcError, late: str) -> StoreError:
         """Return our error for one of the client or of a search. ``make_timeout_text`` is the text after a deadline."""
         if isinstance(error, grpc.aio.AioRpcError):
             return self._translate_search(error.code(), error.details() or "")
@@ -191,10 +193,10 @@ class WeaviateErrors:
             return self.make_gone()
         return self.make_unwell() if any(map(says_unwell, messages)) else None
 
-    def _where(self) -> str:
+    def _describe_place(self) -> str:
         return " or ".join(map(str, self.nodes))
 
-    def _http(self) -> str:
+    def _describe_http(self) -> str:
         return " or ".join(str(node.http) for node in self.nodes)
 
 

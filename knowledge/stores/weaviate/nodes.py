@@ -144,9 +144,9 @@ class WeaviateNodes:
             StoreError: the nodes refused the call.
 
         """
-        return await self._call(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
+        return await self._call_nodes(what, self._limits.read_s, self._limits.read_attempt_s, patient=False)
 
-    async def change(
+    async def change_store(
         self, what: Callable[[NodeConnection], Awaitable[T]], seconds: float, *, patient: bool = False
     ) -> T:
         """Make a repeatable change at the first node that accepts it.
@@ -158,9 +158,9 @@ class WeaviateNodes:
             StoreError: the nodes refused the call.
 
         """
-        return await self._call(what, seconds, self._limits.write_attempt_s, patient=patient)
+        return await self._call_nodes(what, seconds, self._limits.write_attempt_s, patient=patient)
 
-    async def _call(
+    async def _call_nodes(
         self,
         what: Callable[[NodeConnection], Awaitable[T]],
         seconds: float,
@@ -218,12 +218,12 @@ class WeaviateNodes:
             async with enforce_deadline(seconds, late):
                 result = await self._await_while_alive(node, what)
         except StoreUnavailable:
-            self._suspend(node)
+            self._suspend_node(node)
             raise
         except (WeaviateBaseError, grpc.aio.AioRpcError) as error:
-            ours = self._errors.translate(error, late)
+            ours = self._errors.translate_error(error, late)
             if isinstance(ours, StoreUnavailable):
-                self._suspend(node)
+                self._suspend_node(node)
             raise ours from error
         self._at = self._nodes.index(node)
         return result
@@ -232,7 +232,7 @@ class WeaviateNodes:
         """Wait for an answer while the node is alive."""
 
         async def call() -> T:
-            return await what(await self._connect(node))
+            return await what(await self._connect_node(node))
 
         task = asyncio.ensure_future(call())
         try:
@@ -245,7 +245,7 @@ class WeaviateNodes:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
-    async def _connect(self, node: _Node) -> NodeConnection:
+    async def _connect_node(self, node: _Node) -> NodeConnection:
         async with node.connecting:
             if node.link is None:
                 link = _connect_node(node.address, self._key, await load_trust_store(self._ca_file))
@@ -259,7 +259,7 @@ class WeaviateNodes:
 
     # ── Health ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _suspend(self, node: _Node) -> None:
+    def _suspend_node(self, node: _Node) -> None:
         if len(self._nodes) > 1:
             if node.state is not NodeState.SUSPENDED:
                 _log.warning("The Weaviate node %s does not answer; Kvasir uses the other nodes.", node.address)
@@ -271,9 +271,9 @@ class WeaviateNodes:
         """Probe the suspended nodes until all are healthy."""
         while unwell := [node for node in self._nodes if node.state is not NodeState.HEALTHY]:
             await asyncio.sleep(self._limits.probe_s)
-            await asyncio.gather(*map(self._probe, unwell))
+            await asyncio.gather(*map(self._probe_node, unwell))
 
-    async def _probe(self, node: _Node) -> None:
+    async def _probe_node(self, node: _Node) -> None:
         now = asyncio.get_running_loop().time()
         if node.state is NodeState.RECOVERING and now >= node.healthy_at:
             node.state = NodeState.HEALTHY

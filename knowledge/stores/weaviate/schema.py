@@ -151,10 +151,10 @@ async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # no
 
 
 async def _add_property(collection: Any, missing: Property) -> None:  # noqa: ANN401
-    async def there() -> bool:
+    async def is_present() -> bool:
         return missing.name in {one.name for one in (await collection.config.get()).properties}
 
-    await _change_once(collection.config.add_property(missing), there)
+    await _change_once(collection.config.add_property(missing), is_present)
 
 
 async def _tune_vector_index(collection: Any, config: Any) -> None:  # noqa: ANN401
@@ -168,11 +168,11 @@ async def _tune_vector_index(collection: Any, config: Any) -> None:  # noqa: ANN
 
 
 async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401
-    async def there() -> bool:
+    async def is_present() -> bool:
         return await has_tenant(collection, tenant)
 
-    if not await there():
-        await _change_once(collection.tenants.create(Tenant(name=tenant)), there)
+    if not await is_present():
+        await _change_once(collection.tenants.create(Tenant(name=tenant)), is_present)
 
 
 async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client

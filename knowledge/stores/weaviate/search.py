@@ -57,7 +57,7 @@ class SearchTarget:
     tenant: str | None
     level: Consistency
 
-    def request(
+    def make_request(
         self, limit: int, within: base_pb2.Filters, returned: Sequence[str], *, vector: bool
     ) -> wire.SearchRequest:
         """Return a search for ``limit`` rows with a filter."""
@@ -82,12 +82,12 @@ async def search_lexical(
     if not terms.strip():
         return []
 
-    async def fetch(limit: int, within: base_pb2.Filters, returned: Sequence[str]) -> Sequence[wire.SearchResult]:
-        request = place.request(limit, within, returned, vector=vector is not None)
+    async def fetch_rows(limit: int, within: base_pb2.Filters, returned: Sequence[str]) -> Sequence[wire.SearchResult]:
+        request = place.make_request(limit, within, returned, vector=vector is not None)
         request.bm25_search.CopyFrom(base_search_pb2.BM25(query=terms, properties=["terms"]))
         return list((await search(request)).results)
 
-    found = await _fetch_scope(fetch, pool, scope, complete=True)
+    found = await _fetch_scope(fetch_rows, pool, scope, complete=True)
     return [LegHit(read_chunk(one), _compute_cosine(one, vector), BM25_SCALE * one.metadata.score) for one in found]
 
 
@@ -101,12 +101,12 @@ async def search_dense(
         vector_bytes=vector.astype("<f4").tobytes(), type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32
     )
 
-    async def fetch(limit: int, within: base_pb2.Filters, returned: Sequence[str]) -> Sequence[wire.SearchResult]:
-        request = place.request(limit, within, returned, vector=True)
+    async def fetch_rows(limit: int, within: base_pb2.Filters, returned: Sequence[str]) -> Sequence[wire.SearchResult]:
+        request = place.make_request(limit, within, returned, vector=True)
         request.near_vector.CopyFrom(base_search_pb2.NearVector(vectors=[nearest]))
         return list((await search(request)).results)
 
-    found = await _fetch_scope(fetch, pool, scope, complete=False)
+    found = await _fetch_scope(fetch_rows, pool, scope, complete=False)
     return [LegHit(read_chunk(one), _compute_cosine(one, vector)) for one in found]
 
 
@@ -132,7 +132,7 @@ async def fetch_by_ids(search: SearchCall, place: SearchTarget, ids: Sequence[st
         value_text_array=base_pb2.TextArray(values=[str(make_object_id(id_)) for id_ in ids]),
         target=base_pb2.FilterTarget(property="_id"),
     )
-    reply = await search(place.request(len(ids), within, [*RETURNED, "terms"], vector=True))
+    reply = await search(place.make_request(len(ids), within, [*RETURNED, "terms"], vector=True))
     return [read_row(one) for one in reply.results]
 
 
@@ -161,7 +161,7 @@ def make_filter(scope: Scope) -> base_pb2.Filters:
         parts.append(
             _compare_moment(scope.before, base_pb2.Filters.OPERATOR_LESS_THAN, base_pb2.Filters.OPERATOR_LESS_THAN)
         )
-    return _combine(base_pb2.Filters.OPERATOR_AND, parts)
+    return _combine_filters(base_pb2.Filters.OPERATOR_AND, parts)
 
 
 def _match_any(name: str, values: Collection[str]) -> base_pb2.Filters:
@@ -177,19 +177,19 @@ def _compare_moment(
 ) -> base_pb2.Filters:
     """Compare with a moment: ``beyond`` for other seconds, ``within`` for the microseconds of the same second."""
     seconds, rest = divmod(to_microseconds(made), SECOND)
-    same = _combine(
+    same = _combine_filters(
         base_pb2.Filters.OPERATOR_AND,
         [
             _compare_number("modified_s", base_pb2.Filters.OPERATOR_EQUAL, seconds),
             _compare_number("modified_us", within, rest),
         ],
     )
-    return _combine(base_pb2.Filters.OPERATOR_OR, [_compare_number("modified_s", beyond, seconds), same])
+    return _combine_filters(base_pb2.Filters.OPERATOR_OR, [_compare_number("modified_s", beyond, seconds), same])
 
 
 def _compare_number(name: str, operator: base_pb2.Filters.Operator, value: int) -> base_pb2.Filters:
     return base_pb2.Filters(operator=operator, value_int=value, target=base_pb2.FilterTarget(property=name))
 
 
-def _combine(operator: base_pb2.Filters.Operator, parts: Sequence[base_pb2.Filters]) -> base_pb2.Filters:
+def _combine_filters(operator: base_pb2.Filters.Operator, parts: Sequence[base_pb2.Filters]) -> base_pb2.Filters:
     return base_pb2.Filters(operator=operator, filters=parts)

@@ -96,10 +96,10 @@ class WeaviateStore:
             StoreReadOnly: the key may not create the collection.
 
         """
-        self._wanted = CollectionSpec(self._name(index), dimensions, self._placement)
+        self._wanted = CollectionSpec(self._make_name(index), dimensions, self._placement)
         self._prepared = False
         try:
-            await self._prepare(self._limits.open_s)
+            await self._prepare_collection(self._limits.open_s)
         except StoreUnavailable as error:
             _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
 
@@ -123,7 +123,7 @@ class WeaviateStore:
         for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
             objects = [_make_object(row) for row in batch]
 
-            async def insert(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
+            async def insert_objects(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
                 # If the collection is gone, the server would create one with its own schema.
                 if not await collection.exists():
                     raise self._errors.make_gone()
@@ -132,14 +132,14 @@ class WeaviateStore:
                     messages = [error.message for error in result.errors.values()]
                     raise self._errors.translate_rows(len(objects) - len(result.uuids), messages)
 
-            await self._write(insert)
+            await self._write_collection(insert_objects)
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id, in as many calls as the server needs. A call that deletes nothing is an error."""
         for some in slice_values(sorted(set(ids)), 1000):
             by_ids = Filter.by_id().contains_any([make_object_id(id_) for id_ in some])
 
-            async def delete(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
+            async def delete_objects(collection: Any, by_ids: Any = by_ids) -> None:  # noqa: ANN401
                 while True:
                     result = await collection.data.delete_many(where=by_ids)
                     if result.matches == result.successful:
@@ -152,17 +152,17 @@ class WeaviateStore:
                             else self._errors.make_read_only()
                         )
 
-            await self._write(delete)
+            await self._write_collection(delete_objects)
 
     async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, ordered by object id. Rows written meanwhile may be missed."""
         after: uuid.UUID | None = None
         while True:
 
-            async def fetch(collection: Any, after: uuid.UUID | None = after) -> Any:  # noqa: ANN401
+            async def fetch_ids(collection: Any, after: uuid.UUID | None = after) -> Any:  # noqa: ANN401
                 return await collection.query.fetch_objects(limit=1000, after=after, return_properties=["chunk_id"])
 
-            page = await self._read(fetch)
+            page = await self._read_collection(fetch_ids)
             if not page.objects:
                 return
             yield [item.properties["chunk_id"] for item in page.objects]
@@ -171,20 +171,22 @@ class WeaviateStore:
     async def count(self) -> int:
         """Return the number of rows."""
 
-        async def total(collection: Any) -> int:  # noqa: ANN401
+        async def count_objects(collection: Any) -> int:  # noqa: ANN401
             return int((await collection.aggregate.over_all(total_count=True)).total_count)
 
-        return await self._read(total)
+        return await self._read_collection(count_objects)
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         rows: list[StoredChunk] = []
         for some in slice_values(sorted(set(ids)), 200):
 
-            async def fetch(search: SearchCall, place: SearchTarget, some: Sequence[str] = some) -> list[StoredChunk]:
+            async def fetch_rows(
+                search: SearchCall, place: SearchTarget, some: Sequence[str] = some
+            ) -> list[StoredChunk]:
                 return await fetch_by_ids(search, place, some)
 
-            rows += await self._search(fetch)
+            rows += await self._search_collection(fetch_rows)
         return rows
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +198,7 @@ class WeaviateStore:
         if scope.is_empty:
             return ()
 
-        async def legs(search: SearchCall, place: SearchTarget) -> Sequence[Candidate]:
+        async def search_legs(search: SearchCall, place: SearchTarget) -> Sequence[Candidate]:
             return merge_legs(
                 *await run_both(
                     search_lexical(search, place, terms, vector, pool, scope),
@@ -204,22 +206,22 @@ class WeaviateStore:
                 )
             )
 
-        return await self._search(legs)
+        return await self._search_collection(search_legs)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_indexes(self) -> Sequence[str]:
         """Return our collections on the server; with a tenant, those that have it."""
 
-        async def ours(link: NodeConnection) -> list[str]:
+        async def list_names(link: NodeConnection) -> list[str]:
             client = link.client
             names = await client.collections.list_all(simple=True)
             indexes = {name: parse_index_name(name, self._placement.namespace) for name in names}
-            return [index for name, index in indexes.items() if index and await self._holds(client, name, index)]
+            return [index for name, index in indexes.items() if index and await self._holds_index(client, name, index)]
 
-        return sorted(await self._nodes.read(ours))
+        return sorted(await self._nodes.read(list_names))
 
-    async def _holds(self, client: WeaviateAsyncClient, name: str, index: str) -> bool:
+    async def _holds_index(self, client: WeaviateAsyncClient, name: str, index: str) -> bool:
         tenant = self._placement.tenant
         if not index.startswith(INDEX_PREFIX):
             return False
@@ -227,23 +229,23 @@ class WeaviateStore:
 
     async def drop_index(self, index: str) -> None:
         """Drop a collection. If it is divided by tenants, delete only our tenant."""
-        name, tenant = self._name(index), self._placement.tenant
+        name, tenant = self._make_name(index), self._placement.tenant
 
-        async def remove(link: NodeConnection) -> None:
+        async def remove_index(link: NodeConnection) -> None:
             collections = link.client.collections
             if tenant is None:
                 await collections.delete(name)
             elif await collections.exists(name):
                 await collections.use(name).tenants.remove(tenant)
 
-        await self._nodes.change(remove, self._limits.write_s)
+        await self._nodes.change_store(remove_index, self._limits.write_s)
 
     async def maintain(self) -> None:
         """Do nothing, because the server compacts and indexes by itself."""
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _name(self, index: str) -> str:
+    def _make_name(self, index: str) -> str:
         return make_collection_name(index, self._placement.namespace)
 
     def _get_settings(self) -> CollectionSpec:
@@ -251,45 +253,45 @@ class WeaviateStore:
             raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
         return self._wanted
 
-    async def _prepare(self, seconds: float) -> None:
+    async def _prepare_collection(self, seconds: float) -> None:
         """Create and check the collection once. Concurrent calls wait for it."""
         async with enforce_deadline(seconds, self._errors.make_timeout_text(seconds)), self._preparing:
             if not self._prepared:
                 wanted = self._get_settings()
 
-                async def make(link: NodeConnection) -> None:
+                async def make_collection(link: NodeConnection) -> None:
                     await prepare_collection(link.client, wanted)
-                    await fetch_by_ids(link.search, self._place(), ["any id, to check gRPC"])
+                    await fetch_by_ids(link.search, self._make_target(), ["any id, to check gRPC"])
 
-                await self._nodes.change(make, seconds)
+                await self._nodes.change_store(make_collection, seconds)
                 self._prepared = True
 
-    async def _read(self, what: Callable[[Any], Awaitable[T]]) -> T:
-        await self._ready(self._limits.read_s)
+    async def _read_collection(self, what: Callable[[Any], Awaitable[T]]) -> T:
+        await self._wait_until_ready(self._limits.read_s)
         level = self._placement.read_level
-        return await self._nodes.read(lambda link: what(self._collection(link.client, level)))
+        return await self._nodes.read(lambda link: what(self._open_collection(link.client, level)))
 
-    async def _search(self, what: Callable[[SearchCall, SearchTarget], Awaitable[T]]) -> T:
-        await self._ready(self._limits.read_s)
-        place = self._place()
+    async def _search_collection(self, what: Callable[[SearchCall, SearchTarget], Awaitable[T]]) -> T:
+        await self._wait_until_ready(self._limits.read_s)
+        place = self._make_target()
         return await self._nodes.read(lambda link: what(link.search, place))
 
-    def _place(self) -> SearchTarget:
+    def _make_target(self) -> SearchTarget:
         return SearchTarget(self._get_settings().name, self._placement.tenant, self._placement.read_level)
 
-    async def _ready(self, seconds: float) -> None:
+    async def _wait_until_ready(self, seconds: float) -> None:
         self._get_settings()
         if not self._prepared:
-            await self._prepare(seconds)
+            await self._prepare_collection(seconds)
 
-    async def _write(self, what: Callable[[Any], Awaitable[None]]) -> None:
-        await self._ready(self._limits.open_s)
+    async def _write_collection(self, what: Callable[[Any], Awaitable[None]]) -> None:
+        await self._wait_until_ready(self._limits.open_s)
         level = self._placement.write_level
-        await self._nodes.change(
-            lambda link: what(self._collection(link.client, level)), self._limits.write_s, patient=True
+        await self._nodes.change_store(
+            lambda link: what(self._open_collection(link.client, level)), self._limits.write_s, patient=True
         )
 
-    def _collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
+    def _open_collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
         collection = client.collections.use(self._get_settings().name).with_consistency_level(ConsistencyLevel[level])
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 

@@ -27,10 +27,10 @@ class TrustStore:
         accept connections with a context.
         """
 
-        def mounts(_colour: object) -> dict[str, httpx.AsyncHTTPTransport]:
+        def make_mounts(_colour: object) -> dict[str, httpx.AsyncHTTPTransport]:
             return {"https://": httpx.AsyncHTTPTransport(verify=self.rest, trust_env=False)}
 
-        client._connection._make_mounts = mounts  # type: ignore[assignment,method-assign]  # noqa: SLF001
+        client._connection._make_mounts = make_mounts  # type: ignore[assignment,method-assign]  # noqa: SLF001
 
 
 async def load_trust_store(ca_file: Path | None) -> TrustStore | None:

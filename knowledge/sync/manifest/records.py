@@ -73,9 +73,9 @@ class CurrentRow(NamedTuple):
     modified_at: float | None
     rights_at: float
     """When the source named the readers, in seconds since the epoch; 0.0 if unknown."""
-    settled: bool
+    is_settled: bool
     """Whether the rows in the store have these readers."""
-    configured: str
+    readers_key: str
     """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
 
 
@@ -271,8 +271,8 @@ class SourceCounts:
     error: str | None = None
     """Why the last sync of this source stopped, or None."""
     error_code: ErrorCode = ErrorCode.OTHER
-    configured: str = ""
-    """As ``CurrentRow.configured``."""
+    readers_key: str = ""
+    """As ``CurrentRow.readers_key``."""
 
 
 class DocumentHeading(NamedTuple):

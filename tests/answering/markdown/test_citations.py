@@ -64,11 +64,11 @@ def test_citations_move_to_end_of_sentence() -> None:
 def test_displayed_numbers_follow_order_of_appearance() -> None:
     numbering = Numbering()
     third, first = (Passage(n, "docs", "a.md", "A", "", None, "") for n in (3, 1))
-    assert [one.n for one in numbering.display(third)] == [1]
-    assert [one.n for one in numbering.display(first, third)] == [1, 2]
+    assert [one.n for one in numbering.display_passages(third)] == [1]
+    assert [one.n for one in numbering.display_passages(first, third)] == [1, 2]
     assert [(one.n, one.document) for one in numbering.passages] == [(1, "a.md"), (2, "a.md")]
     numbering.clear()
-    assert [one.n for one in numbering.display(first)] == [1]
+    assert [one.n for one in numbering.display_passages(first)] == [1]
 
 
 @pytest.mark.parametrize(

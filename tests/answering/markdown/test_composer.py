@@ -13,13 +13,13 @@ def compose_text(text: str, keep: Callable[[Piece], bool], hold: Callable[[Piece
     composer, out = Composer(), ""
     for piece in split_pieces(text):
         if piece.kind in {"blank", "rule"}:
-            composer.space(piece)
+            composer.skip_line(piece)
         elif hold(piece) or piece.kind == "heading":
-            composer.hold(piece)
+            composer.hold_piece(piece)
         elif keep(piece):
-            out += composer.keep(piece, piece.text)
+            out += composer.keep_piece(piece, piece.text)
         else:
-            composer.drop(piece)
+            composer.drop_piece(piece)
     assert composer.shown_chars == len(out)
     return out
 

@@ -90,12 +90,16 @@ def test_follow_up_adds_only_useful_passages() -> None:
 def test_only_conversations_are_remembered() -> None:
     places = ConversationPassages()
     a, b = PlacedPassage(make_hit("a"), "Earlier?"), PlacedPassage(make_hit("b"))
-    places.note("", "Why?", [a])
-    places.note("c", "Why?", [a, b])
-    assert (places.of(""), places.of("c"), places.of("d")) == ((), (a, replace(b, since="Why?")), ())
+    places.note_passages("", "Why?", [a])
+    places.note_passages("c", "Why?", [a, b])
+    assert (places.list_passages(""), places.list_passages("c"), places.list_passages("d")) == (
+        (),
+        (a, replace(b, since="Why?")),
+        (),
+    )
     for number in range(300):
-        places.note(f"n{number}", "Why?", [b])
-    assert places.of("c") == ()
+        places.note_passages(f"n{number}", "Why?", [b])
+    assert places.list_passages("c") == ()
 
 
 async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:

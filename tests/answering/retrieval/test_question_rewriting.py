@@ -79,20 +79,20 @@ async def test_late_rewriting_is_skipped_and_paused(room: Any) -> None:
     now = 0.0
     engine = room.engine(slow)
     rewriter = Rewriter(engine, rewrite_s=0.01, now=lambda: now)
-    assert await rewriter.standalone("And contractors?", LEAVE) is None
+    assert await rewriter.rewrite_question("And contractors?", LEAVE) is None
     assert (engine.streams_open, engine.streams_closed) == (0, 1)
-    assert await rewriter.standalone("And contractors?", LEAVE) is None
+    assert await rewriter.rewrite_question("And contractors?", LEAVE) is None
     assert len(engine.asked) == 1, "it rests"
     now = 61.0
     engine.script = room.words("How much leave do contractors get?")
-    assert await rewriter.standalone("And contractors?", LEAVE) == "How much leave do contractors get?"
+    assert await rewriter.rewrite_question("And contractors?", LEAVE) == "How much leave do contractors get?"
 
 
 async def test_rewriting_reads_reasoning_and_stops_after_first_line(room: Any) -> None:
     engine = room.engine(
         [ReasoningDelta("How much leave do contractors get?\nI think"), ReasoningDelta(" so"), StreamEnd("stop")]
     )
-    assert await Rewriter(engine).standalone("And contractors?", LEAVE) == "How much leave do contractors get?"
+    assert await Rewriter(engine).rewrite_question("And contractors?", LEAVE) == "How much leave do contractors get?"
     assert engine.sent == 1
     assert engine.streams_open == 0
     assert engine.asked[0][1].thinking_tokens == 0
@@ -112,13 +112,13 @@ async def test_rewriting_is_skipped_without_need_or_engine(
     room: Any, status: EngineStatus, question: str, history: list[Exchange]
 ) -> None:
     engine = room.engine(room.words("How much leave do contractors get?"), status=status)
-    assert await Rewriter(engine).standalone(question, history) is None
+    assert await Rewriter(engine).rewrite_question(question, history) is None
     assert not engine.asked
 
 
 async def test_failed_rewriting_falls_back_to_rules(room: Any) -> None:
     engine = room.engine([EngineUnavailable(NoteCode.ERROR.fill(text="gone"))])
-    assert await Rewriter(engine).standalone("And contractors?", LEAVE) is None
+    assert await Rewriter(engine).rewrite_question("And contractors?", LEAVE) is None
 
 
 async def test_cancellation_closes_rewriting_stream(room: Any) -> None:
@@ -130,7 +130,7 @@ async def test_cancellation_closes_rewriting_stream(room: Any) -> None:
             yield delta
 
     engine = room.engine(waiting)
-    task = asyncio.ensure_future(Rewriter(engine).standalone("And contractors?", LEAVE))
+    task = asyncio.ensure_future(Rewriter(engine).rewrite_question("And contractors?", LEAVE))
     await begun.wait()
     task.cancel()
     assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)

@@ -48,9 +48,9 @@ def test_disabled_channel_never_uses_the_web() -> None:
     for text in ("web: who?", "see https://a.example.org/x", "latest news?", "how?"):
         decided = decide_web_use(text, (), OFF, wish=True)
         assert decided.live is None
-    assert decide_web_use("see https://a.example.org/x", (), OFF).closed == ("https://a.example.org/x",)
+    assert decide_web_use("see https://a.example.org/x", (), OFF).closed_links == ("https://a.example.org/x",)
     history = [Exchange("see https://a.example.org/x", "I may not.")]
-    assert decide_web_use("and how long is it?", history, OFF).closed == (), (
+    assert decide_web_use("and how long is it?", history, OFF).closed_links == (), (
         "reported once, with the question that it stood in"
     )
 
@@ -60,10 +60,12 @@ def test_sites_mode_reads_only_listed_sites() -> None:
     assert decided.live is not None
     assert decided.live.links == ("https://docs.example.com/a",)
     assert decided.live.domains == {"example.com"}
-    assert decided.closed == ("https://other.example/b",)
-    assert decide_web_use("https://notexample.com/", (), LISTED).closed == ("https://notexample.com/",)
+    assert decided.closed_links == ("https://other.example/b",)
+    assert decide_web_use("https://notexample.com/", (), LISTED).closed_links == ("https://notexample.com/",)
     chinese = Policy("listed", frozenset({"xn--fsqu00a.xn--fiqs8s"}), searches=True)
-    assert decide_web_use("https://文档.例子.中国/a", (), chinese).closed == (), "a host is the same in either spelling"
+    assert decide_web_use("https://文档.例子.中国/a", (), chinese).closed_links == (), (
+        "a host is the same in either spelling"
+    )
     closed = decide_web_use("compare it with https://other.example/b", (), LISTED)
     assert closed.live is not None
     assert (closed.why, closed.live.search) == (Why.WEAK, True), "what may not be read is no reason not to search"
@@ -71,9 +73,13 @@ def test_sites_mode_reads_only_listed_sites() -> None:
 
 def test_channel_policy_only_narrows() -> None:
     everywhere = Policies(LISTED, {"COFF": "off", "CON": "on"})
-    assert [everywhere.of(channel).mode for channel in ("COFF", "CON", "COTHER")] == ["off", "listed", "listed"]
-    assert Policies(OFF, {"CON": "on"}).of("CON").mode == "off"
-    assert Policies(ON, {"C1": "listed"}).of("C1").mode == "listed"
+    assert [everywhere.find_policy(channel).mode for channel in ("COFF", "CON", "COTHER")] == [
+        "off",
+        "listed",
+        "listed",
+    ]
+    assert Policies(OFF, {"CON": "on"}).find_policy("CON").mode == "off"
+    assert Policies(ON, {"C1": "listed"}).find_policy("C1").mode == "listed"
 
 
 def test_question_with_filters_stays_with_documents() -> None:
@@ -116,7 +122,7 @@ def test_links_of_others_are_read_only_on_request() -> None:
     assert asked.live is not None
     assert (asked.why, asked.live.links) == (Why.LINK, ("https://two.example/", "https://one.example/"))
     closed = decide_web_use("总结一下上面的链接", history, LISTED)
-    assert closed.closed == ("https://two.example/", "https://one.example/"), "the asker reads why"
+    assert closed.closed_links == ("https://two.example/", "https://one.example/"), "the asker reads why"
 
 
 def test_link_in_thread_is_read_and_documents_are_searched() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.answering.verification.alignment import align
+from bot.answering.verification.alignment import align_texts
 
 VOCABULARY = ["tea", "is", "not", "free", "before", "noon", "at", "the", "office", "茶", "不", "免费"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30)
@@ -24,9 +24,9 @@ WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=30)
     ],
 )
 def test_negation_counts_if_other_words_match(sentence: str, stretch: str, *, negated: bool) -> None:
-    found = align(sentence, stretch)
+    found = align_texts(sentence, stretch)
     assert found is not None
-    assert found.negated == negated
+    assert found.is_negated == negated
 
 
 @pytest.mark.parametrize(
@@ -39,26 +39,26 @@ def test_negation_counts_if_other_words_match(sentence: str, stretch: str, *, ne
 )
 def test_opposites_are_found_in_both_directions(sentence: str, stretch: str) -> None:
     for one, other in ((sentence, stretch), (stretch, sentence)):
-        found = align(one, other)
+        found = align_texts(one, other)
         assert found is not None
-        assert found.opposed
+        assert found.has_opposite
 
 
 def test_different_texts_are_not_aligned() -> None:
-    assert align("Bananas are yellow.", "Tea is free in the office.") is None
-    assert align("", "Tea is free.") is None
+    assert align_texts("Bananas are yellow.", "Tea is free in the office.") is None
+    assert align_texts("", "Tea is free.") is None
 
 
 @given(WORDS)
 def test_text_aligns_with_itself(words: list[str]) -> None:
-    found = align(" ".join(words), " ".join(words))
+    found = align_texts(" ".join(words), " ".join(words))
     assert found is not None
-    assert (found.changed, found.negated, found.kept_share) == (frozenset(), False, 1.0)
+    assert (found.changed_words, found.is_negated, found.kept_share) == (frozenset(), False, 1.0)
 
 
 @given(WORDS, WORDS)
 def test_kept_share_is_between_zero_and_one(mine: list[str], theirs: list[str]) -> None:
-    found = align(" ".join(mine), " ".join(theirs))
+    found = align_texts(" ".join(mine), " ".join(theirs))
     if found is not None:
         assert 0.0 <= found.kept_share <= 1.0
-        assert all(old != new for old, new in found.changed)
+        assert all(old != new for old, new in found.changed_words)

@@ -70,12 +70,12 @@ async def test_new_model_is_calibrated_once_and_saved(sglang: FakeSglang, engine
     """A bias towards yes is corrected, and the next start loads the saved calibration."""
     script_judge(sglang, lambda asked: 0.9 if is_stated(asked) else 0.6)
     calibrations = Calibrations(tmp_path)
-    assert calibrations.of(MODEL) is None
+    assert calibrations.find_calibration(MODEL) is None
     await calibrate_judge(engine, calibrations)
     asked = len(sglang.bodies)
     assert asked == sum(len(one.stated) + len(one.not_stated) for one in committed_pairs())
-    kept = Calibrations(tmp_path).of(MODEL)
-    assert kept == calibrations.of(MODEL)
+    kept = Calibrations(tmp_path).find_calibration(MODEL)
+    assert kept == calibrations.find_calibration(MODEL)
     assert kept is not None
     assert kept.probability(math.log(0.9 / 0.1), "zh") > 0.8
     assert kept.probability(math.log(0.6 / 0.4), "en") < 0.2
@@ -87,7 +87,7 @@ async def test_model_with_useless_yes_is_not_a_judge(sglang: FakeSglang, engine:
     script_judge(sglang, lambda _: 0.8)
     calibrations = Calibrations(tmp_path)
     await calibrate_judge(engine, calibrations)
-    assert calibrations.of(MODEL) is None
+    assert calibrations.find_calibration(MODEL) is None
     assert calibrations.is_known(MODEL)
 
 
@@ -105,15 +105,15 @@ def test_unusable_calibration_file_is_ignored(tmp_path: Path, text: str) -> None
     (tmp_path / "judge.json").write_text(text)
     calibrations = Calibrations(tmp_path)
     assert not calibrations.is_known(MODEL)
-    calibrations.keep(MODEL, Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4))
-    assert Calibrations(tmp_path).of(MODEL) == Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4)
+    calibrations.keep_calibration(MODEL, Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4))
+    assert Calibrations(tmp_path).find_calibration(MODEL) == Calibration(1.0, {"en": -0.5, "zh": 0.2}, 0.4)
 
 
 def test_known_models_need_no_file(tmp_path: Path) -> None:
     for model, calibration in CALIBRATED_MODELS.items():
-        assert Calibrations(tmp_path).of(model) == calibration
+        assert Calibrations(tmp_path).find_calibration(model) == calibration
         assert Calibrations(tmp_path).is_known(model)
-    assert Calibrations(tmp_path).of(None) is None
+    assert Calibrations(tmp_path).find_calibration(None) is None
 
 
 @given(st.floats(0.5, 3), st.floats(-3, 3), st.floats(-3, 3))

@@ -13,7 +13,7 @@ from bot.answering.verification.matching import (
     analyse_passage,
     contains_literally,
     join_matches,
-    match,
+    match_passage,
 )
 from bot.answering.verification.weights import find_weights
 from knowledge.embedding import IDENTITY
@@ -24,7 +24,7 @@ SCALE = find_weights(IDENTITY).scale
 def match_claim(sentence: str, passage: str, path: str = "") -> Match:
     """Return the match of a sentence with all sentences of a passage, none more similar than another."""
     analysed = analyse_passage(passage, path)
-    return match(extract_claims(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
+    return match_passage(extract_claims(sentence), analysed, dict.fromkeys(range(len(analysed.sentences)), 0.9), SCALE)
 
 
 def find_contradictions(sentence: str, passage: str, question: str = "") -> set[str]:

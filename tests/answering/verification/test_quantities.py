@@ -15,7 +15,7 @@ def has_all_quantities(sentence: str, passage: str) -> bool:
     there = find_numbers(normalise_text(passage))
     found = [mention for mention in find_numbers(normalise_text(sentence)) if not mention.each]
     assert found, sentence
-    return all(any(mention.meets(other) for other in there) for mention in found)
+    return all(any(mention.agrees_with(other) for other in there) for mention in found)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ async def test_what_is_not_allowed_cannot_fill_the_pool(bench: SearchBench, witn
     found = await search.search("salary of the board decision", scope=scope)
     assert {hit.id for hit in found.hits} == {"mine0", "mine1", "mine2"}
     assert witness.proposed == {"mine0", "mine1", "mine2"}
-    assert found.refused == 0
+    assert found.refused_count == 0
     assert len(witness.scopes) == 1
 
 
@@ -219,15 +219,15 @@ async def test_a_passage_that_the_store_should_not_have_proposed_is_counted_and_
     bench.manifest["secret"] = replace(bench.manifest["secret"], readers=BOARD)
     scope = Scope(frozenset({SOURCE}), ANY_MEMBER)
     found = await bench.search().find_documents(plan_words("office hours", scope))
-    assert ({hit.id for hit in found.hits()}, found.refused) == ({"open"}, {"docs": 1})
-    assert found.to_result().refused == 1
+    assert ({hit.id for hit in found.make_hits()}, found.refused) == ({"open"}, {"docs": 1})
+    assert found.to_result().refused_count == 1
 
 
 async def test_no_alarm_while_a_sync_rewrites_the_rows(bench: SearchBench) -> None:
     await bench.add({"secret": "office hours of the board", "open": "office hours of the porter"})
-    bench.manifest["secret"] = replace(bench.manifest["secret"], readers=BOARD, settled=False)
+    bench.manifest["secret"] = replace(bench.manifest["secret"], readers=BOARD, is_settled=False)
     found = await bench.search().search("office hours", scope=Scope(frozenset({SOURCE}), ANY_MEMBER))
-    assert ({hit.id for hit in found.hits}, found.refused) == ({"open"}, 0)
+    assert ({hit.id for hit in found.hits}, found.refused_count) == ({"open"}, 0)
 
 
 async def test_a_change_between_store_and_manifest_is_no_alarm(bench: SearchBench) -> None:
@@ -247,10 +247,10 @@ async def test_a_change_between_store_and_manifest_is_no_alarm(bench: SearchBenc
     store = Overtaken(bench.store._directory)
     await store.open("kvasir_0a1b2c3d", DIMENSIONS)
     found = await bench.search(store=store).search("office hours", scope=Scope(frozenset({SOURCE}), ANY_MEMBER))
-    assert ({hit.id for hit in found.hits}, found.refused) == ({"open"}, 0)
+    assert ({hit.id for hit in found.hits}, found.refused_count) == ({"open"}, 0)
 
 
 async def test_viewers_who_may_read_nothing_find_nothing(bench: SearchBench, witness: Witness) -> None:
     await bench.add({"a": "office hours"}, readers=BOARD)
     found = await bench.search(store=witness).search("office hours", scope=Scope(frozenset({SOURCE}), ANY_MEMBER))
-    assert (found.hits, found.refused, witness.proposed) == ((), 0, set())
+    assert (found.hits, found.refused_count, witness.proposed) == ((), 0, set())

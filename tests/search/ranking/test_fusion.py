@@ -18,7 +18,7 @@ from knowledge.search.ranking.fusion import (
     estimate_background,
     estimate_best_confidence,
     estimate_confidence,
-    fuse,
+    fuse_candidates,
     penalise_repeats,
     profile_query,
 )
@@ -35,7 +35,7 @@ QUESTION = QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION)
 
 
 def test_the_score_is_the_measured_formula() -> None:
-    fused = fuse([candidate("a", 8, 0.35), candidate("b", 10, 0.20), candidate("c", 0, 0.40)], QUESTION)
+    fused = fuse_candidates([candidate("a", 8, 0.35), candidate("b", 10, 0.20), candidate("c", 0, 0.40)], QUESTION)
     assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [
         ("a", round(0.15 * 0.8 + 0.85 * 0.35 / 0.4, 4)),
         ("c", 0.85),
@@ -71,25 +71,26 @@ def test_repeated_documents_lose_score() -> None:
 
 def test_of_equal_passages_the_questions_language_comes_first() -> None:
     mixed = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.398)]
-    assert [one.candidate.chunk.id for one in fuse(mixed, QUESTION)] == ["b", "a"]
+    assert [one.candidate.chunk.id for one in fuse_candidates(mixed, QUESTION)] == ["b", "a"]
     assert [
-        one.candidate.chunk.id for one in fuse(mixed, QueryProfile(ideal_bm25=50, cjk=True, calibration=CALIBRATION))
+        one.candidate.chunk.id
+        for one in fuse_candidates(mixed, QueryProfile(ideal_bm25=50, cjk=True, calibration=CALIBRATION))
     ] == ["a", "b"]
     far = [candidate("a", 5, 0.4, CHINESE), candidate("b", 5, 0.3)]
-    assert [one.candidate.chunk.id for one in fuse(far, QUESTION)] == ["a", "b"]
+    assert [one.candidate.chunk.id for one in fuse_candidates(far, QUESTION)] == ["a", "b"]
 
 
 def test_no_candidates_fuse_to_none() -> None:
-    assert fuse([], QUESTION) == ()
+    assert fuse_candidates([], QUESTION) == ()
 
 
 def test_without_lexical_hits_the_cosine_decides() -> None:
-    fused = fuse([candidate("a", 0, 0.2), candidate("b", 0, 0.4)], QUESTION)
+    fused = fuse_candidates([candidate("a", 0, 0.2), candidate("b", 0, 0.4)], QUESTION)
     assert [(one.candidate.chunk.id, round(one.score, 4)) for one in fused] == [("b", 0.85), ("a", 0.425)]
 
 
 def test_without_positive_cosines_the_terms_decide() -> None:
-    fused = fuse([candidate("a", 0, -0.1), candidate("b", 0, 0.0), candidate("c", 5, -0.2)], QUESTION)
+    fused = fuse_candidates([candidate("a", 0, -0.1), candidate("b", 0, 0.0), candidate("c", 5, -0.2)], QUESTION)
     assert [one.candidate.chunk.id for one in fused] == ["c", "b", "a"]
     assert [one.score for one in fused] == [0.15, 0, 0]
 
@@ -105,13 +106,15 @@ candidates = st.lists(
 def test_the_order_does_not_depend_on_the_inputs_order(some: list[Candidate], random: object) -> None:
     shuffled = list(some)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert fuse(some, QUESTION) == fuse(shuffled, QUESTION)
-    assert sorted(one.candidate.chunk.id for one in fuse(some, QUESTION)) == sorted(one.chunk.id for one in some)
-    assert all(0 <= one.score <= 1 for one in fuse(some, QUESTION))
+    assert fuse_candidates(some, QUESTION) == fuse_candidates(shuffled, QUESTION)
+    assert sorted(one.candidate.chunk.id for one in fuse_candidates(some, QUESTION)) == sorted(
+        one.chunk.id for one in some
+    )
+    assert all(0 <= one.score <= 1 for one in fuse_candidates(some, QUESTION))
 
 
 def test_equal_scores_are_ordered_by_id() -> None:
-    fused = fuse([candidate(id_, 1, 0.8) for id_ in "cab"], QUESTION)
+    fused = fuse_candidates([candidate(id_, 1, 0.8) for id_ in "cab"], QUESTION)
     assert [one.candidate.chunk.id for one in fused] == ["a", "b", "c"]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from knowledge.interfaces import WEB, Candidate, Chunk
 from knowledge.lexical.terms import query_terms
 from knowledge.search.plan import plan_words
-from knowledge.search.ranking.fusion import fuse, profile_query
+from knowledge.search.ranking.fusion import fuse_candidates, profile_query
 from knowledge.search.ranking.naming import NAME_GAIN, WRITTEN_NAME_GAIN, weigh_document_names
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SearchBench
 
@@ -32,7 +32,9 @@ PLUGINS = (
 
 def first(question: str, candidates: tuple[Candidate, ...] = PLUGINS) -> str:
     described = profile_query(question, query_terms(question), 1000, CALIBRATION)
-    return fuse(candidates, described, weigh_document_names(candidates, question))[0].candidate.chunk.document
+    return fuse_candidates(candidates, described, weigh_document_names(candidates, question))[
+        0
+    ].candidate.chunk.document
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,9 @@ async def test_the_search_ranks_a_named_document_first(bench: SearchBench) -> No
     text = "The plugin limits requests by count and returns 429 beyond the limit."
     await bench.add({"a": f"{text} It reads GraphQL."}, document="graphql-limit-count.md")
     await bench.add({"b": "The plugin limits requests by count."}, document="limit-count.md")
-    hits = (await bench.search().find_documents(plan_words("What does the limit-count plugin do?", EVERYWHERE))).hits()
+    hits = (
+        await bench.search().find_documents(plan_words("What does the limit-count plugin do?", EVERYWHERE))
+    ).make_hits()
     assert [hit.document for hit in hits] == ["limit-count.md", "graphql-limit-count.md"]
 
 

@@ -253,7 +253,7 @@ async def test_the_asker_or_an_owner_deletes_an_answer_with_its_texts(tmp_path: 
         await bot.wait_until_idle()
         key = QuestionKey(TEAM_ID, answer["channel"], answer["root"])
         assert await Answers(bot.ledger.database).find_answer(key) is None
-        turn = await bot.ledger.find(key)
+        turn = await bot.ledger.find_turn(key)
         assert turn is not None
         assert turn.message.text == ""
         assert await Feedback(bot.ledger.database).list_of_person(TEAM_ID, ADA, 9) == []

@@ -117,6 +117,6 @@ async def test_person_erases_what_is_kept_and_keeps_nothing_more(socket_bot: Run
     await asyncio.sleep(0.1)
     assert await answers.list_recent(TEAM_ID, ADA, 10) == []
     assert len(await answers.list_recent(TEAM_ID, "U0BO000002", 10)) == 1
-    turn = await socket_bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", first))
+    turn = await socket_bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", first))
     assert turn is not None
     assert not turn.message.text

@@ -36,9 +36,9 @@ async def leave_dead_turn(url: str, ts: str, *, replies: tuple[str, ...] = (), b
     """Leave a turn in the ledger, as a killed process does."""
     question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(url, owner=DEAD) as ledger:
-        await ledger.claim(question)
+        await ledger.claim_question(question)
         if begun:
-            await ledger.begin(question.key)
+            await ledger.begin_turn(question.key)
         await ledger.note_replies(question.key, replies)
 
 
@@ -149,8 +149,8 @@ async def test_recovery_keeps_earlier_answers_of_thread(sandbox: SandboxClient, 
     ts = await sandbox.say("ada", "#general", "@Kvasir how?", root)
     question = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), root, "U0ADA00001", "<@U0KVASIR01> how?")
     async with open_ledger(make_ledger_url(tmp_path), owner=DEAD) as ledger:
-        await ledger.claim(question)
-        await ledger.begin(question.key)
+        await ledger.claim_question(question)
+        await ledger.begin_turn(question.key)
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(root, "You asked: how?")
         await bot.wait_until_idle()
@@ -177,7 +177,7 @@ async def test_question_that_crashes_repeatedly_gets_apology(sandbox: SandboxCli
     for _ in range(3):
         async with open_ledger(make_ledger_url(tmp_path), owner=DEAD) as ledger:
             await ledger.list_unfinished()
-            await ledger.begin(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+            await ledger.begin_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     async with run_bot(sandbox, tmp_path) as bot:
         await bot.wait_for_answer(ts, "I was interrupted several times")
         await bot.wait_until_idle()
@@ -212,7 +212,7 @@ def _patient() -> object:
 
 
 async def has_state(bot: RunningBot, key: QuestionKey, state: TurnState) -> bool:
-    turn = await bot.ledger.find(key)
+    turn = await bot.ledger.find_turn(key)
     return turn is not None and turn.state is state
 
 

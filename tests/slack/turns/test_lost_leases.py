@@ -24,7 +24,7 @@ async def take_over(other: Ledger, key: QuestionKey) -> None:
     """Let the lease of a question expire, and begin its turn in another process."""
     await other.database.write(lambda connection: connection.execute(sa.update(turns).values(lease_until=0.0)))
     assert [turn.message.key for turn in await other.list_unfinished()] == [key]
-    assert await other.begin(key) is not None
+    assert await other.begin_turn(key) is not None
 
 
 @pytest.mark.parametrize("finishes_first", [False, True])
@@ -49,14 +49,14 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         await take_over(other, key)
         await other.note_replies(key, ["9.9"])
         if finishes_first:
-            assert await other.finish(key, 0, TurnState.DONE)
+            assert await other.finish_turn(key, 0, TurnState.DONE)
         paused.resume.set()
         await bot.wait_until_idle()
         assert await bot.list_answers(ts) == []
         if when == "before the generation":
             assert not bot.answerer.questions
             assert not await bot.sandbox.requests("chat.postMessage")
-        turn = await other.find(key)
+        turn = await other.find_turn(key)
         assert turn is not None
         assert (turn.replies, turn.attempts) == (("9.9",), 2)
         assert turn.state is (TurnState.DONE if finishes_first else TurnState.ANSWERING)
@@ -86,12 +86,12 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
         await other.note_replies(key, [found["ts"]])
         if is_open:
             await bot.wait_until_idle()
-            assert not await other.finish(key, 0, TurnState.DONE), "it has to answer the question again"
-            turn = await other.find(key)
+            assert not await other.finish_turn(key, 0, TurnState.DONE), "it has to answer the question again"
+            turn = await other.find_turn(key)
             assert turn is not None
             assert (turn.replies, turn.state) == ((), TurnState.ANSWERING)
             return
-        assert await other.finish(key, 0, TurnState.DONE)
+        assert await other.finish_turn(key, 0, TurnState.DONE)
         await bot.sandbox.wait_until(lambda: is_answered_again(bot, ts, found["ts"]), 5.0, "another answer")
 
 

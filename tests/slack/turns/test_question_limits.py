@@ -56,7 +56,7 @@ async def test_person_over_the_limit_sees_when_to_ask_again(
         question_ids = await ask_three_times(bot, ("@Kvasir one?", "@Kvasir two?", third))
         assert re.search(refusal, await wait_for_ephemeral(bot, "2"))
         assert [len(await bot.list_answers(ts)) for ts in question_ids] == [1, 1, 0]
-        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", question_ids[2]))
+        turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", question_ids[2]))
         assert turn is not None
         assert turn.state is TurnState.FAILED
         await bot.wait_for_answer(await sandbox.say("bo", "#general", "@Kvasir and I?"))

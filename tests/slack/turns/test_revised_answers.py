@@ -196,8 +196,8 @@ async def test_revision_goes_on_after_a_restart(tmp_path: Path) -> None:
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
         edited = QuestionMessage(key, ts, "U0ADA00001", "<@U0KVASIR01> why?")
         async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", owner=DEAD) as ledger:
-            await ledger.edit(edited, f"{float(ts) + 60:.6f}")
-            await ledger.begin(key)
+            await ledger.edit_question(edited, f"{float(ts) + 60:.6f}")
+            await ledger.begin_turn(key)
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="Half of")
         await sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="more of the half")
         async with run_bot(sandbox, tmp_path) as bot:
@@ -215,8 +215,10 @@ async def test_complete_revision_is_not_repeated_after_a_restart(tmp_path: Path)
             ts, before = await ask_and_wait(bot)
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
         async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", owner=DEAD) as ledger:
-            await ledger.edit(QuestionMessage(key, ts, "U0ADA00001", "<@U0KVASIR01> why?"), f"{float(ts) + 60:.6f}")
-            await ledger.begin(key)
+            await ledger.edit_question(
+                QuestionMessage(key, ts, "U0ADA00001", "<@U0KVASIR01> why?"), f"{float(ts) + 60:.6f}"
+            )
+            await ledger.begin_turn(key)
         mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts, "revision": 1}}
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="All of it.", metadata=mark)
         async with run_bot(sandbox, tmp_path) as bot:
@@ -225,7 +227,7 @@ async def test_complete_revision_is_not_repeated_after_a_restart(tmp_path: Path)
 
 
 async def has_state(bot: RunningBot, ts: str, state: TurnState) -> bool:
-    turn = await bot.ledger.find(QuestionKey(TEAM_ID, CHANNEL, ts))
+    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, CHANNEL, ts))
     return turn is not None and turn.state is state
 
 
@@ -315,7 +317,7 @@ async def test_withdrawal_goes_on_after_a_restart(tmp_path: Path) -> None:
         async with run_bot(sandbox, tmp_path) as bot:
             ts, _ = await ask_and_wait(bot)
         async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", owner=DEAD) as ledger:
-            await ledger.withdraw(QuestionKey(TEAM_ID, CHANNEL, ts), None)
+            await ledger.withdraw_question(QuestionKey(TEAM_ID, CHANNEL, ts), None)
         async with run_bot(sandbox, tmp_path) as bot:
             await wait_for_no_answer(bot, ts)
 

@@ -145,7 +145,7 @@ async def test_turn_stays_open_while_the_approval_cannot_be_read(tmp_path: Path)
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("ALTER TABLE bot_approved_channels RENAME TO lost")
         ts = await bot.sandbox.say("ada", SHARED, "How?")
-        await bot.ledger.claim(QuestionMessage(QuestionKey(TEAM, SHARED, ts), ts, ADA, "How?"))
+        await bot.ledger.claim_question(QuestionMessage(QuestionKey(TEAM, SHARED, ts), ts, ADA, "How?"))
         await asyncio.sleep(2.0)  # several attempts
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("ALTER TABLE lost RENAME TO bot_approved_channels")

@@ -87,7 +87,7 @@ async def test_answer_that_is_stopped_while_it_opens_is_deleted_with_its_questio
     await bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
     await bot.wait_until_idle()
     [answer] = await bot.list_answers(ts)
-    turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     assert turn is not None
     assert turn.replies == (answer["ts"],)
 

@@ -84,7 +84,7 @@ async def test_missing_scope_to_read_a_thread_ends_the_recovery_of_its_turn(tmp_
 
 
 async def has_state(bot: RunningBot, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
-    turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
     return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
 
 
@@ -147,6 +147,6 @@ async def test_given_up_question_ends_where_posts_are_refused(tmp_path: Path) ->
         ts = await bot.ask()
         await wait_for_direct_message(bot, "only some people may post there")
         await bot.wait_until_idle()
-        turn = await bot.ledger.find(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
         assert turn is not None
         assert turn.state is TurnState.FAILED

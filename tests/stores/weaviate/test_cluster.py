@@ -163,7 +163,9 @@ class ClusterSearch:
     async def _current(self, ids: Collection[str]) -> dict[str, CurrentChunk]:
         rows = await self.rig.index.find_current(ids, [self.shelf.key.id])
         now = datetime.now(UTC)
-        return {one.id: CurrentChunk("shelf", decode_readers(one.readers), now, settled=one.settled) for one in rows}
+        return {
+            one.id: CurrentChunk("shelf", decode_readers(one.readers), now, is_settled=one.is_settled) for one in rows
+        }
 
     async def agrees(self) -> bool:
         stored = [id_ async for ids in self.store.list_ids() for id_ in ids]
@@ -251,7 +253,9 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         found = await search_bench.search("shelf common things", store=witness, limit=150)
         documents, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
         assert proposed & {*closed}, "no search used the replica that was down, so this test shows nothing"
-        assert found.refused == len(proposed & {*closed}), "each revoked passage that the replica proposed is counted"
+        assert found.refused_count == len(proposed & {*closed}), (
+            "each revoked passage that the replica proposed is counted"
+        )
         assert documents
         assert not documents & asked.gone
         await asyncio.sleep(PATIENT.settle_s + 3)
