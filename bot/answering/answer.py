@@ -184,13 +184,13 @@ class Answerer:
             return
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
             self.forget_conversation(turn.asked_question.conversation)
-        shown = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
+        prompt_passages = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
-        preparing = asyncio.create_task(verifier.prepare(shown, turn.question))
+        preparing = asyncio.create_task(verifier.prepare(prompt_passages, turn.question))
         stream = EngineStream(
             preparing,
             lambda: VerifiedStream(
-                shown, verifier, turn.numbering,
+                prompt_passages, verifier, turn.numbering,
                 question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
             ),
         )  # fmt: skip

@@ -56,7 +56,7 @@ class Question:
     conversation: str = ""
     """The id of its conversation; "" for none."""
     within: str = ""
-    """Filters that narrow the search whatever the question says (``in:handbook type:pdf``)."""
+    """Filters that narrow the search in addition to those of the question (``in:handbook type:pdf``)."""
     depth: Depth = "normal"
     """How long the model may think."""
     length: Length = "normal"

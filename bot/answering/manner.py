@@ -24,6 +24,9 @@ _TONES: Final[Mapping[tuple[Tone, Language], str]] = {
 
 def describe_manner(language: Language | None, tone: Tone, question_language: Language) -> str:
     """Return the line, "" if the model answers plainly in the question's language; ``language`` is None for that."""
-    wanted = language or question_language
-    sentences = ["" if wanted == question_language else _LANGUAGES[wanted], _TONES.get((tone, wanted), "")]
+    answer_language = language or question_language
+    sentences = [
+        "" if answer_language == question_language else _LANGUAGES[answer_language],
+        _TONES.get((tone, answer_language), ""),
+    ]
     return " ".join(filter(None, sentences))

@@ -1,9 +1,9 @@
 """Build the prompt: instructions, earlier turns, passages and the question, within a budget of tokens.
 
-Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache: what
-is the same for everybody first, then the passages with which the conversation began, then each earlier turn with the
-passages that it added, then the new passages by their numbers (``passage_order``: not their ranks), then the
-question. A follow-up extends the prompt before it, or its beginning once old turns are dropped.
+Pure. R1 takes no system prompt, so the instructions open the first user turn. The order serves the prefix cache. First
+comes what is the same for everybody, then the passages with which the conversation began. Each earlier turn follows
+with the passages that it added. Then come the new passages by their numbers (``passage_order``: not their ranks), and
+last the question. A follow-up extends the prompt before it, or its beginning once old turns are dropped.
 """
 
 from __future__ import annotations
@@ -163,8 +163,8 @@ def build_prompt(
 ) -> Prompt:
     """Return the messages for a question; they never take more than ``budget.prompt_tokens``.
 
-    The question is shortened to a quarter of the budget if need be, the history loses its oldest turns, the passages
-    are shortened and then left out from the last one on.
+    If need be, the question is shortened to a quarter of the budget, and the history loses its oldest turns. The
+    passages are shortened, and then left out from the last one on.
 
     Args:
         question: as asked.
@@ -180,11 +180,11 @@ def build_prompt(
     """
     language = choose_language(question)
     instructions = (BRIEF_INSTRUCTIONS if budget.brief else INSTRUCTIONS)[language]
-    asked = _QUESTION[language] + shorten_to_tokens(
+    question_text = _QUESTION[language] + shorten_to_tokens(
         neutralise_control_tokens(question), budget.prompt_tokens // 4, count_tokens
     )
     lines = " ".join(filter(None, (_LENGTH_LINES[budget.length][language], manner)))
-    asked = f"{asked}\n\n{lines}".rstrip()
+    question_text = f"{question_text}\n\n{lines}".rstrip()
     turns = _fit_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
         passages = _drop_translations(passages, language)
@@ -198,11 +198,11 @@ def build_prompt(
         for passage in passages[: budget.passages]
     ]
     while True:
-        messages = _build_messages(instructions, turns, _group_by_question(passages, blocks), asked)
+        messages = _build_messages(instructions, turns, _group_by_question(passages, blocks), question_text)
         tokens = TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
         if tokens <= budget.prompt_tokens:
-            shown = frozenset(passage.n for passage in passages[: len(blocks)])
-            return Prompt(messages, shown, tokens, asked, language)
+            numbers = frozenset(passage.n for passage in passages[: len(blocks)])
+            return Prompt(messages, numbers, tokens, question_text, language)
         _shrink_prompt(turns, blocks, passages, tokens - budget.prompt_tokens, count_tokens)
 
 
@@ -247,8 +247,8 @@ def _drop_translations(passages: Sequence[Passage], language: Language) -> Seque
 def _format_block(passage: Passage, text: str) -> str:
     path = neutralise_control_tokens(" › ".join(part for part in (passage.title, passage.heading) if part))[:200]
     if passage.web is not None:
-        seen = passage.web.published or passage.web.fetched_at
-        path = f"web, {passage.web.host}, {seen:%Y-%m-%d}: {path}"
+        as_of = passage.web.published or passage.web.fetched_at
+        path = f"web, {passage.web.host}, {as_of:%Y-%m-%d}: {path}"
     elif passage.material is not None:
         path = f"{_MATERIAL.get(passage.material.kind, _FILE)}, {path}"
     path = " ".join(path.translate(_BRACKETS).split())
@@ -256,7 +256,7 @@ def _format_block(passage: Passage, text: str) -> str:
 
 
 def _group_by_question(passages: Sequence[Passage], blocks: Sequence[str]) -> dict[str, list[str]]:
-    """Return the blocks by the question with which each came, in the order of their numbers, whatever their rank."""
+    """Return the blocks by the question with which each came, in the order of their numbers, not of their ranks."""
     blocks_by_question: dict[str, list[str]] = {}
     for passage, block in sorted(zip(passages, blocks, strict=False), key=lambda pair: pair[0].n):
         blocks_by_question.setdefault(passage.since, []).append(block)
@@ -266,7 +266,7 @@ def _group_by_question(passages: Sequence[Passage], blocks: Sequence[str]) -> di
 def _build_messages(
     instructions: str, turns: Sequence[_Turn], blocks: dict[str, list[str]], question: str
 ) -> tuple[ChatMessage, ...]:
-    lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # what comes first stays first, whatever turns go
+    lead = blocks.pop(next(iter(blocks)), []) if blocks else []  # the first block stays, even if turns are dropped
     new = blocks.pop("", [])
     messages: list[ChatMessage] = []
     passages: list[str] = []
@@ -285,9 +285,9 @@ def _build_messages(
     return (ChatMessage("user", "\n\n".join((instructions, *lead, *left, first.content))), *others)
 
 
-def _pop_blocks(blocks: dict[str, list[str]], asked: str) -> list[str]:
+def _pop_blocks(blocks: dict[str, list[str]], question: str) -> list[str]:
     """Remove and return the blocks of a question; questions that were asked together are its lines."""
-    lines = f"\n{asked}\n"
+    lines = f"\n{question}\n"
     return [block for one in [*blocks] if f"\n{one}\n" in lines for block in blocks.pop(one)]
 
 

@@ -1,6 +1,6 @@
 """Quote what other people wrote, so that a model cannot take it for the asker's words or for anybody else's. Pure.
 
-Only the asker's message of a turn is an instruction. What other people, guests and apps wrote is quoted: each of their
+Only the asker's message of a turn is an instruction. What other people, guests and apps wrote is quoted. Each of their
 lines begins with ``| ``, so none can look like a question, a frame or somebody else's line.
 """
 

@@ -13,8 +13,8 @@ from bot.answering.verification.normalisation import strip_frame
 from bot.answering.verification.quantities import normalise_text
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
-"""A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them; a
-``refusal`` says that the passages do not hold the answer; ``empty`` is a question or says nothing."""
+"""A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them. A
+``refusal`` says that the passages do not hold the answer. ``empty`` is a question or says nothing."""
 
 _REFUSAL = re.compile(
     r"\b(?:(?:the|these|this|provided|given|available|any|your) (?:\w+ ){0,2}"
@@ -60,8 +60,8 @@ def _classify_prose(kind: str, text: str) -> Role:
         return "refusal"
     if kind == "prose" and _COLON_END.search(text):
         return "lead_in"
-    taken = extract_claims(text)
-    return "claim" if taken.words or taken.names or taken.figures or taken.identifiers else "empty"
+    claims = extract_claims(text)
+    return "claim" if claims.words or claims.names or claims.figures or claims.identifiers else "empty"
 
 
 # ── What states nothing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,27 +90,27 @@ _DIGITS = re.compile(r"\d+")
 
 def repeats_question(text: str, question: str) -> bool:
     """Return whether a sentence only repeats a question that asks what, how or who."""
-    said, asked = extract_claims(text), extract_claims(question)
+    said, question_claims = extract_claims(text), extract_claims(question)
     return (
-        said.words <= asked.words
+        said.words <= question_claims.words
         and _ASKS_WHAT.search(question) is not None
         and not _OFFERS.search(question)
-        and said.is_negated <= asked.is_negated
-        and all(map(asked.holds_name, said.names | said.identifiers))
+        and said.is_negated <= question_claims.is_negated
+        and all(map(question_claims.holds_name, said.names | said.identifiers))
         and set(_DIGITS.findall(text)) <= set(_DIGITS.findall(question))
-        and not (said.figures and not asked.figures)
+        and not (said.figures and not question_claims.figures)
     )
 
 
-def adopted_share(text: str, question: str, known: str) -> float:
+def adopted_share(text: str, question: str, passages: str) -> float:
     """Return the share of a sentence's words that are in the question and not in a known text.
 
     A model that does not find the answer puts a fact of the passages into the question's words: "Norway exported 10
     barrels", where the passages have 10 years and nothing about Norway.
     """
     said = content_words(normalise_text(text))
-    adopted = (said & content_words(normalise_text(question))) - content_words(known)
-    return sum(word not in known for word in adopted) / max(1, len(said))
+    adopted = (said & content_words(normalise_text(question))) - content_words(passages)
+    return sum(word not in passages for word in adopted) / max(1, len(said))
 
 
 # ── Code ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

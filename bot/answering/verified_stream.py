@@ -40,8 +40,8 @@ REPEATS = 3
 HOPELESS = 4
 """So many sentences without a supported one end the answer: an extract says more."""
 ADOPTED = 0.4
-"""A sentence with so much of it in words that only the question has is no answer to a question for a number, of which
-passages have many. Other questions lost as many right answers by it as wrong ones."""
+"""A sentence with so much of it in words that only the question has does not answer a question for a number. Passages
+have many numbers. Other questions lost as many right answers by it as wrong ones."""
 STRANGE, _BARE_WORDS = 0.55, 2
 """So much of a question for a number in words that no passage has means that none of their numbers answers. It counts
 where the answer is a bare number, which does not say of what it is."""
@@ -156,8 +156,8 @@ class VerifiedStream:
             self.ended = "repetition"
         elif not self.ended and self._read_chars >= self._limits.answer_chars:
             self.ended = "length"
-        shown, self._verified = self._verified, []
-        return shown
+        texts, self._verified = self._verified, []
+        return texts
 
     async def finish_text(self, *, cut: bool = False) -> list[str]:
         """Return what may be shown of the rest; ``cut`` says that the model did not get to finish its sentence.

@@ -53,7 +53,7 @@ CALIBRATIONS: Final[Mapping[str, SearchCalibration]] = {
     # docs/benchmarks.md has the curve of the threshold. Rejecting is the worse error, since each sentence of an answer
     # is verified. The factor of the other language was chosen on the even half of the questions to a documentation in
     # two languages. Of the Chinese ones in the odd half, 88.7 % find a Chinese document among the first three passages,
-    # and without it 85.5 %; the English ones do not change.
+    # and without it 85.5 %. The English ones do not change.
     "multilingual-e5-small:1571fc982750:int8:6.1": SearchCalibration(
         lexical_weights=(0.15, 0.4),
         other_language=0.97,

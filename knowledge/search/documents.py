@@ -61,14 +61,14 @@ class DocumentSearch:
         while True:
             index, hybrid = await self._follow_active_search()
             try:
-                seen = await search_checked(hybrid.find_documents, plan, self._checker, index.manifest)
+                results = await search_checked(hybrid.find_documents, plan, self._checker, index.manifest)
             except StoreError:
                 await self._indexes.follow_active(lost=True)
                 if self._indexes.searched is index:
                     raise
             else:
                 if await self.follow_active_index() is index:
-                    return await self._report_refused(index, seen)
+                    return await self._report_refused(index, results)
             # A switch dropped this index during the search. The new one has its documents.
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
@@ -166,24 +166,24 @@ class DocumentSearch:
         rows = await index.manifest.find_current(chunks, self._rules)
         return {row.id: self._rules[row.source].make_current_chunk(row) for row in rows}
 
-    async def _report_refused(self, index: OpenIndex, seen: DocumentResults) -> DocumentResults:
+    async def _report_refused(self, index: OpenIndex, results: DocumentResults) -> DocumentResults:
         """Log and count passages that the store should not have proposed.
 
         An old index may propose them, until a new one has grown.
         """
         if not self._indexes.is_settled:
-            return replace(seen, refused={})
-        for source, passages in seen.refused.items():
+            return replace(results, refused={})
+        for source, passages in results.refused.items():
             _log.warning(
                 "The store proposed %d passages of the source %s to people who may not read them, and Kvasir left them "
                 "out. The store's rows are older than the manifest's readers: see docs/operating.md.",
                 passages,
                 source,
             )
-        if seen.refused:
+        if results.refused:
             with contextlib.suppress(DatabaseError):  # the log has it, and the answer goes on
-                await index.manifest.add_refused(sum(seen.refused.values()), time.time())
-        return seen
+                await index.manifest.add_refused(sum(results.refused.values()), time.time())
+        return results
 
     def _open_search(self, index: OpenIndex) -> HybridSearch:
         classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)

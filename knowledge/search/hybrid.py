@@ -64,14 +64,11 @@ class HybridSearch:
     """Searches one open store. Its only state is the number of rows; many tasks may use it at once.
 
     Args:
-        embedder: the one that the index was built with, unless ``dense`` is False.
-        store: open.
-        current: returns what the manifest lists (``CurrentChunks``).
-        calibration: the constants of this embedder.
-        breadth: how many candidates to consider.
-        dense: whether the index is of this embedder; if not, only BM25 finds rows.
-        neighbours: returns the neighbours of chunks from the manifest; without it nothing is joined.
-        classes: chooses what the store may propose; without them everything, and only the manifest decides.
+        embedder: the one that the index was built with, unless ``dense`` is False. store: open. current: returns what
+        the manifest lists (``CurrentChunks``). calibration: the constants of this embedder. breadth: how many
+        candidates to consider. dense: whether the index comes from this embedder; if not, only BM25 finds rows.
+        neighbours: returns the neighbours of chunks from the manifest; without it nothing is joined. classes: chooses
+        what the store may propose; without them everything, and only the manifest decides.
 
     """
 
@@ -125,8 +122,8 @@ class HybridSearch:
             found = await self._find_candidates(question)
             if not plan.join or self._joiner is None or not found.picks:
                 break
-            known = {one.chunk.id: one.chunk for one in found.usable}
-            joined = await self._joiner.join_passages(_list_chunks(found.picks), known)
+            chunks = {one.chunk.id: one.chunk for one in found.usable}
+            joined = await self._joiner.join_passages(_list_chunks(found.picks), chunks)
             before, missing = missing, _find_missing(found, joined)
             if missing <= before and all(
                 _is_unchanged(one.candidate, found, joined, plan.scope) for one in found.picks
@@ -197,8 +194,8 @@ class HybridSearch:
             wider = self._pick_passages(question, ranked, found.current, question.plan.limit + len(joined_ids))
             chosen = {one.candidate.chunk.id for one in found.picks}
             more = [one for one in wider if one.candidate.chunk.id not in joined_ids | chosen]
-            kept = [one for one in found.picks if one.candidate.chunk.id not in inside]
-            hits = sorted([*kept, *more[: len(inside)]], key=lambda one: -one.score)
+            picks = [one for one in found.picks if one.candidate.chunk.id not in inside]
+            hits = sorted([*picks, *more[: len(inside)]], key=lambda one: -one.score)
         refused = Counter(found.current[id_].source_name for id_ in found.refused)
         return DocumentResults(
             question,

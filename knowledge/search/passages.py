@@ -92,8 +92,8 @@ class PassageJoiner:
         near = await self._neighbours([hit.id for hit in hits], self._room.reach)
         adjacent = {id_ for before, after in near.values() for id_ in (*before, *after)}
         unknown = sorted(adjacent - known.keys())
-        wanted = {*adjacent, *known, *(hit.id for hit in hits)}
-        listed, rows = await run_both(self._current(wanted), self._store.read_rows(unknown))
+        ids = {*adjacent, *known, *(hit.id for hit in hits)}
+        listed, rows = await run_both(self._current(ids), self._store.read_rows(unknown))
         chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
         found = {hit.id for hit in hits}
         passages: dict[str, JoinedPassage] = {}

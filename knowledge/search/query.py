@@ -136,23 +136,23 @@ def separate_filters(question: str) -> tuple[str, dict[str, str]]:
     return words, filters
 
 
-def match_sources(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
+def match_sources(names: Iterable[str], sources: Collection[str]) -> frozenset[str]:
     """Return the named sources, in any case.
 
     Raises:
         UnknownSource: one is not in ``known``. The message suggests the nearest.
 
     """
-    return frozenset(_match_source(name, known) for name in names)
+    return frozenset(_match_source(name, sources) for name in names)
 
 
-def _match_source(name: str, known: Collection[str]) -> str:
-    if name in known:
+def _match_source(name: str, sources: Collection[str]) -> str:
+    if name in sources:
         return name
-    folded = {one.casefold(): one for one in known}
+    folded = {one.casefold(): one for one in sources}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    raise UnknownSource(_quote_text(name), known, in_question=True)
+    raise UnknownSource(_quote_text(name), sources, in_question=True)
 
 
 def _split_off_filters(question: str) -> tuple[str, list[_Filter]]:

@@ -134,23 +134,23 @@ class MaterialSearch:
     def _merge_results(
         self, result: SearchResult, ranked: Sequence[Hit], materials: Sequence[Material], *, is_given: bool
     ) -> SearchResult:
-        given = {material.id for material in materials if material.is_given}
+        attached_ids = {material.id for material in materials if material.is_given}
         sure = self._calibration.answerable
-        others = [hit for hit in ranked if hit.document not in given and hit.confidence >= sure]
+        others = [hit for hit in ranked if hit.document not in attached_ids and hit.confidence >= sure]
         if is_given:
             openings = {one.chunk.id for one in _list_entries(materials) if one.is_opening}
-            ours = [hit for hit in ranked if hit.document in given]
+            ours = [hit for hit in ranked if hit.document in attached_ids]
             first = sorted(ours, key=lambda hit: hit.id not in openings)
-            shown = _take_fitting([*first, *others], GIVEN_BYTES)
+            hits = _take_fitting([*first, *others], GIVEN_BYTES)
             documents = [hit for hit in result.hits if hit.web or hit.confidence >= sure][:DOCUMENT_PLACES]
         else:
-            shown = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
+            hits = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
             documents = list(result.hits)
-        if result.trouble is not None and not shown:
+        if result.trouble is not None and not hits:
             raise result.trouble
         rank = {hit.id: place for place, hit in enumerate(ranked)}
-        shown.sort(key=lambda hit: rank[hit.id])
-        return replace(result, hits=(*shown, *documents), answerable=result.answerable or bool(shown))
+        hits.sort(key=lambda hit: rank[hit.id])
+        return replace(result, hits=(*hits, *documents), answerable=result.answerable or bool(hits))
 
 
 def _list_entries(materials: Sequence[Material]) -> list[_Entry]:

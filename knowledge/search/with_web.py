@@ -1,8 +1,8 @@
 """Rank web pages and documents together. If both are equally good, documents come first. Pure.
 
-The cosines come from one embedder. No store has a page's terms, so ``knowledge.lexical.bm25`` estimates its BM25
-score as the store would. Then both go through the same fusion. A page's passage that repeats a shown document is left
-out. A page that the question links to keeps places whatever its score, and so do documents that are sure enough.
+The cosines come from one embedder. No store has a page's terms, so ``knowledge.lexical.bm25`` estimates its BM25 score
+as the store would. Then both go through the same fusion. A page's passage that repeats a shown document is left out. A
+page that the question links to keeps places at any score, and so do documents that are sure enough.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def rank_with_web(results: DocumentResults, pages: Sequence[LivePage]) -> tuple[
     linked = list(_find_linked(pages, web, ranked, sure, answerable))
     documents = [one.candidate.chunk.id for one in results.ranked_hits if sure[one.candidate.chunk.id] >= answerable]
     chosen = _choose_shown(ranked, picked, [*linked, *documents[:DOCUMENT_PLACES]][:limit], limit)
-    shown = {one.candidate.chunk.id for one in chosen}
+    chosen_ids = {one.candidate.chunk.id for one in chosen}
     hits = tuple(
-        _make_hit(place, one.score, sure[place.candidate.chunk.id], shown)
+        _make_hit(place, one.score, sure[place.candidate.chunk.id], chosen_ids)
         if (place := web.get(one.candidate.chunk.id))
         else results.make_hit(one, background, ranking.trust)
         for one in chosen
@@ -91,8 +91,8 @@ def _score_pages(results: DocumentResults, pages: Sequence[LivePage]) -> list[_W
     profile = results.question.profile
     question = list(dict.fromkeys(results.question.plan.terms.split()))
     measured = [one.terms for page in pages for one in page.scores.values()]
-    known = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in results.usable if one.bm25 > 0]
-    weigh = estimate_weights(question, profile.ideal_bm25 / len(question) if question else 0.0, known, measured)
+    scored_terms = [(terms.index_terms(one.chunk.searchable_text), one.bm25) for one in results.usable if one.bm25 > 0]
+    weigh = estimate_weights(question, profile.ideal_bm25 / len(question) if question else 0.0, scored_terms, measured)
     document_texts = _TextIndex(_iterate_document_texts(results))
     return [
         _WebCandidate(
@@ -163,12 +163,12 @@ def _find_linked(
 
 
 def _choose_shown(
-    ranked: Sequence[ScoredCandidate], picked: Sequence[ScoredCandidate], kept: Collection[str], limit: int
+    ranked: Sequence[ScoredCandidate], picked: Sequence[ScoredCandidate], linked_ids: Collection[str], limit: int
 ) -> list[ScoredCandidate]:
     """Return the picked passages, the last ones replaced by those that keep a place; best first."""
     ids = {one.candidate.chunk.id for one in picked}
-    added = [one for one in ranked if one.candidate.chunk.id in kept and one.candidate.chunk.id not in ids]
-    free = [one for one in picked if one.candidate.chunk.id not in kept]
+    added = [one for one in ranked if one.candidate.chunk.id in linked_ids and one.candidate.chunk.id not in ids]
+    free = [one for one in picked if one.candidate.chunk.id not in linked_ids]
     given_up = set(map(id, free[len(free) - max(0, len(picked) + len(added) - limit) :]))
     return sorted(
         [*(one for one in picked if id(one) not in given_up), *added],
@@ -179,9 +179,9 @@ def _choose_shown(
 # ── Shown ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _make_hit(place: _WebCandidate, score: float, sure: float, shown: Collection[str]) -> Hit:
+def _make_hit(place: _WebCandidate, score: float, sure: float, chosen_ids: Collection[str]) -> Hit:
     page, chunk = place.page, place.candidate.chunk
-    parts = grow_passage(chunk, _find_stretch(page.chunks, place.place, shown), _ROOM)
+    parts = grow_passage(chunk, _find_stretch(page.chunks, place.place, chosen_ids), _ROOM)
     return Hit(
         id=chunk.id,
         source="",
@@ -199,14 +199,14 @@ def _make_hit(place: _WebCandidate, score: float, sure: float, shown: Collection
     )
 
 
-def _find_stretch(chunks: Sequence[Chunk], place: int, shown: Collection[str]) -> list[Chunk]:
+def _find_stretch(chunks: Sequence[Chunk], place: int, chosen_ids: Collection[str]) -> list[Chunk]:
     """Return the chunks around a passage, up to the next chunk that is shown by itself."""
     before: list[Chunk] = []
     for chunk in chunks[max(0, place - _ROOM.reach) : place]:
-        before = [] if chunk.id in shown else [*before, chunk]
+        before = [] if chunk.id in chosen_ids else [*before, chunk]
     after: list[Chunk] = []
     for chunk in chunks[place + 1 : place + 1 + _ROOM.reach]:
-        if chunk.id in shown:
+        if chunk.id in chosen_ids:
             break
         after.append(chunk)
     return list(chain(before, [chunks[place]], after))

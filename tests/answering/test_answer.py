@@ -500,11 +500,11 @@ async def test_close_after_any_event_closes_stream(room: Any) -> None:
     for stop_after in range(1, 6):
         engine = room.engine(script)
         answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
-        seen = 0
+        count = 0
         async with aclosing(answerer.answer(Question("How many days?"))) as events:
             async for _ in events:
-                seen += 1
-                if seen == stop_after:
+                count += 1
+                if count == stop_after:
                     break
         assert engine.streams_open == 0
 
@@ -544,8 +544,8 @@ async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> No
     engine = room.engine(script)
     limits = Limits(first_token_s=0.2, answer_s=0.2)
     answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier, limits=limits)
-    asked = Question("How many days of leave?", person="U1", conversation="T-C-1")
-    events = [event async for event in answerer.answer(asked)]
+    question = Question("How many days of leave?", person="U1", conversation="T-C-1")
+    events = [event async for event in answerer.answer(question)]
     assert [event.text for event in events if isinstance(event, InLine)] == [
         "You are number 2 in line for the engine.",
         "You are number 1 in line for the engine, about 45 s.",
@@ -557,16 +557,16 @@ async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> No
 
 async def test_answer_restarted_on_another_server_appears_once(room: Any) -> None:
     """Text of the lost server that was not shown is dropped."""
-    shown = []
+    texts = []
 
     async def script() -> AsyncIterator[Delta]:
         yield ReasoningDelta("Lost thought.")
         yield ContentDelta(GOOD[:30])
-        shown.append(engine.askers[-1].has_shown_output())
+        texts.append(engine.askers[-1].has_shown_output())
         yield StreamRestart()
         yield ContentDelta(f"{GOOD} ")
         yield ContentDelta(ALSO[:20])
-        shown.append(engine.askers[-1].has_shown_output())
+        texts.append(engine.askers[-1].has_shown_output())
         yield ContentDelta(ALSO[20:])
         yield StreamEnd("stop")
 
@@ -574,4 +574,4 @@ async def test_answer_restarted_on_another_server_appears_once(room: Any) -> Non
     answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier)
     events = [event async for event in answerer.answer(Question("How many days of leave?"))]
     assert "".join(event.markdown for event in events if isinstance(event, Text)) == f"{GOOD} [1] {ALSO} [1]"
-    assert shown == [False, True]
+    assert texts == [False, True]

@@ -41,12 +41,12 @@ async def show_stream(
     await verifier.prepare(passages)
     limits = Limits(answer_chars=5000, unsupported=unsupported)
     release = VerifiedStream(passages, verifier, Numbering(), question=question, language="en", limits=limits)
-    shown: list[str] = []
+    output: list[str] = []
     for start in range(0, len(text), size):
         if release.feed_text(text[start : start + size]):
-            shown += await release.release_sentences()
-    shown += await release.finish_text()
-    return "".join(shown), release
+            output += await release.release_sentences()
+    output += await release.finish_text()
+    return "".join(output), release
 
 
 async def test_code_from_passages_is_cited_and_other_code_is_marked(room: Any) -> None:
@@ -55,59 +55,59 @@ async def test_code_from_passages_is_cited_and_other_code_is_marked(room: Any) -
         '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n\n'
         "```sh\nrm -rf /\n```\n\nRun `kvasir sync handbook` afterwards."
     )
-    shown, release = await show_stream(room, text)
-    assert '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n[1]' in shown
-    assert "```sh\nrm -rf /\n```\n⚠" in shown
-    assert shown.endswith("Run `kvasir sync handbook` afterwards. [1]")
+    output, release = await show_stream(room, text)
+    assert '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n```\n[1]' in output
+    assert "```sh\nrm -rf /\n```\n⚠" in output
+    assert output.endswith("Run `kvasir sync handbook` afterwards. [1]")
     assert (release.supported, release.marked) == (2, 1)
     assert "rm -rf" not in (await show_stream(room, text, unsupported="drop"))[0]
 
 
 @pytest.mark.parametrize("preamble", ["According to passage 2, ", "Passage 2 states that ", "Based on the documents: "])
 async def test_preamble_with_prompt_number_is_dropped(room: Any, preamble: str) -> None:
-    shown, _ = await show_stream(room, f"{preamble}a source is a table in kvasir.toml with a name and a kind.")
-    assert shown == "A source is a table in kvasir.toml with a name and a kind. [1]"
+    output, _ = await show_stream(room, f"{preamble}a source is a table in kvasir.toml with a name and a kind.")
+    assert output == "A source is a table in kvasir.toml with a name and a kind. [1]"
 
 
 async def test_text_after_preamble_keeps_its_case(room: Any) -> None:
-    shown, _ = await show_stream(
+    output, _ = await show_stream(
         room, "The documents say that kvasir.toml has a table with a name and a kind for a source."
     )
-    assert shown.startswith("kvasir.toml has")
+    assert output.startswith("kvasir.toml has")
 
 
 async def test_code_with_changed_number_is_removed(room: Any) -> None:
-    shown, release = await show_stream(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
-    assert (shown, release.contradicted) == ("", 1)
+    output, release = await show_stream(room, "```\n" + "kvasir sync handbook\n" * 9 + "port 99\n```")
+    assert (output, release.contradicted) == ("", 1)
 
 
 async def test_open_code_block_is_closed(room: Any) -> None:
-    shown, _ = await show_stream(room, '```toml\n[[source]]\nname = "handbook"')
-    assert shown == '```toml\n[[source]]\nname = "handbook"\n```\n[1]'
+    output, _ = await show_stream(room, '```toml\n[[source]]\nname = "handbook"')
+    assert output == '```toml\n[[source]]\nname = "handbook"\n```\n[1]'
 
 
 async def test_code_longer_than_its_passage_is_cut(room: Any) -> None:
     """A small model repeats the passage and the frame behind it, which is not part of a document."""
     code = '```toml\n[[source]]\nname = "handbook"\nkind = "folder"\n'
-    shown, _ = await show_stream(room, code + "</passage>\n\nQuestion: how is a source made?")
-    assert shown == code + "```\n[1]"
-    shown, _ = await show_stream(room, "```\n<passage 2: L>\n</passage>\n```\n")
-    assert "passage" not in shown
+    output, _ = await show_stream(room, code + "</passage>\n\nQuestion: how is a source made?")
+    assert output == code + "```\n[1]"
+    output, _ = await show_stream(room, "```\n<passage 2: L>\n</passage>\n```\n")
+    assert "passage" not in output
 
 
 async def test_unknown_address_is_removed_from_code(room: Any) -> None:
     quoted = '[[source]]\nname = "handbook"\nkind = "folder"\n# kvasir.toml with a name and a kind, sync handbook'
-    shown, _ = await show_stream(room, f"```toml\n{quoted}\n# https://evil.example/x\n```")
-    assert "handbook" in shown
-    assert "evil" not in shown
+    output, _ = await show_stream(room, f"```toml\n{quoted}\n# https://evil.example/x\n```")
+    assert "handbook" in output
+    assert "evil" not in output
 
 
 async def test_table_rows_are_verified_separately(room: Any) -> None:
     text = "| Kind | Key |\n|---|---|\n| folder | path |\n| ftp | port 21 |\n| website | url |\n"
-    shown, _ = await show_stream(room, text)
-    assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| ftp | port 21 ⚠ |\n| website | url [1] |"
-    shown, _ = await show_stream(room, text, unsupported="drop")
-    assert shown == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| website | url [1] |"
+    output, _ = await show_stream(room, text)
+    assert output == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| ftp | port 21 ⚠ |\n| website | url [1] |"
+    output, _ = await show_stream(room, text, unsupported="drop")
+    assert output == "| Kind | Key |\n|---|---|\n| folder | path [1] |\n| website | url [1] |"
 
 
 async def test_table_without_rows_is_not_shown(room: Any) -> None:
@@ -116,23 +116,23 @@ async def test_table_without_rows_is_not_shown(room: Any) -> None:
 
 
 async def test_text_without_claim_is_not_counted(room: Any) -> None:
-    shown, release = await show_stream(
+    output, release = await show_stream(
         room, "Sure!\n\nYes.\n\nRun `kvasir sync handbook` afterwards.\n\nWould you like more?"
     )
-    assert shown == "Run `kvasir sync handbook` afterwards. [1]"
+    assert output == "Run `kvasir sync handbook` afterwards. [1]"
     assert (release.supported, release.marked) == (1, 0)
 
 
 async def test_stray_tags_and_warnings_are_removed(room: Any) -> None:
-    shown, _ = await show_stream(room, "</think>\n\nRun `kvasir sync handbook` afterwards ⚠️")
-    assert shown == "Run `kvasir sync handbook` afterwards [1]"
+    output, _ = await show_stream(room, "</think>\n\nRun `kvasir sync handbook` afterwards ⚠️")
+    assert output == "Run `kvasir sync handbook` afterwards [1]"
 
 
 @pytest.mark.parametrize("size", [1, 13, 14, 1000])
 async def test_sentence_after_number_is_verified_alone(room: Any, size: int) -> None:
     text = "Nonsense 77.Employees receive 25 days of paid annual leave per calendar year."
-    shown, _ = await show_stream(room, text, size=size, unsupported="drop")
-    assert shown == "Employees receive 25 days of paid annual leave per calendar year. [1]"
+    output, _ = await show_stream(room, text, size=size, unsupported="drop")
+    assert output == "Employees receive 25 days of paid annual leave per calendar year. [1]"
 
 
 @given(st.data())
@@ -142,12 +142,12 @@ async def test_chunking_never_adds_citations(room: Any, data: st.DataObject) -> 
          "\n\n", "- ", "# Head\n", "```\nname\n", "\n```\n", "| a |\n", " 年假有几天。", "Steps:\n"]
     )  # fmt: skip
     text = "".join(data.draw(st.lists(parts, max_size=14)))
-    shown, _ = await show_stream(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
-    first = list(dict.fromkeys(find_cited_numbers(shown)))
+    output, _ = await show_stream(room, text, size=data.draw(st.integers(1, 40)), unsupported="drop")
+    first = list(dict.fromkeys(find_cited_numbers(output)))
     assert first == list(range(1, len(first) + 1))
     assert len(first) <= 2
-    assert "77" not in shown
-    assert (await show_stream(room, text, size=1000, unsupported="drop"))[0] == shown
+    assert "77" not in output
+    assert (await show_stream(room, text, size=1000, unsupported="drop"))[0] == output
 
 
 # ── Verdicts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,36 +160,36 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize(
-    ("unsupported", "shown"),
+    ("unsupported", "output"),
     [("mark", "Cats. [1] Dogs. ⚠ Bats. [1]"), ("show", "Cats. [1] Dogs. Bats. [1]"), ("drop", "Cats. [1] Bats. [1]")],
 )
-async def test_unsupported_sentences_follow_configuration(room: Any, unsupported: Unsupported, shown: str) -> None:
+async def test_unsupported_sentences_follow_configuration(room: Any, unsupported: Unsupported, output: str) -> None:
     verifier = room.verifier(VERDICTS)
     text, release = await show_stream(room, "Cats. Dogs. Cows. Bats.", unsupported=unsupported, verifier=verifier)
-    assert text == shown
+    assert text == output
     assert (release.supported, release.contradicted) == (2, 1)
     assert (release.marked, release.dropped) == (unsupported == "mark", unsupported == "drop")
 
 
 async def test_contradicted_item_is_removed_and_list_renumbered(room: Any) -> None:
     text = "Steps:\n\n1. Cats.\n2. Cows.\n3. Dogs.\n4. Bats."
-    shown, _ = await show_stream(room, text, verifier=room.verifier(VERDICTS))
-    assert shown == "Steps:\n\n1. Cats. [1]\n2. Dogs. ⚠\n3. Bats. [1]"
+    output, _ = await show_stream(room, text, verifier=room.verifier(VERDICTS))
+    assert output == "Steps:\n\n1. Cats. [1]\n2. Dogs. ⚠\n3. Bats. [1]"
 
 
 async def test_disputed_sentence_names_both_sources_with_dates(room: Any) -> None:
-    shown, release = await show_stream(room, "Bees. Cats.", verifier=room.verifier(VERDICTS))
-    assert shown == "Bees. [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) Cats. [2]"
+    output, release = await show_stream(room, "Bees. Cats.", verifier=room.verifier(VERDICTS))
+    assert output == "Bees. [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) Cats. [2]"
     assert (release.supported, release.marked, release.contradicted) == (2, 0, 0)
     row = "| Kind |\n|---|\n| Bees |"
-    shown, _ = await show_stream(room, row, verifier=room.verifier(VERDICTS))
-    assert shown.endswith("| Bees [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) |")
+    output, _ = await show_stream(room, row, verifier=room.verifier(VERDICTS))
+    assert output.endswith("| Bees [1] (as of 2026-11-02; [2], as of 2025-01-10, says otherwise) |")
 
 
 async def test_answer_without_supported_sentence_ends_early(room: Any) -> None:
     text = " ".join(f"Dogs {n}." for n in range(50))
-    shown, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
-    assert shown.count("⚠") == HOPELESS
+    output, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
+    assert output.count("⚠") == HOPELESS
     assert release.ended == "unsupported"
 
 
@@ -223,7 +223,7 @@ def test_sentence_roles_are_recognized(text: str, role: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "output"),
     [
         ("Here are the steps to add a source:\n- Cats.", "Here are the steps to add a source:\n- Cats. [1]"),
         ("Bob approves it as follows:\n- Cats.", "In detail:\n- Cats. [1]"),
@@ -243,10 +243,10 @@ def test_sentence_roles_are_recognized(text: str, role: str) -> None:
         ("| Kind | 25 days |\n|---|---|\n| Cats | Bats |", "| Kind | |\n|---|---|\n| Cats | Bats [1] |"),
     ],
 )
-async def test_lead_ins_headings_questions_and_refusals_are_not_claims(room: Any, text: str, shown: str) -> None:
+async def test_lead_ins_headings_questions_and_refusals_are_not_claims(room: Any, text: str, output: str) -> None:
     known = ("Cats", "steps to add a source", "Paid annual leave", "Kind")
     verifier = room.verifier(dict.fromkeys(known, Verdict("supported", (1,))), Verdict("unsupported"))
-    assert (await show_stream(room, text, verifier=verifier, question="How do I add a source?"))[0] == shown
+    assert (await show_stream(room, text, verifier=verifier, question="How do I add a source?"))[0] == output
 
 
 INVENTED = [
@@ -278,15 +278,15 @@ async def test_invented_sentence_is_always_marked(room: Any, data: st.DataObject
     inventions = st.lists(st.sampled_from(INVENTED), min_size=1, max_size=5).map(" ".join)
     text = "".join(frame.format(data.draw(inventions)) for frame in data.draw(st.lists(frames, max_size=8)))
     verifier = room.verifier({"Cats": Verdict("supported", (1,))}, Verdict("unsupported"))
-    shown, _ = await show_stream(room, f"{text}\n\nCats.", verifier=verifier)
-    pieces = split_pieces(shown)
+    output, _ = await show_stream(room, f"{text}\n\nCats.", verifier=verifier)
+    pieces = split_pieces(output)
     for piece, following in zip(pieces, [*pieces[1:], Piece("blank", "", "", "")], strict=True):
         if re.search(r"Bob|pays|earns|chief|zebra|老王|总裁", piece.text):
             assert "⚠" in piece.text or following.text.startswith("⚠")
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "output"),
     [
         ("**Cats.**", "**Cats.** [1]"),
         ("**Cats**", "**Cats** [1]"),
@@ -294,14 +294,14 @@ async def test_invented_sentence_is_always_marked(room: Any, data: st.DataObject
         ("**Dogs.** Cats.", "**Dogs.** ⚠ Cats. [1]"),
     ],
 )
-async def test_bold_answer_is_verified_and_shown(room: Any, text: str, shown: str) -> None:
-    assert (await show_stream(room, text, verifier=room.verifier(VERDICTS)))[0] == shown
+async def test_bold_answer_is_verified_and_shown(room: Any, text: str, output: str) -> None:
+    assert (await show_stream(room, text, verifier=room.verifier(VERDICTS)))[0] == output
 
 
 async def test_short_items_may_repeat_in_sections(room: Any) -> None:
     text = "\n\n".join(f"Bats {n}:\n\n- Type: integer\n- Required: yes" for n in range(5))
-    shown, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
-    assert shown.count("- Type: integer [1]") == 5
+    output, release = await show_stream(room, text, verifier=room.verifier(VERDICTS))
+    assert output.count("- Type: integer [1]") == 5
     assert release.ended is None
 
 
@@ -334,8 +334,8 @@ def test_repeated_question_is_recognized(text: str, question: str, repeats: bool
 
 
 async def test_repeated_question_is_not_shown(room: Any) -> None:
-    shown, release = await show_stream(room, "A source is made. Cats.", verifier=room.verifier())
-    assert (shown, release.supported) == ("Cats. [1]", 1)
+    output, release = await show_stream(room, "A source is made. Cats.", verifier=room.verifier())
+    assert (output, release.supported) == ("Cats. [1]", 1)
 
 
 async def test_cancelled_release_loses_no_verified_sentence(room: Any) -> None:
@@ -406,5 +406,5 @@ async def test_code_of_several_passages_cites_them_and_keeps_their_hosts(room: A
         passages, room.verifier(), Numbering(), question="How?", language="en", limits=Limits()
     )  # fmt: skip
     release.feed_text("```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n")
-    shown = "".join([*await release.release_sentences(), *await release.finish_text()])
-    assert shown == "```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n[1][2]"
+    output = "".join([*await release.release_sentences(), *await release.finish_text()])
+    assert output == "```sh\nexport KEY=abc\ncurl https://api.example/v1\n```\n[1][2]"

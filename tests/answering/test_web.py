@@ -159,10 +159,10 @@ async def test_links_are_not_search_words(ask: Any, room: Any) -> None:
     search = room.search([], answerable=False, web=make_report())
     history = [Exchange("see https://old.example/x about ports", "")]
     await ask(question="what does https://news.example/port say?", history=history, search=search, policy=ON)
-    asked = search.lives[0]
-    assert asked.links == ("https://news.example/port", "https://old.example/x")
-    assert "://" not in asked.words
-    assert "say" in asked.words
+    request = search.lives[0]
+    assert request.links == ("https://news.example/port", "https://old.example/x")
+    assert "://" not in request.words
+    assert "say" in request.words
 
 
 BAND = Exchange("what is the salary band of level 5?", "Level 5 earns 98,000 euros, as Project Falcon decided. [1]")
@@ -392,5 +392,5 @@ def test_follow_up_gets_requested_pages(room: Any) -> None:
         *(make_page_hit(room, id=f"p{n}") for n in range(4)),
         *(room.hit("d", f"d{n}") for n in range(3)),
     ]
-    shown = [one.hit.id for one in place_hits(hits, earlier, {"a"}, 8, is_follow_up=True)]
-    assert shown == ["a", "d0", "d1", "p0", "p1", "p2", "p3"]
+    ids = [one.hit.id for one in place_hits(hits, earlier, {"a"}, 8, is_follow_up=True)]
+    assert ids == ["a", "d0", "d1", "p0", "p1", "p2", "p3"]

@@ -112,8 +112,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 def classify_question(question: str) -> AnswerType:
     """Return which kind of words answers a question."""
-    asked = question.lower()
-    found = [(match.start(), kind) for kind, pattern in _ASKS.items() if (match := pattern.search(asked))]
+    text = question.lower()
+    found = [(match.start(), kind) for kind, pattern in _ASKS.items() if (match := pattern.search(text))]
     return min(found)[1] if found else "other"
 
 
@@ -127,9 +127,9 @@ def find_answer_spans(kind: AnswerType, text: str, question: str) -> list[tuple[
     """Return where in a text words of this kind stand that the question does not say itself."""
     if kind not in _SPANS:
         return []
-    asked = question.lower()
+    lowered = question.lower()
     found = [(match.start(), match.start() + len(match[0].rstrip(" ,."))) for match in _SPANS[kind].finditer(text)]
-    return [(start, end) for start, end in found if end > start and text[start:end].lower() not in asked]
+    return [(start, end) for start, end in found if end > start and text[start:end].lower() not in lowered]
 
 
 def find_decisive_span(kind: AnswerType, text: str, question: str) -> tuple[int, int] | None:
@@ -163,10 +163,10 @@ def _may_answer(kind: AnswerType, words: str, question: str) -> bool:
 
 def _measure_distance(text: str, span: tuple[int, int], question: str) -> float:
     """Return how far, in characters, the words of the question stand from a span on average."""
-    asked = frozenset(query_terms(question).split())
+    terms = frozenset(query_terms(question).split())
     places = [
         match.start()
         for match in _WORD.finditer(text)
-        if not span[0] <= match.start() < span[1] and asked.intersection(index_terms(match[0]).split())
+        if not span[0] <= match.start() < span[1] and terms.intersection(index_terms(match[0]).split())
     ]
     return sum(min(abs(place - span[0]), abs(place - span[1])) for place in places) / max(1, len(places))

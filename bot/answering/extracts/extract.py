@@ -63,12 +63,12 @@ def choose_extracts(
         for text, value in zip(sentences(join_wrapped_lines(passage.text)), similarities[passage.n], strict=True)
     }
     parts = ((passage, split_parts(passage.text)) for passage in passages[:CONSIDERED])
-    asked = ScoredQuestion(question, [one for one in parts if one[1]], similar)
-    ranked = sorted(asked.score_parts(), key=lambda one: -one[2].max())
+    scored_question = ScoredQuestion(question, [one for one in parts if one[1]], similar)
+    ranked = sorted(scored_question.score_parts(), key=lambda one: -one[2].max())
     best = ranked[0][2].max() if ranked else 0.0
     best_passages = [one for one in ranked[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
     texts = [
-        _write_extract(asked, parts, scores, emphasise=not rank)
+        _write_extract(scored_question, parts, scores, emphasise=not rank)
         for rank, (_, parts, scores) in enumerate(best_passages)
     ]
     displayed_passages = [numbering.display_passages(passage)[0] for passage, _, _ in best_passages]
@@ -129,7 +129,7 @@ class ScoredQuestion:
 
 
 def _write_extract(
-    asked: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool
+    scored_question: ScoredQuestion, parts: Sequence[Part], scores: NDArray[np.float64], *, emphasise: bool
 ) -> str:
     """Return the extract of one passage: its best parts in their order, as many as there is room for.
 
@@ -138,23 +138,23 @@ def _write_extract(
     order = [parts[place] for place in np.argsort(-scores, kind="stable") if scores[place] > scores.max() - _NEARLY]
     best = order[0]
     if len(write_parts([best])) > SOURCE_CHARS:
-        return cut_part(best, SOURCE_CHARS, asked.weigh_text)
-    if asked.type == "steps" and best.is_step and (steps := _choose_steps(parts, best)):
+        return cut_part(best, SOURCE_CHARS, scored_question.weigh_text)
+    if scored_question.type == "steps" and best.is_step and (steps := _choose_steps(parts, best)):
         order = steps
     selection: list[Part] = []
     for part in order:
         more = sorted([*selection, part], key=lambda one: one.place)
         if _count_parts(more) > _PARTS or len(write_parts(more)) > SOURCE_CHARS:
-            if asked.type == "steps":
+            if scored_question.type == "steps":
                 break
             continue
         selection = more
-    emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(asked.text)
-    emphasise = emphasise and asked.measure_share(best.words) > _SURELY
-    span = find_decisive_span(asked.type, best.text, asked.text) if emphasise else None
+    emphasise = emphasise and best.piece.kind != "code" and is_cjk(best.text) == is_cjk(scored_question.text)
+    emphasise = emphasise and scored_question.measure_share(best.words) > _SURELY
+    span = find_decisive_span(scored_question.type, best.text, scored_question.text) if emphasise else None
     marked = [part.emphasise(span) if part is best and span else part for part in selection]
-    shown = write_parts(marked, with_lead=True)
-    return next((text for text in (shown, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(selection))
+    extract = write_parts(marked, with_lead=True)
+    return next((text for text in (extract, write_parts(marked)) if len(text) <= SOURCE_CHARS), write_parts(selection))
 
 
 def _choose_steps(parts: Sequence[Part], best: Part) -> list[Part]:

@@ -22,7 +22,7 @@ class Composer:
         self.shown_chars = 0
 
     def keep_piece(self, piece: Piece, text: str) -> str:
-        """Return what to append so that ``text``, the piece as it shall read, follows on what is shown."""
+        """Return what to append so that ``text``, the final form of the piece, follows the text so far."""
         out = "".join(
             self._place_piece(pending, pending.text) for pending in self._pending if self._leads_to(pending, piece)
         )

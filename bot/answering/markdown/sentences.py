@@ -1,7 +1,7 @@
 """Split Markdown into sentences while it is still being written.
 
-Everything here is pure. ``Splitter.feed`` returns the pieces that no later text can change any more, so that the same
-text gives the same pieces however it is chopped up, and the pieces put together are the text.
+Everything here is pure. ``Splitter.feed`` returns the pieces that no later text can change any more. So the same text
+gives the same pieces, however it is chopped up. The pieces put together are the text.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     """
     if not rule:
         return question
-    own, given = parse_query(question, now), parse_query(f"{rule} x", now)
+    own, rule_query = parse_query(question, now), parse_query(f"{rule} x", now)
     both = ParsedQuery(
         own.words,
-        sources=_intersect_names(own.sources, given.sources, "in"),
-        kinds=_intersect_names(own.kinds, given.kinds, "type"),
-        after=max((one for one in (own.after, given.after) if one is not None), default=None),
-        before=min((one for one in (own.before, given.before) if one is not None), default=None),
+        sources=_intersect_names(own.sources, rule_query.sources, "in"),
+        kinds=_intersect_names(own.kinds, rule_query.kinds, "type"),
+        after=max((one for one in (own.after, rule_query.after) if one is not None), default=None),
+        before=min((one for one in (own.before, rule_query.before) if one is not None), default=None),
     )
     # In front: what a person leaves open (a quote, a fence) must not swallow them.
     text = " ".join([*_format_filters(both), both.words])
@@ -41,22 +41,22 @@ def restrict_sources(rule: str, readable: Collection[str], now: datetime) -> str
 
     Nobody may learn the name of another source, neither by an error nor by its suggestions.
     """
-    given = parse_query(f"{rule} x", now) if rule else ParsedQuery("")
+    rule_query = parse_query(f"{rule} x", now) if rule else ParsedQuery("")
     folded = {name.casefold() for name in readable}
-    left = frozenset(name for name in given.sources if name.casefold() in folded)
-    if left == given.sources:
+    left = frozenset(name for name in rule_query.sources if name.casefold() in folded)
+    if left == rule_query.sources:
         return rule
-    return " ".join(_format_filters(replace(given, sources=left))) if left else None
+    return " ".join(_format_filters(replace(rule_query, sources=left))) if left else None
 
 
-def _intersect_names(own: frozenset[str], given: frozenset[str], key: str) -> frozenset[str]:
+def _intersect_names(own: frozenset[str], others: frozenset[str], key: str) -> frozenset[str]:
     """Return what both name, as the rule writes it; where one names nothing, what the other does."""
-    if not own or not given:
-        return own or given
+    if not own or not others:
+        return own or others
     folded = {name.casefold() for name in own}
-    left = frozenset(name for name in given if name.casefold() in folded)
+    left = frozenset(name for name in others if name.casefold() in folded)
     if not left:
-        allowed, requested = ", ".join(sorted(given)), ", ".join(sorted(own))
+        allowed, requested = ", ".join(sorted(others)), ", ".join(sorted(own))
         raise InvalidFilter(FilterProblem.NOT_IN_CHANNEL, key=key, allowed=allowed, requested=requested)
     return left
 

@@ -78,11 +78,11 @@ _EMPTY_CHINESE = re.compile(
 def build_search_query(question: str, history: Sequence[Exchange], rewritten: str | None = None) -> str:
     """Return the search query of a question: with the earlier questions that it depends on, and the filters that apply.
 
-    A question that opens like a continuation, points back, is a fragment or names almost nothing is joined with the
-    question before, up to three times. A part that the new question replaces is left out ("by IP address", "and by user
-    agent?"). If the new question points back, the beginning of the answer, which mostly names the thing, is joined too.
-    ``rewritten`` replaces the joined words. The latest value of each filter counts; a question of its own has none but
-    its own.
+    A question may open like a continuation, point back, be a fragment or name almost nothing. It is then joined with
+    the question before, up to three times. A part that the new question replaces is left out ("by IP address", "and by
+    user agent?"). If the new question points back, the beginning of the answer, which mostly names the thing, is joined
+    too. ``rewritten`` replaces the joined words. The latest value of each filter counts; a question of its own has none
+    but its own.
     """
     words, filters = separate_filters(question.strip())
     chain = [(words, "")]
@@ -120,8 +120,8 @@ def mask_people(text: str, names: Collection[str]) -> str:
     """
     if not names:
         return mask_secrets(text)
-    known = sorted({one for name in names for one in (name, mask_secrets(name))}, key=len, reverse=True)
-    name = rf"@(?:{'|'.join(map(re.escape, known))}){_NAME_ENDS}"
+    all_names = sorted({one for name in names for one in (name, mask_secrets(name))}, key=len, reverse=True)
+    name = rf"@(?:{'|'.join(map(re.escape, all_names))}){_NAME_ENDS}"
     return re.sub(name, MASK, mask_secrets(re.sub(rf"(?<![!-^`-~]){name}", MASK, text)))
 
 
@@ -144,8 +144,8 @@ def _join_questions(chain: Sequence[tuple[str, str]]) -> str:
         names = (
             " ".join(_MARKS.sub(" ", strip_markers(answer))[:_NAMING_CHARS].split()) if _points_back(question) else ""
         )
-        kept = f"{_keep_of_earlier(said, question)} {names}".strip()
-        said, answer = f"{kept[:_JOINED_CHARS]} {question}", next_answer
+        words = f"{_keep_of_earlier(said, question)} {names}".strip()
+        said, answer = f"{words[:_JOINED_CHARS]} {question}", next_answer
     return said[-2 * _JOINED_CHARS :] if len(chain) > 1 else said
 
 
@@ -201,8 +201,8 @@ def _is_fragment(text: str) -> bool:
     if _CHINESE_FRAGMENT.search(text):
         return len(IDEOGRAPH.findall(text)) <= _FRAGMENT_IDEOGRAPHS and not _CHINESE_QUESTION.search(text)
     words = [word.lower() for word in WORD.findall(text)]
-    asked = text.endswith(("?", "？")) and detect_language(text) == "en"
-    return asked and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
+    is_question = text.endswith(("?", "？")) and detect_language(text) == "en"
+    return is_question and len(words) <= _FRAGMENT_WORDS and not any(map(_VERBS.fullmatch, words))
 
 
 def _count_substance(text: str) -> int:

@@ -4,8 +4,8 @@ A passage's place is its number. A passage that a conversation has seen keeps it
 viewers may read it. New passages of a follow-up come behind, if their scores are close to the best. They are in the
 order of their documents, not of their ranks, so that another question over the same passages has the same beginning. A
 question that is no follow-up and finds none of the documents seen before is a new subject: its prompt starts over.
-Passages of a question's materials come behind those of earlier answers, in reading order; like pages of the web they
-are of one answer, and no conversation remembers them.
+Passages of a question's materials come behind those of earlier answers, in reading order. Like pages of the web they
+belong to one answer, and no conversation remembers them.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class ConversationPassages:
         """Return the passages of a conversation; none if it is unknown."""
         return self._shown.get(conversation, ())
 
-    def note_passages(self, conversation: str, question: str, shown: Sequence[PlacedPassage]) -> None:
+    def note_passages(self, conversation: str, question: str, passages: Sequence[PlacedPassage]) -> None:
         """Remember the passages of a conversation; beyond a limit, forget the least recently used one."""
         if not conversation:
             return
-        kept = [one for one in shown if one.hit.material is None]
-        self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in kept)
+        remembered = [one for one in passages if one.hit.material is None]
+        self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in remembered)
         self._shown.move_to_end(conversation)
         if len(self._shown) > _CONVERSATIONS:
             self._shown.popitem(last=False)
@@ -98,23 +98,23 @@ def place_hits(
     materials = [PlacedPassage(hit) for hit in sorted(filter(_is_material, hits), key=_get_place)]
     best = [hit for hit in hits if hit.material is None][:most]
     seen_at = {hit.id: hit.synced_at for hit in hits}
-    kept = [
+    earlier_passages = [
         replace(one, hit=replace(one.hit, synced_at=seen_at.get(one.hit.id, one.hit.synced_at)))
         for one in earlier
         if set(one.chunks) <= set(readable)
     ]
-    held = {chunk for one in kept for chunk in one.chunks}
+    held = {chunk for one in earlier_passages for chunk in one.chunks}
     ours = [hit for hit in best if not hit.web]
     again = [hit.id in held for hit in ours]
     new = [hit for hit in ours if hit.id not in held and hit.score >= CLOSE * ours[0].score]
     new = new[: _NEW_SUBJECT if not any(again) else _SAME_SUBJECT if again[0] else _BETTER_HITS]
     new += [hit for hit in best if hit.web]  # a page of the web is of one answer, and new to each
-    goes_on = bool(kept and best) and (
-        any(again) or is_follow_up or _list_documents(best) & _list_documents(one.hit for one in kept)
+    goes_on = bool(earlier_passages and best) and (
+        any(again) or is_follow_up or _list_documents(best) & _list_documents(one.hit for one in earlier_passages)
     )
-    if not goes_on or len(kept) + len(new) > MOST:
+    if not goes_on or len(earlier_passages) + len(new) > MOST:
         return [*materials, *(PlacedPassage(hit) for hit in _sort_hits(best))]
-    return [*kept, *materials, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
+    return [*earlier_passages, *materials, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
 
 
 def _is_material(hit: Hit) -> bool:

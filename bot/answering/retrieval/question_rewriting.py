@@ -80,8 +80,8 @@ class Rewriter:
     ) -> str | None:
         """Return the question as it would be asked alone; None if the rules apply.
 
-        They apply if it is no follow-up, if the engine is not ready, small, slow or failing, and if the rewrite has a
-        word that is not in the conversation or lacks one of the question.
+        They apply if it is no follow-up, or if the engine is not ready, small, slow or failing. They also apply if the
+        rewrite has a word that is not in the conversation, or lacks one of the question.
         """
         status = self._engine.status()
         usable = status.state is EngineState.READY and not status.small_model and self._now() >= self._rests_until

@@ -109,7 +109,7 @@ class Retriever:
                     live=plan.live,
                     materials=turn.asked_question.materials,
                 )
-                shown = await self._place_result(turn, result, starts_over=plan.starts_over)
+                placed = await self._place_result(turn, result, starts_over=plan.starts_over)
         except (InvalidFilter, UnknownSource, NothingRead) as error:
             turn.mark_unreadable()
             return Notice(render_message(explain_error(error), turn.language))
@@ -123,7 +123,7 @@ class Retriever:
         if not wide:
             turn.unmentioned_names = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
         rank = {hit.id: place for place, hit in enumerate(result.hits)}
-        numbered = sorted(enumerate(shown, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
+        numbered = sorted(enumerate(placed, 1), key=lambda one: rank.get(one[1].hit.id, len(rank)))
         turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
@@ -133,18 +133,18 @@ class Retriever:
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
-        status, asked = self._engine.status(), turn.asked_question
+        status, question = self._engine.status(), turn.asked_question
         hits = result.hits
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             near = hits[: self._limits.hits]
             return [PlacedPassage(hit) for hit in near if hit.web or hit.score >= CLOSE * near[0].score]
-        earlier = () if starts_over or not asked.history else self._places.list_passages(asked.conversation)
+        earlier = () if starts_over or not question.history else self._places.list_passages(question.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
-        still = await self._still(chunks, asked.viewers) if chunks and self._still else frozenset()
-        shown = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
+        still = await self._still(chunks, question.viewers) if chunks and self._still else frozenset()
+        placed = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.answerable:  # else no engine reads it, and what it has read stays as it is
-            self._places.note_passages(asked.conversation, asked.text.strip(), shown)
-        return shown
+            self._places.note_passages(question.conversation, question.text.strip(), placed)
+        return placed
 
 
 def _make_passage(n: int, placed: PlacedPassage, language: Language, *, wide: bool) -> Passage:

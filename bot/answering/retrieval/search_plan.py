@@ -87,10 +87,10 @@ def _word_request(
 ) -> LiveWebRequest:
     """Return it with what is searched on the web: words that people wrote, without links that are read anyway."""
     names = find_mentioned_people(words, history, question.people)
-    masked, asked = mask_people(words, names), keep_questions_only(history, names)
+    masked, questions = mask_people(words, names), keep_questions_only(history, names)
     # An engine that rewrites may leave the @ out, and with it what tells a colleague's name from others.
     alone = None
     if rewritten is not None and not names and is_comparable(rewritten):
-        alone = accept_rewrite(rewritten, masked, asked)
-    searched = strip_links(alone or build_web_query(masked, asked))
+        alone = accept_rewrite(rewritten, masked, questions)
+    searched = strip_links(alone or build_web_query(masked, questions))
     return replace(live, words=searched, search=live.search and any(map(str.isalnum, searched)))

@@ -1,7 +1,7 @@
 """Names and past years of a question that no passage mentions: the documents say nothing about them. Pure.
 
-Of the questions about an API gateway that the search lets through, one is reported for 15 of the 46 that have no
-answer, and for none of the 143 that have one; the constants were chosen there (docs/benchmarks.md has two other sets).
+The constants were chosen on the questions about an API gateway that the search lets through. A name is reported for 15
+of the 46 that have no answer, and for none of the 143 that have one. docs/benchmarks.md has two other sets.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def find_unmentioned(question: str, hits: Sequence[Hit], this_year: int) -> list
     words = frozenset(_WORD.findall(text))
     # Another language may have its own form of a capitalised word (London, 伦敦), but not of an acronym.
     translated = not is_cjk(question) and is_cjk(hits[0].text)
-    asked = extract_claims(unicodedata.normalize("NFKC", question))  # as the passages are
+    claims = extract_claims(unicodedata.normalize("NFKC", question))  # as the passages are
     names = [
         spelling
-        for name in asked.names | asked.identifiers
+        for name in claims.names | claims.identifiers
         if _is_proper(spelling := _find_spelling(name, question))
         and not (translated and _CAPITALISED_WORD.fullmatch(spelling))
         and not _mentions_name(text, words, name)

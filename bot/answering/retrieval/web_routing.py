@@ -1,9 +1,9 @@
 """Whether the live web is asked for a question: never, if the documents are not enough, or always, and why. Pure.
 
-Always: somebody says so (``web: …``, a button, ``--web``), a link stands in what the asker wrote, the asker asks to
-read a link of somebody else, or the question is about the present of the world. Never: where the channel does not allow
-it, or the question itself names the documents that it is put to (``in:handbook``). Everything else: if the documents
-are not enough, for which ``library`` has the threshold.
+Always: somebody says so (``web: …``, a button, ``--web``), or a link stands in what the asker wrote. The same holds if
+the asker asks to read a link of somebody else, or if the question is about the present of the world. Never: where the
+channel does not allow it, or the question itself names the documents that it is put to (``in:handbook``). Everything
+else: if the documents are not enough, for which ``library`` has the threshold.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
         wish: whether the web was asked for outside the text.
 
     """
-    question, asked = strip_web_prefix(text)
+    question, wants_web = strip_web_prefix(text)
     requested = _list_quoted_texts(history) if asks_to_read_links(question) else ()
     own = _collect_links((question,), requested, policy.private)
     earlier = [exchange.question for exchange in reversed(history)]
@@ -46,7 +46,7 @@ def decide_web_use(text: str, history: Sequence[Exchange], policy: Policy, *, wi
     ]
     read = links if policy.mode == "on" else tuple(listed)
     closed = tuple(link for link in own if link not in read)
-    why = _choose_reason(question, [link for link in own if link in read], read, asked=asked or wish)
+    why = _choose_reason(question, [link for link in own if link in read], read, wants_web=wants_web or wish)
     # Without a search provider nothing is requested, unless a person asked for the web: they see why not.
     if policy.mode == "off" or why is Why.FILTERED or not (read or policy.searches or why is Why.ASKED):
         return WebUse(None, why, policy, closed, question)
@@ -71,8 +71,8 @@ def strip_documents_prefix(text: str) -> tuple[str, bool]:
     return (text[found.end() :], True) if found else (text, False)
 
 
-def _choose_reason(question: str, own: Sequence[str], links: Sequence[str], *, asked: bool) -> Why:
-    if asked:
+def _choose_reason(question: str, own: Sequence[str], links: Sequence[str], *, wants_web: bool) -> Why:
+    if wants_web:
         return Why.ASKED
     if own:
         return Why.LINK
@@ -139,7 +139,7 @@ _TIMELESS = re.compile(
 def is_recent(question: str) -> bool:
     """Return whether a question is about the present of the world rather than what documents hold.
 
-    One about the company (its handbook, leave, "our", "we") is not, whatever words of time it has: the documents are
+    A question about the company (its handbook, leave, "our", "we") is not, even with words of time. The documents are
     searched first, and the web if they do not answer.
     """
     text = CODE.sub(" ", question)

@@ -82,8 +82,8 @@ class Calibrations:
         """Return the calibration of a served model; None for one that is no judge or was not measured."""
         if model in CALIBRATED_MODELS:
             return CALIBRATED_MODELS[model]
-        kept = self._measurements.get(model or "")
-        return Calibration(**kept) if kept else None
+        measurement = self._measurements.get(model or "")
+        return Calibration(**measurement) if measurement else None
 
     def is_known(self, model: str) -> bool:
         """Return whether a model was measured, by its makers of this table or here."""
@@ -104,8 +104,8 @@ class Calibrations:
     def _measurements(self) -> dict[str, Any]:
         """What was measured with the question and the pairs of this release."""
         try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            return dict(kept["models"]) if kept["asked"] == _hash_question() else {}
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+            return dict(stored["models"]) if stored["asked"] == _hash_question() else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 
@@ -136,10 +136,10 @@ def fit_calibration(
     columns = np.column_stack([logits, *([language == each for language in languages] for each in _LANGUAGES)]).astype(
         float
     )
-    wanted, found = np.asarray(stated, np.float64), np.zeros(columns.shape[1])
+    targets, found = np.asarray(stated, np.float64), np.zeros(columns.shape[1])
     for _ in range(50):
         predicted = 1 / (1 + np.exp(-columns @ found))
-        slopes = columns.T @ (predicted - wanted) + _RIDGE * found
+        slopes = columns.T @ (predicted - targets) + _RIDGE * found
         curvature = (columns.T * (predicted * (1 - predicted))) @ columns + _RIDGE * np.eye(len(found))
         found = found - np.linalg.solve(curvature, slopes)
     if found[0] <= 0 or auc(columns @ found, stated) < _LEAST_AUC:
@@ -147,9 +147,9 @@ def fit_calibration(
     return Calibration(float(found[0]), dict(zip(_LANGUAGES, found[1:].tolist(), strict=True)), FEATURES_WEIGHT)
 
 
-def auc(scores: NDArray[np.float64], wanted: Sequence[bool]) -> float:
+def auc(scores: NDArray[np.float64], targets: Sequence[bool]) -> float:
     """Return how often a score of a wanted one is above that of another; a tie counts half."""
-    ours = np.asarray(wanted, bool)
+    ours = np.asarray(targets, bool)
     differences = scores[ours][:, None] - scores[~ours][None, :]
     return float(((differences > 0) + 0.5 * (differences == 0)).mean())
 
@@ -168,7 +168,7 @@ def prompt_of_pairs(engine: CalibratedEngine, pairs: Sequence[Pairs], number: in
 
 
 def build_whole_prompt(engine: ChatEngine, question: str, passages: Sequence[Passage]) -> Prompt:
-    """Return a prompt with all passages and their whole texts, whatever the budget of a chat is.
+    """Return a prompt with all passages and their whole texts, without the budget of a chat.
 
     Raises:
         ContextTooSmall: they do not fit.

@@ -62,12 +62,12 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
 
 def find_missing_facts(here: Claims, there: Claims, question: Claims | None = None) -> dict[str, bool]:
     """Return which kinds of facts a text states that another one does not; the question may have named names."""
-    known = [text for text in (there, question) if text is not None]
+    texts = [text for text in (there, question) if text is not None]
     return {
         "number": any(not meets_any(number, there.numbers) for number in here.figures),
-        "identifier": not all(any(one.holds_name(name) for one in known) for name in here.identifiers),
+        "identifier": not all(any(one.holds_name(name) for one in texts) for name in here.identifiers),
         "name": not all(
-            any(one.holds_name(name) for one in known)
+            any(one.holds_name(name) for one in texts)
             or stem(name) in there.all_words
             or is_abbreviation(name, there.text)
             for name in here.names

@@ -22,12 +22,12 @@ _LIKELY = 2
 LIKELY_ACROSS = 12
 _SAME_WORDS, _OTHER_WORDS = 0.5, 0.08
 """Shares of common words that make an embedding superfluous. Of 300 sentences that share half of their words with a
-sentence of a passage, 98 % are as similar as features count; of 475 that share none, 98 % are not."""
+sentence of a passage, 98 % are as similar as features count. Of 475 that share none, 98 % are not."""
 _ADDED_WORDS = 0.15
 _OTHER_LANGUAGE = 0.25
 """What a passage in another language counts among those that are ranked by common words."""
 _PAIR_HANDICAP = 0.03
-"""A pair of sentences contains whatever its halves contain, so it has to be better by a little."""
+"""A pair of sentences contains all that its halves contain, so it has to be better by a little."""
 
 
 _BEFORE = re.compile(r"(?<!not)(?<!never)(?<![不没未无非勿])")

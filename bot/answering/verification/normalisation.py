@@ -1,7 +1,7 @@
 """Reduce a sentence of an answer to its claim. Pure.
 
-"According to passage 3, it is however free" claims that something is free: preambles, connectives and agreement say
-nothing about the documents, and a pronoun stands for the subject of the sentence before.
+"According to passage 3, it is however free" claims that something is free. Preambles, connectives and agreement say
+nothing about the documents. A pronoun stands for the subject of the sentence before.
 """
 
 from __future__ import annotations

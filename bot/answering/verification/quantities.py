@@ -328,8 +328,8 @@ def _parse_number(written: str) -> float:
 def _add_up(values: Iterable[float], *, scales: tuple[int, int], base: int) -> float:
     """Return a number from its digits and scales.
 
-    ``scales`` are the least one (hundred, 十) and the least one that ends a group (thousand, 万); ``base`` is by what
-    a digit multiplies those before it.
+    ``scales`` are the least one (hundred, 十) and the least one that ends a group (thousand, 万). A digit multiplies
+    those before it by ``base``.
     """
     total = group = digit = 0.0
     for value in values:

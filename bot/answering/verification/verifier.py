@@ -1,7 +1,7 @@
 """The verifier that decides by features, and by a judge where they leave a sentence undecided.
 
-A linear model over ``features.FEATURES`` decides, one for a sentence and a passage in the same language and one
-across languages, where words cannot be compared.
+A linear model over ``features.FEATURES`` decides. There is one for a sentence and a passage in the same language, and
+one across languages, where words cannot be compared.
 """
 
 from __future__ import annotations

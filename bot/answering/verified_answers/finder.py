@@ -200,11 +200,11 @@ class VerifiedAnswerFinder:
 
     async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[SimilarAnswer]:
         """Return the answers to near questions with the same facts, the nearest first."""
-        asked = question.text.strip()
-        if self._vectors is None or not active or len(asked) > _LONGEST:
+        question_text = question.text.strip()
+        if self._vectors is None or not active or len(question_text) > _LONGEST:
             return []
         try:
-            vectors = dict(await self._vectors([asked]))
+            vectors = dict(await self._vectors([question_text]))
             texts = [text for one in active for text in one.texts]
             for start in range(0, len(texts), _BATCH):  # a search for somebody else comes in between
                 vectors |= await self._vectors(texts[start : start + _BATCH])
@@ -215,14 +215,15 @@ class VerifiedAnswerFinder:
             SimilarAnswer(one, text, excess)
             for one in active
             for text in one.texts
-            if (excess := self._compare_questions(asked, text, vectors)) >= 0 and has_same_facts(text, asked)
+            if (excess := self._compare_questions(question_text, text, vectors)) >= 0
+            and has_same_facts(text, question_text)
         ]
         ranked = sorted(found, key=lambda near: -near.excess)
         return list({near.answer.id: near for near in reversed(ranked)}.values())[::-1]
 
-    def _compare_questions(self, asked: str, text: str, vectors: Mapping[str, Vector]) -> float:
+    def _compare_questions(self, question: str, text: str, vectors: Mapping[str, Vector]) -> float:
         """Return by how much the cosine of two questions exceeds what an offer needs."""
-        return float(vectors[asked] @ vectors[text]) - self._choose_threshold(asked, text)
+        return float(vectors[question] @ vectors[text]) - self._choose_threshold(question, text)
 
     def _choose_threshold(self, one: str, other: str) -> float:
         is_same_language = choose_language(one) == choose_language(other)

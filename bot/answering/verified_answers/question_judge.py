@@ -1,6 +1,6 @@
 """The engine as a judge of questions: whether the same answer would be right for both.
 
-A model judges only if it was measured on the committed questions: it must be surer of half of the paraphrases than of
+A model judges only if it was measured on the committed questions. It must be surer of half of the paraphrases than of
 any near miss. Its threshold lies above the surest near miss, and no threshold is below a probability of 0.99. Small
 models fail that, and then only equal words make the same question.
 """
@@ -149,8 +149,8 @@ async def measure_threshold(engine: OptionScorer, patience_s: float) -> float | 
     near: list[float] = []
     async with asyncio.timeout(patience_s):
         for row in (row for name in PAIR_SETS for row in read_question_pairs(name)):
-            asked = [(same, text) for text in row.paraphrases] + [(near, text) for _, text in row.near_misses]
-            for logits, text in asked:
+            cases = [(same, text) for text in row.paraphrases] + [(near, text) for _, text in row.near_misses]
+            for logits, text in cases:
                 if has_same_facts(row.question, text):
                     logits.append(await _measure_patiently(engine, row.question, text))
     return choose_threshold(same, near)

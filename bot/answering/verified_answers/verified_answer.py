@@ -12,7 +12,7 @@ from knowledge.language import Language
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedAnswer:
-    """An answer that an owner has verified for a question, in whatever words it is asked."""
+    """An answer that an owner has verified for a question and for other words of it."""
 
     id: str
     team: str

@@ -312,7 +312,7 @@ class Ledger:
         return read_turn(rows[0]) if rows else None
 
     def owns_turn(self, turn: LedgerTurn) -> bool:
-        """Return whether a question is of this process."""
+        """Return whether a question belongs to this process."""
         return turn.owner == self._owner
 
     async def list_unfinished(self) -> list[LedgerTurn]:

@@ -39,10 +39,10 @@ async def search_checked(
     deadline, scope = clock() + WITHIN_S, plan.scope
     for _ in range(_ROUNDS):
         found = await find_documents(replace(plan, scope=scope))
-        seen = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
-        if not seen:
+        readers = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
+        if not readers:
             return found
-        answer = await check_rows(checker, manifest, seen, max(0.0, deadline - clock()))
+        answer = await check_rows(checker, manifest, readers, max(0.0, deadline - clock()))
         if not answer.unanswered_rows | answer.changed_rows:
             return found
         scope = _leave_out(scope, answer, checker.fresh_since)
@@ -61,26 +61,26 @@ async def find_checked(
 
     """
     listed = await find_current()
-    seen = _find_unchecked(checker, listed.values())
-    if not seen:
+    readers = _find_unchecked(checker, listed.values())
+    if not readers:
         return listed
-    answer = await check_rows(checker, manifest, seen, WITHIN_S)
+    answer = await check_rows(checker, manifest, readers, WITHIN_S)
     now = await find_current() if answer.changed_rows else listed
     return {id_: one for id_, one in now.items() if one.row not in answer.unanswered_rows}
 
 
 async def check_rows(
-    checker: RightsChecker, manifest: IndexManifest, seen: Mapping[int, frozenset[str]], within_s: float
+    checker: RightsChecker, manifest: IndexManifest, readers: Mapping[int, frozenset[str]], within_s: float
 ) -> RightsAnswer:
     """Ask the sources of documents, given by their rows with the readers that the search saw.
 
     Those that the manifest no longer lists are unanswered. Those that got other readers since the search are changed,
     also if another question asked their source meanwhile.
     """
-    documents = await manifest.find_rights(seen)
+    documents = await manifest.find_rights(readers)
     answer = await checker.check_rights(manifest, documents, within_s)
-    gone = seen.keys() - {one.row for one in documents}
-    changed = {one.row for one in documents if decode_readers(one.readers) != seen[one.row]}
+    gone = readers.keys() - {one.row for one in documents}
+    changed = {one.row for one in documents if decode_readers(one.readers) != readers[one.row]}
     return replace(answer, unanswered_rows=answer.unanswered_rows | gone, changed_rows=answer.changed_rows | changed)
 
 

@@ -163,8 +163,8 @@ def _keep_longest(spans: Mapping[_Words, Sequence[_Span]]) -> dict[_Words, list[
         if end > furthest:  # Otherwise it is within a name that begins no later.
             outer.add((start, end))
             furthest = end
-    kept = {name: [span for span in those if span in outer] for name, those in spans.items()}
-    return {name: those for name, those in kept.items() if those}
+    outermost = {name: [span for span in those if span in outer] for name, those in spans.items()}
+    return {name: those for name, those in outermost.items() if those}
 
 
 def _is_ideograph(word: str) -> bool:

@@ -1,10 +1,10 @@
 """Pick the passages to show from the ranked ones: no text twice, and several documents. Pure.
 
 Copies of a text are in many places (a page exported twice, a handbook of last year). They are collapsed here and not in
-the store, because only now it is known which of them may be seen and which is the newest. Any difference in words or
-numbers matters: similar passages often differ in just the number or name that the question asks for. Only these
-differences are ignored: case, blanks, Markdown's marks, and lines that say when a page was printed or changed. Versions
-are ignored too, if the question is not about one and the passages' dates tell which is newer.
+the store, because only here it is known which may be seen, and which is the newest. Any difference in words or numbers
+matters: similar passages often differ in just the number or name that the question asks for. Only these differences are
+ignored: case, blanks, Markdown's marks, and lines that say when a page was printed or changed. Versions are ignored
+too, if the question is not about one and the passages' dates tell which is newer.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def pick_passages(
         if len(first) == limit:
             break
     chosen = {one.candidate.chunk.id for one in (*first, *rest)[:limit]}
-    kept = [one for one in ranked if one.candidate.chunk.id in chosen]
+    picks = [one for one in ranked if one.candidate.chunk.id in chosen]
     for one in ranked[looked_at:] if any((made or {}).values()) else ():  # Without dates, none is newer.
-        if any(_are_alike(one.candidate, other.candidate, alike) for other in kept):
+        if any(_are_alike(one.candidate, other.candidate, alike) for other in picks):
             copies.compare_copy(one)
-    return [copies.find_newest(one) for one in kept]
+    return [copies.find_newest(one) for one in picks]
 
 
 class _Copies:

@@ -188,8 +188,8 @@ class LanceDBStore:
         """Insert or replace rows. If several have the same id, the last one counts.
 
         Raises:
-            StoreMisconfigured: a vector is of another length or not finite.
-            StoreReadOnly: the directory accepts no writes, or its disk is full.
+            StoreMisconfigured: a vector has another length or is not finite. StoreReadOnly: the directory accepts no
+            writes, or its disk is full.
 
         """
         if not rows:

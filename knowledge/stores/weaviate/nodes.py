@@ -1,7 +1,7 @@
 """Connect to each Weaviate node, and choose the node for a call.
 
-The client has one endpoint, and retries a dead one for up to 63 s, whatever its timeouts say. So every call here has a
-deadline and is watched while it waits: if its node is not alive, the call moves to another node within the same
+The client has one endpoint, and retries a dead one for up to 63 s in spite of its timeouts. So every call here has a
+deadline and is watched while it waits. If its node is not alive, the call moves to another node within the same
 deadline. That is safe only for calls that can be repeated: reads, and writes by fixed ids.
 
 Calls stay with one node while it answers, so reads find what was written through it. A failed node is suspended and

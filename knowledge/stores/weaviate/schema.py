@@ -1,11 +1,12 @@
 """Create collections, and check that an existing one has our schema.
 
-Why RQ-8 instead of uncompressed vectors: over 100 000 passages it halves the memory after a restart and the time to
-fill. The recall is 0.98 to 0.99 within a pool, and what is missed is at the pool's edge. Kvasir computes the cosines
-for the fusion from the full vectors. Texts are tokenised by whitespace or not at all, because the terms are ready-made.
+Kvasir uses RQ-8 instead of uncompressed vectors. Over 100 000 passages it halves the memory after a restart and the
+time to fill. The recall is 0.98 to 0.99 within a pool, and what is missed is at the pool's edge. Kvasir computes the
+cosines for the fusion from the full vectors. Texts are tokenised by whitespace or not at all, because the terms are
+ready-made.
 
-Why sweeping behind a filter from 30 000 rows on: with a third of 100 000 passages behind the filter, it costs half of
-comparing all of them. The server compares all up to 40 000 by default. Sweeping found the ten nearest each time; the
+Kvasir sweeps behind a filter from 30 000 rows on. With a third of 100 000 passages behind the filter, that costs half
+of comparing all of them. The server compares all up to 40 000 by default. Sweeping found the ten nearest each time; the
 server's ACORN found 98.5 % and was not faster. It looks at five times the pool, as the embedded store does. An older
 collection is updated when it opens.
 
@@ -104,7 +105,7 @@ class CollectionSpec:
         return f"Passages of Kvasir (schema {SCHEMA}, {self.dimensions} dimensions)"
 
 
-async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401 - generic in the client
+async def prepare_collection(client: Any, spec: CollectionSpec) -> None:  # noqa: ANN401 - generic in the client
     """Create the collection and our tenant if missing, add what can be added, and refuse other differences.
 
     Raises:
@@ -112,28 +113,28 @@ async def prepare_collection(client: Any, wanted: CollectionSpec) -> None:  # no
         WeaviateBaseError: the server is unreachable or refused.
 
     """
-    if not await client.collections.exists(wanted.name):
-        await _create_collection(client, wanted)
-    collection = client.collections.use(wanted.name)
+    if not await client.collections.exists(spec.name):
+        await _create_collection(client, spec)
+    collection = client.collections.use(spec.name)
     config = await collection.config.get()
-    _check_schema(wanted, config)
-    _check_placement(wanted, config)
+    _check_schema(spec, config)
+    _check_placement(spec, config)
     present = {one.name for one in config.properties}
     for missing in (one for one in list_schema_properties() if one.name not in present):
         await _add_property(collection, missing)
     await _tune_vector_index(collection, config)
-    if wanted.placement.tenant is not None:
-        await _add_tenant(collection, wanted.placement.tenant)
+    if spec.placement.tenant is not None:
+        await _add_tenant(collection, spec.placement.tenant)
 
 
-async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # noqa: ANN401
-    place = wanted.placement
+async def _create_collection(client: Any, spec: CollectionSpec) -> None:  # noqa: ANN401
+    place = spec.placement
     # Kvasir creates a tenant once and on purpose, so that a write to an unknown one is an error.
     tenancy = Configure.multi_tenancy(enabled=True, auto_tenant_creation=False, auto_tenant_activation=True)
     await _change_once(
         client.collections.create(
-            wanted.name,
-            description=wanted.description,
+            spec.name,
+            description=spec.description,
             properties=list_schema_properties(),
             inverted_index_config=Configure.inverted_index(
                 bm25_k1=_K1, bm25_b=_B, stopwords_preset=StopwordsPreset.NONE
@@ -146,7 +147,7 @@ async def _create_collection(client: Any, wanted: CollectionSpec) -> None:  # no
             sharding_config=None if place.shards is None else Configure.sharding(desired_count=place.shards),
             multi_tenancy_config=None if place.tenant is None else tenancy,
         ),
-        lambda: client.collections.exists(wanted.name),
+        lambda: client.collections.exists(spec.name),
     )
 
 
@@ -191,18 +192,18 @@ async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[
             raise
 
 
-def _check_schema(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - the client's own class
+def _check_schema(spec: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - the client's own class
     """Refuse a collection that another program, or the server's automatic schema, created or changed."""
     ours = {one.name: _normalise_tokenization(one.dataType, one.tokenization) for one in list_schema_properties()}
     present = {one.name: _normalise_tokenization(one.data_type, one.tokenization) for one in config.properties}
     right = (
-        config.description == wanted.description
+        config.description == spec.description
         and all(present.get(name, shape) == shape for name, shape in ours.items())
         and config.inverted_index_config.stopwords.preset == StopwordsPreset.NONE
     )
     if not right:
         raise StoreMisconfigured(
-            f"The Weaviate collection {wanted.name} is not as Kvasir makes it for {wanted.dimensions} dimensions: "
+            f"The Weaviate collection {spec.name} is not as Kvasir makes it for {spec.dimensions} dimensions: "
             "delete it (or set another WEAVIATE_NAMESPACE), then run `kvasir sync` to build it again."
         )
 
@@ -214,25 +215,25 @@ def _normalise_tokenization(
     return data_type, None if tokenization is Tokenization.WORD else tokenization
 
 
-def _check_placement(wanted: CollectionSpec, config: Any) -> None:  # noqa: ANN401
+def _check_placement(spec: CollectionSpec, config: Any) -> None:  # noqa: ANN401
     """Refuse a collection whose copies, shards or tenancy differ from the configuration."""
-    place, tenancy = wanted.placement, config.multi_tenancy_config.enabled
+    place, tenancy = spec.placement, config.multi_tenancy_config.enabled
     if config.replication_config.factor != place.replicas:
-        raise _make_placement_error(wanted, f"keeps {config.replication_config.factor} copies of each passage",
+        raise _make_placement_error(spec, f"keeps {config.replication_config.factor} copies of each passage",
                                 f"WEAVIATE_REPLICAS asks for {place.replicas}")  # fmt: skip
     if tenancy != (place.tenant is not None):
         raise _make_placement_error(
-            wanted,
+            spec,
             "is divided by tenants" if tenancy else "is not divided by tenants",
             "WEAVIATE_TENANT is set" if place.tenant else "WEAVIATE_TENANT is not set",
         )
     shards = None if config.sharding_config is None else config.sharding_config.desired_count
     if place.shards not in {None, shards}:
-        raise _make_placement_error(wanted, f"has {shards} shards", f"WEAVIATE_SHARDS asks for {place.shards}")
+        raise _make_placement_error(spec, f"has {shards} shards", f"WEAVIATE_SHARDS asks for {place.shards}")
 
 
-def _make_placement_error(wanted: CollectionSpec, actual: str, configured: str) -> StoreMisconfigured:
+def _make_placement_error(spec: CollectionSpec, actual: str, configured: str) -> StoreMisconfigured:
     return StoreMisconfigured(
-        f"The Weaviate collection {wanted.name} {actual}, but {configured}, and a collection cannot change that: set "
+        f"The Weaviate collection {spec.name} {actual}, but {configured}, and a collection cannot change that: set "
         "it back, or set another WEAVIATE_NAMESPACE and run `kvasir sync` to build a new one."
     )

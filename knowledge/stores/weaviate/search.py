@@ -137,7 +137,7 @@ async def fetch_by_ids(search: SearchCall, place: SearchTarget, ids: Sequence[st
 
 
 def _compute_cosine(found: wire.SearchResult, vector: Vector | None) -> float:
-    # Use the full vector that is stored with the row, because the index's distance is of the rounded one.
+    # Use the full vector that is stored with the row, because the index computes distances from the rounded one.
     return 0.0 if vector is None else float(read_vector(found) @ vector)
 
 

@@ -114,9 +114,8 @@ class WeaviateStore:
         """Insert or replace rows in batches. A failed batch may be half written, and can be sent again.
 
         Raises:
-            StoreMisconfigured: a vector is of another length or not finite.
-            StoreReadOnly: the server or the key accepts no writes.
-            StoreError: the collection is gone, or the server refused some rows.
+            StoreMisconfigured: a vector has another length or is not finite. StoreReadOnly: the server or the key
+            accepts no writes. StoreError: the collection is gone, or the server refused some rows.
 
         """
         check_rows(rows, self._get_settings().dimensions)
@@ -257,10 +256,10 @@ class WeaviateStore:
         """Create and check the collection once. Concurrent calls wait for it."""
         async with enforce_deadline(seconds, self._errors.make_timeout_text(seconds)), self._preparing:
             if not self._prepared:
-                wanted = self._get_settings()
+                spec = self._get_settings()
 
                 async def make_collection(link: NodeConnection) -> None:
-                    await prepare_collection(link.client, wanted)
+                    await prepare_collection(link.client, spec)
                     await fetch_by_ids(link.search, self._make_target(), ["any id, to check gRPC"])
 
                 await self._nodes.change_store(make_collection, seconds)

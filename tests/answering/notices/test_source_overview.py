@@ -138,10 +138,10 @@ def test_overview_lists_only_first_sources() -> None:
 
 
 async def answered(room: Any, question: Question, found: Sequence[SourceDocuments] | KnowledgeError) -> tuple[Any, Any]:
-    asked: list[tuple[frozenset[str], str]] = []
+    requests: list[tuple[frozenset[str], str]] = []
 
     async def contents(readers: frozenset[str], within: str) -> Sequence[SourceDocuments]:
-        asked.append((readers, within))
+        requests.append((readers, within))
         if isinstance(found, KnowledgeError):
             raise found
         return found
@@ -151,16 +151,16 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
     async with aclosing(answerer.answer(question)) as events:
         all_events = [event async for event in events]
     assert (engine.asked, search.queries) == ([], [])
-    return all_events, asked
+    return all_events, requests
 
 
 async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
     question = Question("Which documents do you answer from?", viewers=make_members("U1"), within="in:docs")
-    all_events, asked = await answered(room, question, [contents()])
+    all_events, requests = await answered(room, question, [contents()])
     assert [type(event) for event in all_events] == [Text, Finished]
     assert "- **docs** (a folder): 7 documents" in all_events[0].markdown
     assert (all_events[1].route, all_events[1].cited) == ("sources", ())
-    assert asked == [(make_members("U1"), "in:docs")]
+    assert requests == [(make_members("U1"), "in:docs")]
 
 
 async def test_overview_reports_failed_manifest(room: Any) -> None:

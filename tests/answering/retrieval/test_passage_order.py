@@ -19,8 +19,8 @@ _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, uniq
 
 
 def make_hit(id_: str, score: float = 0.9, document: str = "") -> Hit:
-    seen = datetime(2026, 1, 1, tzinfo=UTC)
-    return Hit(id_, "docs", document or f"{id_}.md", "T", "", None, f"Text of {id_}.", score, 0.9, seen)
+    as_of = datetime(2026, 1, 1, tzinfo=UTC)
+    return Hit(id_, "docs", document or f"{id_}.md", "T", "", None, f"Text of {id_}.", score, 0.9, as_of)
 
 
 def list_placed_ids(

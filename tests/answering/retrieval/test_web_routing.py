@@ -118,9 +118,9 @@ def test_links_of_others_are_read_only_on_request() -> None:
     unasked = decide_web_use("how long is it?", history, ON)
     assert unasked.live is not None
     assert (unasked.why, unasked.live.links) == (Why.WEAK, ())
-    asked = decide_web_use("summarise the links above", history, ON)
-    assert asked.live is not None
-    assert (asked.why, asked.live.links) == (Why.LINK, ("https://two.example/", "https://one.example/"))
+    web_use = decide_web_use("summarise the links above", history, ON)
+    assert web_use.live is not None
+    assert (web_use.why, web_use.live.links) == (Why.LINK, ("https://two.example/", "https://one.example/"))
     closed = decide_web_use("总结一下上面的链接", history, LISTED)
     assert closed.closed_links == ("https://two.example/", "https://one.example/"), "the asker reads why"
 

@@ -45,16 +45,16 @@ def script_judge(sglang: FakeSglang, yes_of: Callable[[str], float]) -> None:
     """Make the server say yes with a probability that depends on the claim."""
 
     async def chat(request: web.Request) -> web.StreamResponse:
-        asked = (await request.json())["messages"][-1]["content"]
-        yes = yes_of(asked)
-        words = ("是", "否") if "只回答" in asked else ("Yes", "No")
+        prompt = (await request.json())["messages"][-1]["content"]
+        yes = yes_of(prompt)
+        words = ("是", "否") if "只回答" in prompt else ("Yes", "No")
         return web.json_response(chosen(list(zip(words, (math.log(yes), math.log(1 - yes)), strict=True))))
 
     sglang.chat = chat
 
 
-def is_stated(asked: str) -> bool:
-    return any(claim in asked.rpartition("</passage>")[2] for pairs in committed_pairs() for claim in pairs.stated)
+def is_stated(prompt: str) -> bool:
+    return any(claim in prompt.rpartition("</passage>")[2] for pairs in committed_pairs() for claim in pairs.stated)
 
 
 def test_calibration_pairs_have_both_languages_and_kinds() -> None:
@@ -68,19 +68,19 @@ def test_calibration_pairs_have_both_languages_and_kinds() -> None:
 
 async def test_new_model_is_calibrated_once_and_saved(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:
     """A bias towards yes is corrected, and the next start loads the saved calibration."""
-    script_judge(sglang, lambda asked: 0.9 if is_stated(asked) else 0.6)
+    script_judge(sglang, lambda prompt: 0.9 if is_stated(prompt) else 0.6)
     calibrations = Calibrations(tmp_path)
     assert calibrations.find_calibration(MODEL) is None
     await calibrate_judge(engine, calibrations)
-    asked = len(sglang.bodies)
-    assert asked == sum(len(one.stated) + len(one.not_stated) for one in committed_pairs())
+    prompt = len(sglang.bodies)
+    assert prompt == sum(len(one.stated) + len(one.not_stated) for one in committed_pairs())
     kept = Calibrations(tmp_path).find_calibration(MODEL)
     assert kept == calibrations.find_calibration(MODEL)
     assert kept is not None
     assert kept.probability(math.log(0.9 / 0.1), "zh") > 0.8
     assert kept.probability(math.log(0.6 / 0.4), "en") < 0.2
     await calibrate_judge(engine, Calibrations(tmp_path))
-    assert len(sglang.bodies) == asked, "not measured again"
+    assert len(sglang.bodies) == prompt, "not measured again"
 
 
 async def test_model_with_useless_yes_is_not_a_judge(sglang: FakeSglang, engine: Engine, tmp_path: Path) -> None:

@@ -34,8 +34,10 @@ async def test_judge_is_sure_above_the_threshold_of_the_model(sglang: FakeSglang
     assert judge.is_ready
     sglang.choose((("Yes", math.log(0.999)), ("No", math.log(0.001))))
     assert await judge.is_same(ONE, OTHER)
-    asked = [body["messages"][0]["content"] for body in sglang.bodies]
-    assert {text.partition("\n")[0] for text in asked} == {f"Question A: {ONE}", f"Question A: {OTHER}"}, "both orders"
+    prompts = [body["messages"][0]["content"] for body in sglang.bodies]
+    assert {text.partition("\n")[0] for text in prompts} == {f"Question A: {ONE}", f"Question A: {OTHER}"}, (
+        "both orders"
+    )
     sglang.choose((("Yes", math.log(0.98)), ("No", math.log(0.02))))
     assert not await judge.is_same(ONE, OTHER)
 
