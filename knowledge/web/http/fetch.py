@@ -7,6 +7,8 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urljoin
 
 import aiohttp
@@ -248,10 +250,20 @@ class Fetcher:
 
 
 def create_tls_context(settings: WebSettings) -> ssl.SSLContext:
-    """Return a TLS context that trusts the system's authorities and the company's own."""
+    """Return a TLS context that trusts the system's authorities and the company's own.
+
+    All who trust the same files share it until one of them changes: it has some hundred certificates.
+    """
+    system = ssl.get_default_verify_paths()
+    files = [Path(file) for file in (system.cafile, system.capath, settings.ca_file) if file is not None]
+    return _load_authorities(settings.ca_file, tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=4)
+def _load_authorities(ca_file: Path | None, _changed: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if settings.ca_file is not None:
-        context.load_verify_locations(cafile=settings.ca_file)
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
     return context
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import shutil
 import socket
 import ssl
 import threading
@@ -16,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import FetchError, FetchFailed, FetchRefused, FetchTypeNotAllowed
-from knowledge.web.http.fetch import Fetcher, FetchOptions
+from knowledge.web.http.fetch import Fetcher, FetchOptions, create_tls_context
 from knowledge.web.http.guard import build_rules, check_address, check_url
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
@@ -98,6 +100,19 @@ async def test_a_wrong_certificate_is_refused(stack: AsyncExitStack, tmp_path: P
         await fetcher.fetch(f"https://docs.example:{port}/")
     assert "certificate" in caught.value.reason
     assert server.requests == []
+
+
+def test_authorities_are_shared_until_their_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "trusted.pem"
+    settings = WebSettings(ca_file=file)
+    for number, name in enumerate(("old", "new")):
+        (tmp_path / name).mkdir()
+        shutil.move(Authority(tmp_path / name).ca_file, file)
+        os.utime(file, (number, number))
+        context = create_tls_context(settings)
+        assert ssl.PEM_cert_to_DER_cert(file.read_text()) in context.get_ca_certs(binary_form=True)
+        assert create_tls_context(settings) is context
+        assert create_tls_context(WebSettings()) is not context
 
 
 @pytest.mark.slow
