@@ -87,12 +87,12 @@ async def test_a_requested_pause_is_reported(bench: Bench) -> None:
     assert caught.value.retry_after_s == 7
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, 502, 503])
-async def test_other_errors_name_their_status(bench: Bench, status: int) -> None:
-    bench.fake.trouble = web.Response(status=status, text="<p>secret words of a stack trace</p>")
-    with pytest.raises(ProviderFailed, match=str(status)) as caught:
-        await bench.provider().search("x", limit=3, domains=frozenset())
-    assert "stack trace" not in str(caught.value)
+async def test_other_errors_name_their_status(bench: Bench) -> None:
+    for status in (400, 404, 500, 502, 503):
+        bench.fake.trouble = web.Response(status=status, text="<p>secret words of a stack trace</p>")
+        with pytest.raises(ProviderFailed, match=str(status)) as caught:
+            await bench.provider().search("x", limit=3, domains=frozenset())
+        assert "stack trace" not in str(caught.value)
 
 
 async def test_a_web_page_is_not_a_providers_answer(bench: Bench) -> None:
@@ -101,11 +101,11 @@ async def test_a_web_page_is_not_a_providers_answer(bench: Bench) -> None:
         await bench.provider().search("x", limit=3, domains=frozenset())
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000])
-async def test_broken_json_is_no_answer(bench: Bench, body: bytes) -> None:
-    bench.fake.trouble = web.Response(body=body, content_type="application/json")
-    with pytest.raises(ProviderFailed, match="did not answer with JSON"):
-        await bench.provider().search("x", limit=3, domains=frozenset())
+async def test_broken_json_is_no_answer(bench: Bench) -> None:
+    for body in (b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000):
+        bench.fake.trouble = web.Response(body=body, content_type="application/json")
+        with pytest.raises(ProviderFailed, match="did not answer with JSON"):
+            await bench.provider().search("x", limit=3, domains=frozenset())
 
 
 ODD = [
@@ -114,10 +114,10 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", ODD)
-async def test_answers_of_another_form_have_no_results(bench: Bench, answer: object) -> None:
-    bench.fake.raw = answer
-    assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == []
+async def test_answers_of_another_form_have_no_results(bench: Bench) -> None:
+    for answer in ODD:
+        bench.fake.raw = answer
+        assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == [], answer
 
 
 async def test_results_become_plain_text_with_a_valid_address(bench: Bench) -> None:
