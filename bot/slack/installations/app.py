@@ -102,7 +102,7 @@ async def open_installed_app(
             settings, dependencies, changes, lambda: runner.is_connected, turn_settings or TurnSettings()
         )
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
-        router = create_router(settings, parts.client, workspaces)
+        router = create_router(settings, parts.client, workspaces, changes.database)
         runner, pages = make_runner(settings, router, parts.client, token_monitor, parts.list_routes()), None
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspaces.forget_directories

@@ -7,11 +7,22 @@ outer ``team_id`` may be another company's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from bot.slack.incoming.events import get_object
+from bot.slack.incoming.events import find_mentioned_users, get_object
 
 Body = Mapping[str, Any]
+
+
+class SharedMessage(NamedTuple):
+    """A message in a channel of several companies."""
+
+    channel: str
+    thread_ts: str
+    mentioned: frozenset[str]
+    """The users that it mentions."""
+
+
 _REMOVALS = {"app_uninstalled", "tokens_revoked"}
 
 
@@ -22,6 +33,19 @@ def list_installations(body: Body) -> tuple[str, ...]:
     """
     found = tuple(dict.fromkeys(one for one in _find_ids(body) if one))
     return found[:1] if get_object(body, "event").get("type") in _REMOVALS else found
+
+
+def read_shared_message(body: Body) -> SharedMessage | None:
+    """Return what an event says about a message in a channel that companies share, None for every other event.
+
+    Slack sends it once, although several of them may have the app, and names any one of these.
+    """
+    event = get_object(body, "event")
+    if body.get("is_ext_shared_channel") is not True or event.get("type") not in {"message", "app_mention"}:
+        return None
+    message = get_object(event, "message") or get_object(event, "previous_message") or event
+    thread_ts = _get_id(message, "thread_ts") or _get_id(message, "ts")
+    return SharedMessage(_get_id(event, "channel"), thread_ts, find_mentioned_users(_get_id(message, "text")))
 
 
 def _find_ids(body: Body) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ _HAS_ASKED = sa.exists().where(
     match_rows(turns, threads, "team", "channel", "thread_ts"), match_columns(turns.c.user), turns.c.unasked.is_(False)
 )
 _FIND = sa.select(threads, _HAS_ASKED.label("has_asked")).where(_IS_THREAD)
+_LIST_TEAMS = sa.select(threads.c.team).where(
+    threads.c.team.in_(sa.bindparam("teams", expanding=True)), match_columns(threads.c.channel, threads.c.thread_ts)
+)
 _SET_TALKERS = sa.update(threads).where(_IS_THREAD)
 
 
@@ -52,6 +55,11 @@ class ThreadRecords:
         for row in rows:
             return ThreadRecord(row.last_at, row.talkers, bool(row.muted), bool(row.has_asked))
         return None
+
+    async def list_teams(self, teams: Collection[str], channel: str, thread_ts: str) -> frozenset[str]:
+        """Return the workspaces, of some, whose Kvasir takes part in a thread of a channel that they share."""
+        place = {"teams": list(teams), "of_channel": channel, "of_thread_ts": thread_ts}
+        return frozenset(str(row.team) for row in await self.database.fetch_rows(_LIST_TEAMS, place))
 
     async def set_talkers(self, thread: Thread, talkers: str) -> None:
         """Store who talks in a thread after a message of now."""

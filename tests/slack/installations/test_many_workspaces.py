@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from bot.config.configuration import Access
+from bot.sandbox.state import wire
 from bot.storage.channels.approved_channels import ApprovedChannels
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.installations.installation_data import InstallationData
@@ -158,6 +161,30 @@ async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: 
 
 async def _has_called(box: SandboxClient, method: str) -> bool:
     return bool(await box.requests(method))
+
+
+async def test_a_message_in_a_channel_of_two_workspaces_reaches_the_one_that_it_is_for(tmp_path: Path) -> None:
+    """Slack sends it once, and names either of them."""
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path) as bot:
+        for team in (FIRST, SECOND):
+            await bot.install(team)
+        await bot.wait_until_open(FIRST, SECOND)
+        await ApprovedChannels(bot.ledger.database).set_approved(SECOND, "C1GENERAL1", "U1", approved=True)
+        root = await place.second.say("ada", "#general", "Hello all.")
+        message = {"type": "message", "channel": "C1GENERAL1", "user": "U1ADA00001", "channel_type": "channel"}
+        for number, text in enumerate(("<@U1KVASIR01> how?", "and then?")):
+            ts = f"{float(root) + number + 1:.6f}"
+            send_shared(place.first, message | {"ts": ts, "event_ts": ts, "thread_ts": root, "text": text})
+            asked = functools.partial(lambda count: len(bot.answerer.questions) > count, number)
+            await place.first.wait_until(asked, 5.0, text)
+        assert [question.text for question in bot.answerer.questions] == ["how?", "and then?"]
+
+
+def send_shared(box: SandboxClient, event: dict[str, Any]) -> None:
+    """Send an event of a channel that companies share to the app of a workspace."""
+    assert box.hub is not None
+    body = wire.event_callback(box.hub.workspace, event, None, now=0.0, token="")
+    box.hub.outbox.send_event(body | {"is_ext_shared_channel": True})
 
 
 async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: Path) -> None:

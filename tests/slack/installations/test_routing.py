@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.installations.routing import list_installations
+from bot.slack.installations.routing import SharedMessage, list_installations, read_shared_message
 
 AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot": True, "is_enterprise_install": False}
 
@@ -65,3 +65,25 @@ AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot":
 )
 def test_installations_of_a_body(body: dict[str, Any], found: tuple[str, ...]) -> None:
     assert list_installations(body) == found
+
+
+ROOT = {"ts": "1.0", "text": "<@U1> and <@U2|bo>?"}
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        (ROOT, SharedMessage("C1", "1.0", frozenset({"U1", "U2"}))),
+        (
+            ROOT | {"type": "app_mention", "ts": "2.0", "thread_ts": "1.0"},
+            SharedMessage("C1", "1.0", frozenset({"U1", "U2"})),
+        ),
+        ({"message": ROOT, "ts": "3.0"}, SharedMessage("C1", "1.0", frozenset({"U1", "U2"}))),
+        ({"previous_message": ROOT | {"text": ""}, "ts": "3.0"}, SharedMessage("C1", "1.0", frozenset())),
+        ({"type": "reaction_added"}, None),
+    ],
+)
+def test_message_in_a_shared_channel(event: dict[str, Any], found: SharedMessage | None) -> None:
+    body = {"event": {"type": "message", "channel": "C1"} | event, "is_ext_shared_channel": True}
+    assert read_shared_message(body) == found
+    assert read_shared_message(body | {"is_ext_shared_channel": False}) is None
