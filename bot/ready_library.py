@@ -30,7 +30,7 @@ class ReadyLibrary:
     def __init__(
         self, library: Library, workspace: LocalWorkspace | None, count_refused: Callable[[int], None] | None = None
     ) -> None:
-        """``count_refused`` gets the number of refused passages of each search (``SearchResult.refused``)."""
+        """``count_refused`` gets the number of refused passages of each search (``SearchResult.refused_count``)."""
         self.library = library
         self.first_sync_done = asyncio.Event()
         """Set once the documents have been read for the first time, in this run or an earlier one."""

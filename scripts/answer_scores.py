@@ -174,27 +174,29 @@ def score(item: Item, record: Record) -> Score:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:
     """Return the figures of one part; shares are in percent, None without a count."""
-    asked = [one for one in scores if one.answerable]
+    answerable = [one for one in scores if one.answerable]
     others = [one for one in scores if not one.answerable]
-    shown = sum(one.sentences + one.removed for one in scores)
+    sentences = sum(one.sentences + one.removed for one in scores)
     return {
-        "questions": len(asked),
+        "questions": len(answerable),
         "unanswerable": len(others),
         "good": _share(scores, lambda one: one.good),
-        "good of answerable": _share(asked, lambda one: one.good),
-        "accuracy": _share(asked, lambda one: one.right),
-        "accuracy unverified": _share(asked, lambda one: one.right_unverified),
-        "found": _share(asked, lambda one: one.found),
-        "accuracy of found": _share([one for one in asked if one.found], lambda one: one.right),
-        "key facts": _mean([100 * one.facts for one in asked if one.facts is not None]),
-        "citation precision": _ratio(sum(one.cited_right for one in asked), sum(one.cited for one in asked)),
-        "citation recall": _share([one for one in asked if one.right and one.cites], lambda one: one.cited_right > 0),
+        "good of answerable": _share(answerable, lambda one: one.good),
+        "accuracy": _share(answerable, lambda one: one.right),
+        "accuracy unverified": _share(answerable, lambda one: one.right_unverified),
+        "found": _share(answerable, lambda one: one.found),
+        "accuracy of found": _share([one for one in answerable if one.found], lambda one: one.right),
+        "key facts": _mean([100 * one.facts for one in answerable if one.facts is not None]),
+        "citation precision": _ratio(sum(one.cited_right for one in answerable), sum(one.cited for one in answerable)),
+        "citation recall": _share(
+            [one for one in answerable if one.right and one.cites], lambda one: one.cited_right > 0
+        ),
         "right refusals": _share(others, lambda one: one.refused),
         "false answers": _share(others, lambda one: one.claims),
-        "wrong refusals": _share(asked, lambda one: one.refused),
+        "wrong refusals": _share(answerable, lambda one: one.refused),
         "extracts": _share(scores, lambda one: one.extract),
-        "marked": _ratio(sum(one.marked for one in scores), shown),
-        "removed": _ratio(sum(one.removed for one in scores), shown),
+        "marked": _ratio(sum(one.marked for one in scores), sentences),
+        "removed": _ratio(sum(one.removed for one in scores), sentences),
         "words": _median([one.words for one in scores if one.words]),
         "first s": _median([one.first_s for one in scores if one.first_s is not None]),
         "first s p90": _p90([one.first_s for one in scores if one.first_s is not None]),

@@ -117,9 +117,9 @@ class TeeEngine:
         self.raw[request_id] = ""
         self.prompts[request_id] = "\n\n".join(message.content for message in messages)
         key = Completions.key_of(self.status().model, messages, cold)
-        if self._completions is not None and (known := self._completions.read(key)) is not None:
-            self.raw[request_id] = known
-            yield ContentDelta(known)
+        if self._completions is not None and (completion := self._completions.read(key)) is not None:
+            self.raw[request_id] = completion
+            yield ContentDelta(completion)
             yield StreamEnd("stop")
             return
         deltas: Any = self._engine.stream(messages, cold, request_id=request_id, requester=requester)
@@ -170,12 +170,12 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
 
 def _numbered(looked_at: Sequence[Passage], end: Finished, text: str) -> tuple[tuple[int, str, str], ...]:
     """Return passages by the numbers that the text shows: those of ``cited`` in order, then the others."""
-    shown = cited_numbers(text)
+    numbers = cited_numbers(text)
     cited = [(passage.n, passage) for passage in end.cited]
-    if not set(shown) <= {number for number, _ in cited}:
-        cited = list(zip(sorted(shown), end.cited, strict=False))
-    seen = {(passage.document, passage.text) for _, passage in cited}
-    others = [(-passage.n, passage) for passage in looked_at if (passage.document, passage.text) not in seen]
+    if not set(numbers) <= {number for number, _ in cited}:
+        cited = list(zip(sorted(numbers), end.cited, strict=False))
+    texts = {(passage.document, passage.text) for _, passage in cited}
+    others = [(-passage.n, passage) for passage in looked_at if (passage.document, passage.text) not in texts]
     return tuple((number, passage.document, passage.text) for number, passage in (*cited, *others))
 
 
@@ -208,8 +208,8 @@ async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Ite
     began = time.monotonic()
     found = await dense.search(library, item.question, PLAIN_PASSAGES)
     passages = tuple((number, document, text) for number, (document, text) in enumerate(found, 1))
-    shown = "\n\n".join(f"[{number}] {text}" for number, _, text in passages)
-    prompt = PLAIN_PROMPT[item.lang].format(passages=shown, question=item.question)
+    listing = "\n\n".join(f"[{number}] {text}" for number, _, text in passages)
+    prompt = PLAIN_PROMPT[item.lang].format(passages=listing, question=item.question)
     first_s = None
     sampling = Sampling(max_tokens=PLAIN_TOKENS, thinking_tokens=0)
     async with aclosing(engine.stream([ChatMessage("user", prompt)], sampling, request_id=name)) as deltas:  # type: ignore[type-var]

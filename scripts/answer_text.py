@@ -75,8 +75,8 @@ def contains(reference: str, text: str) -> bool:
 
 def repeats(question: str, text: str) -> bool:
     """Return whether a text only repeats the question."""
-    asked, said = set(tokens_of(question)), set(tokens_of(text))
-    return said <= asked and len(said) >= _REPEATED * len(asked)
+    question_tokens, said = set(tokens_of(question)), set(tokens_of(text))
+    return said <= question_tokens and len(said) >= _REPEATED * len(question_tokens)
 
 
 def first_words(text: str, most: int = MOST_WORDS) -> str:
@@ -164,12 +164,12 @@ def _plain_dates(text: str) -> str:
 def _date(parts: Mapping[str, str | None]) -> str:
     year, month, day = parts.get("y") or "", parts.get("m"), parts.get("d")
     number = None if month is None else int(month) if month.isdigit() else _month_number(month)
-    shown = [
+    dates = [
         year,
         "" if number is None else chr(_MONTH_TOKEN + number),
         "" if day is None else chr(_DAY_TOKEN + int(day)),
     ]
-    return f" {' '.join(part for part in shown if part)} "
+    return f" {' '.join(part for part in dates if part)} "
 
 
 def _month_number(name: str) -> int:

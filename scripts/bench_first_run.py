@@ -44,9 +44,9 @@ SOURCES = "Sources"
 def clone_revision(revision: str, folder: Path) -> None:
     """Clone a revision."""
     git = shutil.which("git") or "git"
-    known = subprocess.run([git, "-C", str(ROOT), "rev-parse", revision], check=True, capture_output=True, text=True)
+    commit = subprocess.run([git, "-C", str(ROOT), "rev-parse", revision], check=True, capture_output=True, text=True)
     subprocess.run([git, "clone", "-q", "--shared", "--no-checkout", str(ROOT), str(folder)], check=True)
-    subprocess.run([git, "-C", str(folder), "checkout", "-q", "--detach", known.stdout.strip()], check=True)
+    subprocess.run([git, "-C", str(folder), "checkout", "-q", "--detach", commit.stdout.strip()], check=True)
 
 
 async def first_answer(home: Path, url: str, question: str) -> str:

@@ -78,13 +78,15 @@ async def add_channels(sandbox: SandboxClient, count: int) -> list[str]:
 async def ask_at_once(sandbox: SandboxClient, channels: Sequence[str]) -> list[tuple[str, str]]:
     """Ask one question in each channel; return channels and timestamps."""
     texts = [f"@Kvasir how many days of leave, number {number}?" for number in range(len(channels))]
-    asked = await asyncio.gather(*(sandbox.say("ada", one, text) for one, text in zip(channels, texts, strict=True)))
-    return list(zip(channels, asked, strict=True))
+    questions = await asyncio.gather(
+        *(sandbox.say("ada", one, text) for one, text in zip(channels, texts, strict=True))
+    )
+    return list(zip(channels, questions, strict=True))
 
 
-async def wait_for_ends(sandbox: SandboxClient, asked: Sequence[tuple[str, str]], within_s: float) -> None:
+async def wait_for_ends(sandbox: SandboxClient, questions: Sequence[tuple[str, str]], within_s: float) -> None:
     """Wait until each question has a complete answer."""
-    for channel, ts in asked:
+    for channel, ts in questions:
         await sandbox.wait_for_message(
             lambda m, ts=ts: m["root"] == ts and m.get("metadata"), within_s, channel=channel
         )
@@ -94,13 +96,13 @@ def find_thread(call: Mapping[str, Any]) -> str:
     return str(call["args"].get("thread_ts") or "")
 
 
-def compute_first_signs_ms(calls: Sequence[Mapping[str, Any]], asked: Sequence[tuple[str, str]]) -> list[float]:
+def compute_first_signs_ms(calls: Sequence[Mapping[str, Any]], questions: Sequence[tuple[str, str]]) -> list[float]:
     """Return the times from the questions to the first calls that show something, sorted."""
     firsts: dict[str, float] = {}
     for call in calls:
         if call["method"] in SIGNS and not call["error"]:
             firsts.setdefault(find_thread(call), call["at"] + call["seconds"])
-    return sorted((firsts[ts] - float(ts)) * 1e3 for _, ts in asked)
+    return sorted((firsts[ts] - float(ts)) * 1e3 for _, ts in questions)
 
 
 def summarize(values: Sequence[float]) -> dict[str, float]:
@@ -139,15 +141,15 @@ async def measure_first_sign(folder: Path) -> dict[str, Any]:
                                   sandbox_options={"pace": "exact"}) as bot:  # fmt: skip
         channels = await add_channels(bot.sandbox, FIRST_SIGN_QUESTIONS)
         await wait_for_ends(bot.sandbox, await ask_at_once(bot.sandbox, channels[:1]), 60)
-        asked = await ask_at_once(bot.sandbox, channels)
-        await wait_for_ends(bot.sandbox, asked, 200)
-        ours = summarize(compute_first_signs_ms(await bot.sandbox.requests(), asked))
+        questions = await ask_at_once(bot.sandbox, channels)
+        await wait_for_ends(bot.sandbox, questions, 200)
+        ours = summarize(compute_first_signs_ms(await bot.sandbox.requests(), questions))
     async with open_sandbox(folder / "minimal") as sandbox, run_minimal_bot(sandbox):
         channels = await add_channels(sandbox, FIRST_SIGN_QUESTIONS)
         await sandbox.wait_connected()
-        asked = await ask_at_once(sandbox, channels)
+        questions = await ask_at_once(sandbox, channels)
         await asyncio.sleep(5.0)
-        minimal = summarize(compute_first_signs_ms(await sandbox.requests(), asked))
+        minimal = summarize(compute_first_signs_ms(await sandbox.requests(), questions))
     return {"kvasir": ours, "minimal": minimal, "ratio": round(ours["p95_ms"] / minimal["p95_ms"], 2)}
 
 
@@ -176,8 +178,8 @@ async def measure_at_once(folder: Path, count: int) -> dict[str, Any]:
                                   sandbox_options={"pace": "exact"}) as bot:  # fmt: skip
         channels = await add_channels(bot.sandbox, count // 2 + 1)
         began = time.monotonic()
-        asked = await ask_at_once(bot.sandbox, [*channels[1:], *channels[:1] * (count - count // 2)])
-        await wait_for_ends(bot.sandbox, asked, 500)
+        questions = await ask_at_once(bot.sandbox, [*channels[1:], *channels[:1] * (count - count // 2)])
+        await wait_for_ends(bot.sandbox, questions, 500)
         seconds = time.monotonic() - began
         await bot.wait_until_idle()
         calls = await bot.sandbox.requests()

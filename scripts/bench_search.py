@@ -109,10 +109,10 @@ async def time_audiences(search: HybridSearch, questions: Sequence[BenchQuestion
     for name, viewers in AUDIENCES.items():
         times: dict[Viewers, list[float]] = {viewers: [], UNLIMITED: []}
         for n, one in enumerate(questions):
-            for asked in (viewers, UNLIMITED) if n % 2 else (UNLIMITED, viewers):
+            for audience in (viewers, UNLIMITED) if n % 2 else (UNLIMITED, viewers):
                 start = time.perf_counter()
-                await search.search(one.text, scope=Scope(ALL, asked))
-                times[asked].append(1000 * (time.perf_counter() - start))
+                await search.search(one.text, scope=Scope(ALL, audience))
+                times[audience].append(1000 * (time.perf_counter() - start))
         filtered, free = quantiles(times[viewers]), quantiles(times[UNLIMITED])
         added = {f"added_{which}": round(filtered[which] - free[which], 2) for which in filtered}
         figures[name] = {**filtered, **added}

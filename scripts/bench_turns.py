@@ -271,9 +271,9 @@ async def measure_rates(rounds: int, turns: int, baseline_turns: int, slack_ms: 
         for ours in ("kvasir", "kvasir_fixed_passage")
         for theirs in ("one_call_a_chunk", "chat_stream_256")
     }
-    shown = {name: [round(rate, 1) for rate in found] for name, found in rates.items()}
+    rounded = {name: [round(rate, 1) for rate in found] for name, found in rates.items()}
     return {
-        "turns_per_s": shown,
+        "turns_per_s": rounded,
         "calls_per_turn": calls,
         "ratios": ratios,
         "chunks": CHUNKS,

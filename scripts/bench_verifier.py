@@ -41,7 +41,7 @@ async def measure(cache: Path) -> dict[str, Any]:
         return await embedder.embed_symmetric(texts)
 
     new_verifier = feature_verifiers(embed, embedder.identity)
-    seen: set[str] = set()
+    sentences: set[str] = set()
     times: dict[str, list[tuple[float, float]]] = {"prepare": [], "cold": [], "warm": []}
     try:
         await embedder.embed_symmetric(["The first call loads what the later ones have."])
@@ -49,8 +49,8 @@ async def measure(cache: Path) -> dict[str, Any]:
             texts = [row["passage"], *(rows[place - step]["passage"] for step in (1, 2))]
             passages = [Passage(n, "", f"{n}.md", "", "", None, text) for n, text in enumerate(texts, 1)]
             verifier = new_verifier()
-            kind = "warm" if row["passage"] in seen else "cold"
-            seen.add(row["passage"])
+            kind = "warm" if row["passage"] in sentences else "cold"
+            sentences.add(row["passage"])
             for name, call in (
                 ("prepare", verifier.prepare(passages)),
                 (kind, verifier.verify(row["sentence"], [1])),

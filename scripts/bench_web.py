@@ -60,8 +60,8 @@ async def main(fetches: int) -> None:
             async with session.get(f"http://127.0.0.1:{port}/") as response:
                 assert len(await response.read()) == len(PAGE)
 
-        kept = await compare_fetches(fetches, guarded, plain)
-    print_line("kept connections", *kept)
+        figures = await compare_fetches(fetches, guarded, plain)
+    print_line("kept connections", *figures)
 
     async def guarded_anew() -> None:
         await fetcher.close()

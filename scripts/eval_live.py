@@ -110,10 +110,10 @@ async def ask_both_ways(search: HybridSearch, split: SplitStore, one: Mapping[st
     alone = results.make_hits()
     names, answering = choose_web_documents(results, split, one)
     split.hidden = {*names, *answering}
-    beside = await search.find_documents(plan_words(text, SCOPE))
+    together = await search.find_documents(plan_words(text, SCOPE))
     pages = [await split.page(name, text) for name in names]
     nothing = make_empty_results(results.question.plan, results.question.profile.calibration)
-    both, pages_alone = rank_with_web(beside, pages), rank_with_web(nothing, pages)
+    both, pages_alone = rank_with_web(together, pages), rank_with_web(nothing, pages)
     return Outcome(
         one["lang"],
         bool(relevant),

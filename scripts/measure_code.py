@@ -76,16 +76,16 @@ def is_participle(name: str) -> bool:
     return word in PARTICIPLES or (word.endswith("ed") and word not in _NO_PARTICIPLES)
 
 
-def list_imports(module: Module, known: frozenset[str]) -> set[str]:
+def list_imports(module: Module, names: frozenset[str]) -> set[str]:
     """Return the product's modules that a module imports, also for types only."""
     found = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                found |= {full if full in known else node.module} & known
+                found |= {full if full in names else node.module} & names
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names} & known
+            found |= {alias.name for alias in node.names} & names
     return found - {module.name}
 
 
@@ -93,13 +93,13 @@ def find_circles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Return the groups of modules that import each other, directly or through others."""
     reach: dict[str, set[str]] = {}
     for name in graph:
-        seen: set[str] = set()
+        reached: set[str] = set()
         waiting = [name]
         while waiting:
-            for other in graph[waiting.pop()] - seen:
-                seen.add(other)
+            for other in graph[waiting.pop()] - reached:
+                reached.add(other)
                 waiting.append(other)
-        reach[name] = seen
+        reach[name] = reached
     circles = {frozenset(b for b in reach[a] if a in reach[b]) for a in graph if a in reach[a]}
     return sorted(sorted(circle) for circle in circles)
 
@@ -111,8 +111,8 @@ def compute_p90(values: Sequence[int]) -> int:
 
 def measure_modules(modules: Sequence[Module]) -> dict[str, tuple[str, list[str]]]:
     """Return each figure with the names that it counts."""
-    known = frozenset(module.name for module in modules)
-    graph = {module.name: list_imports(module, known) for module in modules}
+    names = frozenset(module.name for module in modules)
+    graph = {module.name: list_imports(module, names) for module in modules}
     callers: dict[str, set[str]] = defaultdict(set)
     for name, imported in graph.items():
         for other in imported:

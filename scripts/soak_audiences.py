@@ -76,8 +76,8 @@ class AudienceSoak:
     @staticmethod
     def format_figures(outcome: Outcome) -> str:
         """Return the figures of an outcome."""
-        asked = f"{outcome.questions} questions, {outcome.probes} probes, {outcome.found} of {outcome.allowed} found"
-        return f"{asked}, {len(outcome.leaks)} leaks, {len(outcome.silences)} silences"
+        counts = f"{outcome.questions} questions, {outcome.probes} probes, {outcome.found} of {outcome.allowed} found"
+        return f"{counts}, {len(outcome.leaks)} leaks, {len(outcome.silences)} silences"
 
     def format_options(self) -> str:
         """Return the options that repeat a world."""

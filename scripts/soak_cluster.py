@@ -37,7 +37,7 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
             search_bench.shelf.put(names(0, 400))
             await search_bench.sync()
             ends, rounds, refused, newest = time.monotonic() + 60 * minutes, 0, 0, 400
-            async with asking(search_bench, names(0, 400)) as asked:
+            async with asking(search_bench, names(0, 400)) as questions:
                 while time.monotonic() < ends:
                     rounds += 1
                     node = choose.choice([*cluster.nodes, await asyncio.to_thread(cluster.leader)])
@@ -50,7 +50,7 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
                     newest += 20
                     report = await search_bench.sync()
                     if report.error is None:
-                        asked.gone |= set(some)
+                        questions.gone |= set(some)
                     await asyncio.to_thread(node.start)
                     # Through the node that was down: what it missed is what the manifest has to refuse.
                     returned = WeaviateStore(
@@ -58,24 +58,24 @@ async def run_soak(folder: Path, minutes: float, seed: int) -> bool:
                     )
                     await returned.open(INDEX, DIMENSIONS)
                     witness = Witness(returned)
-                    shown = await search_bench.shown("shelf common things", store=witness, limit=100)
+                    documents = await search_bench.shown("shelf common things", store=witness, limit=100)
                     await returned.close()
-                    asked.leaked |= shown & asked.gone
-                    refused += len({one.chunk.document for one in witness.proposed} & asked.gone)
+                    questions.leaked |= documents & questions.gone
+                    refused += len({one.chunk.document for one in witness.proposed} & questions.gone)
                     print(
-                        f"round {rounds}: {asked.asked} asked, {len(asked.failed)} failed, "
-                        f"{len(asked.leaked)} leaked, {refused} refused, sync {report.error or 'well'}",
+                        f"round {rounds}: {questions.asked} asked, {len(questions.failed)} failed, "
+                        f"{len(questions.leaked)} leaked, {refused} refused, sync {report.error or 'well'}",
                         flush=True,
                     )
                     await asyncio.sleep(8)
             await search_bench.sync()
             agrees = await search_bench.agrees()
             print(
-                f"{rounds} rounds, {asked.asked} questions, failed: {[str(one) for one in asked.failed]}, "
-                f"leaked: {sorted(asked.leaked)}, store and manifest agree: {agrees}"
+                f"{rounds} rounds, {questions.asked} questions, failed: {[str(one) for one in questions.failed]}, "
+                f"leaked: {sorted(questions.leaked)}, store and manifest agree: {agrees}"
             )
             await store.close()
-            return agrees and not asked.failed and not asked.leaked
+            return agrees and not questions.failed and not questions.leaked
 
 
 def main() -> None:

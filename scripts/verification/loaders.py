@@ -57,13 +57,13 @@ def _load_clapnq(folder: Path) -> Iterator[Pair]:
 
 
 def _load_wice(folder: Path) -> Iterator[Pair]:
-    seen = set()
+    texts = set()
     for part in ("dev", "test"):
         path = f"code_and_resources/entailment_inputs/oracle_chunks/claim/{part}.jsonl"
         for row in read_lines(folder, "wice", path):
             meta = row["meta"]
-            if meta["id"] not in seen:
-                seen.add(meta["id"])
+            if meta["id"] not in texts:
+                texts.add(meta["id"])
                 label: Label = "supported" if row["label"] == "supported" else "unsupported"
                 source = Evidence("\n".join(row["evidence"]), meta["claim_title"])
                 yield Pair(f"wice/{meta['id']}", "wice", "en", (source,), row["claim"], label)
@@ -99,9 +99,9 @@ def _load_mtrag(folder: Path) -> Iterator[Pair]:
 
 def _load_mtragun(folder: Path) -> Iterator[Pair]:
     held_out = json.loads(read_file(folder, "mtrag", _MTRAG))["documents"]
-    seen = {document["text"].strip()[:60] for document in held_out}
+    openings = {document["text"].strip()[:60] for document in held_out}
     for task in read_lines(folder, "mtragun", "mtragun-human/generation_tasks/reference.jsonl"):
-        shared = any(context["text"].strip()[:60] in seen for context in task["contexts"])
+        shared = any(context["text"].strip()[:60] in openings for context in task["contexts"])
         if task["answerability"] == ["ANSWERABLE"] and task["contexts"] and not shared:
             yield from _split_last_turn("mtragun", task, task["contexts"])
 
@@ -159,9 +159,9 @@ def _load_kdconv(folder: Path) -> Iterator[Pair]:
                 text = message["message"]
                 if attributes and not _CHATTER.search(text):
                     sources = tuple(Evidence(a["attrvalue"], f"{a['name']} {a['attrname']}") for a in attributes)
-                    asked = talk["messages"][place - 1]["message"] if place else ""
+                    question = talk["messages"][place - 1]["message"] if place else ""
                     yield from _split_answer("kdconv", f"{domain}{number}-{place}", text, sources, language="zh",
-                                       question=asked)  # fmt: skip
+                                       question=question)  # fmt: skip
 
 
 def _load_ocnli(folder: Path) -> Iterator[Pair]:

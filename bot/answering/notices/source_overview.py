@@ -62,7 +62,7 @@ _SAID_AROUND = re.compile(r"^[\s,.!?，。！？:：]+|[\s,.!?，。！？:：]+
 
 
 class Contents(Protocol):
-    """What the sources hold for some viewers; ``Library.contents`` is the real one."""
+    """What the sources hold for some viewers; ``Library.list_documents`` is the real one."""
 
     async def __call__(self, viewers: Viewers, within: str, /) -> Sequence[SourceDocuments]:
         """Return the sources that every one of ``viewers`` may read something of, as filters (``within``) leave them.
