@@ -103,7 +103,7 @@ class Workspaces:
     async def find_workspace(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
         """Return the first of some workspaces that has installed the app, once it is open; None if none has.
 
-        A later one gets nothing because the first is opened again at this moment.
+        While the first is opened again, a later one does not take its place.
 
         Raises:
             DatabaseError: the installations cannot be read.
