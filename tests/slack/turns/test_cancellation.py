@@ -16,6 +16,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.slack.turns.running_turn import CancelReason
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.turns import TurnManager
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import RunningBot, get_markdown, make_finished, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID
@@ -59,7 +60,7 @@ class AwaitCounter:
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Task[Any]:
         """Create a task, as ``loop.set_task_factory`` needs it."""
-        is_turn = getattr(coroutine, "__qualname__", "") == "TurnManager._run"
+        is_turn = getattr(coroutine, "__qualname__", "") == TurnManager._run_turn.__qualname__
         if not is_turn and asyncio.current_task() not in self._watched:
             return asyncio.Task(coroutine, loop=loop, **options)
         task = asyncio.Task(self.watch(coroutine), loop=loop, **options)
