@@ -23,14 +23,14 @@ RETRY_LAST_S = 86_400.0
 class AddDocument:
     """Read a document that the manifest does not have."""
 
-    document: ListedDocument
+    entry: ListedDocument
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateDocument:
     """Read a document whose version, link or readers changed, or that may have changed while it was read."""
 
-    document: ListedDocument
+    entry: ListedDocument
     record: KnownDocument
 
 
@@ -38,7 +38,7 @@ class UpdateDocument:
 class RetryDocument:
     """Read a failed document again, because its retry is due."""
 
-    document: ListedDocument
+    entry: ListedDocument
     record: KnownDocument
 
 

@@ -81,8 +81,8 @@ NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_fr
 def test_every_document_gets_one_action(before: dict[str, str], after: dict[str, str], *, complete: bool) -> None:
     rows = [known(document, version) for document, version in before.items()]
     made = make_plan({d: ListedDocument(d, v) for d, v in after.items()}, rows, now=NOW, complete=complete)
-    added = {read.document.document for read in made.reads if isinstance(read, AddDocument)}
-    updated = {read.document.document for read in made.reads if isinstance(read, UpdateDocument)}
+    added = {read.entry.document for read in made.reads if isinstance(read, AddDocument)}
+    updated = {read.entry.document for read in made.reads if isinstance(read, UpdateDocument)}
     gone = {row.document for row in (*made.deletes, *made.pending_deletions)}
     assert added == after.keys() - before.keys()
     assert updated == {d for d in after.keys() & before.keys() if after[d] != before[d]}

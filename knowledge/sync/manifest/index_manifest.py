@@ -154,15 +154,15 @@ class IndexManifest(Lookups):
     ) -> list[str]:
         """Make the chunks of documents current, in one transaction. Return the ids that no longer are."""
         source = self._ensure_source(connection, key)
-        rows = put_documents(connection, source, {one.document.document: make_indexed_values(one) for one in documents})
-        return self._replace_chunks(connection, {rows[one.document.document]: one for one in documents})
+        rows = put_documents(connection, source, {one.entry.document: make_indexed_values(one) for one in documents})
+        return self._replace_chunks(connection, {rows[one.entry.document]: one for one in documents})
 
     @transaction
     def record_failures(self, connection: Connection, key: SourceKey, failed: Sequence[FailedDocument]) -> None:
         """Put documents into quarantine. Their current chunks keep answering."""
         source = self._ensure_source(connection, key)
-        new = {one.document.document: make_unread_values(one) for one in failed}
-        put_documents(connection, source, {one.document.document: make_failed_values(one) for one in failed}, new)
+        new = {one.entry.document: make_unread_values(one) for one in failed}
+        put_documents(connection, source, {one.entry.document: make_failed_values(one) for one in failed}, new)
 
     @transaction
     def remove_documents(self, connection: Connection, rows: Collection[int]) -> list[str]:

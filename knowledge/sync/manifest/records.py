@@ -203,7 +203,7 @@ class IndexGrowth:
 class IndexedDocument:
     """A document whose chunks are in the store, and which the manifest can switch to."""
 
-    document: ListedDocument
+    entry: ListedDocument
     version: str
     sha256: str
     title: str
@@ -224,7 +224,7 @@ class UnchangedDocument:
 class FailedDocument:
     """A document that could not be indexed."""
 
-    document: ListedDocument
+    entry: ListedDocument
     reason: str
     attempts: int
     retry_at: float

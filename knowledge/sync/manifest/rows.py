@@ -56,15 +56,15 @@ def make_indexed_values(one: IndexedDocument) -> Values:
         "version": one.version,
         "sha256": one.sha256,
         "title": one.title,
-        "url": one.document.url,
-        "readers": encode_readers(one.document.readers),
+        "url": one.entry.url,
+        "readers": encode_readers(one.entry.readers),
         "read_at": one.read_at,
         "held": False,
         "reason": None,
         "attempts": 0,
         "chunks": len(one.chunks),
         "kind": one.chunks[0].kind if one.chunks else "",
-        "modified_at": to_seconds(one.document.modified_at),
+        "modified_at": to_seconds(one.entry.modified_at),
         "held_at": None,
         "listed_readers": "",
         "rights_at": 0.0,
@@ -79,7 +79,7 @@ def to_seconds(moment: datetime | None) -> float | None:
 def make_failed_values(one: FailedDocument) -> Values:
     """Return what changes in the row of a document that fails; its current chunks stay."""
     return {
-        "version": one.document.version,
+        "version": one.entry.version,
         "reason": one.reason,
         "reason_code": one.code.value,
         "attempts": one.attempts,
@@ -91,8 +91,8 @@ def make_failed_values(one: FailedDocument) -> Values:
 
 def make_unread_values(one: FailedDocument) -> Values:
     """Return what the row of a document that was never indexed has besides."""
-    readers = encode_readers(one.document.readers)
-    return {"sha256": "", "title": "", "url": one.document.url, "readers": readers, "read_at": 0.0}
+    readers = encode_readers(one.entry.readers)
+    return {"sha256": "", "title": "", "url": one.entry.url, "readers": readers, "read_at": 0.0}
 
 
 def slice_items(items: Collection[_T], size: int = _AT_ONCE) -> Iterable[list[_T]]:

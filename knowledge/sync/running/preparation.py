@@ -74,12 +74,12 @@ class DocumentPreparer:
 
         """
         async with AsyncExitStack() as stack:
-            lease = await stack.enter_async_context(self._budget.lease_bytes(self._sizes.estimate_size(read.document)))
+            lease = await stack.enter_async_context(self._budget.lease_bytes(self._sizes.estimate_size(read.entry)))
             read_at = self._tools.now()
-            content = await self._read_document(read.document, lease)
+            content = await self._read_document(read.entry, lease)
             sha256 = await _hash_bytes(content.data)
             record = None if isinstance(read, AddDocument) else read.record
-            listed = _adjust_listing(content, read.document, record)
+            listed = _adjust_listing(content, read.entry, record)
             rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
             if record is not None and sha256 == record.sha256 and not rewrite:
                 return UnchangedDocument(record.row, content.version, read_at)
@@ -191,6 +191,6 @@ def _has_new_title(content: DocumentContent, record: KnownDocument) -> bool:
 
 
 def _has_other_row(document: IndexedDocument, record: KnownDocument) -> bool:
-    return record.title != document.title or count_days(to_seconds(document.document.modified_at)) != count_days(
+    return record.title != document.title or count_days(to_seconds(document.entry.modified_at)) != count_days(
         record.modified_at
     )

@@ -83,11 +83,8 @@ async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: f
 def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yield documents whose audience changes, with the readers of both the old and the new rows, and the new ones."""
     for read in reads:
-        if (
-            not isinstance(read, AddDocument)
-            and (listed := encode_readers(read.document.readers)) != read.record.readers
-        ):
-            both = narrow_readers(decode_readers(read.record.readers), read.document.readers)
+        if not isinstance(read, AddDocument) and (listed := encode_readers(read.entry.readers)) != read.record.readers:
+            both = narrow_readers(decode_readers(read.record.readers), read.entry.readers)
             yield read.record.row, (encode_readers(both), listed)
 
 

@@ -287,7 +287,7 @@ class SourceSync:
         record = None if isinstance(read, AddDocument) else read.record
         attempts = (record.attempts if record else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
-        self._failed.append(FailedDocument(read.document, str(error), attempts, retry_at, error.code))
+        self._failed.append(FailedDocument(read.entry, str(error), attempts, retry_at, error.code))
         self._tally.count_failure(read, error)
 
     async def _flush_records(self, *, least: int) -> None:

@@ -74,12 +74,10 @@ class SyncTally:
         record = None if isinstance(read, AddDocument) else read.record
         self.never_read += record is None or not record.answers
         readers = (
-            read.document.readers
-            if record is None
-            else narrow_readers(decode_readers(record.readers), read.document.readers)
+            read.entry.readers if record is None else narrow_readers(decode_readers(record.readers), read.entry.readers)
         )
         self.failures.append(
-            QuarantinedDocument(read.document.document, str(error), public=readers >= EVERYONE, code=error.code)
+            QuarantinedDocument(read.entry.document, str(error), public=readers >= EVERYONE, code=error.code)
         )
         self.chunks_kept += record.chunks if record else 0
         self._count_documents()
