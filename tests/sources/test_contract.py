@@ -282,7 +282,8 @@ async def test_lost_or_damaged_memory_gives_the_same_listing(bench: Workbench) -
 @pytest.mark.slow
 async def test_a_listing_with_memory_equals_one_without(make_bench: type[Workbench]) -> None:
     """After any changes, an incremental listing equals a whole one."""
-    step = st.tuples(st.sampled_from(["put", "put", "remove"]), st.sampled_from([*NAMES, "deep/z.md"]), st.binary())
+    data = st.binary(max_size=30)  # shorter than a pointer of Git LFS, which Hypothesis knows from our modules
+    step = st.tuples(st.sampled_from(["put", "put", "remove"]), st.sampled_from([*NAMES, "deep/z.md"]), data)
     if Ability.BYTES in make_bench.cannot:
         step = st.tuples(step.map(lambda s: s[0]), step.map(lambda s: s[1]), st.text("ab ", min_size=1).map(str.encode))
 

@@ -13,7 +13,8 @@ from tests.sources.website.fake_site import Reply, WebSite
 
 class FeedBench(Workbench):
     kind = "feed"
-    slow = True  # each test starts the process that reads pages, a second of it
+    slow = True  # each source starts the process that reads pages, half a second of it
+    examples = 4
     # A feed's entries are texts, and one that it stops listing stays.
     cannot = frozenset({Ability.BYTES, Ability.REMOVE, Ability.MIDWAY, Ability.LIMIT})
 
