@@ -143,7 +143,8 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
             assert self.loop.run(self.rig.agree())
             if report.sources["handbook"].pending_deletions == 0:
                 assert set(answers) <= set(self.rig.source.texts)
-            self.lost = self.lost and bool(broken & here.keys())  # rows of a broken document come back with its text
+            # Lost rows of a broken document come back with its text; those of a pending deletion never do.
+            self.lost = self.lost and bool(broken & here.keys() or answers.keys() - here.keys())
             # What cannot be read keeps its old rows. If its readers changed, the comparison gives these a new audience.
             assert self._drift() <= sum(len(here[name]) for name in broken & here.keys())
             settled = self.loop.run(self.rig.sync())
