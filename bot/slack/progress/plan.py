@@ -167,5 +167,5 @@ def _list_sources(passages: Iterable[Passage]) -> list[Chunk]:
         url = render.encode_link_target(one.url or "")
         if url.startswith(("http://", "https://")) and len(url) <= _MAX_URL_CHARACTERS:
             text = render.break_pings(" ".join((one.title or one.document).split()))
-            sources.setdefault(url, {"type": "url", "url": url, "text": text[:_MAX_TITLE_CHARACTERS]})
+            sources.setdefault(url.partition("#")[0], {"type": "url", "url": url, "text": text[:_MAX_TITLE_CHARACTERS]})
     return list(sources.values())[:_MAX_SOURCES]

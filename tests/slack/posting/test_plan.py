@@ -47,7 +47,7 @@ def make_thinking_script(resume: asyncio.Event, *, before: tuple[AnswerEvent, ..
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Step("is searching…", "search")
-        yield Sources((PASSAGE, replace(SECRET, url=None)))
+        yield Sources((PASSAGE, replace(PASSAGE, n=3, url=f"{PASSAGE.url}#push"), replace(SECRET, url=None)))
         yield Step("is thinking…", "think")
         for event in before:
             yield event
@@ -68,7 +68,7 @@ async def test_plan_shows_tasks_with_seconds_and_sources(bot: RunningBot) -> Non
     search = plan["tasks"][0]
     assert plan["title"] == "Working on it…"
     assert search["title"] == "Search the documents"
-    assert re.fullmatch(r"2 passages · \d+ s", search["output"])
+    assert re.fullmatch(r"3 passages · \d+ s", search["output"])
     assert search["sources"] == [{"type": "url", "url": "https://kb.example/sources", "text": "Adding a source"}]
     resume.set()
     message = await bot.wait_for_answer(root)
