@@ -59,17 +59,17 @@ async def run_owned(tmp_path: Path, **options: Any) -> AsyncIterator[RunningBot]
 async def open_settings(bot: RunningBot, person: str = "ada", user: str = ADA) -> dict[str, Any]:
     """Type the command, and return the modal that opens."""
 
-    async def list_modals() -> list[dict[str, Any]]:
-        return [view for view in (await bot.sandbox.state())["modals"] if view["user"] == user]
+    async def list_modals() -> dict[str, dict[str, Any]]:
+        return {view["id"]: view for view in (await bot.sandbox.state())["modals"] if view["user"] == user}
 
-    before = len(await list_modals())
+    before = await list_modals()  # one that was submitted may still close
     await bot.sandbox.command(person, "#general", "/kb channel")
 
-    async def is_open() -> bool:
-        return len(await list_modals()) > before
+    async def list_new() -> list[dict[str, Any]]:
+        return [view for id_, view in (await list_modals()).items() if id_ not in before]
 
-    await bot.sandbox.wait_until(is_open, what="modal")
-    return (await list_modals())[-1]
+    await bot.sandbox.wait_until(list_new, what="modal")
+    return (await list_new())[-1]
 
 
 @contextlib.asynccontextmanager
