@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector, Viewers
@@ -56,8 +56,8 @@ class _RankedCandidates:
     picks: Sequence[ScoredCandidate]
     all_of: frozenset[str] | None = None
     """The ids of all rows in the scope, if the store returned all of them; else None."""
-    refused: frozenset[str] = frozenset()
-    """The ids of rows that the store should not have proposed, because the viewers may not read them."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The rows that the store should not have proposed, because the viewers may not read them: id and source's name."""
 
 
 class HybridSearch:
@@ -142,17 +142,15 @@ class HybridSearch:
         plan = question.plan
         pool = max(self._breadth.pool, 3 * plan.limit)
         missing_rows: set[str] = set()
-        refused: set[str] = set()
+        refused: dict[str, str] = {}
         for lookups in itertools.count(1):
             scope, writes = await self._narrow_scope(plan.scope), self._count_writes()
             proposed = await self._store.find_candidates(question.vector, plan.terms, pool=pool, scope=scope)
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             if self._count_writes() == writes:
-                refused |= {id_ for id_, listed in current.items() if is_refused(listed, plan.scope)}
-            found = replace(
-                self._rank_candidates(question, proposed, current), refused=frozenset(refused & current.keys())
-            )
+                refused |= {id_: one.source_name for id_, one in current.items() if is_refused(one, plan.scope)}
+            found = replace(self._rank_candidates(question, proposed, current), refused=refused)
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
@@ -196,7 +194,7 @@ class HybridSearch:
             more = [one for one in wider if one.candidate.chunk.id not in joined_ids | chosen]
             picks = [one for one in found.picks if one.candidate.chunk.id not in inside]
             hits = sorted([*picks, *more[: len(inside)]], key=lambda one: -one.score)
-        refused = Counter(found.current[id_].source_name for id_ in found.refused)
+        refused = Counter(found.refused.values())
         return DocumentResults(
             question,
             self._breadth.per_document,

@@ -250,6 +250,26 @@ async def test_a_change_between_store_and_manifest_is_no_alarm(bench: SearchBenc
     assert ({hit.id for hit in found.hits}, found.refused_count) == ({"open"}, 0)
 
 
+async def test_a_passage_that_only_the_first_lookup_proposed_is_counted(bench: SearchBench) -> None:
+    """A row that the manifest has lost costs a second lookup, which a replica with newer rows may answer."""
+    await bench.add({"secret": "office hours of the board", "open": "office hours of the porter", "lost": "office"})
+    bench.manifest["secret"] = replace(bench.manifest["secret"], readers=BOARD)
+    del bench.manifest["lost"]
+    lookups = 0
+
+    class Repaired(Witness):
+        async def find_candidates(self, *args: object, **kwargs: object) -> Sequence[Candidate]:  # type: ignore[override]
+            nonlocal lookups
+            lookups += 1
+            found = await LanceDBStore.find_candidates(self, *args, **kwargs)  # type: ignore[arg-type]
+            return [one for one in found if one.chunk.id != "secret" or lookups == 1]
+
+    store = Repaired(bench.store._directory)
+    await store.open("kvasir_0a1b2c3d", DIMENSIONS)
+    found = await bench.search(store=store).search("office hours", scope=Scope(frozenset({SOURCE}), ANY_MEMBER))
+    assert ({hit.id for hit in found.hits}, found.refused_count, lookups) == ({"open"}, 1, 2)
+
+
 async def test_viewers_who_may_read_nothing_find_nothing(bench: SearchBench, witness: Witness) -> None:
     await bench.add({"a": "office hours"}, readers=BOARD)
     found = await bench.search(store=witness).search("office hours", scope=Scope(frozenset({SOURCE}), ANY_MEMBER))
