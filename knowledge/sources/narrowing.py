@@ -18,6 +18,7 @@ from knowledge.interfaces import (
     WatchableSource,
     intersect_readers,
     lists_rights,
+    narrow_readers,
 )
 from knowledge.path_filter import compile_path_filter
 from knowledge.settings import PathRights, SourceSpec
@@ -46,10 +47,10 @@ def _narrow_by_path(readers: frozenset[str], spec: SourceSpec) -> FindReaders:
     find_path_readers = make_path_readers(spec.rights)
 
     @lru_cache(maxsize=256)
-    def narrow_readers(path_readers: frozenset[str]) -> frozenset[str]:
+    def apply_path_readers(path_readers: frozenset[str]) -> frozenset[str]:
         return readers if path_readers is _ANYBODY else narrow_readers(spec.readers, path_readers)
 
-    return lambda document: narrow_readers(find_path_readers(document))
+    return lambda document: apply_path_readers(find_path_readers(document))
 
 
 def make_path_readers(rights: Sequence[PathRights]) -> FindReaders:

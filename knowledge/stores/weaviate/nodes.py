@@ -248,7 +248,7 @@ class WeaviateNodes:
     async def _connect_node(self, node: _Node) -> NodeConnection:
         async with node.connecting:
             if node.link is None:
-                link = _connect_node(node.address, self._key, await load_trust_store(self._ca_file))
+                link = _make_link(node.address, self._key, await load_trust_store(self._ca_file))
                 try:
                     await link.client.connect()
                 except BaseException:
@@ -312,7 +312,7 @@ def _is_some_node_alive(failures: Sequence[StoreError]) -> bool:
     return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
-def _connect_node(address: NodeAddress, key: str | None, trust: TrustStore | None) -> NodeConnection:
+def _make_link(address: NodeAddress, key: str | None, trust: TrustStore | None) -> NodeConnection:
     target = f"{address.grpc.host}:{address.grpc.port}"
     if address.grpc.secure:
         credentials = grpc.ssl_channel_credentials() if trust is None else trust.channel
