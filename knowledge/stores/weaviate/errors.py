@@ -33,6 +33,8 @@ _UNREACHABLE = (
     WeaviateTimeoutError,
 )
 _NO_WRITES = ("read-only", "read only", "readonly", "forbidden", "no space left")
+_INDEX_UPDATE = "updatevectorindexconfigs"
+"""In the reason of a shard that is read-only for a moment, because another process changes its vector index."""
 _CLUSTER_UNWELL = (
     "leader not found",
     "not leader",
@@ -49,6 +51,7 @@ _CLUSTER_UNWELL = (
     "shutting down",
     "shutdown",
     "context canceled",
+    _INDEX_UPDATE,
 )
 """Texts about a node or its peers, after which another node or a later attempt may succeed."""
 
@@ -59,7 +62,7 @@ _LACKING = re.compile(
 
 def says_read_only(text: str) -> bool:
     """Return whether a message says that the server, or this key, accepts no writes."""
-    return _contains_any(text, _NO_WRITES)
+    return _contains_any(text, _NO_WRITES) and _INDEX_UPDATE not in text.lower()
 
 
 def says_unwell(text: str) -> bool:
