@@ -18,8 +18,8 @@ _KEEP_S = 86_400.0
 """How long a process is listed after its last heartbeat."""
 
 _IS_OURS = replicas.c.name == sa.bindparam("us")
-_LIST = sa.select(replicas).where(match_columns(replicas.c.team)).order_by(replicas.c.started_at, replicas.c.name)
 _LIST_EVERY = sa.select(replicas).order_by(replicas.c.started_at, replicas.c.name)
+_LIST = _LIST_EVERY.where(match_columns(replicas.c.team))
 _RENEW = sa.update(replicas).where(_IS_OURS)
 _DELETE = sa.delete(replicas).where(_IS_OURS)
 _DELETE_OLD = sa.delete(replicas).where(replicas.c.seen_at < sa.bindparam("before"))

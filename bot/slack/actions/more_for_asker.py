@@ -62,7 +62,9 @@ class MoreForAsker:
         label = render_message(buttons.ANSWER_PRIVATELY, language)
         button = build_button(ANSWER_PRIVATELY, label, format_question_place(message))
         blocks = [build_section(text), {"type": "actions", "elements": [button]}]
-        await self._messenger.notify_person(key.channel, message.user, text, thread_ts=message.thread_ts, blocks=blocks)
+        await self._messenger.reach_person(
+            key.channel, message.user, text, thread_ts=message.thread_ts, blocks=blocks, only_there=True
+        )
 
     async def _has_more(self, message: QuestionMessage, searched: str) -> bool:
         channel = message.key.channel

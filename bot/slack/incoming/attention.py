@@ -137,7 +137,7 @@ class ThreadAttention:
     async def _follow_command(self, message: QuestionMessage, *, muted: bool) -> None:
         if message.opens_thread:
             text = render_message(texts.MUTE_NEEDS_THREAD, choose_language(message.text))
-            await self._messenger.notify_person(message.key.channel, message.user, text)
+            await self._messenger.reach_person(message.key.channel, message.user, text, only_there=True)
         else:
             await self._set_muted(message.thread, message.user, message.text, muted=muted, at=float(message.key.ts))
 

@@ -54,21 +54,6 @@ class EphemeralMessenger:
         payload = {"response_type": "ephemeral", "replace_original": True, "text": text, "blocks": build_sections(text)}
         return bool(press.response_url) and await self._post(press.response_url, payload)
 
-    async def notify_person(
-        self,
-        channel: str,
-        user: str,
-        text: str,
-        *,
-        thread_ts: str | None = None,
-        blocks: Sequence[Block] | None = None,
-    ) -> None:
-        """Send mrkdwn to one person in a channel; a failure is logged."""
-        try:
-            await self.send_message(channel, user, text, thread_ts=thread_ts, blocks=blocks)
-        except SlackError as error:
-            _log.warning("ephemeral message not sent", channel=channel, error=str(error))
-
     async def reach_person(
         self,
         channel: str,
@@ -77,14 +62,19 @@ class EphemeralMessenger:
         *,
         thread_ts: str | None = None,
         blocks: Sequence[Block] | None = None,
+        only_there: bool = False,
     ) -> None:
-        """Send mrkdwn to one person in a channel, or in the direct messages if Slack refuses; a failure is logged."""
+        """Send mrkdwn to one person in a channel; a failure is logged.
+
+        If Slack refuses that, it goes to the direct messages, unless it belongs ``only_there``.
+        """
         try:
             await self.send_message(channel, user, text, thread_ts=thread_ts, blocks=blocks)
-        except (SlackGone, SlackRefused):
-            await self._message_directly(user, text, blocks)
         except SlackError as error:
-            _log.warning("person not reached", channel=channel, error=str(error))
+            if isinstance(error, (SlackGone, SlackRefused)) and not only_there:
+                await self._message_directly(user, text, blocks)
+            else:
+                _log.warning("person not reached", channel=channel, error=str(error))
 
     async def _message_directly(self, user: str, text: str, blocks: Sequence[Block] | None = None) -> None:
         try:
