@@ -2,10 +2,12 @@
 
 Each set of XQuAD (English, Chinese) and CMRC 2018 is asked over all its paragraphs, one file each. The documentation of
 an API gateway is one corpus in both languages, and its questions have key facts. A sample is the lowest hashes of ids.
+The sets of ``own_words.py`` are always asked whole.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import own_words
 from scripts.answer_scores import Item
 
 DATA = Path(__file__).parent / "eval_data"
@@ -27,15 +30,34 @@ class AnswerSet:
     corpora: tuple[tuple[str, Path], ...]
     """Folders by the names of their sources."""
     items: tuple[Item, ...]
+    library: str = ""
+    """The set whose library is used; "" for its own."""
 
 
-NAMES = ("xquad-en", "wiki-zh", "gateway", "newcomer")
+NAMES = ("xquad-en", "wiki-zh", "gateway", "newcomer", *own_words.SETS)
+
+
+def expand_names(given: str) -> list[str]:
+    """Return the names of sets in a list with commas, those of short names (``own-words``) included.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such set.
+
+    """
+    names = [name for part in given.split(",") for name in own_words.SHORT_NAMES.get(part, (part,))]
+    if unknown := set(names) - set(NAMES):
+        raise argparse.ArgumentTypeError(f"There is no set {', '.join(sorted(unknown))}.")
+    return list(dict.fromkeys(names))
 
 
 def load_set(name: str, eval_dir: Path, scratch: Path, answerable: int, unanswerable: int) -> AnswerSet:
     """Return a set with at most so many questions of each language; its corpus is written below ``scratch``."""
     if name == "newcomer":
         return AnswerSet(name, (("docs", ROOT / "docs"),), tuple(_newcomer()))
+    if name in own_words.SETS:
+        asked = own_words.SETS[name]
+        corpus = (asked.body.source, own_words.find_body(asked.body, eval_dir))
+        return AnswerSet(name, (corpus,), own_words.load_items(name), asked.library)
     if name == "gateway":
         items = [*_gateway(), *_unanswerable("apisix_unanswerable.jsonl", name, "")]
         return AnswerSet(name, (("gateway", eval_dir / "apisix-docs"),), _sample(items, answerable, unanswerable))

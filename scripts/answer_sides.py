@@ -19,7 +19,6 @@ from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Notice, Passage, Question, Sources, Text
 from engine.interfaces import (
     ANONYMOUS,
-    ChatEngine,
     ChatMessage,
     ContentDelta,
     Delta,
@@ -27,6 +26,7 @@ from engine.interfaces import (
     Requester,
     Sampling,
     StreamEnd,
+    StreamRestart,
 )
 from knowledge.library import Library
 from scripts.answer_scores import Item, Record
@@ -78,36 +78,48 @@ class KeptLines:
 
 
 class Completions(KeptLines):
-    """Completions of a model for each prompt at temperature 0, on disk."""
+    """Completions of a model for each prompt at temperature 0, and its probabilities of options, on disk."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "text")
 
     @staticmethod
-    def key_of(model: str | None, messages: Sequence[ChatMessage], sampling: Sampling) -> str:
-        """Return what a completion depends on, as a hash."""
+    def key_of(model: str | None, messages: Sequence[ChatMessage], asked: Sampling | tuple[str, ...]) -> str:
+        """Return what a completion, or the probabilities of options, depend on, as a hash."""
         contents = [(message.role, message.content) for message in messages]  # their repr leaves the content out
-        return hashlib.sha256(repr((model, contents, sampling)).encode()).hexdigest()[:24]
+        return hashlib.sha256(repr((model, contents, asked)).encode()).hexdigest()[:24]
+
+    def read_completion(self, key: str) -> tuple[str, str] | None:
+        """Return a completion and why it ended, None if there is none yet."""
+        found = self.read(key)
+        return (found, "stop") if isinstance(found, str) else None if found is None else (found[0], found[1])
+
+    def write_completion(self, key: str, text: str, finish_reason: str) -> None:
+        """Write a completion; one that was aborted is asked again."""
+        if finish_reason != "abort":
+            self.write(key, text if finish_reason == "stop" else [text, finish_reason])
 
 
 class TeeEngine:
     """A ``ChatEngine`` that records the model's text at temperature 0, and passes on everything else.
 
-    With ``completions`` no prompt is asked twice. The seconds of such an answer say nothing.
+    With ``completions`` no prompt is asked twice, and no judgement either. The seconds of such an answer say nothing.
     """
 
-    def __init__(self, engine: ChatEngine, *, small_model: bool, completions: Completions | None = None) -> None:
+    def __init__(self, engine: Any, *, small_model: bool, completions: Completions | None = None) -> None:
         self._engine = engine
         self._small_model = small_model
         self._completions = completions
         self.raw: dict[str, str] = {}
         self.prompts: dict[str, str] = {}
+        self.replayed: set[str] = set()
+        """The requests whose completions were recorded before."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
     def status(self) -> EngineStatus:
-        status = self._engine.status()
+        status: EngineStatus = self._engine.status()
         return replace(status, small_model=status.small_model or self._small_model)
 
     async def stream(
@@ -117,25 +129,46 @@ class TeeEngine:
         self.raw[request_id] = ""
         self.prompts[request_id] = "\n\n".join(message.content for message in messages)
         key = Completions.key_of(self.status().model, messages, cold)
-        if self._completions is not None and (completion := self._completions.read(key)) is not None:
-            self.raw[request_id] = completion
-            yield ContentDelta(completion)
-            yield StreamEnd("stop")
+        if self._completions is not None and (completion := self._completions.read_completion(key)) is not None:
+            self.replayed.add(request_id)
+            self.raw[request_id], finish_reason = completion
+            yield ContentDelta(completion[0])
+            yield StreamEnd("length" if finish_reason == "length" else "stop")
             return
         deltas: Any = self._engine.stream(messages, cold, request_id=request_id, requester=requester)
         async with aclosing(deltas) as stream:
             async for delta in stream:
                 if isinstance(delta, ContentDelta):
                     self.raw[request_id] += delta.text
+                elif isinstance(delta, StreamRestart):
+                    self.raw[request_id] = ""
                 elif isinstance(delta, StreamEnd) and self._completions is not None:
-                    self._completions.write(key, self.raw[request_id])
+                    self._completions.write_completion(key, self.raw[request_id], delta.finish_reason)
                 yield delta
+
+    async def score_options(
+        self, messages: Sequence[ChatMessage], options: Sequence[str], **rest: Any
+    ) -> tuple[float, ...]:
+        """Return the probability of each option; a reply that was late is asked for again."""
+        key = Completions.key_of(self.status().model, messages, tuple(options))
+        if self._completions is not None and (found := self._completions.read(key)) is not None:
+            return tuple(found)
+        scores: tuple[float, ...] = await self._engine.score_options(messages, options, **rest)
+        if self._completions is not None:
+            self._completions.write(key, list(scores))
+        return scores
+
+
+_WITHOUT_MODEL = frozenset({"closest", "passages", "unknown"})
+"""The routes of answers that show no words of the model, or only marked ones."""
+_EXTRACT = re.compile(r"(?m)^\*\*.+\*\* \[\d+\]\n>")
+"""The path of a passage, and the first line of its extract."""
 
 
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
     """Answer with the product."""
     looked_at: tuple[Passage, ...] = ()
-    text, instead, notices, complete = "", "", [], False
+    text, later, notices, complete = "", "", [], False
     end: Finished | None = None
     async with aclosing(answerer.answer(Question(item.question, id=name, depth="off"))) as events:
         async for event in events:
@@ -143,28 +176,33 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
                 case Sources(passages):
                     looked_at = passages
                 case Text(markdown):
-                    text, instead = (text, instead + markdown) if complete else (text + markdown, instead)
+                    complete = complete or bool(_EXTRACT.search(markdown))
+                    text, later = (text, later + markdown) if complete else (text + markdown, later)
                 case Notice(said):
                     notices.append(said)
-                    complete = bool(text)  # a remark about an answer ends it: what follows is an extract
+                    complete = bool(text) or complete  # a remark about an answer ends it: what follows is an extract
                 case Finished():
                     end = event
     assert end is not None
-    own = text if end.route not in {"passages", "unknown"} else ""
+    own = "" if end.route in _WITHOUT_MODEL else text
+    extracts = {"closest": text + later, "passages": later or text}.get(end.route, later)
     return Record(
         id=item.id,
         side="kvasir",
         text=own,
         raw=engine.raw.get(name, ""),
         refused=end.route == "unknown",
-        extract=end.route == "passages" or bool(instead),
+        extract=bool(extracts),
         passages=_numbered(looked_at, end, own),
         marked=end.marked_count,
         removed=end.removed_count,
         first_s=end.timings.get("first_text"),
         total_s=end.timings["total"],
-        notices=(*notices, instead or ("" if own else text)),
+        notices=(*notices, *([] if own else [text])),
         prompt=engine.prompts.get(name, ""),
+        extracts=extracts,
+        retrieved=tuple((passage.document, passage.text) for passage in looked_at),
+        replayed=name in engine.replayed,
     )
 
 
@@ -218,7 +256,17 @@ async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Ite
                 first_s = time.monotonic() - began
     text = re.sub(r"(?s)^.*</think>", "", engine.raw[name]).strip()
     return Record(
-        item.id, "plain", text, text, False, False, passages, 0, 0, first_s, time.monotonic() - began, prompt=prompt
+        item.id,
+        "plain",
+        text,
+        text,
+        refused=False,
+        extract=False,
+        passages=passages,
+        first_s=first_s,
+        total_s=time.monotonic() - began,
+        prompt=prompt,
+        replayed=name in engine.replayed,
     )
 
 
@@ -230,4 +278,6 @@ def record_json(record: Record) -> dict[str, Any]:
 def record_of(written: Mapping[str, Any]) -> Record:
     """Return the record of a JSON object."""
     passages = tuple((int(n), str(document), str(text)) for n, document, text in written["passages"])
-    return Record(**{**written, "passages": passages, "notices": tuple(written["notices"])})
+    retrieved = tuple((str(document), str(text)) for document, text in written.get("retrieved", ()))
+    notices = tuple(written["notices"])
+    return Record(**{**written, "passages": passages, "notices": notices, "retrieved": retrieved})

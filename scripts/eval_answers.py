@@ -4,8 +4,13 @@ Kvasir's side is the product: retrieval, prompt, engine, verifier, with the ship
 five nearest chunks of the same store by the same embedder. It asks for [n] and "I don't know", and checks nothing. Both
 ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that Kvasir starts.
 
+A third side, ``extracts``, is the plain answer followed by its first three passages, cut to the characters that Kvasir
+showed. It is made from the answers of the other two.
+
 Each answer is written at once, so that an interrupted run continues. The key of an answer is its question, the model,
-and the code that makes it. For Kvasir's side that is the trees of bot/answering and knowledge/search, or ``--tag``.
+and the code behind it (``code_tag``), or ``--tag`` for Kvasir's side. With ``--replay`` also the model's completions
+are kept: after a change of the code, the model is asked only for prompts that it has not seen. Medians of seconds leave
+out replayed answers.
 
     KVASIR_EVAL_DIR=… scripts/eval_answers.py [--sets xquad-en,gateway] [--answerable 200] [--report]
 
@@ -25,7 +30,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +45,18 @@ from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import Settings, load_settings
 from engine.interfaces import EngineState
 from scripts.answer_feedback import make_feedback_set, read_votes, summarise_votes
-from scripts.answer_scores import Item, Record, differences, score, summarise
-from scripts.answer_sets import NAMES, ROOT, AnswerSet, load_set
+from scripts.answer_scores import (
+    KIND_FIGURES,
+    NEAR_MISS_FIGURES,
+    OWN_WORDS,
+    Item,
+    Record,
+    add_passages,
+    differences,
+    score,
+    summarise,
+)
+from scripts.answer_sets import NAMES, ROOT, AnswerSet, expand_names, load_set
 from scripts.answer_sides import (
     PLAIN_PROMPT,
     Completions,
@@ -54,8 +69,12 @@ from scripts.answer_sides import (
     record_of,
 )
 from scripts.eval_sets import folder_or_exit
+from scripts.own_words import SHORT_NAMES
 
 SIDES = ("kvasir", "plain")
+COLUMNS = (*SIDES, "extracts")
+_CHUNKS_CODE = ("knowledge/chunking", "knowledge/embedding", "knowledge/parsing")
+_KVASIR_CODE = (*_CHUNKS_CODE, "bot/answering", "knowledge/lexical", "knowledge/search")
 _ENGINE_S = 900.0
 _PATIENT_S = 1200.0
 """Several questions at once share a CPU, so the product's deadlines do not apply."""
@@ -85,11 +104,12 @@ def key_of(item: Item, side: str, model: str, tag: str) -> str:
 def code_tag(side: str, set_name: str) -> str:
     """Return a hash of the code and documents behind a side's answers, uncommitted changes included."""
     own = ("docs",) if set_name == "newcomer" else ()
-    if side == "plain" and not own:
-        return hashlib.sha256(json.dumps(PLAIN_PROMPT).encode()).hexdigest()[:12]
-    parts = (*own, "bot/answering", "knowledge/search")
+    parts = (*own, *(_KVASIR_CODE if side == "kvasir" else _CHUNKS_CODE))
     trees = _git("rev-parse", *(f"HEAD:{part}" for part in parts)) + _git("diff", "HEAD", "--", *parts)
-    return hashlib.sha256(trees.encode()).hexdigest()[:12]
+    new_files = _git("ls-files", "--others", "--exclude-standard", "--", *parts).splitlines()
+    texts = [trees, *((ROOT / name).read_text(encoding="utf-8", errors="replace") for name in new_files)]
+    prompt = json.dumps(PLAIN_PROMPT) if side == "plain" else ""
+    return hashlib.sha256("\0".join([*texts, prompt]).encode()).hexdigest()[:12]
 
 
 def _git(*arguments: str) -> str:
@@ -100,13 +120,20 @@ def settings_of(one: AnswerSet, scratch: Path, config: Path | None = None) -> Se
     """Return the settings of a set's library: those of ``config`` for rated answers, else new ones in ``scratch``."""
     if one.name == "feedback":
         return load_settings(os.environ, Path.cwd(), config=config)
-    home = scratch / f"home-{one.name}"
+    home = scratch / f"home-{one.library or one.name}"
     home.mkdir(parents=True, exist_ok=True)
     if one.name == "newcomer":  # as `make run` configures it
         return load_settings({**os.environ, "KVASIR_HOME": str(home)}, home, docs=ROOT / "docs")
     tables = [f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{path}"\n' for name, path in one.corpora]
     (home / "kvasir.toml").write_text("\n".join([*tables, '[web]\nmode = "off"\n']), encoding="utf-8")
     return load_settings({**os.environ, "KVASIR_HOME": str(home)}, home)
+
+
+def find_eval_dir(names: Sequence[str]) -> Path:
+    """Return KVASIR_EVAL_DIR; exit with 2 if it lacks the public question sets and some of these sets need them."""
+    if all(name == "newcomer" or name.startswith(OWN_WORDS) for name in names):
+        return Path(os.environ.get("KVASIR_EVAL_DIR", ""))
+    return folder_or_exit()
 
 
 async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answers) -> dict[str, dict[str, Record]]:
@@ -126,7 +153,7 @@ async def run_set(one: AnswerSet, arguments: argparse.Namespace, answers: Answer
             sys.exit(f"The engine is not ready: {status.state} {status.detail}")
         completions = Completions(arguments.results / "completions.jsonl") if arguments.replay else None
         tee = TeeEngine(engine, small_model=arguments.small_model, completions=completions)
-        judges = Judges(engine, Calibrations(settings.home).find_calibration)
+        judges = Judges(tee, Calibrations(settings.home).find_calibration)
         patient = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S)
         limits = settings.limits if arguments.concurrency == 1 else patient
         answerer = create_answerer(library, tee, judges=judges, limits=limits)
@@ -163,23 +190,46 @@ def report_of(items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -
     for item in items:
         if all(item.key in records for records in done.values()):
             parts.setdefault(f"{item.set} {item.lang}", []).append(item)
-            parts.setdefault(f"all {item.lang}", []).append(item)
-    result: dict[str, Any] = {}
-    for name, ours in sorted(parts.items()):
-        sides = {side: summarise([score(item, records[item.key]) for item in ours]) for side, records in done.items()}
-        result[name] = {**sides, "difference": differences(sides)}
-    return result
+            if not item.set.startswith(OWN_WORDS):
+                parts.setdefault(f"all {item.lang}", []).append(item)
+    return {name: _report_part(ours, add_extracts_side(done)) for name, ours in sorted(parts.items())}
+
+
+def add_extracts_side(done: Mapping[str, Mapping[str, Record]]) -> dict[str, Mapping[str, Record]]:
+    """Return the records of both sides, and those of the plain answers with passages of Kvasir's length."""
+    if not set(SIDES) <= set(done):
+        return dict(done)
+    kvasir, plain = done["kvasir"], done["plain"]
+    return {**done, "extracts": {key: add_passages(kvasir[key], plain[key]) for key in kvasir if key in plain}}
+
+
+def _report_part(items: Sequence[Item], done: Mapping[str, Mapping[str, Record]]) -> dict[str, Any]:
+    """Return the figures of each side over some questions, also by the kind of what answers them."""
+    scores = {side: [(item, score(item, records[item.key])) for item in items] for side, records in done.items()}
+    sides = {side: summarise([one for _, one in some]) for side, some in scores.items()}
+    kinds = {
+        kind: {side: summarise([one for item, one in some if item.kind == kind]) for side, some in scores.items()}
+        for kind in sorted({item.kind for item in items} - {""})
+    }
+    return {**sides, "difference": differences(sides), "kinds": kinds}
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Print one table for each part."""
-    for name, sides in result.items():
-        columns = [side for side in SIDES if side in sides]
-        print(f"\n{name:24}" + "".join(f"{side:>10}" for side in columns))
-        for figure in sides[columns[0]]:
-            print(f"  {figure:22}" + "".join(f"{_cell(sides[side][figure]):>10}" for side in columns))
-        for figure, points in sides["difference"].items():
-            print(f"  {figure}, Kvasir minus plain: {points:+g} points")
+    """Print one table for each part, and one for each kind in it."""
+    for name, part in result.items():
+        columns = [side for side in COLUMNS if side in part]
+        _show_table(name, part, columns, part[columns[0]])
+        for kind, sides in part["kinds"].items():
+            _show_table(f"{name}, {kind}", sides, columns, NEAR_MISS_FIGURES if kind == "none" else KIND_FIGURES)
+        for side, points in part["difference"].items():
+            for figure, value in points.items():
+                print(f"  {figure}, Kvasir minus {side}: {value:+g} points")
+
+
+def _show_table(title: str, sides: Mapping[str, Any], columns: Sequence[str], figures: Iterable[str]) -> None:
+    print(f"\n{title:32}" + "".join(f"{side:>10}" for side in columns))
+    for figure in figures:
+        print(f"  {figure:30}" + "".join(f"{_cell(sides[side][figure]):>10}" for side in columns))
 
 
 def _cell(value: float | None) -> str:
@@ -201,6 +251,7 @@ def write_failures(path: Path, items: Sequence[Item], done: Mapping[str, Mapping
                     f"right {how.right}, unverified {how.right_unverified}, found {how.found}, refused {how.refused}, "
                     f"extract {how.extract}, cited {how.cited_right} of {how.cited}, marked {how.marked}, "
                     f"removed {how.removed}\nraw: {record.raw}\nshown: {record.text}\n"
+                    f"extracts: {record.extracts}\n"
                     f"notices: {' / '.join(record.notices)[:600]}\n"
                     f"passages: {[(n, document, text[:60]) for n, document, text in record.passages]}\n\n"
                 )
@@ -213,7 +264,7 @@ async def main(arguments: argparse.Namespace) -> None:
         sets = [make_feedback_set(votes)]
         print(json.dumps(summarise_votes(votes), ensure_ascii=False, indent=2), file=sys.stderr)
     else:
-        eval_dir = folder_or_exit() if arguments.sets != ["newcomer"] else Path()
+        eval_dir = find_eval_dir(arguments.sets)
         counts = (arguments.answerable, arguments.unanswerable)
         sets = [load_set(name, eval_dir, arguments.scratch, *counts) for name in arguments.sets]
     if arguments.limit:
@@ -234,7 +285,8 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     scratch = Path(tempfile.gettempdir()) / "kvasir-eval-answers"
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sets", type=lambda given: given.split(","), default=list(NAMES), help=", ".join(NAMES))
+    names = ", ".join((*NAMES, *SHORT_NAMES))
+    options.add_argument("--sets", type=expand_names, default=list(NAMES), help=f"by commas, of {names}")
     options.add_argument("--feedback", type=Path, help="an export of votes, whose questions are asked instead")
     options.add_argument("--config", type=Path, help="of the library for --feedback (./kvasir.toml)")
     options.add_argument("--answerable", type=int, default=200, help="questions of each set and language, at most")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scripts.answer_scores import Item, Record, differences, score, summarise
+from scripts.answer_scores import Item, Record, add_passages, cut_evenly, differences, score, summarise
 
 ITEM = Item("q1", "xquad-en", "en", "How many points did the defense give up?", references=("308",))
 UNKNOWN = Item("q2", "xquad-en", "en", "Who won the cup in 2031?")
@@ -79,5 +79,96 @@ def test_sums_are_shares_of_what_counts() -> None:
     assert summarise([score(UNKNOWN, RECORD)])["false answers"] == 100
     assert figures["key facts"] is None
     plain = summarise([score(ITEM, wrong)])
-    assert differences({"kvasir": figures, "plain": plain}) == {"good": 66.7, "good of answerable": 50.0}
+    compared = {"good": 66.7, "good of answerable": 50.0, "accuracy": 50.0, "wrong answers": -50.0, "shown": 50.0}
+    assert differences({"kvasir": figures, "plain": plain}) == {"plain": compared}
+    assert differences({"kvasir": figures, "extracts": plain}) == {"extracts": {"shown": 50.0}}
     assert differences({"kvasir": figures}) == {}
+
+
+OWN = Item(
+    "q4",
+    "own-words-gateway",
+    "en",
+    "which answer do i get when the limit is hit",
+    facts=((r"\b503\b",), ("rejected_code",)),
+    pages=("limit.md",),
+    kind="table",
+)
+ROW = "| `rejected_code` | **503** |"
+ANSWER = Record("q4", "kvasir", "You get 503 from rejected_code [1].", "", False, False, ((1, "limit.md", ROW),))
+EXTRACT = replace(ANSWER, text="", extract=True, extracts=f"I found no direct answer.\n\n**Limit** [1]\n> {ROW}")
+
+
+def test_an_answer_in_own_words_needs_all_facts() -> None:
+    assert score(OWN, ANSWER).right
+    assert not score(OWN, replace(ANSWER, text="You get 503 [1].")).right
+
+
+def test_the_closest_passages_show_an_answer_and_are_neither_an_answer_nor_a_refusal() -> None:
+    how = score(OWN, EXTRACT)
+    assert (how.shown, how.closest) == (True, True)
+    assert (how.right, how.refused, how.claims, how.unknown) == (False, False, False, False)
+    figures = summarise([how])
+    assert (figures["closest"], figures["shown"]) == (100, 100)
+    assert figures["accuracy"] == figures["wrong answers"] == figures["wrong refusals"] == figures["unknown"] == 0
+
+
+def test_what_is_shown_adds_the_extracts_to_the_unmarked_text() -> None:
+    half = replace(ANSWER, text="You get 503 [1].")
+    assert not score(OWN, half).shown
+    assert score(OWN, replace(half, extract=True, extracts="> `rejected_code`: see there")).shown
+    marked = replace(ANSWER, text="You get 503 from rejected_code. ⚠", marked=1)
+    assert not score(OWN, marked).shown
+
+
+def test_patterns_match_with_and_without_markdown_and_wide_punctuation() -> None:
+    item = replace(OWN, facts=(("limit is 503",), ("默认值：5",), (r"\*\*bold",)))
+    assert score(item, replace(ANSWER, text="The limit is **503**，默认值：5, **bold**.")).right
+
+
+def test_only_the_first_five_passages_count_in_the_order_of_the_search() -> None:
+    others = tuple((f"{place}.md", "nothing") for place in range(5))
+    how = score(OWN, replace(ANSWER, retrieved=(*others, ("limit.md", ROW))))
+    assert (how.found, how.found_five, how.found_first) == (True, False, False)
+    how = score(OWN, replace(ANSWER, retrieved=(("latest/limit.md", ROW), *others)))
+    assert (how.found_five, how.found_first) == (True, True)
+    how = score(OWN, replace(ANSWER, retrieved=(*others[:4], ("limit.md", ROW))))
+    assert (how.found_five, how.found_first) == (True, False)
+    figures = summarise([how, score(OWN, replace(ANSWER, text="", refused=True, retrieved=others))])
+    assert (figures["found in five"], figures["accuracy"], figures["accuracy of five"]) == (50, 50, 100)
+    assert (figures["shown of five"], figures["unknown"]) == (100, 50)
+
+
+def test_an_unknown_answer_is_bare() -> None:
+    bare = replace(ANSWER, text="", refused=True)
+    assert score(OWN, bare).unknown
+    assert not score(OWN, replace(bare, extract=True, extracts="> something")).unknown
+    figures = summarise([score(UNKNOWN, one) for one in (bare, replace(EXTRACT, passages=()), RECORD)])
+    assert (figures["others: unknown"], figures["others: extracts"], figures["false answers"]) == (33.3, 33.3, 33.3)
+
+
+def test_the_extracts_side_shows_as_many_characters_as_kvasir() -> None:
+    passages = ((1, "a.md", "a" * 30), (2, "limit.md", ROW), (3, "c.md", "c" * 900), (4, "d.md", "d" * 900))
+    plain = Record("q4", "plain", "It is 503.", "It is 503.", False, False, passages)
+    kvasir = replace(ANSWER, text="x" * 100, extracts="y" * 100)
+    both = add_passages(kvasir, plain)
+    assert (both.side, both.text) == ("extracts", plain.text)
+    assert len(both.text) + len(both.extracts.replace("\n", "")) == 200
+    assert "dd" not in both.extracts
+    assert score(OWN, both).shown
+    assert not score(OWN, plain).shown
+    assert add_passages(replace(ANSWER, text="short"), plain).extracts == ""
+
+
+def test_passages_are_cut_to_the_same_length_and_short_ones_leave_room() -> None:
+    assert cut_evenly(["a" * 10, "b" * 2, "c" * 10], 12) == ["a" * 5, "b" * 2, "c" * 5]
+    assert cut_evenly(["a" * 10, "b" * 10], 100) == ["a" * 10, "b" * 10]
+    assert cut_evenly(["a"], -5) == [""]
+    assert cut_evenly([], 5) == []
+
+
+def test_replayed_answers_have_no_seconds() -> None:
+    figures = summarise(
+        [score(OWN, replace(ANSWER, first_s=4.0, total_s=8.0)), score(OWN, replace(ANSWER, replayed=True))]
+    )
+    assert (figures["timed"], figures["first s"], figures["whole s"]) == (1, 4, 8)
