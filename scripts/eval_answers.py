@@ -219,11 +219,11 @@ def show(result: Mapping[str, Any]) -> None:
     for name, part in result.items():
         columns = [side for side in COLUMNS if side in part]
         _show_table(name, part, columns, part[columns[0]])
-        for kind, sides in part["kinds"].items():
-            _show_table(f"{name}, {kind}", sides, columns, NEAR_MISS_FIGURES if kind == "none" else KIND_FIGURES)
         for side, points in part["difference"].items():
             for figure, value in points.items():
                 print(f"  {figure}, Kvasir minus {side}: {value:+g} points")
+        for kind, sides in part["kinds"].items():
+            _show_table(f"{name}, {kind}", sides, columns, NEAR_MISS_FIGURES if kind == "none" else KIND_FIGURES)
 
 
 def _show_table(title: str, sides: Mapping[str, Any], columns: Sequence[str], figures: Iterable[str]) -> None:
