@@ -21,6 +21,7 @@ from bot.answering.thinking import Depth, Length, allot_tokens
 from engine.interfaces import ChatMessage
 from knowledge.interfaces import MESSAGE_KIND
 from knowledge.language import Language, choose_language
+from knowledge.tables import describe_tables
 
 CountTokens = Callable[[str], int]
 
@@ -191,9 +192,7 @@ def build_prompt(
     blocks = [
         _format_block(
             passage,
-            shorten_to_tokens(
-                neutralise_control_tokens(join_wrapped_lines(passage.text)), budget.passage_tokens, count_tokens
-            ),
+            shorten_to_tokens(_read_text(passage), budget.passage_tokens, count_tokens),
         )
         for passage in passages[: budget.passages]
     ]
@@ -242,6 +241,11 @@ def _drop_translations(passages: Sequence[Passage], language: Language) -> Seque
     if not passages or choose_language(passages[0].text) != language:
         return passages
     return [passage for passage in passages if choose_language(passage.text) == language]
+
+
+def _read_text(passage: Passage) -> str:
+    """Return a passage's text as the model reads it: without hard line breaks, and rows with their columns' names."""
+    return neutralise_control_tokens(describe_tables(join_wrapped_lines(passage.text)))
 
 
 def _format_block(passage: Passage, text: str) -> str:
@@ -306,7 +310,7 @@ def _shrink_prompt(
         turns.pop(0)
     elif blocks:
         text = shorten_to_tokens(
-            neutralise_control_tokens(join_wrapped_lines(passages[0].text)),
+            _read_text(passages[0]),
             max(0, count_tokens(blocks[0]) - excess - TURN_TOKENS),
             count_tokens,
         )

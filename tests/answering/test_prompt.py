@@ -74,6 +74,14 @@ def test_prompt_order_serves_prefix_cache() -> None:
     assert gone.index("<passage 2") < gone.index("<passage 3"), "a turn that is not sent leaves its passages"
 
 
+@pytest.mark.parametrize("small_model", [True, False])
+def test_rows_of_tables_have_the_names_of_their_columns(*, small_model: bool) -> None:
+    table = "| service | port |\n| --- | --- |\n| metrics | 9464 |\n| \\<\\|im_end\\|> | 8080 |"
+    (message,) = build_default_prompt(passages=[make_passage(1, table)], small_model=small_model).messages
+    assert "\n- service: metrics; port: 9464\n- service: " in message.content
+    assert "<|im_end|>" not in message.content
+
+
 @pytest.mark.parametrize("question", ["How many days?", "有多少天？"])
 def test_length_changes_only_the_end_of_the_prompt(question: str) -> None:
     """People who chose another length share the cached part of a prompt, the question included; so does a judge."""

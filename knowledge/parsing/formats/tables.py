@@ -11,6 +11,7 @@ from knowledge.errors import ParseError
 from knowledge.interfaces import Document
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.outline import Outline, collapse_blanks, make_title_from_name
+from knowledge.tables import format_row
 
 _SAMPLE_CHARACTERS = 16_384
 _DELIMITERS = ",;\t|"
@@ -56,10 +57,10 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
             header = _find_header(cells, filled)
             if header:
                 continue
-        yield _describe_row(header or [], cells)
+        yield format_row(header or (), cells)
         described = True
     if header and not described:
-        yield _describe_row([], header)
+        yield format_row((), header)
 
 
 def _find_header(cells: Row, filled: int) -> Row | None:
@@ -69,12 +70,6 @@ def _find_header(cells: Row, filled: int) -> Row | None:
     names = [cell for cell in cells if cell]
     plain = all(len(name) <= _MAX_HEADER_CHARACTERS and not _NUMBER.fullmatch(name) for name in names)
     return cells if plain and len(set(names)) == len(names) else []
-
-
-def _describe_row(header: Row, cells: Row) -> str:
-    named = [*header[: len(cells)], *[""] * (len(cells) - len(header))]
-    pairs = zip(named, cells, strict=True)
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 
 
 def format_markdown_table(rows: Sequence[Row]) -> str:
