@@ -32,7 +32,7 @@ from bot.answering.events import Passage
 from bot.answering.extracts.extract import CONSIDERED, choose_extracts
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
-from bot.answering.markdown.sentences import join_wrapped_lines, sentences
+from bot.answering.markdown.sentences import passage_sentences
 from knowledge.embedding import E5Embedder
 from knowledge.interfaces import Chunk, Vector
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
@@ -114,7 +114,7 @@ async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path)
 async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
     """Return the extracts of the questions whose hits have a reference answer."""
     found = await search_passages(questions, embedder, scratch)
-    sentences_of = {id_: sentences(join_wrapped_lines(text)) for id_, text in questions.passages.items()}
+    sentences_of = {id_: passage_sentences(text) for id_, text in questions.passages.items()}
     texts = [one.text for one in questions.questions]
     vectors = await embed_texts([*texts, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
     outcomes = []

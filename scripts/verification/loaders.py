@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.answering.markdown.sentences import join_wrapped_lines, sentences
+from bot.answering.markdown.sentences import passage_sentences, sentences
 from scripts.verification.sets import Evidence, Label, Loader, Pair, draw_sample, read_file, read_lines
 
 _OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"
@@ -31,7 +31,7 @@ def _split_answer(
     name: str, key: str, text: str, passages: tuple[Evidence, ...], *, language: str = "en", question: str = ""
 ) -> Iterator[Pair]:
     """Yield the sentences of an answer that a person wrote from the passages, without questions."""
-    for number, sentence in enumerate(sentences(join_wrapped_lines(text))):
+    for number, sentence in enumerate(passage_sentences(text)):
         if not sentence.rstrip().endswith(("?", "？", ":", "：")):
             answer = f"{name}/{key}"
             yield Pair(

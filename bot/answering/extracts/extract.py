@@ -16,7 +16,7 @@ from bot.answering.extracts.answer_types import AnswerType, classify_question, f
 from bot.answering.extracts.passage_parts import Part, cut_part, index_words, split_parts, strip_marks, write_parts
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
-from bot.answering.markdown.sentences import join_wrapped_lines, sentences
+from bot.answering.markdown.sentences import passage_sentences
 from knowledge.language import is_cjk
 from knowledge.lexical.terms import query_terms
 
@@ -52,7 +52,7 @@ def choose_extracts(
         question: as asked.
         passages: best first.
         numbering: gives the passages their displayed numbers.
-        similarities: how similar the question is to each sentence (``sentences(unwrap(text))``) of each passage, by its
+        similarities: how similar the question is to each sentence (``passage_sentences``) of each passage, by its
             number, where that is known; else shared words decide.
 
     """
@@ -60,7 +60,7 @@ def choose_extracts(
         text: float(value)
         for passage in passages
         if similarities and passage.n in similarities
-        for text, value in zip(sentences(join_wrapped_lines(passage.text)), similarities[passage.n], strict=True)
+        for text, value in zip(passage_sentences(passage.text), similarities[passage.n], strict=True)
     }
     parts = ((passage, split_parts(passage.text)) for passage in passages[:CONSIDERED])
     scored_question = ScoredQuestion(question, [one for one in parts if one[1]], similar)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.answering.markdown.citations import escape_displayed
-from bot.answering.markdown.sentences import Piece, close_code, join_wrapped_lines, split_pieces
+from bot.answering.markdown.sentences import Piece, close_code, split_passage
 from knowledge.lexical.terms import index_terms
+from knowledge.tables import format_row, is_table_row, split_row
 
 _ELLIPSIS = "…"
 _OPENING = 40
@@ -17,7 +18,6 @@ _OPENING = 40
 _STRIDE = 20
 """Characters between two places where a stretch may begin."""
 _STEP = re.compile(r"\s*(?:\d{1,3}[.)、]|[（(]\d{1,3}[）)])")
-_RULE_ROW = re.compile(r"[ \t]*+\|?[ \t]*+:?-+:?[ \t]*+(?:\|[ \t]*+:?-+:?[ \t]*+)*\|?[ \t]*+")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
 _MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
@@ -38,8 +38,6 @@ class Part:
     """Whether it begins its line."""
     lead: str
     """The line above its block that ends in a colon."""
-    head: str
-    """A row's table head, with the line under it."""
     is_step: bool
     """Whether it belongs to a numbered list."""
     words: frozenset[str]
@@ -63,31 +61,25 @@ class Part:
 
 
 def split_parts(text: str) -> list[Part]:
-    """Return the parts of a passage in its order; headings, rules and empty lines are none."""
+    """Return the parts of a passage (``split_passage``) in its order; headings, rules and empty lines are none."""
     parts: list[Part] = []
-    block, lead, head, is_step = 0, "", "", False
-    pieces = split_pieces(join_wrapped_lines(text))
-    for before, piece, after in zip([_START, *pieces], pieces, [*pieces[1:], _START], strict=False):
+    block, lead, is_step = 0, "", False
+    pieces = split_passage(text)
+    for before, piece in zip([_START, *pieces], pieces, strict=False):
         begins = before.ends_line or before.kind == "code"
         if begins and (piece.kind != before.kind or piece.kind == "prose"):
-            block, head = block + 1, ""
+            block += 1
         if piece.kind not in {"blank", "code"} and begins:
             nested = is_step and piece.lead[:1] in {" ", "\t"}
             is_step = piece.kind == "item" and (nested or _STEP.match(piece.lead) is not None)
         introduces = piece.kind == "prose" and piece.text.rstrip("*_ ").endswith((":", "："))
         if piece.kind == "heading" or introduces or (piece.kind == "prose" and begins):
             lead = piece.text if introduces else ""
-        if piece.kind == "table" and _is_rule(after) and not _is_rule(piece):
-            head = f"{piece.text}\n{after.text}"
-        elif piece.text and piece.kind not in {"heading", "rule"} and not _is_rule(piece):
+        is_empty = piece.kind == "table" and not piece.text.strip("|:- \t")
+        if piece.text and piece.kind not in {"heading", "rule"} and not is_empty:
             shown_lead = "" if introduces else lead
-            parts.append(Part(piece, len(parts), block, begins, shown_lead, head, is_step, index_words(piece.text)))
+            parts.append(Part(piece, len(parts), block, begins, shown_lead, is_step, index_words(piece.text)))
     return parts
-
-
-def _is_rule(piece: Piece) -> bool:
-    """Return whether a piece is the line under a table's head."""
-    return piece.kind == "table" and _RULE_ROW.fullmatch(piece.text) is not None
 
 
 def index_words(text: str) -> frozenset[str]:
@@ -108,7 +100,7 @@ def write_parts(parts: Sequence[Part], *, with_lead: bool = False) -> str:
     out = [f"{_repair_marks(parts[0].lead)}\n\n"] if with_lead and parts[0].lead else []
     before: Part | None = None
     for part in parts:
-        out += [_choose_glue(before, part), _write_part(part, before)]
+        out += [_choose_glue(before, part), _write_part(part)]
         before = part
     return "".join(out)
 
@@ -126,25 +118,20 @@ def _choose_glue(before: Part | None, part: Part) -> str:
     return "\n" if in_one and part.piece.kind in {"item", "table"} else "\n\n"
 
 
-def _write_part(part: Part, before: Part | None) -> str:
-    """Return a part alone, with its list marker or, where no other row is before it, its table head."""
+def _write_part(part: Part) -> str:
+    """Return a part alone, with its list marker; a row is a list item."""
     piece = part.piece
     if piece.kind == "code":
         return close_code(textwrap.dedent(piece.text).strip())
     if piece.kind == "table":
-        if not part.head:
-            return format_row(piece.text)
-        return piece.text if before is not None and before.head == part.head else f"{part.head}\n{piece.text}"
+        return f"- {_repair_marks(_format_bare_row(piece.text))}"
     marker = piece.lead.lstrip() if piece.kind == "item" and ">" not in piece.lead else ""
     return marker + _repair_marks(piece.text)
 
 
-def format_row(row: str, head: str = "") -> str:
-    """Return a table's row as a line of text, each cell behind its column's name."""
-    names = [cell.strip() for cell in head.split("\n", maxsplit=1)[0].strip().strip("|").split("|")] if head else []
-    values = [cell.strip() for cell in row.strip().strip("|").split("|")]
-    names += [""] * (len(values) - len(names))
-    return "; ".join(f"{name}: {value}" if name else value for name, value in zip(names, values, strict=False) if value)
+def _format_bare_row(text: str) -> str:
+    """Return a row as a line, also if its table has no usable head."""
+    return format_row((), split_row(text)) if is_table_row(text) else text
 
 
 def _repair_marks(text: str) -> str:
@@ -170,7 +157,7 @@ def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         room = limit - len(opening) - len(closing) - 2
         stretches = [_fit_lines(lines[start:], room) for start in range(len(lines))]
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
-    text = format_row(part.text, part.head) if part.piece.kind == "table" else part.text
+    text = _format_bare_row(part.text) if part.piece.kind == "table" else part.text
     text = escape_displayed(strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]

@@ -7,11 +7,12 @@ gives the same pieces, however it is chopped up. The pieces put together are the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
+from knowledge.tables import read_rows
 
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 
@@ -177,6 +178,21 @@ def join_wrapped_lines(text: str) -> str:
             kind = piece.kind
         before = piece
     return "\n".join(out)
+
+
+def split_passage(text: str) -> list[Piece]:
+    """Return the pieces of a passage without hard line breaks.
+
+    In place of a table it has the table's rows as people read them: each value with its column's name.
+    """
+    pieces = split_pieces(join_wrapped_lines(text))
+    rows = read_rows([piece.text for piece in pieces])
+    return [replace(piece, text=row or piece.text) for piece, row in zip(pieces, rows, strict=True) if row != ""]
+
+
+def passage_sentences(text: str) -> list[str]:
+    """Return the sentences of a passage; a row of a table is one (``split_passage``)."""
+    return [piece.text for piece in split_passage(text) if piece.text]
 
 
 def close_code(code: str) -> str:

@@ -42,7 +42,8 @@ def is_contradicted(found: Match) -> bool:
     if common < _COMMON_NUMBER or shared < min(_COMMON_WORDS, len(here.words)):
         return False
     same_polarity = here.is_negated == stretch.is_negated  # "not in 1964" agrees with "in 1965"
-    if same_polarity and _has_other_number(found, exact=common < _COMMON):
+    # The negation in one cell of a row says nothing of its numbers.
+    if (same_polarity or found.is_row) and _has_other_number(found, exact=common < _COMMON):
         return True
     alignment = found.alignment
     if common < _COMMON or alignment is None or alignment.kept_share < _KEPT:
@@ -67,11 +68,14 @@ def _replaces_word(change: tuple[str, str]) -> bool:
 def _has_other_number(found: Match, *, exact: bool) -> bool:
     """Return whether the stretch has another number of the same kind in place of one that the passage does not have.
 
+    Where the stretch is a row with none of the sentence's numbers, those of other rows are other numbers, too.
     ``exact`` leaves out numbers without a unit, and years: those may be of anything.
     """
     loose = {PLAIN, "year"} if exact else set()
     mine = found.sentence.figures
-    strange = [number for number in mine if not meets_any(number, found.passage.whole.numbers)]
+    is_other_row = found.is_row and not any(meets_any(number, found.stretch.numbers) for number in mine)
+    known = found.stretch.numbers if is_other_row else found.passage.whole.numbers
+    strange = [number for number in mine if not meets_any(number, known)]
     unsaid = [number for number in found.stretch.figures if not meets_any(number, mine)]
     return any(
         (one.kinds & other.kinds) - loose and _is_bound(one, found.sentence) == _is_bound(other, found.stretch)

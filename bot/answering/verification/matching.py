@@ -6,16 +6,17 @@ A passage is analysed lazily: its words at once, the claims of a sentence when a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from bot.answering.markdown.sentences import join_wrapped_lines, sentences
+from bot.answering.markdown.sentences import split_passage
 from bot.answering.verification.alignment import Alignment, align_texts
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.quantities import meets_any, normalise_text
 from knowledge.language import Language, choose_language
+from knowledge.tables import describe_tables
 
 _LIKELY = 2
 """So many sentences of a passage are compared closely, and their neighbours with them."""
@@ -47,6 +48,8 @@ class AnalysedPassage:
     words: tuple[frozenset[str], ...]
     """The content words of each sentence."""
     language: Language
+    rows: frozenset[int] = frozenset()
+    """The places of those sentences that are rows of tables."""
 
     @cached_property
     def whole(self) -> Claims:
@@ -56,7 +59,8 @@ class AnalysedPassage:
     def __add__(self, other: AnalysedPassage) -> AnalysedPassage:
         """Return what both say together, this one's sentences first."""
         text, found = f"{self.text}\n{other.text}", self.sentences + other.sentences
-        return AnalysedPassage(text, found, self.words + other.words, self.language)
+        rows = self.rows.union(len(self.sentences) + row for row in other.rows)
+        return AnalysedPassage(text, found, self.words + other.words, self.language, rows)
 
     @cached_property
     def places(self) -> Mapping[str, Sequence[int]]:
@@ -75,13 +79,28 @@ class AnalysedPassage:
                 counts[place] += 1
         return [count / total for count in counts]
 
-    def stretches(self, likely: Iterable[int]) -> dict[tuple[int, ...], Claims]:
-        """Return the likely sentences and their pairs with a neighbour, by their places in the passage."""
-        places = sorted(set(likely))
+    def stretches(self, likely: Iterable[int], sentence: Claims) -> dict[tuple[int, ...], Claims]:
+        """Return the likely sentences and their pairs with a neighbour, by their places in the passage.
+
+        Rows of tables are no pairs, or a sentence could have the name of one and the number of the next. Instead, the
+        rows that the sentence lists are together.
+        """
+        places = set(likely)
         pairs = {(i, i + 1) for place in places for i in (place - 1, place) if 0 <= i < len(self.sentences) - 1}
+        listed = frozenset(rows for rows in self._find_listed_rows(sentence) if len(rows) > 1)
         glue = "" if self.language == "zh" else " "
-        found = [(place,) for place in places] + sorted(pairs)
-        return {at: extract_claims(glue.join(self.sentences[i] for i in at)) for at in found}
+        singles = [(place,) for place in sorted(places.union(*listed))]
+        several = sorted(listed.union(pair for pair in pairs if not self.rows.issuperset(pair)))
+        return {at: extract_claims(glue.join(self.sentences[i] for i in at)) for at in (*singles, *several)}
+
+    def _find_listed_rows(self, sentence: Claims) -> Iterator[tuple[int, ...]]:
+        """Yield the rows whose first cell a sentence names, and those of its numbers, each by what only one row has."""
+        keys = {row: content_words(normalise_text(self.sentences[row].partition("; ")[0])) for row in self.rows}
+        numbers = {row: extract_claims(self.sentences[row]).numbers for row in self.rows if sentence.figures}
+        by_word = [[row for row, words in keys.items() if word in words] for word in sentence.all_words]
+        by_number = [[row for row, own in numbers.items() if meets_any(one, own)] for one in sentence.figures]
+        for found in (by_word, by_number):
+            yield tuple(sorted({rows[0] for rows in found if len(rows) == 1}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +140,11 @@ class Match:
     def across(self) -> bool:
         """Whether sentence and passage are in different languages."""
         return self.sentence.language != self.passage.language
+
+    @property
+    def is_row(self) -> bool:
+        """Whether the stretch is one row of a table."""
+        return any(self.passage.sentences[row] == self.stretch.source for row in self.passage.rows)
 
     @cached_property
     def alignment(self) -> Alignment | None:
@@ -182,13 +206,13 @@ def match_passage(
 
     """
     across = sentence.language != passage.language
-    stretches = passage.stretches(similarities)
+    stretches = passage.stretches(similarities, sentence)
     values = {}
     for places, stretch in stretches.items():
         similarity = max(similarities.get(place, 0.0) for place in places)
         overlap = compute_overlap(sentence, stretch, across=across)
         values[places] = (5.0 * similarity + overlap - _PAIR_HANDICAP * len(places), similarity, overlap)
-    best = max(values, key=lambda places: values[places][0])
+    best = max(values, key=lambda places: (values[places][0], len(sentence.words & stretches[places].words)))
     near = tuple(stretch for places, stretch in stretches.items() if len(places) == 1)
     _, similarity, overlap = values[best]
     return Match(sentence, passage, stretches[best], scale.cap_similarity(similarity, across=across), overlap, near)
@@ -242,10 +266,13 @@ def join_matches(one: Match, other: Match) -> Match:
 
 @lru_cache(maxsize=512)
 def analyse_passage(text: str, path: str = "") -> AnalysedPassage:
-    """Return a passage ready for comparing; ``path`` is its title and heading."""
-    found = tuple(sentences(join_wrapped_lines(text)))
+    """Return a passage ready for comparing, its rows as the model reads them; ``path`` is its title and heading."""
+    pieces = [piece for piece in split_passage(text) if piece.text]
+    found = tuple(piece.text for piece in pieces)
     words = tuple(content_words(normalise_text(sentence)) for sentence in found)
-    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, choose_language(text))
+    rows = frozenset(place for place, piece in enumerate(pieces) if piece.kind == "table")
+    text = describe_tables(text)
+    return AnalysedPassage(f"{path}\n{text}" if path else text, found, words, choose_language(text), rows)
 
 
 def contains_literally(passage: str, sentence: str) -> bool:

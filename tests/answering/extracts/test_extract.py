@@ -14,7 +14,7 @@ from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, find_decisive_span
 from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, choose_extracts
 from bot.answering.markdown.citations import Numbering
-from bot.answering.markdown.sentences import join_wrapped_lines, sentences, split_pieces
+from bot.answering.markdown.sentences import passage_sentences, split_pieces
 from bot.slack.posting.cutting import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
@@ -71,9 +71,18 @@ def test_extract_starts_with_first_step() -> None:
     assert "2. Restart Kvasir." in answer
 
 
-def test_table_row_has_its_header() -> None:
+def test_rows_are_list_items_with_the_names_of_their_columns() -> None:
     answer = show_extract("What is the limit for a hotel?", LIMITS_EN)
-    assert "| kind | limit |\n| --- | --- |\n| hotel | **120** euros |" in answer
+    assert "- kind: hotel; limit: **120** euros" in answer
+    assert "|" not in answer
+    bare = show_extract("What about the hotel?", "| | |\n| --- | --- |\n| hotel | 120 euros |")
+    assert bare.replace("**", "") == "- hotel; 120 euros"
+
+
+def test_question_finds_the_row_by_the_name_of_its_column() -> None:
+    table = "| service | port |\n| --- | --- |\n| metrics | 9464 |"
+    answer = show_extract("Which port is open?", f"{FILLER}\n\n{table}\n\n{FILLER}")
+    assert "- service: metrics; port: 9464" in answer.replace("**", "")
 
 
 def test_code_is_complete_and_has_its_introduction() -> None:
@@ -209,14 +218,11 @@ def test_any_passages_make_short_valid_markdown(texts: list[list[str]], question
         for piece in pieces:
             if piece.kind == "code":
                 assert find_open_fence(piece.text) is None
-            elif piece.kind == "table":
-                assert piece.text.endswith("|")
             else:
+                assert piece.kind != "table"
                 assert piece.text.count("**") % 2 == 0
                 assert piece.text.count("`") % 2 == 0
                 assert "](" not in re.sub(r"\[[^\[\]]*\]\([^()]*\)", "", piece.text)
-        rows = [piece.text for piece in pieces if piece.kind == "table"]
-        assert not rows or rows[1].startswith("| ---")
 
 
 def test_unpaired_mark_does_not_join_words() -> None:
@@ -227,7 +233,7 @@ def test_unpaired_mark_does_not_join_words() -> None:
 @given(st.text(max_size=900), st.text(max_size=40))
 def test_extract_contains_only_words_of_passages(text: str, question: str) -> None:
     passage = make_passage(text)
-    similar = {1: np.linspace(0.7, 0.9, len(sentences(join_wrapped_lines(text))), dtype=np.float32)}
+    similar = {1: np.linspace(0.7, 0.9, len(passage_sentences(text)), dtype=np.float32)}
     for markdown, _ in (
         choose_extracts(question, [passage], Numbering()),
         choose_extracts(question, [passage], Numbering(), similar),

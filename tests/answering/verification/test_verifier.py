@@ -68,6 +68,68 @@ async def test_sentence_with_changed_number_is_contradicted(room: Any) -> None:
     assert verdict == Verdict("contradicted", against=(1,))
 
 
+PORTS = """## What listens
+
+| Service | Port | Interface |
+| --- | --- | --- |
+| metrics | 9464 | 127.0.0.1 |
+| Slack events | 8080 | all interfaces |
+| workspace on this machine | 3000 | 127.0.0.1; it checks Host and Origin |"""
+LIMITS = """| Kind of expense | Limit per day | Approval |
+| --- | --- | --- |
+| Hotel in Germany | 120 euros | line manager |
+| Hotel abroad | 180 euros | head of department |
+| Meals | 30 euros | not needed |
+| Taxi | 45 euros | line manager |"""
+PORTS_ZH = "| 服务 | 端口 | 接口 |\n| --- | --- | --- |\n| 指标 | 9464 | 本机 |\n| 事件 | 8080 | 所有接口 |"
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (PORTS, "The port is 8080."),
+        (PORTS, "Port: 8080, Interface: all interfaces"),
+        (PORTS, "Service: Slack events; Port: 8080; Interface: all interfaces"),
+        (PORTS, "Slack events listen on port 8080 on all interfaces."),
+        (PORTS, "Slack events, 8080, all interfaces"),
+        (PORTS, "Metrics use port 9464 and Slack events use port 8080."),
+        (PORTS, "The ports are 9464, 8080 and 3000."),
+        (PORTS, "Metrics and the workspace listen on 127.0.0.1."),
+        (LIMITS, "Kind of expense: Meals; Limit per day: 30 euros; Approval: not needed"),
+        (LIMITS, "The limit for a hotel in Germany is 120 euros per day."),
+        (LIMITS, "The limit for hotels is 120 euros in Germany and 180 euros abroad."),
+        (LIMITS, "Taxi: 45 euros per day, approved by the line manager."),
+        (LIMITS, "Meals need no approval."),
+        (PORTS_ZH, "事件的端口是8080。"),
+        (PORTS_ZH, "服务: 指标; 端口: 9464; 接口: 本机"),
+    ],
+)
+async def test_rows_support_what_is_copied_from_them(table: str, sentence: str, room: Any) -> None:
+    verifier = await make_verifier([table, room.leave], room.embed)
+    verdict = await verifier.verify(sentence)
+    assert (verdict.kind, verdict.passages) == ("supported", (1,))
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (PORTS, "The port is 8081."),
+        (PORTS, "Service: Slack events; Port: 9464; Interface: all interfaces"),
+        (PORTS, "The port of metrics is 8080."),
+        (PORTS, "The port of Slack events is 9464."),
+        (PORTS, "Slack events, 9464, 127.0.0.1"),
+        (LIMITS, "The limit for a hotel in Germany is 180 euros per day."),
+        (LIMITS, "The limit for a hotel abroad is 120 euros per day."),
+        (LIMITS, "Kind of expense: Meals; Limit per day: 45 euros; Approval: not needed"),
+        (LIMITS, "The limit per day for meals is 120 euros."),
+        (PORTS_ZH, "服务: 指标; 端口: 8080; 接口: 本机"),
+    ],
+)
+async def test_value_of_another_row_is_contradicted(table: str, sentence: str, room: Any) -> None:
+    verifier = await make_verifier([table, room.leave], room.embed)
+    assert (await verifier.verify(sentence)).kind == "contradicted"
+
+
 async def test_support_and_contradiction_make_dispute(room: Any) -> None:
     old = room.leave.replace("25 days", "20 days")
     verifier = await make_verifier([old, room.leave], room.embed)
