@@ -7,8 +7,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import chain, pairwise
 
 from knowledge.chunking.lines import iterate_lines
+from knowledge.tables import is_table_row, is_table_rule
 
 CountTokens = Callable[[str], int]
 Unit = tuple[str, int]
@@ -39,7 +41,6 @@ _WINDOW_CHARACTERS = 256
 _MIN_RUN = 0.5
 """A run of units may end between this share and all of the target."""
 _FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"[\s:|]*-[\s:|-]*")
 
 # Each pattern ends a unit and belongs to it, so nothing between units is lost.
 _LINE_END = re.compile(r"\n+")
@@ -72,21 +73,27 @@ def _find_raw_blocks(text: str) -> Iterator[tuple[BlockKind, str]]:
                 yield BlockKind.CODE, "\n".join(lines_of_block)
                 lines_of_block, fence = [], ""
         elif mark or not line.strip():
-            yield from _split_prose_and_tables(lines_of_block)
+            if lines_of_block:
+                yield BlockKind.PROSE, "\n".join(lines_of_block)
             lines_of_block, fence = ([line], mark.group(1)) if mark else ([], "")
         else:
             lines_of_block.append(line)
-    if fence:
-        yield BlockKind.CODE, "\n".join(lines_of_block)
-    else:
-        yield from _split_prose_and_tables(lines_of_block)
+    if lines_of_block:
+        yield BlockKind.CODE if fence else BlockKind.PROSE, "\n".join(lines_of_block)
 
 
-def _split_prose_and_tables(lines: Sequence[str]) -> Iterator[tuple[BlockKind, str]]:
-    if not lines:
-        return
-    is_table = len(lines) > 1 and lines[0].lstrip().startswith("|") and _TABLE_RULE.fullmatch(lines[1])
-    yield (BlockKind.TABLE if is_table else BlockKind.PROSE), "\n".join(lines)
+def _split_at_tables(text: str) -> Iterator[tuple[BlockKind, str]]:
+    """Yield the tables among lines of prose, with or without an empty line around them, and what is between them."""
+    kind = BlockKind.PROSE
+    start = place = 0
+    for line, following in pairwise(chain(iterate_lines(text), ("",))):
+        begins = kind is BlockKind.PROSE and is_table_row(line) and is_table_rule(following)
+        if begins or (kind is BlockKind.TABLE and not is_table_row(line)):
+            if place > start:
+                yield kind, text[start : place - 1]
+            start, kind = place, BlockKind.TABLE if begins else BlockKind.PROSE
+        place += len(line) + 1
+    yield kind, text[start:]
 
 
 def _split_block(kind: BlockKind, text: str, limit: int, target: int, count_tokens: CountTokens) -> Iterator[Block]:
@@ -94,6 +101,13 @@ def _split_block(kind: BlockKind, text: str, limit: int, target: int, count_toke
     if tokens <= limit:
         yield Block(kind, text, tokens)
         return
+    if kind is BlockKind.PROSE:
+        first, *others = _split_at_tables(text)
+        if others:
+            for part in (first, *others):
+                yield from _split_block(*part, limit, target, count_tokens)
+            return
+        kind = first[0]
     head, body, tail = _find_frame(kind, text)
     frame_tokens = count_tokens(f"{head}\n{tail}")
     if 2 * frame_tokens > target:

@@ -206,6 +206,18 @@ def test_a_table_repeats_its_header_row() -> None:
     assert [line for each in chunks for line in each.text.split("\n")[2:]] == rows
 
 
+@pytest.mark.parametrize("before", ["The keys are these:", "- Keys:", "Line one\nline two."])
+def test_a_table_after_a_line_of_text_repeats_its_header_row(before: str) -> None:
+    """Also without an empty line around it, as in an item of a list."""
+    rows = [f"  | key{number} | value {number} |" for number in range(400)]
+    table = "\n".join(["  | Key | Value |", "  | --- | --- |", *rows])
+    chunks = cut(Document("T", (Section((), f"{before}\n{table}\n- After the table."),)))
+    assert chunks[0].text.startswith(before)
+    assert chunks[-1].text.endswith("\n\n- After the table.")
+    assert all("  | Key | Value |\n  | --- | --- |\n  | key" in each.text for each in chunks)
+    assert [line for each in chunks for line in each.text.split("\n") if line in rows] == rows
+
+
 def test_code_keeps_its_fence_and_its_indentation() -> None:
     code = "\n".join(f"    step({number})\n" for number in range(900))
     chunks = cut(Document("T", (Section((), f"```python\n{code}\n```"),)))
@@ -217,7 +229,8 @@ def test_code_keeps_its_fence_and_its_indentation() -> None:
 
 
 def test_code_and_table_that_fit_stay_whole() -> None:
-    text = "Before.\n\n```sh\na\n\nb\n```\n\n| A | B |\n|---|---|\n| 1 | 2 |\n\nAfter."
+    table = "| A | B |\n|---|---|\n| 1 | 2 |"
+    text = f"Before.\n\n```sh\na\n\nb\n```\n\n{table}\n\nAfter:\n{table}\nThe end."
     (only,) = cut(Document("T", (Section((), text),)))
     assert only.text == text
 
