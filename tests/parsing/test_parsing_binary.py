@@ -195,6 +195,18 @@ def test_docx_keeps_headings_lists_and_tables() -> None:
     assert "| Kind | Days |\n| --- | --- |\n| 病假 | 10 |" in document.sections[1].text
 
 
+def test_docx_cells_stand_under_the_names_of_their_columns() -> None:
+    def fill(document: Any) -> None:
+        table = document.add_table(rows=2, cols=3)
+        for cell, text in zip(table.row_cells(0), ["Team", "Port", "Use"], strict=True):
+            cell.text = text
+        table.cell(1, 0).merge(table.cell(1, 1)).text = "A"
+        table.cell(1, 2).text = "x"
+
+    document = parse_docx(word(fill), "ports.docx")
+    assert document.sections[0].text == "| Team | Port | Use |\n| --- | --- | --- |\n| A |  | x |"
+
+
 def test_docx_reads_insertions_links_and_text_boxes_but_nothing_deleted() -> None:
     from docx.oxml import parse_xml  # noqa: PLC0415
     from docx.oxml.ns import nsdecls  # noqa: PLC0415

@@ -173,6 +173,26 @@ def test_html_gives_the_main_text_under_its_headings() -> None:
         assert dropped not in everything(document).replace("\n", " ").split()
 
 
+@pytest.mark.parametrize(
+    ("rows", "table"),
+    [
+        (
+            "<tr><th>Team<th>Port<th>Use<tr><td rowspan=2>A<td>1<td>x<tr><td>2<td>y<tr><td colspan=2>both<td>z",
+            "| Team | Port | Use |\n| --- | --- | --- |\n| A | 1 | x |\n| A | 2 | y |\n| both |  | z |",
+        ),
+        (
+            "<tr><td>Team<td rowspan='1000000'>Port<td colspan='many'>Use<tr><td>A<td colspan=0>x",
+            "| Team | Port | Use |\n| --- | --- | --- |\n| A | Port | x |",
+        ),
+        ("<tr><th>Name<td>Ada<tr><th>Born<td>1815", "|  |  |\n| --- | --- |\n| Name | Ada |\n| Born | 1815 |"),
+        ("<tr><th><th>Free<tr><th>Storage<td>1 GB", "|  | Free |\n| --- | --- |\n| Storage | 1 GB |"),
+    ],
+)
+def test_html_cells_stand_under_the_names_of_their_columns(rows: str, table: str) -> None:
+    """A cell over several rows or columns does not move the next ones; names beside the values are no head."""
+    assert everything(parse_html(f"<table>{rows}</table>".encode(), "a.html")) == table
+
+
 def test_html_without_main_drops_navigation() -> None:
     document = parse_html(b"<title>T</title><nav>Menu</nav><p>Body</p><footer>Foot</footer>", "x.html")
     assert (document.title, everything(document)) == ("T", "Body")

@@ -41,6 +41,8 @@ _HIDING_STYLE = re.compile(
 _BLANKS = re.compile(r"\s+")
 _DOUBLE = re.compile(r" *\n[ \n]*| {2,}")
 _PERMALINK = re.compile(r"(?:(?<!\s)\s+|(?<![\s¶#\uf0c1\u200b]))[¶#\uf0c1\u200b]+\s*$")
+_MAX_SPAN = 100
+"""A cell is at most over so many columns, and rows: a page could ask for any number."""
 _MIN_MAIN_CHARACTERS = 200
 """A ``main`` or single ``article`` with less text than this, next to a larger body, is not the main text."""
 _HEADED_CHARACTERS = 200
@@ -272,7 +274,39 @@ def _is_data_table(table: LexborNode) -> bool:
 
 
 def _read_table_rows(table: LexborNode) -> Iterator[list[str]]:
-    for row in table.css("tr"):
-        cells = [collapse_blanks(cell.text(deep=True, separator=" ")) for cell in row.css("td, th")]
+    """Yield the cells of each row, each in its column; an empty head comes first if the names are in the first column.
+
+    A cell over several rows is repeated in each. One over several columns is in the first of them.
+    """
+    below: dict[int, tuple[int, str]] = {}
+    for number, row in enumerate(table.css("tr")):
+        nodes = row.css("td, th")
+        if not number and {node.tag for node in nodes} == {"td", "th"} and nodes[0].tag == "th":
+            yield [""]
+        cells: list[str] = []
+        for node in nodes:
+            _add_from_above(cells, below)
+            text = collapse_blanks(node.text(deep=True, separator=" "))
+            further_rows = _read_span(node, "rowspan") - 1
+            for part in (text, *[""] * (_read_span(node, "colspan") - 1)):
+                if further_rows:
+                    below[len(cells)] = further_rows, part
+                cells.append(part)
+        _add_from_above(cells, below)
         if any(cells):
             yield cells
+
+
+def _add_from_above(cells: list[str], below: dict[int, tuple[int, str]]) -> None:
+    """Add the cells of earlier rows that continue in the next columns."""
+    while len(cells) in below:
+        rows, text = below.pop(len(cells))
+        if rows > 1:
+            below[len(cells)] = rows - 1, text
+        cells.append(text)
+
+
+def _read_span(cell: LexborNode, name: str) -> int:
+    """Return over how many columns or rows a cell goes."""
+    value = cell.attributes.get(name) or ""
+    return max(1, min(int(value), _MAX_SPAN)) if re.fullmatch(r"[0-9]{1,9}", value) else 1

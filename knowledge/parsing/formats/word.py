@@ -168,13 +168,19 @@ def _iterate_blocks(parent: Element) -> Iterator[Element]:
 
 def _read_table_rows(table: Element, notes: Notes) -> Iterator[list[str]]:
     for row in table.iter(_ROW):
-        cells = [
-            " ".join(filter(None, (_read_text(block, notes) for block in _iterate_blocks(cell))))
-            for cell in row.iter(_CELL)
-            if _find_owner_cell(cell) is row
-        ]
+        cells: list[str] = []
+        for cell in row.iter(_CELL):
+            if _find_owner_cell(cell) is row:
+                text = " ".join(filter(None, (_read_text(block, notes) for block in _iterate_blocks(cell))))
+                cells += [text, *[""] * (_count_columns(cell) - 1)]
         if any(cells) and _find_owner_table(row) is table:
             yield cells
+
+
+def _count_columns(cell: Element) -> int:
+    """Return over how many columns a cell goes; Word has at most 63."""
+    value = cell.xpath("string(./w:tcPr/w:gridSpan/@w:val)")
+    return min(int(value), 63) if value.isdecimal() else 1
 
 
 def _find_owner_cell(cell: Element) -> Element:
