@@ -14,6 +14,7 @@ from knowledge.interfaces import Hit, SearchResult
 from knowledge.language import Language
 from knowledge.status import SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
+from knowledge.tables import describe_tables
 
 _MAX_QUOTE_CHARACTERS = 280
 _MAX_OWNERS = 5
@@ -45,7 +46,7 @@ def format_search_results(result: SearchResult, language: Language) -> str:
 def _format_hit(n: int, hit: Hit) -> str:
     path = render.escape_mrkdwn(" › ".join(part for part in (hit.title or hit.document, hit.heading) if part)[:120])
     url = render.encode_link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
-    quote = " ".join(hit.text.split())
+    quote = " ".join(describe_tables(hit.text).split())
     quote = quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
     name = f"<{url}|{path}>" if url else f"*{path}*"
     return f"{n}. {name} · {render.escape_mrkdwn(hit.source)}\n> {render.escape_mrkdwn(quote)}"

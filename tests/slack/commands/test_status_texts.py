@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot.slack.commands import kb_texts, status_texts
@@ -102,6 +103,12 @@ def test_report_text_lists_failures_and_deletions() -> None:
 def test_sources_text_without_sources_names_kvasir_toml() -> None:
     assert "kvasir.toml" in status_texts.format_sources(LibraryStatus("lancedb", indexing=False, sources=()), "en")
     assert status_texts.format_progress(make_progress(3, 0), "en") == "*docs*: 3 listed"
+
+
+def test_search_results_show_rows_without_the_marks_of_the_table() -> None:
+    hit = replace(make_hit(1), text="| service | port |\n| --- | --- |\n| metrics | 9464 |")
+    text = kb_texts.format_search_results(SearchResult("ports", (hit,), 0.1, answerable=True), "en")
+    assert text.endswith("\n> - service: metrics; port: 9464")
 
 
 def test_search_results_fit_section_blocks() -> None:

@@ -10,6 +10,7 @@ from bot.cli.output import print_json, print_result
 from bot.cli.people import find_viewers
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from knowledge.interfaces import Hit, SearchResult
+from knowledge.tables import describe_tables
 
 _QUOTE = 300
 
@@ -62,7 +63,7 @@ def search_text(found: SearchResult) -> str:
     lines: list[str] = []
     for n, hit in enumerate(found.hits, 1):
         path = " › ".join(part for part in (hit.title, hit.heading) if part)
-        quote = " ".join(hit.text.split())
+        quote = " ".join(describe_tables(hit.text).split())
         origin = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
         lines += [f"{n}. {path}  ({origin})", f"   {quote[:_QUOTE]}"]
     if not found.answerable:
