@@ -16,9 +16,11 @@ from knowledge.interfaces import (
     LiveWebRequest,
     Material,
     Matrix,
+    Priority,
     RightsSource,
     SearchResult,
     Source,
+    Vector,
     Viewers,
 )
 from knowledge.materials import MaterialReader
@@ -329,6 +331,17 @@ class Library:
             if result.answerable and first == [(heading.document, heading.heading)]:
                 questions[question] = result.hits[0].id
         return questions
+
+    async def compare_texts(self, question: str, texts: Sequence[str]) -> Vector:
+        """Return how similar a question is to each of some short texts of documents.
+
+        Raises:
+            EmbedderError: they cannot be embedded.
+
+        """
+        vector = await self._embedder.embed_query(question)
+        similarities: Vector = await self._embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
+        return similarities
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed texts that are compared with each other, before waiting passages; shape ``(texts, dimensions)``."""

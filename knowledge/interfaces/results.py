@@ -134,3 +134,5 @@ class SearchResult:
     """Why the documents could not be searched, if the web answers alone."""
     refused_count: int = 0
     """Passages that the store proposed although the viewers may not read them; none of them is shown."""
+    related: bool = True
+    """Whether a hit has to do with the question at all (``fusion.is_related``); if not, nobody need look at them."""

@@ -81,7 +81,9 @@ class FederatedSearch:
         hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
         if error is not None and not hits:
             raise error
-        return replace(documents.to_result(), hits=hits, answerable=answerable, web=lookup.look, trouble=error)
+        result = documents.to_result()
+        related = result.related or answerable or any(hit.web for hit in hits)  # a search engine judged those
+        return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error, related=related)
 
     async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
         """Return the documents' results, or the error of their search."""

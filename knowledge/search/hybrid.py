@@ -17,8 +17,8 @@ from knowledge.search.calibration import SearchCalibration
 from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
-from knowledge.search.ranking.fusion import ScoredCandidate, profile_query
-from knowledge.search.results import PER_DOCUMENT, ROWS_UNKNOWN, DocumentResults, make_empty_results
+from knowledge.search.ranking.fusion import ROWS_UNKNOWN, ScoredCandidate, profile_query
+from knowledge.search.results import PER_DOCUMENT, DocumentResults, make_empty_results
 from knowledge.stores.common import run_both
 
 _MAX_LOOKUPS = 8

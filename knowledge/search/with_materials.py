@@ -150,7 +150,12 @@ class MaterialSearch:
             raise result.trouble
         rank = {hit.id: place for place, hit in enumerate(ranked)}
         hits.sort(key=lambda hit: rank[hit.id])
-        return replace(result, hits=(*hits, *documents), answerable=result.answerable or bool(hits))
+        return replace(
+            result,
+            hits=(*hits, *documents),
+            answerable=result.answerable or bool(hits),
+            related=result.related or bool(hits),
+        )
 
 
 def _list_entries(materials: Sequence[Material]) -> list[_Entry]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -20,6 +20,9 @@ LEXICAL_SHARES = (0.2, 0.5)
 
 LEXICAL_TERMS = 6
 """Terms of a question. With fewer, some passage has them all by chance, so they weigh less."""
+
+ROWS_UNKNOWN = 10_000
+"""The assumed number of rows before they could be counted."""
 
 REPEAT_PENALTY = 0.2
 """The share that a score loses for each better passage of the same document. Of the questions to a real documentation,
@@ -40,6 +43,8 @@ class QueryProfile:
     """Whether there are cosines. If not, only words count."""
     terms: int = LEXICAL_TERMS
     """The number of distinct terms."""
+    rows: int = ROWS_UNKNOWN
+    """Of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def profile_query(
     """
     distinct = len(set(terms.split()))
     ideal = distinct * math.log1p((max(0, rows - 1) + 0.5) / 1.5)
-    return QueryProfile(ideal, is_cjk(query), calibration, dense, distinct)
+    return QueryProfile(ideal, is_cjk(query), calibration, dense, distinct, rows)
 
 
 def fuse_candidates(
@@ -178,3 +183,22 @@ def estimate_best_confidence(query: str, hits: Sequence[Hit]) -> float:
 def is_answerable(query: str, question: QueryProfile, hits: Sequence[Hit]) -> bool:
     """Return whether the passages are sure enough to answer a question."""
     return estimate_best_confidence(query, hits) >= question.calibration.answerable
+
+
+def is_related(candidates: Iterable[Candidate], question: QueryProfile) -> bool:
+    """Return whether any passage has to do with a question: it shares its meaning, or rare words.
+
+    Unlike the confidence, this does not say that a passage answers. Most questions in people's own words share hardly a
+    word with the passage that answers them.
+    """
+    limits = question.calibration.related
+    cosine = limits.cosine + limits.per_decade * math.log10(max(1, question.rows) / ROWS_UNKNOWN)
+
+    def has_meaning(candidate: Candidate) -> bool:
+        across = is_cjk(candidate.chunk.searchable_text) != question.cjk
+        return candidate.cosine >= cosine - limits.across * across
+
+    return any(
+        (question.dense and has_meaning(one)) or _compute_share(one.bm25, question) >= limits.share
+        for one in candidates
+    )

@@ -19,6 +19,7 @@ from knowledge.search.ranking.fusion import (
     estimate_best_confidence,
     estimate_confidence,
     fuse_candidates,
+    is_related,
     penalise_repeats,
     profile_query,
 )
@@ -200,3 +201,36 @@ def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
 )
 def test_the_language_follows_the_script(text: str, *, cjk: bool) -> None:
     assert is_cjk(text) is cjk
+
+
+# ── Whether a passage has anything to do with a question ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("rows", "bm25", "cosine", "text", "related"),
+    [
+        (10_000, 0, 0.38, ENGLISH, True),
+        (10_000, 0, 0.36, ENGLISH, False),
+        (100, 0, 0.32, ENGLISH, True),  # in a small store, chance finds nothing so near
+        (100_000, 0, 0.38, ENGLISH, False),
+        (10_000, 0, 0.31, CHINESE, True),
+        (10_000, 0, 0.29, CHINESE, False),
+        (10_000, 26, 0.1, ENGLISH, True),  # an error code that nothing else has
+        (10_000, 20, 0.1, ENGLISH, False),
+    ],
+)
+def test_related_passage_shares_meaning_or_rare_words(
+    rows: int, bm25: float, cosine: float, text: str, *, related: bool
+) -> None:
+    question = QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION, rows=rows)
+    assert is_related([candidate("other", 0, 0.0), candidate("a", bm25, cosine, text)], question) is related
+
+
+def test_nothing_is_related_to_no_passage() -> None:
+    assert not is_related([], QUESTION)
+
+
+def test_without_vectors_only_words_relate() -> None:
+    question = QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION, dense=False)
+    assert not is_related([candidate("a", 20, 0.9)], question)
+    assert is_related([candidate("a", 30, 0.0)], question)
