@@ -153,6 +153,7 @@ def create_answerer(
         new_judge=judges.judge_of if judges is not None else None,
         still=library.filter_current,
         contents=library.list_documents,
+        compare=library.compare_texts,
         limits=limits,
     )
 

@@ -161,31 +161,26 @@ class TeeEngine:
 
 _WITHOUT_MODEL = frozenset({"closest", "passages", "unknown"})
 """The routes of answers that show no words of the model, or only marked ones."""
-_EXTRACT = re.compile(r"(?m)^\*\*.+\*\* \[\d+\]\n>")
-"""The path of a passage, and the first line of its extract."""
 
 
 async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: str) -> Record:
     """Answer with the product."""
     looked_at: tuple[Passage, ...] = ()
-    text, later, notices, complete = "", "", [], False
+    text, extracts, notices = "", "", []
     end: Finished | None = None
     async with aclosing(answerer.answer(Question(item.question, id=name, depth="off"))) as events:
         async for event in events:
             match event:
                 case Sources(passages):
                     looked_at = passages
-                case Text(markdown):
-                    complete = complete or bool(_EXTRACT.search(markdown))
-                    text, later = (text, later + markdown) if complete else (text + markdown, later)
+                case Text(markdown, is_extract=is_extract):
+                    text, extracts = (text, extracts + markdown) if is_extract else (text + markdown, extracts)
                 case Notice(said):
                     notices.append(said)
-                    complete = bool(text) or complete  # a remark about an answer ends it: what follows is an extract
                 case Finished():
                     end = event
     assert end is not None
     own = "" if end.route in _WITHOUT_MODEL else text
-    extracts = {"closest": text + later, "passages": later or text}.get(end.route, later)
     return Record(
         id=item.id,
         side="kvasir",

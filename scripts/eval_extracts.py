@@ -29,7 +29,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage
-from bot.answering.extracts.extract import CONSIDERED, choose_extracts
+from bot.answering.extracts.extract import choose_extracts
+from bot.answering.extracts.sentence_similarities import compare_sentences, order_passages
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.sentences import passage_sentences
@@ -45,8 +46,6 @@ from scripts.eval_sets import (
     open_cached_embedder,
 )
 
-_BATCH = 512
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -56,6 +55,8 @@ class Outcome:
     text: str
     words_alone: str
     sources: int
+    first: tuple[bool, bool]
+    """Whether the first passage is the question's own, before and after sentences were compared."""
 
     def holds(self, text: str) -> bool:
         """Return whether a text has a reference answer."""
@@ -97,26 +98,18 @@ async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch:
     return found
 
 
-async def embed_texts(texts: Sequence[str], embedder: E5Embedder, scratch: Path) -> Mapping[str, Vector]:
-    """Return the vectors of texts that are compared with each other, cached in a file."""
-    distinct = sorted(set(texts))
-    digest = hashlib.sha256("\x1f".join([embedder.identity, *distinct]).encode()).hexdigest()
-    cached_file = scratch / f"compared-{digest[:32]}.npy"
-    if cached_file.is_file():
-        rows = np.load(cached_file)
-    else:
-        parts = [distinct[start : start + _BATCH] for start in range(0, len(distinct), _BATCH)]
-        rows = np.concatenate([await embedder.embed_symmetric(part) for part in parts])
-        np.save(cached_file, rows)
-    return dict(zip(distinct, rows, strict=True))
-
-
 async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
     """Return the extracts of the questions whose hits have a reference answer."""
     found = await search_passages(questions, embedder, scratch)
-    sentences_of = {id_: passage_sentences(text) for id_, text in questions.passages.items()}
+    sentences = sorted({sentence for text in questions.passages.values() for sentence in passage_sentences(text)})
+    rows = await embed_once(embedder, sentences, questions=False, scratch=scratch)
+    vectors = dict(zip(sentences, rows, strict=True))
     texts = [one.text for one in questions.questions]
-    vectors = await embed_texts([*texts, *(text for of in sentences_of.values() for text in of)], embedder, scratch)
+    asked = dict(zip(texts, await embed_once(embedder, texts, questions=True, scratch=scratch), strict=True))
+
+    async def compare(text: str, others: Sequence[str]) -> Vector:
+        return np.array([vectors[other] @ asked[text] for other in others], np.float32)
+
     outcomes = []
     for question in questions.questions:
         passages = [
@@ -124,14 +117,11 @@ async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -
         ]
         if not any(answer in passage.text for answer in question.answers for passage in passages):
             continue
-        vector = vectors[question.text]
-        similar = {
-            one.n: np.array([vectors[text] @ vector for text in sentences_of[one.document]], np.float32)
-            for one in passages[:CONSIDERED]
-        }
-        text, chosen = choose_extracts(question.text, passages, Numbering(), similar)
+        ordered, similar = order_passages(passages, await compare_sentences(question.text, passages, compare))
+        text, chosen = choose_extracts(question.text, ordered, Numbering(), similar)
         words_alone, _ = choose_extracts(question.text, passages, Numbering())
-        outcomes.append(Outcome(question, text, words_alone, len(chosen)))
+        first = question.passage == passages[0].document, question.passage == ordered[0].document
+        outcomes.append(Outcome(question, text, words_alone, len(chosen), first))
     return outcomes
 
 
@@ -143,6 +133,8 @@ def compute_figures(outcomes: Sequence[Outcome], questions: int) -> dict[str, fl
         "held": len(outcomes),
         "shown": round(100 * fmean(one.holds(one.text) for one in outcomes), 1),
         "words_alone": round(100 * fmean(one.holds(one.words_alone) for one in outcomes), 1),
+        "first": round(100 * fmean(one.first[0] for one in outcomes), 1),
+        "first_compared": round(100 * fmean(one.first[1] for one in outcomes), 1),
         "sources": round(fmean(one.sources for one in outcomes), 2),
         "characters": round(fmean(len(one.text) for one in outcomes)),
         "marked": len(marked),
@@ -169,7 +161,18 @@ async def measure_sets(folder: Path, options: argparse.Namespace) -> dict[str, d
 
 def print_table(result: Mapping[str, Mapping[str, float]]) -> None:
     """Print a table for a person."""
-    names = ("questions", "held", "shown", "words_alone", "sources", "characters", "marked", "rightly")
+    names = (
+        "questions",
+        "held",
+        "shown",
+        "words_alone",
+        "first",
+        "first_compared",
+        "sources",
+        "characters",
+        "marked",
+        "rightly",
+    )
     print(f"{'set':14}" + "".join(f"{name:>13}" for name in names))
     for name, one in result.items():
         print(f"{name:14}" + "".join(f"{one[column]:13g}" for column in names))

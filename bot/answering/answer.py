@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Stage, Step, Text
-from bot.answering.extracts.extract import CONSIDERED, choose_extracts
+from bot.answering.extracts.extract import choose_extracts
+from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
 from bot.answering.limits import Limits
 from bot.answering.manner import describe_manner
 from bot.answering.notices.answer_notices import (
-    build_unknown_answer,
     describe_queue_position,
-    explain_missing_answer,
+    explain_failure,
     explain_unavailable_engine,
+    introduce_closest_passages,
     list_answer_notices,
     list_web_notices,
 )
@@ -65,16 +66,17 @@ class Answerer:
         new_judge: NewJudge | None = None,
         still: FindReadableChunks | None = None,
         contents: Contents | None = None,
+        compare: CompareTexts | None = None,
         limits: Limits | None = None,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._new_verifier = new_verifier
         self._new_judge = new_judge
         self._contents = contents
+        self._compare = compare
         self._limits = limits or Limits()
-        self._now = now
-        self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=now)
+        self._now = time.monotonic
+        self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=self._now)
 
     def forget_conversation(self, conversation: str) -> None:
         """Forget which passages a conversation has seen, and its questions; "" for all conversations."""
@@ -120,9 +122,20 @@ class Answerer:
             return
         if turn.trouble:
             yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
+        if not turn.answerable and self._reads_little():
+            await self._compare_sentences(turn)
+            turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
-        if not turn.answerable or not turn.passages or turn.unmentioned_names:
-            yield build_unknown_answer(turn)
+        async with aclosing(self._answer_from_passages(turn)) as events:
+            async for event in events:
+                yield event
+
+    async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
+        if not turn.related or not turn.passages:
+            yield Text(render_message(answers.UNKNOWN, turn.language))
+            return
+        if turn.unmentioned_names:
+            yield await self._show_closest(turn)
             return
         yield _make_step(turn, "read")
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
@@ -143,19 +156,41 @@ class Answerer:
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
 
-    async def _extract_sentences(self, turn: Turn) -> Text:
-        """Return an extract of the best passages."""
-        similarities = None
-        # Without the embedder, shared words still tell which sentences to show.
+    async def _show_closest(self, turn: Turn) -> Text:
+        """Return extracts of the best passages where nothing answers the question directly."""
+        extracts = await self._extract_sentences(turn)
+        turn.route = "closest"
+        return Text(f"{introduce_closest_passages(turn)}\n\n{extracts.markdown}", is_extract=True)
+
+    def _reads_little(self) -> bool:
+        """Return whether only the first passages are read, or shown as extracts, so that their order matters."""
+        status = self._engine.status()
+        return status.small_model or explain_unavailable_engine(status, "en") is not None
+
+    async def _compare_sentences(self, turn: Turn) -> None:
+        """Fill ``turn.similarities`` unless that fails or takes too long; shared words still tell what to show."""
+        if self._compare is None:
+            return
         with suppress(KnowledgeError, TimeoutError):
             async with asyncio.timeout(self._limits.quote_s):
-                verifier = self._new_verifier()
-                similarities = await verifier.sentence_similarities(turn.question, turn.passages[:CONSIDERED])
+                turn.similarities = await compare_sentences(turn.question, turn.passages, self._compare)
+
+    async def _extract_sentences(self, turn: Turn) -> Text:
+        """Return an extract of the best passages."""
+        if turn.similarities is None:
+            await self._compare_sentences(turn)
         if not turn.is_shown:
             turn.route = "passages"
             turn.numbering.clear()
-        text, turn.extracted_passages = choose_extracts(turn.question, turn.passages, turn.numbering, similarities)
-        return Text(f"\n\n{text}" if turn.is_shown else text)
+        text, turn.extracted_passages = choose_extracts(
+            turn.question,
+            turn.passages,
+            turn.numbering,
+            turn.similarities,
+            answer=turn.shown_text,
+            is_sure=turn.answerable,
+        )
+        return Text(f"\n\n{text}" if turn.is_shown and text else text, is_extract=True)
 
     async def _ask_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the model's verified answer, and an extract where it is missing or cut."""
@@ -192,14 +227,15 @@ class Answerer:
             lambda: VerifiedStream(
                 prompt_passages, verifier, turn.numbering,
                 question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
+                shows_evidence=turn.small_model,
             ),
         )  # fmt: skip
         failure: Exception | None = None
         try:
             async with aclosing(self._stream_answer(turn, stream, prompt, _choose_sampling(budget, turn))) as events:
                 async for event in events:
-                    if isinstance(event, Text) and not turn.is_shown:
-                        turn.is_shown, turn.route = True, "engine"
+                    if isinstance(event, Text):
+                        turn.shown_text, turn.route = turn.shown_text + event.markdown, "engine"
                     yield event
         except (EngineError, KnowledgeError, TimeoutError) as error:
             failure = error
@@ -276,18 +312,21 @@ class Answerer:
                 for text in rest:
                     yield Text(text)
         turn.marked_count, turn.removed_count = verified.marked, verified.contradicted + verified.dropped
-        if not turn.is_shown and verified.refused and failure is None:
-            yield build_unknown_answer(turn)
+        if not turn.is_shown and failure is None:
+            yield await (self._extract_sentences if verified.supported else self._show_closest)(turn)
             return
-        if not turn.is_shown:
-            yield Notice(explain_missing_answer(turn, stream, failure, self._limits))
-        else:
-            for notice in list_answer_notices(turn, stream, failure, self._limits):
-                yield notice
-            if verified.supported and not (failure and verified.shown_chars < self._limits.little_chars):
-                return
+        if failure is not None and not turn.is_shown:
+            yield Notice(explain_failure(turn, stream, failure, self._limits))
+            yield await self._extract_sentences(turn)
+            return
+        is_enough = verified.supported and not (failure and verified.shown_chars < self._limits.little_chars)
+        if is_enough and turn.small_model and (evidence := await self._extract_sentences(turn)).markdown:
+            yield evidence
+        for notice in list_answer_notices(turn, stream, failure, self._limits):
+            yield notice
+        if not is_enough:
             turn.route = turn.route if verified.supported else "passages"
-        yield await self._extract_sentences(turn)
+            yield await self._extract_sentences(turn)
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:

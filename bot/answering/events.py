@@ -143,6 +143,8 @@ class Text:
     markdown: str = field(repr=False)
     cites: tuple[Passage, ...] = ()
     """The passages that were not cited before, with their displayed numbers."""
+    is_extract: bool = False
+    """Whether the documents say this in their own words, and no model wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +164,9 @@ class Offer:
     passages: tuple[Passage, ...] = field(default=(), repr=False)
 
 
-Route = Literal["engine", "passages", "sources", "unknown", "files", "courtesy", "verified"]
-"""Who made the answer: the model, extracts of passages alone, Kvasir about its sources, an owner, or nobody;
-``courtesy`` answers thanks and greetings."""
+Route = Literal["engine", "passages", "closest", "sources", "unknown", "files", "courtesy", "verified"]
+"""Who made the answer: the model, extracts of passages as no engine could answer, Kvasir about its sources, an owner,
+or nobody. ``closest`` shows extracts where nothing answers directly; ``courtesy`` answers thanks and greetings."""
 
 
 @dataclass(frozen=True, slots=True)

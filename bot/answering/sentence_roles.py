@@ -28,6 +28,20 @@ _REFUSAL = re.compile(
     r"|(?:我)?不知道|无法(?:回答|确定|找到)|没有(?:相关|找到)",
     re.IGNORECASE,
 )
+_PLAIN_REFUSAL = re.compile(
+    r"\W*(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|抱歉|很抱歉|对不起|不好意思)?\W*(?:but )?(?:"
+    r"(?:I|we) (?:do not|don['’]t|cannot|can['’]t|can not|could not|couldn['’]t)"
+    r" (?:have|know|find|answer|say|tell|see|determine|provide)\b"
+    r"|(?:I am|I['’]m|we are) (?:not sure|unable to|not able to)\b"
+    r"|(?:(?:it|this|that|the answer) (?:is|was) )?"
+    r"(?:not (?:known|mentioned|specified|stated|provided|given)|unknown)\W*$"
+    r"|(?:the|these|given|provided) (?:\w+ )?(?:passages?|excerpts?|context) (?:do(?:es)? not|don['’]t|doesn['’]t)\b"
+    r"|[^，。]{0,4}(?:段落|上下文)[中里]?(?:没有|并未|未)(?:提到|提及|说明|包含|给出|提供)"
+    r"|我?们?(?:不知道|不清楚|不确定|(?:无法|不能|没法)(?:回答|确定|得知|判断|提供))"
+    r"(?:\W|$|[这该此您你]|问题|答案|具体|关于|如何|怎))",
+    re.IGNORECASE,
+)
+"""A sentence that begins so never states what a document says, even where a passage has the same words."""
 _COLON_END = re.compile(r"[:：]\s*[*_]*$")
 _QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
 _EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：]?\s*")
@@ -56,12 +70,17 @@ def classify_role(piece: Piece, *, table_open: bool) -> Role:
 def _classify_prose(kind: str, text: str) -> Role:
     if _QUESTION_END.search(text) or not strip_frame(f"{text.strip('*_ ')},"):
         return "empty"
-    if _REFUSAL.search(text):
+    if is_plain_refusal(text) or _REFUSAL.search(text):
         return "refusal"
     if kind == "prose" and _COLON_END.search(text):
         return "lead_in"
     claims = extract_claims(text)
     return "claim" if claims.words or claims.names or claims.figures or claims.identifiers else "empty"
+
+
+def is_plain_refusal(text: str) -> bool:
+    """Return whether a sentence only says that its writer does not know."""
+    return _PLAIN_REFUSAL.match(text) is not None
 
 
 # ── What states nothing ──────────────────────────────────────────────────────────────────────────────────────────────

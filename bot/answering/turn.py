@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot.answering.events import Finished, Passage, Question, Route, Stage, Text
+from bot.answering.extracts.sentence_similarities import Similarities
 from bot.answering.markdown.citations import Numbering
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
@@ -36,12 +37,17 @@ class Turn:
     """Whether a small model on the CPU writes the answer."""
     extracted_passages: tuple[Passage, ...] = ()
     """The passages of which extracts are shown, with their displayed numbers."""
+    similarities: Similarities | None = field(default=None, repr=False)
+    """How similar the question is to the sentences of the first passages; None until they are compared."""
     search_query: str = ""
     """What is searched in the documents, with filters."""
     reasoning: str = field(default="", repr=False)
-    is_shown: bool = False
+    shown_text: str = field(default="", repr=False)
+    """What the model wrote, as it is shown."""
     answerable: bool = True
-    """Whether the search found what may answer it."""
+    """Whether the search is sure that it found an answer."""
+    related: bool = True
+    """Whether the search found anything about the question."""
     unmentioned_names: list[str] = field(default_factory=list)
     """Names and years of the question that no passage mentions: a small model makes an answer up."""
     trouble: KnowledgeError | None = None
@@ -55,6 +61,11 @@ class Turn:
             self.question, self.asked_question.history, self.asked_question.policy, wish=self.asked_question.wants_web
         )
         self.question = self.web.question
+
+    @property
+    def is_shown(self) -> bool:
+        """Return whether something that the model wrote is shown."""
+        return bool(self.shown_text)
 
     @property
     def requester(self) -> Requester:
@@ -90,7 +101,7 @@ class Turn:
         """Return a text with the passages that no earlier text cites."""
         cites = self.numbering.passages[self.announced_count :]
         self.announced_count += len(cites)
-        return Text(text.markdown, cites)
+        return replace(text, cites=cites)
 
 
 @dataclass(slots=True)

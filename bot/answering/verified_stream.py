@@ -10,6 +10,8 @@ from typing import Literal
 
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, strip_question_words
+from bot.answering.extracts.evidence import says_less
+from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
@@ -21,6 +23,7 @@ from bot.answering.sentence_roles import (
     cite_code,
     classify_role,
     is_formal,
+    is_plain_refusal,
     repeats_question,
 )
 from bot.answering.verification.claims import extract_claims
@@ -79,6 +82,7 @@ class VerifiedStream:
         language: Language,
         limits: Limits,
         said: Iterable[str] = (),
+        shows_evidence: bool = False,
     ) -> None:
         """Make one for an answer.
 
@@ -90,10 +94,13 @@ class VerifiedStream:
             language: of what is put in the place of the model's words.
             limits: of what the model writes, and what becomes of unsupported sentences.
             said: what the asker wrote: the hosts that it names may be linked to anywhere.
+            shows_evidence: whether extracts follow. Then an unsupported sentence, and one that says less, gives way.
 
         """
         self._passages = {passage.n: passage for passage in passages}
         self._said = tuple(said)
+        self._shows_evidence = shows_evidence
+        self._unsupported = "drop" if shows_evidence and limits.unsupported == "mark" else limits.unsupported
         self._verifier = verifier
         self._numbering = numbering
         self._question = question
@@ -218,6 +225,8 @@ class VerifiedStream:
         if role == "claim" and not self._composer.shown_chars and self._counts_something_else(piece.text):
             self.refused, self.ended = True, "unsupported"
             return _DROP
+        if role == "refusal" and is_plain_refusal(piece.text):
+            return self._replace_refusal()
         verdict = await self._verifier.verify(strip_markdown(piece.text), cited)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._apply_verdict(piece, verdict)
@@ -257,7 +266,7 @@ class VerifiedStream:
         return normalise_text("\n".join(f"{one.title} {one.heading} {one.text}" for one in self._passages.values()))
 
     def _replace_refusal(self) -> Decision:
-        """Replace a refusal with fixed words after the answer; alone, it becomes ``answers.UNKNOWN``."""
+        """Replace a refusal with fixed words after the answer; alone, it is dropped."""
         first, self.refused = not self.refused, True
         return (
             ("keep", render_message(answers.NO_MORE, self._language)) if first and self._composer.shown_chars else _DROP
@@ -270,20 +279,25 @@ class VerifiedStream:
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
+            if self._shows_evidence and self._says_less(text, verdict):
+                return _DROP
             return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
             self.ended = self.ended or "unsupported"
-        if verdict.kind == "contradicted":
-            self.contradicted += 1
+        is_contradicted = verdict.kind == "contradicted"
+        if is_contradicted or self._unsupported == "drop":
+            self.contradicted += is_contradicted
+            self.dropped += not is_contradicted
             return _DROP
-        if self._limits.unsupported == "drop":
-            self.dropped += 1
-            return _DROP
-        if self._limits.unsupported == "show":
+        if self._unsupported == "show":
             return "keep", text
         self.marked += 1
         return "keep", citations.append_suffix(text, citations.WARNING, piece.kind)
+
+    def _says_less(self, text: str, verdict: Verdict) -> bool:
+        parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
+        return says_less(text, parts, self._question)
 
     def _strip_links(self, text: str, cited: Iterable[int]) -> str:
         """Return the text with links only to hosts that the asker or one of the passages names."""

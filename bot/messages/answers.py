@@ -39,14 +39,12 @@ PROGRESS = Message(" ({percent} %)", "（{percent} %）")
 
 # ── Without an answer ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-UNKNOWN = Message(
-    "I do not know: the documents do not seem to answer this.", "我不知道：文档中似乎没有这个问题的答案。"
+UNKNOWN = Message("I do not know: I found nothing in the documents about this.", "我不知道：文档中没有找到相关内容。")
+CLOSEST = Message("I found no direct answer. This comes closest:", "没有找到直接的答案，以下内容最接近：")
+CLOSEST_UNMENTIONED = Message(
+    "I found no direct answer: no passage mentions {names}. This comes closest:",
+    "没有找到直接的答案：没有段落提到{names}。以下内容最接近：",
 )
-UNMENTIONED = Message(
-    "I do not know: the passages that I found do not mention {names}.", "我不知道：找到的段落没有提到{names}。"
-)
-LOOKED_AT = Message("This is what I looked at:", "我查看了以下内容：")
-FOUND_NOTHING = Message("I found nothing in the documents about this.", "文档中没有找到相关内容。")
 
 # ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,16 +77,9 @@ NO_FIRST_TOKEN = Message(
     "The engine did not begin to answer within {seconds} s, so these are extracts from the documents.",
     "引擎在 {seconds} 秒内没有开始回答，以下是文档摘录。",
 )
-NO_ANSWER = Message(
-    "The model gave no answer, so these are extracts from the documents.", "模型没有给出回答，以下是文档摘录。"
-)
 CHECK_FAILED = Message(
     "The answer could not be checked against the documents, so these are extracts from the documents. {reason}",
     "无法用文档核对回答，以下是文档摘录。{reason}",
-)
-NOTHING_SUPPORTED = Message(
-    "The documents confirm nothing that the model wrote, so these are extracts from the documents.",
-    "模型写的内容无法由文档证实，以下是文档摘录。",
 )
 
 # ── Parts of an answer ────────────────────────────────────────────────────────────────────────────────────────────────

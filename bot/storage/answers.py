@@ -27,6 +27,8 @@ _DELETE_VOTES = sa.delete(feedback).where(match_columns(feedback.c.team, feedbac
 IS_OF_FEEDBACK = match_rows(answers, feedback, "team", "channel", "ts")
 """Whether a vote is about the answer to this question."""
 _DELETE_OLD = sa.delete(answers).where(answers.c.created_at < sa.bindparam("before"))
+UNANSWERED_ROUTES = frozenset({"closest", "unknown"})
+"""``bot.answering.events.Route`` of answers that do not answer their question."""
 _DELETE_OLD_SHARES = sa.delete(answer_shares).where(answer_shares.c.created_at < sa.bindparam("before"))
 _DELETE_LONELY_VOTES = sa.delete(feedback).where(~sa.exists().where(IS_OF_FEEDBACK))
 _FIND_DELETED = sa.select(turns.c.id).where(
@@ -41,7 +43,7 @@ _LIST_RECENT = (
 
 _LIST_UNANSWERED = (
     sa.select(answers)
-    .where(match_columns(answers.c.team), answers.c.route == "unknown")
+    .where(match_columns(answers.c.team), answers.c.route.in_(UNANSWERED_ROUTES))
     .order_by(answers.c.created_at.desc())
     .limit(sa.bindparam("at_most"))
 )

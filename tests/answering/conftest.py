@@ -122,10 +122,6 @@ class ScriptedVerifier:
         self.asked.append((sentence, tuple(cited)))
         return next((verdict for words, verdict in self._verdicts.items() if words in sentence), self._other)
 
-    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> dict[int, NDArray[np.float32]]:
-        del text, passages
-        return {}
-
 
 def words(text: str, *, finish: Any = "stop", size: int = 4) -> list[Delta]:
     """Return a model's answer in small deltas."""
@@ -153,8 +149,10 @@ class ScriptedSearch:
         error: Exception | None = None,
         web: WebSearchReport | None = None,
         trouble: KnowledgeError | None = None,
+        related: bool = True,
     ) -> None:
         self.hits, self.answerable, self.error, self.trouble = tuple(hits), answerable, error, trouble
+        self.related = related
         self.queries: list[tuple[str, frozenset[str]]] = []
         self.lives: list[LiveWebRequest | None] = []
         self.web = web
@@ -166,7 +164,8 @@ class ScriptedSearch:
         self.lives.append(live)
         if self.error:
             raise self.error
-        return SearchResult(query, self.hits[:limit], 0.01, self.answerable, self.web, self.trouble)
+        hits = self.hits[:limit]
+        return SearchResult(query, hits, 0.01, self.answerable, self.web, self.trouble, related=self.related)
 
 
 class RecordedAnswer:

@@ -233,25 +233,51 @@ async def test_empty_question_gets_help(ask: Any, room: Any, question: str) -> N
 
 async def test_question_outside_documents_is_not_answered(ask: Any, room: Any) -> None:
     engine = room.engine(room.words(GOOD))
-    reply = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False))
-    assert reply.text.startswith("I do not know")
-    assert "- Leave [1]" in reply.text
-    assert (reply.route, reply.cited, engine.asked) == ("unknown", [1], [])
+    reply = await ask(engine, search=room.search([room.hit(room.leave)], answerable=False, related=False))
+    assert reply.text == "I do not know: I found nothing in the documents about this."
+    assert (reply.route, reply.cited, engine.asked) == ("unknown", [], [])
+
+
+async def test_unsure_question_is_answered_by_a_large_model(ask: Any, room: Any) -> None:
+    reply = await ask(room.engine(room.words(GOOD)), search=room.search([room.hit(room.leave)], answerable=False))
+    assert (reply.route, reply.text) == ("engine", f"{GOOD} [1]")
 
 
 async def test_no_result_is_reported_in_language_of_question(ask: Any, room: Any) -> None:
     reply = await ask(question="法国国王是谁？", search=room.search([], answerable=True))
-    assert reply.text == "文档中没有找到相关内容。"
+    assert reply.text == "我不知道：文档中没有找到相关内容。"
     assert reply.sources[0].passages == ()
     assert (reply.route, reply.cited) == ("unknown", [])
 
 
-async def test_refusal_becomes_fixed_sentence_with_sources(ask: Any, room: Any) -> None:
-    reply = await ask(room.engine(room.words("The passages do not say how many cats there are.")))
-    assert reply.text.startswith("I do not know: the documents do not seem to answer this.")
+CLOSEST = "I found no direct answer. This comes closest:\n\n**Leave** [1]\n> "
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "The passages do not say how many cats there are.",
+        "I do not know. [1]",
+        "I'm sorry, but I can't answer this. [1][2]",
+        "Not mentioned.",
+        "我不知道。[1]",
+        "抱歉，我无法回答这个问题。[1]",
+    ],
+)
+@pytest.mark.parametrize("kind", ["supported", "unsupported"])
+async def test_refusal_becomes_closest_passages(ask: Any, room: Any, refusal: str, kind: Any) -> None:
+    """A refusal is none of the model's answers, even if a passage has the same words."""
+    verifier = room.verifier(other=Verdict(kind, (1,) if kind == "supported" else ()))
+    reply = await ask(room.engine(room.words(refusal)), verifier=verifier, limits=Limits(unsupported="drop"))
+    assert reply.text.startswith(CLOSEST)
     assert "cats" not in reply.text
-    assert "- Leave [1]\n- Expenses [2]" in reply.text
-    assert (reply.route, reply.cited) == ("unknown", [1, 2])
+    assert (reply.route, reply.cited[0], reply.notices) == ("closest", 1, [])
+
+
+@pytest.mark.parametrize("said", ["我不知道密码时可以点击“忘记密码”重置。", "不清楚流程的员工请联系人事部。"])
+async def test_sentence_that_is_no_refusal_is_shown(ask: Any, room: Any, said: str) -> None:
+    reply = await ask(room.engine(room.words(said)), verifier=room.verifier(), question="员工怎么办？")
+    assert reply.text == f"{said}[1]"
 
 
 async def test_failed_store_is_reported_with_next_step(ask: Any, room: Any) -> None:
@@ -410,8 +436,8 @@ async def test_answer_without_supported_sentence_adds_passages(ask: Any, room: A
     assert f"> {GOOD}" in reply.text.replace("**", "")
     assert (reply.route, reply.cited[0]) == ("passages", 1)
     reply = await ask(room.engine(script), limits=Limits(unsupported="drop"))
-    assert "confirm nothing that the model wrote" in reply.notices[0]
-    assert (reply.route, "Eiffel" in reply.text) == ("passages", False)
+    assert reply.text.startswith(CLOSEST)
+    assert (reply.route, "Eiffel" in reply.text, reply.finished[0].removed_count) == ("closest", False, 2)
 
 
 async def test_abandoned_answer_has_no_length_notice(ask: Any, room: Any) -> None:
@@ -424,10 +450,8 @@ async def test_abandoned_answer_has_no_length_notice(ask: Any, room: Any) -> Non
 
 async def test_answer_that_repeats_question_is_replaced(ask: Any, room: Any) -> None:
     reply = await ask(room.engine(room.words("You get days of annual leave.")), verifier=room.verifier())
-    assert (reply.route, reply.notices) == (
-        "passages",
-        ["The model gave no answer, so these are extracts from the documents."],
-    )
+    assert reply.text.startswith(CLOSEST)
+    assert (reply.route, reply.notices) == ("closest", [])
 
 
 async def test_small_model_notice_appears_once(ask: Any, room: Any) -> None:
@@ -450,7 +474,7 @@ async def test_repetition_without_full_stops_is_stopped(ask: Any, room: Any) -> 
     engine = room.engine(room.words("the days of the " * 5000))
     reply = await ask(engine)
     assert engine.sent < 300
-    assert reply.route == "passages"
+    assert reply.route == "closest"
 
 
 async def test_long_answer_is_bounded(ask: Any, room: Any) -> None:
@@ -476,8 +500,8 @@ async def test_unclosed_thinking_becomes_answer(ask: Any, room: Any) -> None:
 
 async def test_cut_thinking_is_not_shown(ask: Any, room: Any) -> None:
     reply = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
-    assert "The model gave no answer" in reply.notices[0]
-    assert reply.route == "passages"
+    assert reply.text.startswith(CLOSEST)
+    assert reply.route == "closest"
 
 
 async def test_answer_cut_by_length_drops_partial_sentence(ask: Any, room: Any) -> None:

@@ -24,10 +24,10 @@ ITEM = Item("q", "xquad-en", "en", "How many days of leave do employees get?", r
 RIGHT = "Employees receive 25 days of paid annual leave per calendar year."
 
 
-async def recorded(said: str, *, answerable: bool = True) -> Record:
+async def recorded(said: str, *, related: bool = True) -> Record:
     engine = ScriptedEngine(words(said))
     tee = TeeEngine(engine, small_model=False)
-    search = ScriptedSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], answerable=answerable)
+    search = ScriptedSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], related=related)
     answerer = Answerer(search, tee, feature_verifiers(embed_bag_of_words, IDENTITY))
     record = await ask_kvasir(answerer, tee, ITEM, "name")
     assert all(sampling.temperature == 0 for _, sampling, _ in engine.asked)
@@ -44,7 +44,7 @@ async def test_kvasir_s_answer_is_recorded_with_the_model_s_own_words() -> None:
 async def test_an_extract_and_a_refusal_are_no_words_of_the_model() -> None:
     extract = await recorded("")
     assert (extract.text, extract.extract, extract.refused) == ("", True, False)
-    refusal = await recorded(RIGHT, answerable=False)
+    refusal = await recorded(RIGHT, related=False)
     assert (refusal.text, refusal.extract, refusal.refused, refusal.raw) == ("", False, True, "")
 
 
@@ -52,7 +52,7 @@ async def test_extracts_are_kept_apart_from_the_model_s_words() -> None:
     extract = await recorded("")
     assert LEAVE.split(". ", maxsplit=1)[0] in extract.extracts.replace("**", "")
     assert extract.retrieved[1] == ("hr/leave.md", LEAVE), "in the order of the search"
-    refusal = await recorded(RIGHT, answerable=False)
+    refusal = await recorded(RIGHT, related=False)
     assert (refusal.extracts, score(ITEM, refusal).unknown) == ("", True)
 
 
@@ -62,11 +62,21 @@ BLOCK = "**Leave** [1]\n> Employees receive 25 days."
 @pytest.mark.parametrize(
     ("events", "route", "text", "extracts"),
     [
-        ([Text("You get leave [1]."), Text(f"\n\n{BLOCK}")], "engine", "You get leave [1].", f"\n\n{BLOCK}"),
-        ([Text("You get leave [1]."), Notice("Small."), Text("more")], "engine", "You get leave [1].", "more"),
-        ([Text("This comes closest:\n\n"), Text(BLOCK)], "closest", "", f"This comes closest:\n\n{BLOCK}"),
-        ([Notice("No engine."), Text(BLOCK)], "passages", "", BLOCK),
-        ([Text("Perhaps 30. ⚠"), Notice("Marked."), Text(BLOCK)], "passages", "", BLOCK),
+        (
+            [Text("You get leave [1]."), Text(f"\n\n{BLOCK}", is_extract=True)],
+            "engine",
+            "You get leave [1].",
+            f"\n\n{BLOCK}",
+        ),
+        (
+            [Text("You get leave [1]."), Notice("Small."), Text("more", is_extract=True)],
+            "engine",
+            "You get leave [1].",
+            "more",
+        ),
+        ([Text(f"This comes closest:\n\n{BLOCK}", is_extract=True)], "closest", "", f"This comes closest:\n\n{BLOCK}"),
+        ([Notice("No engine."), Text(BLOCK, is_extract=True)], "passages", "", BLOCK),
+        ([Text("Perhaps 30. ⚠"), Notice("Marked."), Text(BLOCK, is_extract=True)], "passages", "", BLOCK),
         ([Text("I do not know.")], "unknown", "", ""),
     ],
 )

@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import AnswerType, classify_question, find_answer_spans, find_decisive_span
+from bot.answering.extracts.evidence import measure_support
 from bot.answering.extracts.passage_parts import Part, cut_part, index_words, split_parts, strip_marks, write_parts
-from bot.answering.markdown.citations import Numbering
+from bot.answering.extracts.sentence_similarities import COMPARED, Similarities
+from bot.answering.markdown.citations import Numbering, strip_markers
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
-from bot.answering.markdown.sentences import passage_sentences
+from bot.answering.markdown.sentences import passage_sentences, sentences
 from knowledge.language import is_cjk
-from knowledge.lexical.terms import query_terms
+from knowledge.lexical.terms import is_sentence_word, query_terms
 
 SOURCES = 3
-CONSIDERED = 5
-"""Passages that extracts are chosen from."""
 SOURCE_CHARS = 400
 """Of one source, its citation and path aside."""
 _PARTS = 3
 """Sentences, list items or rows."""
-_WEIGHTS = np.array([1.2, 2.7, 0.85, 1.4, -1.7, 0.9, 0.9])
+_WEIGHTS = np.array([0.3, 2.7, 0.85, 1.4, -0.7, 0.9, 0.3])
 """Of the features in ``score_parts``. Fitted on XQuAD's English questions (``scripts/eval_extracts.py``).
 Nothing introduces a list there, so the fourth is half of the second. There, 1.2 to 2.2 as the first make no difference.
 """
@@ -36,6 +36,8 @@ _NEARLY_SOURCE = 2.5
 are shown than with 4, and 1.1 sources instead of 1.4."""
 _NEARLY = 4.0
 """A part of a source that scores less by more than this than its best one is left out."""
+_RESTS_ON = 2.0
+"""What a part gains that has all words of a sentence of the answer above."""
 _SURELY = 0.5
 """How much of the question's weight must be in a part whose words are emphasised."""
 
@@ -44,16 +46,22 @@ def choose_extracts(
     question: str,
     passages: Sequence[Passage],
     numbering: Numbering,
-    similarities: Mapping[int, NDArray[np.float32]] | None = None,
+    similarities: Similarities | None = None,
+    *,
+    answer: str = "",
+    is_sure: bool = True,
 ) -> tuple[str, tuple[Passage, ...]]:
     """Return Markdown with what answers a question best, and the passages that it is from with their displayed numbers.
+
+    Parts that ``answer`` already has word for word are left out, so the text may be "".
 
     Args:
         question: as asked.
         passages: best first.
         numbering: gives the passages their displayed numbers.
-        similarities: how similar the question is to each sentence (``passage_sentences``) of each passage, by its
-            number, where that is known; else shared words decide.
+        similarities: of the question and the sentences, where they are known; else shared words decide.
+        answer: what a model wrote above the extracts; parts that it rests on come first.
+        is_sure: whether the search is sure that a passage answers; if not, weaker sources are shown, too.
 
     """
     similar = {
@@ -62,17 +70,22 @@ def choose_extracts(
         if similarities and passage.n in similarities
         for text, value in zip(passage_sentences(passage.text), similarities[passage.n], strict=True)
     }
-    parts = ((passage, split_parts(passage.text)) for passage in passages[:CONSIDERED])
-    scored_question = ScoredQuestion(question, [one for one in parts if one[1]], similar)
+    parts = ((passage, split_parts(passage.text)) for passage in passages[:COMPARED])
+    scored_question = ScoredQuestion(question, [one for one in parts if one[1]], similar, answer)
     ranked = sorted(scored_question.score_parts(), key=lambda one: -one[2].max())
     best = ranked[0][2].max() if ranked else 0.0
-    best_passages = [one for one in ranked[:SOURCES] if one[2].max() > best - _NEARLY_SOURCE]
-    texts = [
-        _write_extract(scored_question, parts, scores, emphasise=not rank)
-        for rank, (_, parts, scores) in enumerate(best_passages)
+    best_passages = [one for one in ranked[:SOURCES] if not is_sure or one[2].max() > best - _NEARLY_SOURCE]
+    written = [
+        (passage, _write_extract(scored_question, parts, scores, emphasise=not (rank or answer)))
+        for rank, (passage, parts, scores) in enumerate(best_passages)
     ]
-    displayed_passages = [numbering.display_passages(passage)[0] for passage, _, _ in best_passages]
-    return "\n\n".join(map(_format_block, displayed_passages, texts)), tuple(displayed_passages)
+    shown = " ".join(strip_marks(strip_markers(answer)).split())
+    extracts = [
+        (numbering.display_passages(passage)[0], text)
+        for passage, text in written
+        if not shown or " ".join(strip_marks(text).split()) not in shown
+    ]
+    return "\n\n".join(_format_block(*one) for one in extracts), tuple(passage for passage, _ in extracts)
 
 
 # ── Choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,11 +95,17 @@ class ScoredQuestion:
     """A question that scores the parts of the passages found for it."""
 
     def __init__(
-        self, question: str, found: Sequence[tuple[Passage, Sequence[Part]]], similar: Mapping[str, float]
+        self,
+        question: str,
+        found: Sequence[tuple[Passage, Sequence[Part]]],
+        similar: Mapping[str, float],
+        answer: str = "",
     ) -> None:
         self.text = question
         self.type: AnswerType = classify_question(question)
-        self._words = frozenset(query_terms(question).split())
+        characters = (one for one in question if is_cjk(one) and not is_sentence_word(one))
+        self._words = frozenset((*query_terms(question).split(), *characters))
+        self._answer = [index_words(strip_marks(sentence)) for sentence in sentences(strip_markers(answer))]
         self._found = found
         self._similar = similar
         self._best = max(similar.values(), default=0.0)
@@ -103,7 +122,8 @@ class ScoredQuestion:
             whole = self.measure_share(path.union(*(part.words for part in parts)))
             of_passage = [math.log1p(rank), whole, max(map(self._measure_similarity, parts))]
             features = np.array([[*self._compute_features(part), *of_passage] for part in parts])
-            scored.append((passage, parts, features @ _WEIGHTS))
+            supports = np.array([measure_support(self._answer, part) for part in parts])
+            scored.append((passage, parts, features @ _WEIGHTS + _RESTS_ON * supports))
         return scored
 
     def measure_share(self, words: frozenset[str]) -> float:
@@ -182,11 +202,6 @@ def _format_block(passage: Passage, text: str) -> str:
         if lines
         else f"**{format_passage_path(passage)}** [{passage.n}]"
     )
-
-
-def format_passage_list(passages: Sequence[Passage]) -> str:
-    """Return a short list of passages by their titles, with markers."""
-    return "\n".join(f"- {format_passage_path(passage)} [{passage.n}]" for passage in passages)
 
 
 def format_passage_path(passage: Passage) -> str:

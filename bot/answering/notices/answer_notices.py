@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.answering.events import Notice, Text
-from bot.answering.extracts.extract import SOURCES, format_passage_list
+from bot.answering.events import Notice
 from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import shorten_host
 from bot.answering.policy import Policy, WebUse, Why
@@ -61,23 +60,16 @@ def describe_queue_position(position: int, eta_s: float | None, language: Langua
     return render_message(answers.IN_LINE, language, position=position, eta=eta) if position else ""
 
 
-def build_unknown_answer(turn: Turn) -> Text:
-    """Say that the documents do not answer, and what was looked at."""
-    looked_at = turn.passages[:SOURCES]
-    if not looked_at:
-        return Text(render_message(answers.FOUND_NOTHING, turn.language))
-    listing = format_passage_list(turn.numbering.display_passages(*looked_at))
+def introduce_closest_passages(turn: Turn) -> str:
+    """Return the line above the closest passages: there is no direct answer, and why not if that is known."""
+    if not turn.unmentioned_names:
+        return render_message(answers.CLOSEST, turn.language)
     names = join_names(turn.unmentioned_names, turn.language)
-    why = (
-        render_message(answers.UNMENTIONED, turn.language, names=names)
-        if names
-        else render_message(answers.UNKNOWN, turn.language)
-    )
-    return Text(f"{why}\n\n{render_message(answers.LOOKED_AT, turn.language)}\n{listing}")
+    return render_message(answers.CLOSEST_UNMENTIONED, turn.language, names=names)
 
 
-def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits) -> str:
-    """Say why no sentence of the model is shown."""
+def explain_failure(turn: Turn, stream: EngineStream, failure: Exception, limits: Limits) -> str:
+    """Say why no sentence of the model is shown, if engine or embedder failed."""
     if isinstance(failure, TimeoutError):
         seconds = limits.answer_s if stream.has_begun else min(limits.answer_s, limits.first_token_s)
         return render_message(
@@ -85,11 +77,7 @@ def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception 
         )
     if isinstance(failure, KnowledgeError):
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
-    if failure:
-        return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
-    if stream.verified_stream.dropped or stream.verified_stream.contradicted or stream.verified_stream.ended:
-        return render_message(answers.NOTHING_SUPPORTED, turn.language)
-    return render_message(answers.NO_ANSWER, turn.language)
+    return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
 
 
 def list_answer_notices(

@@ -118,7 +118,8 @@ class Retriever:
         except TimeoutError:
             return Notice(render_message(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
         turn.timings["search"] = self._now() - turn.began
-        turn.answerable, turn.trouble, turn.web = result.answerable, result.trouble, replace(turn.web, look=result.web)
+        turn.answerable, turn.related, turn.trouble = result.answerable, result.related, result.trouble
+        turn.web = replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
         if not wide:
             turn.unmentioned_names = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)
@@ -142,7 +143,7 @@ class Retriever:
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, question.viewers) if chunks and self._still else frozenset()
         placed = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
-        if result.answerable:  # else no engine reads it, and what it has read stays as it is
+        if result.related:  # else no engine reads it, and what it has read stays as it is
             self._places.note_passages(question.conversation, question.text.strip(), placed)
         return placed
 

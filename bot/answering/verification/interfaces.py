@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bot.answering.events import Passage
 from bot.answering.prompt import Prompt
@@ -42,14 +39,6 @@ class AnswerVerifier(Protocol):
 
     async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
         """Return the verdict on a sentence without citation markers; ``cited`` are the passages that the model named.
-
-        Raises:
-            KnowledgeError: the embedder failed.
-
-        """
-
-    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
-        """Return the similarity of a text to each sentence of each passage, by the passage's number.
 
         Raises:
             KnowledgeError: the embedder failed.

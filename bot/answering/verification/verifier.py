@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bot.answering.events import Passage
 from bot.answering.verification.claims import extract_claims
@@ -120,17 +117,6 @@ class FeatureVerifier:
         if self._judge is None or not findings or verdict.kind == "contradicted":
             return verdict
         return await self._ask_judge(self._judge, resolve_pronoun(claim, subject), findings, verdict)
-
-    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
-        """Return the similarity of a text to each sentence of each passage, by the passage's number.
-
-        Raises:
-            KnowledgeError: the embedder failed.
-
-        """
-        found = {passage.n: _analyse_passage(passage).sentences for passage in passages}
-        vectors = await self._embed([text, *(sentence for each in found.values() for sentence in each)])
-        return {n: np.array([vectors[one] @ vectors[text] for one in each]) for n, each in found.items() if each}
 
     async def _find_support(self, claim: str, cited: Collection[int]) -> list[_Finding]:
         """Return what the features say of each candidate and of the best pair, the best first."""

@@ -23,7 +23,7 @@ _LOOKUP_S: Final = 1.0
 """How long a question waits for its verified answer before it is answered from the documents."""
 _OFFER_S: Final = 2.0
 """How long a complete answer waits for the offer of a similar one."""
-_OFFERED_ROUTES: Final = ("engine", "passages", "unknown")
+_OFFERED_ROUTES: Final = ("engine", "passages", "closest", "unknown")
 
 
 class Answering(Protocol):

@@ -162,10 +162,6 @@ class _Recorder:
         self.verdicts[sentence] = verdict = await self.verifier.verify(sentence, cited)
         return verdict
 
-    async def sentence_similarities(self, text: str, passages: Sequence[Passage]) -> Mapping[int, NDArray[np.float32]]:
-        """Return the other verifier's similarities."""
-        return await self.verifier.sentence_similarities(text, passages)
-
 
 # ── Embedder and engine ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,7 +14,7 @@ from bot.slack.modals.settings import OPEN_SETTINGS
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block
 from bot.slack.stored_questions import StoredQuestions
-from bot.storage.answers import Answers, StoredAnswer
+from bot.storage.answers import UNANSWERED_ROUTES, Answers, StoredAnswer
 from bot.storage.preferences import PersonalPreferences
 from knowledge.language import Language
 
@@ -44,7 +44,7 @@ class RecentQuestionsPart:
 
     async def _format_question(self, answer: StoredAnswer, language: Language) -> str:
         age = format_age(max(0.0, time.time() - answer.created_at), language)
-        mark = f" · {render_message(home.UNANSWERED, language)}" if answer.route == "unknown" else ""
+        mark = f" · {render_message(home.UNANSWERED, language)}" if answer.route in UNANSWERED_ROUTES else ""
         return f"• {await self.questions.format_link(answer)} · {age}{mark}"
 
 

@@ -10,7 +10,7 @@ from bot.slack.incoming.interactions import ButtonPress
 from knowledge.language import Language
 
 MAX_VALUE_CHARACTERS = 2_000
-_RATED_ROUTES = frozenset({"engine", "passages", "verified"})
+_RATED_ROUTES = frozenset({"engine", "passages", "closest", "verified"})
 _CONTEXT_TYPES = frozenset({"feedback_buttons", "icon_button"})
 """Slack shows these elements in a block of their own kind."""
 

@@ -59,7 +59,7 @@ def list_events(answer: StoredAnswer, chunks: frozenset[str], language: Language
             {"total": answer.seconds},
             marked_count=answer.marked,
             removed_count=answer.removed,
-            extracted_passages=passages if route == "passages" else (),
+            extracted_passages=passages if route in {"passages", "closest"} else (),
         ),
     )
 

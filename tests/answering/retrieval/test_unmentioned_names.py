@@ -72,8 +72,8 @@ def test_words_of_passages_are_never_reported(question: str, rest: str) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("How many days of annual leave do I get at Globex in 1973?", "do not mention Globex, 1973."),
-        ("在 Globex 有多少天年假？", "没有提到Globex。"),
+        ("How many days of annual leave do I get at Globex in 1973?", "no passage mentions Globex, 1973."),
+        ("在 Globex 有多少天年假？", "没有段落提到Globex。"),
     ],
 )
 async def test_small_model_skips_question_with_unmentioned_name(ask: Any, room: Any, question: str, said: str) -> None:
@@ -83,9 +83,9 @@ async def test_small_model_skips_question_with_unmentioned_name(ask: Any, room: 
         for is_small in (True, False)
     )
     reply = await ask(small, search=search, question=question)
-    assert reply.route == "unknown"
-    assert said in reply.text
-    assert "Leave" in reply.text, "the nearest document is named"
+    assert reply.route == "closest"
+    assert said.rstrip(".") in reply.text
+    assert "**Leave** [1]\n> " in reply.text, "the nearest document is quoted"
     assert not small.asked
     await ask(large, search=search, question=question)
     assert large.asked, "a large model says itself what the passages lack"

@@ -1,0 +1,70 @@
+"""Tests of the extract beside the answer of a small model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.answering.extracts.evidence import says_less
+from bot.answering.extracts.passage_parts import split_parts
+from bot.answering.verification.interfaces import Verdict
+from engine.interfaces import EngineState, EngineStatus
+
+SMALL = EngineStatus(EngineState.READY, small_model=True)
+DAYS = "Employees receive 25 days of paid annual leave per calendar year."
+HOW_MANY = "How many days of annual leave do I get?"
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "less"),
+    [
+        (HOW_MANY, "You get annual leave.", True),
+        (HOW_MANY, "You get 25 days of annual leave.", False),
+        ("When do the carried days expire?", "They expire in the following year.", True),
+        ("When do the carried days expire?", "They expire on 31 March.", False),
+        ("Who approves my leave?", "The manager approves it.", False),  # a pattern of names misses too many
+    ],
+)
+def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, sentence: str, *, less: bool) -> None:
+    assert says_less(sentence, split_parts(room.leave), question) is less
+
+
+def test_empty_passage_says_nothing_more() -> None:
+    assert not says_less("You get leave.", [], HOW_MANY)
+
+
+async def test_small_model_s_answer_stands_above_the_sentences_it_rests_on(ask: Any, room: Any) -> None:
+    reply = await ask(room.engine(room.words("You get 25 days of annual leave."), status=SMALL), question=HOW_MANY)
+    answer, _, evidence = reply.text.partition("\n\n")
+    assert answer == "You get 25 days of annual leave. [1]"
+    assert evidence.startswith(f"**Leave** [1]\n> {DAYS}")
+    assert reply.route == "engine"
+
+
+async def test_sentence_that_says_less_gives_way_to_its_extract(ask: Any, room: Any) -> None:
+    engine = room.engine(room.words("Employees receive paid annual leave."), status=SMALL)
+    reply = await ask(engine, question=HOW_MANY, verifier=room.verifier())
+    assert "receive paid" not in reply.text
+    assert DAYS in reply.text.replace("**", "")
+    assert (reply.route, reply.notices) == ("passages", [])
+
+
+async def test_extract_does_not_repeat_a_quoted_sentence(ask: Any, room: Any) -> None:
+    text = "The office opens at 9 in the morning."
+    engine = room.engine(room.words(text), status=SMALL)
+    reply = await ask(engine, question="When does the office open?", search=room.search([room.hit(text)]))
+    assert reply.text == f"{text} [1]"
+
+
+async def test_unsupported_sentence_of_a_small_model_is_left_out(ask: Any, room: Any) -> None:
+    verifier = room.verifier({"cats": Verdict("unsupported")})
+    engine = room.engine(room.words("You get 25 days of annual leave. You get 27 cats."), status=SMALL)
+    reply = await ask(engine, question=HOW_MANY, verifier=verifier)
+    assert "cats" not in reply.text
+    assert reply.finished[0].removed_count == 1
+
+
+async def test_large_model_s_answer_stands_alone(ask: Any, room: Any) -> None:
+    reply = await ask(room.engine(room.words("You get 25 days of annual leave.")), question=HOW_MANY)
+    assert reply.text == "You get 25 days of annual leave. [1]"
