@@ -48,7 +48,7 @@ _CREDENTIAL_HELPER = (
 _PROTOCOLS = {"http": "http:https"}
 """The protocols that git may use for a scheme; http may redirect to https, never the other way."""
 _TAIL_BYTES = 8_000
-_CREDENTIALS = re.compile(r"//[^\s'\"]{0,2000}@")
+_ADDRESS = re.compile(r"//[^\s'\"]*")
 
 
 class GitDamaged(SourceUnavailable):
@@ -232,5 +232,10 @@ def _last_complaint(stderr: str, token: str | None) -> str:
     ]
     if not lines or (token and token in lines[-1]):
         return ""
-    stderr = _CREDENTIALS.sub("//", lines[-1].partition(": ")[2])  # git quotes a proxy's address from the environment
-    return f": {stderr.strip().rstrip('.')[:160]}"
+    complaint = _ADDRESS.sub(_hide_credentials, lines[-1].partition(": ")[2])
+    return f": {complaint.strip().rstrip('.')[:160]}"
+
+
+def _hide_credentials(address: re.Match[str]) -> str:
+    """Return an address without user and password; git quotes that of a proxy from the environment."""
+    return f"//{address[0][2:].rpartition('@')[2]}"

@@ -438,8 +438,9 @@ async def test_an_invalid_value_is_refused(options: dict[str, object], says: str
     assert "hush" not in str(caught.value)
 
 
-def test_a_proxys_password_that_git_quotes_is_not_passed_on() -> None:
-    output = "fatal: Invalid proxy URL 'http://kvasir:hu/sh@proxy:3128/x': only SOCKS proxies support paths\n"
+@pytest.mark.parametrize("password", ["hu/sh", "hu@sh", "hu//sh", "hush" * 1_000])
+def test_a_proxys_password_that_git_quotes_is_not_passed_on(password: str) -> None:
+    output = f"fatal: Invalid proxy URL 'http://kvasir:{password}@proxy:3128/x': only SOCKS proxies support paths\n"
     error = str(explain_failure(output, "https://git.example.com/x", None))
     assert "hu" not in error.partition("Invalid proxy")[2]
     assert "proxy:3128" in error
