@@ -5,10 +5,13 @@ Python's ``re`` tries every way to match, so a short text can keep a careless ex
 
 from __future__ import annotations
 
+import math
 import re
 import signal
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,13 +19,20 @@ import pytest
 from tests.patterns import Attacks, FoundPattern, find_patterns
 
 LONG = 40_000
-"""Characters. With this many, a quadratic search takes a second or more, and a linear one some milliseconds."""
+"""Characters. With this many, a quadratic search takes hundreds of milliseconds, and a linear one some."""
 SHORT = 60
 """Enough for an exponential one to run for hours."""
+FLOOR_S = 0.05
+"""Processor time that the whole text takes at least before its growth counts."""
+HANG_S = 10.0
+"""Processor time after which even a short text hangs."""
+LINEAR, QUADRATIC = 8, 32
+"""The most times as long that a text may take as its quarter. A linear search takes 4 times as long, a quadratic one
+16 times and a cubic one 64 times. Both times are measured on the same machine, however slow and busy it is."""
 BOUNDED: Mapping[str, int] = {
     "bot.answering.": 8_000,  # a line of an answer has 2,000, a passage fewer
     "bot.answering.markdown.sentences._LINES": 2_000,
-    "bot.answering.notices.": LONG,  # these read questions, and Slack accepts 40,000
+    "bot.answering.notices.": LONG,  # these read questions, and Slack accepts 40,000: no quadratic time
     "bot.answering.retrieval.": LONG,
     "bot.slack.posting.": 12_000,  # what one message of Slack may have
     "knowledge.parsing.decoding._META_CHARSET": 4_096,  # the beginning of a page
@@ -62,29 +72,48 @@ def use(pattern: re.Pattern[Any], how: str, text: Any) -> None:
             pass
 
 
-def is_slow(pattern: re.Pattern[Any], how: str, text: Any, seconds: float) -> bool:
+def measure_s(pattern: re.Pattern[Any], how: str, text: Any, limit_s: float) -> float:
+    """Return the processor time of one use, infinity if it exceeds the limit."""
+    began_s = time.thread_time()
     try:
-        with processor_limit(seconds):
+        with processor_limit(limit_s):
             use(pattern, how, text)
     except TooSlow:
-        return True
-    return False
+        return math.inf
+    return time.thread_time() - began_s
+
+
+def grows_faster(pattern: re.Pattern[Any], how: str, texts: Sequence[Any], most: int) -> bool:
+    """Return whether a text takes more than ``most`` times as long as the one before, a quarter of it.
+
+    The shortest texts show expressions such as ``[^ ]{0,2000}``, which are quadratic up to their limit.
+    """
+    times = [measure_s(pattern, how, texts[0], HANG_S)]
+    for text in texts[1:]:
+        if math.isinf(times[-1]):
+            return True
+        times.append(measure_s(pattern, how, text, max(FLOOR_S, most * times[-1])))
+    return times[-1] >= FLOOR_S and any(longer > most * shorter for shorter, longer in pairwise(times))
 
 
 def find_slow(found: FoundPattern, length: int) -> str | None:
     """Return how an expression is kept busy, None if it is not.
 
-    A quadratic search takes a sixteenth of its time on a quarter of a text. So the whole text is read only if its
-    quarter takes that long; timers are coarse, hence half of it.
+    The whole text is read only if its quarter takes so long that the whole one might reach the floor. A busy machine
+    can disturb one measurement, so several have to agree.
     """
     limits = [max((at for at in BOUNDED if place.startswith(at)), key=len, default="") for place in found.places]
-    limit = min(length, max(BOUNDED.get(at, LONG) for at in limits))
-    seconds, parts = (0.5, 4) if length == LONG else (0.1, 1)
-    attacks = Attacks(found.pattern)
-    for part, text in zip(attacks.make_texts(limit // parts), attacks.make_texts(limit), strict=True):
+    bound = max(BOUNDED.get(at, LONG) for at in limits)
+    limit, most = min(length, bound), LINEAR if bound == LONG else QUADRATIC
+    attacks, parts = Attacks(found.pattern), 4 if length == LONG else 1
+    lengths = (limit // 64, limit // 16, limit // 4, limit)
+    for texts in zip(*map(attacks.make_texts, lengths), strict=True):
+        first = texts[-2] if length == LONG else texts[-1]
         for how in found.uses or {"search", "match"}:
-            quick = is_slow(found.pattern, how, part, seconds / parts**2 / 2)
-            if quick and is_slow(found.pattern, how, text, seconds):
+            if measure_s(found.pattern, how, first, FLOOR_S) < FLOOR_S / parts**2:
+                continue
+            if all(grows_faster(found.pattern, how, texts, most) for _ in range(3)):
+                text = texts[-1]
                 return f"{', '.join(sorted(found.places))}: {how} of {text[:60]!r}…{text[-4:]!r} ({len(text)})"
     return None
 
@@ -103,9 +132,25 @@ def test_an_exponential_expression_would_be_noticed(pattern: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pattern", [r"\s+$", r"<!--.*?-->", r"[\w.]+@"])
-def test_a_quadratic_expression_would_be_noticed(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", [r"\s+$", r"<!--.*?-->", r"[\w.]+@", r"a*a*b", r"//[^\s'\"]{0,2000}@"])
+def test_an_expression_slower_than_linear_would_be_noticed(pattern: str) -> None:
     assert find_slow(FoundPattern(re.compile(pattern), {"here"}), LONG)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", [r"a[^b]{0,300}c", r"(?:(?=[ab]{0,200})[ab])*"])
+def test_a_linear_expression_passes_however_long_it_takes(pattern: str) -> None:
+    found = FoundPattern(re.compile(pattern), {"here"}, {"search", "findall"})
+    texts = list(Attacks(found.pattern).make_texts(LONG))
+    assert max(measure_s(found.pattern, how, text, HANG_S) for text in texts for how in found.uses) > FLOOR_S / 16
+    assert find_slow(found, LONG) is None
+
+
+@pytest.mark.slow
+def test_an_expression_for_short_texts_may_be_quadratic_and_not_cubic() -> None:
+    place = {"bot.answering.quoting.HERE"}
+    assert find_slow(FoundPattern(re.compile(r"[\w.]+@"), place), LONG) is None
+    assert find_slow(FoundPattern(re.compile(r"\w*\w*@"), place), LONG)
 
 
 @pytest.mark.slow
