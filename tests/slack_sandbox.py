@@ -20,6 +20,8 @@ from typing import Any
 
 import aiohttp
 
+from bot.messages import progress
+from bot.messages.message import LANGUAGES, render_message
 from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.hub import Hub
 from bot.sandbox.server import SandboxOptions, serve_sandbox
@@ -37,6 +39,15 @@ FEEDBACK_BUTTONS = {
     },
 }
 _POLL_S = 0.02
+WAIT_S = 90.0
+"""For an effect that must come. A busy machine may need long, and a wait ends as soon as the effect is there."""
+TRIGGER_LIFETIME_S = 60.0
+"""Instead of Slack's three seconds, which a busy machine may miss. ``test_opening.py`` tests that modals open first."""
+
+
+def is_loading(view: Json) -> bool:
+    """Return whether a modal says that its content is coming."""
+    return any(render_message(progress.OPENING, language) in str(view) for language in LANGUAGES)
 
 
 class SandboxClient:
@@ -117,15 +128,20 @@ class SandboxClient:
         """Submit a modal."""
         await self.control("POST", "submit", {"person": person, "view_id": view_id, "values": values})
 
-    async def wait_for_modal(self, person_id: str, *, timeout_s: float = 15.0) -> Json:
-        """Wait until a person has a modal open, and return its view."""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                state = await self.control("GET", "state")
-                if found := [view for view in state["modals"] if view["user"] == person_id]:
-                    view: Json = found[-1]
-                    return view
-                await asyncio.sleep(0.02)
+    async def wait_for_modal(self, person_id: str, contains: str = "") -> Json:
+        """Wait until a person has a modal open that contains a text, and return its view.
+
+        Without a text, a modal that only says that its content is coming does not count.
+        """
+        found: list[Json] = []
+
+        async def is_open() -> bool:
+            views = [view for view in (await self.state())["modals"] if view["user"] == person_id]
+            found[:] = [view for view in views if (contains in str(view) if contains else not is_loading(view))]
+            return bool(found)
+
+        await self.wait_until(is_open, what=f"modal {contains}")
+        return found[-1]
 
     async def shortcut(self, person: str, callback_id: str, **message: str) -> None:
         """Run a global shortcut, or that of a message (``channel``, ``ts``)."""
@@ -187,7 +203,7 @@ class SandboxClient:
     async def wait_for_message(
         self,
         predicate: Callable[[Json], object],
-        deadline_s: float = 40.0,
+        deadline_s: float = WAIT_S,
         *,
         channel: str = "#general",
         person: str = "ada",
@@ -202,7 +218,7 @@ class SandboxClient:
         await self.wait_until(there, deadline_s, f"message in {channel}")
         return found[0]
 
-    async def wait_until(self, there: Callable[[], Any], deadline_s: float = 40.0, what: str = "condition") -> None:
+    async def wait_until(self, there: Callable[[], Any], deadline_s: float = WAIT_S, what: str = "condition") -> None:
         """Wait until an (async) predicate holds."""
         ends = time.monotonic() + deadline_s
         while True:
@@ -213,7 +229,7 @@ class SandboxClient:
                 raise AssertionError(f"no {what} within {deadline_s} s; state: {await self.control('GET', 'state')}")
             await asyncio.sleep(_POLL_S)
 
-    async def wait_connected(self, deadline_s: float = 40.0) -> None:
+    async def wait_connected(self, deadline_s: float = WAIT_S) -> None:
         """Wait until the app is connected."""
 
         async def there() -> bool:
@@ -221,7 +237,7 @@ class SandboxClient:
 
         await self.wait_until(there, deadline_s, "connected app")
 
-    async def wait_delivered(self, deadline_s: float = 40.0) -> None:
+    async def wait_delivered(self, deadline_s: float = WAIT_S) -> None:
         """Wait until no event is under way any more."""
 
         async def there() -> bool:
@@ -246,6 +262,10 @@ class SandboxClient:
         """Move the workspace's time on."""
         await self.control("POST", "clock", {"advance_s": seconds})
 
+    async def set_trigger_lifetime(self, seconds: float) -> None:
+        """Change how long after an action of a person a modal may be opened."""
+        await self.control("POST", "clock", {"trigger_lifetime_s": seconds})
+
     async def put_status(self, **status: Any) -> None:
         """Do what the launcher does: show engine, knowledge and suggestions on the page."""
         await self.control("PUT", "status", status)
@@ -258,6 +278,7 @@ async def open_sandbox(state: Path, **options: Any) -> AsyncIterator[SandboxClie
     async with serve_sandbox(chosen) as running, aiohttp.ClientSession() as session:
         box = SandboxClient(running.base_url, running.credentials, session)
         box.hub = running.hub
+        box.hub.trigger_lifetime_s = TRIGGER_LIFETIME_S
         yield box
 
 

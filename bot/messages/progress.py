@@ -32,6 +32,7 @@ NEXT_PAGE = Message("Next page", "下一页")
 PREVIOUS_PAGE = Message("Previous page", "上一页")
 CLOSE = Message("Close", "关闭")
 OPENING = Message("One moment …", "请稍候…")
+MESSAGE_SENT = Message("I have sent you a message instead.", "我已改为给您发送消息。")
 REASONING_SOUGHT = Message("Looking for the reasoning …", "正在查找思考过程…")
 REASONING_GONE = Message(
     "I keep the reasoning behind an answer for an hour, and it is gone now. Ask again to see that of a new answer.",

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
 from bot.sandbox.delivery.outbox import Outbox
@@ -41,8 +42,6 @@ SCOPES = (
     "users:read.email",
 )
 """The scopes that the app gets on installation. A test compares them with its manifest."""
-
-TRIGGER_LIFETIME_S = 3.0
 
 
 @dataclass(slots=True)
@@ -82,6 +81,7 @@ class Hub:
         """The tokens that OAuth has given out for this workspace."""
         self.status: Json = {}
         """The state of engine and knowledge, which the launcher sends."""
+        self.trigger_lifetime_s = limits.TRIGGER_LIFETIME_S
         self._listeners: list[Callable[[PageUpdate], None]] = []
         self._triggers: dict[str, tuple[str, float]] = {}
 
@@ -160,7 +160,7 @@ class Hub:
     def new_trigger(self, person: str) -> str:
         """Return a new trigger id for an action of a person."""
         trigger = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
-        self._triggers[trigger] = (person, self.clock.now() + TRIGGER_LIFETIME_S)
+        self._triggers[trigger] = (person, self.clock.now() + self.trigger_lifetime_s)
         return trigger
 
     def take_trigger(self, trigger: str) -> str | None:

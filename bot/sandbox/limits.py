@@ -54,6 +54,8 @@ UPLOAD_BYTES = 25_000_000
 
 SOCKETS_PER_APP = 10
 ACK_DEADLINE_S = 3.0
+TRIGGER_LIFETIME_S = 3.0
+"""How long after an action of a person the app may open a modal."""
 RETRY_DELAYS_S = (0.0, 60.0, 300.0)
 EVENT_LIFETIME_S = 3_600.0
 """How long an event waits for an app that is not connected at all."""

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from bot.sandbox.http.credentials import load_credentials
-from tests.slack_sandbox import SandboxClient
+from tests.slack_sandbox import TRIGGER_LIFETIME_S, SandboxClient
 
 ROOT = Path(__file__).parents[2]
 _STOP_S = 90.0
@@ -79,7 +79,9 @@ class Place:
         session = aiohttp.ClientSession()
         try:
             url = await _address(process, lines)
-            yield Running(process, SandboxClient(url, load_credentials(self.home / "sandbox"), session), lines)
+            box = SandboxClient(url, load_credentials(self.home / "sandbox"), session)
+            await box.set_trigger_lifetime(TRIGGER_LIFETIME_S)
+            yield Running(process, box, lines)
         finally:
             await session.close()
             if process.returncode is None:

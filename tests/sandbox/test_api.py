@@ -10,6 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox import limits
 from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient, open_sandbox
 
 
@@ -289,6 +290,11 @@ async def test_home_and_modal(box: SandboxClient, client: AsyncWebClient) -> Non
     assert await refusal(stale) == "hash_conflict"
     modal = {"type": "modal", "title": {"type": "plain_text", "text": "Ask"}, "blocks": []}
     assert await refusal(client.views_open(trigger_id="1.2.3", view=modal)) == "expired_trigger_id"
+    assert box.hub is not None
+    await box.set_trigger_lifetime(limits.TRIGGER_LIFETIME_S)
+    trigger = box.hub.new_trigger("U0ADA00001")
+    await box.advance(3.1)
+    assert await refusal(client.views_open(trigger_id=trigger, view=modal)) == "expired_trigger_id"
 
 
 async def test_permalinks(box: SandboxClient, client: AsyncWebClient) -> None:

@@ -230,8 +230,12 @@ class ControlApi:
         return {}
 
     async def advance_clock(self, body: Json) -> Json:
-        """Advance the workspace's clock by ``advance_s``."""
-        self._hub.clock.advance(float(body["advance_s"]))
+        """Advance the workspace's clock by ``advance_s``; ``trigger_lifetime_s``: how long a modal may be opened.
+
+        On a busy machine an app may need more than Slack's three seconds although it does nothing else first.
+        """
+        self._hub.trigger_lifetime_s = float(body.get("trigger_lifetime_s", self._hub.trigger_lifetime_s))
+        self._hub.clock.advance(float(body.get("advance_s", 0.0)))
         self._hub.workspace.expire_streams()
         return {"now": self._hub.clock.now()}
 

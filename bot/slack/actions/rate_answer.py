@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 
-from bot.messages.errors import explain_error
 from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.audience.finder import ViewerFinder
@@ -15,12 +14,11 @@ from bot.slack.audience.refusals import explain_refusal
 from bot.slack.errors import SlackError
 from bot.slack.incoming.interactions import ButtonPress
 from bot.slack.modals.feedback import FeedbackModal
-from bot.slack.modals.modal import build_plain_text
+from bot.slack.modals.modal import ModalRefused, build_plain_text
 from bot.slack.posting.buttons import CompleteAnswer
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.storage.feedback import Feedback, Vote
 from bot.storage.turns.questions import QuestionKey
-from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger(__name__)
 
@@ -66,37 +64,30 @@ class RateAnswerAction:
         ]
 
     async def run(self, press: ButtonPress) -> None:
-        """Store a vote and thank the person, or ask why the answer is bad."""
-        word, _, question_ts = press.value.partition(" ")
-        vote = Vote(word)
-        try:
-            reply = await self._store_vote(press, vote, question_ts)
-        except DatabaseError as error:
-            reply = explain_error(error)
-        if reply is feedback.THANKS and vote is Vote.BAD and await self._ask_why(press, question_ts):
-            return
-        await self._messenger.reply_to_press(press, reply)
-
-    async def _store_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> Message:
-        """Store a vote; return the sentence for the person.
+        """Store a vote and thank the person, or ask why the answer is bad.
 
         Raises:
+            ModalRefused: the vote does not count; the text says why.
             DatabaseError: the vote, or the approval of a shared channel, is out of reach.
 
         """
+        word, _, question_ts = press.value.partition(" ")
+        vote = Vote(word)
+        if vote is Vote.BAD:
+            try:
+                await self._modal.open(press, question_ts, self._save_vote(press, vote, question_ts))
+            except SlackError as error:  # the vote counts without reasons
+                _log.warning("modal not opened", error=str(error))
+            else:
+                return
+        else:
+            await self._save_vote(press, vote, question_ts)
+        await self._messenger.reply_to_press(press, feedback.THANKS)
+
+    async def _save_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> None:
         audience = await self._viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
-            return explain_refusal(audience.refusal)
+            raise ModalRefused(explain_refusal(audience.refusal))
         if not await self._votes.save_vote(QuestionKey(self._team, press.channel, question_ts), press.user, vote):
-            return feedback.ANSWER_GONE
+            raise ModalRefused(feedback.ANSWER_GONE)
         self._record_vote(vote)
-        return feedback.THANKS
-
-    async def _ask_why(self, press: ButtonPress, question_ts: str) -> bool:
-        """Open the modal; return False if Slack refuses it, because the vote counts without reasons."""
-        try:
-            await self._modal.open(press, question_ts)
-        except SlackError as error:
-            _log.warning("modal not opened", error=str(error))
-            return False
-        return True

@@ -13,7 +13,7 @@ from bot.messages.message import LANGUAGES, render_message
 from bot.slack.actions.channel_access import ChannelAccess
 from bot.slack.errors import SlackRefused
 from bot.slack.incoming.interactions import ButtonPress
-from bot.slack.modals.opening import build_sentence_view, open_modal
+from bot.slack.modals.opening import build_sentence_view, open_modal, open_view
 from bot.slack.modals.reasoning import build_reasoning_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.reasoning_memory import Reasoning, ReasoningMemory
@@ -21,7 +21,6 @@ from bot.slack.shared_parts import SharedParts
 from bot.slack.tasks import BackgroundTasks
 from bot.storage.shared_changes import ChangeKind
 from bot.storage.turns.questions import QuestionKey, is_app
-from knowledge.interfaces import Viewers
 
 _OTHERS_WAIT_S: Final = 2.0
 """How long other processes have to show the reasoning before the modal says that it is gone."""
@@ -77,10 +76,9 @@ class ShowReasoningAction:
         """Open a modal that another process fills; say that the reasoning is gone if none does."""
         sought = build_sentence_view(progress.REASONING_SOUGHT, press.language)
         if press.view_id:
-            opened = await self._update_view(press.view_id, sought)
+            view = (await self._update_view(press.view_id, sought))["view"]
         else:
-            opened = await self._api.call("views.open", trigger_id=press.trigger_id, view=sought)
-        view = opened["view"]
+            view = await open_view(self._api, press, sought)
         fields = (self._team, press.user, view["id"], press.language, press.thread_ts, *press.value.split(" "))
         await self._changes.publish_change(ChangeKind.REASONING, *fields)
         await asyncio.sleep(_OTHERS_WAIT_S)
@@ -106,17 +104,19 @@ class ShowReasoningAction:
             self._tasks.start(self._show_to_asker(press, reasoning), "reasoning for another process")
 
     async def _show_to_asker(self, press: ButtonPress, reasoning: Reasoning) -> None:
-        channel = press.value.split(" ")[0]
         if reasoning.asker != press.user:
             await self._refuse_press(press)
-        elif (viewers := await self._channel_access.check_press(replace(press, channel=channel))) is not None:
-            building = self._build_page(press, reasoning, viewers)
-            if press.view_id:
-                await self._update_view(press.view_id, await building)
-            else:
-                await open_modal(self._api, press, building)
+        elif not press.view_id:
+            await open_modal(self._api, press, self._build_page(press, reasoning))
+        elif (view := await self._build_page(press, reasoning)) is not None:
+            await self._update_view(press.view_id, view)
 
-    async def _build_page(self, press: ButtonPress, reasoning: Reasoning, viewers: Viewers) -> dict[str, Any]:
+    async def _build_page(self, press: ButtonPress, reasoning: Reasoning) -> dict[str, Any] | None:
+        """Return a page of the reasoning, None if the person learns in a message why there must be no answer."""
+        channel = press.value.split(" ")[0]
+        viewers = await self._channel_access.check_press(replace(press, channel=channel))
+        if viewers is None:
+            return None
         if not reasoning.chunks <= await self._filter_readable(reasoning.chunks, viewers):
             return build_sentence_view(progress.REASONING_CLOSED, press.language)
         place, _, page = press.value.rpartition(" ")

@@ -18,7 +18,6 @@ from bot.slack.posting import cutting, render
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger
 from bot.slack.verified.management import VerifiedManagement
-from bot.storage.answers import Answers
 from bot.storage.turns.questions import QuestionKey
 from bot.storage.verified_answers import VerifiedAnswers
 from knowledge.errors import DatabaseError
@@ -34,13 +33,11 @@ class VerifyAnswerAction:
 
     def __init__(
         self,
-        answers: Answers,
         team: str,
         modal: VerifyModal,
         management: VerifiedManagement,
         messenger: EphemeralMessenger,
     ) -> None:
-        self._answers = answers
         self._team = team
         self._modal = modal
         self._management = management
@@ -57,10 +54,10 @@ class VerifyAnswerAction:
         return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
 
     async def run(self, press: ButtonPress) -> None:
-        """Open the modal for the answer of a button, or tell the person why it cannot be verified.
+        """Open the modal for the answer of a button, or tell the person who may.
 
         Raises:
-            ModalRefused: the person may not read its sources.
+            ModalRefused: the answer cannot be verified, or the person may not read its sources.
             DatabaseError: the answer cannot be read.
             SlackError: Slack refuses the modal.
 
@@ -69,13 +66,7 @@ class VerifyAnswerAction:
             refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
             await self._messenger.answer_interaction(press, refusal)
             return
-        answer = await self._answers.find_answer(QuestionKey(self._team, press.channel, press.value))
-        if answer is None:
-            await self._messenger.reply_to_press(press, verified.ANSWER_NOT_STORED)
-        elif not answer.passages or not all(one.chunks for one in answer.passages):
-            await self._messenger.reply_to_press(press, verified.NO_SOURCES)
-        else:
-            await self._modal.open_for_answer(press, answer)
+        await self._modal.open_for_answer(press, QuestionKey(self._team, press.channel, press.value))
 
 
 class ShowVerifiedAction:

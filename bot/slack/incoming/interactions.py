@@ -1,7 +1,8 @@
-"""Slash commands and button presses, parsed from Slack's payloads. Pure."""
+"""Slash commands and button presses, parsed from Slack's payloads."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ class Interaction:
     """The person's language; if that is unknown, the language of the command's text or of the button's label."""
     response_url: str = field(default="", repr=False)
     """Slack's address for an answer to this interaction, "" if it has none."""
+    received_at: float = field(default_factory=time.monotonic, repr=False, compare=False)
+    """When this process received it, by the monotonic clock."""
 
     @property
     def active_thread_ts(self) -> str | None:

@@ -9,6 +9,7 @@ from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.modals.modal import build_modal, build_text_field
+from bot.slack.modals.opening import open_view
 from bot.slack.private_questions import PrivateQuestions
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
@@ -35,9 +36,7 @@ class AskModal:
             SlackError: Slack refuses it.
 
         """
-        await self._api.call(
-            "views.open", trigger_id=used.trigger_id, view=_build_view(self.callback_id, used.language)
-        )
+        await open_view(self._api, used, _build_view(self.callback_id, used.language))
 
     def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return that a question has no letters."""

@@ -12,6 +12,7 @@ from bot.slack.incoming.interactions import ModalSubmission, ShortcutUse
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import find_permalink
 from bot.slack.modals.modal import Block, build_checkboxes, build_modal, build_text_field
+from bot.slack.modals.opening import open_view
 from bot.slack.posting import render
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.private_questions import PrivateQuestions
@@ -45,7 +46,7 @@ class AskAboutModal:
 
         """
         view = _build_view(self.callback_id, used.language, used.channel, used.message)
-        await self._api.call("views.open", trigger_id=used.trigger_id, view=view)
+        await open_view(self._api, used, view)
 
     def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
         """Return that there is neither a question nor a wish for a summary."""

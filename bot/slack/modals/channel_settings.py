@@ -63,12 +63,13 @@ class ChannelSettingsModal:
             SlackError: Slack refuses the modal.
 
         """
-        if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
-            await self._messenger.answer_interaction(act, render_message(refusal, act.language))
-            return
         await open_modal(self._api, act, self._build_view(act))
 
-    async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any]:
+    async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any] | None:
+        """Return the modal, None if the person learns in a message why it is refused."""
+        if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
+            await self._messenger.answer_interaction(act, render_message(refusal, act.language))
+            return None
         channel, chosen = act.channel, await self._rules.find_chosen(act.channel)
         rule, most = (
             self._rules.combine_settings(channel, chosen),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_modal, build_text_field
+from bot.slack.modals.opening import open_modal
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.feedback import MAX_COMMENT_CHARACTERS, Feedback, VoteReason
@@ -28,16 +30,25 @@ class FeedbackModal:
         self._team = team
         self._messenger = messenger
 
-    async def open(self, press: ButtonPress, question_ts: str) -> None:
-        """Open the modal for the person who pressed the button.
+    async def open(self, press: ButtonPress, question_ts: str, save_vote: Coroutine[Any, Any, None]) -> None:
+        """Save the vote, and open the modal for the person who pressed the button.
 
         Raises:
-            SlackError: Slack refuses it.
+            SlackError: Slack refuses it, and the vote is saved.
+            Exception: what ``save_vote`` raises.
 
         """
+
+        async def build_after_vote() -> dict[str, Any]:
+            await save_vote
+            return self._build_view(press, question_ts)
+
+        await open_modal(self._api, press, build_after_vote())
+
+    def _build_view(self, press: ButtonPress, question_ts: str) -> dict[str, Any]:
         names = {word: render_message(name, press.language) for word, name in feedback.REASON_NAMES.items()}
         label, hint = (render_message(one, press.language) for one in (feedback.COMMENT, feedback.COMMENT_HINT))
-        view = build_modal(
+        return build_modal(
             self.callback_id,
             render_message(feedback.TITLE, press.language),
             [
@@ -50,7 +61,6 @@ class FeedbackModal:
             close=render_message(feedback.SKIP, press.language),
             metadata=f"{press.channel} {press.thread_ts} {question_ts}",
         )
-        await self._api.call("views.open", trigger_id=press.trigger_id, view=view)
 
     def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
         """Return nothing: every field may stay empty."""

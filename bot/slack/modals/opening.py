@@ -1,27 +1,45 @@
-"""Opens modals in time: Slack's permission for one lasts three seconds."""
+"""Opens modals in time: Slack's permission for one lasts three seconds from the press on."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from bot.messages import progress
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
-from bot.slack.incoming.interactions import ButtonPress, SlashCommand
+from bot.slack.errors import SlackError
+from bot.slack.incoming.interactions import ButtonPress, ShortcutUse, SlashCommand
 from bot.slack.modals.modal import build_modal, build_plain_text
 from bot.slack.transport.web_api import SlackWebApi
 from knowledge.language import Language
 
 _QUICK_S: Final = 1.2
-"""How long the content may take before a modal without it is opened."""
+"""How long after the press a modal without its content is opened. What happened before ``open_modal`` counts, too."""
+
+Act = ButtonPress | SlashCommand | ShortcutUse
+
+
+async def open_view(api: SlackWebApi, act: Act, view: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Open a modal whose content is ready, and return Slack's view.
+
+    Raises:
+        SlackError: Slack refuses it.
+
+    """
+    opened: Mapping[str, Any] = (await api.call("views.open", trigger_id=act.trigger_id, view=view))["view"]
+    return opened
 
 
 async def open_modal(
-    api: SlackWebApi, act: ButtonPress | SlashCommand, build: Coroutine[Any, Any, Mapping[str, Any]]
-) -> str:
-    """Open a modal and return its id. If building it takes long, it first says that it is coming.
+    api: SlackWebApi, act: Act, build: Coroutine[Any, Any, Mapping[str, Any] | None]
+) -> Mapping[str, Any] | None:
+    """Open a modal and return its view. If building it takes long, the modal first says that it is coming.
+
+    ``build`` does everything that may take long. It returns None if it has sent the person a message instead.
+    It runs to its end even if Slack refuses the modal, because it may store something.
 
     Raises:
         SlackError: Slack refuses it.
@@ -30,21 +48,24 @@ async def open_modal(
     """
     building = asyncio.create_task(build, name="modal")
     try:
-        await asyncio.wait({building}, timeout=_QUICK_S)
+        await asyncio.wait({building}, timeout=act.received_at + _QUICK_S - time.monotonic())
         if building.done():
-            opened = await api.call("views.open", trigger_id=act.trigger_id, view=building.result())
-            return str(opened["view"]["id"])
-        waiting = build_sentence_view(progress.OPENING, act.language)
-        opened = await api.call("views.open", trigger_id=act.trigger_id, view=waiting)
-        view_id = str(opened["view"]["id"])
+            quick_view = building.result()
+            return None if quick_view is None else await open_view(api, act, quick_view)
+        try:
+            waiting = await open_view(api, act, build_sentence_view(progress.OPENING, act.language))
+        except SlackError:
+            await building
+            raise
         try:
             view = await building
         except Exception as error:
             refusal = build_sentence_view(explain_error(error), act.language)
-            await api.call("views.update", view_id=view_id, view=refusal)
+            await api.call("views.update", view_id=waiting["id"], view=refusal)
             raise
-        await api.call("views.update", view_id=view_id, view=view)
-        return view_id
+        told = build_sentence_view(progress.MESSAGE_SENT, act.language)
+        await api.call("views.update", view_id=waiting["id"], view=told if view is None else view)
+        return None if view is None else waiting
     finally:
         building.cancel()
 

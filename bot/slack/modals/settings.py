@@ -13,6 +13,7 @@ from bot.messages.forms import settings
 from bot.messages.message import LANGUAGES, Message, render_message
 from bot.slack.incoming.interactions import ButtonPress, ModalSubmission
 from bot.slack.modals.modal import build_checkboxes, build_menu, build_modal
+from bot.slack.modals.opening import open_modal
 from bot.slack.transport.web_api import SlackWebApi
 from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import PersonalPreferences, Preferences
@@ -52,11 +53,13 @@ class SettingsModal:
             SlackError: Slack refuses the modal.
 
         """
+        await open_modal(self.api, press, self._build_view(press))
+
+    async def _build_view(self, press: ButtonPress) -> dict[str, Any]:
         chosen = await self.preferences.find_preferences(self.team, press.user)
         count = await self.data.count_answers(self.team, press.user)
         limit = describe_thinking_limit(self.control(), press.language)
-        view = build_settings_view(self.callback_id, chosen, count, limit, press.language)
-        await self.api.call("views.open", trigger_id=press.trigger_id, view=view)
+        return build_settings_view(self.callback_id, chosen, count, limit, press.language)
 
     def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
         """Return nothing: every choice is one of those that were offered."""

@@ -63,25 +63,31 @@ class VerifyModal:
         self._messenger = messenger
         self._write_phrasings = write_phrasings
 
-    async def open_for_answer(self, press: ButtonPress, answer: StoredAnswer) -> None:
+    async def open_for_answer(self, press: ButtonPress, key: QuestionKey) -> None:
         """Open the modal for an answer that was shown.
 
         Raises:
-            ModalRefused: the person may not read all of its sources now.
+            ModalRefused: it is not stored, it cites more than documents, or the person may not read all of them now.
             DatabaseError: what the person may read cannot be found out.
             SlackError: Slack refuses it.
 
         """
-        key, draft = answer.key, make_draft(answer)
+        place: dict[str, Any] = {"key": [key.team, key.channel, key.ts]}
+        place |= {"thread": press.active_thread_ts, "channel": press.channel}
 
-        async def check_draft() -> VerifiedAnswer:
+        async def find_draft() -> VerifiedAnswer:
+            answer = await self._answers.find_answer(key)
+            if answer is None:
+                raise ModalRefused(verified.ANSWER_NOT_STORED)
+            if not answer.passages or not all(one.chunks for one in answer.passages):
+                raise ModalRefused(verified.NO_SOURCES)
+            draft = make_draft(answer)
             if not await self._management.may_read(press.user, draft):
                 raise ModalRefused(verified.SOURCES_CHANGED)
+            place["answered_at"] = answer.created_at
             return draft
 
-        place = {"key": [key.team, key.channel, key.ts], "answered_at": answer.created_at}
-        place |= {"thread": press.active_thread_ts, "channel": press.channel}
-        await self._open_view(press, check_draft(), place, verified.TITLE)
+        await self._open_view(press, find_draft(), place, verified.TITLE)
 
     async def open_for_edit(self, press: ButtonPress) -> None:
         """Open the modal for the verified answer that a button names.
@@ -125,8 +131,8 @@ class VerifyModal:
         async def build_first() -> dict[str, Any]:
             return build_view(await finding, (waiting,) if self._write_phrasings else ())
 
-        view_id = await open_modal(self._api, press, build_first())
-        if self._write_phrasings is None:
+        opened = await open_modal(self._api, press, build_first())
+        if opened is None or self._write_phrasings is None:
             return
         draft = await finding
         suggestions = await self._write_phrasings(draft.question)
@@ -134,7 +140,7 @@ class VerifyModal:
         field = build_text_field(_SUGGESTED, label, initial="\n".join(suggestions), multiline=True, optional=True)
         try:
             view = build_view(draft, (field,) if suggestions else ())
-            await self._api.call("views.update", view_id=view_id, view=view)
+            await self._api.call("views.update", view_id=opened["id"], view=view)
         except SlackError:
             return  # the modal was closed or submitted meanwhile
 

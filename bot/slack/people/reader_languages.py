@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -36,11 +35,15 @@ class ReaderLanguages:
         A command typed in Chinese is answered in Chinese if the person chose no language. The names of commands are
         English, so a command typed in English says nothing about the person.
         """
-        language = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TIMEOUT_S):
-                if isinstance(act, SlashCommand) and act.language != "en":
-                    language = (await self._preferences.find_or_default(self._team, act.user)).language
-                else:
-                    language = await self.find_language(act.user)
+        finding = asyncio.create_task(self._find_for_act(act), name="language")
+        try:  # a deadline would wait for the end of a transaction
+            await asyncio.wait({finding}, timeout=_TIMEOUT_S)
+            language = finding.result() if finding.done() else None
+        finally:
+            finding.cancel()
         return replace(act, language=language or act.language)
+
+    async def _find_for_act(self, act: Interaction) -> Language | None:
+        if isinstance(act, SlashCommand) and act.language != "en":
+            return (await self._preferences.find_or_default(self._team, act.user)).language
+        return await self.find_language(act.user)

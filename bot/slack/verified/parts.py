@@ -47,5 +47,5 @@ class VerifiedParts:
         return [
             ShowVerifiedAction(self._stored, self._finder, access, shared.messenger),
             AnswerFromDocumentsAction(shared.threads, submit, team, access, shared.messenger),
-            VerifyAnswerAction(shared.answers, team, self.modal, self.management, shared.messenger),
+            VerifyAnswerAction(team, self.modal, self.management, shared.messenger),
         ]

@@ -452,8 +452,7 @@ async def test_the_form_opens_in_time_however_long_the_rights_take(
     for current, expected in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
         library.rights, library.current = asyncio.Event(), current
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
-        view = await bot.sandbox.wait_for_modal(ADA)
-        assert "One moment" in str(view)
+        view = await bot.sandbox.wait_for_modal(ADA, "One moment")
         library.rights.set()
         await bot.sandbox.wait_until(lambda view=view, expected=expected: expected in str(bot.sandbox.view(view["id"])))
         assert bot.sandbox.hub is not None
@@ -469,4 +468,4 @@ async def test_the_form_shows_no_answer_that_the_owner_may_not_read_any_more(
     library.current = frozenset({"c1"})
     await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
     await wait_for_ephemeral(bot, "you may not read all of them")
-    assert (await bot.sandbox.state())["modals"] == []
+    assert "Generated for" not in str((await bot.sandbox.state())["modals"])
