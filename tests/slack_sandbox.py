@@ -25,6 +25,7 @@ from bot.messages.message import LANGUAGES, render_message
 from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.hub import Hub
 from bot.sandbox.server import SandboxOptions, serve_sandbox
+from tests.waiting import WAIT_S
 
 Json = dict[str, Any]
 BOT_USER = "U0KVASIR01"
@@ -39,8 +40,6 @@ FEEDBACK_BUTTONS = {
     },
 }
 _POLL_S = 0.02
-WAIT_S = 90.0
-"""For an effect that must come. A busy machine may need long, and a wait ends as soon as the effect is there."""
 TRIGGER_LIFETIME_S = 60.0
 """Instead of Slack's three seconds, which a busy machine may miss. ``test_opening.py`` tests that modals open first."""
 

@@ -16,19 +16,15 @@ from typing import Any
 
 import pytest
 
+from tests.growth import FLOOR_S, LINEAR, QUADRATIC
 from tests.patterns import Attacks, FoundPattern, find_patterns
 
 LONG = 40_000
 """Characters. With this many, a quadratic search takes hundreds of milliseconds, and a linear one some."""
 SHORT = 60
 """Enough for an exponential one to run for hours."""
-FLOOR_S = 0.05
-"""Processor time that the whole text takes at least before its growth counts."""
 HANG_S = 10.0
 """Processor time after which even a short text hangs."""
-LINEAR, QUADRATIC = 8, 32
-"""The most times as long that a text may take as its quarter. A linear search takes 4 times as long, a quadratic one
-16 times and a cubic one 64 times. Both times are measured on the same machine, however slow and busy it is."""
 BOUNDED: Mapping[str, int] = {
     "bot.answering.": 8_000,  # a line of an answer has 2,000, a passage fewer
     "bot.answering.markdown.sentences._LINES": 2_000,

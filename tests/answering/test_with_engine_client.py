@@ -15,6 +15,7 @@ from bot.answering.thinking import LENGTHS
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import ANONYMOUS, ChatMessage, Delta, EngineState, EngineStatus, Requester, Sampling
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
+from tests.waiting import WAIT_S
 
 GOOD = "Employees receive 25 days of paid annual leave per calendar year."
 
@@ -105,5 +106,5 @@ async def test_close_disconnects_from_engine(wire: tuple[FakeSglang, Answerer]) 
         async for event in events:
             if isinstance(event, Text):
                 break
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await fake.disconnected.wait()

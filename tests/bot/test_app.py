@@ -18,6 +18,7 @@ from knowledge.interfaces import Viewers
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
+from tests.waiting import WAIT_S
 
 
 class Endless:
@@ -37,7 +38,7 @@ async def test_a_search_can_be_cancelled_at_any_moment(turns: int) -> None:
     for _ in range(turns):
         await asyncio.sleep(0)
     search.cancel()
-    done, _ = await asyncio.wait({search}, timeout=1.0)
+    done, _ = await asyncio.wait({search}, timeout=WAIT_S)
     search.cancel()
     assert done
     assert search.cancelled()
@@ -121,7 +122,7 @@ class Wire:
             await asyncio.gather(task, return_exceptions=True)
 
     async def until(self, happened: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(WAIT_S):
             while not happened():  # noqa: ASYNC110 - whatever a test waits for
                 await asyncio.sleep(0)
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from bot.local_workspace import WorkspaceError, open_local_workspace
+from tests.waiting import WAIT_S
 
 
 @pytest.mark.slow
@@ -22,7 +23,7 @@ async def test_a_workspace_that_dies_is_reported_with_the_next_step(tmp_path: Pa
         (child,) = [one for one in psutil.Process().children() if "bot.sandbox" in one.cmdline()]
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(WorkspaceError, match=r"killed \(signal 9\)\. Start Kvasir again"):
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(WAIT_S):
                 await workspace.raise_when_ended()
         assert not await workspace.publish_status({"engine": {}})
 

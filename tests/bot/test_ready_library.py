@@ -121,5 +121,5 @@ async def test_a_question_about_a_file_does_not_wait_for_the_first_sync() -> Non
     shelf = ReadyLibrary(Reading(), None)  # type: ignore[arg-type]
     material = MaterialReader(len).read_message("1", "Ada", "Lunch is at twelve.", None)
     with pytest.raises(NothingRead):
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(8.0):
             await shelf.search("q", limit=1, materials=[replace(material, is_given=True)])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.waiting import WAIT_S
 from tests.web.site import ARTICLE, Site
 
 OFF = 'the live web is off. To turn it on, write a table [web] with mode = "on" into kvasir.toml (docs/live-web.md)'
@@ -118,7 +119,7 @@ async def test_ctrl_c_ends_the_command_and_wrong_use_is_reported(site: Site, tmp
     process = await started(tmp_path, "fetch", f"{site.url}/slow", f"{site.url}/slow?2")
     await site.until_asked("/slow")
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         out, err = await process.communicate()
     assert (process.returncode, out, err) == (130, b"", b"")
     for arguments in (["fetch"], ["cache"], ["cache", "burn"]):

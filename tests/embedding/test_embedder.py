@@ -16,6 +16,7 @@ from knowledge.embedding.local_e5.files import FOLDER
 from knowledge.embedding.local_e5.queue import EmbeddingRequest
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder, Priority
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -117,7 +118,7 @@ async def test_a_cancelled_call_leaves_the_line(embedder: E5Embedder) -> None:
     bulk.cancel()
     with pytest.raises(asyncio.CancelledError):
         await bulk
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         await embedder.embed_passages(["the next one"])
 
 

@@ -20,6 +20,7 @@ from engine.service import Engine
 from engine.settings import EngineSettings
 from engine.weights.verified_files import VerifiedFiles
 from engine.weights.wheel_pieces import compute_revision
+from tests.waiting import WAIT_S
 
 Chat = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEY = "key-that-nobody-may-see"
@@ -234,7 +235,7 @@ def pretend_fetched(cache: Path) -> Path:
     return folder
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = WAIT_S) -> None:
     """Wait until a condition holds, with a deadline."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # noqa: ASYNC110  # what is waited for is another process

@@ -22,6 +22,7 @@ from engine.routing.request_queue import RequestQueue
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, FakeSglang, chosen, delta, fake_sglang, refuse_wheel, until
+from tests.waiting import WAIT_S
 
 ASK = [ChatMessage("user", "Is Paris in France? Answer yes or no.")]
 MEASURED = (("Yes", -0.4468), ("No", -1.0718), ("yes", -4.9468), ("no", -5.9468), (" Yes", -8.0), ("The", -7.6345))
@@ -134,14 +135,14 @@ async def test_late_and_unneeded_requests_are_cancelled(sglang: FakeSglang, engi
     made = await engine(sglang)
     with pytest.raises(EngineTimeout, match="within"):
         await choose(made, within_s=0.1)
-    await asyncio.wait_for(sglang.disconnected.wait(), 5)
+    await asyncio.wait_for(sglang.disconnected.wait(), WAIT_S)
     sglang.disconnected.clear()
     left = asyncio.create_task(choose(made))
     await until(lambda: len(sglang.bodies) == 2)
     left.cancel()
     with pytest.raises(asyncio.CancelledError):
         await left
-    await asyncio.wait_for(sglang.disconnected.wait(), 5)
+    await asyncio.wait_for(sglang.disconnected.wait(), WAIT_S)
 
 
 async def test_no_scores_while_people_wait(sglang: FakeSglang, engine: Make) -> None:

@@ -17,6 +17,7 @@ from engine.planning.hardware import Machine
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, KEY, FakeSglang, delta, refuse_wheel, until
+from tests.waiting import WAIT_S
 
 ASK = [ChatMessage("user", "hello")]
 LINUX = Machine((), 2, 8 << 30, 8 << 30, 1 << 40, "linux", "x86_64")
@@ -235,7 +236,7 @@ async def test_owner_without_a_published_status(engine: Callable[..., Engine], t
     assert other.claim()
     made = engine()
     await made.start(install=False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await asyncio.sleep(0.05)
     other.release()
     await until(lambda: made.status().detail != "")

@@ -16,6 +16,7 @@ from knowledge.sync.lock import hold_sync_lock
 from tests.library.library_bench import Bench, Overtaken, texts
 from tests.sync.schedules import make_due
 from tests.viewers import make_members
+from tests.waiting import WAIT_S
 
 
 async def test_synced_documents_are_found_and_cited(bench: Bench, handbook: Any) -> None:
@@ -142,7 +143,7 @@ async def test_a_scheduled_run_waits_for_the_running_one(bench: Bench, handbook:
         lock.close()
 
     bench.sleep = sleep
-    async with bench.library(handbook) as library, library.syncs.run_schedule() as schedule, asyncio.timeout(30):
+    async with bench.library(handbook) as library, library.syncs.run_schedule() as schedule, asyncio.timeout(WAIT_S):
         lock.enter_context(hold_sync_lock(bench.home / "sync.lock"))
         make_due(schedule)
         while (await library.status()).sources[0].synced_at is None:  # noqa: ASYNC110 - the status is polled by people, too
@@ -156,7 +157,7 @@ async def test_an_interrupted_nightly_sync_is_no_failure(
 ) -> None:
     async with bench.library(handbook) as library:
         bench.embedder.gate.clear()
-        async with library.syncs.run_schedule() as schedule, asyncio.timeout(30):
+        async with library.syncs.run_schedule() as schedule, asyncio.timeout(WAIT_S):
             make_due(schedule)
             while library.syncs.find_progress("handbook") is None:  # noqa: ASYNC110 - a run by the clock reports none
                 await asyncio.sleep(0.001)

@@ -17,6 +17,7 @@ import pytest
 from knowledge.errors import StoreError
 from knowledge.interfaces import LiveWebRequest, WebTrouble
 from tests.library.library_bench import Bench
+from tests.waiting import WAIT_S
 from tests.web.live.small_web import SmallWeb
 
 QUESTION = "when does the lighthouse open"
@@ -111,7 +112,7 @@ async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handboo
     async with bench.library(handbook) as library:
         await library.refresh()
         search = asyncio.create_task(library.search(QUESTION, live=LiveWebRequest("always", within_s=60)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not little.site.asked("/hang"):  # noqa: ASYNC110 - a server's own state
                 await asyncio.sleep(0.01)
             search.cancel()

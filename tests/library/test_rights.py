@@ -14,6 +14,7 @@ from knowledge.errors import SourceUnavailable
 from knowledge.interfaces import Viewers
 from tests.library.library_bench import Bench
 from tests.library.rights_source import Now, RightsDict, make_minutes
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +174,7 @@ async def test_no_answer_means_no(bench: Bench, wiki: RightsDict, new_source: An
                 wiki.plan("rights", SourceUnavailable("The wiki is down."))
         else:
             wiki.open.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             assert await find_documents(library) == {"public.md"}
             assert await library.read_passage(hits[0].chunks, BOARD) is None
             assert await library.filter_current(hits[0].chunks, BOARD) == frozenset()

@@ -17,6 +17,7 @@ from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from tests.library.library_bench import Bench
 from tests.library.rights_source import Now, RightsDict, make_minutes
+from tests.waiting import WAIT_S
 
 BOARD = Viewers.of({"*", "board"})
 OWNER = frozenset({"owner"})
@@ -98,6 +99,6 @@ async def test_a_sweep_goes_on_after_the_store_was_down() -> None:
             await asyncio.Event().wait()
 
     sweep = RightsSweep([RightsDict().key], RightsChecker({}), find_manifest, lambda _: False, sleep=sleep)
-    async with sweep.run_in_background(), asyncio.timeout(2):
+    async with sweep.run_in_background(), asyncio.timeout(WAIT_S):
         await done.wait()
     assert (tries, slept) == (2, [15.0, 60.0, 15.0, 60.0, 15.0])

@@ -17,6 +17,7 @@ from bot.sandbox.http.api import METHODS
 from bot.sandbox.hub import SCOPES
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from tests.slack_sandbox import SandboxClient, open_sandbox
+from tests.waiting import WAIT_S
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ class Listener:
             return [request for request in self.got if predicate(request)]
 
         async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), 40)
+            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), WAIT_S)
         return found()
 
     def events(self, kind: str) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config.settings import load_settings
 from bot.sandbox.http.credentials import load_credentials, write_settings
 from tests.slack_sandbox import SandboxClient, open_sandbox, start_sandbox_process
+from tests.waiting import WAIT_S
 
 
 async def status(box: SandboxClient, path: str, **headers: str) -> int:
@@ -71,7 +72,7 @@ async def page_socket(box: SandboxClient, person: str) -> aiohttp.ClientWebSocke
     headers = {"Origin": box.base_url, "Cookie": cookie}
     socket = await box.session.ws_connect(box.base_url + "/page-socket", headers=headers)
     await socket.send_json({"do": "be", "id": 1, "person": person})
-    snapshot = (await socket.receive_json(timeout=5))[0]
+    snapshot = (await socket.receive_json(timeout=WAIT_S))[0]
     assert snapshot["ok"]
     return socket
 
@@ -80,7 +81,7 @@ async def asked(socket: aiohttp.ClientWebSocketResponse, **what: Any) -> Any:
     """Send a request over a page's websocket and return the answer."""
     await socket.send_json({"id": 7, **what})
     while True:
-        for item in await socket.receive_json(timeout=5):
+        for item in await socket.receive_json(timeout=WAIT_S):
             if item["type"] == "reply" and item["id"] == 7:
                 return item
 
@@ -91,7 +92,7 @@ async def test_a_page_sees_only_what_its_person_sees(box: SandboxClient) -> None
     socket = await page_socket(box, "chen")
     await box.say("bo", "@ada", "yes, between us")
     await box.say("bo", "#general", "for all")
-    news = await socket.receive_json(timeout=5)
+    news = await socket.receive_json(timeout=WAIT_S)
     assert [item["message"]["text"] for item in news if item["type"] == "message"] == ["for all"]
     assert box.hub
     room = box.hub.workspace.find_direct_channel(("U0ADA00001", "U0BO000002"))
@@ -121,7 +122,7 @@ async def test_no_update_is_lost_while_a_page_switches_the_person(box: SandboxCl
     message_ids: set[str] = set()
     snapshots = 0
     while message_ids != said or not snapshots:
-        for item in await socket.receive_json(timeout=5):
+        for item in await socket.receive_json(timeout=WAIT_S):
             if item["type"] == "reply":
                 snapshots += 1
                 message_ids = {message["ts"] for message in item["snapshot"]["messages"]}
@@ -135,7 +136,7 @@ async def test_invalid_frames_from_a_page_are_answered(box: SandboxClient, frame
     """The websocket stays open after any input."""
     socket = await page_socket(box, "ada")
     await socket.send_str(frame)
-    assert (await socket.receive_json(timeout=5))[0]["error"] == "invalid_arguments"
+    assert (await socket.receive_json(timeout=WAIT_S))[0]["error"] == "invalid_arguments"
     assert (await asked(socket, do="say", channel="C0GENERAL1", text="still here"))["ok"]
     await socket.close()
 
@@ -145,10 +146,10 @@ async def test_invalid_frames_from_the_app_are_ignored(box: SandboxClient, frame
     """A frame that acknowledges nothing leaves the connection as it is."""
     connection = await box.api("apps.connections.open", token=box.app_token)
     socket = await box.session.ws_connect(connection["url"])
-    assert (await socket.receive_json(timeout=5))["type"] == "hello"
+    assert (await socket.receive_json(timeout=WAIT_S))["type"] == "hello"
     await socket.send_str(frame)
     await box.say("ada", "@kvasir", "hi")
-    envelope = await socket.receive_json(timeout=5)
+    envelope = await socket.receive_json(timeout=WAIT_S)
     await socket.send_json({"envelope_id": envelope["envelope_id"]})
     await box.wait_delivered()
     await socket.close()
@@ -172,7 +173,7 @@ async def test_the_eleventh_connection_is_turned_away(box: SandboxClient) -> Non
     for _ in range(11):
         connection = await box.api("apps.connections.open", token=box.app_token)
         sockets.append(await box.session.ws_connect(connection["url"]))
-    first = [await socket.receive_json(timeout=5) for socket in sockets]
+    first = [await socket.receive_json(timeout=WAIT_S) for socket in sockets]
     assert [frame["type"] for frame in first] == ["hello"] * 10 + ["disconnect"]
     assert first[-1]["reason"] == "too_many_websockets"
     for socket in sockets:

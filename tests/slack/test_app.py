@@ -12,6 +12,7 @@ from bot.slack.manifest import SCOPES
 from bot.slack.settings import SlackSettings
 from tests.slack.running_bot import PausedScript, run_bot
 from tests.slack_sandbox import open_sandbox
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ async def test_revoked_token_ends_run_and_keeps_question(tmp_path: Path) -> None
             await sandbox.faults(revoke=["bot"])
             held.resume.set()
             with pytest.raises(SlackUnauthorized, match=r"copy the token into \.env"):
-                await asyncio.wait_for(asyncio.shield(bot.running), 10)
+                await asyncio.wait_for(asyncio.shield(bot.running), WAIT_S)
         await sandbox.faults(revoke=[])
         async with run_bot(sandbox, tmp_path) as bot:
             await bot.wait_for_answer(ts, WHOLE)

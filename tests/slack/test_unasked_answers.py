@@ -161,7 +161,7 @@ async def test_question_without_an_answer_is_deleted_in_one_step(tmp_path: Path)
         async def is_deleted() -> bool:
             return await database.fetch_rows(sa.text("SELECT * FROM bot_turns")) == []
 
-        await bot.sandbox.wait_until(is_deleted, 5.0, what="deletion")
+        await bot.sandbox.wait_until(is_deleted, what="deletion")
 
 
 async def say_unknown(_question: Question) -> AsyncGenerator[AnswerEvent]:

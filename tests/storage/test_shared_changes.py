@@ -127,6 +127,6 @@ async def test_reader_survives_a_failure_of_the_database(tmp_path: Path) -> None
             await ledger.database.write(lambda c: c.exec_driver_sql("ALTER TABLE lost RENAME TO bot_changes"))
             await until(lambda: reader.changes.is_current)
             await reader.changes.publish_change(ChangeKind.STOP, "C1", "1.1")
-            await until(lambda: bool(reader.stops), 1.0)
+            await until(lambda: bool(reader.stops))
         await reader.changes.close()
         assert reader.stops == ["C1 1.1"]

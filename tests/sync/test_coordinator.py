@@ -14,6 +14,7 @@ from knowledge.interfaces import make_class_key
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncLimits, SyncTools
+from tests.waiting import WAIT_S
 
 
 class Opening:
@@ -230,7 +231,7 @@ async def test_sources_that_hang_delay_no_other(stage: Stage, new_source: Any, w
         for n in range(20):
             source.put(f"{n}.md", "never")
     every = asyncio.create_task(stage.sync(*hanging, wiki))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while "w.md" not in await stage.rig.answers(wiki):  # noqa: ASYNC110 - what answers lies in a database
             await asyncio.sleep(0.01)
     assert not every.done(), "the others are still being waited for"
@@ -274,7 +275,7 @@ async def test_sources_share_the_embedder_in_equal_parts(stage: Stage, new_sourc
     stage.limits = SyncLimits(progress_s=0.0)
     long = asyncio.create_task(stage.sync(large, on_progress=seen))
     await is_taken.wait()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         await stage.sync(wiki)
     progress = stage.conductor.progress["blog"]
     assert progress is not None

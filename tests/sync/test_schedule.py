@@ -11,6 +11,7 @@ import pytest
 from knowledge.errors import SourceMisconfigured
 from knowledge.sync.schedule import Schedule
 from tests.sync.schedules import make_due
+from tests.waiting import WAIT_S
 
 
 async def nothing(_source: str | None) -> None: ...
@@ -50,7 +51,7 @@ async def test_a_due_job_refreshes_its_source() -> None:
     try:
         for source in ("wiki", None):
             make_due(schedule, source)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             assert {await ran.get(), await ran.get()} == {"wiki", None}
     finally:
         await schedule.stop()
@@ -73,7 +74,7 @@ async def test_other_tasks_run_by_the_clock() -> None:
     schedule._scheduler.modify_job("also engine", next_run_time=datetime.now(UTC))
     schedule.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await ran.wait()
     finally:
         await schedule.stop()
@@ -96,7 +97,7 @@ async def test_a_run_that_stop_cancels_is_no_failure(
     schedule = Schedule(refresh, nightly="30 2 * * *", sources={})
     schedule.start()
     make_due(schedule)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await begun.wait()
         await schedule.stop()
     assert ended

@@ -10,6 +10,8 @@ from email.utils import formatdate
 
 from aiohttp import web
 
+from tests.waiting import WAIT_S
+
 _SENTENCES = "The engine runs at night and nobody hears it. "
 ARTICLE = f"""<!doctype html>
 <html lang="en"><head><title>The night shift - Example</title>
@@ -83,7 +85,7 @@ class Site:
 
     async def until_asked(self, path: str) -> None:
         """Wait for the first request for a path."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not self.asked(path):
                 self._came.clear()
                 await self._came.wait()

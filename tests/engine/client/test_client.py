@@ -25,6 +25,7 @@ from engine.errors import (
 )
 from engine.interfaces import ChatMessage, ContentDelta, Delta, ReasoningDelta, Sampling, StreamEnd, Usage
 from tests.engine.fakes import DONE, KEY, SMALL_MODEL, USAGE, FakeSglang, delta, event, until
+from tests.waiting import WAIT_S
 
 Connect = Callable[..., EngineClient]
 ASK = [ChatMessage("user", "What is the secret word? swordfish")]
@@ -168,7 +169,7 @@ async def test_closing_the_stream_closes_the_connection(sglang: FakeSglang, conn
     sglang.stream(delta(content="first"), never)
     async with aclosing(connect().stream(ASK, Sampling(), request_id="r")) as deltas:
         await anext(deltas)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await sglang.disconnected.wait()
 
 
@@ -183,7 +184,7 @@ async def test_cancelling_the_reader_closes_the_connection(
     task = asyncio.create_task(_read_into(got, connect()))
     await until(lambda: bool(sglang.bodies) and len(got) == len(sent))
     task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         with pytest.raises(asyncio.CancelledError):
             await task
         await sglang.disconnected.wait()
@@ -202,7 +203,7 @@ async def test_cancelling_before_the_server_answers(sglang: FakeSglang, connect:
 
     sglang.chat = chat
     task = asyncio.create_task(_all(connect()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await has_arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -321,7 +322,7 @@ async def test_timeouts(sglang: FakeSglang, connect: Connect, deadlines: Request
     sglang.stream(b": hello\n\n", *chunks, asyncio.Event())
     with pytest.raises(EngineTimeout):
         await _all(connect(deadlines))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await sglang.disconnected.wait()
 
 
@@ -435,6 +436,6 @@ async def test_comments_do_not_extend_the_token_timeout(sglang: FakeSglang, conn
     sglang.chat = chat
     got: list[Delta] = []
     with pytest.raises(EngineTimeout, match="no next token"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await _read_into(got, connect(RequestTimeouts(read_s=0.3)))
     assert got == [ContentDelta("first")]

@@ -39,6 +39,7 @@ from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import SMALL_MODEL, alive, until
 from tests.engine.real.real_model import have_small_model
+from tests.waiting import WAIT_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
@@ -217,7 +218,7 @@ async def test_closing_stops_the_generation(engine: Engine, home: Path) -> None:
             for _ in range(50):  # SGLang counts anew at every fortieth token
                 await anext(deltas)
             assert await _running(session) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             while await _running(session):
                 pass
 

@@ -29,6 +29,7 @@ from engine.routing.request_queue import QueueCounts, QueuePolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, refuse_wheel, until
+from tests.waiting import WAIT_S
 
 ASK = [ChatMessage("user", "hello")]
 END = (delta(finish="stop"), DONE)
@@ -60,8 +61,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Callable[..., Engine]]:
 
 async def up(made: Engine, *, all_of_them: bool = True) -> Engine:
     await made.start()
-    async with asyncio.timeout(5):
-        await until(lambda: made.status().state is (EngineState.READY if all_of_them else EngineState.DEGRADED))
+    await until(lambda: made.status().state is (EngineState.READY if all_of_them else EngineState.DEGRADED))
     return made
 
 
@@ -293,8 +293,7 @@ async def test_request_cancelled_in_the_queue_is_never_sent(sglang: FakeSglang, 
     second.cancel()
     await until(lambda: made.count_requests().waiting == 1)
     first.cancel()
-    async with asyncio.timeout(0.5):
-        await until(lambda: gated.gone == ["1"] and gated.begun == ["1", "3"])
+    await until(lambda: gated.gone == ["1"] and gated.begun == ["1", "3"])
     gated.let("3")
     await third
     await asyncio.gather(first, second, return_exceptions=True)
@@ -369,5 +368,5 @@ async def test_closed_reader_frees_its_slot(sglang: FakeSglang, engine: Make) ->
         assert isinstance(await anext(deltas), ReasoningDelta | ContentDelta)
         assert made.count_requests().running == 1
     assert made.count_requests().running == 0
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(WAIT_S):
         await sglang.disconnected.wait()

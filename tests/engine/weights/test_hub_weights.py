@@ -38,6 +38,7 @@ from tests.engine.fake_hub import (
     safetensors,
 )
 from tests.engine.fakes import until
+from tests.waiting import WAIT_S
 
 GIB = 1024**3
 NEEDED = {
@@ -287,7 +288,7 @@ async def test_cancellation_anywhere_can_be_resumed(make: Callable[..., WeightsS
         for _ in range(wait):
             await asyncio.sleep(0.001)
         fetching.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(WAIT_S):
             done = await asyncio.gather(fetching, return_exceptions=True)
         if not isinstance(done[0], asyncio.CancelledError):
             break

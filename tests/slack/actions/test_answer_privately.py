@@ -22,6 +22,7 @@ from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import Viewers
 from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, refuse_post, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +153,7 @@ async def test_private_answer_survives_a_crash(tmp_path: Path) -> None:
         async with run_bot(sandbox, tmp_path, library=library, script=hang_in_private) as bot:
             await bot.wait_for_answer(await bot.ask())
             await press(bot, await wait_for_offer(bot))
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(WAIT_S):
                 await stuck.wait()
         async with run_bot(sandbox, tmp_path, library=library, script=answer_from_documents) as bot:
             await wait_for_private_answer(bot, "You asked: how?")

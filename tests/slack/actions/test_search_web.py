@@ -14,6 +14,7 @@ from bot.answering.policy import Policies, Policy, WebUse, Why
 from knowledge.interfaces import LiveWebRequest, WebSearchReport
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -175,7 +176,7 @@ async def test_deleted_question_stops_web_answer(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", script=script, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         await press_button(bot, await bot.wait_for_answer(root, "In the documents"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await held.paused.wait()
         await bot.sandbox.wait_for_message(lambda m: "On the web so far" in get_text(m))
         await bot.sandbox.delete("ada", "#general", root)

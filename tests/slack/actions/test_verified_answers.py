@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -118,10 +117,8 @@ async def test_same_question_gets_the_verified_answer(verified_bot: RunningBot) 
     assert fields["question"]["element"]["initial_value"] == QUESTION
     assert fields["suggested"]["element"]["initial_value"].splitlines() == PHRASINGS
     count = len(bot.answerer.questions)
-    began = time.monotonic()
     root = await bot.sandbox.say("bo", "#general", f"@Kvasir hi, can you tell me {QUESTION.lower()} thanks!")
     answer = await bot.wait_for_answer(root, "30 days")
-    assert time.monotonic() - began < 5
     assert "✓ Verified by ada" in get_text(answer)
     assert "Adding a source" in get_text(answer), "its sources"
     chinese = await bot.sandbox.say("bo", "#general", "@Kvasir 请问我们有多少天年假")

@@ -40,6 +40,7 @@ from tests.slack.running_bot import (
     run_bot,
 )
 from tests.slack_sandbox import open_sandbox
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +168,7 @@ async def ask_and_let_gus_join(bot: RunningBot, begun: asyncio.Event, joined: as
     await bot.sandbox.channel("C0HANDBOOK", members=[ADA, BOT])
     await bot.sandbox.wait_delivered()
     ts = await bot.sandbox.say("ada", "C0HANDBOOK", "@Kvasir how?")
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), WAIT_S)
     await bot.sandbox.join("gus", "C0HANDBOOK")
     await bot.sandbox.wait_delivered()
     joined.set()
@@ -261,7 +262,7 @@ async def test_right_that_is_revoked_while_the_model_thinks(tmp_path: Path, *, h
 
         bot.answerer.script = script
         ts = await bot.ask()
-        await asyncio.wait_for(thinking.wait(), 10)
+        await asyncio.wait_for(thinking.wait(), WAIT_S)
         bot.library.current = frozenset()
         revoked.set()
         answer = get_text(await bot.wait_for_answer(ts, "changed while I answered" if has_begun else "I do not know."))
@@ -358,7 +359,7 @@ async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
         await build_company(sandbox)
         async with run_bot(sandbox, tmp_path, script=paused) as bot:
             ts = await sandbox.say("ada", PRIVATE, "@Kvasir how?")
-            await asyncio.wait_for(paused.paused.wait(), 10)
+            await asyncio.wait_for(paused.paused.wait(), WAIT_S)
             assert len(bot.answerer.questions[-1].viewers.people) == 3
         await sandbox.join("bo", PRIVATE)
         async with run_bot(sandbox, tmp_path) as bot:

@@ -27,6 +27,7 @@ from tests.slack.running_bot import run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.sources.building import build
 from tests.sources.contract import listing
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -313,7 +314,7 @@ async def test_changes_reports_new_messages(bench: ChannelBench) -> None:
         assert not noticed.done()
         assert [batch async for batch in batches][-1] == []
         await bench.sandbox.say("ada", "#general", "news")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             await noticed
     await changes.aclose()  # type: ignore[attr-defined]
 

@@ -176,7 +176,7 @@ async def test_a_message_in_a_channel_of_two_workspaces_reaches_the_one_that_it_
             ts = f"{float(root) + number + 1:.6f}"
             send_shared(place.first, message | {"ts": ts, "event_ts": ts, "thread_ts": root, "text": text})
             asked = functools.partial(lambda count: len(bot.answerer.questions) > count, number)
-            await place.first.wait_until(asked, 5.0, text)
+            await place.first.wait_until(asked, what=text)
         assert [question.text for question in bot.answerer.questions] == ["how?", "and then?"]
 
 
@@ -290,7 +290,7 @@ async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path
         async def is_erased() -> bool:
             return await count_rows(one.ledger, SECOND) == 0
 
-        await place.first.wait_until(is_erased, 5.0, "end of the rows")
+        await place.first.wait_until(is_erased, what="end of the rows")
 
 
 async def test_a_key_that_opens_one_workspace_only(tmp_path: Path) -> None:

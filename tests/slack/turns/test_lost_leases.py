@@ -82,7 +82,7 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
         await asyncio.sleep(0.1)
         await take_over(other, key)
         found = await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and m.get("metadata"), 5.0)
-        await bot.sandbox.wait_until(lambda: has_begun_to_delete(bot), what="deletion", deadline_s=5.0)
+        await bot.sandbox.wait_until(lambda: has_begun_to_delete(bot), what="deletion")
         await other.note_replies(key, [found["ts"]])
         if is_open:
             await bot.wait_until_idle()
@@ -92,7 +92,7 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
             assert (turn.replies, turn.state) == ((), TurnState.ANSWERING)
             return
         assert await other.finish_turn(key, 0, TurnState.DONE)
-        await bot.sandbox.wait_until(lambda: is_answered_again(bot, ts, found["ts"]), 5.0, "another answer")
+        await bot.sandbox.wait_until(lambda: is_answered_again(bot, ts, found["ts"]), what="another answer")
 
 
 async def is_answered_again(bot: RunningBot, root: str, before: str) -> bool:

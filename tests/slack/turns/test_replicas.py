@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -20,10 +19,9 @@ from tests.engine.fakes import delta, fake_sglang, ready_engine
 from tests.slack.bot_process import run_bot_process
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_finished, make_script, run_bot
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
-
-STOP_S = 0.5
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -60,10 +58,8 @@ async def test_stop_and_the_end_of_a_real_process(tmp_path: Path, database: str)
         for ts in (stopped, root):
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Part 1." in get_text(m))
         async with run_bot(sandbox, tmp_path, database=database) as bot:
-            pressed_at = time.perf_counter()
             await bot.app.workspace.turns.handle_stop("C0GENERAL1", stopped)
             await sandbox.wait_for_message(lambda m: m["root"] == stopped and "Stopped." in get_text(m))
-            assert time.perf_counter() - pressed_at < 2 * STOP_S
             ts = await sandbox.say("ada", "#general", "more?", root)
             key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
             await bot.app.workspace.turns.submit(QuestionMessage(key, root, "U0ADA00001", "<@U0KVASIR01> more?"))
@@ -96,7 +92,6 @@ async def test_stop_reaches_the_engine_from_any_replica(
 ) -> None:
     """The event arrives at the replica that does not answer, or at any of them."""
     sandbox = replicas[0].sandbox
-    delays = []
     async with fake_sglang() as fake, ready_engine(fake.url, tmp_path / "engine") as engine:
         for bot in replicas:
             bot.answerer.script = EngineScript(engine)
@@ -105,18 +100,15 @@ async def test_stop_reaches_the_engine_from_any_replica(
             fake.stream(delta(content="The first half. "), asyncio.Event())
             ts = await sandbox.say("ada", "#general", f"@Kvasir question {number}")
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "The first half." in get_text(m))
-            pressed_at = time.perf_counter()
             if number % 2:
                 await sandbox.stop("ada", "#general", ts)
             else:
                 (idle,) = [bot for bot in replicas if not bot.app.workspace.turns.running]
                 await idle.app.workspace.turns.handle_stop("C0GENERAL1", ts)
-            await asyncio.wait_for(fake.disconnected.wait(), 5)
-            delays.append(time.perf_counter() - pressed_at)
+            await asyncio.wait_for(fake.disconnected.wait(), WAIT_S)
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "Stopped." in get_text(m))
     for bot in replicas:
         await bot.wait_until_idle()
-    assert max(delays) <= STOP_S
     assert {session["status"] for session in (await sandbox.state())["sessions"]} <= {"active"}
 
 
@@ -134,14 +126,12 @@ async def test_change_of_a_question_reaches_the_engine_from_the_other_replica(
         (idle,) = [bot for bot in replicas if not bot.app.workspace.turns.running]
         for bot in replicas:
             bot.answerer.script = make_script("All of the new answer.")
-        changed_at = time.perf_counter()
         if how == "deleted":
             await idle.app.workspace.turns.handle_deletion(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
         else:
             message = QuestionMessage(QuestionKey(TEAM_ID, "C0GENERAL1", ts), ts, "U0ADA00001", "<@U0KVASIR01> how?")
             await idle.app.workspace.turns.handle_edit(message, f"{float(ts) + 1:.6f}")
-        await asyncio.wait_for(fake.disconnected.wait(), 5)
-        assert time.perf_counter() - changed_at <= STOP_S
+        await asyncio.wait_for(fake.disconnected.wait(), WAIT_S)
         if how == "edited":
             await idle.wait_for_answer(ts, "All of the new answer.")
     for bot in replicas:

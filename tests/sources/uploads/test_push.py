@@ -16,6 +16,7 @@ from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
 from tests.sources.building import build
 from tests.sources.contract import listing
+from tests.waiting import WAIT_S
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ async def test_a_change_is_noticed(tray: UploadStore, tmp_path: Path) -> None:
     assert not noticed.done()
     tray.store_document("a.md", b"a", by="ada")
     ticks.release()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await noticed
     await changes.aclose()  # type: ignore[attr-defined]
 

@@ -47,6 +47,7 @@ from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
 from tests.sync.doubles import Arithmetic, Rig, open_rig, passages
 from tests.viewers import make_members
+from tests.waiting import WAIT_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -243,7 +244,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         assert (report.error, report.added, report.deleted) == (None, 25, 25)
         asked.gone |= {*deleted, *closed}
         before = asked.asked
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while asked.asked <= before + 10:  # noqa: ASYNC110 - the questions go on by themselves
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(used.start)
@@ -263,7 +264,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
     assert asked.failed == []
     assert asked.leaked == set()
     assert await search_bench.shown("shelf common things", limit=200, readers=OTHERS) == set(closed)
-    async with asyncio.timeout(60):  # a search may use the replica that was down until it has caught up
+    async with asyncio.timeout(WAIT_S):  # a search may use the replica that was down until it has caught up
         while await search_bench.shown("shelf common things", limit=200) != {*names(50, 175)}:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
 
@@ -298,7 +299,7 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
         await store.open(INDEX, DIMENSIONS)
     for node in cluster.nodes[:2]:
         node.kill()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
             await search_bench.shown("paper7", store=quick)
         with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL|nodes"):
@@ -308,7 +309,7 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
         )
         assert {one.chunk.document for one in found} == {"paper7"}
     await asyncio.gather(*(asyncio.to_thread(node.start) for node in cluster.nodes[:2]))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while True:
             with contextlib.suppress(StoreUnavailable):
                 if await search_bench.shown("shelf common things", store=quick, limit=30) == set(
@@ -330,7 +331,7 @@ async def test_nodes_that_hang_or_are_down_are_skipped(cluster: WeaviateCluster)
     assert frozen is not None
     os.kill(frozen.pid, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             assert await store.count() == 20
             await store.write([row("last")])
             assert await store.count() == 21

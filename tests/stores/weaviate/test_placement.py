@@ -24,6 +24,7 @@ from knowledge.stores.weaviate.schema import CollectionSpec, list_schema_propert
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports
 from tests.stores.rows import DIMENSIONS, row, unit
+from tests.waiting import WAIT_S
 
 INDEX = "kvasir_5e5e5e5e"
 
@@ -99,7 +100,7 @@ async def test_all_nodes_that_are_down_are_named_at_once() -> None:
     urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[:3])
     grpc_urls = ",".join(f"http://127.0.0.1:{port}" for port in ports[3:])
     store = WeaviateStore(urls, grpc_urls, limits=WeaviateLimits(open_s=60, read_s=60))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         await store.open(INDEX, DIMENSIONS)
         with pytest.raises(StoreUnavailable) as caught:
             await store.count()

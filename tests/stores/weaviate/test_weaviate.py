@@ -24,6 +24,7 @@ from knowledge.stores.weaviate.nodes import WeaviateLimits
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
+from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
 
 INDEX = "kvasir_0a1b2c3d"
@@ -72,7 +73,7 @@ async def test_a_server_that_is_down_is_reported_by_every_call(
 ) -> None:
     http, grpc = free_ports(2)
     store = WeaviateStore(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{grpc}", "key", limits=QUICK)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await store.open(INDEX, DIMENSIONS)
         assert f"http://127.0.0.1:{http}" in caplog.text
         for call in (store.count, lambda: search(store), lambda: store.write([row("a")]), lambda: store.delete(["a"])):
@@ -83,10 +84,10 @@ async def test_a_server_that_is_down_is_reported_by_every_call(
 
 @pytest.mark.slow
 async def test_a_silent_server_is_reported_in_time() -> None:
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(600), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     store = WeaviateStore(f"http://127.0.0.1:{port}", limits=QUICK)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await store.open(INDEX, DIMENSIONS)
         with pytest.raises(StoreUnavailable, match="WEAVIATE_URL"):
             await search(store)
@@ -131,7 +132,7 @@ async def test_a_killed_server_is_used_again_after_its_restart(mortal: WeaviateS
         lambda: anext(aiter(store.list_ids())),
     )
     for call in calls:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL"):
                 await call()
     await asyncio.to_thread(mortal.start)

@@ -13,6 +13,7 @@ import pytest
 from knowledge.errors import DatabaseError, SyncRunning
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +112,7 @@ async def test_a_silent_server_is_reported_at_every_step(postgres: str) -> None:
         alone = manifest.hold_sync_lock()
         await alone.__aenter__()
         passes.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 async with theirs.hold_sync_lock():
                     pass

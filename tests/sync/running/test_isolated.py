@@ -12,6 +12,7 @@ import pytest
 from knowledge.interfaces import ListedDocument
 from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
+from tests.waiting import WAIT_S
 
 SECRET = "hunter2"
 
@@ -86,7 +87,7 @@ async def test_a_source_that_does_not_close_delays_nobody(
         rig.source.close = stuck
     else:
         rig.source.list = listed
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         report = await rig.report()
     assert report.added == 1
     if which == "the source":
@@ -115,7 +116,7 @@ async def test_a_watch_with_a_defect_continues_after_a_pause(caplog: pytest.LogC
         slept.put_nowait(seconds)
 
     watch = SourceWatcher({"docs": Broken()}, synced.put, sleep=sleep)
-    async with asyncio.timeout(5), watch.run_in_background():
+    async with asyncio.timeout(WAIT_S), watch.run_in_background():
         for _ in range(2):
             assert await slept.get() == 300.0
             assert await synced.get() == "docs"

@@ -22,6 +22,7 @@ from knowledge.web.http.fetch import Fetcher, FetchOptions, create_tls_context
 from knowledge.web.http.guard import build_rules, check_address, check_url
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
+from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
 from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
 
@@ -123,11 +124,11 @@ async def test_slow_names_delay_no_others(stack: AsyncExitStack, monkeypatch: py
     fetcher = await opened(stack, [])
     waiting = [asyncio.create_task(fetcher.fetch(f"http://n{number}.example/")) for number in range(40)]
     await asyncio.sleep(0.2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         assert await asyncio.to_thread(str, 1) == "1"
     for task in waiting:
         task.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         await asyncio.wait(waiting)
 
 

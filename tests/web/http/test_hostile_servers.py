@@ -27,6 +27,7 @@ from knowledge.web.http.content_encoding import ContentDecoder
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import FetchLimits, WebSettings
+from tests.waiting import WAIT_S
 from tests.web.http.hostile_servers import HOSTILE, LIMITS, OK, drip, fetched, pour, says, scheme_of
 from tests.web.http.proxy_servers import raw_server
 
@@ -40,7 +41,7 @@ FLAT_KB = 24_000
 @pytest.mark.parametrize("name", [name for name in HOSTILE if "bomb" not in name])
 async def test_it_ends_within_its_limit(name: str) -> None:
     serve, kind = HOSTILE[name]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         with pytest.raises(kind) as caught:
             await fetched(serve, scheme=scheme_of(name))
     assert str(caught.value) == str(FetchFailed("")), "the failure reveals nothing to the person"
@@ -65,7 +66,7 @@ async def test_each_ends_in_time_with_flat_memory_and_leaves_nothing_open() -> N
         if name in HOSTILE:
             assert issubclass(getattr(errors, one["ended"]), HOSTILE[name][1]), name
             assert one["peak_kb"] < FLAT_KB, name
-            assert one["seconds"] < LIMITS.total_s + 5, name
+            assert one["seconds"] < LIMITS.total_s + WAIT_S, name
         assert (one["left_open"], one["left_running"]) == (0, 0), name
     assert found["a bomb that goes off"]["ended"] == ""
     assert found["a bomb that goes off"]["peak_kb"] > 4 * FLAT_KB, "the measured memory must be able to grow"

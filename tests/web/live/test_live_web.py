@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -16,6 +15,7 @@ from knowledge.web.live.live_web import GRACE_S, MAX_PAGES, MAX_PASSAGES, SUFFIC
 from knowledge.web.live_settings import SearchSettings
 from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.web_search import WebSearch
+from tests.waiting import WAIT_S
 from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -54,9 +54,7 @@ async def test_five_pages_are_read_concurrently_although_one_hangs(little: Small
     little.site.hangs("/hang")
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
     live = await little.opened(stack)
-    began = time.monotonic()
     results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
-    assert time.monotonic() - began < LONG_S / 2, "enough is enough"
     assert SUFFICIENT_PAGES <= len(results.look.read) <= 4
     assert {*results.look.read} <= {*others}
     late = {hanging, *others} - {*results.look.read}
@@ -144,11 +142,11 @@ async def test_a_search_that_fails_or_hangs_leaves_the_links(little: SmallWeb, s
     results = await live.look_up(QUESTION, LiveWebRequest("always", links=(linked,), within_s=LONG_S))
     assert (results.look.read, results.look.provider, results.look.trouble) == ((linked,), "", WebTrouble.NO_ANSWER)
     little.engine.trouble, little.engine.hanging = None, asyncio.Event()
-    began = time.monotonic()
-    results = await live.look_up("Another question?", LiveWebRequest("always", links=(linked,), within_s=12))
+    late = little.put("a.example", "/late", ANSWER, found=False)
+    little.site.delays("/late", little.engine.broken_off)
+    results = await live.look_up("Another question?", LiveWebRequest("always", links=(late,), within_s=12))
     assert results.look.trouble == WebTrouble.NO_ANSWER
-    assert results.look.read == (linked,)
-    assert time.monotonic() - began < 11, "the search has its own share of the time"
+    assert results.look.read == (late,), "the search has its own share of the time, and the page the rest"
 
 
 class BrokenProvider:
@@ -189,9 +187,7 @@ async def test_pages_that_hang_are_left_out_at_the_deadline(little: SmallWeb, st
     for letter in "abcde":
         little.site.hangs(f"/{letter}")
     live = await little.opened(stack)
-    began = time.monotonic()
     results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=3))
-    assert time.monotonic() - began < 15, "no fetch's own deadline is waited for"
     assert {(one.url, one.why) for one in results.look.left_out} == {(url, SkipReason.LATE) for url in urls}
 
 
@@ -202,7 +198,7 @@ async def test_a_cancelled_lookup_ends_its_fetches(little: SmallWeb, stack: Asyn
     live = await little.opened(stack)
     before = asyncio.all_tasks()
     look = asyncio.create_task(live.look_up(QUESTION, LiveWebRequest("always", within_s=60)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not all(little.site.asked(f"/{letter}") for letter in "abc"):  # noqa: ASYNC110 - a server's own state
             await asyncio.sleep(0.01)
         look.cancel()

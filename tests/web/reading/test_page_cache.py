@@ -26,6 +26,7 @@ from knowledge.web.reading.article import Article
 from knowledge.web.reading.freshness import CachedResponse
 from knowledge.web.reading.page_cache import CachedPage, PageCache
 from knowledge.web.reading.page_reader import PageReader, WebPage
+from tests.waiting import WAIT_S
 from tests.web.http.proxy_servers import HttpProxy, listening
 from tests.web.site import Site
 
@@ -346,7 +347,7 @@ async def test_the_last_caller_that_leaves_ends_the_fetch(site: Site, reader: Re
     await site.until_asked("/b")
     last.cancel()
     await asyncio.wait([last])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         await site.left.wait()
     assert last.cancelled()
 

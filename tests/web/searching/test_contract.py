@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
+from tests.waiting import WAIT_S
 from tests.web.searching.fake_providers import KEY, Page
 from tests.web.searching.provider_bench import Bench
 
@@ -153,11 +154,11 @@ async def test_a_search_that_is_cancelled_leaves_no_connection(bench: Bench) -> 
     bench.fake.hanging = asyncio.Event()
     provider = bench.provider()
     search = asyncio.create_task(provider.search("x", limit=3, domains=frozenset()))
-    await asyncio.wait_for(bench.fake.came.wait(), 5)
+    await asyncio.wait_for(bench.fake.came.wait(), WAIT_S)
     search.cancel()
     with pytest.raises(asyncio.CancelledError):
         await search
-    await asyncio.wait_for(bench.fake.broken_off.wait(), 5)
+    await asyncio.wait_for(bench.fake.broken_off.wait(), WAIT_S)
 
 
 async def test_an_unreachable_provider_fails(bench: Bench) -> None:

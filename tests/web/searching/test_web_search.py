@@ -19,6 +19,7 @@ from knowledge.web.searching.web_search import (
     WebSearch,
     shorten_query,
 )
+from tests.waiting import WAIT_S
 from tests.web.searching.fake_providers import Fake, Page
 from tests.web.searching.provider_bench import KINDS, Bench
 
@@ -143,7 +144,7 @@ async def test_one_of_many_searches_is_the_trial(house: House) -> None:
     house.clock.now += 30
     house.first.hanging = asyncio.Event()
     many = asyncio.gather(*(house.ask() for _ in range(10)))
-    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.wait_for(house.first.came.wait(), WAIT_S)
     await asyncio.sleep(0.1)
     house.first.hanging.set()
     assert {results.provider for results in await many} == {"tavily"}
@@ -158,7 +159,7 @@ async def test_an_abandoned_trial_is_repeated(house: House) -> None:
     house.first.trouble, house.first.hanging = None, asyncio.Event()
     house.first.came.clear()
     trial = asyncio.create_task(house.ask())
-    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.wait_for(house.first.came.wait(), WAIT_S)
     trial.cancel()
     await asyncio.wait({trial})
     house.first.hanging.set()
@@ -194,14 +195,14 @@ async def test_a_busy_or_refusing_provider_is_paused_at_once(
 @pytest.mark.slow
 async def test_a_provider_that_hangs_leaves_time_for_the_next(house: House) -> None:
     house.first.hanging = asyncio.Event()
-    results = await house.ask(within_s=1.5)
+    results = await house.ask(within_s=5)
     assert results.provider == "tavily"
-    assert "did not answer within 0.9 s" in results.problems[0]
+    assert "did not answer within 3.0 s" in results.problems[0]
 
 
 async def test_all_hang_and_the_search_ends_in_time(house: House) -> None:
     house.first.hanging = house.second.hanging = asyncio.Event()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         results = await house.ask(within_s=0.5)
     assert (results.provider, results.hits) == ("", ())
 
@@ -251,7 +252,7 @@ async def test_a_timed_out_search_does_not_answer_callers_with_more_time(house: 
 async def test_equal_searches_share_one_call(house: House) -> None:
     house.first.hanging = asyncio.Event()
     asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(10)]
-    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.wait_for(house.first.came.wait(), WAIT_S)
     asking[0].cancel()  # whichever caller began it
     await asyncio.wait({asking[0]})
     house.first.hanging.set()
@@ -263,11 +264,11 @@ async def test_equal_searches_share_one_call(house: House) -> None:
 async def test_a_search_without_callers_ends(house: House) -> None:
     house.first.hanging = asyncio.Event()
     asking = [asyncio.create_task(house.ask("rate limits")) for _ in range(3)]
-    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.wait_for(house.first.came.wait(), WAIT_S)
     for one in asking:
         one.cancel()
     await asyncio.wait(asking)
-    await asyncio.wait_for(house.first.broken_off.wait(), 5)
+    await asyncio.wait_for(house.first.broken_off.wait(), WAIT_S)
     house.first.hanging.set()
     assert (await house.ask("rate limits")).provider == "brave"
 
@@ -278,11 +279,11 @@ async def test_each_waits_for_the_same_search_as_long_as_its_own_time_is(house: 
     house.first.came.clear()
     house.first.hanging = house.second.hanging = asyncio.Event()
     short = asyncio.create_task(house.ask("rate limits", within_s=1))
-    await asyncio.wait_for(house.first.came.wait(), 5)
+    await asyncio.wait_for(house.first.came.wait(), WAIT_S)
     long = asyncio.create_task(house.ask("rate limits", within_s=30))
-    assert (await asyncio.wait_for(short, 10)).provider == ""
+    assert (await asyncio.wait_for(short, WAIT_S)).provider == ""
     await asyncio.sleep(0.1)
-    hurried = await asyncio.wait_for(house.ask("rate limits", within_s=0.1), 10)
+    hurried = await asyncio.wait_for(house.ask("rate limits", within_s=0.1), WAIT_S)
     assert (hurried.provider, len(hurried.problems)) == ("", 1)
     house.first.hanging.set()
     assert (await long).provider == "brave", "the caller with more time searched again"
