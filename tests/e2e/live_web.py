@@ -95,7 +95,7 @@ async def seen(folder: Path) -> dict[str, Any]:
             encoding="utf-8",
         )
         run = await stack.enter_async_context(Place(folder).run(KVASIR_ENGINE_URL=engine, NO_PROXY="*"))
-        await run.line("knowledge: docs", 120.0)
+        await run.line(" added in ", 120.0)
         await run.line("engine: ready", 60.0)
         playwright = await stack.enter_async_context(async_playwright())
         page = await (await chromium(playwright)).new_page(viewport={"width": 1280, "height": 800})

@@ -27,7 +27,7 @@ async def run_replicas(state: Path) -> AsyncIterator[tuple[RunningBot, RunningBo
     """Run two bots in the company, with one database."""
     database = f"sqlite:///{state / 'shared.sqlite3'}"
     async with open_sandbox(state) as sandbox:
-        await build_company(sandbox)
+        await build_company(sandbox, silent=True)
         async with run_bot(sandbox, state, database=database) as one, run_bot(sandbox, state, database=database) as two:
             yield one, two
 

@@ -22,8 +22,8 @@ ANYBODY = frozenset({"*", "world", PUBLIC, f"workspace:{TEAM}", f"workspace:{ORG
 """A full member in the public channel, of whom nothing else is known."""
 
 
-async def build_company(sandbox: SandboxClient, *, org_wide_install: bool = False) -> None:
-    """Add the organization, the sibling, and one conversation of each kind."""
+async def build_company(sandbox: SandboxClient, *, org_wide_install: bool = False, silent: bool = False) -> None:
+    """Add the organization, the sibling, and one conversation of each kind; ``silent`` for no events."""
     await sandbox.world(
         organization={"id": ORGANIZATION, "teams": [TEAM, SIBLING_TEAM], "org_wide_install": org_wide_install},
         people=[{"id": SIB, "name": "sib", "team": SIBLING_TEAM, "email": "sib@sandbox.example"}],
@@ -35,6 +35,7 @@ async def build_company(sandbox: SandboxClient, *, org_wide_install: bool = Fals
             {"id": NOORS_DM, "kind": "im", "name": "", "members": [NOOR, BOT]},
             {"id": SIBS_DM, "kind": "im", "name": "", "members": [SIB, BOT]},
         ],
+        silent=silent,
     )
 
 

@@ -81,9 +81,10 @@ async def test_plan_shows_tasks_with_seconds_and_sources(bot: RunningBot) -> Non
     assert started["args"]["task_display_mode"] == "plan"
 
 
-async def test_quick_answer_has_no_plan(bot: RunningBot) -> None:
-    message = await bot.wait_for_answer(await bot.ask())
-    assert not get_plan(message)
+async def test_quick_answer_has_no_plan(tmp_path: Path) -> None:
+    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(plan_after_s=60.0)) as bot:
+        message = await bot.wait_for_answer(await bot.ask())
+        assert not get_plan(message)
 
 
 async def test_queue_position_appears_in_plan(bot: RunningBot) -> None:

@@ -265,10 +265,11 @@ async def has_connections(sandbox: SandboxClient, count: int) -> bool:
     return int((await sandbox.state())["connections"]) == count
 
 
+@pytest.mark.timeout(600)
 async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}, patience_s=2.0) as bot:
         ids = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
-        await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 500, 100)
+        await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 500, 500)
         await bot.wait_until_idle()
         answers = [m for m in await bot.sandbox.messages() if m.get("bot_id")]
         assert sorted(m["root"] for m in answers) == sorted(ids)

@@ -100,6 +100,8 @@ async def test_stop_reaches_the_engine_from_any_replica(
             fake.stream(delta(content="The first half. "), asyncio.Event())
             ts = await sandbox.say("ada", "#general", f"@Kvasir question {number}")
             await sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "The first half." in get_text(m))
+            watchers = [bot.app.workspace.turns._changes._watchers for bot in replicas]
+            assert any(watchers), "the one that answers reads the changes closely"
             if number % 2:
                 await sandbox.stop("ada", "#general", ts)
             else:

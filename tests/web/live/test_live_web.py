@@ -53,7 +53,7 @@ async def test_five_pages_are_read_concurrently_although_one_hangs(little: Small
     hanging = little.find("a.example", "/hang")
     little.site.hangs("/hang")
     others = [little.put(f"{letter}.example", f"/{letter}", ANSWER) for letter in "bcde"]
-    live = await little.opened(stack)
+    live = await little.opened(stack, grace_s=4.0)
     results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
     assert SUFFICIENT_PAGES <= len(results.look.read) <= 4
     assert {*results.look.read} <= {*others}

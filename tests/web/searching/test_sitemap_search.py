@@ -160,7 +160,7 @@ async def test_a_site_without_sitemaps_is_reported_and_retried_later(site: WebSi
 
 @pytest.mark.slow
 async def test_reading_sitemaps_continues_for_the_next_search(site: WebSite) -> None:
-    searching = Searching(site, walk_s=3.0)
+    searching = Searching(site, walk_s=15.0)
     site.pages["/sitemap.xml"] = Reply(render_urlset(site, "/limits"), content_type="text/xml")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
