@@ -158,7 +158,7 @@ class Answerer:
 
     async def _show_closest(self, turn: Turn) -> Text:
         """Return extracts of the best passages where nothing answers the question directly."""
-        extracts = await self._extract_sentences(turn)
+        extracts = await self._extract_sentences(turn, is_sure=False)
         turn.route = "closest"
         return Text(f"{introduce_closest_passages(turn)}\n\n{extracts.markdown}", is_extract=True)
 
@@ -175,8 +175,8 @@ class Answerer:
             async with asyncio.timeout(self._limits.quote_s):
                 turn.similarities = await compare_sentences(turn.question, turn.passages, self._compare)
 
-    async def _extract_sentences(self, turn: Turn) -> Text:
-        """Return an extract of the best passages."""
+    async def _extract_sentences(self, turn: Turn, *, is_sure: bool = True) -> Text:
+        """Return an extract of the best passages; more of them if it is not sure that one answers."""
         if turn.similarities is None:
             await self._compare_sentences(turn)
         if not turn.is_shown:
@@ -188,7 +188,7 @@ class Answerer:
             turn.numbering,
             turn.similarities,
             answer=turn.shown_text,
-            is_sure=turn.answerable,
+            is_sure=is_sure and turn.answerable,
         )
         return Text(f"\n\n{text}" if turn.is_shown and text else text, is_extract=True)
 
@@ -220,7 +220,11 @@ class Answerer:
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
             self.forget_conversation(turn.asked_question.conversation)
         prompt_passages = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
-        verifier = self._new_verifier(self._new_judge(prompt, turn.requester) if self._new_judge else None)
+        judge = self._new_judge(prompt, turn.requester) if self._new_judge else None
+        if turn.small_model and not turn.answerable and judge is None:  # such a model is wrong four times of five
+            yield await self._show_closest(turn)
+            return
+        verifier = self._new_verifier(judge)
         preparing = asyncio.create_task(verifier.prepare(prompt_passages, turn.question))
         stream = EngineStream(
             preparing,

@@ -66,6 +66,6 @@ def search_text(found: SearchResult) -> str:
         quote = " ".join(describe_tables(hit.text).split())
         origin = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
         lines += [f"{n}. {path}  ({origin})", f"   {quote[:_QUOTE]}"]
-    if not found.answerable:
-        lines.append("None of these seems to answer the question.")
+    if not found.related:
+        lines.append("None of these has anything to do with the question.")
     return "\n".join(lines)
