@@ -106,7 +106,7 @@ async def test_nothing_leaves_without_a_table(tmp_path: Path) -> None:
     async with watched(tmp_path, "") as bot:
         assert any("live web: off" in line for line in bot.run.lines)
         weak = await bot.answer(QUESTION)
-        assert "This is what I looked at:" in weak, "the documents were searched"
+        assert "I do not know" in weak or "This comes closest" in weak, "the documents were searched"
         assert "looked on the web" not in weak
         assert TURN_ON in await bot.answer(f"web: {QUESTION}")
         assert TURN_ON_CHINESE in await bot.answer("网页：渡轮罢工什么时候结束？")

@@ -59,6 +59,9 @@ class Judge(Protocol):
         Returns None when there is no usable model, when people wait for the engine, or when the reply is late.
         """
 
+    async def finds_answer(self) -> bool:
+        """Return whether these passages rather answer the question of the prompt; no without a reply."""
+
 
 class NewVerifier(Protocol):
     """Makes the verifier of one answer. The composition root passes it to the answerer."""

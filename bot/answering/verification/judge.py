@@ -19,6 +19,10 @@ _ASK: Final[dict[Language, str]] = {
     "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",
     "zh": "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？只回答“是”或“否”。",
 }
+_ASK_ANSWERED: Final[dict[Language, str]] = {
+    "en": "Do the passages above say the answer to this question? {question}\n\nAnswer yes or no.",
+    "zh": "上面的段落是否包含这个问题的答案？{question}\n\n只回答“是”或“否”。",
+}
 _OPTIONS: Final[dict[Language, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
 _CLAIM_CHARS: Final = 600
 _LARGEST_LOGIT: Final = 12.0
@@ -50,6 +54,8 @@ class Patience:
     gpu_s: float = 1.0
     """Also where the engine's device is not known."""
     cpu_s: float = 4.0
+    prompt_s: float = 40.0
+    """Where the engine has not read the prompt yet: 900 tokens take a 1.5B 5 s on two idle cores."""
     rest_s: float = 60.0
     """No judgement is asked for during this time after a late one."""
 
@@ -77,15 +83,19 @@ class Judges:
         return None if calibration is None else EngineJudge(self, prompt, calibration, requester)
 
     async def compute_logit(
-        self, prompt: Prompt, claim: str, passages: Sequence[int], requester: Requester = ANONYMOUS
+        self, prompt: Prompt, text: str, requester: Requester = ANONYMOUS, *, has_read: bool = True
     ) -> float | None:
-        """Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late."""
+        """Ask a text in the place of a prompt's question, to be answered with yes or no.
+
+        Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late.
+        """
         status = self._engine.status()
         if status.state is not EngineState.READY or self._now() < self._rests_until:
             return None
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
+        within_s = within_s if has_read else self._patience.prompt_s
         try:
-            return await engine_logit(self._engine, prompt, claim, passages, within_s=within_s, requester=requester)
+            return await score_yes(self._engine, prompt, text, within_s=within_s, requester=requester)
         except EngineTimeout:
             self._rests_until = self._now() + self._patience.rest_s
         except EngineError:
@@ -110,8 +120,18 @@ class EngineJudge:
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float | None:
         """Return the calibrated probability that these passages state every part of the claim; None without a reply."""
-        logit = await self._judges.compute_logit(self._prompt, claim, passages, self._requester)
+        text = judge_question(claim, passages, self._prompt.language)
+        logit = await self._judges.compute_logit(self._prompt, text, self._requester)
         return None if logit is None else self._calibration.probability(logit, self._prompt.language)
+
+    async def finds_answer(self) -> bool:
+        """Return whether the model rather says that the passages answer the question; no without a reply.
+
+        Of 36 answers of the 1.5B to questions in own words, 14 of 16 right ones have a yes, and 8 of 20 wrong ones.
+        """
+        text = _ASK_ANSWERED[self._prompt.language].format(question=self._prompt.question_text)
+        logit = await self._judges.compute_logit(self._prompt, text, self._requester, has_read=False)
+        return logit is not None and logit >= 0
 
 
 async def engine_logit(
@@ -129,9 +149,21 @@ async def engine_logit(
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
-    messages = prompt.replace_question(judge_question(claim, passages, prompt.language))
+    text = judge_question(claim, passages, prompt.language)
+    return await score_yes(engine, prompt, text, within_s=within_s, requester=requester)
+
+
+async def score_yes(
+    engine: OptionScorer, prompt: Prompt, text: str, *, within_s: float, requester: Requester = ANONYMOUS
+) -> float:
+    """Return the logarithm of how much likelier the engine says yes than no to a text in the question's place.
+
+    Raises:
+        EngineError: as ``engine.interfaces.OptionScorer.score_options``.
+
+    """
     yes, no = await engine.score_options(
-        messages,
+        prompt.replace_question(text),
         _OPTIONS[prompt.language],
         request_id=f"judge-{uuid.uuid4().hex}",
         timeout_s=within_s,

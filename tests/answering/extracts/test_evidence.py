@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from bot.answering.answer import Answerer
+from bot.answering.events import Finished, Question
 from bot.answering.extracts.evidence import says_less
 from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.verification.interfaces import Verdict
@@ -68,3 +71,39 @@ async def test_unsupported_sentence_of_a_small_model_is_left_out(ask: Any, room:
 async def test_large_model_s_answer_stands_alone(ask: Any, room: Any) -> None:
     reply = await ask(room.engine(room.words("You get 25 days of annual leave.")), question=HOW_MANY)
     assert reply.text == "You get 25 days of annual leave. [1]"
+
+
+@dataclass
+class ScriptedJudge:
+    """A judge that says whether the passages answer, and nothing of claims."""
+
+    finds: bool
+    features_weight: float = 0.0
+
+    async def judge(self, claim: str, passages: Any) -> None:
+        del claim, passages
+
+    async def finds_answer(self) -> bool:
+        return self.finds
+
+
+@pytest.mark.parametrize(
+    ("judge", "answerable", "route"),
+    [
+        (None, False, "closest"),
+        (ScriptedJudge(finds=False), False, "closest"),
+        (ScriptedJudge(finds=True), False, "engine"),
+        (ScriptedJudge(finds=False), True, "engine"),
+        (None, True, "engine"),
+    ],
+)
+async def test_small_model_is_asked_where_search_or_judge_is_sure(
+    room: Any, judge: ScriptedJudge | None, route: str, *, answerable: bool
+) -> None:
+    engine = room.engine(room.words("You get 25 days of annual leave."), status=SMALL)
+    search = room.search([room.hit(room.leave)], answerable=answerable)
+    answerer = Answerer(search, engine, room.new_verifier, new_judge=lambda _prompt, _requester: judge)
+    *_, end = [event async for event in answerer.answer(Question(HOW_MANY))]
+    assert isinstance(end, Finished)
+    assert end.route == route
+    assert bool(engine.asked) == (route == "engine")

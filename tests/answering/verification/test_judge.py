@@ -69,6 +69,38 @@ async def test_chinese_question_gets_chinese_judge_prompt(sglang: FakeSglang, en
     assert "段落1、2是否" in sglang.bodies[0]["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize(
+    ("question", "options", "asked", "finds"),
+    [
+        ("How much leave?", YES, "Do the passages above say the answer to this question? Question: How much", True),
+        (
+            "年假有几天？",
+            (("否", math.log(0.5)), ("是", math.log(0.25))),
+            "上面的段落是否包含这个问题的答案？问题：年假",
+            False,
+        ),
+    ],
+)
+async def test_judge_says_whether_passages_answer(
+    sglang: FakeSglang,
+    engine: Engine,
+    question: str,
+    options: tuple[tuple[str, float], ...],
+    asked: str,
+    *,
+    finds: bool,
+) -> None:
+    sglang.choose(options)
+    assert await make_judge(engine, question).finds_answer() is finds
+    assert asked in sglang.bodies[0]["messages"][-1]["content"]
+
+
+async def test_late_judge_finds_no_answer(sglang: FakeSglang, engine: Engine) -> None:
+    judge = make_judge(engine, "How much leave?", patience=Patience(prompt_s=0.05))
+    sglang.choose(YES, before=asyncio.Event())
+    assert not await judge.finds_answer()
+
+
 async def test_judge_uses_calibration_of_served_model(sglang: FakeSglang, engine: Engine) -> None:
     asked: list[str | None] = []
 

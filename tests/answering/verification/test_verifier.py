@@ -191,6 +191,9 @@ class ScriptedJudge:
         self.probability = probability
         self.asked: list[tuple[str, tuple[int, ...]]] = []
 
+    async def finds_answer(self) -> bool:
+        return True
+
     async def judge(self, claim: str, passages: Any) -> float | None:
         self.asked.append((claim, tuple(passages)))
         return self.probability
