@@ -139,6 +139,10 @@ class NoteCode(StrEnum):
         "{model} needs {cores} cores and {memory_gib:.1f} GiB of free memory, but this machine has {has_cores} cores "
         "and {has_gib:.1f} GiB."
     )
+    SMALL_MODEL_SLOWER = (
+        "{model} answers better, but needs {cores} cores to be as fast, and this machine has {has_cores}. To use it, "
+        "set KVASIR_MODEL={model}."
+    )
     USE_GPU = "Set KVASIR_MODEL to {auto}, or to an R1 variant such as {variant}, to use the GPU."
     FALLBACK_PRESENT = "{model} is on this machine already."
     HUB_NOT_REACHED = "No model hub can be reached, so {model} comes from the package index."

@@ -118,6 +118,10 @@ _CHINESE: Final[Mapping[NoteCode, str]] = {
         "{model} 需要 {cores} 个核心和 {memory_gib:.1f} GiB 空闲内存，但本机只有 {has_cores} 个核心和 "
         "{has_gib:.1f} GiB。"
     ),
+    NoteCode.SMALL_MODEL_SLOWER: (
+        "{model} 回答得更好，但需要 {cores} 个核心才能同样快，本机只有 {has_cores} 个。"
+        "要使用它，请设置 KVASIR_MODEL={model}。"
+    ),
     NoteCode.USE_GPU: "要使用 GPU，请把 KVASIR_MODEL 设为 {auto}，或设为 {variant} 等 R1 型号。",
     NoteCode.FALLBACK_PRESENT: "{model} 已在本机上。",
     NoteCode.HUB_NOT_REACHED: "无法连接任何模型库，因此从软件包索引获取 {model}。",

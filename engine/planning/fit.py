@@ -74,8 +74,10 @@ def choose_small_model(machine: Machine) -> tuple[Variant, EngineNote]:
         note = NoteCode.SMALL_MODEL_NEEDS.fill(model=larger.name, cores=_LARGER_CORES, memory_gib=needed_gib)
         return smaller, note
     free_gib = machine.memory_free_bytes / GIB
-    fits = machine.cores >= _LARGER_CORES and free_gib >= needed_gib
-    code = NoteCode.SMALL_MODEL_FITS if fits else NoteCode.SMALL_MODEL_MISFIT
+    has_memory = free_gib >= needed_gib
+    fits = machine.cores >= _LARGER_CORES and has_memory
+    lacks = NoteCode.SMALL_MODEL_SLOWER if has_memory else NoteCode.SMALL_MODEL_MISFIT
+    code = NoteCode.SMALL_MODEL_FITS if fits else lacks
     note = code.fill(
         model=larger.name, cores=_LARGER_CORES, memory_gib=needed_gib, has_cores=machine.cores, has_gib=free_gib
     )
