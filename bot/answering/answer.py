@@ -122,7 +122,7 @@ class Answerer:
             return
         if turn.trouble:
             yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
-        if not turn.answerable and self._reads_little():
+        if turn.related and not turn.answerable and self._reads_little():
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
         yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
