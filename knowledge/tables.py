@@ -13,8 +13,10 @@ _LINE_OR_CODE = re.compile(
 _CODE = re.compile(r"(`++)[^`]*\1(?!`)")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _LAST_END = re.compile(r"(?<!\\)\|$")
+_VALUE = re.compile(r"(?!(?:19|20)\d\d$)\W*\d[\d.,:%/ -]*\w{0,8}\W*")
+"""A cell that is no name: "120 euros", "€ 30", "08:00"; but a year may head a column."""
 _MAX_NAME_CHARACTERS = 80
-"""A first row with a longer cell is data or layout: it would be repeated in every row."""
+"""A first row with a longer cell is data or layout: it would be repeated in every row. It was not tuned."""
 
 
 def is_table_row(line: str) -> bool:
@@ -83,5 +85,7 @@ def read_rows(lines: Sequence[str]) -> Iterator[str | None]:
 def _read_names(head: str) -> list[str]:
     """Return the names of a table's columns; none if its first row is no head but data or layout."""
     names = split_row(head)
-    usable = any(map(str.isalpha, "".join(names))) and max(map(len, names)) <= _MAX_NAME_CHARACTERS
-    return names if usable else []
+    filled = [name for name in names if name]
+    is_head = any(map(str.isalpha, "".join(names))) and len(set(filled)) == len(filled)
+    has_data = any(len(name) > _MAX_NAME_CHARACTERS or _VALUE.fullmatch(name) for name in filled)
+    return names if is_head and not has_data else []

@@ -91,3 +91,16 @@ def test_long_lines_are_read_in_linear_time() -> None:
 def test_the_table_of_our_own_documentation() -> None:
     page = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
     assert "- what: `POST /slack/events` (HTTP only); address: `PORT`, all interfaces;" in describe_tables(page)
+
+
+@pytest.mark.parametrize(
+    "head", ["| Hotel | 120 euros |", "| Opening | 08:00 |", "| Fee | € 30 |", "| Name | Name |", "| 1 | 2 |"]
+)
+def test_first_row_of_data_is_no_head(head: str) -> None:
+    text = f"{head}\n| --- | --- |\n| Flight | 300 euros |"
+    assert describe_tables(text) == text
+
+
+@pytest.mark.parametrize("name", ["2025", "Q1", "IPv4", "HTTP/2", "Top 10"])
+def test_name_of_a_column_may_have_a_digit(name: str) -> None:
+    assert describe_tables(f"| Year | {name} |\n| --- | --- |\n| Sales | 30 |") == f"- Year: Sales; {name}: 30"

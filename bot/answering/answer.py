@@ -20,7 +20,7 @@ from bot.answering.limits import Limits
 from bot.answering.manner import describe_manner
 from bot.answering.notices.answer_notices import (
     describe_queue_position,
-    explain_failure,
+    explain_missing_answer,
     explain_unavailable_engine,
     introduce_closest_passages,
     list_answer_notices,
@@ -140,7 +140,7 @@ class Answerer:
         yield _make_step(turn, "read")
         if why := explain_unavailable_engine(self._engine.status(), turn.language):
             yield Notice(why)
-            yield await self._extract_sentences(turn)
+            yield await self._show_passages(turn)
             return
         async with aclosing(self._ask_engine(turn)) as events:
             async for event in events:
@@ -155,6 +155,10 @@ class Answerer:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"
         return Text(describe_sources(found, datetime.now(UTC), turn.language))
+
+    async def _show_passages(self, turn: Turn) -> Text:
+        """Return extracts in the place of a model's answer, as the closest passages if none is sure to answer."""
+        return await (self._extract_sentences if turn.answerable else self._show_closest)(turn)
 
     async def _show_closest(self, turn: Turn) -> Text:
         """Return extracts of the best passages where nothing answers the question directly."""
@@ -175,8 +179,11 @@ class Answerer:
             async with asyncio.timeout(self._limits.quote_s):
                 turn.similarities = await compare_sentences(turn.question, turn.passages, self._compare)
 
-    async def _extract_sentences(self, turn: Turn, *, is_sure: bool = True) -> Text:
-        """Return an extract of the best passages; more of them if it is not sure that one answers."""
+    async def _extract_sentences(self, turn: Turn, *, is_sure: bool = True, answer: str = "") -> Text:
+        """Return an extract of the best passages; more of them if it is not sure that one answers.
+
+        ``answer`` is the model's, if the extract is its evidence.
+        """
         if turn.similarities is None:
             await self._compare_sentences(turn)
         if not turn.is_shown:
@@ -187,7 +194,7 @@ class Answerer:
             turn.passages,
             turn.numbering,
             turn.similarities,
-            answer=turn.shown_text,
+            answer=answer,
             is_sure=is_sure and turn.answerable,
         )
         return Text(f"\n\n{text}" if turn.is_shown and text else text, is_extract=True)
@@ -215,16 +222,20 @@ class Answerer:
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
             yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=reason))
-            yield await self._extract_sentences(turn)
+            yield await self._show_passages(turn)
             return
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
             self.forget_conversation(turn.asked_question.conversation)
         prompt_passages = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         judge = self._new_judge(prompt, turn.requester) if self._new_judge else None
         # Of 27 answers of a model without a judgement to questions that the search was unsure of, 4 were right.
-        if turn.small_model and not turn.answerable and (judge is None or not await judge.finds_answer()):
-            yield await self._show_closest(turn)
-            return
+        if turn.small_model and not turn.answerable:
+            finds = False if judge is None else await judge.finds_answer(turn.question)
+            if finds is None:
+                yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=answers.ENGINE_BUSY))
+            if not finds:
+                yield await (self._extract_sentences if finds is None else self._show_closest)(turn)
+                return
         verifier = self._new_verifier(judge)
         preparing = asyncio.create_task(verifier.prepare(prompt_passages, turn.question))
         stream = EngineStream(
@@ -314,19 +325,20 @@ class Answerer:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
                     rest = await verified.finish_text(cut=True)
+                turn.shown_text += "".join(rest)
                 for text in rest:
                     yield Text(text)
         turn.marked_count, turn.removed_count = verified.marked, verified.contradicted + verified.dropped
-        if not turn.is_shown and failure is None:
-            yield await (self._extract_sentences if verified.supported else self._show_closest)(turn)
-            return
-        if failure is not None and not turn.is_shown:
-            yield Notice(explain_failure(turn, stream, failure, self._limits))
-            yield await self._extract_sentences(turn)
+        if not turn.is_shown:
+            if (why := explain_missing_answer(turn, stream, failure, self._limits)) is not None:
+                yield Notice(why)
+            yield await (self._show_closest if why is None else self._show_passages)(turn)
             return
         is_enough = verified.supported and not (failure and verified.shown_chars < self._limits.little_chars)
-        if is_enough and turn.small_model and (evidence := await self._extract_sentences(turn)).markdown:
-            yield evidence
+        if is_enough and turn.small_model:
+            evidence = await self._extract_sentences(turn, answer=turn.shown_text)
+            if evidence.markdown:
+                yield evidence
         for notice in list_answer_notices(turn, stream, failure, self._limits):
             yield notice
         if not is_enough:

@@ -165,7 +165,7 @@ class Offer:
 
 
 Route = Literal["engine", "passages", "closest", "sources", "unknown", "files", "courtesy", "verified"]
-"""Who made the answer: the model, extracts of passages as no engine could answer, Kvasir about its sources, an owner,
+"""Who made the answer: the model, extracts of passages in its place, Kvasir about its sources, an owner,
 or nobody. ``closest`` shows extracts where nothing answers directly; ``courtesy`` answers thanks and greetings."""
 
 

@@ -21,7 +21,8 @@ _REFUSAL = re.compile(
     r"(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]{0,200}"
     r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]{0,200}"
     r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
-    r"|I (?:do not|don't) know\b|(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
+    r"|I (?:do not|don't) know\b|I found (?:no|nothing)\b|\bno (?:passages?|documents?) (?:mention|say|contain|state)"
+    r"|\bno mention of\b|(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
     r"|no information\b|(?:is|are|was|were) not (?:mentioned|specified|stated|provided) (?:in|by)\b)"
     r"|(?:资料|文档|段落|文中|文章|内容|信息|来源)[^。！？]{0,100}(?:没有|未|并未|不)[^。！？]{0,100}"
     r"(?:提到|提及|说明|包含|涉及|给出|提供|找到|答案|信息|记载)"
@@ -29,19 +30,17 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _PLAIN_REFUSAL = re.compile(
-    r"\W*(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|抱歉|很抱歉|对不起|不好意思)?\W*(?:but )?(?:"
-    r"(?:I|we) (?:do not|don['’]t|cannot|can['’]t|can not|could not|couldn['’]t)"
-    r" (?:have|know|find|answer|say|tell|see|determine|provide)\b"
-    r"|(?:I am|I['’]m|we are) (?:not sure|unable to|not able to)\b"
-    r"|(?:(?:it|this|that|the answer) (?:is|was) )?"
-    r"(?:not (?:known|mentioned|specified|stated|provided|given)|unknown)\W*$"
-    r"|(?:the|these|given|provided) (?:\w+ )?(?:passages?|excerpts?|context) (?:do(?:es)? not|don['’]t|doesn['’]t)\b"
+    r"\W*(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|很?抱歉|对不起|不好意思)?\W*(?:but )?(?:"
+    r"I (?:do not|don['’]t) know\b|I (?:cannot|can['’]t|can not|could not|couldn['’]t) (?:answer|find|tell|say)\b"
+    r"|I(?: am|['’]m) (?:not sure|(?:unable|not able) to (?:answer|find|tell|say))\b"
+    r"|(?:(?:it|this|that|the answer) is )?not (?:mentioned|specified|stated)\W*$|the answer is (?:not known|unknown)\b"
+    r"|(?:the|these) (?:(?:given|provided) )?(?:passages?|excerpts?) (?:do(?:es)? not|don['’]t|doesn['’]t)\b"
+    r"|(?:the )?(?:given|provided) context (?:does not|doesn['’]t)\b"
     r"|[^，。]{0,4}(?:段落|上下文)[中里]?(?:没有|并未|未)(?:提到|提及|说明|包含|给出|提供)"
-    r"|我?们?(?:不知道|不清楚|不确定|(?:无法|不能|没法)(?:回答|确定|得知|判断|提供))"
-    r"(?:\W|$|[这该此您你]|问题|答案|具体|关于|如何|怎))",
+    r"|我?们?(?:无法|不能|没法)回答|不知道\W*$|我们?(?:也|并)?(?:不知道|不清楚|不确定)(?:\W|$|[这该此]|问题|答案|具体|如何))",
     re.IGNORECASE,
 )
-"""A sentence that begins so never states what a document says, even where a passage has the same words."""
+"""A sentence in which a model says that it does not know, even where a passage has the same words."""
 _COLON_END = re.compile(r"[:：]\s*[*_]*$")
 _QUESTION_END = re.compile(r"[?？][\"'”’」*_)）]*$")
 _EMPHASIS_LINE = re.compile(r"\s*(\*\*|__)[^*_\n]{1,80}(?<![.!。！])\1\s*[:：]?\s*")

@@ -94,7 +94,7 @@ class VerifiedStream:
             language: of what is put in the place of the model's words.
             limits: of what the model writes, and what becomes of unsupported sentences.
             said: what the asker wrote: the hosts that it names may be linked to anywhere.
-            shows_evidence: whether extracts follow. Then an unsupported sentence, and one that says less, gives way.
+            shows_evidence: whether extracts follow. Then unsupported sentences, and those that say less, are left out.
 
         """
         self._passages = {passage.n: passage for passage in passages}

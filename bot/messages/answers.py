@@ -77,6 +77,11 @@ NO_FIRST_TOKEN = Message(
     "The engine did not begin to answer within {seconds} s, so these are extracts from the documents.",
     "引擎在 {seconds} 秒内没有开始回答，以下是文档摘录。",
 )
+NO_ANSWER = Message(
+    "The model did not get to an answer, so these are extracts from the documents.",
+    "模型没有写出回答，以下是文档摘录。",
+)
+ENGINE_BUSY = Message("The model is busy with other questions.", "模型正忙于其他问题。")
 CHECK_FAILED = Message(
     "The answer could not be checked against the documents, so these are extracts from the documents. {reason}",
     "无法用文档核对回答，以下是文档摘录。{reason}",

@@ -135,4 +135,4 @@ class SearchResult:
     refused_count: int = 0
     """Passages that the store proposed although the viewers may not read them; none of them is shown."""
     related: bool = True
-    """Whether a hit has to do with the question at all (``fusion.is_related``); if not, nobody need look at them."""
+    """Whether any passage that the viewers may read has to do with the question (``fusion.is_related``)."""

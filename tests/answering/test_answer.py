@@ -274,10 +274,43 @@ async def test_refusal_becomes_closest_passages(ask: Any, room: Any, refusal: st
     assert (reply.route, reply.cited[0], reply.notices) == ("closest", 1, [])
 
 
-@pytest.mark.parametrize("said", ["我不知道密码时可以点击“忘记密码”重置。", "不清楚流程的员工请联系人事部。"])
-async def test_sentence_that_is_no_refusal_is_shown(ask: Any, room: Any, said: str) -> None:
-    reply = await ask(room.engine(room.words(said)), verifier=room.verifier(), question="员工怎么办？")
-    assert reply.text == f"{said}[1]"
+@pytest.mark.parametrize(
+    "said",
+    [
+        "We do not have a dress code.",
+        "We cannot provide refunds after 30 days.",
+        "We are unable to ship to PO boxes.",
+        "The request context doesn't survive a restart.",
+        "我不知道密码时可以点击“忘记密码”重置。",
+        "不清楚流程的员工请联系人事部。",
+        "我们不能提供您个人邮箱的访问权限。",
+        "不能确定具体日期时，请联系人事部。",
+    ],
+)
+async def test_rule_that_sounds_like_a_refusal_is_shown(ask: Any, room: Any, said: str) -> None:
+    reply = await ask(room.engine(room.words(said)), verifier=room.verifier(), question="Anything else?")
+    assert reply.text.removesuffix("[1]").strip() == said
+
+
+@pytest.mark.parametrize("said", ["I found no direct answer.", "No passage mentions cats.", "没有找到直接的答案。"])
+async def test_kvasir_s_own_words_are_no_answer(ask: Any, room: Any, said: str) -> None:
+    reply = await ask(room.engine(room.words(said)), verifier=room.verifier(other=Verdict("unsupported")))
+    assert reply.route == "closest"
+
+
+async def test_closest_passages_have_nothing_in_bold(ask: Any, room: Any) -> None:
+    search = room.search([room.hit(room.leave)], answerable=False)
+    reply = await ask(room.engine(room.words("I do not know.")), search=search)
+    assert reply.text.startswith(CLOSEST)
+    assert "**25" not in reply.text, "it may answer another question"
+
+
+async def test_unsure_question_without_engine_gets_closest_passages(ask: Any, room: Any) -> None:
+    search = room.search([room.hit(room.leave)], answerable=False)
+    reply = await ask(room.engine(status=EngineStatus(EngineState.STARTING)), search=search)
+    assert reply.text.startswith(CLOSEST)
+    assert "still loading" in reply.notices[0]
+    assert reply.route == "closest"
 
 
 async def test_failed_store_is_reported_with_next_step(ask: Any, room: Any) -> None:
@@ -500,8 +533,8 @@ async def test_unclosed_thinking_becomes_answer(ask: Any, room: Any) -> None:
 
 async def test_cut_thinking_is_not_shown(ask: Any, room: Any) -> None:
     reply = await ask(room.engine([ReasoningDelta(GOOD), StreamEnd("length")]))
-    assert reply.text.startswith(CLOSEST)
-    assert reply.route == "closest"
+    assert reply.notices == ["The model did not get to an answer, so these are extracts from the documents."]
+    assert reply.route == "passages"
 
 
 async def test_answer_cut_by_length_drops_partial_sentence(ask: Any, room: Any) -> None:

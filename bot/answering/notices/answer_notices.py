@@ -68,8 +68,8 @@ def introduce_closest_passages(turn: Turn) -> str:
     return render_message(answers.CLOSEST_UNMENTIONED, turn.language, names=names)
 
 
-def explain_failure(turn: Turn, stream: EngineStream, failure: Exception, limits: Limits) -> str:
-    """Say why no sentence of the model is shown, if engine or embedder failed."""
+def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits) -> str | None:
+    """Say why no sentence of the model is shown; None if it found no answer, or nothing of its answer is left."""
     if isinstance(failure, TimeoutError):
         seconds = limits.answer_s if stream.has_begun else min(limits.answer_s, limits.first_token_s)
         return render_message(
@@ -77,7 +77,13 @@ def explain_failure(turn: Turn, stream: EngineStream, failure: Exception, limits
         )
     if isinstance(failure, KnowledgeError):
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
-    return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
+    if failure:
+        return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
+    if stream.verified_stream.supported:  # a small model said less than the documents
+        return render_message(answers.EXTRACTS, turn.language)
+    if stream.was_cut and not stream.verified_stream.refused and not stream.verified_stream.ended:
+        return render_message(answers.NO_ANSWER, turn.language)
+    return None
 
 
 def list_answer_notices(

@@ -43,7 +43,7 @@ def is_contradicted(found: Match) -> bool:
         return False
     same_polarity = here.is_negated == stretch.is_negated  # "not in 1964" agrees with "in 1965"
     # The negation in one cell of a row says nothing of its numbers.
-    if (same_polarity or found.is_row) and _has_other_number(found, exact=common < _COMMON):
+    if (same_polarity or (found.is_row and not here.is_negated)) and _has_other_number(found, exact=common < _COMMON):
         return True
     alignment = found.alignment
     if common < _COMMON or alignment is None or alignment.kept_share < _KEPT:
@@ -68,7 +68,7 @@ def _replaces_word(change: tuple[str, str]) -> bool:
 def _has_other_number(found: Match, *, exact: bool) -> bool:
     """Return whether the stretch has another number of the same kind in place of one that the passage does not have.
 
-    Where the stretch is a row with none of the sentence's numbers, those of other rows are other numbers, too.
+    If the stretch is a row with none of the sentence's numbers, a number of another row counts as another number.
     ``exact`` leaves out numbers without a unit, and years: those may be of anything.
     """
     loose = {PLAIN, "year"} if exact else set()

@@ -59,8 +59,8 @@ class Judge(Protocol):
         Returns None when there is no usable model, when people wait for the engine, or when the reply is late.
         """
 
-    async def finds_answer(self) -> bool:
-        """Return whether these passages rather answer the question of the prompt; no without a reply."""
+    async def finds_answer(self, question: str) -> bool | None:
+        """Return whether the passages of the prompt rather answer a question; None as for ``judge``."""
 
 
 class NewVerifier(Protocol):

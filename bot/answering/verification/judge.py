@@ -20,8 +20,8 @@ _ASK: Final[dict[Language, str]] = {
     "zh": "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？只回答“是”或“否”。",
 }
 _ASK_ANSWERED: Final[dict[Language, str]] = {
-    "en": "Do the passages above say the answer to this question? {question}\n\nAnswer yes or no.",
-    "zh": "上面的段落是否包含这个问题的答案？{question}\n\n只回答“是”或“否”。",
+    "en": "Do the passages above say the answer to this question? Question: {question}\n\nAnswer yes or no.",
+    "zh": "上面的段落是否包含这个问题的答案？问题：{question}\n\n只回答“是”或“否”。",
 }
 _OPTIONS: Final[dict[Language, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
 _CLAIM_CHARS: Final = 600
@@ -57,7 +57,7 @@ class Patience:
     """Also where the engine's device is not known."""
     cpu_s: float = 4.0
     prompt_s: float = 40.0
-    """Where the engine has not read the prompt yet: 900 tokens take a 1.5B 5 s on two idle cores."""
+    """Where the engine has not read the prompt yet. On two busy cores a 1.5B took up to 20 s for 900 tokens."""
     rest_s: float = 60.0
     """No judgement is asked for during this time after a late one."""
 
@@ -92,14 +92,15 @@ class Judges:
         Return the engine's uncalibrated logit of yes; None if it is not ready, people wait, or the reply is late.
         """
         status = self._engine.status()
-        if status.state is not EngineState.READY or self._now() < self._rests_until:
+        if status.state is not EngineState.READY or (has_read and self._now() < self._rests_until):
             return None
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         within_s = within_s if has_read else self._patience.prompt_s
         try:
             return await score_yes(self._engine, prompt, text, within_s=within_s, requester=requester)
         except EngineTimeout:
-            self._rests_until = self._now() + self._patience.rest_s
+            if has_read:
+                self._rests_until = self._now() + self._patience.rest_s
         except EngineError:
             pass
         return None
@@ -126,11 +127,12 @@ class EngineJudge:
         logit = await self._judges.compute_logit(self._prompt, text, self._requester)
         return None if logit is None else self._calibration.probability(logit, self._prompt.language)
 
-    async def finds_answer(self) -> bool:
-        """Return whether the model rather says that the passages answer the question; no without a reply."""
-        text = _ASK_ANSWERED[self._prompt.language].format(question=self._prompt.question_text)
+    async def finds_answer(self, question: str) -> bool | None:
+        """Return whether the model rather says that the passages answer a question; None without a reply."""
+        asked = neutralise_control_tokens(question)[:_CLAIM_CHARS]
+        text = _ASK_ANSWERED[self._prompt.language].format(question=asked)
         logit = await self._judges.compute_logit(self._prompt, text, self._requester, has_read=False)
-        return logit is not None and logit >= self._calibration.answered[self._prompt.language]
+        return None if logit is None else logit >= self._calibration.answered[self._prompt.language]
 
 
 async def engine_logit(

@@ -82,8 +82,8 @@ class AnalysedPassage:
     def stretches(self, likely: Iterable[int], sentence: Claims) -> dict[tuple[int, ...], Claims]:
         """Return the likely sentences and their pairs with a neighbour, by their places in the passage.
 
-        Rows of tables are no pairs, or a sentence could have the name of one and the number of the next. Instead, the
-        rows that the sentence lists are together.
+        Two neighbouring rows of a table are no pair: a sentence could take the name of one and the number of the other.
+        The rows that the sentence lists are compared together instead.
         """
         places = set(likely)
         pairs = {(i, i + 1) for place in places for i in (place - 1, place) if 0 <= i < len(self.sentences) - 1}

@@ -35,6 +35,8 @@ class Transcript:
     """The parts of an answer, collected from its events."""
 
     text: list[str] = field(default_factory=list)
+    extracts: list[str] = field(default_factory=list)
+    """What of the text the documents say in their own words."""
     notices: list[str] = field(default_factory=list)
     passages: tuple[Passage, ...] = ()
     end: Finished | None = None
@@ -44,8 +46,9 @@ class Transcript:
         match event:
             case Sources(passages):
                 self.passages = passages
-            case Text(markdown, _):
+            case Text(markdown, is_extract=is_extract):
                 self.text.append(markdown)
+                self.extracts += [markdown] if is_extract else []
             case Notice(text):
                 self.notices.append(text)
             case Finished():
@@ -161,6 +164,7 @@ def transcript_json(transcript: Transcript) -> dict[str, object]:
     end = transcript.end
     return {
         "answer": "".join(transcript.text).strip(),
+        "extracts": "".join(transcript.extracts).strip(),
         "sources": [
             {
                 "n": passage.n,

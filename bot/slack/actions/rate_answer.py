@@ -75,7 +75,7 @@ class RateAnswerAction:
         vote = Vote(word)
         if vote is Vote.BAD:
             try:
-                await self._modal.open(press, question_ts, self._save_vote(press, vote, question_ts))
+                await self._modal.open(press, question_ts, lambda: self._save_vote(press, vote, question_ts))
             except SlackError as error:  # the vote counts without reasons
                 _log.warning("modal not opened", error=str(error))
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot.messages.forms import feedback
@@ -30,7 +30,7 @@ class FeedbackModal:
         self._team = team
         self._messenger = messenger
 
-    async def open(self, press: ButtonPress, question_ts: str, save_vote: Coroutine[Any, Any, None]) -> None:
+    async def open(self, press: ButtonPress, question_ts: str, save_vote: Callable[[], Awaitable[None]]) -> None:
         """Save the vote, and open the modal for the person who pressed the button.
 
         Raises:
@@ -40,7 +40,7 @@ class FeedbackModal:
         """
 
         async def build_after_vote() -> dict[str, Any]:
-            await save_vote
+            await save_vote()
             return self._build_view(press, question_ts)
 
         await open_modal(self._api, press, build_after_vote())

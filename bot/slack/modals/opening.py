@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from bot.messages import progress
@@ -61,13 +62,15 @@ async def open_modal(
             view = await building
         except Exception as error:
             refusal = build_sentence_view(explain_error(error), act.language)
-            await api.call("views.update", view_id=waiting["id"], view=refusal)
+            with suppress(SlackError):  # the person may have closed it
+                await api.call("views.update", view_id=waiting["id"], view=refusal)
             raise
-        told = build_sentence_view(progress.MESSAGE_SENT, act.language)
-        await api.call("views.update", view_id=waiting["id"], view=told if view is None else view)
+        sent = build_sentence_view(progress.MESSAGE_SENT, act.language)
+        await api.call("views.update", view_id=waiting["id"], view=sent if view is None else view)
         return None if view is None else waiting
     finally:
         building.cancel()
+        await asyncio.gather(building, return_exceptions=True)
 
 
 def build_sentence_view(message: Message, language: Language) -> dict[str, Any]:

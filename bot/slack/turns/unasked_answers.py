@@ -23,7 +23,7 @@ LEAST_CONFIDENCE: Final = 0.85
 """Chosen on the even half of the questions of scripts/eval_documents.py, where no unanswerable one passes. In the odd
 half, 5 % of the unanswerable English ones pass and no Chinese one; of the answerable ones, 35 and 39 % pass."""
 _ROUTES = frozenset({"engine", "verified"})
-"""Answers that are posted: no extracts, and nothing about missing documents."""
+"""Answers that are posted: no extracts alone, and nothing about missing documents."""
 
 
 class UnaskedAnswers:

@@ -293,7 +293,9 @@ def _read_table_rows(table: LexborNode) -> Iterator[list[str]]:
                     below[len(cells)] = further_rows, part
                 cells.append(part)
         _add_from_above(cells, below)
-        if any(cells):
+        while cells and not cells[-1]:  # a cell may span more columns than the table has
+            cells.pop()
+        if cells:
             yield cells
 
 

@@ -33,6 +33,34 @@ def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, s
     assert says_less(sentence, split_parts(room.leave), question) is less
 
 
+@pytest.mark.parametrize(
+    ("question", "sentence", "text"),
+    [
+        ("How long is parental leave?", "Parental leave is unlimited.", "Parental leave is unlimited since 2022."),
+        (
+            "When do I call the help desk?",
+            "Call it if your laptop is lost.",
+            "Monday to Friday, if your laptop is lost.",
+        ),
+        (
+            "Is the limit 120 or 150 euros, how much?",
+            "It is 120 euros.",
+            "The limit is 120 euros, before 2020 it was 90.",
+        ),
+        ("How many days?", "Requests go to the manager.", "Requests go to the manager. They take 3 days."),
+    ],
+)
+def test_answer_without_a_figure_of_its_own_does_not_say_less(question: str, sentence: str, text: str) -> None:
+    assert not says_less(sentence, split_parts(text), question)
+
+
+async def test_list_item_is_not_repeated_under_the_answer(ask: Any, room: Any) -> None:
+    text = "- The notice period is 30 days.\n- Letters go to the office."
+    engine = room.engine(room.words("The notice period is 30 days. Letters go to the office."), status=SMALL)
+    reply = await ask(engine, question="What is the notice period?", search=room.search([room.hit(text)]))
+    assert reply.text == "The notice period is 30 days. [1] Letters go to the office. [1]"
+
+
 def test_empty_passage_says_nothing_more() -> None:
     assert not says_less("You get leave.", [], HOW_MANY)
 
@@ -50,7 +78,7 @@ async def test_sentence_that_says_less_gives_way_to_its_extract(ask: Any, room: 
     reply = await ask(engine, question=HOW_MANY, verifier=room.verifier())
     assert "receive paid" not in reply.text
     assert DAYS in reply.text.replace("**", "")
-    assert (reply.route, reply.notices) == ("passages", [])
+    assert (reply.route, reply.notices) == ("passages", ["These are extracts from the documents, not an answer."])
 
 
 async def test_extract_does_not_repeat_a_quoted_sentence(ask: Any, room: Any) -> None:
@@ -77,13 +105,14 @@ async def test_large_model_s_answer_stands_alone(ask: Any, room: Any) -> None:
 class ScriptedJudge:
     """A judge that says whether the passages answer, and nothing of claims."""
 
-    finds: bool
+    finds: bool | None
     features_weight: float = 0.0
 
     async def judge(self, claim: str, passages: Any) -> None:
         del claim, passages
 
-    async def finds_answer(self) -> bool:
+    async def finds_answer(self, question: str) -> bool | None:
+        assert question == HOW_MANY
         return self.finds
 
 
@@ -92,6 +121,7 @@ class ScriptedJudge:
     [
         (None, False, "closest"),
         (ScriptedJudge(finds=False), False, "closest"),
+        (ScriptedJudge(finds=None), False, "passages"),
         (ScriptedJudge(finds=True), False, "engine"),
         (ScriptedJudge(finds=False), True, "engine"),
         (None, True, "engine"),

@@ -91,14 +91,16 @@ async def test_judge_says_whether_passages_answer(
     finds: bool,
 ) -> None:
     sglang.choose(options)
-    assert await make_judge(engine, question).finds_answer() is finds
+    assert await make_judge(engine, question).finds_answer(question) is finds
     assert asked in sglang.bodies[0]["messages"][-1]["content"]
 
 
-async def test_late_judge_finds_no_answer(sglang: FakeSglang, engine: Engine) -> None:
+async def test_late_judge_says_nothing_and_is_asked_about_claims(sglang: FakeSglang, engine: Engine) -> None:
     judge = make_judge(engine, "How much leave?", patience=Patience(prompt_s=0.05))
     sglang.choose(YES, before=asyncio.Event())
-    assert not await judge.finds_answer()
+    assert await judge.finds_answer("How much leave?") is None
+    sglang.choose(YES)
+    assert await judge.judge(CLAIM, (1,)) is not None
 
 
 async def test_judge_uses_calibration_of_served_model(sglang: FakeSglang, engine: Engine) -> None:

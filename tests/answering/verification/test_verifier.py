@@ -191,8 +191,8 @@ class ScriptedJudge:
         self.probability = probability
         self.asked: list[tuple[str, tuple[int, ...]]] = []
 
-    async def finds_answer(self) -> bool:
-        return True
+    async def finds_answer(self, question: str) -> bool:
+        return bool(question)
 
     async def judge(self, claim: str, passages: Any) -> float | None:
         self.asked.append((claim, tuple(passages)))
