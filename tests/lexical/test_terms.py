@@ -78,8 +78,8 @@ def test_chinese_gives_characters_and_pairs() -> None:
         ("Where is the state kept?", "state kept"),
         ("What’s new? Why can't I log in? They won't start.", "new log start"),
         ("dense retrieval without a GPU, not before the release", "dens retriev without gpu not befor releas"),
-        ("目的是什么", "目的 的是 是什 什么"),
-        ("可以了吗", "可以 以了 了吗"),
+        ("目的是什么", "目 目的 的是 是什 什么"),
+        ("可以了吗", "可 以 可以 以了 了吗"),
         ("和食の店", "和 食 の 店 和食 食の の店"),
     ],
 )

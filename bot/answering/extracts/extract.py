@@ -20,7 +20,7 @@ from bot.answering.markdown.citations import Numbering, strip_markers
 from bot.answering.markdown.link_policy import collect_allowed_hosts, strip_foreign_links
 from bot.answering.markdown.sentences import passage_sentences
 from knowledge.language import is_cjk
-from knowledge.lexical.terms import is_sentence_word, query_terms
+from knowledge.lexical.terms import query_terms
 
 SOURCES = 3
 SOURCE_CHARS = 400
@@ -105,8 +105,7 @@ class ScoredQuestion:
     ) -> None:
         self.text = question
         self.type: AnswerType = classify_question(question)
-        characters = (one for one in question if is_cjk(one) and not is_sentence_word(one))
-        self._words = frozenset((*query_terms(question).split(), *characters))
+        self._words = frozenset(query_terms(question).split())
         self._answer = [index_words(strip_marks(sentence)) for sentence in passage_sentences(strip_markers(answer))]
         self._found = found
         self._similar = similar
