@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -185,20 +185,20 @@ def is_answerable(query: str, question: QueryProfile, hits: Sequence[Hit]) -> bo
     return estimate_best_confidence(query, hits) >= question.calibration.answerable
 
 
-def is_related(candidates: Iterable[Candidate], question: QueryProfile) -> bool:
+def is_related(candidates: Sequence[Candidate], question: QueryProfile) -> bool:
     """Return whether any passage has to do with a question: it shares its meaning, or rare words.
 
     Unlike the confidence, this does not say that a passage answers. Most questions in people's own words share hardly a
-    word with the passage that answers them.
+    word with the passage that answers them. A passage of code counts as one in another language, so the lower cosine of
+    another language is enough only if no passage is in the question's own.
     """
     limits = question.calibration.related
-    cosine = limits.cosine + limits.per_decade * math.log10(max(1, question.rows) / ROWS_UNKNOWN)
-
-    def has_meaning(candidate: Candidate) -> bool:
-        across = is_cjk(candidate.chunk.searchable_text) != question.cjk
-        return candidate.cosine >= cosine - limits.across * across
-
+    growth = limits.per_decade * math.log10(max(1, question.rows) / ROWS_UNKNOWN)
+    own_language = [is_cjk(one.chunk.searchable_text) == question.cjk for one in candidates]
+    foreign = limits.cosine - limits.across * (not any(own_language))
+    own = limits.cjk if question.cjk else limits.cosine
     return any(
-        (question.dense and has_meaning(one)) or _compute_share(one.bm25, question) >= limits.share
-        for one in candidates
+        (question.dense and one.cosine >= growth + (own if is_own else foreign))
+        or _compute_share(one.bm25, question) >= limits.share
+        for one, is_own in zip(candidates, own_language, strict=True)
     )

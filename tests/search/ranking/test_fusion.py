@@ -210,11 +210,11 @@ def test_the_language_follows_the_script(text: str, *, cjk: bool) -> None:
     ("rows", "bm25", "cosine", "text", "related"),
     [
         (10_000, 0, 0.38, ENGLISH, True),
-        (10_000, 0, 0.36, ENGLISH, False),
+        (10_000, 0, 0.35, ENGLISH, False),
         (100, 0, 0.32, ENGLISH, True),  # in a small store, chance finds nothing so near
         (100_000, 0, 0.38, ENGLISH, False),
-        (10_000, 0, 0.31, CHINESE, True),
-        (10_000, 0, 0.29, CHINESE, False),
+        (10_000, 0, 0.38, CHINESE, True),
+        (10_000, 0, 0.31, CHINESE, False),
         (10_000, 26, 0.1, ENGLISH, True),  # an error code that nothing else has
         (10_000, 20, 0.1, ENGLISH, False),
     ],
@@ -224,6 +224,18 @@ def test_related_passage_shares_meaning_or_rare_words(
 ) -> None:
     question = QueryProfile(ideal_bm25=50, cjk=False, calibration=CALIBRATION, rows=rows)
     assert is_related([candidate("other", 0, 0.0), candidate("a", bm25, cosine, text)], question) is related
+
+
+def test_chinese_texts_are_closer_to_each_other() -> None:
+    question = QueryProfile(ideal_bm25=50, cjk=True, calibration=CALIBRATION)
+    assert not is_related([candidate("a", 0, 0.39, CHINESE)], question)
+    assert is_related([candidate("a", 0, 0.42, CHINESE)], question)
+
+
+def test_only_passages_of_another_language_need_a_lower_cosine() -> None:
+    assert is_related([candidate("a", 0, 0.31, CHINESE), candidate("b", 0, 0.2, CHINESE)], QUESTION)
+    assert not is_related([candidate("a", 0, 0.28, CHINESE)], QUESTION)
+    assert not is_related([candidate("a", 0, 0.31, CHINESE), candidate("b", 0, 0.2)], QUESTION)
 
 
 def test_nothing_is_related_to_no_passage() -> None:
