@@ -173,9 +173,9 @@ def print_table(result: Mapping[str, Mapping[str, float]]) -> None:
         "marked",
         "rightly",
     )
-    print(f"{'set':14}" + "".join(f"{name:>13}" for name in names))
+    print(f"{'set':14}" + "".join(f"{name:>15}" for name in names))
     for name, one in result.items():
-        print(f"{name:14}" + "".join(f"{one[column]:13g}" for column in names))
+        print(f"{name:14}" + "".join(f"{one[column]:15g}" for column in names))
 
 
 def main() -> None:
