@@ -145,6 +145,7 @@ def test_a_note_of_the_engine_is_worded_with_the_notes_in_it() -> None:
 ROOT = Path(__file__).parent.parent.parent
 NOT_FOR_PEOPLE = (
     "bot/answering/extracts/answer_types.py",
+    "bot/answering/extracts/evidence.py",
     "bot/answering/markdown",
     "bot/answering/manner.py",
     "bot/answering/notices/small_talk.py",
