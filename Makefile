@@ -77,6 +77,7 @@ eval: dev
 	@.venv/bin/python -m bot.prepare embedder
 	.venv/bin/python scripts/eval_verification.py
 	.venv/bin/python scripts/eval_retrieval.py
+	.venv/bin/python scripts/eval_related.py
 	.venv/bin/python scripts/eval_extracts.py
 	.venv/bin/python scripts/eval_documents.py
 	.venv/bin/python scripts/eval_live.py

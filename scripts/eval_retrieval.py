@@ -51,7 +51,9 @@ from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
+from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.fusion import estimate_best_confidence
+from knowledge.search.results import DocumentResults
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.stores.weaviate.store import WeaviateStore
 from scripts.eval_sets import (
@@ -108,6 +110,10 @@ class IndexSearch:
         self.hidden = set(hidden)
         hits = await self.hits(text)
         return [hit.id for hit in hits], estimate_best_confidence(text, hits)
+
+    async def find(self, plan: QueryPlan) -> DocumentResults:
+        """Return the best passages with all candidates."""
+        return await self._search.find_documents(plan)
 
     async def hits(self, text: str) -> tuple[Hit, ...]:
         """Return the ten best passages."""
