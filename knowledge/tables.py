@@ -10,10 +10,10 @@ _RULE = re.compile(r"[ \t]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*
 _LINE_OR_CODE = re.compile(
     r"^[ \t]*(`{3,}(?![^\n]*`)|~{3,})[^\n]*(?:\n(?![ \t]*\1[`~]*[ \t]*$)[^\n]*)*+(?:\n[^\n]*)?|^[^\n]*", re.MULTILINE
 )
-_CODE = re.compile(r"(`++)[^`]*\1(?!`)")
+_CODE = re.compile(r"(?<!`)(`++)[^`]*\1(?!`)")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _LAST_END = re.compile(r"(?<!\\)\|$")
-_VALUE = re.compile(r"(?!(?:19|20)\d\d$)\W*\d[\d.,:%/ -]*\w{0,8}\W*")
+_VALUE = re.compile(r"(?!(?:19|20)\d\d$)\W*+\d[\d.,:%/ -]*+\w{0,8}\W*+")
 """A cell that is no name: "120 euros", "€ 30", "08:00"; but a year may head a column."""
 _MAX_NAME_CHARACTERS = 80
 """A first row with a longer cell is data or layout: it would be repeated in every row. It was not tuned."""

@@ -107,7 +107,7 @@ async def test_ask_without_an_engine_shows_extracts_and_a_notice(
     synced_place: Place, cache_without_engine: str
 ) -> None:
     answer = await synced_place.json("ask", "how many days of leave do I have?", KVASIR_CACHE=cache_without_engine)
-    assert set(answer) == {"answer", "sources", "notices", "marked", "removed", "route", "web", "timings"}
+    assert set(answer) == {"answer", "extracts", "sources", "notices", "marked", "removed", "route", "web", "timings"}
     assert answer["route"] == {"web": "never", "why": "weak", "policy": "off", "answered_by": "passages"}
     assert "thirty days" in answer["answer"]
     assert set(answer["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -84,7 +85,7 @@ async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
         assert exact.startswith(f"{run.box.base_url}/files/docs/zh.md#")
         await tour.refresh()
         answer = await tour.mention("who painted the ceiling of the Sistine Chapel?")
-        await expect(answer).to_contain_text("I do not know: I found nothing in the documents about this.")
+        await expect(answer).to_contain_text(re.compile("I found nothing in the documents|no passage mentions Sistine"))
 
         document = await browser.new_page()
         await document.goto(link)
