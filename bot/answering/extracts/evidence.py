@@ -12,7 +12,6 @@ from bot.answering.extracts.passage_parts import Part, index_words, strip_marks
 _FIGURES: Final = frozenset[AnswerType]({"time", "number"})
 """Kinds of questions whose answers a pattern recognises reliably."""
 
-
 _OTHER_ANSWER: Final = re.compile(
     r"\b(?:no|not|none|never|without|un\w+|all|any|every|each|if|when|until)\b|n't\b|[不无没未]|任何|所有|如果|全部",
     re.IGNORECASE,
@@ -31,8 +30,11 @@ def says_less(sentence: str, parts: Sequence[Part], question: str) -> bool:
     Example: "You get vacation." over "You get 20 days of vacation." for "How many days of vacation do I get?"
     """
     kind, said = classify_question(question), strip_marks(sentence)
-    best = max(parts, key=lambda part: measure_support([index_words(said)], part), default=None)
-    if best is None or kind not in _FIGURES or _OTHER_ANSWER.search(said) or find_answer_spans(kind, said, ""):
+    if kind not in _FIGURES or _OTHER_ANSWER.search(said) or find_answer_spans(kind, said, ""):
+        return False
+    words = [index_words(said)]
+    best = max(parts, key=lambda part: measure_support(words, part), default=None)
+    if best is None:
         return False
     text = strip_marks(best.text)
     return said.rstrip(" .。") not in text and bool(find_answer_spans(kind, text, question))
