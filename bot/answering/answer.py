@@ -243,7 +243,7 @@ class Answerer:
             lambda: VerifiedStream(
                 prompt_passages, verifier, turn.numbering,
                 question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
-                shows_evidence=turn.small_model,
+                evidence="none" if not turn.small_model else "shown" if judge else "needed",
             ),
         )  # fmt: skip
         failure: Exception | None = None

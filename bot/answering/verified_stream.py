@@ -10,8 +10,8 @@ from typing import Literal
 
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, strip_question_words
-from bot.answering.extracts.evidence import says_less
-from bot.answering.extracts.passage_parts import split_parts
+from bot.answering.extracts.evidence import is_put_together, says_less
+from bot.answering.extracts.passage_parts import Part, split_parts
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
@@ -35,6 +35,7 @@ from bot.messages.message import render_message
 from knowledge.language import Language, is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
+Evidence = Literal["none", "shown", "needed"]
 Decision = tuple[Literal["keep", "hold", "drop"], str]
 """What to do with a piece, and its text: ``hold`` shows it only with what follows."""
 
@@ -82,7 +83,7 @@ class VerifiedStream:
         language: Language,
         limits: Limits,
         said: Iterable[str] = (),
-        shows_evidence: bool = False,
+        evidence: Evidence = "none",
     ) -> None:
         """Make one for an answer.
 
@@ -94,13 +95,14 @@ class VerifiedStream:
             language: of what is put in the place of the model's words.
             limits: of what the model writes, and what becomes of unsupported sentences.
             said: what the asker wrote: the hosts that it names may be linked to anywhere.
-            shows_evidence: whether extracts follow. Then unsupported sentences, and those that say less, are left out.
+            evidence: "shown" if extracts follow. Then unsupported sentences, and those that say less, are left out.
+                With "needed", for a model that cannot judge, those that are put together are left out, too.
 
         """
         self._passages = {passage.n: passage for passage in passages}
         self._said = tuple(said)
-        self._shows_evidence = shows_evidence
-        self._unsupported = "drop" if shows_evidence and limits.unsupported == "mark" else limits.unsupported
+        self._evidence = evidence
+        self._unsupported = "drop" if evidence != "none" and limits.unsupported == "mark" else limits.unsupported
         self._verifier = verifier
         self._numbering = numbering
         self._question = question
@@ -227,7 +229,9 @@ class VerifiedStream:
             return _DROP
         if role == "refusal" and is_plain_refusal(piece.text):
             return self._replace_refusal()
-        verdict = await self._verifier.verify(strip_markdown(piece.text), cited)
+        verdict = await self._verifier.verify(text := strip_markdown(piece.text), cited)
+        if self._evidence == "needed" and verdict.kind == "supported" and self._is_put_together(text, verdict):
+            verdict = Verdict("unsupported", score=verdict.score)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._apply_verdict(piece, verdict)
         if role == "refusal":
@@ -279,7 +283,7 @@ class VerifiedStream:
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
-            if self._shows_evidence and self._says_less(text, verdict):
+            if self._evidence != "none" and says_less(text, self._list_parts(verdict), self._question):
                 return _DROP
             return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
@@ -295,9 +299,12 @@ class VerifiedStream:
         self.marked += 1
         return "keep", citations.append_suffix(text, citations.WARNING, piece.kind)
 
-    def _says_less(self, text: str, verdict: Verdict) -> bool:
-        parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
-        return says_less(text, parts, self._question)
+    def _is_put_together(self, text: str, verdict: Verdict) -> bool:
+        path = " ".join(f"{self._passages[n].title} {self._passages[n].heading}" for n in verdict.passages)
+        return is_put_together(text, self._list_parts(verdict), path)
+
+    def _list_parts(self, verdict: Verdict) -> list[Part]:
+        return [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
 
     def _strip_links(self, text: str, cited: Iterable[int]) -> str:
         """Return the text with links only to hosts that the asker or one of the passages names."""

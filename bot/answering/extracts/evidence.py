@@ -1,4 +1,4 @@
-"""The part of a passage that a sentence of an answer rests on, and whether the sentence says less than it. Pure."""
+"""The part of a passage that a sentence of an answer rests on, and whether it is enough of the sentence. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from bot.answering.extracts.answer_types import AnswerType, classify_question, find_answer_spans
 from bot.answering.extracts.passage_parts import Part, index_words, strip_marks
+from knowledge.language import is_cjk
 
 _FIGURES: Final = frozenset[AnswerType]({"time", "number"})
 """Kinds of questions whose answers a pattern recognises reliably."""
@@ -18,10 +19,25 @@ _OTHER_ANSWER: Final = re.compile(
 )
 """What answers a question for a figure without one: "unlimited", "if you are sick"."""
 
+_HALF: Final = 0.5
+"""Of 107 answers of the 0.5B to questions of XQuAD, CMRC and about a gateway, the seven with less were all wrong."""
+
 
 def measure_support(sentences: Sequence[frozenset[str]], part: Part) -> float:
     """Return the largest share of a sentence's words that a part has; each sentence is given by its words."""
     return max((len(words & part.words) / len(words) for words in sentences if words), default=0.0)
+
+
+def is_put_together(sentence: str, parts: Sequence[Part], path: str) -> bool:
+    """Return whether no part has half of a sentence's words, ``path`` included; two languages do not compare.
+
+    A small model that does not find the answer joins the question's words with a fact of another sentence. Example:
+    "The premium for my family is $186.44", where that is the one of employees with children.
+    """
+    words, around = index_words(strip_marks(sentence)), index_words(path)
+    comparable = [part for part in parts if is_cjk(part.text) == is_cjk(sentence)]
+    shares = [len(words & (around | part.words | index_words(part.lead))) for part in comparable]
+    return bool(shares) and max(shares) < _HALF * len(words)
 
 
 def says_less(sentence: str, parts: Sequence[Part], question: str) -> bool:

@@ -7,12 +7,13 @@ gives the same pieces, however it is chopped up. The pieces put together are the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
-from knowledge.tables import read_rows
+from knowledge.tables import is_formatted_row, read_rows
 
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 
@@ -161,7 +162,7 @@ def sentences(text: str) -> list[str]:
 
 @lru_cache(maxsize=512)
 def join_wrapped_lines(text: str) -> str:
-    """Join lines that were only broken to fit a width: a prose line that goes on in the next.
+    """Join lines that were only broken to fit a width: a prose line that goes on in the next. Tabs mean columns.
 
     Cached, since many questions find the same passages.
     """
@@ -169,9 +170,10 @@ def join_wrapped_lines(text: str) -> str:
     kind: Kind = "blank"
     before = Piece("blank", "", "", "\n")
     for piece in split_pieces(text):
+        has_columns = "\t" in piece.text or "\t" in "".join(out[-1:])
         if not before.ends_line and before.kind not in {"code", "blank"}:
             out[-1] += before.tail + piece.text
-        elif piece.kind == "prose" and kind in {"prose", "item"} and out[-1].strip():
+        elif piece.kind == "prose" and kind in {"prose", "item"} and out[-1].strip() and not has_columns:
             out[-1] += ("" if _CJK.match(out[-1][-1]) and _CJK.match(piece.text[0]) else " ") + piece.text
         else:
             out.append(piece.lead + piece.text)
@@ -185,9 +187,23 @@ def split_passage(text: str) -> list[Piece]:
 
     In place of a table it has the table's rows as people read them: each value with its column's name.
     """
-    pieces = split_pieces(join_wrapped_lines(text))
+    pieces = _join_rows(split_pieces(join_wrapped_lines(text)))
     rows = read_rows([piece.text for piece in pieces])
     return [replace(piece, text=row or piece.text) for piece, row in zip(pieces, rows, strict=True) if row != ""]
+
+
+def _join_rows(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces with each row that is a list item as one piece, like a row of a table."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and joined[-1].kind == "table" and not joined[-1].ends_line:
+            row = joined.pop()
+            joined.append(replace(row, text=row.text + row.tail + piece.text, tail=piece.tail))
+        elif piece.kind == "item" and is_formatted_row(piece.text):
+            joined.append(replace(piece, kind="table", lead=""))
+        else:
+            joined.append(piece)
+    return joined
 
 
 def passage_sentences(text: str) -> list[str]:

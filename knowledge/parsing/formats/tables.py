@@ -42,7 +42,7 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
 
 
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a line for each row: ``Name: Ada; Born: 1815``.
+    """Yield a list item for each row: ``- Name: Ada; Born: 1815``.
 
     Rows of one cell before the first longer row are captions. Without a header row, the values have no names.
     """
@@ -55,12 +55,14 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
             continue
         if header is None:
             header = _find_header(cells, filled)
-            if header:
+            if header is None:
+                yield format_row((), cells)
+            if header != []:
                 continue
-        yield format_row(header or (), cells)
+        yield f"- {format_row(header, cells)}"
         described = True
     if header and not described:
-        yield format_row((), header)
+        yield f"- {format_row((), header)}"
 
 
 def _find_header(cells: Row, filled: int) -> Row | None:

@@ -9,7 +9,7 @@ import pytest
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Question
-from bot.answering.extracts.evidence import says_less
+from bot.answering.extracts.evidence import is_put_together, says_less
 from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.verification.interfaces import Verdict
 from engine.interfaces import EngineState, EngineStatus
@@ -52,6 +52,35 @@ def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, s
 )
 def test_answer_without_a_figure_of_its_own_does_not_say_less(question: str, sentence: str, text: str) -> None:
     assert not says_less(sentence, split_parts(text), question)
+
+
+PREMIUMS = (
+    "The company pays 75% of the monthly premium.\n\n- Employee and children: $186.44\n- Employee and family: $287.65"
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "path", "together"),
+    [
+        ("The monthly premium for my family comes out of my paycheck, $186.44.", "", True),
+        ("For an employee and family it is $287.65.", "", False),
+        ("The dental cover of Metlife is $287.65.", "", True),
+        ("The dental cover of Metlife is $287.65.", "Metlife › Dental cover", False),
+        ("员工和家人的月保费是多少，是 287.65 美元。", "", False),  # the passage is in another language
+    ],
+)
+def test_sentence_of_which_no_part_has_half_is_put_together(sentence: str, path: str, *, together: bool) -> None:
+    assert is_put_together(sentence, split_parts(PREMIUMS), path) is together
+
+
+async def test_sentence_put_together_by_a_small_model_gives_way_to_the_closest_passages(ask: Any, room: Any) -> None:
+    said = "The monthly premium for my family comes out of my paycheck, $186.44."
+    engine = room.engine(room.words(said), status=SMALL)
+    question = "What part of the monthly premium for my family comes out of my paycheck?"
+    reply = await ask(engine, question=question, search=room.search([room.hit(PREMIUMS)]), verifier=room.verifier())
+    assert (reply.route, reply.finished[0].removed_count) == ("closest", 1)
+    assert "comes out of my paycheck" not in reply.text
+    assert "family: $287.65" in reply.text
 
 
 async def test_list_item_is_not_repeated_under_the_answer(ask: Any, room: Any) -> None:

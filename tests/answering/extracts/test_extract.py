@@ -18,6 +18,7 @@ from bot.answering.markdown.sentences import passage_sentences, split_pieces
 from bot.slack.posting.cutting import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
+from knowledge.parsing.formats.tables import parse_table
 
 LIMITS_EN = """The office is open all day. Everybody is welcome to visit us, also in the evening.
 
@@ -83,6 +84,31 @@ def test_question_finds_the_row_by_the_name_of_its_column() -> None:
     table = "| service | port |\n| --- | --- |\n| metrics | 9464 |"
     answer = show_extract("Which port is open?", f"{FILLER}\n\n{table}\n\n{FILLER}")
     assert "- service: metrics; port: 9464" in answer.replace("**", "")
+
+
+def test_row_of_a_spreadsheet_is_shown_whole_and_alone() -> None:
+    data = "metric,kind,meaning\n" + "".join(f"m_{n},GAUGE,Number {n}. Grows.\n" for n in range(30))
+    data += "proxy_state,GAUGE,State of the proxy. 0 is normal. 2 is locked.\n"
+    [section] = parse_table(data.encode(), "metrics.csv").sections
+    expected = "- metric: proxy_state; kind: GAUGE; meaning: State of the proxy. 0 is normal. 2 is locked."
+    assert expected in show_extract("What does proxy_state mean?", section.text).split("\n")
+
+
+def test_columns_of_text_are_not_joined_to_one_line() -> None:
+    text = "The settings:\n\nname\ttype\tdefault\nttl\tint\t36\nhost\tstr\tlocalhost"
+    assert passage_sentences(text) == ["The settings:", "name\ttype\tdefault", "ttl\tint\t36", "host\tstr\tlocalhost"]
+
+
+def test_copy_of_a_passage_is_not_shown_twice() -> None:
+    text = "Vacation is 20 days a year. Ask your manager early."
+    other = "Sick leave is not vacation."
+    markdown, passages = choose_extracts(
+        "How long is vacation?",
+        [make_passage(text), make_passage(f"{text}\n", 2), make_passage(other, 3)],
+        Numbering(),
+        is_sure=False,
+    )
+    assert (markdown.count("20 days"), [passage.document for passage in passages]) == (1, ["1.md", "3.md"])
 
 
 def test_code_is_complete_and_has_its_introduction() -> None:
