@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+ROW_MARKER = "+ "
+"""Begins a line of a text that is one row of a spreadsheet or CSV file, as ``format_row`` writes it."""
+
 _RULE = re.compile(r"[ \t]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+")
 _LINE_OR_CODE = re.compile(
     r"^[ \t]*(`{3,}(?![^\n]*`)|~{3,})[^\n]*(?:\n(?![ \t]*\1[`~]*[ \t]*$)[^\n]*)*+(?:\n[^\n]*)?|^[^\n]*", re.MULTILINE
@@ -15,7 +18,6 @@ _CELL_END = re.compile(r"(?<!\\)\|")
 _LAST_END = re.compile(r"(?<!\\)\|$")
 _VALUE = re.compile(r"(?!(?:19|20)\d\d$)\W*+\d[\d.,:%/ -]*+\w{0,8}\W*+")
 """A cell that is no name: "120 euros", "€ 30", "08:00"; but a year may head a column."""
-_FORMATTED = re.compile(r"[^:;\n]{1,80}: [^\n]*?; [^:;\n]{1,80}: ")
 _MAX_NAME_CHARACTERS = 80
 """A first row with a longer cell is data or layout: it would be repeated in every row. It was not tuned."""
 
@@ -46,11 +48,6 @@ def format_row(names: Sequence[str], cells: Sequence[str]) -> str:
     """Return a row as "Name: Ada; Born: 1815". Empty cells are left out, and a cell without a name stands alone."""
     pairs = zip_longest(names[: len(cells)], cells, fillvalue="")
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
-
-
-def is_formatted_row(text: str) -> bool:
-    """Return whether a list item can be a row as ``format_row`` writes it, with two named values at least."""
-    return _FORMATTED.match(text) is not None
 
 
 def describe_tables(text: str) -> str:

@@ -32,8 +32,8 @@ from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, 
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.turn import EngineStream, Turn
-from bot.answering.verification.interfaces import NewJudge, NewVerifier
-from bot.answering.verified_stream import VerifiedStream
+from bot.answering.verification.interfaces import Judge, NewJudge, NewVerifier
+from bot.answering.verified_stream import Evidence, VerifiedStream
 from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
@@ -243,7 +243,7 @@ class Answerer:
             lambda: VerifiedStream(
                 prompt_passages, verifier, turn.numbering,
                 question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
-                evidence="none" if not turn.small_model else "shown" if judge else "needed",
+                evidence=_choose_evidence(turn, judge),
             ),
         )  # fmt: skip
         failure: Exception | None = None
@@ -363,6 +363,12 @@ async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None, strea
             if stream.verified_stream.feed_text(delta.text):
                 return ContentDelta("")
     return None
+
+
+def _choose_evidence(turn: Turn, judge: Judge | None) -> Evidence:
+    if not turn.small_model:
+        return "none"
+    return "needed" if judge is None else "shown"
 
 
 def _choose_sampling(budget: Budget, turn: Turn) -> Sampling:

@@ -10,8 +10,8 @@ from typing import Literal
 
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, strip_question_words
-from bot.answering.extracts.evidence import is_put_together, says_less
-from bot.answering.extracts.passage_parts import Part, split_parts
+from bot.answering.extracts.evidence import lacks_source, says_less
+from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
@@ -96,7 +96,7 @@ class VerifiedStream:
             limits: of what the model writes, and what becomes of unsupported sentences.
             said: what the asker wrote: the hosts that it names may be linked to anywhere.
             evidence: "shown" if extracts follow. Then unsupported sentences, and those that say less, are left out.
-                With "needed", for a model that cannot judge, those that are put together are left out, too.
+                With "needed", for a model that cannot judge, those that lack a source are left out, too.
 
         """
         self._passages = {passage.n: passage for passage in passages}
@@ -230,7 +230,8 @@ class VerifiedStream:
         if role == "refusal" and is_plain_refusal(piece.text):
             return self._replace_refusal()
         verdict = await self._verifier.verify(text := strip_markdown(piece.text), cited)
-        if self._evidence == "needed" and verdict.kind == "supported" and self._is_put_together(text, verdict):
+        sources = [self._passages[n] for n in verdict.passages]
+        if self._evidence == "needed" and lacks_source(text, sources):
             verdict = Verdict("unsupported", score=verdict.score)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._apply_verdict(piece, verdict)
@@ -283,7 +284,8 @@ class VerifiedStream:
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
-            if self._evidence != "none" and says_less(text, self._list_parts(verdict), self._question):
+            parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
+            if self._evidence != "none" and says_less(text, parts, self._question):
                 return _DROP
             return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
@@ -298,13 +300,6 @@ class VerifiedStream:
             return "keep", text
         self.marked += 1
         return "keep", citations.append_suffix(text, citations.WARNING, piece.kind)
-
-    def _is_put_together(self, text: str, verdict: Verdict) -> bool:
-        path = " ".join(f"{self._passages[n].title} {self._passages[n].heading}" for n in verdict.passages)
-        return is_put_together(text, self._list_parts(verdict), path)
-
-    def _list_parts(self, verdict: Verdict) -> list[Part]:
-        return [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
 
     def _strip_links(self, text: str, cited: Iterable[int]) -> str:
         """Return the text with links only to hosts that the asker or one of the passages names."""

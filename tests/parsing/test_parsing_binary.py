@@ -347,8 +347,8 @@ def test_xlsx_rows_make_sense_alone() -> None:
     assert document.sections == (
         Section(
             (),
-            "Offices in 2026\n- City: Berlin; Seats: 120; Rent: 10.5\n"
-            "- City: 上海; Seats: 80; Opened: 2020-05-01; Rent: 9.25",
+            "Offices in 2026\n+ City: Berlin; Seats: 120; Rent: 10.5\n"
+            "+ City: 上海; Seats: 80; Opened: 2020-05-01; Rent: 9.25",
             1,
         ),
     )

@@ -223,20 +223,24 @@ def test_rows_have_their_columns_names(delimiter: str) -> None:
     data = "\r\n".join(delimiter.join(row) for row in rows).encode("utf-8-sig")
     document = parse_table(data, "people/famous_people.csv")
     assert document.title == "famous people"
-    assert everything(document) == "- Name: Ada; Born: 1815; City: London\n- Name: Grace; City: New York"
+    assert everything(document) == "+ Name: Ada; Born: 1815; City: London\n+ Name: Grace; City: New York"
 
 
 def test_quoted_cells_and_captions() -> None:
     data = b'Report 2024,,\n"Name","Note, long",\nAda,"two\nlines",\n'
-    assert everything(parse_table(data, "a.csv")) == "Report 2024\n- Name: Ada; Note, long: two lines"
+    assert everything(parse_table(data, "a.csv")) == "Report 2024\n+ Name: Ada; Note, long: two lines"
 
 
 def test_a_table_without_header_keeps_its_values() -> None:
-    assert everything(parse_table(b"1,2\n3,4\n", "a.csv")) == "- 1; 2\n- 3; 4"
+    assert everything(parse_table(b"1,2\n3,4\n", "a.csv")) == "+ 1; 2\n+ 3; 4"
+
+
+def test_rows_of_one_cell_are_rows_if_no_longer_row_follows() -> None:
+    assert everything(parse_table(b"Holiday\nNew Year\nEaster\n", "a.csv")) == "+ Holiday\n+ New Year\n+ Easter"
 
 
 def test_a_row_longer_than_the_header_keeps_its_values() -> None:
-    assert everything(parse_table(b"A,B\n1,2,3\n", "a.csv")) == "- A: 1; B: 2; 3"
+    assert everything(parse_table(b"A,B\n1,2,3\n", "a.csv")) == "+ A: 1; B: 2; 3"
 
 
 # ── Text and encodings ───────────────────────────────────────────────────────────────────────────────────────────────

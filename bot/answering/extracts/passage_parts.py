@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bot.answering.markdown.citations import escape_displayed
 from bot.answering.markdown.sentences import Piece, close_code, split_passage
@@ -60,8 +61,12 @@ class Part:
         return replace(self, piece=replace(self.piece, text=text))
 
 
-def split_parts(text: str) -> list[Part]:
-    """Return the parts of a passage (``split_passage``) in its order; headings, rules and empty lines are none."""
+@lru_cache(maxsize=512)
+def split_parts(text: str) -> tuple[Part, ...]:
+    """Return the parts of a passage (``split_passage``) in its order; headings, rules and empty lines are none.
+
+    Cached, since each sentence of an answer is compared with the same passages.
+    """
     parts: list[Part] = []
     block, lead, is_step = 0, "", False
     pieces = split_passage(text)
@@ -79,7 +84,7 @@ def split_parts(text: str) -> list[Part]:
         if piece.text and piece.kind not in {"heading", "rule"} and not is_empty:
             shown_lead = "" if introduces else lead
             parts.append(Part(piece, len(parts), block, begins, shown_lead, is_step, index_words(piece.text)))
-    return parts
+    return tuple(parts)
 
 
 def index_words(text: str) -> frozenset[str]:

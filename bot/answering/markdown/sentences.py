@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from bot.answering.markdown.citations import MARKER_BEGUN, MARKERS
-from knowledge.tables import is_formatted_row, read_rows
+from knowledge.tables import ROW_MARKER, read_rows
 
 Kind = Literal["prose", "item", "heading", "table", "code", "rule", "blank"]
 
@@ -170,7 +170,7 @@ def join_wrapped_lines(text: str) -> str:
     kind: Kind = "blank"
     before = Piece("blank", "", "", "\n")
     for piece in split_pieces(text):
-        has_columns = "\t" in piece.text or "\t" in "".join(out[-1:])
+        has_columns = "\t" in piece.text or any("\t" in _LEAD.sub("", line, count=1) for line in out[-1:])
         if not before.ends_line and before.kind not in {"code", "blank"}:
             out[-1] += before.tail + piece.text
         elif piece.kind == "prose" and kind in {"prose", "item"} and out[-1].strip() and not has_columns:
@@ -193,13 +193,13 @@ def split_passage(text: str) -> list[Piece]:
 
 
 def _join_rows(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return the pieces with each row that is a list item as one piece, like a row of a table."""
+    """Return the pieces with each row of a spreadsheet as one piece, like a row of a table."""
     joined: list[Piece] = []
     for piece in pieces:
         if joined and joined[-1].kind == "table" and not joined[-1].ends_line:
             row = joined.pop()
             joined.append(replace(row, text=row.text + row.tail + piece.text, tail=piece.tail))
-        elif piece.kind == "item" and is_formatted_row(piece.text):
+        elif piece.kind == "item" and piece.lead == ROW_MARKER:
             joined.append(replace(piece, kind="table", lead=""))
         else:
             joined.append(piece)

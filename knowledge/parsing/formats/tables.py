@@ -11,7 +11,7 @@ from knowledge.errors import ParseError
 from knowledge.interfaces import Document
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.outline import Outline, collapse_blanks, make_title_from_name
-from knowledge.tables import format_row
+from knowledge.tables import ROW_MARKER, format_row
 
 _SAMPLE_CHARACTERS = 16_384
 _DELIMITERS = ",;\t|"
@@ -42,11 +42,13 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
 
 
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a list item for each row: ``- Name: Ada; Born: 1815``.
+    """Yield a line for each row: ``+ Name: Ada; Born: 1815``.
 
-    Rows of one cell before the first longer row are captions. Without a header row, the values have no names.
+    Rows of one cell before the first longer row are captions, which have no marker. Without a header row, the values
+    have no names.
     """
     header: Row | None = None
+    captions: list[str] = []
     described = False
     for row in rows:
         cells = [collapse_blanks(cell) for cell in row]
@@ -56,13 +58,17 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
         if header is None:
             header = _find_header(cells, filled)
             if header is None:
-                yield format_row((), cells)
-            if header != []:
+                captions.append(format_row((), cells))
                 continue
-        yield f"- {format_row(header, cells)}"
+            yield from captions
+            if header:
+                continue
+        yield f"{ROW_MARKER}{format_row(header, cells)}"
         described = True
-    if header and not described:
-        yield f"- {format_row((), header)}"
+    if header is None:
+        yield from (f"{ROW_MARKER}{caption}" for caption in captions)
+    elif header and not described:
+        yield f"{ROW_MARKER}{format_row((), header)}"
 
 
 def _find_header(cells: Row, filled: int) -> Row | None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
-from bot.answering.events import Finished, Question
-from bot.answering.extracts.evidence import is_put_together, says_less
+from bot.answering.events import Finished, Passage, Question
+from bot.answering.extracts.evidence import lacks_source, says_less
 from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.verification.interfaces import Verdict
 from engine.interfaces import EngineState, EngineStatus
@@ -57,23 +57,28 @@ def test_answer_without_a_figure_of_its_own_does_not_say_less(question: str, sen
 PREMIUMS = (
     "The company pays 75% of the monthly premium.\n\n- Employee and children: $186.44\n- Employee and family: $287.65"
 )
+STEPS = "Go to Settings. Click Security. Then choose Reset."
+CODE = "公司为员工提供年假，每年 20 天。\n\n```sh\nkvasir sync\n```"
 
 
 @pytest.mark.parametrize(
-    ("sentence", "path", "together"),
+    ("sentence", "title", "text", "lacks"),
     [
-        ("The monthly premium for my family comes out of my paycheck, $186.44.", "", True),
-        ("For an employee and family it is $287.65.", "", False),
-        ("The dental cover of Metlife is $287.65.", "", True),
-        ("The dental cover of Metlife is $287.65.", "Metlife › Dental cover", False),
-        ("员工和家人的月保费是多少，是 287.65 美元。", "", False),  # the passage is in another language
+        ("The monthly premium for my family comes out of my paycheck, $186.44.", "", PREMIUMS, True),
+        ("For an employee and family it is $287.65.", "", PREMIUMS, False),
+        ("The dental cover of Metlife is $287.65.", "", PREMIUMS, True),
+        ("The dental cover of Metlife is $287.65.", "Dental cover of Metlife", PREMIUMS, False),
+        ("Go to Settings, click Security, then choose Reset.", "", STEPS, False),
+        ("Employees get 20 days of annual leave each year.", "", CODE, False),  # another language, but for its code
     ],
 )
-def test_sentence_of_which_no_part_has_half_is_put_together(sentence: str, path: str, *, together: bool) -> None:
-    assert is_put_together(sentence, split_parts(PREMIUMS), path) is together
+def test_sentence_lacks_a_source_without_half_of_its_words(
+    sentence: str, title: str, text: str, *, lacks: bool
+) -> None:
+    assert lacks_source(sentence, [Passage(1, "docs", "a.md", title, "", None, text)]) is lacks
 
 
-async def test_sentence_put_together_by_a_small_model_gives_way_to_the_closest_passages(ask: Any, room: Any) -> None:
+async def test_sentence_without_a_source_gives_way_to_the_closest_passages(ask: Any, room: Any) -> None:
     said = "The monthly premium for my family comes out of my paycheck, $186.44."
     engine = room.engine(room.words(said), status=SMALL)
     question = "What part of the monthly premium for my family comes out of my paycheck?"

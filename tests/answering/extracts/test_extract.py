@@ -97,18 +97,29 @@ def test_row_of_a_spreadsheet_is_shown_whole_and_alone() -> None:
 def test_columns_of_text_are_not_joined_to_one_line() -> None:
     text = "The settings:\n\nname\ttype\tdefault\nttl\tint\t36\nhost\tstr\tlocalhost"
     assert passage_sentences(text) == ["The settings:", "name\ttype\tdefault", "ttl\tint\t36", "host\tstr\tlocalhost"]
+    assert passage_sentences("1.\tRestart it after you\nchange the port.") == ["Restart it after you change the port."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "meaning,metric\nNumber 1. Grows.,m_1\nNumber 2. Shrinks; rarely: grows.,m_2",
+        "1,First. Then more.\n2,Second. Then less.",
+        "note\nOne. Two. Three.\nFour.",
+    ],
+)
+def test_each_row_is_one_sentence(text: str) -> None:
+    [section] = parse_table(text.encode(), "a.csv").sections
+    rows = [line.removeprefix("+ ") for line in section.text.split("\n")]
+    assert passage_sentences(section.text) == rows
 
 
 def test_copy_of_a_passage_is_not_shown_twice() -> None:
-    text = "Vacation is 20 days a year. Ask your manager early."
-    other = "Sick leave is not vacation."
-    markdown, passages = choose_extracts(
-        "How long is vacation?",
-        [make_passage(text), make_passage(f"{text}\n", 2), make_passage(other, 3)],
-        Numbering(),
-        is_sure=False,
-    )
-    assert (markdown.count("20 days"), [passage.document for passage in passages]) == (1, ["1.md", "3.md"])
+    text = "Vacation in Berlin is 20 days a year. Ask your manager early."
+    other = text.replace("Berlin is 20", "Munich is 25")
+    passages = [make_passage(text), make_passage(f"{text}\n", 2), make_passage(other, 3)]
+    markdown, shown = choose_extracts("How long is vacation?", passages, Numbering(), is_sure=False)
+    assert (markdown.count("20 days"), [passage.document for passage in shown]) == (1, ["1.md", "3.md"])
 
 
 def test_code_is_complete_and_has_its_introduction() -> None:
