@@ -221,4 +221,4 @@ def format_passage_path(passage: Passage) -> str:
 
 
 def _strip_markup(path: str) -> str:
-    return re.sub(r"[*_`\[\]<>#|]", "", path).strip()
+    return " ".join(re.sub(r"[*`\[\]<>#|]", "", path.replace("_", " ")).split())

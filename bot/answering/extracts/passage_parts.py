@@ -19,6 +19,7 @@ _OPENING = 40
 _STRIDE = 20
 """Characters between two places where a stretch may begin."""
 _STEP = re.compile(r"\s*(?:\d{1,3}[.)、]|[（(]\d{1,3}[）)])")
+_FIRST_CELL = re.compile(r"[^;]{1,80}; ")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*\)")
 _HALF_LINK = re.compile(r"\]\([^()\s]*\)?")
 _MARKS = re.compile(r"`+|\*+|~~|(?<![^\W_])_+|_+(?![^\W_])")
@@ -155,7 +156,10 @@ def _repair_marks(text: str) -> str:
 
 
 def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
-    """Return the stretch of a part longer than the limit that weighs most: lines of code, else words."""
+    """Return the stretch of a part longer than the limit that weighs most: lines of code, else words.
+
+    A row keeps its first cell, which says what the row is about.
+    """
     if part.piece.kind == "code":
         opening, *lines, closing = close_code(textwrap.dedent(part.text).strip()).split("\n")
         opening = opening[:_OPENING]
@@ -164,9 +168,12 @@ def cut_part(part: Part, limit: int, weigh: Callable[[str], float]) -> str:
         return "\n".join([opening, max(stretches, key=weigh, default=""), closing])
     text = _format_bare_row(part.text) if part.piece.kind == "table" else part.text
     text = escape_displayed(strip_marks(" ".join(_HALF_LINK.sub("", text).split())))
+    first_cell = _FIRST_CELL.match(text) if part.piece.kind == "table" else None
+    kept, text = (first_cell[0], text[first_cell.end() :]) if first_cell else ("", text)
+    limit -= len(kept)
     gaps = [0, *(match.start() for match in _GAP.finditer(text)), len(text)]
     starts = [place for place, before in zip(gaps[1:], gaps, strict=False) if place // _STRIDE > before // _STRIDE]
-    return max((_fit_words(text, start, gaps, limit) for start in (0, *starts)), key=weigh)
+    return kept + max((_fit_words(text, start, gaps, limit) for start in (0, *starts)), key=weigh)
 
 
 def _fit_lines(lines: Sequence[str], room: int) -> str:

@@ -100,6 +100,14 @@ def test_columns_of_text_are_not_joined_to_one_line() -> None:
     assert passage_sentences("1.\tRestart it after you\nchange the port.") == ["Restart it after you change the port."]
 
 
+def test_long_row_keeps_its_first_cell() -> None:
+    cells = "; ".join(f"Level {n}: {'works on what the team plans, ' * 3}" for n in range(9))
+    extract = show_extract("Who writes the kickoffs?", f"+ Category: Writing; {cells}; Lead: writes the kickoffs")
+    assert extract.startswith("Category: Writing; …")
+    assert extract.endswith("Lead: writes the kickoffs")
+    assert len(extract) <= SOURCE_CHARS
+
+
 @pytest.mark.parametrize(
     "text",
     [
