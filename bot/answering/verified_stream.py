@@ -284,9 +284,10 @@ class VerifiedStream:
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
-            parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
-            if self._evidence != "none" and says_less(text, parts, self._question):
-                return _DROP
+            if self._evidence != "none":
+                parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
+                if says_less(text, parts, self._question):
+                    return _DROP
             return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
