@@ -22,8 +22,8 @@ _OTHER_ANSWER: Final = re.compile(
 
 _HALF: Final = 0.5
 _MOST: Final = 0.75
-"""Of 107 answers of the 0.5B to questions of XQuAD, CMRC and about a gateway, the seven that lack a source were all
-wrong; no passage has more than 0.68 of their words."""
+"""Of the 0.5B's answers to 440 questions of XQuAD, CMRC and about a gateway, ten lack a source, and eight of these are
+wrong. No passage has more than 0.68 of their words."""
 
 
 def measure_support(sentences: Sequence[frozenset[str]], part: Part) -> float:
