@@ -374,7 +374,7 @@ async def test_page_title_is_one_short_line(ask: Any, room: Any) -> None:
     (passage,) = reply.sources[0].passages
     assert passage.title.startswith("Port # News so long")
     assert len(passage.title) == 200
-    assert reply.text.splitlines()[0].startswith("**Port  News so long")
+    assert reply.text.splitlines()[0].startswith("**Port News so long")
 
 
 async def test_hidden_page_text_is_removed(ask: Any, room: Any) -> None:
