@@ -40,7 +40,7 @@ class Running:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
-    async def line(self, contains: str, deadline_s: float = 120.0) -> str:
+    async def line(self, contains: str, deadline_s: float = 240.0) -> str:
         """Wait for a line of output."""
         async with asyncio.timeout(deadline_s):
             while True:
@@ -123,7 +123,7 @@ async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
 
 
 async def _address(process: asyncio.subprocess.Process, lines: list[str]) -> str:
-    async with asyncio.timeout(120.0):
+    async with asyncio.timeout(240.0):
         while True:
             for line in lines:
                 if found := _ADDRESS.search(line):

@@ -19,8 +19,8 @@ from tests.e2e.newcomer import ask_newcomer_questions
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENGINE_S = 240.0
-RIGHT = 18
-"""Of the twenty questions of a newcomer, with a right citation."""
+RIGHT = 5
+"""Of the seven questions of a newcomer that it asks, with a right citation."""
 # A browser beside a model on two cores takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=40_000)
 

@@ -19,7 +19,7 @@ from tests.e2e.live_web import ANSWER, QUESTION, the_engine, the_site
 from tests.slack.running_bot import get_text
 from tests.web.searching.fake_providers import FakeSearxng, Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RECORDER = """
 import os, sys

@@ -79,7 +79,7 @@ async def test_missing_channel_ends_turn_without_retry(socket_bot: RunningBot, e
 
 async def test_answer_ends_at_deadline(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(
-        tmp_path, "socket", settings=TurnSettings(deadline_s=0.3, drain_s=0.1, heartbeat_s=0.1)
+        tmp_path, "socket", settings=TurnSettings(deadline_s=6.0, drain_s=0.1, heartbeat_s=0.1)
     ) as bot:
         bot.answerer.script = held = PausedScript()
         ts = await bot.ask()
