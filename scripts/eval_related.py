@@ -26,10 +26,10 @@ from knowledge.interfaces import Scope
 from knowledge.search.plan import plan_words
 from knowledge.search.ranking.fusion import is_related
 from knowledge.search.results import DocumentResults
+from scripts import own_words
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store
 from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
-OWN_WORDS = Path(__file__).parent / "eval_data" / "own_words"
 STEPS = (-0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.04)
 """What is added to both cosines of the calibration."""
 
@@ -38,8 +38,7 @@ def read_questions() -> list[dict[str, Any]]:
     """Return the questions, each with its part: answered, near or other."""
     questions = []
     for name in ("gateway_en", "gateway_zh", "other_subjects"):
-        for line in (OWN_WORDS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            question = json.loads(line)
+        for question in own_words.read_questions(name):
             part = {None: "other", "none": "near"}.get(question.get("kind"), "answered")
             questions.append(question | {"part": part})
     return questions
