@@ -11,7 +11,6 @@ from typing import Literal
 from bot.answering.events import Passage
 from bot.answering.extracts.answer_types import classify_question, strip_question_words
 from bot.answering.extracts.evidence import lacks_source, says_less
-from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.composer import Composer
@@ -230,8 +229,7 @@ class VerifiedStream:
         if role == "refusal" and is_plain_refusal(piece.text):
             return self._replace_refusal()
         verdict = await self._verifier.verify(text := strip_markdown(piece.text), cited)
-        sources = [self._passages[n] for n in verdict.passages]
-        if self._evidence == "needed" and lacks_source(text, sources):
+        if self._evidence == "needed" and lacks_source(text, self._list_sources(verdict)):
             verdict = Verdict("unsupported", score=verdict.score)
         if role == "claim" or (role == "refusal" and verdict.kind == "supported"):
             return self._apply_verdict(piece, verdict)
@@ -284,10 +282,8 @@ class VerifiedStream:
             return _DROP
         if verdict.kind == "supported":
             self.supported += 1
-            if self._evidence != "none":
-                parts = [part for n in verdict.passages for part in split_parts(self._passages[n].text)]
-                if says_less(text, parts, self._question):
-                    return _DROP
+            if self._evidence != "none" and says_less(text, self._list_sources(verdict), self._question):
+                return _DROP
             return "keep", citations.append_suffix(text, self._format_citations(verdict), piece.kind)
         self._failed += 1
         if not self.supported and self._failed >= HOPELESS:
@@ -302,6 +298,9 @@ class VerifiedStream:
         self.marked += 1
         return "keep", citations.append_suffix(text, citations.WARNING, piece.kind)
 
+    def _list_sources(self, verdict: Verdict) -> list[Passage]:
+        return [self._passages[n] for n in verdict.passages]
+
     def _strip_links(self, text: str, cited: Iterable[int]) -> str:
         """Return the text with links only to hosts that the asker or one of the passages names."""
         if not may_have_links(text):
@@ -314,7 +313,7 @@ class VerifiedStream:
 
     def _format_citations(self, verdict: Verdict) -> str:
         """Return the markers of what supports a sentence, and, where others contradict it, a remark with the dates."""
-        supporting = self._numbering.display_passages(*(self._passages[n] for n in verdict.passages))
+        supporting = self._numbering.display_passages(*self._list_sources(verdict))
         markers = citations.format_markers(supporting)
         if not verdict.against:
             return markers

@@ -52,7 +52,7 @@ def lacks_source(sentence: str, passages: Sequence[Passage]) -> bool:
     return True
 
 
-def says_less(sentence: str, parts: Sequence[Part], question: str) -> bool:
+def says_less(sentence: str, passages: Sequence[Passage], question: str) -> bool:
     """Return whether the part that a sentence rests on has the figure or date that is asked for, and it does not.
 
     Example: "You get vacation." over "You get 20 days of vacation." for "How many days of vacation do I get?"
@@ -61,6 +61,7 @@ def says_less(sentence: str, parts: Sequence[Part], question: str) -> bool:
     if kind not in _FIGURES or _OTHER_ANSWER.search(said) or find_answer_spans(kind, said, ""):
         return False
     words = [index_words(said)]
+    parts = [part for passage in passages for part in split_parts(passage.text)]
     best = max(parts, key=lambda part: measure_support(words, part), default=None)
     if best is None:
         return False

@@ -10,13 +10,16 @@ import pytest
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Passage, Question
 from bot.answering.extracts.evidence import lacks_source, says_less
-from bot.answering.extracts.passage_parts import split_parts
 from bot.answering.verification.interfaces import Verdict
 from engine.interfaces import EngineState, EngineStatus
 
 SMALL = EngineStatus(EngineState.READY, small_model=True)
 DAYS = "Employees receive 25 days of paid annual leave per calendar year."
 HOW_MANY = "How many days of annual leave do I get?"
+
+
+def make_passage(text: str, title: str = "") -> Passage:
+    return Passage(1, "docs", "a.md", title, "", None, text)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ HOW_MANY = "How many days of annual leave do I get?"
     ],
 )
 def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, sentence: str, *, less: bool) -> None:
-    assert says_less(sentence, split_parts(room.leave), question) is less
+    assert says_less(sentence, [make_passage(room.leave)], question) is less
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, s
     ],
 )
 def test_answer_without_a_figure_of_its_own_does_not_say_less(question: str, sentence: str, text: str) -> None:
-    assert not says_less(sentence, split_parts(text), question)
+    assert not says_less(sentence, [make_passage(text)], question)
 
 
 PREMIUMS = (
@@ -75,7 +78,7 @@ CODE = "公司为员工提供年假，每年 20 天。\n\n```sh\nkvasir sync\n``
 def test_sentence_lacks_a_source_without_half_of_its_words(
     sentence: str, title: str, text: str, *, lacks: bool
 ) -> None:
-    assert lacks_source(sentence, [Passage(1, "docs", "a.md", title, "", None, text)]) is lacks
+    assert lacks_source(sentence, [make_passage(text, title)]) is lacks
 
 
 async def test_sentence_without_a_source_gives_way_to_the_closest_passages(ask: Any, room: Any) -> None:
