@@ -19,7 +19,7 @@ from tests.e2e.newcomer import ask_newcomer_questions
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENGINE_S = 240.0
-RIGHT = 5
+RIGHT = 6
 """Of the seven questions of a newcomer that it asks, with a right citation."""
 # A browser beside a model on two cores takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=40_000)
