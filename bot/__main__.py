@@ -150,8 +150,8 @@ async def _run_command(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # people get a sentence instead of a traceback
-        from bot.cli.output import print_error  # noqa: PLC0415
         from bot.messages.errors import describe_error  # noqa: PLC0415
+        from bot.terminal.output import print_error  # noqa: PLC0415
 
         print_error(describe_error(error), error)
         return FAILED

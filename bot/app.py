@@ -21,8 +21,6 @@ from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_answers.phrasings import PhrasingWriter
 from bot.answering.verified_answers.question_judge import MeasuredThresholds, QuestionJudge
-from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
@@ -30,7 +28,9 @@ from bot.errors import WheelError
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
-from bot.slack.tasks import BackgroundTasks
+from bot.slack.wire.tasks import BackgroundTasks
+from bot.terminal.lines import format_engine_state, format_live_web, format_report, show_progress
+from bot.terminal.terminal import Terminal
 from bot.wheels import WheelCache
 from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, EngineState
@@ -43,10 +43,10 @@ from knowledge.sources import registry
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
-    from bot.slack.app import SlackApp
-    from bot.slack.dependencies import SlackDependencies
-    from bot.slack.installations.app import InstalledApp
-    from bot.slack.settings import SlackSettings
+    from bot.slack.features.kit.dependencies import SlackDependencies
+    from bot.slack.wire.settings import SlackSettings
+    from bot.slack.workspace.app import SlackApp
+    from bot.slack.workspace.installations.app import InstalledApp
     from bot.storage.channels.channel_event_log import ChannelEventLog
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_reader import PageReader
@@ -124,12 +124,12 @@ def _build_source_kinds(
     """Return the kinds of sources that ``knowledge`` may not import: Slack's channels."""
     if not _uses_slack_source(settings):
         return {}
-    from bot.slack.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
-    from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.conversations.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
+    from bot.slack.wire.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
 
     connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
     if slack is not None and slack.oauth is not None:
-        from bot.slack.installations.parts import open_home_api  # noqa: PLC0415 - as in ``serve``
+        from bot.slack.workspace.installations.parts import open_home_api  # noqa: PLC0415 - as in ``serve``
 
         connect = functools.partial(open_home_api, slack, slack.oauth, event_log.database)
     # The port of the workspace on this machine may change, so the place has no address.
@@ -168,7 +168,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only this command needs Slack's libraries; the others start faster without them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
-    from bot.slack.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
+    from bot.slack.features.kit.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
@@ -248,8 +248,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
 def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
     """Open the Slack side for one workspace, or for all that install the app."""
-    from bot.slack.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
-    from bot.slack.installations.app import open_installed_app  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415 - as in ``serve``
 
     if slack.oauth is None:
         return open_slack_app(slack, dependencies)

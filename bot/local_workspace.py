@@ -15,7 +15,7 @@ import aiohttp
 import structlog
 
 from bot.errors import BotError
-from bot.slack.settings import SlackSettings
+from bot.slack.wire.settings import SlackSettings
 
 _READY_S = 20.0
 _STOP_S = 5.0

@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from bot.cli.terminal import Terminal
 from bot.config.settings import read_cache_folder, read_model_settings
 from bot.errors import BotError
 from bot.messages.errors import describe_error
+from bot.terminal.terminal import Terminal
 from bot.wheels import WheelCache
 from engine.errors import EngineError
 from engine.installation.installer import Installer

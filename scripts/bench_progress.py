@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.posting.rate_limits import RateLimits
+from bot.slack.wire.rate_limits import RateLimits
 from tests.slack.running_bot import Script, run_bot_in_sandbox
 from tests.slack_sandbox import SandboxClient, open_sandbox
 

@@ -44,12 +44,12 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
 from bot.app import open_configured_library
 from bot.config.settings import load_settings
-from bot.slack.app import open_slack_app
-from bot.slack.dependencies import SlackDependencies
+from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.posting.reply import ANSWER_EVENT
-from bot.slack.settings import SlackSettings
+from bot.slack.wire.rate_limits import RateLimits
+from bot.slack.wire.settings import SlackSettings
+from bot.slack.workspace.app import open_slack_app
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import ChatMessage, ContentDelta, Delta, EngineState, EngineStatus, Sampling
 from knowledge.embedding import IDENTITY

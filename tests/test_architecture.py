@@ -89,7 +89,7 @@ def test_each_vendor_library_is_imported_in_one_place() -> None:
 
 
 def layers() -> list[list[str]]:
-    """Return the layers of ``engine`` and ``knowledge`` as ARCHITECTURE.md lists them, the lowest first."""
+    """Return the layers of all packages as ARCHITECTURE.md lists them, the lowest first."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     block = text.partition("```layers\n")[2].partition("```")[0]
     return [line.split() for line in block.splitlines() if line.strip()]
@@ -104,20 +104,21 @@ def layer_name(module: str, known: Collection[str]) -> str:
 def test_sub_packages_import_only_those_in_lower_layers() -> None:
     levels = {name: level for level, names in enumerate(layers()) for name in names}
     wrong = []
-    for package in ("engine", "knowledge"):
+    for package in PACKAGES:
         for path in modules(package):
             own = layer_name(module_name(path), levels)
             for name in imported_modules(path):
                 other = layer_name(name, levels)
-                if name.partition(".")[0] == package and other != own and levels[other] >= levels[own]:
+                if name.startswith(f"{package}.") and other != own and levels[other] >= levels[own]:
                     wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
 
 
 def test_every_sub_package_has_a_layer() -> None:
     named = {name for names in layers() for name in names}
-    found = {module_name(path) for package in ("engine", "knowledge") for path in modules(package)}
-    assert {one for one in found if layer_name(one, named) not in named} == {"engine", "knowledge", "knowledge.web"}
+    found = {module_name(path) for package in PACKAGES for path in modules(package)}
+    unnamed = {one for one in found if layer_name(one, named) not in named}
+    assert unnamed == {*PACKAGES, "knowledge.web", "bot.slack"}
     assert {name for name in named if not any(layer_name(one, named) == name for one in found)} == set()
 
 

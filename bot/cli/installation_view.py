@@ -9,11 +9,11 @@ import aiohttp
 
 from bot.errors import BotError
 from bot.messages.durations import format_duration
-from bot.slack.errors import SlackUnauthorized
-from bot.slack.installation import check_token, list_missing_scopes
-from bot.slack.installations.parts import InstallationParts
-from bot.slack.installations.token_refresher import find_next_step
-from bot.slack.settings import OAuthSettings, SlackSettings
+from bot.slack.wire.errors import SlackUnauthorized
+from bot.slack.wire.installation import check_token, list_missing_scopes
+from bot.slack.wire.settings import OAuthSettings, SlackSettings
+from bot.slack.workspace.installations.parts import InstallationParts
+from bot.slack.workspace.installations.token_refresher import find_next_step
 from bot.storage.installations.installations import StoredInstallation
 from bot.storage.turns.ledger import open_ledger
 

@@ -51,14 +51,14 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
     """
     # Only these options need Slack's libraries; without them, the commands start faster.
     from bot.local_workspace import find_local_slack  # noqa: PLC0415
-    from bot.slack.audience.accounts import Company  # noqa: PLC0415
-    from bot.slack.audience.directory import SlackDirectory  # noqa: PLC0415
-    from bot.slack.audience.finder import ViewerFinder  # noqa: PLC0415
-    from bot.slack.errors import SlackMissingScope, SlackRefused  # noqa: PLC0415
-    from bot.slack.incoming.events import get_object  # noqa: PLC0415
-    from bot.slack.installation import check_token  # noqa: PLC0415
-    from bot.slack.installations.parts import open_home_api  # noqa: PLC0415
-    from bot.slack.transport.web_client import open_web_api  # noqa: PLC0415
+    from bot.slack.people.accounts import Company  # noqa: PLC0415
+    from bot.slack.people.directory import SlackDirectory  # noqa: PLC0415
+    from bot.slack.people.finder import ViewerFinder  # noqa: PLC0415
+    from bot.slack.wire.errors import SlackMissingScope, SlackRefused  # noqa: PLC0415
+    from bot.slack.wire.events import get_object  # noqa: PLC0415
+    from bot.slack.wire.installation import check_token  # noqa: PLC0415
+    from bot.slack.wire.transport.web_client import open_web_api  # noqa: PLC0415
+    from bot.slack.workspace.installations.parts import open_home_api  # noqa: PLC0415
     from bot.storage.channels.approved_channels import ApprovedChannels  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 

@@ -9,9 +9,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import CancelledError
 
-from bot.cli.output import print_error, print_json
 from bot.errors import BotError, InvalidLine
 from bot.messages.errors import describe_error
+from bot.terminal.output import print_error, print_json
 from engine.errors import EngineError
 from knowledge.errors import KnowledgeError
 

@@ -18,7 +18,7 @@ from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import Environment, read_environment, refuse_unknown_variables
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
-from bot.slack.settings import OAuthSettings, SlackSettings
+from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource

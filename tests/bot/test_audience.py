@@ -12,8 +12,8 @@ from bot.answering.notices.source_overview import describe_sources
 from bot.messages.errors import explain_error
 from bot.messages.message import LANGUAGES, render_both
 from bot.ready_library import ReadyLibrary
-from bot.slack.commands import kb_texts, status_texts
-from bot.slack.commands.redaction import redact_report, redact_status
+from bot.slack.conversations.redaction import redact_report, redact_status
+from bot.slack.features.kit import kb_texts, status_texts
 from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import UnknownSource

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.manifest import SCOPES
+from bot.slack.wire.scopes import SCOPES
 from bot.storage.replicas import Replicas
 from bot.storage.turns.ledger import open_ledger
 from knowledge.sync.lock import hold_sync_lock

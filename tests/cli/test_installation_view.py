@@ -11,9 +11,9 @@ from cryptography.fernet import Fernet
 
 from bot.cli.commands.erase import ErasureRefused, erase_workspace
 from bot.cli.installation_view import InstallationProblem, describe_installations
-from bot.slack.manifest import SCOPES
-from bot.slack.settings import OAuthSettings, SlackSettings
-from tests.slack.installations.installed_bot import FIRST, KEY, SECOND, Place, open_place, run_installed_bot
+from bot.slack.wire.scopes import SCOPES
+from bot.slack.wire.settings import OAuthSettings, SlackSettings
+from tests.slack.workspace.installations.installed_bot import FIRST, KEY, SECOND, Place, open_place, run_installed_bot
 
 URL = "http://127.0.0.1:9"
 

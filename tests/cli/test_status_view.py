@@ -11,9 +11,9 @@ from rich.console import Console
 from bot.answering.policy import Policy
 from bot.cli.commands.knowledge.sync import list_problems, report_json
 from bot.cli.status_view import build_view, show_status
-from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import format_report
 from bot.messages.durations import format_age, format_due_time, format_duration
+from bot.terminal.lines import format_report
+from bot.terminal.terminal import Terminal
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
-from tests.slack.actions.test_verified_answers import ADA, list_buttons, make_values
+from tests.slack.features.verified.test_verified_answers import ADA, list_buttons, make_values
 from tests.slack.running_bot import get_text
 from tests.slack_sandbox import SandboxClient
 

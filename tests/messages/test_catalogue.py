@@ -157,8 +157,8 @@ NOT_FOR_PEOPLE = (
     "bot/answering/verification",
     "bot/answering/verified_answers",
     "bot/sandbox/state",
-    "bot/slack/incoming/addressing.py",
-    "bot/slack/commands/parsing.py",
+    "bot/slack/conversations/addressing.py",
+    "bot/slack/features/kit/parsing.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from bot.slack.posting.render import make_fallback_text
+from bot.slack.wire.text.render import make_fallback_text
 from tests.slack_page import launch_chromium, open_page
 from tests.slack_sandbox import open_sandbox
 

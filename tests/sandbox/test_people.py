@@ -13,7 +13,7 @@ from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS
 from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
-from bot.slack.manifest import build_manifest
+from bot.slack.workspace.manifest import build_manifest
 from tests.slack_sandbox import BOT_USER, FEEDBACK_BUTTONS, SandboxClient
 
 ADA = "U0ADA00001"

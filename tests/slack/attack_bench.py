@@ -20,8 +20,8 @@ from bot.answering.markdown.citations import unlink_displayed
 from bot.answering.markdown.sentences import split_pieces
 from bot.answering.policy import Policies, Policy
 from bot.sandbox.state.model import SlackPerson
-from bot.slack.history.transcript import format_text, format_title, select_content
-from bot.slack.incoming.events import BotUser
+from bot.slack.conversations.history.transcript import format_text, format_title, select_content
+from bot.slack.wire.events import BotUser
 from engine.client.client import EngineClient, ServerEndpoint
 from knowledge.interfaces import (
     MESSAGE_KIND,

@@ -14,11 +14,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.slack.app import open_slack_app
-from bot.slack.dependencies import SlackDependencies
-from bot.slack.settings import SlackSettings
+from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_runner import QuestionAnswerer
+from bot.slack.wire.settings import SlackSettings
+from bot.slack.workspace.app import open_slack_app
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.database.failures import wait_for_database

@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Configuration, QuestionLimits
-from bot.slack.app import SlackApp, open_slack_app
-from bot.slack.dependencies import SlackDependencies
-from bot.slack.layout.tables import read_table_block
+from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.settings import SlackSettings
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.wire.settings import SlackSettings
+from bot.slack.wire.text.tables import read_table_block
+from bot.slack.workspace.app import SlackApp, open_slack_app
 from bot.storage.turns.ledger import Ledger, open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged

@@ -14,8 +14,8 @@ from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
-from tests.slack.audience.test_changes import wait_for_notice
-from tests.slack.audience.world import PRIVATE, SHARED, ask_for_viewers, run_company
+from tests.slack.people.test_changes import wait_for_notice
+from tests.slack.people.world import PRIVATE, SHARED, ask_for_viewers, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import serve
-from bot.cli.terminal import Terminal
 from bot.config.settings import Settings, load_settings
 from bot.sandbox.state.model import PARTNER_TEAM_ID, SIBLING_TEAM_ID, TEAM_ID
 from bot.storage.turns.ledger import open_ledger
+from bot.terminal.terminal import Terminal
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.engine.fakes import fake_sglang
 from tests.slack_sandbox import SandboxClient, open_sandbox

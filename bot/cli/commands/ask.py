@@ -15,13 +15,13 @@ from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json, print_note, print_piece, print_result
 from bot.cli.people import find_viewers
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
-from bot.cli.terminal import Terminal
 from bot.messages import live_web
 from bot.messages.message import render_message
 from bot.ready_library import ReadyLibrary
+from bot.terminal.output import print_json, print_note, print_piece, print_result
+from bot.terminal.terminal import Terminal
 from engine.interfaces import EngineState
 from engine.service import Engine
 from knowledge.interfaces import WebOrigin

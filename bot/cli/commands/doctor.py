@@ -15,16 +15,16 @@ import aiohttp
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.installation_view import describe_installations
-from bot.cli.output import print_json, print_result
-from bot.cli.terminal_lines import format_live_web, format_refused
 from bot.config.settings import Settings
 from bot.messages.errors import describe_error
-from bot.slack.errors import SlackMissingScope
-from bot.slack.installation import check_token, list_missing_scopes
-from bot.slack.transport.web_api import SlackWebApi
-from bot.slack.transport.web_client import make_web_client
+from bot.slack.wire.errors import SlackMissingScope
+from bot.slack.wire.installation import check_token, list_missing_scopes
+from bot.slack.wire.transport.web_api import SlackWebApi
+from bot.slack.wire.transport.web_client import make_web_client
 from bot.storage.replicas import list_local_replicas
 from bot.storage.turns.ledger import open_ledger
+from bot.terminal.lines import format_live_web, format_refused
+from bot.terminal.output import print_json, print_result
 from engine.errors import EngineUnavailable
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState

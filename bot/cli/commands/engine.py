@@ -15,9 +15,9 @@ from pathlib import Path
 from bot.app import create_engine
 from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.status import engine_json
-from bot.cli.output import print_error, print_json, print_note, print_result
-from bot.cli.terminal_lines import format_engine_state
 from bot.config.settings import Settings
+from bot.terminal.lines import format_engine_state
+from bot.terminal.output import print_error, print_json, print_note, print_result
 from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json, print_result
 from bot.errors import BotError
-from bot.slack.errors import SlackUnauthorized
-from bot.slack.installation import check_token
-from bot.slack.installations.parts import InstallationParts
-from bot.slack.settings import OAuthSettings, SlackSettings
-from bot.slack.transport.web_client import open_http_session
+from bot.slack.wire.errors import SlackUnauthorized
+from bot.slack.wire.installation import check_token
+from bot.slack.wire.settings import OAuthSettings, SlackSettings
+from bot.slack.wire.transport.web_client import open_http_session
+from bot.slack.workspace.installations.parts import InstallationParts
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.turns.ledger import open_ledger
+from bot.terminal.output import print_json, print_result
 
 
 class ErasureRefused(BotError):

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json, print_result
 from bot.storage.feedback import Feedback, StoredVote
 from bot.storage.turns.ledger import open_ledger
+from bot.terminal.output import print_json, print_result
 
 
 async def main(arguments: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from bot.cli.fit_view import fit_json, machine_line, markdown_table, show_fit, show_table, table_json
-from bot.cli.output import print_json, print_note, print_result
 from bot.config.settings import read_cache_folder
+from bot.terminal.output import print_json, print_note, print_result
 from engine.planning.cards import parse_machine
 from engine.planning.catalogue import VARIANTS, explain_nickname, resolve_model
 from engine.planning.fit import AUTO, choose_small_model, find_best_plan, fit_variant

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from bot.cli.output import print_result
 from bot.config.settings import read_public_url
-from bot.slack.manifest import render_manifest_yaml
+from bot.slack.workspace.manifest import render_manifest_yaml
+from bot.terminal.output import print_result
 
 
 async def main(arguments: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import asdict
 
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error, print_json, print_result
 from bot.storage.tables import MIGRATIONS as BOT
+from bot.terminal.output import print_error, print_json, print_result
 from knowledge.database.migrations import Migrations, Revision, apply_revisions, list_due_revisions
 from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bot import logs
 from bot.app import serve
-from bot.cli.terminal import Terminal
 from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
+from bot.terminal.terminal import Terminal
 
 _LOG_BYTES = 10_000_000
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from bot.answering.policy import Policy
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json
 from bot.cli.status_view import show_status
+from bot.terminal.output import print_json
 from engine.interfaces import EngineStatus
 from engine.service import Engine
 from knowledge.status import LibraryStatus, SourceStatus

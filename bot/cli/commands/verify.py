@@ -21,10 +21,10 @@ from bot.answering.verification.interfaces import AnswerVerifier, Judge, Verdict
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_stream import VerifiedStream, strip_markdown
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error
 from bot.cli.standard_input import answer_each_line
 from bot.config.settings import Settings
 from bot.errors import InvalidLine
+from bot.terminal.output import print_error
 from bot.wheels import WheelCache
 from engine.text import replace_surrogates
 from knowledge.embedding import IDENTITY, open_embedder

@@ -16,9 +16,9 @@ from bot.document_additions import DocumentAdditions
 from bot.messages.errors import explain_error
 from bot.messages.forms import files
 from bot.messages.message import Message, join_names, render_message
-from bot.slack.posting import render
-from bot.slack.threads.thread_reader import ThreadReader
-from bot.slack.transport.file_download import FileRefused, download_file, is_image
+from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.wire.text import render
+from bot.slack.wire.transport.file_download import FileRefused, download_file, is_image
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language

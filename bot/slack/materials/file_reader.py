@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.messages.forms import materials
 from bot.messages.message import Message
-from bot.slack.transport.file_download import FileRefused, download_file, find_address, is_image
+from bot.slack.wire.transport.file_download import FileRefused, download_file, find_address, is_image
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Material
 

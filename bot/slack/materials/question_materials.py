@@ -9,10 +9,10 @@ import structlog
 
 from bot.messages import replies
 from bot.messages.errors import explain_error
-from bot.slack.errors import SlackError
+from bot.slack.conversations.thread_reader import ThreadMessage
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ReadMaterials, ThreadFiles
-from bot.slack.threads.thread_reader import ThreadMessage
+from bot.slack.wire.errors import SlackError
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Material
 

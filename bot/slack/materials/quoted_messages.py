@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bot.messages.forms import materials as texts
-from bot.slack.audience.accounts import ChannelKind, Status
-from bot.slack.audience.directory import SlackDirectory
-from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.errors import SlackGone, SlackRefused
-from bot.slack.incoming.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.conversations.thread_reader import ThreadMessage, ThreadReader
 from bot.slack.materials.file_reader import MaterialMaker
 from bot.slack.materials.thread_files import find_permalink
-from bot.slack.threads.thread_reader import ThreadMessage, ThreadReader
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.people.accounts import ChannelKind, Status
+from bot.slack.people.directory import SlackDirectory
+from bot.slack.people.refusals import AudienceRefused
+from bot.slack.wire.errors import SlackGone, SlackRefused
+from bot.slack.wire.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 from knowledge.interfaces import Material
 

@@ -11,11 +11,11 @@ from bot.answering.retrieval.material_questions import asks_about_material
 from bot.messages.errors import explain_error
 from bot.messages.forms import materials as texts
 from bot.messages.message import Message, join_names
-from bot.slack.errors import SlackError
+from bot.slack.conversations.thread_reader import ThreadMessage, ThreadReader
 from bot.slack.materials.file_reader import FileReader
-from bot.slack.threads.thread_reader import ThreadMessage, ThreadReader
-from bot.slack.transport.file_download import FileRefused, is_image
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.transport.file_download import FileRefused, is_image
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Material
 from knowledge.materials import MAX_PAGES

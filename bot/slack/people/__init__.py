@@ -1,1 +1,1 @@
-"""People in Slack: their roles and the language in which they read."""
+"""Who somebody is in Slack, who sees an answer, and which language they read."""

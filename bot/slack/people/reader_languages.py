@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from bot.slack.audience.directory import SlackDirectory
-from bot.slack.incoming.interactions import Interaction, SlashCommand
+from bot.slack.people.directory import SlackDirectory
+from bot.slack.wire.interactions import Interaction, SlashCommand
 from bot.storage.preferences import PersonalPreferences
 from knowledge.language import Language
 

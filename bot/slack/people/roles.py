@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bot.config.configuration import Access
-from bot.slack.audience.accounts import Account, Status
-from bot.slack.audience.directory import SlackDirectory
+from bot.slack.people.accounts import Account, Status
+from bot.slack.people.directory import SlackDirectory
 
 
 class Role(StrEnum):

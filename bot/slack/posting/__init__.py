@@ -1,1 +1,1 @@
-"""Write an answer into Slack messages."""
+"""Write an answer into Slack messages, with its progress and its final form."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bot.answering.events import Finished
-from bot.slack.incoming.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress
 from knowledge.language import Language
 
 MAX_VALUE_CHARACTERS = 2_000

@@ -6,7 +6,6 @@ import contextlib
 
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackGone, SlackRefused, SlackStopped
 from bot.slack.posting.message_sink import (
     AnswerEnding,
     AnswerMessage,
@@ -15,8 +14,9 @@ from bot.slack.posting.message_sink import (
     SlackCapabilities,
     open_message,
 )
-from bot.slack.posting.render import NOTICE_MARK
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused, SlackStopped
+from bot.slack.wire.text.render import NOTICE_MARK
+from bot.slack.wire.transport.web_api import SlackWebApi
 
 _UNCHANGEABLE_CODES = {"cant_update_message", "edit_window_closed", "streaming_state_conflict"}
 

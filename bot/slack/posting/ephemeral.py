@@ -8,10 +8,10 @@ from typing import Any
 import structlog
 
 from bot.messages.message import Message, render_message
-from bot.slack.errors import SlackError, SlackGone, SlackRefused
-from bot.slack.incoming.interactions import ButtonPress, Interaction
-from bot.slack.posting import cutting, render
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused
+from bot.slack.wire.interactions import ButtonPress, Interaction
+from bot.slack.wire.text import cutting, render
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
 
 _log = structlog.get_logger(__name__)

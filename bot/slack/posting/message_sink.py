@@ -10,12 +10,12 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from bot.messages import slack_errors
-from bot.slack.errors import SlackError, SlackLimited, SlackRefused
-from bot.slack.posting.rate_limits import MessagePace, RateLimits
-from bot.slack.posting.refused_methods import RefusedMethods
-from bot.slack.posting.render import make_fallback_text
-from bot.slack.progress.plan import AnswerPlan
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.posting.plan import AnswerPlan
+from bot.slack.wire.errors import SlackError, SlackLimited, SlackRefused
+from bot.slack.wire.rate_limits import MessagePace, RateLimits
+from bot.slack.wire.refused_methods import RefusedMethods
+from bot.slack.wire.text.render import make_fallback_text
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
 from knowledge.language import Language
 

@@ -15,15 +15,15 @@ from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackRefused, SlackUnavailable
-from bot.slack.incoming.events import METADATA_PREFIX
-from bot.slack.posting import render
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
 from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
+from bot.slack.posting.plan import AnswerPlan
+from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
-from bot.slack.progress.plan import AnswerPlan
-from bot.slack.progress.status_line import StatusLine
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.wire.errors import SlackError, SlackRefused, SlackUnavailable
+from bot.slack.wire.events import METADATA_PREFIX
+from bot.slack.wire.text import render
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import TurnLost
 from knowledge.language import Language
 

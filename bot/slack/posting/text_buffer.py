@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bot.slack.posting import cutting
+from bot.slack.wire.text import cutting
 
 
 class TextBuffer:

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Callable
 
 from bot.slack.posting.message_sink import AnswerMessage
+from bot.slack.posting.plan_message import PlanMessage
 from bot.slack.posting.text_buffer import TextBuffer
-from bot.slack.progress.plan_message import PlanMessage
 
 
 class WaitingLine:

@@ -16,8 +16,6 @@ from typing import Any
 
 import structlog
 
-from bot.slack.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
-from bot.slack.posting import cutting
 from bot.slack.posting.earlier_answer import EarlierAnswer
 from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
@@ -32,12 +30,14 @@ from bot.slack.posting.message_sink import (
     SlackCapabilities,
     StreamedMessage,
 )
+from bot.slack.posting.plan import AnswerPlan
+from bot.slack.posting.plan_message import PlanMessage
 from bot.slack.posting.text_buffer import TextBuffer
 from bot.slack.posting.waiting import CallSchedule, WaitingLine
-from bot.slack.progress.plan import AnswerPlan
-from bot.slack.progress.plan_message import PlanMessage
-from bot.slack.tasks import run_despite_cancellation
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.wire.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
+from bot.slack.wire.tasks import run_despite_cancellation
+from bot.slack.wire.text import cutting
+from bot.slack.wire.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from bot.answering.events import Finished, Passage, Question
-from bot.slack.layout.answer_layout import AnswerLayout
+from bot.slack.posting.answer_layout import AnswerLayout
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.reasoning_memory import ReasoningMemory
+from bot.slack.turns.reasoning_memory import ReasoningMemory
 from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.turns.questions import QuestionKey, QuestionMessage

@@ -9,13 +9,13 @@ from bot.answering.events import AnswerEvent
 from bot.messages import replies
 from bot.messages.forms import files
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError
+from bot.slack.conversations.thread_reader import ThreadReader
 from bot.slack.materials.file_intake import FileIntake
-from bot.slack.posting import render
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.threads.thread_reader import ThreadReader
-from bot.slack.transport.file_download import is_image
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.text import render
+from bot.slack.wire.transport.file_download import is_image
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.language import Language
 

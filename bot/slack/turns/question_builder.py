@@ -15,14 +15,14 @@ from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_we
 from bot.answering.thinking import Depth, Length
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.audience.finder import ViewerFinder
-from bot.slack.audience.refusals import AudienceRefused, explain_refusal
-from bot.slack.audience.viewers import may_see_answer
-from bot.slack.channels.channel_rules import ChannelRules
-from bot.slack.errors import SlackError
+from bot.slack.conversations.channel_rules import ChannelRules
+from bot.slack.conversations.thread_reader import Thread, ThreadReader
 from bot.slack.materials.question_materials import QuestionMaterials, mix_salt, read_materials
+from bot.slack.people.finder import ViewerFinder
+from bot.slack.people.refusals import AudienceRefused, explain_refusal
+from bot.slack.people.viewers import may_see_answer
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.threads.thread_reader import Thread, ThreadReader
+from bot.slack.wire.errors import SlackError
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language

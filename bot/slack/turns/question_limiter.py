@@ -11,7 +11,7 @@ from bot.messages import replies
 from bot.messages.durations import format_duration
 from bot.messages.message import render_message
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.slack.tasks import BackgroundTasks
+from bot.slack.wire.tasks import BackgroundTasks
 from bot.storage.turns.question_counts import LimitReached, QuestionCounts
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError

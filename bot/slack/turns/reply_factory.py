@@ -8,13 +8,13 @@ import structlog
 
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
-from bot.slack.channels.channel_rules import ChannelRule
-from bot.slack.incoming.events import BotUser, make_readable
+from bot.slack.conversations.channel_rules import ChannelRule
 from bot.slack.posting.buttons import AnswerButton
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.transport.web_api import SlackWebApi
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
+from bot.slack.wire.events import BotUser, make_readable
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import LedgerTurn, QuestionMessage

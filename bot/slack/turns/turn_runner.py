@@ -12,20 +12,20 @@ from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, 
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused, SlackStopped
-from bot.slack.incoming.addressing import asks_everybody
+from bot.slack.conversations.addressing import asks_everybody
+from bot.slack.conversations.thread_order import begin_in_order
+from bot.slack.people.refusals import AudienceRefused
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.recovery.crash_recovery import AnswerRecovery
-from bot.slack.threads.thread_order import begin_in_order
 from bot.slack.turns.answer_follow_up import AnswerFollowUp
 from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import QuestionBuilder
+from bot.slack.turns.recovery.crash_recovery import AnswerRecovery
 from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.running_turn import CancelReason, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
+from bot.slack.wire.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused, SlackStopped
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from engine.errors import EngineError

@@ -16,16 +16,16 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from bot.slack.errors import SlackError, SlackUnauthorized
-from bot.slack.recovery.lease_keeper import LeaseKeeper
-from bot.slack.recovery.withdrawals import Withdrawals
-from bot.slack.threads.thread_queue import ThreadQueue
+from bot.slack.conversations.thread_queue import ThreadQueue
 from bot.slack.turns.generated_answers import GeneratedAnswer
+from bot.slack.turns.recovery.lease_keeper import LeaseKeeper
+from bot.slack.turns.recovery.withdrawals import Withdrawals
 from bot.slack.turns.running_turn import CancelReason, RetryDelays, RunningTurn
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
 from bot.slack.turns.waiting_turns import WaitingTurns
+from bot.slack.wire.errors import SlackError, SlackUnauthorized
 from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState

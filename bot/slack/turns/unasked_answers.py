@@ -10,9 +10,9 @@ import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.retrieval.channel_filters import add_filters
-from bot.slack.channels.channel_rules import ChannelRules
-from bot.slack.commands.library import KnowledgeLibrary
-from bot.slack.incoming.addressing import asks_everybody
+from bot.slack.conversations.addressing import asks_everybody
+from bot.slack.conversations.channel_rules import ChannelRules
+from bot.slack.conversations.library import KnowledgeLibrary
 from bot.storage.channels.channel_settings import ChannelSettingsStore
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot.messages.message import render_message
 from bot.messages.undelivered import explain_refused_post
-from bot.slack.errors import SlackError, SlackGone, SlackRefused
+from bot.slack.conversations.thread_reader import ThreadReader
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.threads.thread_reader import ThreadReader
+from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused
 from bot.storage.turns.questions import QuestionMessage
 
 _DELETED_CODES = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}

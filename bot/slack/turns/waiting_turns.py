@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from bot.answering.notices.answer_notices import describe_queue_position
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.errors import SlackError, SlackRefused
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.progress.status_line import WORDS_METHOD
-from bot.slack.transport.web_api import SlackWebApi
+from bot.slack.posting.status_line import WORDS_METHOD
+from bot.slack.wire.errors import SlackError, SlackRefused
+from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.language import choose_language
 

@@ -35,7 +35,7 @@ class ThreadRecord:
     last_at: float
     """When somebody last wrote, in seconds since the epoch."""
     talkers: str
-    """Who has written to other people since the last question (``bot.slack.incoming.addressing``)."""
+    """Who has written to other people since the last question (``bot.slack.conversations.addressing``)."""
     is_muted: bool
     has_asked: bool
     """Whether the person has asked in this thread."""

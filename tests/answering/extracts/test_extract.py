@@ -15,7 +15,7 @@ from bot.answering.extracts.answer_types import classify_question, find_decisive
 from bot.answering.extracts.extract import SOURCE_CHARS, SOURCES, choose_extracts
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.sentences import passage_sentences, split_pieces
-from bot.slack.posting.cutting import find_open_fence
+from bot.slack.wire.text.cutting import find_open_fence
 from knowledge.chunking.chunker import chunk_document
 from knowledge.parsing.formats.markdown import parse_markdown
 from knowledge.parsing.formats.tables import parse_table

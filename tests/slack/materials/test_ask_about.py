@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bot.slack.audience.accounts import Company
-from bot.slack.audience.directory import SlackDirectory
-from bot.slack.audience.refusals import AudienceRefused
-from bot.slack.incoming.events import BotUser
+from bot.slack.conversations.thread_reader import ThreadReader
 from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
-from bot.slack.threads.thread_reader import ThreadReader
+from bot.slack.people.accounts import Company
+from bot.slack.people.directory import SlackDirectory
+from bot.slack.people.refusals import AudienceRefused
+from bot.slack.wire.events import BotUser
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text
 

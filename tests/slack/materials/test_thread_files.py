@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.actions.answer_privately import ANSWER_PRIVATELY
+from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY
 from bot.slack.materials import thread_files
 from bot.slack.materials.file_reader import FileReader
-from bot.slack.transport.file_download import FileRefused
-from bot.slack.transport.web_client import make_web_client
+from bot.slack.wire.transport.file_download import FileRefused
+from bot.slack.wire.transport.web_client import make_web_client
 from tests.parsing import makers
 from tests.slack.materials.files_bot import CountingReader, FilesBot, run_files_bot
 from tests.slack.running_bot import get_text, wait_for_ephemeral

@@ -11,8 +11,8 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Sources, Text
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.wire.rate_limits import RateLimits
 from tests.slack.running_bot import (
     PASSAGE,
     PausedScript,

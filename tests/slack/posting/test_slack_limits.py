@@ -10,8 +10,8 @@ import pytest
 
 from bot.answering.events import AnswerEvent, Question, Sources, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.posting.rate_limits import RateLimits
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.wire.rate_limits import RateLimits
 from tests.slack.running_bot import PASSAGE, RunningBot, make_finished, run_bot_in_sandbox
 from tests.virtual_time import VirtualTimeLoop, run_in_virtual_time
 

@@ -14,7 +14,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.errors import EngineInterrupted
 from engine.notes import NoteCode
-from tests.slack.audience.world import ADA, SHARED, TEAM, run_company
+from tests.slack.people.world import ADA, SHARED, TEAM, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, get_markdown, get_text, make_script, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow

@@ -11,11 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.config.configuration import Access
-from bot.slack.manifest import SCOPES
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.wire.scopes import SCOPES
 from bot.storage.turns.questions import QuestionKey, TurnState
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
-from tests.slack.turns.test_crash_recovery import leave_dead_turn
+from tests.slack.turns.recovery.test_crash_recovery import leave_dead_turn
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error, print_json, print_result
 from bot.cli.people import CommandPerson, find_person
+from bot.terminal.output import print_error, print_json, print_result
 from knowledge.access import DocumentAccess
 from knowledge.interfaces.audiences import format_reader, holds_reader
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error, print_json, print_note, print_result
-from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import show_progress
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions, choose_push_source
 from bot.errors import SettingsError
 from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
+from bot.terminal.lines import show_progress
+from bot.terminal.output import print_error, print_json, print_note, print_result
+from bot.terminal.terminal import Terminal
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store

@@ -6,7 +6,7 @@ import argparse
 
 from bot.app import open_page_cache
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json, print_result
+from bot.terminal.output import print_json, print_result
 
 
 async def main(arguments: argparse.Namespace) -> int:

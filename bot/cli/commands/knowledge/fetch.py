@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot.app import open_page_reader
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error, print_json, print_result
+from bot.terminal.output import print_error, print_json, print_result
 from knowledge.errors import FetchBadStatus, FetchError
 from knowledge.web.reading.page_reader import PageReader, WebPage
 

@@ -6,9 +6,9 @@ import argparse
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_json, print_result
 from bot.cli.people import find_viewers
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
+from bot.terminal.output import print_json, print_result
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.tables import describe_tables
 

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.output import print_error, print_json, print_note, print_result
-from bot.cli.terminal import Terminal
-from bot.cli.terminal_lines import format_report, show_progress
+from bot.terminal.lines import format_report, show_progress
+from bot.terminal.output import print_error, print_json, print_note, print_result
+from bot.terminal.terminal import Terminal
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport

@@ -1,0 +1,1 @@
+"""The buttons under an answer: again, delete, passages, reasoning, the web, mute."""

@@ -1,0 +1,1 @@
+"""Ask by command, by modal or in private, also for other apps."""

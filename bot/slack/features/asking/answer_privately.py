@@ -1,0 +1,102 @@
+"""The button "Answer in a direct message": the asker gets an answer from everything that the asker may see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
+from bot.messages.message import Message, render_message
+from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.features.kit.private_questions import PrivateQuestions
+from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.interactions import ButtonPress
+from bot.storage.sent_notices import SentNotices
+from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
+from knowledge.errors import DatabaseError
+
+ANSWER_PRIVATELY = "kvasir:answer-privately"
+"""The action id; the button's value is the place of the question."""
+
+_KIND = "private"
+"""Of the notices that a question was repeated; an edited question is another one."""
+
+
+class AnswerPrivatelyAction:
+    """Repeats a question in the asker's direct messages, where a turn of its own answers it."""
+
+    def __init__(
+        self,
+        threads: ThreadReader,
+        private: PrivateQuestions,
+        ledger: Ledger,
+        team: str,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._threads = threads
+        self._private = private
+        self._ledger = ledger
+        self._notices = SentNotices(ledger.database)
+        self._team = team
+        self._messenger = messenger
+
+    async def run(self, press: ButtonPress) -> None:
+        """Answer the question of a button in a direct message; if that is impossible, tell the person why."""
+        thread_ts, _, ts = press.value.partition(" ")
+        try:
+            problem = await self._repeat_question(press, thread_ts, ts)
+        except (DatabaseError, SlackError) as error:
+            problem = explain_error(error)
+        if problem is not None:  # a thread whose only question was deleted shows nothing
+            shown_ts = press.message_ts if problem is buttons.QUESTION_GONE else thread_ts
+            await self._messenger.reply_to_press(replace(press, thread_ts=shown_ts), problem)
+        elif not await self._messenger.replace_message(press, buttons.ANSWERED_PRIVATELY):
+            # Slack does not send the ephemeral message with the press, so the thread is that of the button's value.
+            await self._messenger.reply_to_press(replace(press, thread_ts=thread_ts), buttons.ANSWERED_PRIVATELY)
+
+    async def _repeat_question(self, press: ButtonPress, thread_ts: str, ts: str) -> Message | None:
+        """Post the question into the direct messages and submit it; return what prevents it, None if nothing does.
+
+        Raises:
+            DatabaseError: the ledger cannot store the question.
+            SlackError: Slack does not return the thread, or refuses the message.
+
+        """
+        original = await self._threads.fetch_message(press.channel, thread_ts, ts)
+        if original is None or original.is_ours:
+            return buttons.QUESTION_GONE
+        if original.user != press.user or original.app:
+            return buttons.NOT_YOUR_QUESTION
+        question = QuestionMessage(QuestionKey(self._team, press.channel, ts), thread_ts, press.user, original.text)
+        text = await self._read_whole_question(question)
+        head = render_message(buttons.ASKED_ELSEWHERE, press.language, channel=f"<#{press.channel}>")
+        subject = Subject(press.channel, thread_ts, ts) if original.files else None  # so that its files are read, too
+        turn = await self._ledger.find_turn(question.key)
+        await self._notices.purge_notices(self._team, _KIND)
+        notice = f"{press.channel} {ts} {turn.revision if turn is not None else 0}"
+        if not await self._notices.add_notice(self._team, _KIND, notice):
+            return None  # a second press of the button, here or in another process
+        is_repeated = False
+        try:
+            await self._private.ask_question(press.user, text, head, subject)
+            is_repeated = True
+        finally:
+            if not is_repeated:  # so that the next press counts
+                await self._notices.remove_notice(self._team, _KIND, notice)
+        return None
+
+    async def _read_whole_question(self, question: QuestionMessage) -> str:
+        """Return the question, behind the asker's previous one if it cannot be understood alone."""
+        text = await self._threads.read_question(question)
+        if not depends_on_history(text):
+            return text
+        earlier = [one.question for one in await self._threads.read_history(question) if one.question]
+        return "\n".join([*earlier[-1:], text])
+
+
+def format_question_place(message: QuestionMessage) -> str:
+    """Return the value of the button under the answer to a question."""
+    return f"{message.thread_ts} {message.key.ts}"

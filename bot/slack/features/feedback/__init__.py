@@ -1,0 +1,1 @@
+"""Votes on answers, and the lists that owners get of them."""

@@ -1,0 +1,87 @@
+"""The part of Home for administrators: the queue, the store and the replicas, which store heartbeats."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bot.messages.durations import format_age
+from bot.messages.forms import home
+from bot.messages.message import render_message
+from bot.slack.conversations.library import KnowledgeLibrary
+from bot.slack.features.home.part import HomeViewer, build_header, build_lines
+from bot.slack.features.kit.status_texts import format_store
+from bot.slack.people.roles import Role
+from bot.slack.posting.ephemeral import Block
+from bot.slack.wire.tasks import PeriodicTask
+from bot.slack.wire.text import render
+from bot.storage.replicas import Replica, Replicas
+from engine.routing.request_queue import QueueCounts
+from knowledge.errors import DatabaseError
+from knowledge.language import Language
+
+HEARTBEAT_S: Final = 15.0
+_MISSING_S = 4 * HEARTBEAT_S
+_MAX_REPLICAS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsPart:
+    """Shows the state of the machines; the line about the engine is at the top of every Home."""
+
+    library: KnowledgeLibrary
+    replicas: Replicas
+    count_requests: Callable[[], QueueCounts]
+
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
+        """Return nothing for people who are not administrators."""
+        if Role.ADMIN not in viewer.roles:
+            return []
+        language, counts, state = viewer.language, self.count_requests(), await self.library.status()
+        replicas = await self.replicas.list_all()
+        lines = [
+            render_message(home.QUEUE, language, waiting=counts.waiting, running=counts.running),
+            *format_store(state, language),
+            *(_format_replica(one, language) for one in replicas[:_MAX_REPLICAS]),
+        ]
+        if (more := len(replicas) - _MAX_REPLICAS) > 0:
+            lines.append(render_message(home.MORE_REPLICAS, language, count=more))
+        return [build_header(home.FOR_ADMINS, language), *build_lines(lines, len(lines))[0]]
+
+
+def _format_replica(replica: Replica, language: Language) -> str:
+    now = time.time()
+    line = render_message(
+        home.REPLICA,
+        language,
+        host=render.escape_mrkdwn(replica.host),
+        pid=replica.pid,
+        version=replica.version,
+        started=format_age(max(0.0, now - replica.started_at), language),
+        seen=format_age(max(0.0, now - replica.seen_at), language),
+    )
+    if now - replica.seen_at <= _MISSING_S:
+        return f"• {line}"
+    return render_message(home.MISSING_REPLICA, language, replica=line)
+
+
+class ReplicaHeartbeat(PeriodicTask):
+    """Tells the other replicas at intervals that this one is alive."""
+
+    def __init__(self, replicas: Replicas, every_s: float = HEARTBEAT_S) -> None:
+        super().__init__("replica heartbeat", every_s)
+        self._replicas = replicas
+
+    async def run_once(self) -> None:
+        """Store a heartbeat."""
+        await self._replicas.record_heartbeat()
+
+    async def close(self) -> None:
+        """Stop, and let the other replicas forget this one."""
+        if self._task is not None:
+            await super().close()
+            with contextlib.suppress(DatabaseError):
+                await self._replicas.remove_replica()

@@ -1,0 +1,1 @@
+"""The command `/kb`: search and status."""

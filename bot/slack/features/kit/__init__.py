@@ -1,0 +1,1 @@
+"""What several features use: modals, parsing of commands, texts of `/kb`, and access by button."""

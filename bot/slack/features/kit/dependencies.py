@@ -1,0 +1,80 @@
+"""The parts of the bot that the Slack side uses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from bot.answering.verification.embedding_cache import Embed
+from bot.answering.verified_answers.finder import SameJudge
+from bot.config.configuration import Configuration, QuestionLimits
+from bot.document_additions import DocumentAdditions
+from bot.page_additions import PageAdditions
+from bot.slack.conversations.library import KnowledgeLibrary
+from bot.slack.materials.file_reader import MaterialMaker
+from bot.slack.people.finder import ListNamed
+from bot.slack.turns.question_builder import FindSalt, omit_salt
+from bot.slack.turns.turn_runner import QuestionAnswerer
+from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.turns.ledger import Ledger
+from engine.interfaces import EngineStatus, ThinkingControl
+from engine.routing.request_queue import QueueCounts
+from knowledge.identity.email_addresses import EmailIdentitySource
+from knowledge.identity.identity_map import IdentityMap
+from knowledge.interfaces import Hit, Viewers
+
+FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
+"""Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""
+WritePhrasings = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns other ways to ask a question; none if nothing can write them in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTools:
+    """What compares questions and writes phrasings; without it, only the same words get a verified answer."""
+
+    embed: Embed | None = None
+    embedder: str = ""
+    """``Embedder.identity``."""
+    judge: SameJudge | None = None
+    write_phrasings: WritePhrasings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlackDependencies:
+    """The parts of the bot that the Slack side uses."""
+
+    ledger: Ledger
+    answerer: QuestionAnswerer
+    library: KnowledgeLibrary
+    engine_status: Callable[[], EngineStatus]
+    event_log: ChannelEventLog | None = None
+    """Stores events of public channels if they are a source."""
+    adding: DocumentAdditions | None = None
+    """Adds the files that owners send."""
+    pages: PageAdditions | None = None
+    """Adds web pages for owners."""
+    passage: FindPassage | None = None
+    """Finds whole passages by their chunks."""
+    configuration: Configuration = field(
+        default_factory=lambda: Configuration((), None, question_limits=QuestionLimits(0, 0))
+    )
+    """What ``kvasir.toml`` says."""
+    identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
+    """Adds the principals of other systems to those that Slack gives a person."""
+    list_named: ListNamed | None = None
+    """Returns the principals that restricted documents name as readers; None if that is unknown."""
+    forget: Callable[[str], None] = lambda _: None
+    """Forgets what a conversation has seen, because a question of it was deleted or edited."""
+    materials: MaterialMaker | None = None
+    """Reads the files of questions; None where none is read."""
+    find_salt: FindSalt = omit_salt
+    """Returns the salt of the engine's prefix cache for an answer's viewers."""
+    verified_tools: VerifiedTools = field(default_factory=VerifiedTools)
+    """Compares questions, to find verified answers."""
+    control: Callable[[], ThinkingControl | None] = lambda: None
+    """Returns the engine's control over thinking; None before the engine exists."""
+    count_requests: Callable[[], QueueCounts] = QueueCounts
+    """Returns how many requests of this process wait for the engine, and how many it answers."""
+    record_vote: Callable[[str], None] = lambda _: None
+    """Counts a vote on an answer, "good" or "bad"."""

@@ -1,0 +1,149 @@
+"""The modal in which a person chooses language, thinking, length of answers and privacy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from bot.answering.thinking import DEPTHS, LENGTHS, describe_thinking_limit
+from bot.messages.forms import settings
+from bot.messages.message import LANGUAGES, Message, render_message
+from bot.slack.features.kit.modal import build_checkboxes, build_menu, build_modal
+from bot.slack.features.kit.opening import open_modal
+from bot.slack.wire.interactions import ButtonPress, ModalSubmission
+from bot.slack.wire.transport.web_api import SlackWebApi
+from bot.storage.personal_data import PersonalData
+from bot.storage.preferences import PersonalPreferences, Preferences
+from engine.interfaces import ThinkingControl
+from knowledge.language import Language
+
+_log = structlog.get_logger(__name__)
+
+OPEN_SETTINGS: Final = "kvasir:settings"
+"""The action id of the button that opens the modal."""
+_DEFAULT: Final = "default"
+_LANGUAGE, _THINKING, _LENGTH, _PRIVACY = "language", "thinking", "length", "privacy"
+_NO_ANSWERS, _ERASE = "no_answers", "erase"
+
+_Value = TypeVar("_Value", bound=str)
+Publish = Callable[[str], Awaitable[None]]
+"""Publishes Home to a person again."""
+
+
+@dataclass(slots=True)
+class SettingsModal:
+    """Opens the modal, and stores what is submitted."""
+
+    api: SlackWebApi
+    preferences: PersonalPreferences
+    data: PersonalData
+    control: Callable[[], ThinkingControl | None]
+    team: str
+    publish_home: Publish
+    callback_id: str = "kvasir:settings"
+
+    async def open(self, press: ButtonPress) -> None:
+        """Open the modal for the person who pressed the button.
+
+        Raises:
+            DatabaseError: the settings cannot be read.
+            SlackError: Slack refuses the modal.
+
+        """
+        await open_modal(self.api, press, self._build_view(press))
+
+    async def _build_view(self, press: ButtonPress) -> dict[str, Any]:
+        chosen = await self.preferences.find_preferences(self.team, press.user)
+        count = await self.data.count_answers(self.team, press.user)
+        limit = describe_thinking_limit(self.control(), press.language)
+        return build_settings_view(self.callback_id, chosen, count, limit, press.language)
+
+    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
+        """Return nothing: every choice is one of those that were offered."""
+        return {}
+
+    async def run(self, submission: ModalSubmission) -> None:
+        """Store the settings, delete what the person wants to be deleted, and publish Home again.
+
+        Raises:
+            DatabaseError: the settings cannot be stored.
+            SlackError: Slack refuses Home.
+
+        """
+        chosen = read_settings(submission)
+        await self.preferences.change_preferences(self.team, submission.user, lambda _: chosen)
+        if _ERASE in submission.values.get(_PRIVACY, ()):
+            await self.data.erase_person(self.team, submission.user)
+            _log.info("personal data erased", user=submission.user)
+        await self.publish_home(submission.user)
+
+
+def read_settings(submission: ModalSubmission) -> Preferences:
+    """Return the settings that a person submitted."""
+    return Preferences(
+        _find_value(DEPTHS, submission.get_text(_THINKING)),
+        _find_value(LANGUAGES, submission.get_text(_LANGUAGE)),
+        _find_value(LENGTHS, submission.get_text(_LENGTH)) or "normal",
+        keeps_answers=_NO_ANSWERS not in submission.values.get(_PRIVACY, ()),
+    )
+
+
+def _find_value(values: tuple[_Value, ...], submitted: str) -> _Value | None:
+    return next((value for value in values if value == submitted), None)
+
+
+def build_settings_view(
+    callback_id: str, chosen: Preferences, count: int, limit: str, language: Language
+) -> dict[str, Any]:
+    """Return the modal; ``count`` answers are stored, and ``limit`` says why the engine cannot follow a depth."""
+
+    def render_text(message: Message) -> str:
+        return render_message(message, language)
+
+    def name_values(messages: Mapping[str, Message]) -> dict[str, str]:
+        return {value: render_text(message) for value, message in messages.items()}
+
+    languages = {_DEFAULT: render_text(settings.SLACK_LANGUAGE)} | {
+        one: settings.name_language(one) for one in LANGUAGES
+    }
+    privacy = {_NO_ANSWERS: render_text(settings.NO_ANSWERS_KEPT)}
+    privacy[_ERASE] = render_message(settings.ERASE, language, count=count)
+    return build_modal(
+        callback_id,
+        render_text(settings.TITLE),
+        [
+            build_menu(
+                _LANGUAGE,
+                render_text(settings.LANGUAGE),
+                languages,
+                chosen=chosen.language or _DEFAULT,
+                hint=render_text(settings.LANGUAGE_HINT),
+            ),
+            build_menu(
+                _THINKING,
+                render_text(settings.THINKING),
+                name_values({_DEFAULT: settings.DEFAULT_THINKING, **settings.DEPTHS}),
+                chosen=chosen.depth or _DEFAULT,
+                hint=limit,
+            ),
+            build_menu(
+                _LENGTH,
+                render_text(settings.LENGTH),
+                name_values(settings.LENGTHS),
+                chosen=chosen.length,
+                hint=render_text(settings.LENGTH_HINT),
+            ),
+            build_checkboxes(
+                _PRIVACY,
+                render_text(settings.PRIVACY),
+                privacy,
+                hint=render_text(settings.PRIVACY_HINT),
+                chosen=[] if chosen.keeps_answers else [_NO_ANSWERS],
+            ),
+        ],
+        submit=render_text(settings.SAVE),
+        close=render_text(settings.CANCEL),
+    )

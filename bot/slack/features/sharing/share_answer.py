@@ -1,0 +1,171 @@
+"""The buttons "Share in #channel" and "Ask in #channel" of answers to private questions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from bot.answering.events import Question
+from bot.messages.errors import explain_error
+from bot.messages.forms import feedback, sharing
+from bot.messages.message import Message, render_message
+from bot.slack.features.kit.shared_parts import SharedParts
+from bot.slack.features.sharing.channel_questions import ChannelQuestions
+from bot.slack.features.sharing.shared_answer import collect_chunks, find_reason_against, format_day, list_events
+from bot.slack.people.refusals import explain_refusal
+from bot.slack.posting.buttons import CompleteAnswer, build_button
+from bot.slack.posting.ephemeral import build_section
+from bot.slack.turns.generated_answers import GeneratedAnswer
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.interactions import ButtonPress
+from bot.storage.answers import StoredAnswer
+from bot.storage.turns.answer_shares import AnswerShare
+from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
+from knowledge.errors import DatabaseError
+from knowledge.interfaces import Viewers
+from knowledge.language import Language
+
+_WEB_MARK = "web"
+"""In the value of the button: the web was searched for the answer, and nobody knows who may read its pages."""
+_GROUP_PREFIX = "mpdm-"
+_MAX_NAME = 55
+"""Slack's limit of a button's label is 75."""
+
+
+class _Private(NamedTuple):
+    """A private question that its asker wants to share."""
+
+    share: AnswerShare
+    message: QuestionMessage
+    answer: StoredAnswer | None
+
+
+class ShareAnswerAction:
+    """Shares an answer if everybody in the channel may read all of its sources now."""
+
+    action_id = "kvasir:share-answer"
+
+    def __init__(self, shared: SharedParts, questions: ChannelQuestions) -> None:
+        self._shared = shared
+        self._library = shared.dependencies.library
+        self._questions = questions
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the button under the answer to a question that was asked privately from a channel."""
+        if not (answer.share_name and answer.is_rated):
+            return []
+        label = name_button(sharing.SHARE, sharing.SHARE_IN_GROUP, answer.share_name, answer.language)
+        marks = [] if answer.finished.web.look is None else [_WEB_MARK]
+        return [build_button(self.action_id, label, " ".join([answer.question_ts, *marks]))]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Share the answer, or tell the person why not and offer to ask the question in the channel."""
+        try:
+            private = await find_private_question(self._shared, self._questions, press)
+            problem = private if isinstance(private, Message) else await self._share_answer(private, press)
+        except (DatabaseError, SlackError) as error:
+            problem = explain_error(error)
+        if problem is not None:
+            await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
+
+    async def _share_answer(self, private: _Private, press: ButtonPress) -> Message | None:
+        """Share an answer; return the reply to the person, None if Kvasir offers a question instead.
+
+        Raises:
+            DatabaseError: the rights, or the share, are out of reach.
+            SlackError: Slack refuses the message.
+
+        """
+        share, message, answer = private
+        place = format_place(share)
+        if answer is not None and (reason := find_reason_against(answer)) is not None:
+            return reason.fill(place=place)
+        audience = await self._shared.viewers.find_channel_audience(share.target, press.user)
+        if audience.refusal is not None:
+            return explain_refusal(audience.refusal)
+        is_open = answer is not None and audience.is_complete and not press.value.endswith(_WEB_MARK)
+        chunks = await self._find_readable_chunks(answer, message, audience.viewers) if answer and is_open else None
+        if answer is None or chunks is None:
+            await self._offer_question(press, share, sharing.NOT_STORED if answer is None else sharing.NOT_FOR_ALL)
+            return None
+        question = Question(answer.question, viewers=audience.viewers, conversation=share.target, person=press.user)
+        events = list_events(answer, chunks, "zh" if answer.language == "zh" else "en")
+        # A verified answer is looked up again, because its owner may have changed it.
+        replay = None if answer.route == "verified" else GeneratedAnswer(question, 0, events)
+        head = sharing.SHARES.fill(date=format_day(answer))
+        return await self._questions.move_question(share, message, head, replay) or sharing.SHARED.fill(place=place)
+
+    async def _find_readable_chunks(
+        self, answer: StoredAnswer, message: QuestionMessage, viewers: Viewers
+    ) -> frozenset[str] | None:
+        """Return the chunks from which an answer was written, None if somebody may not read one of them now."""
+        chunks = collect_chunks(answer, await self._shared.threads.fetch_messages(message))
+        return chunks if chunks and chunks <= await self._library.filter_current(chunks, viewers) else None
+
+    async def _offer_question(self, press: ButtonPress, share: AnswerShare, reason: Message) -> None:
+        text = render_message(reason, press.language, place=format_place(share))
+        label = name_button(sharing.ASK_THERE, sharing.ASK_IN_GROUP, share.target_name, press.language)
+        button = build_button(AskInChannelAction.action_id, label, share.key.ts)
+        blocks = [build_section(text), {"type": "actions", "elements": [button]}]
+        await self._shared.messenger.answer_interaction(press, text, blocks)
+
+
+class AskInChannelAction:
+    """Asks a private question again in the channel, where an ordinary turn answers it for everybody there."""
+
+    action_id = "kvasir:ask-in-channel"
+
+    def __init__(self, shared: SharedParts, questions: ChannelQuestions) -> None:
+        self._shared = shared
+        self._questions = questions
+
+    async def run(self, press: ButtonPress) -> None:
+        """Ask the question, or tell the person why not."""
+        try:
+            private = await find_private_question(self._shared, self._questions, press)
+            problem = private if isinstance(private, Message) else await self._ask_question(private, press)
+        except (DatabaseError, SlackError) as error:
+            problem = explain_error(error)
+        await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
+
+    async def _ask_question(self, private: _Private, press: ButtonPress) -> Message:
+        place = format_place(private.share)
+        if press.user not in (await self._shared.directory.list_members(private.share.target) or ()):
+            return sharing.NOT_THERE.fill(place=place)
+        problem = await self._questions.move_question(private.share, private.message, sharing.ASKS, None)
+        return problem or sharing.ASKED.fill(place=place)
+
+
+async def find_private_question(
+    shared: SharedParts, questions: ChannelQuestions, press: ButtonPress
+) -> _Private | Message:
+    """Return the private question of a pressed button, or why nothing can be done with it.
+
+    Raises:
+        DatabaseError: it cannot be read.
+        SlackError: Slack does not say whether the channel still has it.
+
+    """
+    key = QuestionKey(shared.me.team, press.channel, press.value.partition(" ")[0])
+    share, turn = await shared.shares.find_share(key), await shared.dependencies.ledger.find_turn(key)
+    if share is None or turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
+        return feedback.ANSWER_GONE
+    if turn.message.user != press.user:
+        return feedback.NOT_YOUR_ANSWER
+    if turn.state in UNFINISHED:
+        return feedback.STILL_ANSWERING
+    if await questions.is_shared(share):
+        return sharing.ALREADY_SHARED.fill(place=format_place(share))
+    return _Private(share, turn.message, await shared.answers.find_answer(key))
+
+
+def format_place(share: AnswerShare) -> str:
+    """Return the channel of a share as mrkdwn."""
+    return f"<#{share.target}>"
+
+
+def name_button(message: Message, for_group: Message, name: str, language: Language) -> str:
+    """Return the label of a button that names a channel; a group message has no name that people know."""
+    if name.startswith(_GROUP_PREFIX):
+        return render_message(for_group, language)
+    label = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
+    return render_message(message, language, channel=label)

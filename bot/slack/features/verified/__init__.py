@@ -1,0 +1,1 @@
+"""Verified answers in Slack: owners write and manage them, and people get them."""

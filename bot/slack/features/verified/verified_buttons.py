@@ -1,0 +1,135 @@
+"""The buttons for verified answers: "Verify…", "Show verified answer" and "Answer from the documents instead"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder
+from bot.messages.errors import explain_error
+from bot.messages.forms import verified
+from bot.messages.message import render_message
+from bot.slack.features.answers.search_web import SearchWebAction
+from bot.slack.features.kit import kb_texts
+from bot.slack.features.kit.channel_access import ChannelAccess
+from bot.slack.features.verified.management import VerifiedManagement
+from bot.slack.features.verified.verify_modal import VerifyModal
+from bot.slack.posting.buttons import CompleteAnswer, build_button
+from bot.slack.posting.ephemeral import Block, EphemeralMessenger
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.text import cutting, render
+from bot.storage.turns.questions import QuestionKey
+from bot.storage.verified_answers import VerifiedAnswers
+from knowledge.errors import DatabaseError
+
+_MAX_MARKDOWN_CHARACTERS = 11_000
+"""Slack's limit is 12,000."""
+
+
+class VerifyAnswerAction:
+    """Opens the modal in which an owner verifies an answer."""
+
+    action_id = "kvasir:verify"
+
+    def __init__(
+        self,
+        team: str,
+        modal: VerifyModal,
+        management: VerifiedManagement,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._team = team
+        self._modal = modal
+        self._management = management
+        self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return a button under an answer that cites documents alone, where an owner may see it."""
+        done = answer.finished
+        cites_documents = done.cited and all(one.chunks for one in done.cited)
+        if done.route not in {"engine", "passages"} or not cites_documents:
+            return []
+        if not answer.is_shown_to_any(self._management.owners):
+            return []
+        return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Open the modal for the answer of a button, or tell the person who may.
+
+        Raises:
+            ModalRefused: the answer cannot be verified, or the person may not read its sources.
+            DatabaseError: the answer cannot be read.
+            SlackError: Slack refuses the modal.
+
+        """
+        if press.user not in self._management.owners:
+            refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
+            await self._messenger.answer_interaction(press, refusal)
+            return
+        await self._modal.open_for_answer(press, QuestionKey(self._team, press.channel, press.value))
+
+
+class ShowVerifiedAction:
+    """Shows the verified answer to a similar question to the person who presses."""
+
+    action_id = "kvasir:show-verified"
+
+    def __init__(
+        self,
+        stored: VerifiedAnswers,
+        finder: VerifiedAnswerFinder,
+        channel_access: ChannelAccess,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._stored = stored
+        self._finder = finder
+        self._channel_access = channel_access
+        self._messenger = messenger
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the button under an answer with an offer."""
+        if not answer.offered_id:
+            return []
+        return [build_button(self.action_id, render_message(verified.SHOW, answer.language), answer.offered_id)]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Show the answer of a button, or say that there is none for the person."""
+        try:
+            viewers = await self._channel_access.check_press(press)
+            if viewers is None:
+                return
+            found = await self._stored.find_answer(press.value)
+            if found is None or not await self._finder.may_read(found, viewers):
+                await self._messenger.reply_to_press(press, verified.GONE)
+                return
+        except (DatabaseError, SlackError) as error:
+            await self._messenger.reply_to_press(press, explain_error(error))
+            return
+        head = render_message(verified.SHOWN, press.language, question=found.question)
+        mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
+        markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(f"{found.answer}\n")
+        first_part, *rest = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)
+        cut = [render.build_context_block(render_message(verified.CUT, press.language))] if rest else []
+        blocks: list[Block] = [
+            render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
+            {"type": "markdown", "text": first_part},
+            *cut,
+            render.build_context_block(render.format_source_list(found.cited, (), press.language)),
+        ]
+        text = render.make_fallback_text(first_part)
+        await self._messenger.answer_interaction(press, text, blocks)
+
+
+class AnswerFromDocumentsAction(SearchWebAction):
+    """Answers a question from the documents that has a verified answer."""
+
+    action_id = "kvasir:from-documents"
+    prefix = "docs: "
+    already_asked = verified.ALREADY_FROM_DOCUMENTS
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return the button under a verified answer; its value is the question's ``ts``."""
+        if answer.finished.route != "verified":
+            return []
+        label = render_message(verified.FROM_DOCUMENTS, answer.language)
+        return [build_button(self.action_id, label, answer.question_ts)]

@@ -1,0 +1,131 @@
+"""``/kb verified``: the list of verified answers for owners, and its buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.messages.forms import verified
+from bot.messages.message import Message, render_message
+from bot.slack.features.kit.modal import build_plain_text
+from bot.slack.features.verified.management import VerifiedManagement
+from bot.slack.features.verified.verify_modal import VerifyModal
+from bot.slack.posting.buttons import build_button
+from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_section
+from bot.slack.wire.interactions import ActionHandler, ButtonPress, SlashCommand
+from bot.slack.wire.text import render
+from knowledge.language import Language
+
+EDIT, RENEW, DELETE = "kvasir:verified-edit", "kvasir:verified-renew", "kvasir:verified-delete"
+"""The action ids; the value of each button is the id of the answer."""
+_MAX_ENTRIES: Final = 20
+_MAX_OWNERS: Final = 5
+
+
+class VerifiedCommand:
+    """Lists verified answers to their owners, who edit, renew and delete them."""
+
+    def __init__(self, management: VerifiedManagement, modal: VerifyModal, messenger: EphemeralMessenger) -> None:
+        self._management = management
+        self._modal = modal
+        self._messenger = messenger
+
+    @property
+    def actions(self) -> Mapping[str, ActionHandler]:
+        """Return the handlers of the list's buttons."""
+        return {EDIT: self.edit_answer, RENEW: self.renew_answer, DELETE: self.delete_answer}
+
+    async def show_answers(self, typed: SlashCommand, words: str) -> None:
+        """Show the owner's verified answers that contain some words.
+
+        Raises:
+            DatabaseError: the answers cannot be read.
+
+        """
+        managed = await self._management.list_for(typed.user)
+        found = [one for one in managed.answers if words.casefold() in " ".join((*one.texts, one.answer)).casefold()]
+        language = typed.language
+        blocks: list[Block] = []
+        if found:
+            blocks.append(build_section(render_message(verified.HEAD, language, count=len(found))))
+        for one in found[:_MAX_ENTRIES]:
+            blocks += build_entry(one, self._management.now(), language)
+        rest: list[str] = []
+        if len(found) > _MAX_ENTRIES:
+            rest.append(render_message(verified.MORE, language, count=len(found) - _MAX_ENTRIES))
+        if not found and words:
+            rest.append(render_message(verified.NONE_FOUND, language, words=render.escape_mrkdwn(words)))
+        elif not found and not managed.unreadable:
+            rest.append(render_message(verified.NONE_VERIFIED, language))
+        if managed.unreadable and not words:
+            owners = sorted({one.owner for one in managed.unreadable})[:_MAX_OWNERS]
+            names = ", ".join(f"<@{owner}>" for owner in owners)
+            count = len(managed.unreadable)
+            rest.append(render_message(verified.UNREADABLE, language, count=count, owners=names))
+        blocks += [build_section("\n".join(rest))] if rest else []
+        text = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
+        await self._messenger.answer_interaction(typed, text, blocks)
+
+    async def edit_answer(self, press: ButtonPress) -> None:
+        """Open the modal for an answer."""
+        await self._modal.open_for_edit(press)
+
+    async def renew_answer(self, press: ButtonPress) -> None:
+        """Make an answer valid from today, unless what it cites has changed."""
+        if (found := await self._find_answer(press)) is None:
+            return
+        renewed = await self._management.renew_answer(press.user, found)
+        done = verified.RENEWED.fill(question=found.question, date=renewed.expires_on) if renewed is not None else None
+        await self._reply_with(press, done or verified.SOURCES_CHANGED)
+
+    async def delete_answer(self, press: ButtonPress) -> None:
+        """Delete an answer."""
+        if (found := await self._find_answer(press)) is not None:
+            await self._management.delete_answer(press.user, found)
+            await self._reply_with(press, verified.DELETED.fill(question=found.question))
+
+    async def _find_answer(self, press: ButtonPress) -> VerifiedAnswer | None:
+        """Return the answer of a button if the person manages it; otherwise tell the person that it is gone."""
+        found = await self._management.find_answer(press.user, press.value)
+        if found is None:
+            await self._reply_with(press, verified.GONE)
+        return found
+
+    async def _reply_with(self, press: ButtonPress, message: Message) -> None:
+        await self._messenger.answer_interaction(press, render.escape_mrkdwn(render_message(message, press.language)))
+
+
+def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[Block]:
+    """Return an answer of the list, with its buttons."""
+    text = render_message(
+        verified.ENTRY,
+        language,
+        question=render.escape_mrkdwn(answer.question),
+        state=format_state(answer, now, language),
+        name=render.escape_mrkdwn(answer.owner_name),
+        date=answer.verified_on,
+        phrasings=len(answer.phrasings),
+    )
+    labels = {EDIT: verified.EDIT, RENEW: verified.RENEW, DELETE: verified.DELETE}
+    elements = [build_button(action, render_message(label, language), answer.id) for action, label in labels.items()]
+    elements[-1] |= {"style": "danger", "confirm": _build_confirmation(language)}
+    return [build_section(text), {"type": "actions", "elements": elements}]
+
+
+def format_state(answer: VerifiedAnswer, now: float, language: Language) -> str:
+    """Return until when an answer is valid, or why it is not shown."""
+    if answer.needs_review:
+        return render_message(verified.NEEDS_REVIEW, language)
+    state = verified.ACTIVE if answer.is_active(now) else verified.EXPIRED
+    return render_message(state, language, date=answer.expires_on)
+
+
+def _build_confirmation(language: Language) -> dict[str, Any]:
+    texts = {
+        "title": verified.CONFIRM_TITLE,
+        "text": verified.CONFIRM,
+        "confirm": verified.DELETE,
+        "deny": verified.CANCEL,
+    }
+    return {name: build_plain_text(render_message(message, language)) for name, message in texts.items()}

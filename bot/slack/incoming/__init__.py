@@ -1,1 +1,0 @@
-"""What Slack sends: events, commands and presses, which messages are meant for Kvasir, and their handlers."""

@@ -1,1 +1,0 @@
-"""The final form of a complete answer: tables as blocks, long code as files, long answers as documents."""

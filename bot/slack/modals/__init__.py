@@ -1,1 +1,0 @@
-"""Modals: what each shows, and what its submission does."""

@@ -1,1 +1,0 @@
-"""Refreshes that people start, and the messages with their progress."""

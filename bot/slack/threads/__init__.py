@@ -1,1 +1,0 @@
-"""Threads in Slack: reading them, and one turn at a time in each."""

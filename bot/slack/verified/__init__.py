@@ -1,1 +1,0 @@
-"""Verified answers in Slack: the parts that serve and manage them."""

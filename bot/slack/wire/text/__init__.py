@@ -1,0 +1,1 @@
+"""Text in Slack's formats: Markdown, rich text, tables, and where to cut them."""

@@ -1,0 +1,91 @@
+"""Opens clients of Slack's Web API on one HTTP session."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
+
+import aiohttp
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.wire.settings import SlackSettings
+from bot.slack.wire.transport.web_api import CALL_TIMEOUT_S, SlackWebApi
+
+_log = structlog.get_logger(__name__)
+
+SLACK_API_URL = "https://slack.com/api/"
+_MAX_CONNECTIONS = 64
+
+
+@contextlib.asynccontextmanager
+async def open_web_api(settings: SlackSettings) -> AsyncIterator[SlackWebApi]:
+    """Open the Web API without the rest of the Slack side."""
+    async with open_http_session() as session:
+        yield SlackWebApi(make_web_client(settings.api_url, settings.bot_token, session))
+
+
+@contextlib.asynccontextmanager
+async def open_http_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the HTTP session of all calls to Slack."""
+    timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=5.0)
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
+    ) as session:
+        yield session
+
+
+def make_web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """Return a Web API client on a shared session; ``SlackWebApi`` retries, so the client does not."""
+    base_url = api_url or SLACK_API_URL
+    client = AsyncWebClient(
+        token=token, base_url=base_url, session=session, logger=logging.getLogger("slack_sdk"), retry_handlers=[]
+    )
+    if bypasses_proxy(base_url):
+        client.proxy = None
+    return client
+
+
+def bypasses_proxy(url: str) -> bool:
+    """Return whether requests to an address go past the proxy of the environment."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or proxy_bypass(host):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def post_to_response_url(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
+    """Post an answer to an interaction's response URL; return False if Slack refuses it."""
+    if client.session is None:
+        return False
+    try:
+        async with client.session.post(url, json=dict(payload), proxy=client.proxy) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        _log.info("response_url not reached", error=type(error).__name__)
+        return False
+
+
+async def upload_bytes(client: AsyncWebClient, url: str, data: bytes) -> bool:
+    """Send the content of a file to the address that Slack gave for it; return False if that fails."""
+    if client.session is None:
+        return False
+    try:
+        async with client.session.post(url, data=data, proxy=client.proxy) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        _log.info("file not uploaded", error=type(error).__name__)
+        return False
+
+
+def copy_without_token(client: AsyncWebClient) -> AsyncWebClient:
+    """Return the same client without its token: Bolt takes the token that ``authorize`` returns."""
+    return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])

@@ -1,0 +1,1 @@
+"""One workspace's objects, its listeners, and the app's manifest."""

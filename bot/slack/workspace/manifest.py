@@ -1,0 +1,174 @@
+"""The manifest of the Slack app, which ``kvasir manifest`` prints and Slack creates the app from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.messages import commands
+from bot.messages.forms import asking
+from bot.messages.message import LANGUAGES, render_message
+from bot.slack.features.asking.ask import ASK
+from bot.slack.features.asking.ask_about import ASK_ABOUT_SHORTCUT
+from bot.slack.features.asking.ask_modal import ASK_SHORTCUT
+from bot.slack.features.kit.parsing import KB, THINK
+from bot.slack.wire.scopes import SCOPES
+from bot.slack.wire.settings import REDIRECT_PATH
+from knowledge.language import Language
+
+_LANGUAGE: Language = "en"
+"""The language of the manifest."""
+
+EVENTS = (
+    "agent_session_stopped",
+    "app_context_changed",
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "channel_archive",
+    "channel_deleted",
+    "channel_id_changed",
+    "channel_left",
+    "channel_rename",
+    "channel_shared",
+    "channel_unarchive",
+    "channel_unshared",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "group_rename",
+    "group_unarchive",
+    "member_joined_channel",
+    "member_left_channel",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+    "reaction_added",
+    "reaction_removed",
+    "subteam_created",
+    "subteam_members_changed",
+    "subteam_updated",
+    "team_access_granted",
+    "team_access_revoked",
+    "team_join",
+    "tokens_revoked",
+    "user_change",
+)
+
+
+def build_manifest(*, events_url: str | None = None, public_url: str | None = None) -> dict[str, Any]:
+    """Return the manifest for Socket Mode, or for HTTP with the public ``…/slack/events`` as ``events_url``.
+
+    ``public_url`` is Kvasir's own address if many workspaces install the app by OAuth, with tokens that expire.
+    """
+    slash_commands: list[dict[str, Any]] = [
+        {
+            "command": ASK,
+            "description": render_message(asking.ASK_DESCRIPTION, _LANGUAGE),
+            "usage_hint": "question",
+            "should_escape": False,
+        },
+        {
+            "command": KB,
+            "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
+            "usage_hint": "refresh | status | sources | search | verified | feedback | channel | approve | share",
+            "should_escape": False,
+        },
+        {
+            "command": THINK,
+            "description": render_message(commands.THINK_DESCRIPTION, _LANGUAGE),
+            "usage_hint": "deep | normal | off | default",
+            "should_escape": False,
+        },
+    ]
+    events: dict[str, Any] = {"bot_events": list(EVENTS)}
+    interactivity: dict[str, Any] = {"is_enabled": True}
+    if events_url is not None:
+        events["request_url"] = interactivity["request_url"] = events_url
+        for command in slash_commands:
+            command["url"] = events_url
+    redirect = {} if public_url is None else {"redirect_urls": [public_url.rstrip("/") + REDIRECT_PATH]}
+    return {
+        "display_information": {
+            "name": "Kvasir",
+            "description": render_message(commands.APP_DESCRIPTION, _LANGUAGE),
+            "background_color": "#1f3a5f",
+        },
+        "features": {
+            "agent_view": {
+                "agent_description": render_message(commands.AGENT_DESCRIPTION, _LANGUAGE),
+                "suggested_prompts": [
+                    {
+                        "title": render_message(commands.PROMPT_TITLE, language),
+                        "message": render_message(commands.PROMPT, language),
+                    }
+                    for language in LANGUAGES
+                ],
+            },
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": "Kvasir", "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Ask Kvasir",
+                    "type": "global",
+                    "callback_id": ASK_SHORTCUT,
+                    "description": render_message(asking.SHORTCUT_DESCRIPTION, _LANGUAGE),
+                },
+                {
+                    "name": "Ask Kvasir about this",
+                    "type": "message",
+                    "callback_id": ASK_ABOUT_SHORTCUT,
+                    "description": render_message(asking.ABOUT_DESCRIPTION, _LANGUAGE),
+                },
+            ],
+            "slash_commands": slash_commands,
+        },
+        "oauth_config": {**redirect, "scopes": {"bot": sorted(SCOPES)}},
+        "settings": {
+            "event_subscriptions": events,
+            "interactivity": interactivity,
+            "org_deploy_enabled": public_url is not None,
+            "socket_mode_enabled": events_url is None,
+            "token_rotation_enabled": public_url is not None,
+        },
+    }
+
+
+def render_manifest_yaml(*, events_url: str | None = None, public_url: str | None = None) -> str:
+    """Return the manifest as YAML, with quotes around strings that YAML reads as other types."""
+    return "\n".join(_render_lines(build_manifest(events_url=events_url, public_url=public_url), "")) + "\n"
+
+
+def _render_lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+    lines: list[str] = []
+    if isinstance(value, dict):
+        for name, child in value.items():
+            lines += _render_entry(f"{indent}{name}:", child, indent + "  ")
+    else:
+        for child in value:
+            if isinstance(child, dict):
+                first, *rest = _render_lines(child, indent + "  ")
+                lines += [f"{indent}- {first.strip()}", *rest]
+            else:
+                lines.append(f"{indent}- {_render_scalar(child)}")
+    return lines
+
+
+def _render_entry(head: str, child: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
+    return (
+        [head, *_render_lines(child, indent)]
+        if isinstance(child, (dict, list))
+        else [f"{head} {_render_scalar(child)}"]
+    )
+
+
+def _render_scalar(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    plain = text.replace("_", "").replace(".", "").isalnum() and text.isascii() and not text[0].isdigit()
+    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,187 @@
+"""Opens everything that answers in one installation of the app: a workspace, or all workspaces of an organization."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.features.kit.dependencies import SlackDependencies
+from bot.slack.features.kit.shared_parts import SharedParts
+from bot.slack.features.owners.digest import WeeklyDigest
+from bot.slack.people.directory import SlackDirectory
+from bot.slack.people.directory_changes import DirectoryChanges
+from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.recovery.status_cleaner import StatusCleaner
+from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.turns import TurnManager
+from bot.slack.wire.errors import SlackUnavailable
+from bot.slack.wire.events import AppRemoved
+from bot.slack.wire.installation import Installation, TokenMonitor, check_token
+from bot.slack.wire.rate_limits import choose_rate_limits
+from bot.slack.wire.settings import SlackSettings
+from bot.slack.wire.tasks import BackgroundTasks
+from bot.slack.wire.transport.web_api import RenewToken, SlackWebApi
+from bot.slack.workspace.bolt_app import create_bolt_app
+from bot.slack.workspace.listeners import SlackListeners
+from bot.slack.workspace.parts import SlackParts
+from bot.storage.channels.channel_event_log import record_connection
+from bot.storage.shared_changes import SharedChanges
+from bot.storage.turns.open_statuses import OpenStatuses
+
+EndInstallation = Callable[[SlackWebApi, str], Coroutine[Any, Any, None]]
+"""Erases a workspace after Slack has said that the app is uninstalled there."""
+
+_DRAIN_S = 2.0
+"""How long background tasks may continue when a workspace closes."""
+_ALERT_HEARTBEATS = 6
+"""After how many heartbeats the sources are checked again, to tell their owners of a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTools:
+    """What all workspaces of a process share."""
+
+    settings: SlackSettings
+    dependencies: SlackDependencies
+    changes: SharedChanges
+    is_connected: Callable[[], bool]
+    """Returns whether events of Slack arrive now."""
+    turn_settings: TurnSettings
+    capabilities: SlackCapabilities | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlackWorkspace:
+    """One installation of the app. Its events come through ``bolt``."""
+
+    installation: Installation
+    teams: frozenset[str]
+    """The teams of its rows in the database."""
+    bolt: AsyncApp
+    api: SlackWebApi
+    turns: TurnManager
+    directory: SlackDirectory
+    token_monitor: TokenMonitor
+    digest: WeeklyDigest
+    """Sends owners what needs their attention."""
+    start_parts: Callable[[], None]
+    """Starts what runs at intervals."""
+
+    async def start(self) -> None:
+        """Continue the turns of earlier processes.
+
+        Raises:
+            DatabaseError: the ledger cannot be read.
+
+        """
+        await self.turns.start()
+
+    async def run_until_revoked(self) -> None:
+        """Check the token whenever it may be invalid.
+
+        Raises:
+            SlackUnauthorized: the token was revoked or the app removed.
+
+        """
+        while True:
+            await self.token_monitor.wait()
+            try:
+                await check_token(self.api)
+            except (SlackUnavailable, TimeoutError):
+                continue  # Slack does not answer; the next refusal starts another check
+
+
+@contextlib.asynccontextmanager
+async def open_workspace(
+    tools: WorkspaceTools,
+    client: AsyncWebClient,
+    *,
+    on_uninstalled: EndInstallation | None = None,
+    renew_token: RenewToken | None = None,
+    home: str | None = None,
+    others: frozenset[str] = frozenset(),
+) -> AsyncIterator[SlackWorkspace]:
+    """Open the installation that the client's token belongs to; on exit, give running answers time to end.
+
+    ``home`` is the first installed workspace or its organization; None says that this one is. ``others`` have an
+    installation of their own, although they may belong to the organization of this one.
+
+    Raises:
+        SlackError: the token or its scopes are wrong; the text names the next step.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        settings, changes = tools.settings, tools.changes
+        capabilities = tools.capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url))
+        api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
+        installation = await check_token(api)
+        me = installation.me
+        teams = me.teams - others
+        is_home = home is None or (home != "" and home in {*me.teams, me.enterprise})
+        dependencies = replace(
+            tools.dependencies,
+            ledger=tools.dependencies.ledger.select_teams(teams),
+            event_log=tools.dependencies.event_log if is_home else None,
+        )
+        token_monitor, tasks = TokenMonitor(), BackgroundTasks()
+
+        def handle_removal(removed: AppRemoved) -> None:
+            if removed.is_uninstalled and on_uninstalled is not None:
+                tasks.start(on_uninstalled(api, me.team), "end of the installation")
+            token_monitor.suspect_token()
+
+        with changes.collect_subscriptions() as subscriptions:
+            shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
+            DirectoryChanges(shared.directory, me.team, changes, tasks)
+            parts = SlackParts(shared)
+            turns, listeners = parts.build_listeners(tools.turn_settings, token_monitor, tasks, handle_removal)
+        stack.callback(changes.unsubscribe, subscriptions)
+        cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
+        alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
+        periodic = (parts.refreshes.keeper, parts.home.heartbeat, alerts)
+
+        def start_parts() -> None:
+            for task in (cleaner, *periodic):
+                task.start()
+            if dependencies.event_log is not None:
+                recording = record_connection(dependencies.event_log, me.team, tools.is_connected)
+                tasks.start(recording, "connection record")
+
+        for task in periodic:
+            stack.push_async_callback(task.close)
+        stack.push_async_callback(tasks.close, _DRAIN_S)
+        stack.push_async_callback(cleaner.close)
+        stack.push_async_callback(turns.close)
+        yield SlackWorkspace(
+            installation,
+            teams,
+            build_bolt_app(settings, client, installation, listeners),
+            api,
+            turns,
+            shared.directory,
+            token_monitor,
+            parts.owners.build_digest(),
+            start_parts,
+        )
+
+
+def build_bolt_app(
+    settings: SlackSettings, client: AsyncWebClient, installation: Installation, listeners: SlackListeners
+) -> AsyncApp:
+    """Return the Bolt app with every listener; it does not check the token again."""
+    me = installation.me
+
+    async def authorize_request(**_: object) -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=client.token
+        )
+
+    bolt = create_bolt_app(AsyncApp, settings, client, authorize_request)
+    listeners.register_listeners(bolt)
+    return bolt

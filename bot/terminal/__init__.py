@@ -1,0 +1,1 @@
+"""What a command prints: clean text, bars and lines of progress."""

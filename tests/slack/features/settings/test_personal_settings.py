@@ -1,0 +1,122 @@
+"""What people choose for themselves in the modal, and what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, build_settings_view
+from bot.storage.answers import Answers
+from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
+from bot.storage.turns.questions import QuestionKey
+from tests.slack.features.home.home_views import press_in_home, read_home
+from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
+from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
+
+pytestmark = pytest.mark.slow
+
+ADA, CHEN = "U0ADA00001", "U0CHEN0003"
+
+
+async def choose(bot: RunningBot, person: str, user: str, **chosen: str) -> None:
+    """Open the modal from Home, change some fields, and submit it."""
+    await press_in_home(bot, person, OPEN_SETTINGS)
+    modal = await bot.sandbox.wait_for_modal(user)
+    values = {block["block_id"]: {block["block_id"]: submit_field(block, chosen)} for block in modal["blocks"]}
+    await bot.sandbox.submit(person, modal["id"], values)
+
+
+def submit_field(block: Json, chosen: dict[str, str]) -> Json:
+    """Return a field as the page sends it: what is chosen, or else what the modal was opened with."""
+    element = block["element"]
+    options = {option["value"]: option for option in element["options"]}
+    if element["type"] == "checkboxes":
+        words = chosen.get(block["block_id"])
+        initial = element.get("initial_options", []) if words is None else [options[word] for word in words.split()]
+        return {"type": "checkboxes", "selected_options": initial}
+    initial_value = element["initial_option"]["value"]
+    return {"type": "static_select", "selected_option": options[chosen.get(block["block_id"], initial_value)]}
+
+
+async def wait_for_preferences(bot: RunningBot, user: str, expected: Preferences) -> None:
+    preferences = PersonalPreferences(bot.ledger.database)
+
+    async def is_stored() -> bool:
+        return await preferences.find_preferences(TEAM_ID, user) == expected
+
+    await bot.sandbox.wait_until(is_stored, what=str(expected))
+
+
+async def test_settings_are_stored_and_shown_at_once(socket_bot: RunningBot) -> None:
+    """Home is published again right after the change, and the next modal begins with what was chosen."""
+    await choose(socket_bot, "ada", ADA, language="zh", thinking="deep", length="short", privacy="no_answers")
+    await wait_for_preferences(socket_bot, ADA, Preferences("deep", "zh", "short", keeps_answers=False))
+    view = await read_home(socket_bot, "ada", "语言：*中文*")
+    assert "思考：*深入* · 回答长度：*简短* · 不保留回答" in str(view)
+    await choose(socket_bot, "ada", ADA, language="default", thinking="default")
+    await wait_for_preferences(socket_bot, ADA, Preferences(None, None, "short", keeps_answers=False))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_modal_keeps_slacks_limits(language: Any) -> None:
+    """Slack refuses longer options, hints and titles."""
+    limit = "The current engine can switch thinking off but not limit it, so deep and normal hardly differ."
+    view = build_settings_view("id", NO_PREFERENCES, 123_456, limit, language)
+    assert len(view["title"]["text"]) <= 24
+    for block in view["blocks"]:
+        assert all(len(option["text"]["text"]) <= 75 for option in block["element"]["options"])
+        assert len(block.get("hint", {}).get("text", "")) <= 150
+
+
+async def test_chosen_language_counts_for_commands_and_home(socket_bot: RunningBot) -> None:
+    """It comes before the language of her Slack, and before that of a command; the other people keep theirs."""
+    await choose(socket_bot, "chen", CHEN, language="en")
+    await read_home(socket_bot, "chen", "What you can do")
+    await socket_bot.sandbox.command("chen", "#general", "/kb 状态")
+    reply = await socket_bot.sandbox.wait_for_message(
+        lambda m: m.get("ephemeral") and "*Engine*" in str(m), channel="#general", person="chen"
+    )
+    assert "引擎" not in str(reply)
+    await socket_bot.sandbox.command("ada", "#general", "/kb 状态")
+    await wait_for_ephemeral(socket_bot, "*引擎*")
+
+
+async def test_chosen_length_reaches_the_question(socket_bot: RunningBot) -> None:
+    await choose(socket_bot, "ada", ADA, length="long")
+    await wait_for_preferences(socket_bot, ADA, Preferences(length="long"))
+    await socket_bot.wait_for_answer(await socket_bot.ask())
+    ts = await socket_bot.sandbox.say("bo", "#general", "@Kvasir how?")
+    await socket_bot.wait_for_answer(ts)
+    assert [question.length for question in socket_bot.answerer.questions] == ["long", "normal"]
+
+
+async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:
+    async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, owner="one|1|1.0|a") as bot:
+        other = PersonalPreferences(bot.ledger.database)
+        assert await other.find_preferences(TEAM_ID, ADA) == NO_PREFERENCES
+        await choose(bot, "ada", ADA, length="long")
+        await wait_for_preferences(bot, ADA, Preferences(length="long"))
+        assert await other.find_length(TEAM_ID, ADA) == "long"
+
+
+async def test_person_erases_what_is_kept_and_keeps_nothing_more(socket_bot: RunningBot) -> None:
+    """Her question and its answer go, those of others stay, and her next answer is not stored."""
+    answers = Answers(socket_bot.ledger.database)
+    first = await socket_bot.ask("@Kvasir what about my notice period?")
+    await socket_bot.wait_for_answer(first)
+    await socket_bot.wait_for_answer(await socket_bot.sandbox.say("bo", "#general", "@Kvasir how?"))
+    view = await read_home(socket_bot, "ada", "what about my notice period?")
+    assert f"/archives/C0GENERAL1/p{first.replace('.', '')}" in str(view)
+    await choose(socket_bot, "ada", ADA, privacy="no_answers erase")
+    await read_home(socket_bot, "ada", "Your questions are not kept")
+    await socket_bot.wait_for_answer(await socket_bot.ask("@Kvasir and now?"))
+    await socket_bot.wait_until_idle()
+    await asyncio.sleep(0.1)
+    assert await answers.list_recent(TEAM_ID, ADA, 10) == []
+    assert len(await answers.list_recent(TEAM_ID, "U0BO000002", 10)) == 1
+    turn = await socket_bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", first))
+    assert turn is not None
+    assert not turn.message.text
