@@ -19,8 +19,10 @@ from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import PhrasingWriter
 from bot.answering.verified_answers.question_judge import MeasuredThresholds, QuestionJudge
+from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
@@ -43,7 +45,7 @@ from knowledge.sources import registry
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
-    from bot.slack.features.kit.dependencies import SlackDependencies
+    from bot.slack.turns.dependencies import SlackDependencies
     from bot.slack.wire.settings import SlackSettings
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
@@ -158,6 +160,19 @@ def create_answerer(
     )
 
 
+def create_verified_finder(
+    library: Library, stored: StoredVerifiedAnswers, judge: QuestionJudge
+) -> VerifiedAnswerFinder:
+    """Return what finds the verified answer to a question."""
+    return VerifiedAnswerFinder(
+        stored,
+        library,
+        embed=library.embed_symmetric,
+        thresholds=OFFER_THRESHOLDS.get(library.embedder_identity),
+        judge=judge,
+    )
+
+
 async def serve(settings: Settings, terminal: Terminal) -> None:
     """Run the bot until cancelled, in the Slack workspace of the tokens or in one on this machine.
 
@@ -168,9 +183,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     # Only this command needs Slack's libraries; the others start faster without them.
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
-    from bot.slack.features.kit.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
+    from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
+    from bot.storage.shared_changes import SharedChanges  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
+    from bot.storage.verified_answers import VerifiedAnswers  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
         workspace, slack, configured = None, settings.slack, settings.configuration
@@ -202,9 +219,15 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         answerer = create_answerer(
             library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
         )
+        changes = SharedChanges(ledger.database)
+        verified = VerifiedAnswers(ledger.database, changes)
+        finder = create_verified_finder(
+            library, verified, QuestionJudge(measured_engine, question_thresholds.find_threshold)
+        )
         deps = SlackDependencies(
             ledger=ledger,
-            answerer=answerer,
+            changes=changes,
+            answerer=VerifiedAnswerer(answerer, finder),
             forget=answerer.forget_conversation,
             library=ready_library,
             engine_status=engine.status,
@@ -217,12 +240,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             materials=library.materials,
             find_salt=CacheSalts(library.find_rights_key, slack.cache_key).find_salt,
             identities=library.identities,
-            verified_tools=VerifiedTools(
-                library.embed_symmetric,
-                library.embedder_identity,
-                QuestionJudge(measured_engine, question_thresholds.find_threshold),
-                write_phrasings=PhrasingWriter(measured_engine).write_phrasings,
-            ),
+            verified=VerifiedTools(verified, finder, PhrasingWriter(measured_engine).write_phrasings),
             control=lambda: engine.thinking_control,
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,

@@ -27,11 +27,11 @@ from knowledge.materials import MaterialReader
 from knowledge.readable import ReadableDocuments, RecentDocument, SourceDocuments
 from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
-from knowledge.search.federated import FederatedSearch, WebSearcher
+from knowledge.search.federated import WebSearcher, search_documents_and_web
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
-from knowledge.search.with_materials import MaterialSearch
+from knowledge.search.with_materials import search_with_materials
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
@@ -106,9 +106,8 @@ class Library:
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
-        self._answerable = calibration.answerable
-        federated = FederatedSearch(self._documents, web, calibration)
-        self._search = MaterialSearch(federated, embedder, calibration)
+        self._calibration = calibration
+        self._web = web
         self.materials = MaterialReader(embedder.count_tokens)
         """Reads files and messages that come with a question."""
 
@@ -151,7 +150,11 @@ class Library:
             readable = await self.count_readable(viewers)
             allowed = {name: id_ for name, id_ in allowed.items() if name in readable}
         plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
-        return await self._search.search(plan, live, materials)
+
+        async def search_rest(live: LiveWebRequest | None) -> SearchResult:
+            return await search_documents_and_web(self._documents.search, self._web, self._calibration, plan, live)
+
+        return await search_with_materials(search_rest, self._embedder, self._calibration, plan, live, materials)
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
         """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.
@@ -201,7 +204,7 @@ class Library:
         if await self.find_rights_key(person) == await self.find_rights_key(others):
             return False
         found = await self.search(query, viewers=person, join=False)
-        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._answerable}
+        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._calibration.answerable}
         return found.answerable and bool(first - await self.filter_current(first, others))
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:

@@ -16,6 +16,7 @@ import lancedb
 import numpy as np
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Finished, Notice, Passage, Question, Sources, Text
 from engine.interfaces import (
     ANONYMOUS,
@@ -168,7 +169,7 @@ async def ask_kvasir(answerer: Answerer, engine: TeeEngine, item: Item, name: st
     looked_at: tuple[Passage, ...] = ()
     text, extracts, notices = "", "", []
     end: Finished | None = None
-    async with aclosing(answerer.answer(Question(item.question, id=name, depth="off"))) as events:
+    async with aclosing(answerer.answer(Question(item.question, id=name, asker=Asker(depth="off")))) as events:
         async for event in events:
             match event:
                 case Sources(passages):

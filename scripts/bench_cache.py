@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.verifier import feature_verifiers
@@ -182,7 +183,7 @@ async def run_conversations(
         for turn, text in enumerate(questions):
             before = len(engine.usages)
             answer = await ask_question(
-                answerer, Question(text, tuple(history), conversation=f"c{number}", id=f"c{number}-{turn}")
+                answerer, Question(text, tuple(history), asker=Asker(conversation=f"c{number}"), id=f"c{number}-{turn}")
             )
             history.append(Exchange(text, answer))
             usages += engine.usages[before:] if turn else []

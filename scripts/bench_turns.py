@@ -44,12 +44,13 @@ from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.verification.verifier import feature_verifiers
 from bot.app import open_configured_library
 from bot.config.settings import load_settings
-from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.reply import ANSWER_EVENT
+from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.wire.rate_limits import RateLimits
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.workspace.app import open_slack_app
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import ChatMessage, ContentDelta, Delta, EngineState, EngineStatus, Sampling
 from knowledge.embedding import IDENTITY
@@ -140,7 +141,13 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
             open_ledger(f"sqlite:///{folder}/ledger.db") as ledger,
             open_slack_app(
                 SlackSettings("xoxb-bench", app_token="xapp-bench", api_url=f"{url}/api/"),
-                SlackDependencies(ledger, answerer, OpenLibrary(), lambda: EngineStatus(EngineState.READY)),
+                SlackDependencies(
+                    ledger,
+                    SharedChanges(ledger.database),
+                    answerer,
+                    OpenLibrary(),
+                    lambda: EngineStatus(EngineState.READY),
+                ),
                 # The Slack here has no rate limits, so that the work of a turn counts and not the wait for a limit.
                 capabilities=SlackCapabilities(limits=RateLimits(scale=UNLIMITED)),
             ) as app,

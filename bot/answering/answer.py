@@ -89,7 +89,7 @@ class Answerer:
         that is left. Closing the iterator, or cancelling the task that waits for it, closes the engine's stream.
         """
         text = question.text.strip()
-        language = question.language or choose_language(text)
+        language = question.asker.language or choose_language(text)
         turn = Turn(text[: self._limits.question_chars], question, language, self._now())
         async with aclosing(self._list_events(turn)) as events:
             async for event in events:
@@ -150,7 +150,7 @@ class Answerer:
         """Say which documents the requester may read."""
         try:
             async with asyncio.timeout(self._limits.search_s):
-                found = await contents(turn.asked_question.viewers, turn.asked_question.within)
+                found = await contents(turn.asked_question.asker.viewers, turn.asked_question.asker.within)
         except (KnowledgeError, TimeoutError) as error:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         turn.route = "sources"
@@ -206,8 +206,8 @@ class Answerer:
             budget = plan_budget(
                 self._engine.context_tokens,
                 small_model=turn.small_model,
-                depth=turn.asked_question.depth,
-                length=turn.asked_question.length,
+                depth=turn.asked_question.asker.depth,
+                length=turn.asked_question.asker.length,
             )
             prompt = build_prompt(
                 turn.question,
@@ -216,7 +216,7 @@ class Answerer:
                 budget=budget,
                 count_tokens=self._engine.count_tokens,
                 manner=describe_manner(
-                    turn.asked_question.language, turn.asked_question.tone, choose_language(turn.question)
+                    turn.asked_question.asker.language, turn.asked_question.asker.tone, choose_language(turn.question)
                 ),
             )
         except ContextTooSmall:
@@ -225,7 +225,7 @@ class Answerer:
             yield await self._show_passages(turn)
             return
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
-            self.forget_conversation(turn.asked_question.conversation)
+            self.forget_conversation(turn.asked_question.asker.conversation)
         prompt_passages = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         judge = self._new_judge(prompt, turn.requester) if self._new_judge else None
         # Of 27 answers of a model without a judgement to questions that the search was unsure of, 4 were right.

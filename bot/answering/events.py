@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from bot.answering.manner import Tone
-from bot.answering.policy import Policy, WebUse
-from bot.answering.thinking import Depth, Length
-from knowledge.interfaces import ANY_MEMBER, Material, MaterialOrigin, Viewers, WebOrigin
-from knowledge.language import Language
+from bot.answering.asker import Asker
+from bot.answering.policy import WebUse
+from knowledge.interfaces import Material, MaterialOrigin, WebOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +41,15 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A person's question with the conversation before it and the viewers of the answer."""
+    """A person's question with the conversation before it."""
 
     text: str = field(repr=False)
     history: tuple[Exchange, ...] = ()
-    viewers: Viewers = ANY_MEMBER
-    """Who will see the answer; a passage is used only if every one of them may read it."""
-    cache_salt: str = field(default="", repr=False)
-    """Separates the engine's prefix cache from that of viewers with other rights; "" for no separation."""
+    asker: Asker = field(default_factory=Asker)
     id: str = ""
     """Names this turn in logs and at the engine."""
-    conversation: str = ""
-    """The id of its conversation; "" for none."""
-    within: str = ""
-    """Filters that narrow the search in addition to those of the question (``in:handbook type:pdf``)."""
-    depth: Depth = "normal"
-    """How long the model may think."""
-    length: Length = "normal"
-    """How long the person wants the answer to be."""
-    person: str = ""
-    """Who asks, "" if unknown: people get equal shares of the engine."""
-    policy: Policy = field(default_factory=Policy)
-    """What of the live web may be used."""
     wants_documents: bool = False
     """Whether an answer from the documents was asked for, although there is a verified one."""
-    people: frozenset[str] = field(default=frozenset(), repr=False)
-    """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
-    language: Language | None = None
-    """The language of the answer; None for that of the question."""
-    tone: Tone = "plain"
     wants_web: bool = False
     """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
     materials: tuple[Material, ...] = field(default=(), repr=False)

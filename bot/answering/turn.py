@@ -58,7 +58,10 @@ class Turn:
     def __post_init__(self) -> None:
         """Decide whether the web is asked; the words that ask for it are no part of the question."""
         self.web = decide_web_use(
-            self.question, self.asked_question.history, self.asked_question.policy, wish=self.asked_question.wants_web
+            self.question,
+            self.asked_question.history,
+            self.asked_question.asker.policy,
+            wish=self.asked_question.wants_web,
         )
         self.question = self.web.question
 
@@ -70,7 +73,8 @@ class Turn:
     @property
     def requester(self) -> Requester:
         """Return who sends the requests to the engine."""
-        return Requester(self.asked_question.person, self.asked_question.conversation, self.asked_question.cache_salt)
+        asker = self.asked_question.asker
+        return Requester(asker.person, asker.conversation, asker.cache_salt)
 
     @property
     def user_texts(self) -> tuple[str, ...]:

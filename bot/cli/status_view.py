@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.answering.policy import Policy
+from bot.control_characters import strip_control_characters
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.terminal.lines import format_engine_state, format_live_web, format_refused
-from bot.terminal.output import strip_control_characters
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument

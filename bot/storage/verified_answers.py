@@ -16,52 +16,47 @@ from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, a
 from bot.storage.tables import verified_answers
 from knowledge.database.database import Database, transaction
 
-_LIST = (
-    sa.select(verified_answers)
-    .where(match_columns(verified_answers.c.team))
-    .order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
-)
+_LIST_ALL = sa.select(verified_answers).order_by(verified_answers.c.verified_at.desc(), verified_answers.c.id)
+_LIST = _LIST_ALL.where(match_columns(verified_answers.c.team))
 _IS_ANSWER = match_columns(verified_answers.c.id)
 _DELETE = sa.delete(verified_answers).where(_IS_ANSWER)
 _MARK = sa.update(verified_answers).where(_IS_ANSWER).values(needs_review=True)
-_ALL = "all"
-"""The subject of every change, because all answers are read at once."""
 _PASSAGE_FIELDS = ("n", "source", "document", "title", "heading", "url", "chunks")
 
 
 class VerifiedAnswers:
-    """The verified answers of one workspace. Every method raises ``DatabaseError`` or a subclass."""
+    """The verified answers of all workspaces. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, team: str, shared_changes: SharedChanges) -> None:
+    def __init__(self, database: Database, shared_changes: SharedChanges) -> None:
         self.database = database
-        self._team = team
-        self._all: SharedCache[Sequence[VerifiedAnswer]] = SharedCache(shared_changes, ChangeKind.VERIFIED)
+        self._of_team: SharedCache[Sequence[VerifiedAnswer]] = SharedCache(shared_changes, ChangeKind.VERIFIED)
 
-    async def list_all(self) -> Sequence[VerifiedAnswer]:
-        """Return all verified answers, the newest first."""
-        return await self._all.fetch_value(self._load_answers, _ALL)
+    async def list_answers(self, team: str) -> Sequence[VerifiedAnswer]:
+        """Return the verified answers of a workspace, the newest first; "" stands for all workspaces."""
+        return await self._of_team.fetch_value(lambda: self._load_answers(team), team)
 
-    async def find_answer(self, id_: str) -> VerifiedAnswer | None:
-        """Return a verified answer, None if it was deleted."""
-        return next((one for one in await self.list_all() if one.id == id_), None)
+    async def find_answer(self, team: str, id_: str) -> VerifiedAnswer | None:
+        """Return a verified answer of a workspace, None if it was deleted."""
+        return next((one for one in await self.list_answers(team) if one.id == id_), None)
 
     async def save_answer(self, answer: VerifiedAnswer, replaces: Sequence[str] = ()) -> None:
         """Store an answer in place of its earlier version, and of those that it replaces."""
         await self._store_answer(answer, replaces)
-        self._all.forget_value(_ALL)
+        self._of_team.forget_value("")
 
     async def delete_answer(self, id_: str) -> None:
         """Delete an answer."""
         await self._execute_change(_DELETE, id_)
-        self._all.forget_value(_ALL)
+        self._of_team.forget_value("")
 
     async def mark_for_review(self, id_: str) -> None:
         """Store that an owner has to look at an answer before it is shown again."""
         await self._execute_change(_MARK, id_)
-        self._all.forget_value(_ALL)
+        self._of_team.forget_value("")
 
-    async def _load_answers(self) -> Sequence[VerifiedAnswer]:
-        return [_read_answer(row) for row in await self.database.fetch_rows(_LIST, {"of_team": self._team})]
+    async def _load_answers(self, team: str) -> Sequence[VerifiedAnswer]:
+        query, parameters = (_LIST, {"of_team": team}) if team else (_LIST_ALL, {})
+        return [_read_answer(row) for row in await self.database.fetch_rows(query, parameters)]
 
     @transaction
     def _store_answer(self, connection: sa.Connection, answer: VerifiedAnswer, replaces: Sequence[str]) -> None:
@@ -73,12 +68,12 @@ class VerifiedAnswers:
             "passages": json.dumps(passages, ensure_ascii=False),
         }
         connection.execute(sa.insert(verified_answers), row)
-        add_change(connection, ChangeKind.VERIFIED, _ALL)
+        add_change(connection, ChangeKind.VERIFIED, "")
 
     @transaction
     def _execute_change(self, connection: sa.Connection, statement: sa.Delete | sa.Update, id_: str) -> None:
         connection.execute(statement, {"of_id": id_})
-        add_change(connection, ChangeKind.VERIFIED, _ALL)
+        add_change(connection, ChangeKind.VERIFIED, "")
 
 
 def _read_answer(row: Any) -> VerifiedAnswer:  # noqa: ANN401 - a row

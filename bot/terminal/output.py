@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that control a terminal, or change the direction of a line."""
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
-
-
-def strip_control_characters(text: str) -> str:
-    """Return a text without control characters: pages and documents may contain some."""
-    return _CONTROL.sub("", _SEQUENCE.sub("", text))
+from bot.control_characters import CONTROL_CHARACTER, strip_control_characters
 
 
 def print_piece(text: str) -> None:
@@ -32,7 +24,7 @@ def print_result(text: str) -> None:
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
     text = json.dumps(value, ensure_ascii=False)
-    print_result(_CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+    print_result(CONTROL_CHARACTER.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
 
 
 def print_note(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,11 +18,8 @@ from knowledge.stores.common import run_both
 from knowledge.web.live.web_passages import LiveResults
 
 
-class DocumentSearcher(Protocol):
-    """The search of documents (``knowledge.search.documents``)."""
-
-    async def search(self, plan: QueryPlan) -> DocumentResults:
-        """Return what the documents have for a question."""
+SearchDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
+"""Returns what the documents have for a question (``knowledge.search.documents``)."""
 
 
 class WebSearcher(Protocol):
@@ -32,62 +29,60 @@ class WebSearcher(Protocol):
         """Return passages of pages for a question, within ``live.within_s``."""
 
 
-class FederatedSearch:
-    """Searches both. Without ``web``, only the documents. It has no state."""
+async def search_documents_and_web(
+    search_documents: SearchDocuments,
+    web: WebSearcher | None,
+    calibration: SearchCalibration,
+    plan: QueryPlan,
+    live: LiveWebRequest | None,
+) -> SearchResult:
+    """Return the best passages of documents and pages; without ``web``, only those of documents.
 
-    def __init__(
-        self,
-        documents: DocumentSearcher,
-        web: WebSearcher | None,
-        calibration: SearchCalibration,
-        *,
-        now: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._documents = documents
-        self._web = web
-        self._calibration = calibration
-        self._now = now
+    If the documents cannot be searched, the web answers alone if it has results (``SearchResult.trouble``).
 
-    async def search(self, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
-        """Return the best passages of documents and pages.
+    Raises:
+        StoreError, DatabaseError: the documents failed, and the web has no answer.
+        EmbedderError: the question cannot be embedded.
 
-        If the documents cannot be searched, the web answers alone if it has results (``SearchResult.trouble``).
+    """
+    began = time.perf_counter()
+    if live is not None and web is not None:
+        result = await _search_both(search_documents, web, calibration, plan, live)
+    else:
+        result = (await search_documents(plan)).to_result()
+        if live is not None and (live.when == "always" or not result.answerable):
+            result = replace(result, web=WebSearchReport("", (), (), WebTrouble.SWITCHED_OFF, 0.0))
+    return replace(result, seconds=time.perf_counter() - began)
 
-        Raises:
-            StoreError, DatabaseError: the documents failed, and the web has no answer.
-            EmbedderError: the question cannot be embedded.
 
-        """
-        began = self._now()
-        if live is not None and self._web is not None:
-            result = await self._search_both(plan, live, self._web)
-        else:
-            result = (await self._documents.search(plan)).to_result()
-            if live is not None and (live.when == "always" or not result.answerable):
-                result = replace(result, web=WebSearchReport("", (), (), WebTrouble.SWITCHED_OFF, 0.0))
-        return replace(result, seconds=self._now() - began)
+async def _search_both(
+    search_documents: SearchDocuments,
+    web: WebSearcher,
+    calibration: SearchCalibration,
+    plan: QueryPlan,
+    live: LiveWebRequest,
+) -> SearchResult:
+    if live.when == "always":
+        found, lookup = await run_both(_try_documents(search_documents, plan), web.look_up(plan.words, live))
+    else:
+        found = await _try_documents(search_documents, plan)
+        if isinstance(found, DocumentResults) and (result := found.to_result()).answerable:
+            return result
+        lookup = await web.look_up(plan.words, live)
+    error = None if isinstance(found, DocumentResults) else found
+    documents = found if isinstance(found, DocumentResults) else make_empty_results(plan, calibration)
+    # Indexing the terms of about fifty passages takes about 60 ms of a processor.
+    hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
+    if error is not None and not hits:
+        raise error
+    result = documents.to_result()
+    related = result.related or answerable or any(hit.web for hit in hits)  # a search engine judged those
+    return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error, related=related)
 
-    async def _search_both(self, plan: QueryPlan, live: LiveWebRequest, web: WebSearcher) -> SearchResult:
-        if live.when == "always":
-            found, lookup = await run_both(self._try_documents(plan), web.look_up(plan.words, live))
-        else:
-            found = await self._try_documents(plan)
-            if isinstance(found, DocumentResults) and (result := found.to_result()).answerable:
-                return result
-            lookup = await web.look_up(plan.words, live)
-        error = None if isinstance(found, DocumentResults) else found
-        documents = found if isinstance(found, DocumentResults) else make_empty_results(plan, self._calibration)
-        # Indexing the terms of about fifty passages takes about 60 ms of a processor.
-        hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
-        if error is not None and not hits:
-            raise error
-        result = documents.to_result()
-        related = result.related or answerable or any(hit.web for hit in hits)  # a search engine judged those
-        return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error, related=related)
 
-    async def _try_documents(self, plan: QueryPlan) -> DocumentResults | KnowledgeError:
-        """Return the documents' results, or the error of their search."""
-        try:
-            return await self._documents.search(plan)
-        except (StoreError, DatabaseError) as error:
-            return error
+async def _try_documents(search_documents: SearchDocuments, plan: QueryPlan) -> DocumentResults | KnowledgeError:
+    """Return the documents' results, or the error of their search."""
+    try:
+        return await search_documents(plan)
+    except (StoreError, DatabaseError) as error:
+        return error

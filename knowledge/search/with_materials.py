@@ -8,7 +8,7 @@ documents, so the confidence compares with that of documents.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -28,11 +28,10 @@ from knowledge.interfaces import (
 )
 from knowledge.lexical.bm25 import choose_likeliest, estimate_weights
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.federated import FederatedSearch
 from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.candidates import rank_candidates
 from knowledge.search.ranking.fusion import estimate_confidence
-from knowledge.search.results import make_empty_results
+from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES
 from knowledge.stores.common import run_both
 
@@ -66,96 +65,104 @@ class _Entry:
     is_opening: bool
 
 
-class MaterialSearch:
-    """Adds materials to a search. It has no state."""
+SearchRest = Callable[[LiveWebRequest | None], Awaitable[SearchResult]]
+"""Searches documents and the web."""
 
-    def __init__(self, search: FederatedSearch, embedder: MaterialEmbedder, calibration: SearchCalibration) -> None:
-        self._federated = search
-        self._embedder = embedder
-        self._calibration = calibration
 
-    async def search(
-        self, plan: QueryPlan, live: LiveWebRequest | None, materials: Sequence[Material] = ()
-    ) -> SearchResult:
-        """Return the best passages of materials, documents and pages; the first ones are those of materials.
+async def search_with_materials(
+    search_rest: SearchRest,
+    embedder: MaterialEmbedder,
+    calibration: SearchCalibration,
+    plan: QueryPlan,
+    live: LiveWebRequest | None,
+    materials: Sequence[Material],
+) -> SearchResult:
+    """Return the best passages of materials, documents and pages; the first ones are those of materials.
 
-        Raises:
-            StoreError, DatabaseError: the documents failed, and there are neither materials nor pages.
-            EmbedderError: the question cannot be embedded.
+    Raises:
+        StoreError, DatabaseError: the documents failed, and there are neither materials nor pages.
+        EmbedderError: the question cannot be embedded.
 
-        """
-        if not materials:
-            return await self._federated.search(plan, live)
-        is_given = any(material.is_given for material in materials)
-        if is_given and live is not None and live.when != "always":
-            live = None  # the question is about the material, so its words are no reason to search the web
-        result, ranked = await run_both(self._search_rest(plan, live), self._rank_passages(plan, materials))
-        return self._merge_results(result, ranked, materials, is_given=is_given)
+    """
+    if not materials:
+        return await search_rest(live)
+    is_given = any(material.is_given for material in materials)
+    if is_given and live is not None and live.when != "always":
+        live = None  # the question is about the material, so its words are no reason to search the web
+    result, ranked = await run_both(
+        _try_rest(search_rest, plan, live), _rank_passages(embedder, calibration, plan, materials)
+    )
+    return _merge_results(result, ranked, materials, calibration.answerable, is_given=is_given)
 
-    async def _search_rest(self, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
-        try:
-            return await self._federated.search(plan, live)
-        except (StoreError, DatabaseError) as error:
-            return SearchResult(plan.question, (), 0.0, answerable=False, trouble=error)
 
-    async def _rank_passages(self, plan: QueryPlan, materials: Sequence[Material]) -> list[Hit]:
-        """Return the passages of materials, best first."""
-        entries = _list_entries(materials)
-        likeliest = choose_likeliest([one.terms for one in entries], plan.terms.split(), MAX_EMBEDDED)
-        vector = await self._embedder.embed_query(plan.words)
-        vectors = await self._embedder.embed_passages(
-            [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
+async def _try_rest(search_rest: SearchRest, plan: QueryPlan, live: LiveWebRequest | None) -> SearchResult:
+    try:
+        return await search_rest(live)
+    except (StoreError, DatabaseError) as error:
+        return SearchResult(plan.question, (), 0.0, answerable=False, trouble=error)
+
+
+async def _rank_passages(
+    embedder: MaterialEmbedder, calibration: SearchCalibration, plan: QueryPlan, materials: Sequence[Material]
+) -> list[Hit]:
+    """Return the passages of materials, best first."""
+    entries = _list_entries(materials)
+    likeliest = choose_likeliest([one.terms for one in entries], plan.terms.split(), MAX_EMBEDDED)
+    vector = await embedder.embed_query(plan.words)
+    vectors = await embedder.embed_passages(
+        [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
+    )
+    cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
+    return await asyncio.to_thread(_score_entries, make_empty_results(plan, calibration), entries, cosines)
+
+
+def _score_entries(results: DocumentResults, entries: Sequence[_Entry], cosines: dict[int, float]) -> list[Hit]:
+    plan = results.question.plan
+    profile, question = results.question.profile, list(dict.fromkeys(plan.terms.split()))
+    ideal = profile.ideal_bm25 / len(question) if question else 0.0
+    weights = estimate_weights(question, ideal, [], [one.terms for one in entries])
+    candidates = [
+        Candidate(one.chunk, weights.score_terms(one.terms), max(0.0, cosines.get(one.place, 0.0))) for one in entries
+    ]
+    entry_by_id = {one.chunk.id: one for one in entries}
+    ranking = rank_candidates(candidates, results.question, {})
+    now = datetime.now(UTC)
+    return [
+        _make_hit(
+            entry_by_id[one.candidate.chunk.id],
+            one.score,
+            ranking.trust * estimate_confidence(one.candidate, profile, results.background),
+            now,
         )
-        cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
-        return await asyncio.to_thread(self._score_entries, plan, entries, cosines)
+        for one in ranking.ranked
+    ]
 
-    def _score_entries(self, plan: QueryPlan, entries: Sequence[_Entry], cosines: dict[int, float]) -> list[Hit]:
-        results = make_empty_results(plan, self._calibration)
-        profile, question = results.question.profile, list(dict.fromkeys(plan.terms.split()))
-        ideal = profile.ideal_bm25 / len(question) if question else 0.0
-        weights = estimate_weights(question, ideal, [], [one.terms for one in entries])
-        candidates = [
-            Candidate(one.chunk, weights.score_terms(one.terms), max(0.0, cosines.get(one.place, 0.0)))
-            for one in entries
-        ]
-        entry_by_id = {one.chunk.id: one for one in entries}
-        ranking = rank_candidates(candidates, results.question, {})
-        now = datetime.now(UTC)
-        return [
-            _make_hit(
-                entry_by_id[one.candidate.chunk.id],
-                one.score,
-                ranking.trust * estimate_confidence(one.candidate, profile, results.background),
-                now,
-            )
-            for one in ranking.ranked
-        ]
 
-    def _merge_results(
-        self, result: SearchResult, ranked: Sequence[Hit], materials: Sequence[Material], *, is_given: bool
-    ) -> SearchResult:
-        attached_ids = {material.id for material in materials if material.is_given}
-        sure = self._calibration.answerable
-        others = [hit for hit in ranked if hit.document not in attached_ids and hit.confidence >= sure]
-        if is_given:
-            openings = {one.chunk.id for one in _list_entries(materials) if one.is_opening}
-            ours = [hit for hit in ranked if hit.document in attached_ids]
-            first = sorted(ours, key=lambda hit: hit.id not in openings)
-            hits = _take_fitting([*first, *others], GIVEN_BYTES)
-            documents = [hit for hit in result.hits if hit.web or hit.confidence >= sure][:DOCUMENT_PLACES]
-        else:
-            hits = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
-            documents = list(result.hits)
-        if result.trouble is not None and not hits:
-            raise result.trouble
-        rank = {hit.id: place for place, hit in enumerate(ranked)}
-        hits.sort(key=lambda hit: rank[hit.id])
-        return replace(
-            result,
-            hits=(*hits, *documents),
-            answerable=result.answerable or bool(hits),
-            related=result.related or bool(hits),
-        )
+def _merge_results(
+    result: SearchResult, ranked: Sequence[Hit], materials: Sequence[Material], sure: float, *, is_given: bool
+) -> SearchResult:
+    """Return the passages to show; those of other materials must have the confidence ``sure``."""
+    attached_ids = {material.id for material in materials if material.is_given}
+    others = [hit for hit in ranked if hit.document not in attached_ids and hit.confidence >= sure]
+    if is_given:
+        openings = {one.chunk.id for one in _list_entries(materials) if one.is_opening}
+        ours = [hit for hit in ranked if hit.document in attached_ids]
+        first = sorted(ours, key=lambda hit: hit.id not in openings)
+        hits = _take_fitting([*first, *others], GIVEN_BYTES)
+        documents = [hit for hit in result.hits if hit.web or hit.confidence >= sure][:DOCUMENT_PLACES]
+    else:
+        hits = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
+        documents = list(result.hits)
+    if result.trouble is not None and not hits:
+        raise result.trouble
+    rank = {hit.id: place for place, hit in enumerate(ranked)}
+    hits.sort(key=lambda hit: rank[hit.id])
+    return replace(
+        result,
+        hits=(*hits, *documents),
+        answerable=result.answerable or bool(hits),
+        related=result.related or bool(hits),
+    )
 
 
 def _list_entries(materials: Sequence[Material]) -> list[_Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passage, Question, Sources, Text
 from bot.answering.limits import Limits
 from bot.answering.verification.claims import content_words
@@ -208,7 +210,8 @@ def ask() -> Ask:
         search = search or ScriptedSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
         new_verifier = feature_verifiers(embed, IDENTITY) if verifier is None else (lambda _judge=None: verifier)
         answerer = Answerer(search, engine or ScriptedEngine(), new_verifier, limits=limits)
-        asked = Question(question, history=tuple(history), id="turn-1", **more)
+        asker = Asker(**{one.name: more.pop(one.name) for one in fields(Asker) if one.name in more})
+        asked = Question(question, history=tuple(history), asker=asker, id="turn-1", **more)
         return RecordedAnswer([event async for event in answerer.answer(asked)])
 
     return run

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Finished, InLine, Question, Sources, Step, Text
 from bot.answering.limits import Limits
 from bot.answering.notices.small_talk import choose_small_talk_reply
@@ -215,7 +216,7 @@ async def test_small_model_reads_only_passages_near_the_best(ask: Any, room: Any
 async def test_search_gets_viewers(room: Any) -> None:
     search = room.search([])
     answerer = Answerer(search, room.engine(), room.new_verifier)
-    _ = [event async for event in answerer.answer(Question("Secret?", viewers=make_members("U1", "U2")))]
+    _ = [event async for event in answerer.answer(Question("Secret?", asker=Asker(viewers=make_members("U1", "U2"))))]
     assert search.queries[0][1] == make_members("U1", "U2")
 
 
@@ -601,7 +602,7 @@ async def test_queued_question_shows_position_and_excludes_wait(room: Any) -> No
     engine = room.engine(script)
     limits = Limits(first_token_s=0.2, answer_s=0.2)
     answerer = Answerer(room.search([room.hit(room.leave)]), engine, room.new_verifier, limits=limits)
-    question = Question("How many days of leave?", person="U1", conversation="T-C-1")
+    question = Question("How many days of leave?", asker=Asker(person="U1", conversation="T-C-1"))
     events = [event async for event in answerer.answer(question)]
     assert [event.text for event in events if isinstance(event, InLine)] == [
         "You are number 2 in line for the engine.",

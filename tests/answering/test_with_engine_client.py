@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Question, Text
 from bot.answering.thinking import LENGTHS
 from engine.client.client import EngineClient, ServerEndpoint
@@ -72,7 +73,10 @@ async def test_chosen_length_reaches_the_engine(wire: tuple[FakeSglang, Answerer
     fake, answerer = wire
     for length in LENGTHS:
         fake.stream(delta(content=f"{GOOD} [1]"), delta(finish="stop"), USAGE, DONE)
-        _ = [event async for event in answerer.answer(Question("How many days?", depth="off", length=length))]
+        _ = [
+            event
+            async for event in answerer.answer(Question("How many days?", asker=Asker(depth="off", length=length)))
+        ]
     tokens = [body["max_tokens"] for body in fake.bodies]
     assert tokens == [768, 1_536, 2_730], "a third of the context at most"
     short, normal, long = (body["messages"][0]["content"] for body in fake.bodies)

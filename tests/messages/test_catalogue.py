@@ -158,7 +158,16 @@ NOT_FOR_PEOPLE = (
     "bot/answering/verified_answers",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
-    "bot/slack/features/kit/parsing.py",
+    "bot/slack/features/feedback/__init__.py",
+    "bot/slack/features/kb/__init__.py",
+    "bot/slack/features/kb/kb_command.py",
+    "bot/slack/features/kb/status_command.py",
+    "bot/slack/features/refreshes/__init__.py",
+    "bot/slack/features/settings/__init__.py",
+    "bot/slack/features/settings/think_command.py",
+    "bot/slack/features/sharing/__init__.py",
+    "bot/slack/features/sharing/share_command.py",
+    "bot/slack/features/verified/__init__.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""
 

@@ -14,11 +14,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.slack.features.kit.dependencies import SlackDependencies
+from bot.slack.turns.dependencies import QuestionAnswerer, SlackDependencies
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.turn_runner import QuestionAnswerer
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.workspace.app import open_slack_app
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.database.failures import wait_for_database
@@ -46,7 +46,9 @@ async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: Turn
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with contextlib.AsyncExitStack() as stack:
         ledger = await wait_for_database(lambda: stack.enter_async_context(open_ledger(url)))
-        dependencies = SlackDependencies(ledger, answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY))
+        dependencies = SlackDependencies(
+            ledger, SharedChanges(ledger.database), answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY)
+        )
         app = await stack.enter_async_context(open_slack_app(settings, dependencies, turn_settings=turn_settings))
         await app.run()
 

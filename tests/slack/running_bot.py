@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
+from bot.answering.verification.embedding_cache import Embed
+from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, SameJudge, VerifiedAnswerFinder
+from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import Configuration, QuestionLimits
-from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools, WritePhrasings
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.text.tables import read_table_block
 from bot.slack.workspace.app import SlackApp, open_slack_app
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.verified_answers import VerifiedAnswers
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import PendingDeletionsChanged
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers
@@ -271,21 +276,39 @@ def get_markdown(message: Mapping[str, Any]) -> str:
 QUICK_TURNS = TurnSettings(drain_s=0.2, heartbeat_s=0.1)
 
 
+@dataclass(frozen=True)
+class VerifiedSetup:
+    """How a test finds verified answers; without it, only the same words get one."""
+
+    embed: Embed | None = None
+    embedder: str = ""
+    judge: SameJudge | None = None
+    write_phrasings: WritePhrasings | None = None
+
+
 def make_dependencies(
     ledger: Ledger, answerer: ScriptedAnswerer, library: FakeLibrary, replacements: Mapping[str, Any]
 ) -> SlackDependencies:
     """Return dependencies without limits on questions; ``given`` has their fields and those of the configuration."""
     configured = {one.name for one in fields(Configuration)} & replacements.keys()
+    changes = SharedChanges(ledger.database)
+    setup: VerifiedSetup = replacements.get("verified_setup", VerifiedSetup())
+    stored = VerifiedAnswers(ledger.database, changes)
+    finder = VerifiedAnswerFinder(
+        stored, library, embed=setup.embed, thresholds=OFFER_THRESHOLDS.get(setup.embedder), judge=setup.judge
+    )
     return SlackDependencies(
         ledger,
-        answerer,
+        changes,
+        VerifiedAnswerer(answerer, finder),
         library,
         lambda: EngineStatus(EngineState.READY, model="r1"),
         configuration=Configuration(
             **{"sources": (), "nightly": None, "question_limits": QuestionLimits(0, 0)}
             | {name: replacements[name] for name in configured}
         ),
-        **{name: value for name, value in replacements.items() if name not in configured},
+        verified=VerifiedTools(stored, finder, setup.write_phrasings),
+        **{name: value for name, value in replacements.items() if name not in {*configured, "verified_setup"}},
     )
 
 

@@ -48,7 +48,7 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     votes = Feedback(database)
     await votes.save_vote(KEY, "U1", Vote.BAD)
     await votes.save_reasons(KEY, "U1", [VoteReason.OTHER], text)
-    verified = VerifiedAnswers(database, "T1", changes)
+    verified = VerifiedAnswers(database, changes)
     cited = replace(ANSWER.passages[0], title=text)
     fields = {"question": text, "answer": text, "owner_name": text}
     await verified.save_answer(replace(ANSWER, **fields, phrasings=(text,), passages=(cited,)))
@@ -58,7 +58,7 @@ async def store_everywhere(ledger: Ledger, text: str) -> list[str]:
     )
     turn, answer = await ledger.find_turn(message.key), await answers.find_answer(KEY)
     [vote, *_] = await votes.list_bad("T1", 1)
-    [stored] = await verified.list_all()
+    [stored] = await verified.list_answers("T1")
     assert turn is not None
     assert answer is not None
     return [

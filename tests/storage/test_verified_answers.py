@@ -31,37 +31,38 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def test_answers_are_stored_replaced_marked_and_deleted(ledger: Ledger) -> None:
-    stored = VerifiedAnswers(ledger.database, "T1", SharedChanges(ledger.database))
+    stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
     await stored.save_answer(ANSWER)
-    assert await stored.list_all() == [ANSWER]
+    assert await stored.list_answers("T1") == [ANSWER]
     await stored.save_answer(later := replace(ANSWER, answer="Other.", verified_at=3.0))
     await stored.save_answer(other := replace(ANSWER, id="a2", verified_at=4.0))
-    assert await stored.list_all() == [other, later], "the newest first"
+    assert await stored.list_answers("T1") == [other, later], "the newest first"
     await stored.mark_for_review("a1")
-    assert await stored.find_answer("a1") == replace(later, needs_review=True)
+    assert await stored.find_answer("T1", "a1") == replace(later, needs_review=True)
     await stored.save_answer(third := replace(ANSWER, id="a3"), ["a1", "a2"])
-    assert await stored.list_all() == [third]
+    assert await stored.list_answers("T1") == [third]
     await stored.delete_answer("a3")
-    assert await stored.list_all() == []
+    assert await stored.list_answers("T1") == []
 
 
 async def test_another_workspace_sees_no_answer(ledger: Ledger) -> None:
-    """Its documents are others: it would show the answer, or put it into review."""
-    mine, theirs = (VerifiedAnswers(ledger.database, team, SharedChanges(ledger.database)) for team in ("T1", "T2"))
-    await mine.save_answer(ANSWER)
-    assert await mine.list_all() == [ANSWER]
-    assert await theirs.list_all() == []
+    stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
+    await stored.save_answer(ANSWER)
+    assert await stored.list_answers("T1") == [ANSWER]
+    assert await stored.list_answers("T2") == []
+    assert await stored.find_answer("T2", ANSWER.id) is None
+    assert await stored.list_answers("") == [ANSWER], "all workspaces"
 
 
 async def test_other_processes_see_changes(ledger: Ledger) -> None:
     changes = [SharedChanges(ledger.database) for _ in range(2)]
-    mine, theirs = (VerifiedAnswers(ledger.database, "T1", one) for one in changes)
+    mine, theirs = (VerifiedAnswers(ledger.database, one) for one in changes)
     for one in changes:
         await one.read_changes()
-    assert await theirs.list_all() == []
+    assert await theirs.list_answers("T1") == []
     await mine.save_answer(ANSWER)
     await changes[1].read_changes()
-    assert await theirs.list_all() == [ANSWER]
+    assert await theirs.list_answers("T1") == [ANSWER]
 
 
 def test_answers_are_active_until_they_expire_or_need_review() -> None:

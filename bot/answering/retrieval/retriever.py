@@ -105,7 +105,7 @@ class Retriever:
                 result = await self._search(
                     plan.query,
                     limit=self._limits.hits,
-                    viewers=turn.asked_question.viewers,
+                    viewers=turn.asked_question.asker.viewers,
                     live=plan.live,
                     materials=turn.asked_question.materials,
                 )
@@ -139,12 +139,12 @@ class Retriever:
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             near = hits[: self._limits.hits]
             return [PlacedPassage(hit) for hit in near if hit.web or hit.score >= CLOSE * near[0].score]
-        earlier = () if starts_over or not question.history else self._places.list_passages(question.conversation)
+        earlier = () if starts_over or not question.history else self._places.list_passages(question.asker.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
-        still = await self._still(chunks, question.viewers) if chunks and self._still else frozenset()
+        still = await self._still(chunks, question.asker.viewers) if chunks and self._still else frozenset()
         placed = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.related:  # else no engine reads it, and what it has read stays as it is
-            self._places.note_passages(question.conversation, question.text.strip(), placed)
+            self._places.note_passages(question.asker.conversation, question.text.strip(), placed)
         return placed
 
 

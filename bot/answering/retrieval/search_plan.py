@@ -62,7 +62,7 @@ def plan_search(
     """
     words, filters = separate_filters(typed)
     web = None if live is None else _word_request(live, words or typed, question, history, rewritten)
-    query = add_filters(build_search_query(typed, history, rewritten), question.within, now)
+    query = add_filters(build_search_query(typed, history, rewritten), question.asker.within, now)
     return SearchPlan(query, web, documents_s + (web.within_s if web else 0.0), bool(filters))
 
 
@@ -86,7 +86,7 @@ def _word_request(
     live: LiveWebRequest, words: str, question: Question, history: Sequence[Exchange], rewritten: str | None
 ) -> LiveWebRequest:
     """Return it with what is searched on the web: words that people wrote, without links that are read anyway."""
-    names = find_mentioned_people(words, history, question.people)
+    names = find_mentioned_people(words, history, question.asker.people)
     masked, questions = mask_people(words, names), keep_questions_only(history, names)
     # An engine that rewrites may leave the @ out, and with it what tells a colleague's name from others.
     alone = None

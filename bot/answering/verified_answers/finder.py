@@ -55,8 +55,8 @@ class CurrentChunks(Protocol):
 class StoredVerifiedAnswers(Protocol):
     """What the finder needs of the stored answers; ``bot.storage.verified_answers`` has the real ones."""
 
-    async def list_all(self) -> Sequence[VerifiedAnswer]:
-        """Return all verified answers, the newest first."""
+    async def list_answers(self, team: str, /) -> Sequence[VerifiedAnswer]:
+        """Return the verified answers of a workspace, the newest first; "" stands for all workspaces."""
 
     async def mark_for_review(self, id_: str, /) -> None:
         """Store that an owner has to look at an answer before it is shown again."""
@@ -115,7 +115,7 @@ class VerifiedAnswerFinder:
         """
         if not may_have_verified_answer(question):
             return None
-        active = [one for one in await self._stored.list_all() if one.is_active(self._now())]
+        active = [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
         for one in active:
             if any(is_same_question(text, question.text) for text in one.texts) and await self.may_show(one, question):
                 return one
@@ -135,7 +135,7 @@ class VerifiedAnswerFinder:
         """
         if not may_have_verified_answer(question):
             return ()
-        active = [one for one in await self._stored.list_all() if one.is_active(self._now())]
+        active = [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
         return [near.answer for near in await self._rank_similar(question, active)]
 
     async def may_show(self, answer: VerifiedAnswer, question: Question) -> bool:
@@ -145,7 +145,9 @@ class VerifiedAnswerFinder:
             DatabaseError: what they may read cannot be found out.
 
         """
-        return are_within(answer.passages, question.within) and await self.may_read(answer, question.viewers)
+        return are_within(answer.passages, question.asker.within) and await self.may_read(
+            answer, question.asker.viewers
+        )
 
     async def may_read(self, answer: VerifiedAnswer, viewers: Viewers) -> bool:
         """Return whether an answer is active and all viewers may read what it cites now.

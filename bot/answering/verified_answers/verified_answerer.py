@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
+from bot.answering.outgoing import release_event
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder, find_first_readable
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages.forms import verified
@@ -41,10 +42,13 @@ class VerifiedAnswerer:
         self._finder = finder
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the events of the verified answer, or of another one with the offer of a similar verified one."""
+        """Yield the events of the verified answer, or of another one with the offer of a similar verified one.
+
+        All of them have passed ``release_event``.
+        """
         if (found := await self._find_same(question)) is not None:
             for event in list_events(found, question):
-                yield event
+                yield release_event(event)
             return
         similar = asyncio.create_task(self._finder.find_similar(question), name="similar verified answers")
         try:
@@ -53,8 +57,8 @@ class VerifiedAnswerer:
                     if isinstance(event, Finished) and event.route in _OFFERED_ROUTES:
                         offered = await find_first_readable(self._finder, await _wait_for_similar(similar), question)
                         if offered is not None:
-                            yield Offer(offered.id, offered.question, offered.passages)
-                    yield event
+                            yield release_event(Offer(offered.id, offered.question, offered.passages))
+                    yield release_event(event)
         finally:
             similar.cancel()
             await asyncio.gather(similar, return_exceptions=True)

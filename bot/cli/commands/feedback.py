@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from bot.answering.outgoing import release_text
 from bot.cli.command_settings import load_command_settings
 from bot.storage.feedback import Feedback, StoredVote
 from bot.storage.turns.ledger import open_ledger
@@ -37,8 +38,8 @@ def describe_vote(vote: StoredVote) -> Mapping[str, object]:
         "id": f"{answer.key.team}/{answer.key.channel}/{answer.key.ts}",
         "follows_up": answer.thread_ts != answer.key.ts,
         "language": answer.language,
-        "question": answer.question,
-        "answer": answer.answer,
+        "question": release_text(answer.question),
+        "answer": release_text(answer.answer),
         "passages": [asdict(passage) for passage in answer.passages],
         "route": answer.route,
         "model": answer.model,

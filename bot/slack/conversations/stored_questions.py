@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeVar
 
+from bot.answering.outgoing import release_text
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.finder import is_direct_message
 from bot.slack.wire.errors import SlackError
@@ -50,7 +51,7 @@ class StoredQuestions:
 
     async def format_link(self, answer: StoredAnswer) -> str:
         """Return a question as the link to it, in mrkdwn; without the link if Slack does not give it."""
-        question = " ".join(answer.question.split())
+        question = " ".join(release_text(answer.question).split())
         is_long = len(question) > _MAX_CHARACTERS
         name = render.escape_mrkdwn(question[: _MAX_CHARACTERS - 1] + "…" if is_long else question)
         link = await self._find_link(answer.key)

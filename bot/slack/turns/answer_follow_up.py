@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from bot.answering.events import Finished, Passage, Question
 from bot.slack.posting.answer_layout import AnswerLayout
 from bot.slack.posting.reply import AnswerReply
-from bot.slack.turns.reasoning_memory import ReasoningMemory
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.unasked_answers import UnaskedAnswers
-from bot.storage.answers import Answers, StoredAnswer, StoredPassage
+from bot.storage.answers import StoredAnswer, StoredPassage
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
-from engine.interfaces import EngineStatus
 from knowledge.errors import DatabaseError
 from knowledge.language import Language
 
@@ -29,21 +28,10 @@ class AnswerFollowUp:
     """Handles complete answers. An answer that cannot be stored stays in Slack all the same."""
 
     def __init__(
-        self,
-        answers: Answers,
-        reasonings: ReasoningMemory,
-        engine_status: Callable[[], EngineStatus],
-        offer_more: Offer,
-        forget_conversation: Callable[[str], None],
-        layout: AnswerLayout,
-        *,
-        unasked: UnaskedAnswers,
+        self, shared: SharedParts, offers: Sequence[Offer], layout: AnswerLayout, *, unasked: UnaskedAnswers
     ) -> None:
-        self._answers = answers
-        self._reasonings = reasonings
-        self._forget_conversation = forget_conversation
-        self._engine_status = engine_status
-        self._offer_more = offer_more
+        self._shared = shared
+        self._offers = offers
         self._layout = layout
         self.documents = layout.documents
         """The canvases and files of answers."""
@@ -55,16 +43,17 @@ class AnswerFollowUp:
     ) -> None:
         """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
         read = [*(one.chunks for one in reply.passages), *(one.chunks or () for one in question.history)]
-        self._reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
+        self._shared.reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store_answer(message, question, finished, reply)
         await self._layout.improve_messages(message, question.text, finished, reply)
         if finished.search_query and not (question.wants_web or message.is_unasked or message.is_of_app):
-            self._offer_more(message, finished.search_query, reply.language)
+            for offer in self._offers:
+                offer(message, finished.search_query, reply.language)
 
     def forget_answer(self, key: QuestionKey | None, conversation: str) -> None:
         """Erase the reasoning behind an answer, and what its conversation has seen; None and "" stand for all."""
-        self._reasonings.forget_reasoning(key)
-        self._forget_conversation(conversation)
+        self._shared.reasonings.forget_reasoning(key)
+        self._shared.dependencies.forget(conversation)
 
     async def _store_answer(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
@@ -78,13 +67,13 @@ class AnswerFollowUp:
             reply.markdown,
             tuple(map(_store_passage, finished.cited)),
             finished.route,
-            self._engine_status().model or "",
+            self._shared.dependencies.engine_status().model or "",
             finished.marked_count,
             finished.removed_count,
             finished.timings.get("total", 0.0),
         )
         try:
-            await self._answers.save_answer(stored)
+            await self._shared.answers.save_answer(stored)
         except DatabaseError as error:
             _log.warning("answer not stored", channel=message.key.channel, error=str(error))
 

@@ -9,10 +9,8 @@ from bot.answering.events import AnswerEvent
 from bot.messages import replies
 from bot.messages.forms import files
 from bot.messages.message import render_message
-from bot.slack.conversations.thread_reader import ThreadReader
-from bot.slack.materials.file_intake import FileIntake
-from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.file_download import is_image
@@ -23,16 +21,14 @@ from knowledge.language import Language
 class MessageFiles:
     """Offers owners to store their files, and explains how to ask about a file."""
 
-    def __init__(self, threads: ThreadReader, messenger: EphemeralMessenger, intake: FileIntake | None) -> None:
-        self._threads = threads
-        self._messenger = messenger
-        self._intake = intake
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     def offer_storage(self, message: QuestionMessage, language: Language) -> AsyncGenerator[AnswerEvent, None] | None:
         """Return the answer that offers to store a message's files; None if it asks something or may not store them."""
-        if self._intake is None or not self._intake.accepts_message(message):
+        if self._shared.intake is None or not self._shared.intake.accepts_message(message):
             return None
-        return self._intake.ask_for_readers(message, language)
+        return self._shared.intake.ask_for_readers(message, language)
 
     async def explain_missing_text(self, message: QuestionMessage, reply: AnswerReply) -> None:
         """Say how to ask, or what files without text lack: to all in a direct message, else to the asker alone.
@@ -54,7 +50,7 @@ class MessageFiles:
         """Send a sentence to the asker alone; return False if Slack refuses it."""
         key, thread_ts = message.key, None if message.opens_thread else message.thread_ts
         try:
-            await self._messenger.send_message(
+            await self._shared.messenger.send_message(
                 key.channel, message.user, render.escape_mrkdwn(sentence), thread_ts=thread_ts
             )
         except SlackError:
@@ -63,7 +59,7 @@ class MessageFiles:
 
     async def _explain_files(self, message: QuestionMessage, reply: AnswerReply) -> str:
         try:
-            attached = await self._threads.fetch_files(message)
+            attached = await self._shared.threads.fetch_files(message)
         except SlackError:  # the kind of the files only chooses the words
             attached = []
         return render_message(files.IMAGE_ALONE if _are_images(attached) else files.FILE_ALONE, reply.language)

@@ -8,20 +8,19 @@ from dataclasses import replace
 
 import structlog
 
+from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
-from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.conversations.channel_rules import ChannelRules
-from bot.slack.conversations.thread_reader import Thread, ThreadReader
-from bot.slack.materials.question_materials import QuestionMaterials, mix_salt, read_materials
-from bot.slack.people.finder import ViewerFinder
+from bot.slack.conversations.thread_reader import Thread
+from bot.slack.materials.question_materials import mix_salt, read_materials
 from bot.slack.people.refusals import AudienceRefused, explain_refusal
 from bot.slack.people.viewers import may_see_answer
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Viewers
@@ -33,39 +32,13 @@ FindDepth = Callable[[str, str, Depth], Awaitable[Depth]]
 """Returns how long to think before an answer, given team, user and the channel's default."""
 FindLength = Callable[[str, str], Awaitable[Length]]
 """Returns how long a person wants answers to be, given team and user."""
-FindSalt = Callable[[Viewers], Awaitable[str]]
-"""Returns the salt of the engine's prefix cache for these viewers."""
-
-
-async def omit_salt(_viewers: Viewers) -> str:
-    """Return no salt: all requests share the engine's prefix cache."""
-    return ""
 
 
 class QuestionBuilder:
     """Builds questions."""
 
-    def __init__(
-        self,
-        threads: ThreadReader,
-        viewers: ViewerFinder,
-        rules: ChannelRules,
-        find_depth: FindDepth,
-        find_salt: FindSalt,
-        *,
-        filter_readable: FindReadableChunks,
-        find_length: FindLength,
-        materials: QuestionMaterials | None,
-    ) -> None:
-        """``materials`` is None where no files are read."""
-        self._threads = threads
-        self._viewers = viewers
-        self._rules = rules
-        self._find_depth = find_depth
-        self._find_salt = find_salt
-        self._filter_readable = filter_readable
-        self._find_length = find_length
-        self._materials = materials
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     async def build_question(self, message: QuestionMessage, reply: AnswerReply) -> Question:
         """Return the question; if its viewers, thread or files cannot be read, the reply shows a notice.
@@ -79,17 +52,17 @@ class QuestionBuilder:
         # The history is asked for at the same time: the calls for both take longer than anything else here.
         try:
             async with asyncio.TaskGroup() as group:
-                finding = group.create_task(self._viewers.find_channel_audience(key.channel, message.user))
+                finding = group.create_task(self._shared.viewers.find_channel_audience(key.channel, message.user))
                 reading = group.create_task(self._read_thread(message, reply))
-                question_task = group.create_task(self._threads.read_question(message))
+                question_task = group.create_task(self._shared.threads.read_question(message))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         audience, thread = finding.result(), reading.result()
         if audience.refusal is not None:
             raise AudienceRefused(explain_refusal(audience.refusal))
         rule, within = (
-            await self._rules.find_rule(key.channel),
-            await self._rules.find_filters(key.channel, audience.viewers),
+            await self._shared.rules.find_rule(key.channel),
+            await self._shared.rules.find_filters(key.channel, audience.viewers),
         )
         if within is None:
             raise AudienceRefused(replies.NOTHING_OPEN)
@@ -106,24 +79,27 @@ class QuestionBuilder:
                 text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))
             else:
                 text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
-        read = await read_materials(self._materials, message, text, thread.messages)
+        read = await read_materials(self._shared.materials, message, text, thread.messages)
         for notice in read.notices:
             reply.add_notice(render_message(notice, reply.language))
         return Question(
             text=text,
             history=history,
-            viewers=audience.viewers,
-            cache_salt=mix_salt(await self._find_salt(audience.viewers), read.materials),
+            asker=Asker(
+                message.user,
+                key.team,
+                audience.viewers,
+                cache_salt=mix_salt(await self._shared.dependencies.find_salt(audience.viewers), read.materials),
+                people=self._shared.threads.cached_names,
+                conversation=message.conversation,
+                within=within,
+                policy=narrow_policy(rule.web, audience.viewers),
+                depth=await self._shared.preferences.choose_depth(key.team, message.user, rule.depth),
+                length=await self._shared.preferences.find_length(key.team, message.user),
+                language=rule.language,
+                tone=rule.tone,
+            ),
             id=f"{key.channel}-{key.ts}",
-            conversation=message.conversation,
-            within=within,
-            depth=await self._find_depth(key.team, message.user, rule.depth),
-            length=await self._find_length(key.team, message.user),
-            person=message.user,
-            policy=narrow_policy(rule.web, audience.viewers),
-            people=self._threads.cached_names,
-            language=rule.language,
-            tone=rule.tone,
             wants_web=wants_web,
             wants_documents=wants_documents,
             materials=read.materials,
@@ -137,7 +113,7 @@ class QuestionBuilder:
 
         """
         chunks = frozenset(chunk for one in history for chunk in one.chunks or ())
-        readable = await self._filter_readable(chunks, viewers) if chunks else frozenset()
+        readable = await self._shared.dependencies.library.filter_current(chunks, viewers) if chunks else frozenset()
         return tuple(
             one if one.chunks is not None and one.chunks <= readable else replace(one, answer="", chunks=frozenset())
             for one in history
@@ -155,20 +131,20 @@ class QuestionBuilder:
             DatabaseError: the approval of a shared channel, or what the people may read, cannot be found out.
 
         """
-        audience = await self._viewers.find_channel_audience(message.key.channel, message.user)
+        audience = await self._shared.viewers.find_channel_audience(message.key.channel, message.user)
         if audience.refusal is not None:
             return False
-        if may_see_answer(audience.viewers, question.viewers):
+        if may_see_answer(audience.viewers, question.asker.viewers):
             if not is_due:
                 return True
         elif not passages or not all(passage.chunks for passage in passages):
             return False
         chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
-        return chunks <= await self._filter_readable(chunks, audience.viewers)
+        return chunks <= await self._shared.dependencies.library.filter_current(chunks, audience.viewers)
 
     async def _read_thread(self, message: QuestionMessage, reply: AnswerReply) -> Thread:
         try:
-            return await self._threads.read_thread(message)
+            return await self._shared.threads.read_thread(message)
         except SlackError as error:  # if the thread itself is gone, the answer's first call fails
             reply.add_notice(render_message(replies.THREAD_UNREADABLE, reply.language))
             _log.warning("thread not read", channel=message.key.channel, error=str(error))

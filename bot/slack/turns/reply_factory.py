@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
-from bot.slack.conversations.channel_rules import ChannelRule
 from bot.slack.posting.buttons import AnswerButton
-from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
+from bot.slack.posting.message_sink import ReplyTarget
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.undelivered_answer import UndeliveredAnswers
-from bot.slack.wire.events import BotUser, make_readable
-from bot.slack.wire.transport.web_api import SlackWebApi
-from bot.storage.turns.answer_shares import AnswerShares
-from bot.storage.turns.ledger import Ledger
+from bot.slack.wire.events import make_readable
 from bot.storage.turns.questions import LedgerTurn, QuestionMessage
 from knowledge.errors import DatabaseError
 from knowledge.language import choose_language
@@ -27,27 +24,9 @@ _log = structlog.get_logger("kvasir.turns")
 class ReplyFactory:
     """Creates replies that store the timestamps of their messages in the ledger."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        api: SlackWebApi,
-        me: BotUser,
-        capabilities: SlackCapabilities,
-        buttons: Sequence[AnswerButton],
-        undelivered: UndeliveredAnswers,
-        *,
-        find_workspace: Callable[[str], Awaitable[str]],
-        find_rule: Callable[[str], Awaitable[ChannelRule]],
-    ) -> None:
-        """``find_workspace`` returns the workspace of a person, and ``find_rule`` the rule of a channel, by the id."""
-        self._ledger = ledger
-        self._api = api
-        self._me = me
-        self._capabilities = capabilities
+    def __init__(self, shared: SharedParts, buttons: Sequence[AnswerButton], undelivered: UndeliveredAnswers) -> None:
+        self._shared = shared
         self._buttons = buttons
-        self._find_workspace = find_workspace
-        self._find_rule = find_rule
-        self._shares = AnswerShares(ledger.database)
         self.undelivered = undelivered
         """Explains to the asker why a reply cannot be posted."""
 
@@ -59,11 +38,11 @@ class ReplyFactory:
 
         """
         message, key = turn.message, turn.message.key
-        rule = await self._find_rule(key.channel)
+        rule = await self._shared.rules.find_rule(key.channel)
 
         async def save_replies(replies: Sequence[str]) -> None:
             try:
-                await self._ledger.note_replies(key, replies)
+                await self._shared.dependencies.ledger.note_replies(key, replies)
             except DatabaseError as error:  # after a crash, recovery finds the messages in the thread itself
                 _log.warning("reply not noted", channel=key.channel, ts=key.ts, error=str(error))
 
@@ -72,15 +51,17 @@ class ReplyFactory:
             message.thread_ts,
             key.ts,
             message.user,
-            self._find_workspace,
-            language=rule.language or choose_language(make_readable(message.text, {}, me=self._me.user)),
+            self._shared.directory.find_workspace,
+            language=rule.language or choose_language(make_readable(message.text, {}, me=self._shared.me.user)),
             revision=turn.revision,
             earlier=turn.replies if turn.revises else (),
             regenerates=turn.regenerates,
             is_unasked=message.is_unasked,
             share_name=await self._find_share_name(message),
         )
-        reply = AnswerReply(target, self._api, self._capabilities, self._buttons, save_replies=save_replies)
+        reply = AnswerReply(
+            target, self._shared.api, self._shared.capabilities, self._buttons, save_replies=save_replies
+        )
         if message.is_unasked:
             reply.add_notice(render_message(texts.UNASKED, target.language))
         return reply
@@ -89,5 +70,5 @@ class ReplyFactory:
         """Return the name of the channel in which an answer may be shared, "" for none."""
         if not (message.is_direct and message.opens_thread):
             return ""
-        share = await self._shares.find_share(message.key)
+        share = await self._shared.shares.find_share(message.key)
         return share.target_name if share is not None else ""

@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Question, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Sources, Text
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -17,6 +16,7 @@ from bot.slack.conversations.thread_order import begin_in_order
 from bot.slack.people.refusals import AudienceRefused
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.answer_follow_up import AnswerFollowUp
+from bot.slack.turns.dependencies import QuestionAnswerer
 from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import QuestionBuilder
@@ -32,13 +32,6 @@ from engine.errors import EngineError
 
 _WITHHELD = "withheld"
 """The outcome of a question that nobody asked Kvasir, and that gets no answer."""
-
-
-class QuestionAnswerer(Protocol):
-    """Answers questions; ``bot.answering`` has the real one."""
-
-    def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        """Answer a question; closing the generator cancels the answer."""
 
 
 class TurnRunner:

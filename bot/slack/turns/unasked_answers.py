@@ -11,9 +11,7 @@ import structlog
 from bot.answering.events import AnswerEvent, Finished, Question
 from bot.answering.retrieval.channel_filters import add_filters
 from bot.slack.conversations.addressing import asks_everybody
-from bot.slack.conversations.channel_rules import ChannelRules
-from bot.slack.conversations.library import KnowledgeLibrary
-from bot.storage.channels.channel_settings import ChannelSettingsStore
+from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 
@@ -29,10 +27,8 @@ _ROUTES = frozenset({"engine", "verified"})
 class UnaskedAnswers:
     """Checks the channel's settings, the search and the answer."""
 
-    def __init__(self, rules: ChannelRules, store: ChannelSettingsStore, library: KnowledgeLibrary) -> None:
-        self._rules = rules
-        self._store = store
-        self._library = library
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     async def may_begin(self, message: QuestionMessage, question: Question) -> bool:
         """Return whether the documents are sure to have the answer, and the hour is not full.
@@ -41,12 +37,12 @@ class UnaskedAnswers:
             DatabaseError: the settings of the channel cannot be read.
 
         """
-        most = (await self._rules.find_rule(message.key.channel)).unasked_per_hour
-        if not asks_everybody(message) or await self._store.count_unasked(message) >= most:
+        most = (await self._shared.rules.find_rule(message.key.channel)).unasked_per_hour
+        if not asks_everybody(message) or await self._shared.channel_settings.count_unasked(message) >= most:
             return False
         try:
-            query = add_filters(question.text, question.within, datetime.now(UTC))
-            found = await self._library.search(query, limit=2, viewers=question.viewers)
+            query = add_filters(question.text, question.asker.within, datetime.now(UTC))
+            found = await self._shared.dependencies.library.search(query, limit=2, viewers=question.asker.viewers)
         except KnowledgeError as error:
             _log.info("unasked question not searched", channel=message.key.channel, error=type(error).__name__)
             return False
@@ -64,5 +60,5 @@ class UnaskedAnswers:
             return False
         if finished.marked_count or finished.removed_count:
             return False
-        most = (await self._rules.find_rule(message.key.channel)).unasked_per_hour
-        return await self._store.reserve_unasked(message, most)
+        most = (await self._shared.rules.find_rule(message.key.channel)).unasked_per_hour
+        return await self._shared.channel_settings.reserve_unasked(message, most)

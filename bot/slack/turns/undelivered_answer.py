@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bot.messages.message import render_message
 from bot.messages.undelivered import explain_refused_post
-from bot.slack.conversations.thread_reader import ThreadReader
-from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused
 from bot.storage.turns.questions import QuestionMessage
 
@@ -17,9 +16,8 @@ _DELETED_CODES = {"message_not_found", "thread_not_found", "cannot_reply_to_mess
 class UndeliveredAnswers:
     """Explains refused posts to askers: in the thread, in the channel, or in their direct messages."""
 
-    def __init__(self, messenger: EphemeralMessenger, threads: ThreadReader) -> None:
-        self._messenger = messenger
-        self._threads = threads
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     async def explain_refusal(
         self, message: QuestionMessage, refusal: SlackGone | SlackRefused, reply: AnswerReply
@@ -29,12 +27,14 @@ class UndeliveredAnswers:
             return
         text = render_message(explain_refused_post(refusal.code, message.key.channel), reply.language)
         is_thread_visible = bool(reply.replies) or not message.opens_thread
-        await self._messenger.reach_person(
+        await self._shared.messenger.reach_person(
             message.key.channel, message.user, text, thread_ts=message.thread_ts if is_thread_visible else None
         )
 
     async def _is_deleted(self, message: QuestionMessage) -> bool:
         try:
-            return await self._threads.fetch_message(message.key.channel, message.thread_ts, message.key.ts) is None
+            return (
+                await self._shared.threads.fetch_message(message.key.channel, message.thread_ts, message.key.ts) is None
+            )
         except SlackError:
             return False

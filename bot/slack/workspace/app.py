@@ -10,8 +10,8 @@ from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.features.kit.dependencies import SlackDependencies
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.installation import TokenMonitor, confirm_uninstallation
 from bot.slack.wire.settings import SlackSettings
@@ -21,7 +21,6 @@ from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.slack.wire.transport.web_client import make_web_client, open_http_session
 from bot.slack.workspace.workspace import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.storage.installations.installation_data import InstallationData
-from bot.storage.shared_changes import SharedChanges
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +47,7 @@ class SlackApp:
         """
         await self.workspace.start()
         await self._runner.start()
-        self.workspace.start_parts()
+        self.workspace.start_tasks()
         team = self.workspace.installation.me.team
         _log.info("slack connected", transport=self._runner.transport, team=team)
 
@@ -74,7 +73,7 @@ class SlackApp:
 
     async def send_digest(self) -> None:
         """Send owners what needs their attention."""
-        await self.workspace.digest.send_digest()
+        await self.workspace.send_digest()
 
 
 @contextlib.asynccontextmanager
@@ -95,11 +94,10 @@ async def open_slack_app(
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_http_session())
         client = make_web_client(settings.api_url, settings.bot_token, session)
-        changes = SharedChanges(dependencies.ledger.database)
+        changes = dependencies.changes
         tools = WorkspaceTools(
             settings,
             dependencies,
-            changes,
             lambda: runner.is_connected,
             turn_settings or TurnSettings(),
             capabilities,

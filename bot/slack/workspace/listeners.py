@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -21,28 +21,19 @@ from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
-from bot.slack.conversations.attention import ThreadAttention
 from bot.slack.conversations.history.channel_events import read_channel_event
-from bot.slack.features.asking.app_questions import AppQuestions
-from bot.slack.features.home.suggested_prompts import SuggestedPrompts
-from bot.slack.features.home.tab import HomeTab
+from bot.slack.features.kit.feature import CommandHandler, EventHandler, Feature, ShortcutHandler
 from bot.slack.features.kit.modal import Modal
 from bot.slack.people.changes import apply_event
-from bot.slack.people.directory import SlackDirectory
-from bot.slack.people.finder import ViewerFinder
-from bot.slack.people.reader_languages import ReaderLanguages
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.turns import TurnManager
 from bot.slack.wire.events import (
-    AppAsked,
     AppRemoved,
-    BotUser,
     ChannelIdChanged,
     HomeOpened,
     MessageDeleted,
     MessageEdited,
     MessageReceived,
-    MessagesOpened,
     MuteReaction,
     SharingEnded,
     StopPressed,
@@ -56,9 +47,8 @@ from bot.slack.wire.interactions import (
     ShortcutUse,
     SlashCommand,
 )
-from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.text import render
-from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.slack.workspace.home_tab import HomeTab
 from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
@@ -73,39 +63,48 @@ _SUBMISSION_TIMEOUT_S = 1.5
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
 NextMiddleware = Callable[[], Awaitable[BoltResponse]]
-CommandHandler = Callable[[SlashCommand], Awaitable[None]]
-ShortcutHandler = Callable[[ShortcutUse], Awaitable[None]]
 Act = TypeVar("Act", bound=Interaction)
 
 
-@dataclass(slots=True)
 class SlackListeners:
-    """Handles events, slash commands, buttons, shortcuts and modals."""
+    """Handles events, slash commands, buttons, shortcuts and modals, most of them by the features."""
 
-    me: BotUser
-    turns: TurnManager
-    attention: ThreadAttention
-    commands: Mapping[str, CommandHandler]
-    """The handler of each slash command."""
-    actions: Mapping[str, ActionHandler]
-    """The handler of each button by its action id, without the number that distinguishes buttons of one message."""
-    shortcuts: Mapping[str, ShortcutHandler]
-    """The handler of each shortcut by its callback id."""
-    modals: Mapping[str, Modal]
-    """What handles the submission of a modal, by its callback id."""
-    home: HomeTab
-    prompts: SuggestedPrompts
-    directory: SlackDirectory
-    languages: ReaderLanguages
-    viewers: ViewerFinder
-    app_questions: AppQuestions
-    messenger: EphemeralMessenger
-    tasks: BackgroundTasks
-    on_removed: Callable[[AppRemoved], None]
-    channel_moves: ChannelMoves
-    event_log: ChannelEventLog | None = None
-    """Stores events of public channels if they are a source."""
-    _notification_keys: dict[tuple[str, str], None] = field(default_factory=dict)
+    def __init__(
+        self,
+        shared: SharedParts,
+        turns: TurnManager,
+        home: HomeTab,
+        features: Sequence[Feature],
+        on_removed: Callable[[AppRemoved], None],
+    ) -> None:
+        self.me = shared.me
+        self.turns = turns
+        self.attention = shared.attention
+        self.home = home
+        self.directory = shared.directory
+        self.languages = shared.languages
+        self.viewers = shared.viewers
+        self.messenger = shared.messenger
+        self.tasks = shared.tasks
+        self.on_removed = on_removed
+        self.channel_moves = ChannelMoves(shared.database, shared.me.team)
+        self.event_log = shared.dependencies.event_log
+        """Stores events of public channels if they are a source."""
+        self.commands: dict[str, CommandHandler] = {}
+        self.shortcuts: dict[str, ShortcutHandler] = {}
+        self.event_handlers: dict[type, EventHandler] = {}
+        self.actions: dict[str, ActionHandler] = {}
+        """By action id, without the number that distinguishes buttons of one message."""
+        self.modals: dict[str, Modal] = {}
+        for feature in features:
+            self.commands |= feature.commands
+            self.shortcuts |= feature.shortcuts
+            self.event_handlers |= feature.event_handlers
+            self.actions |= feature.actions
+            self.actions |= {button.action_id: button.run for button in feature.answer_buttons}
+            self.actions |= {name: home.publish_after(action) for name, action in feature.home_actions.items()}
+            self.modals |= {modal.callback_id: modal for modal in feature.modals}
+        self._notification_keys: dict[tuple[str, str], None] = {}
 
     def register_listeners(self, app: AsyncApp) -> None:
         """Register on a Bolt app."""
@@ -143,13 +142,15 @@ class SlackListeners:
             DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
-        match parse_event(body, self.me):
+        event = parse_event(body, self.me)
+        if (handler := self.event_handlers.get(type(event))) is not None:
+            await handler(event)
+            return
+        match event:
             case MessageReceived() as received:
                 await self._handle_message(received)
             case MessageEdited() as edited:
                 await self._handle_edit(edited)
-            case AppAsked() as asked:
-                await self.app_questions.handle_mention(asked)
             case MessageDeleted(key, received):
                 may_be_asked = received is not None and await self.attention.may_be_meant(received)
                 await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)
@@ -157,8 +158,8 @@ class SlackListeners:
                 await self.turns.handle_stop(channel, thread_ts)
             case MuteReaction() as reaction:
                 await self.attention.handle_reaction(reaction)
-            case HomeOpened() | MessagesOpened() as opened:
-                self.tasks.start(self._greet_person(opened), "tab of the app")
+            case HomeOpened(user):
+                self.tasks.start(self._open_home(user), "tab of the app")
             case SharingEnded() | ChannelIdChanged() as change:
                 await self._change_channel(change)
             case AppRemoved() as removed:
@@ -213,13 +214,9 @@ class SlackListeners:
         )
         self.tasks.start(reaching, "ephemeral message")
 
-    async def _greet_person(self, opened: HomeOpened | MessagesOpened) -> None:
-        """Show a person who opens the app its Home tab, or suggestions of what to ask."""
-        if isinstance(opened, MessagesOpened):
-            await self.prompts.suggest_prompts(opened)
-            return
+    async def _open_home(self, user: str) -> None:
         try:
-            await self.home.open_home(opened.user)
+            await self.home.open_home(user)
         except Exception as error:  # noqa: BLE001 (a broken Home tab must not stop the process)
             _log.warning("home not published", error=type(error).__name__, exc_info=error)
 

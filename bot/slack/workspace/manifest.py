@@ -10,7 +10,8 @@ from bot.messages.message import LANGUAGES, render_message
 from bot.slack.features.asking.ask import ASK
 from bot.slack.features.asking.ask_about import ASK_ABOUT_SHORTCUT
 from bot.slack.features.asking.ask_modal import ASK_SHORTCUT
-from bot.slack.features.kit.parsing import KB, THINK
+from bot.slack.features.kb.kb_command import KB
+from bot.slack.features.settings.think_command import THINK
 from bot.slack.wire.scopes import SCOPES
 from bot.slack.wire.settings import REDIRECT_PATH
 from knowledge.language import Language

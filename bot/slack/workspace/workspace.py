@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +11,14 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.features.kit.dependencies import SlackDependencies
-from bot.slack.features.kit.shared_parts import SharedParts
-from bot.slack.features.owners.digest import WeeklyDigest
+from bot.slack.features.kit.feature import Feature
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.directory_changes import DirectoryChanges
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.recovery.status_cleaner import StatusCleaner
 from bot.slack.turns.settings import TurnSettings
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.turns import TurnManager
 from bot.slack.wire.errors import SlackUnavailable
 from bot.slack.wire.events import AppRemoved
@@ -28,10 +28,9 @@ from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.web_api import RenewToken, SlackWebApi
 from bot.slack.workspace.bolt_app import create_bolt_app
+from bot.slack.workspace.features import build_features
 from bot.slack.workspace.listeners import SlackListeners
-from bot.slack.workspace.parts import SlackParts
 from bot.storage.channels.channel_event_log import record_connection
-from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.open_statuses import OpenStatuses
 
 EndInstallation = Callable[[SlackWebApi, str], Coroutine[Any, Any, None]]
@@ -39,8 +38,6 @@ EndInstallation = Callable[[SlackWebApi, str], Coroutine[Any, Any, None]]
 
 _DRAIN_S = 2.0
 """How long background tasks may continue when a workspace closes."""
-_ALERT_HEARTBEATS = 6
-"""After how many heartbeats the sources are checked again, to tell their owners of a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,6 @@ class WorkspaceTools:
 
     settings: SlackSettings
     dependencies: SlackDependencies
-    changes: SharedChanges
     is_connected: Callable[[], bool]
     """Returns whether events of Slack arrive now."""
     turn_settings: TurnSettings
@@ -68,9 +64,8 @@ class SlackWorkspace:
     turns: TurnManager
     directory: SlackDirectory
     token_monitor: TokenMonitor
-    digest: WeeklyDigest
-    """Sends owners what needs their attention."""
-    start_parts: Callable[[], None]
+    features: Sequence[Feature]
+    start_tasks: Callable[[], None]
     """Starts what runs at intervals."""
 
     async def start(self) -> None:
@@ -81,6 +76,12 @@ class SlackWorkspace:
 
         """
         await self.turns.start()
+
+    async def send_digest(self) -> None:
+        """Send owners what needs their attention."""
+        for feature in self.features:
+            for send in feature.digests:
+                await send()
 
     async def run_until_revoked(self) -> None:
         """Check the token whenever it may be invalid.
@@ -117,7 +118,7 @@ async def open_workspace(
 
     """
     async with contextlib.AsyncExitStack() as stack:
-        settings, changes = tools.settings, tools.changes
+        settings, changes = tools.settings, tools.dependencies.changes
         capabilities = tools.capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url))
         api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
         installation = await check_token(api)
@@ -137,16 +138,15 @@ async def open_workspace(
             token_monitor.suspect_token()
 
         with changes.collect_subscriptions() as subscriptions:
-            shared = SharedParts(dependencies, client, api, me, changes, capabilities, is_home=is_home)
+            shared = SharedParts(dependencies, client, api, me, capabilities, tasks, is_home=is_home)
             DirectoryChanges(shared.directory, me.team, changes, tasks)
-            parts = SlackParts(shared)
-            turns, listeners = parts.build_listeners(tools.turn_settings, token_monitor, tasks, handle_removal)
+            turns, home_tab, features = build_features(shared, tools.turn_settings, token_monitor.suspect_token)
+        listeners = SlackListeners(shared, turns, home_tab, features, handle_removal)
         stack.callback(changes.unsubscribe, subscriptions)
         cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
-        alerts = parts.owners.build_alerts(tools.turn_settings.heartbeat_s * _ALERT_HEARTBEATS)
-        periodic = (parts.refreshes.keeper, parts.home.heartbeat, alerts)
+        periodic = [task for feature in features for task in feature.tasks]
 
-        def start_parts() -> None:
+        def start_tasks() -> None:
             for task in (cleaner, *periodic):
                 task.start()
             if dependencies.event_log is not None:
@@ -166,8 +166,8 @@ async def open_workspace(
             turns,
             shared.directory,
             token_monitor,
-            parts.owners.build_digest(),
-            start_parts,
+            features,
+            start_tasks,
         )
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import DatabaseError, KnowledgeError
@@ -155,7 +156,9 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
 
 
 async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
-    question = Question("Which documents do you answer from?", viewers=make_members("U1"), within="in:docs")
+    question = Question(
+        "Which documents do you answer from?", asker=Asker(viewers=make_members("U1"), within="in:docs")
+    )
     all_events, requests = await answered(room, question, [contents()])
     assert [type(event) for event in all_events] == [Text, Finished]
     assert "- **docs** (a folder): 7 documents" in all_events[0].markdown

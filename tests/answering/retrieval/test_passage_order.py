@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.passage_order import ConversationPassages, PlacedPassage, place_hits
 from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, SearchResult, Viewers
@@ -129,7 +130,7 @@ async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
         "And this?",
         "How do I reset my password now?",
     ):
-        asked = Question(question, tuple(history), conversation="c", id=str(len(history)))
+        asked = Question(question, tuple(history), asker=Asker(conversation="c"), id=str(len(history)))
         said = [event async for event in answerer.answer(asked)]
         (sources,) = [event for event in said if isinstance(event, Sources)]
         assert [passage.n for passage in sources.passages] == list(range(1, len(sources.passages) + 1))

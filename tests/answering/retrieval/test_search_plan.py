@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question
 from bot.answering.retrieval.search_plan import SearchPlan, plan_search, remove_web_wishes
 from knowledge.errors import InvalidFilter
@@ -23,7 +24,7 @@ def plan(
     **more: str | frozenset[str],
 ) -> SearchPlan:
     now = datetime(2026, 11, 27, tzinfo=UTC)
-    question = Question(typed, **more)  # type: ignore[arg-type]
+    question = Question(typed, asker=Asker(**more))  # type: ignore[arg-type]
     return plan_search(typed, question, history or [], rewritten, live=live, documents_s=5.0, now=now)
 
 

@@ -145,7 +145,7 @@ async def test_failed_call_leaves_only_the_world_and_a_notice(tmp_path: Path, me
         await bot.sandbox.faults({"method": method, "error": error, "times": -1})
         ts = await bot.sandbox.say("ada", PRIVATE, "@Kvasir how?")
         answer = await bot.wait_for_answer(ts, channel=PRIVATE)
-        assert bot.answerer.questions[-1].viewers == WORLD_ONLY
+        assert bot.answerer.questions[-1].asker.viewers == WORLD_ONLY
         assert "I could not find out who reads this" in get_text(answer)
 
 
@@ -191,7 +191,7 @@ async def test_guest_who_joins_before_the_first_word_is_a_viewer(tmp_path: Path)
         bot.answerer.script = script
         ts = await ask_and_let_gus_join(bot, searched, joined)
         await bot.wait_for_answer(ts, channel="C0HANDBOOK")
-        first, second = [question.viewers for question in bot.answerer.questions]
+        first, second = [question.asker.viewers for question in bot.answerer.questions]
         assert not [one for one in first.people if GUS in one]
         assert GUS in find_person(second, GUS)
 
@@ -205,7 +205,7 @@ async def test_guest_who_joins_during_the_search_sees_no_number_of_passages(tmp_
             searching.set()
             await joined.wait()
             yield Sources((PASSAGE,))
-            readers.append(question.viewers)
+            readers.append(question.asker.viewers)
             yield Step("is reading 1 passage…")
             yield Text(ANSWER, (PASSAGE,))
             yield make_finished(PASSAGE)
@@ -213,7 +213,7 @@ async def test_guest_who_joins_during_the_search_sees_no_number_of_passages(tmp_
         bot.answerer.script = script
         ts = await ask_and_let_gus_join(bot, searching, joined)
         await bot.wait_for_answer(ts, channel="C0HANDBOOK")
-        assert readers == [bot.answerer.questions[-1].viewers]
+        assert readers == [bot.answerer.questions[-1].asker.viewers]
 
 
 @pytest.mark.parametrize("may_read_all", [False, True])
@@ -323,7 +323,7 @@ async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozens
         modes = {}
         for person, channel in (("ada", ADAS_DM), ("gus", "D0GUS00005"), ("ada", PUBLIC), ("ada", SHARED)):
             await ask_for_viewers(bot, person, channel)
-            modes[person, channel] = bot.answerer.questions[-1].policy.mode
+            modes[person, channel] = bot.answerer.questions[-1].asker.policy.mode
         assert modes["ada", ADAS_DM] == "on"
         assert modes["gus", "D0GUS00005"] == modes["ada", PUBLIC] == ("off" if private else "on")
         assert modes["ada", SHARED] == "off"
@@ -360,11 +360,11 @@ async def test_audience_after_a_crash_is_that_of_now(tmp_path: Path) -> None:
         async with run_bot(sandbox, tmp_path, script=paused) as bot:
             ts = await sandbox.say("ada", PRIVATE, "@Kvasir how?")
             await asyncio.wait_for(paused.paused.wait(), WAIT_S)
-            assert len(bot.answerer.questions[-1].viewers.people) == 3
+            assert len(bot.answerer.questions[-1].asker.viewers.people) == 3
         await sandbox.join("bo", PRIVATE)
         async with run_bot(sandbox, tmp_path) as bot:
             await bot.wait_for_answer(ts, channel=PRIVATE)
-            assert PRIVATE in find_person(bot.answerer.questions[-1].viewers, BO)
+            assert PRIVATE in find_person(bot.answerer.questions[-1].asker.viewers, BO)
 
 
 async def test_failed_lookup_of_a_person_is_reported(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ async def test_salt_is_that_of_the_viewers(tmp_path: Path) -> None:
 
     async with run_company(tmp_path, {"find_salt": find_salt}) as bot:
         await ask_for_viewers(bot, "ada", PRIVATE)
-        assert bot.answerer.questions[-1].cache_salt == "for 3"
+        assert bot.answerer.questions[-1].asker.cache_salt == "for 3"
 
 
 async def test_channel_of_5000_members(tmp_path: Path) -> None:

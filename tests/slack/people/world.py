@@ -55,7 +55,7 @@ async def ask_for_viewers(bot: RunningBot, person: str, channel: str, text: str 
     """Ask, and return for which viewers the bot has answered."""
     ts = await bot.sandbox.say(person, channel, text)
     await bot.wait_for_answer(ts, channel=channel)
-    return bot.answerer.questions[-1].viewers
+    return bot.answerer.questions[-1].asker.viewers
 
 
 def find_person(viewers: Viewers, user: str) -> frozenset[str]:

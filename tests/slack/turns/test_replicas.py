@@ -198,7 +198,7 @@ async def test_choice_of_a_person_counts_at_every_replica(replicas: tuple[Runnin
     one, _ = replicas
     for number in range(4):
         await one.wait_for_answer(await one.ask(f"@Kvasir {number}"))
-    assert {question.depth for bot in replicas for question in bot.answerer.questions} == {"normal"}
+    assert {question.asker.depth for bot in replicas for question in bot.answerer.questions} == {"normal"}
     await one.sandbox.command("ada", "#general", "/think deep")
     await one.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
     await asyncio.sleep(1.3)  # an idle replica reads the changes every second
@@ -210,4 +210,4 @@ async def test_choice_of_a_person_counts_at_every_replica(replicas: tuple[Runnin
         if all(later):
             break
     assert all(later)
-    assert {question.depth for questions in later for question in questions} == {"deep"}
+    assert {question.asker.depth for questions in later for question in questions} == {"deep"}

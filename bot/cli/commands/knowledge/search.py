@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bot.answering.outgoing import release_text
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_viewers
@@ -47,10 +48,10 @@ def _hit_json(hit: Hit) -> dict[str, object]:
     return {
         "source": hit.source,
         "document": hit.document,
-        "title": hit.title,
-        "heading": hit.heading,
+        "title": release_text(hit.title),
+        "heading": release_text(hit.heading),
         "url": hit.url,
-        "text": hit.text,
+        "text": release_text(hit.text),
         "score": round(hit.score, 6),
         "as_of": hit.synced_at.isoformat(),
     }
@@ -62,8 +63,8 @@ def search_text(found: SearchResult) -> str:
         return "Nothing was found. `kvasir status` shows the sources; `kvasir sync` reads them."
     lines: list[str] = []
     for n, hit in enumerate(found.hits, 1):
-        path = " › ".join(part for part in (hit.title, hit.heading) if part)
-        quote = " ".join(describe_tables(hit.text).split())
+        path = " › ".join(release_text(part) for part in (hit.title, hit.heading) if part)
+        quote = " ".join(describe_tables(release_text(hit.text)).split())
         origin = f"{hit.source}: {hit.document}, {hit.score:.2f}, as of {hit.synced_at:%Y-%m-%d}"
         lines += [f"{n}. {path}  ({origin})", f"   {quote[:_QUOTE]}"]
     if not found.related:

@@ -7,9 +7,8 @@ from typing import Any
 from bot.messages import threads
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.conversations.attention import ThreadAttention
 from bot.slack.posting.buttons import CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress
 from knowledge.errors import DatabaseError
 
@@ -19,9 +18,8 @@ class MuteThreadAction:
 
     action_id = "kvasir:mute"
 
-    def __init__(self, attention: ThreadAttention, messenger: EphemeralMessenger) -> None:
-        self._attention = attention
-        self._messenger = messenger
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button under an answer to a follow-up in a channel or a group message."""
@@ -33,6 +31,6 @@ class MuteThreadAction:
         """Mute the thread of a button."""
         label = render_message(threads.MUTE_THREAD, press.language)
         try:
-            await self._attention.mute_thread(press.channel, press.value, press.user, label)
+            await self._shared.attention.mute_thread(press.channel, press.value, press.user, label)
         except DatabaseError as error:
-            await self._messenger.reply_to_press(press, explain_error(error))
+            await self._shared.messenger.reply_to_press(press, explain_error(error))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bot.answering.outgoing import release_text
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
-from bot.slack.features.kit.channel_access import ChannelAccess
-from bot.slack.features.kit.dependencies import FindPassage
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.dependencies import FindPassage
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress
 from bot.slack.wire.text import cutting, render
@@ -28,15 +28,10 @@ class ShowPassageAction:
 
     action_id = "kvasir:show-passage"
 
-    def __init__(
-        self,
-        find_passage: FindPassage,
-        channel_access: ChannelAccess,
-        messenger: EphemeralMessenger,
-    ) -> None:
+    def __init__(self, shared: SharedParts, find_passage: FindPassage) -> None:
         self._find_passage = find_passage
-        self._channel_access = channel_access
-        self._messenger = messenger
+        self._channel_access = shared.channel_access
+        self._messenger = shared.messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a button for each passage of a document that an answer quotes in part."""
@@ -76,11 +71,11 @@ def _format_value(chunks: Sequence[str]) -> str:
 
 def _format_passage(hit: Hit, language: Language) -> tuple[str, list[dict[str, object]]]:
     """Return a notification's text and the blocks of a passage."""
-    rendered = render.MarkdownRenderer({}).feed(f"{hit.text.strip()}\n")
+    rendered = render.MarkdownRenderer({}).feed(f"{release_text(hit.text).strip()}\n")
     head, *rest = cutting.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
     fence = cutting.find_open_fence(head)
     head += cutting.make_closing_fence(fence, head) if fence else ""
-    path = render.format_linked_path(hit.title or hit.document, hit.heading, hit.url)
+    path = render.format_linked_path(release_text(hit.title or hit.document), release_text(hit.heading), hit.url)
     blocks: list[dict[str, object]] = [render.build_context_block(path), {"type": "markdown", "text": head}]
     if rest:
         blocks.append(render.build_context_block(_describe_rest(head, rest, language)))

@@ -11,14 +11,12 @@ from typing import Any, Final
 from bot.messages import progress
 from bot.messages.message import LANGUAGES, render_message
 from bot.slack.features.answers.reasoning_modal import build_reasoning_view
-from bot.slack.features.kit.channel_access import ChannelAccess
 from bot.slack.features.kit.opening import build_sentence_view, open_modal, open_view
-from bot.slack.features.kit.shared_parts import SharedParts
 from bot.slack.posting.buttons import CompleteAnswer, build_button
-from bot.slack.turns.reasoning_memory import Reasoning, ReasoningMemory
+from bot.slack.turns.reasoning_memory import Reasoning
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackRefused
 from bot.slack.wire.interactions import ButtonPress
-from bot.slack.wire.tasks import BackgroundTasks
 from bot.storage.shared_changes import ChangeKind
 from bot.storage.turns.questions import QuestionKey, is_app
 
@@ -34,17 +32,15 @@ class ShowReasoningAction:
 
     action_id = "kvasir:show-reasoning"
 
-    def __init__(
-        self, shared: SharedParts, memory: ReasoningMemory, channel_access: ChannelAccess, tasks: BackgroundTasks
-    ) -> None:
-        self._memory = memory
+    def __init__(self, shared: SharedParts) -> None:
+        self._memory = shared.reasonings
         self._filter_readable = shared.dependencies.library.filter_current
-        self._channel_access = channel_access
+        self._channel_access = shared.channel_access
         self._messenger = shared.messenger
         self._api = shared.api
         self._team = shared.me.team
         self._changes = shared.changes
-        self._tasks = tasks
+        self._tasks = shared.tasks
         shared.changes.subscribe(ChangeKind.REASONING, self._apply_change)
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import structlog
 
 from bot.messages import replies
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.shared_parts import SharedParts
+from bot.slack.features.kit.private_questions import Submit
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.events import AppAsked
-from bot.slack.wire.tasks import BackgroundTasks
 from bot.storage.turns.app_turns import AppTurns
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
@@ -35,18 +34,13 @@ _LATER_TIMEOUT_S = 60.0
 class AppQuestions:
     """Decides which mentions by other apps are questions: two apps that answer each other never stop."""
 
-    def __init__(
-        self,
-        shared: SharedParts,
-        tasks: BackgroundTasks,
-        submit: Callable[[QuestionMessage], Awaitable[bool]],
-    ) -> None:
+    def __init__(self, shared: SharedParts, submit: Submit) -> None:
         self._api = shared.api
         self._allowed = shared.dependencies.configuration.apps
         self._turns = AppTurns(shared.database)
         self._threads = shared.threads
         self._is_approved = shared.viewers.is_approved
-        self._tasks = tasks
+        self._tasks = shared.tasks
         self._submit = submit
         self._refused_at: dict[tuple[str, str], float] = {}
 

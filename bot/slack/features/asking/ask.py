@@ -8,7 +8,7 @@ from bot.messages.forms import asking
 from bot.messages.message import render_message
 from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.people.accounts import Channel
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import SlashCommand
 
 ASK = "/ask"
@@ -20,10 +20,9 @@ FindChannel = Callable[[str], Awaitable[Channel | None]]
 class AskCommand:
     """Runs ``/ask``."""
 
-    def __init__(self, questions: PrivateQuestions, messenger: EphemeralMessenger, find_channel: FindChannel) -> None:
+    def __init__(self, shared: SharedParts, questions: PrivateQuestions) -> None:
+        self._shared = shared
         self._questions = questions
-        self._messenger = messenger
-        self._find_channel = find_channel
 
     async def run(self, typed: SlashCommand) -> None:
         """Ask the question and say where its answer is.
@@ -35,14 +34,14 @@ class AskCommand:
         """
         text = typed.text.strip()
         if not any(map(str.isalnum, text)):
-            await self._messenger.answer_interaction(typed, render_message(asking.ASK_USAGE, typed.language))
+            await self._shared.messenger.answer_interaction(typed, render_message(asking.ASK_USAGE, typed.language))
             return
         head = render_message(asking.YOU_ASKED, typed.language)
-        asked_in = None if typed.is_direct_message else await self._find_channel(typed.channel)
+        asked_in = None if typed.is_direct_message else await self._shared.directory.find_channel(typed.channel)
         place = await self._questions.ask_question(typed.user, text, head, asked_in=asked_in)
         if not typed.is_direct_message:
             name, link = render_message(asking.DIRECT_MESSAGES, typed.language), await self._questions.find_link(place)
             place_name = f"<{link}|{name}>" if link else name
-            await self._messenger.answer_interaction(
+            await self._shared.messenger.answer_interaction(
                 typed, render_message(asking.ANSWERING_PRIVATELY, typed.language, place=place_name)
             )

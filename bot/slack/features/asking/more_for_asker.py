@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import structlog
 
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
-from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY, format_question_place
-from bot.slack.people.finder import ViewerFinder
 from bot.slack.posting.buttons import build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
-from bot.slack.wire.tasks import BackgroundTasks
+from bot.slack.posting.ephemeral import build_section
+from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
@@ -27,20 +24,12 @@ _DEADLINE_S = 20.0
 class MoreForAsker:
     """Searches once more, for the asker alone. The offer names no source and no number."""
 
-    def __init__(
-        self,
-        library: KnowledgeLibrary,
-        viewers: ViewerFinder,
-        messenger: EphemeralMessenger,
-        find_language: Callable[[str], Awaitable[Language | None]],
-        tasks: BackgroundTasks,
-    ) -> None:
-        """``find_language`` returns the language of a person, None if it is unknown."""
-        self._library = library
-        self._viewers = viewers
-        self._messenger = messenger
-        self._find_language = find_language
-        self._tasks = tasks
+    def __init__(self, shared: SharedParts) -> None:
+        self._library = shared.dependencies.library
+        self._viewers = shared.viewers
+        self._messenger = shared.messenger
+        self._find_language = shared.languages.find_language
+        self._tasks = shared.tasks
 
     def offer_later(self, message: QuestionMessage, searched: str, language: Language) -> None:
         """Look for more in the background; ``searched`` is what was searched for the channel's answer."""

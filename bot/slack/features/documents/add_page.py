@@ -8,14 +8,13 @@ import structlog
 
 from bot.answering.events import Finished
 from bot.answering.markdown.link_policy import shorten_host
-from bot.config.configuration import Access
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons, files
 from bot.messages.message import Message, render_message
 from bot.page_additions import PageAdditions
 from bot.slack.features.kit import kb_texts
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.language import Language
@@ -37,36 +36,35 @@ class AddPageAction:
 
     action_id = ADD_PAGE
 
-    def __init__(self, adding: PageAdditions, access: Access, messenger: EphemeralMessenger) -> None:
+    def __init__(self, shared: SharedParts, adding: PageAdditions) -> None:
+        self._shared = shared
         self._adding = adding
-        self._access = access
-        self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a button for each web page that an answer cites, where an owner may see it."""
-        is_shown = answer.is_shown_to_any(self._access.owners)
+        is_shown = answer.is_shown_to_any(self._shared.access.owners)
         return build_page_buttons(answer.finished, answer.language) if is_shown else []
 
     async def run(self, press: ButtonPress) -> None:
         """Add the page of a button, and tell the person when search finds it, or why it does not."""
-        owners = self._access.owners
-        if not self._access.is_owner(press.user):
+        owners = self._shared.access.owners
+        if not self._shared.access.is_owner(press.user):
             refusal = render_message(kb_texts.explain_owners_only(owners), press.language)
-            await self._messenger.answer_interaction(press, refusal)
+            await self._shared.messenger.answer_interaction(press, refusal)
             return
         try:
             added = await self._adding.add_page(press.value, by=press.user)
         except KnowledgeError as error:
-            await self._messenger.reply_to_press(press, explain_error(error))
+            await self._shared.messenger.reply_to_press(press, explain_error(error))
             return
         # Neither the address, which may be for few people, nor its query, which may hold a key.
         _log.info("page added", user=press.user, source=self._adding.source, new=added is not None)
         fields = {"url": press.value, "source": self._adding.source}
         if added is None:
-            await self._messenger.reply_to_press(press, buttons.PAGE_EXISTS.fill(**fields))
+            await self._shared.messenger.reply_to_press(press, buttons.PAGE_EXISTS.fill(**fields))
             return
-        await self._messenger.reply_to_press(press, buttons.PAGE_SAVED.fill(**fields))
-        await self._messenger.reply_to_press(
+        await self._shared.messenger.reply_to_press(press, buttons.PAGE_SAVED.fill(**fields))
+        await self._shared.messenger.reply_to_press(
             press, await self._index_page(added.document) or buttons.PAGE_SEARCHABLE.fill(**fields)
         )
 

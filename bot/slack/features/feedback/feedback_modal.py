@@ -9,10 +9,9 @@ from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_checkboxes, build_modal, build_text_field
 from bot.slack.features.kit.opening import open_modal
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
-from bot.slack.wire.transport.web_api import SlackWebApi
-from bot.storage.feedback import MAX_COMMENT_CHARACTERS, Feedback, VoteReason
+from bot.storage.feedback import MAX_COMMENT_CHARACTERS, VoteReason
 from bot.storage.turns.questions import QuestionKey
 
 _REASONS = "reasons"
@@ -24,11 +23,8 @@ class FeedbackModal:
 
     callback_id = "kvasir:feedback"
 
-    def __init__(self, api: SlackWebApi, votes: Feedback, team: str, messenger: EphemeralMessenger) -> None:
-        self._api = api
-        self._votes = votes
-        self._team = team
-        self._messenger = messenger
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
 
     async def open(self, press: ButtonPress, question_ts: str, save_vote: Callable[[], Awaitable[None]]) -> None:
         """Save the vote, and open the modal for the person who pressed the button.
@@ -43,7 +39,7 @@ class FeedbackModal:
             await save_vote()
             return self._build_view(press, question_ts)
 
-        await open_modal(self._api, press, build_after_vote())
+        await open_modal(self._shared.api, press, build_after_vote())
 
     def _build_view(self, press: ButtonPress, question_ts: str) -> dict[str, Any]:
         names = {word: render_message(name, press.language) for word, name in feedback.REASON_NAMES.items()}
@@ -75,7 +71,7 @@ class FeedbackModal:
         """
         channel, thread_ts, question_ts = submission.metadata.split(" ")
         reasons = [VoteReason(value) for value in submission.values.get(_REASONS, ())]
-        key = QuestionKey(self._team, channel, question_ts)
-        if not await self._votes.save_reasons(key, submission.user, reasons, submission.get_text(_COMMENT)):
+        key = QuestionKey(self._shared.me.team, channel, question_ts)
+        if not await self._shared.feedback.save_reasons(key, submission.user, reasons, submission.get_text(_COMMENT)):
             text = render_message(feedback.ANSWER_GONE, submission.language)
-            await self._messenger.reach_person(channel, submission.user, text, thread_ts=thread_ts)
+            await self._shared.messenger.reach_person(channel, submission.user, text, thread_ts=thread_ts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -11,13 +10,12 @@ from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.features.feedback.feedback_modal import FeedbackModal
 from bot.slack.features.kit.modal import ModalRefused, build_plain_text
-from bot.slack.people.finder import ViewerFinder
 from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.buttons import CompleteAnswer
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress
-from bot.storage.feedback import Feedback, Vote
+from bot.storage.feedback import Vote
 from bot.storage.turns.questions import QuestionKey
 
 _log = structlog.get_logger(__name__)
@@ -28,22 +26,9 @@ class RateAnswerAction:
 
     action_id = "kvasir:rate"
 
-    def __init__(
-        self,
-        votes: Feedback,
-        modal: FeedbackModal,
-        viewers: ViewerFinder,
-        team: str,
-        messenger: EphemeralMessenger,
-        record_vote: Callable[[str], None],
-    ) -> None:
-        """``record_vote`` counts a vote, "good" or "bad"."""
-        self._votes = votes
+    def __init__(self, shared: SharedParts, modal: FeedbackModal) -> None:
+        self._shared = shared
         self._modal = modal
-        self._viewers = viewers
-        self._team = team
-        self._messenger = messenger
-        self._record_vote = record_vote
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the two buttons; the value of each is the vote and the question's ``ts``."""
@@ -82,12 +67,14 @@ class RateAnswerAction:
                 return
         else:
             await self._save_vote(press, vote, question_ts)
-        await self._messenger.reply_to_press(press, feedback.THANKS)
+        await self._shared.messenger.reply_to_press(press, feedback.THANKS)
 
     async def _save_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> None:
-        audience = await self._viewers.find_press_audience(press.channel, press.user)
+        audience = await self._shared.viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
             raise ModalRefused(explain_refusal(audience.refusal))
-        if not await self._votes.save_vote(QuestionKey(self._team, press.channel, question_ts), press.user, vote):
+        if not await self._shared.feedback.save_vote(
+            QuestionKey(self._shared.me.team, press.channel, question_ts), press.user, vote
+        ):
             raise ModalRefused(feedback.ANSWER_GONE)
-        self._record_vote(vote)
+        self._shared.dependencies.record_vote(vote)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.answering.outgoing import release_text
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE, Access
 from bot.messages import commands
+from bot.messages.forms import channel_settings
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.parsing import HelpCommand
 from bot.slack.features.kit.status_texts import format_failure_reason, format_failures
+from bot.slack.posting.buttons import build_button
+from bot.slack.posting.ephemeral import Block
 from bot.slack.wire.text import render
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.language import Language
@@ -19,19 +22,27 @@ from knowledge.tables import describe_tables
 _MAX_QUOTE_CHARACTERS = 280
 _MAX_OWNERS = 5
 """Owners that a message mentions."""
+CHANNEL_SETTINGS = "kvasir:channel-settings"
+"""The action id of the button that opens the settings of a channel."""
 
 
-def format_help(command: HelpCommand, language: Language) -> str:
-    """Return the list of commands, and the command that an unknown word resembles."""
-    if command.unknown is None:
+def format_help(unknown: str, nearest: str, language: Language) -> str:
+    """Return the list of commands, and what an unknown word resembles; "" for no such word."""
+    if not unknown:
         return render_message(commands.HELP, language)
     return render_message(
         commands.UNKNOWN_COMMAND,
         language,
-        word=render.escape_mrkdwn(command.unknown),
-        suggestion=commands.SUGGESTION.fill(command=command.nearest) if command.nearest else "",
+        word=render.escape_mrkdwn(unknown),
+        suggestion=commands.SUGGESTION.fill(command=nearest) if nearest else "",
         help=commands.HELP,
     )
+
+
+def build_settings_button(language: Language) -> list[Block]:
+    """Return the blocks of the button that opens the settings of a channel."""
+    button = build_button(CHANNEL_SETTINGS, render_message(channel_settings.TITLE, language), "open")
+    return [{"type": "actions", "elements": [button]}]
 
 
 def format_search_results(result: SearchResult, language: Language) -> str:
@@ -44,9 +55,10 @@ def format_search_results(result: SearchResult, language: Language) -> str:
 
 
 def _format_hit(n: int, hit: Hit) -> str:
-    path = render.escape_mrkdwn(" › ".join(part for part in (hit.title or hit.document, hit.heading) if part)[:120])
+    parts = (release_text(part) for part in (hit.title or hit.document, hit.heading) if part)
+    path = render.escape_mrkdwn(" › ".join(parts)[:120])
     url = render.encode_link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
-    quote = " ".join(describe_tables(hit.text).split())
+    quote = " ".join(describe_tables(release_text(hit.text)).split())
     quote = quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
     name = f"<{url}|{path}>" if url else f"*{path}*"
     return f"{n}. {name} · {render.escape_mrkdwn(hit.source)}\n> {render.escape_mrkdwn(quote)}"

@@ -17,6 +17,8 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 
 Submit = Callable[[QuestionMessage], Awaitable[bool]]
 """Queues a question; returns False if it was submitted before. Raises ``DatabaseError``."""
+ChangeAnswer = Callable[[QuestionKey], Awaitable[bool]]
+"""Changes the answer to a question; returns False if it has changed meanwhile. Raises ``DatabaseError``."""
 
 
 class PostedQuestion(NamedTuple):

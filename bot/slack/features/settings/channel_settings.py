@@ -10,29 +10,15 @@ from typing import Any
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, render_message
-from bot.slack.conversations.channel_changes import ChannelChanges, SettingsAccess
+from bot.slack.conversations.channel_changes import SettingsAccess
 from bot.slack.conversations.channel_descriptions import ASKER
-from bot.slack.conversations.channel_rules import ChannelRules, Setting
-from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.kit.modal import Block
+from bot.slack.conversations.channel_rules import Setting
 from bot.slack.features.kit.opening import open_modal
 from bot.slack.features.settings.channel_view import SettingsView, list_source_options
-from bot.slack.posting.buttons import build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission, SlashCommand
 from bot.slack.wire.text import render
-from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.channels.channel_settings import ChannelSettings
-from knowledge.language import Language
-
-CHANNEL_SETTINGS = "kvasir:channel-settings"
-"""The action id of the button that opens the modal."""
-
-
-def build_settings_button(language: Language) -> list[Block]:
-    """Return the blocks of the button that opens the modal."""
-    button = build_button(CHANNEL_SETTINGS, render_message(texts.TITLE, language), "open")
-    return [{"type": "actions", "elements": [button]}]
 
 
 class ChannelSettingsModal:
@@ -40,21 +26,9 @@ class ChannelSettingsModal:
 
     callback_id = "kvasir:channel"
 
-    def __init__(
-        self,
-        api: SlackWebApi,
-        rules: ChannelRules,
-        changes: ChannelChanges,
-        access: SettingsAccess,
-        visible: VisibleSources,
-        messenger: EphemeralMessenger,
-    ) -> None:
-        self._api = api
-        self._rules = rules
-        self._changes = changes
+    def __init__(self, shared: SharedParts, access: SettingsAccess) -> None:
+        self._shared = shared
         self._access = access
-        self._visible = visible
-        self._messenger = messenger
 
     async def open(self, act: SlashCommand | ButtonPress) -> None:
         """Open the modal for the channel in which a person typed the command or pressed the button.
@@ -64,21 +38,21 @@ class ChannelSettingsModal:
             SlackError: Slack refuses the modal.
 
         """
-        await open_modal(self._api, act, self._build_view(act))
+        await open_modal(self._shared.api, act, self._build_view(act))
 
     async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any] | None:
         """Return the modal, None if the person learns in a message why it is refused."""
         if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
-            await self._messenger.answer_interaction(act, render_message(refusal, act.language))
+            await self._shared.messenger.answer_interaction(act, render_message(refusal, act.language))
             return None
-        channel, chosen = act.channel, await self._rules.find_chosen(act.channel)
+        channel, chosen = act.channel, await self._shared.rules.find_chosen(act.channel)
         rule, most = (
-            self._rules.combine_settings(channel, chosen),
-            self._rules.combine_settings(channel, ChannelSettings()),
+            self._shared.rules.combine_settings(channel, chosen),
+            self._shared.rules.combine_settings(channel, ChannelSettings()),
         )
-        readable = await self._visible.list_readable(act.user)
+        readable = await self._shared.visible_sources.list_readable(act.user)
         filters = restrict_sources(rule.filters, readable, datetime.now(UTC)) or ""
-        view = SettingsView(rule, most.web, self._rules.list_fixed(channel), act.language)
+        view = SettingsView(rule, most.web, self._shared.rules.list_fixed(channel), act.language)
         return view.build_view(
             self.callback_id,
             channel,
@@ -103,10 +77,10 @@ class ChannelSettingsModal:
         """
         channel, user = submission.metadata, submission.user
         if (refusal := await self._access.find_refusal(channel, user)) is not None:
-            await self._messenger.reach_person(channel, user, render_message(refusal, submission.language))
+            await self._shared.messenger.reach_person(channel, user, render_message(refusal, submission.language))
             return
-        before = await self._rules.find_chosen(channel)
-        readable = list_source_options(await self._visible.list_readable(user))
+        before = await self._shared.rules.find_chosen(channel)
+        readable = list_source_options(await self._shared.visible_sources.list_readable(user))
         hidden = {source for source in before.sources if source not in readable}
         chosen = hidden | set(submission.values.get(Setting.SOURCES, ())).intersection(readable)
         settings: dict[Setting, Mapping[str, Any]] = {
@@ -115,14 +89,14 @@ class ChannelSettingsModal:
             Setting.UNASKED: {"unasked_per_hour": int(submission.get_text(Setting.UNASKED) or 0)},
             **self._read_words(channel, submission),
         }
-        fixed = self._rules.list_fixed(channel)
+        fixed = self._shared.rules.list_fixed(channel)
         values = {name: value for one in settings.keys() - fixed for name, value in settings[one].items()}
         after = replace(before, **values)
-        await self._changes.change_settings(channel, user, before, after)
+        await self._shared.channel_changes.change_settings(channel, user, before, after)
 
     def _read_words(self, channel: str, submission: ModalSubmission) -> Mapping[Setting, Mapping[str, Any]]:
         """Return what was chosen in menus; a default is stored as ""."""
-        default = self._rules.combine_settings(channel, ChannelSettings())
+        default = self._shared.rules.combine_settings(channel, ChannelSettings())
         defaults = {
             Setting.WEB: default.web.mode,
             Setting.LANGUAGE: ASKER,

@@ -13,11 +13,10 @@ from bot.messages.forms import settings
 from bot.messages.message import LANGUAGES, Message, render_message
 from bot.slack.features.kit.modal import build_checkboxes, build_menu, build_modal
 from bot.slack.features.kit.opening import open_modal
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
-from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.personal_data import PersonalData
-from bot.storage.preferences import PersonalPreferences, Preferences
-from engine.interfaces import ThinkingControl
+from bot.storage.preferences import Preferences
 from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
@@ -37,11 +36,8 @@ Publish = Callable[[str], Awaitable[None]]
 class SettingsModal:
     """Opens the modal, and stores what is submitted."""
 
-    api: SlackWebApi
-    preferences: PersonalPreferences
+    shared: SharedParts
     data: PersonalData
-    control: Callable[[], ThinkingControl | None]
-    team: str
     publish_home: Publish
     callback_id: str = "kvasir:settings"
 
@@ -53,12 +49,12 @@ class SettingsModal:
             SlackError: Slack refuses the modal.
 
         """
-        await open_modal(self.api, press, self._build_view(press))
+        await open_modal(self.shared.api, press, self._build_view(press))
 
     async def _build_view(self, press: ButtonPress) -> dict[str, Any]:
-        chosen = await self.preferences.find_preferences(self.team, press.user)
-        count = await self.data.count_answers(self.team, press.user)
-        limit = describe_thinking_limit(self.control(), press.language)
+        chosen = await self.shared.preferences.find_preferences(self.shared.me.team, press.user)
+        count = await self.data.count_answers(self.shared.me.team, press.user)
+        limit = describe_thinking_limit(self.shared.dependencies.control(), press.language)
         return build_settings_view(self.callback_id, chosen, count, limit, press.language)
 
     def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
@@ -74,9 +70,9 @@ class SettingsModal:
 
         """
         chosen = read_settings(submission)
-        await self.preferences.change_preferences(self.team, submission.user, lambda _: chosen)
+        await self.shared.preferences.change_preferences(self.shared.me.team, submission.user, lambda _: chosen)
         if _ERASE in submission.values.get(_PRIVACY, ()):
-            await self.data.erase_person(self.team, submission.user)
+            await self.data.erase_person(self.shared.me.team, submission.user)
             _log.info("personal data erased", user=submission.user)
         await self.publish_home(submission.user)
 

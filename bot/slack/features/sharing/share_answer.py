@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from bot.answering.asker import Asker
 from bot.answering.events import Question
+from bot.answering.outgoing import release_event
 from bot.messages.errors import explain_error
 from bot.messages.forms import feedback, sharing
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.shared_parts import SharedParts
-from bot.slack.features.sharing.channel_questions import ChannelQuestions
+from bot.slack.features.kit.channel_questions import ChannelQuestions
 from bot.slack.features.sharing.shared_answer import collect_chunks, find_reason_against, format_day, list_events
 from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.generated_answers import GeneratedAnswer
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress
 from bot.storage.answers import StoredAnswer
@@ -87,8 +89,10 @@ class ShareAnswerAction:
         if answer is None or chunks is None:
             await self._offer_question(press, share, sharing.NOT_STORED if answer is None else sharing.NOT_FOR_ALL)
             return None
-        question = Question(answer.question, viewers=audience.viewers, conversation=share.target, person=press.user)
-        events = list_events(answer, chunks, "zh" if answer.language == "zh" else "en")
+        question = Question(
+            answer.question, asker=Asker(viewers=audience.viewers, conversation=share.target, person=press.user)
+        )
+        events = tuple(map(release_event, list_events(answer, chunks, "zh" if answer.language == "zh" else "en")))
         # A verified answer is looked up again, because its owner may have changed it.
         replay = None if answer.route == "verified" else GeneratedAnswer(question, 0, events)
         head = sharing.SHARES.fill(date=format_day(answer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,10 +14,8 @@ from bot.answering.events import Passage
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.same_question import is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
-from bot.config.configuration import Access
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.verified_answers import VerifiedAnswers
-from knowledge.interfaces import Viewers
 
 _log = structlog.get_logger("kvasir.verified")
 
@@ -40,32 +38,19 @@ class ManagedAnswers:
 class VerifiedManagement:
     """Manages verified answers for owners. Every method that touches the database raises ``DatabaseError``."""
 
-    def __init__(
-        self,
-        stored: VerifiedAnswers,
-        finder: VerifiedAnswerFinder,
-        access: Access,
-        find_person: Callable[[str], Awaitable[Viewers]],
-        threads: ThreadReader,
-        *,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        """``find_person`` returns a person as the only viewer."""
+    def __init__(self, shared: SharedParts, stored: VerifiedAnswers, finder: VerifiedAnswerFinder) -> None:
+        self._shared = shared
         self._stored = stored
         self._finder = finder
-        self._access = access
-        self._find_person = find_person
-        self._threads = threads
-        self.now = now
 
     @property
     def owners(self) -> frozenset[str]:
         """Return the people who own anything."""
-        return self._access.all_owners
+        return self._shared.access.all_owners
 
     def owns_sources(self, user: str, passages: Collection[Passage]) -> bool:
         """Return whether a person owns every source of some passages."""
-        return all(self._access.is_owner(user, one.source) for one in passages)
+        return all(self._shared.access.is_owner(user, one.source) for one in passages)
 
     async def find_answer(self, user: str, id_: str) -> VerifiedAnswer | None:
         """Return an answer that a person manages and may read, None if there is none."""
@@ -74,10 +59,10 @@ class VerifiedManagement:
 
     async def list_for(self, user: str) -> ManagedAnswers:
         """Return the answers that a person manages; those whose sources have changed are put into review."""
-        viewers = await self._find_person(user)
+        viewers = await self._shared.find_person(user)
         readable: list[VerifiedAnswer] = []
         unreadable: list[VerifiedAnswer] = []
-        for one in await self._stored.list_all():
+        for one in await self._stored.list_answers(self._shared.me.team):
             if not self.owns_sources(user, one.passages):
                 continue
             checked = replace(one, needs_review=await self._finder.review_answer(one))
@@ -88,12 +73,12 @@ class VerifiedManagement:
 
     async def list_due(self, user: str) -> Sequence[VerifiedAnswer]:
         """Return those of the person's answers that expire soon, have expired or need review."""
-        due_at = self.now() + _SOON_S
+        due_at = time.time() + _SOON_S
         return [one for one in (await self.list_for(user)).answers if not one.is_active(due_at)]
 
     async def may_read(self, user: str, answer: VerifiedAnswer) -> bool:
         """Return whether a person may read all that an answer cites now."""
-        return await self._finder.is_readable(answer, await self._find_person(user))
+        return await self._finder.is_readable(answer, await self._shared.find_person(user))
 
     async def verify_answer(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
         """Store an answer in a person's name; None if the person may not read all that it cites now.
@@ -102,14 +87,14 @@ class VerifiedManagement:
         """
         if not await self.may_read(user, draft):
             return None
-        names = await self._threads.find_names([user])
+        names = await self._shared.threads.find_names([user])
         answer = replace(
             draft,
             id=draft.id or uuid.uuid4().hex,
             team=team,
             owner=user,
             owner_name=names.get(user, user),
-            verified_at=self.now(),
+            verified_at=time.time(),
             needs_review=False,
         )
         managed = await self.list_for(user)
@@ -120,7 +105,7 @@ class VerifiedManagement:
 
     async def renew_answer(self, user: str, answer: VerifiedAnswer) -> VerifiedAnswer | None:
         """Make an answer valid for ``VALID_S`` from now; None if what it cites has changed."""
-        return await self.verify_answer(user, answer.team, replace(answer, expires_at=self.now() + VALID_S))
+        return await self.verify_answer(user, answer.team, replace(answer, expires_at=time.time() + VALID_S))
 
     async def delete_answer(self, user: str, answer: VerifiedAnswer) -> None:
         """Delete an answer."""
@@ -131,4 +116,4 @@ class VerifiedManagement:
         if not any(is_same_question(text, new.question) for text in old.texts):
             return False
         documents = [{(one.source, one.document) for one in answer.passages} for answer in (new, old)]
-        return not old.is_active(self.now()) or documents[0] == documents[1]
+        return not old.is_active(time.time()) or documents[0] == documents[1]

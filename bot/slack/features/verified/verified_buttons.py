@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.answering.verified_answers.finder import VerifiedAnswerFinder
+from bot.answering.outgoing import release_text
 from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
-from bot.slack.features.answers.search_web import SearchWebAction
 from bot.slack.features.kit import kb_texts
-from bot.slack.features.kit.channel_access import ChannelAccess
+from bot.slack.features.kit.repeat_question import RepeatQuestionAction
 from bot.slack.features.verified.management import VerifiedManagement
 from bot.slack.features.verified.verify_modal import VerifyModal
 from bot.slack.posting.buttons import CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import Block, EphemeralMessenger
+from bot.slack.posting.ephemeral import Block
+from bot.slack.turns.dependencies import VerifiedTools
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress
 from bot.slack.wire.text import cutting, render
 from bot.storage.turns.questions import QuestionKey
-from bot.storage.verified_answers import VerifiedAnswers
 from knowledge.errors import DatabaseError
 
 _MAX_MARKDOWN_CHARACTERS = 11_000
@@ -31,17 +31,10 @@ class VerifyAnswerAction:
 
     action_id = "kvasir:verify"
 
-    def __init__(
-        self,
-        team: str,
-        modal: VerifyModal,
-        management: VerifiedManagement,
-        messenger: EphemeralMessenger,
-    ) -> None:
-        self._team = team
+    def __init__(self, shared: SharedParts, modal: VerifyModal, management: VerifiedManagement) -> None:
+        self._shared = shared
         self._modal = modal
         self._management = management
-        self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a button under an answer that cites documents alone, where an owner may see it."""
@@ -64,9 +57,9 @@ class VerifyAnswerAction:
         """
         if press.user not in self._management.owners:
             refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
-            await self._messenger.answer_interaction(press, refusal)
+            await self._shared.messenger.answer_interaction(press, refusal)
             return
-        await self._modal.open_for_answer(press, QuestionKey(self._team, press.channel, press.value))
+        await self._modal.open_for_answer(press, QuestionKey(self._shared.me.team, press.channel, press.value))
 
 
 class ShowVerifiedAction:
@@ -74,17 +67,12 @@ class ShowVerifiedAction:
 
     action_id = "kvasir:show-verified"
 
-    def __init__(
-        self,
-        stored: VerifiedAnswers,
-        finder: VerifiedAnswerFinder,
-        channel_access: ChannelAccess,
-        messenger: EphemeralMessenger,
-    ) -> None:
-        self._stored = stored
-        self._finder = finder
-        self._channel_access = channel_access
-        self._messenger = messenger
+    def __init__(self, shared: SharedParts, verified_tools: VerifiedTools) -> None:
+        self._team = shared.me.team
+        self._stored = verified_tools.stored
+        self._finder = verified_tools.finder
+        self._channel_access = shared.channel_access
+        self._messenger = shared.messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button under an answer with an offer."""
@@ -98,16 +86,18 @@ class ShowVerifiedAction:
             viewers = await self._channel_access.check_press(press)
             if viewers is None:
                 return
-            found = await self._stored.find_answer(press.value)
+            found = await self._stored.find_answer(self._team, press.value)
             if found is None or not await self._finder.may_read(found, viewers):
                 await self._messenger.reply_to_press(press, verified.GONE)
                 return
         except (DatabaseError, SlackError) as error:
             await self._messenger.reply_to_press(press, explain_error(error))
             return
-        head = render_message(verified.SHOWN, press.language, question=found.question)
+        head = render_message(verified.SHOWN, press.language, question=release_text(found.question))
         mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
-        markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(f"{found.answer}\n")
+        markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(
+            f"{release_text(found.answer)}\n"
+        )
         first_part, *rest = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)
         cut = [render.build_context_block(render_message(verified.CUT, press.language))] if rest else []
         blocks: list[Block] = [
@@ -120,7 +110,7 @@ class ShowVerifiedAction:
         await self._messenger.answer_interaction(press, text, blocks)
 
 
-class AnswerFromDocumentsAction(SearchWebAction):
+class AnswerFromDocumentsAction(RepeatQuestionAction):
     """Answers a question from the documents that has a verified answer."""
 
     action_id = "kvasir:from-documents"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bot.answering.outgoing import release_text
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
@@ -12,7 +14,8 @@ from bot.slack.features.kit.modal import build_plain_text
 from bot.slack.features.verified.management import VerifiedManagement
 from bot.slack.features.verified.verify_modal import VerifyModal
 from bot.slack.posting.buttons import build_button
-from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_section
+from bot.slack.posting.ephemeral import Block, build_section
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ActionHandler, ButtonPress, SlashCommand
 from bot.slack.wire.text import render
 from knowledge.language import Language
@@ -26,10 +29,10 @@ _MAX_OWNERS: Final = 5
 class VerifiedCommand:
     """Lists verified answers to their owners, who edit, renew and delete them."""
 
-    def __init__(self, management: VerifiedManagement, modal: VerifyModal, messenger: EphemeralMessenger) -> None:
+    def __init__(self, shared: SharedParts, management: VerifiedManagement, modal: VerifyModal) -> None:
+        self._shared = shared
         self._management = management
         self._modal = modal
-        self._messenger = messenger
 
     @property
     def actions(self) -> Mapping[str, ActionHandler]:
@@ -50,7 +53,7 @@ class VerifiedCommand:
         if found:
             blocks.append(build_section(render_message(verified.HEAD, language, count=len(found))))
         for one in found[:_MAX_ENTRIES]:
-            blocks += build_entry(one, self._management.now(), language)
+            blocks += build_entry(one, time.time(), language)
         rest: list[str] = []
         if len(found) > _MAX_ENTRIES:
             rest.append(render_message(verified.MORE, language, count=len(found) - _MAX_ENTRIES))
@@ -65,7 +68,7 @@ class VerifiedCommand:
             rest.append(render_message(verified.UNREADABLE, language, count=count, owners=names))
         blocks += [build_section("\n".join(rest))] if rest else []
         text = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
-        await self._messenger.answer_interaction(typed, text, blocks)
+        await self._shared.messenger.answer_interaction(typed, text, blocks)
 
     async def edit_answer(self, press: ButtonPress) -> None:
         """Open the modal for an answer."""
@@ -93,7 +96,9 @@ class VerifiedCommand:
         return found
 
     async def _reply_with(self, press: ButtonPress, message: Message) -> None:
-        await self._messenger.answer_interaction(press, render.escape_mrkdwn(render_message(message, press.language)))
+        await self._shared.messenger.answer_interaction(
+            press, render.escape_mrkdwn(render_message(message, press.language))
+        )
 
 
 def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[Block]:
@@ -101,7 +106,7 @@ def build_entry(answer: VerifiedAnswer, now: float, language: Language) -> list[
     text = render_message(
         verified.ENTRY,
         language,
-        question=render.escape_mrkdwn(answer.question),
+        question=render.escape_mrkdwn(release_text(answer.question)),
         state=format_state(answer, now, language),
         name=render.escape_mrkdwn(answer.owner_name),
         date=answer.verified_on,

@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from bot.answering.events import Passage
+from bot.answering.outgoing import release_text
 from bot.answering.verified_answers.same_question import depends_on_day
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.dependencies import WritePhrasings
 from bot.slack.features.kit.modal import (
     MAX_FIELD_CHARACTERS,
     Block,
@@ -26,12 +26,13 @@ from bot.slack.features.kit.modal import (
 )
 from bot.slack.features.kit.opening import open_modal
 from bot.slack.features.verified.management import VALID_S, VerifiedManagement
-from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
+from bot.slack.posting.ephemeral import build_section
+from bot.slack.turns.dependencies import WritePhrasings
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
 from bot.slack.wire.text import render
-from bot.slack.wire.transport.web_api import SlackWebApi
-from bot.storage.answers import Answers, StoredAnswer
+from bot.storage.answers import StoredAnswer
 from bot.storage.turns.questions import QuestionKey
 from knowledge.language import Language
 
@@ -47,18 +48,10 @@ class VerifyModal:
     callback_id = "kvasir:verify"
 
     def __init__(
-        self,
-        api: SlackWebApi,
-        answers: Answers,
-        management: VerifiedManagement,
-        messenger: EphemeralMessenger,
-        *,
-        write_phrasings: WritePhrasings | None = None,
+        self, shared: SharedParts, management: VerifiedManagement, *, write_phrasings: WritePhrasings | None = None
     ) -> None:
-        self._api = api
-        self._answers = answers
+        self._shared = shared
         self._management = management
-        self._messenger = messenger
         self._write_phrasings = write_phrasings
 
     async def open_for_answer(self, press: ButtonPress, key: QuestionKey) -> None:
@@ -74,7 +67,7 @@ class VerifyModal:
         place |= {"thread": press.active_thread_ts, "channel": press.channel}
 
         async def find_draft() -> VerifiedAnswer:
-            answer = await self._answers.find_answer(key)
+            answer = await self._shared.answers.find_answer(key)
             if answer is None:
                 raise ModalRefused(verified.ANSWER_NOT_STORED)
             if not answer.passages or not all(one.chunks for one in answer.passages):
@@ -129,7 +122,7 @@ class VerifyModal:
         async def build_first() -> dict[str, Any]:
             return build_view(await finding, (waiting,) if self._write_phrasings else ())
 
-        opened = await open_modal(self._api, press, build_first())
+        opened = await open_modal(self._shared.api, press, build_first())
         if opened is None or self._write_phrasings is None:
             return
         draft = await finding
@@ -138,7 +131,7 @@ class VerifyModal:
         field = build_text_field(_SUGGESTED, label, initial="\n".join(suggestions), multiline=True, optional=True)
         try:
             view = build_view(draft, (field,) if suggestions else ())
-            await self._api.call("views.update", view_id=opened["id"], view=view)
+            await self._shared.api.call("views.update", view_id=opened["id"], view=view)
         except SlackError:
             return  # the modal was closed or submitted meanwhile
 
@@ -158,7 +151,7 @@ class VerifyModal:
             errors[_PHRASINGS] = verified.TOO_MANY_PHRASINGS.fill(count=_MAX_PHRASINGS, characters=MAX_FIELD_CHARACTERS)
         if _ANSWER in submission.values and not submission.get_text(_ANSWER):
             errors[_ANSWER] = verified.ANSWER_MISSING
-        if _read_day(submission, self._management.now()) is None:
+        if _read_day(submission, time.time()) is None:
             errors[_EXPIRES] = verified.DATE_REFUSED
         return errors
 
@@ -172,7 +165,7 @@ class VerifyModal:
         """
         place = json.loads(submission.metadata)
         draft, team = await self._find_draft(submission.user, place)
-        expires_at = _read_day(submission, self._management.now())
+        expires_at = _read_day(submission, time.time())
         if draft is None or expires_at is None:
             raise ModalRefused(verified.ANSWER_NOT_STORED)
         changed = replace(
@@ -195,16 +188,18 @@ class VerifyModal:
             answer = await self._management.find_answer(user, place["id"])
             return answer, "" if answer is None else answer.team
         key = QuestionKey(*place["key"])
-        stored = await self._answers.find_answer(key)
+        stored = await self._shared.answers.find_answer(key)
         is_same = stored is not None and stored.created_at == place["answered_at"]
         return (make_draft(stored) if stored is not None and is_same else None), key.team
 
     async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))
         if place["channel"]:
-            await self._messenger.reach_person(place["channel"], submission.user, text, thread_ts=place.get("thread"))
+            await self._shared.messenger.reach_person(
+                place["channel"], submission.user, text, thread_ts=place.get("thread")
+            )
         else:  # the button was on Home
-            await self._messenger.answer_interaction(submission, text)
+            await self._shared.messenger.answer_interaction(submission, text)
 
 
 def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
@@ -217,8 +212,8 @@ def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
     return VerifiedAnswer(
         id="",
         team=answer.key.team,
-        question=" ".join(answer.question.split()),
-        answer=answer.answer,
+        question=" ".join(release_text(answer.question).split()),
+        answer=release_text(answer.answer),
         language="zh" if answer.language == "zh" else "en",
         passages=tuple(passages),
         owner="",

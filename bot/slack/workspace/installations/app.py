@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from bot.slack.features.kit.dependencies import SlackDependencies
+from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.installation import TokenMonitor
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
@@ -20,7 +20,6 @@ from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.workspace_router import create_router
 from bot.slack.workspace.installations.workspaces import Workspaces
 from bot.slack.workspace.workspace import WorkspaceTools
-from bot.storage.shared_changes import SharedChanges
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +76,7 @@ class InstalledApp:
 
     async def send_digest(self) -> None:
         """Send owners what needs their attention."""
-        await asyncio.gather(*(one.digest.send_digest() for one in self.workspaces.workspaces.values()))
+        await asyncio.gather(*(one.send_digest() for one in self.workspaces.workspaces.values()))
 
 
 @contextlib.asynccontextmanager
@@ -96,11 +95,9 @@ async def open_installed_app(
     """
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_http_session())
-        changes = SharedChanges(dependencies.ledger.database)
+        changes = dependencies.changes
         parts = InstallationParts(settings, oauth, changes.database, session)
-        tools = WorkspaceTools(
-            settings, dependencies, changes, lambda: runner.is_connected, turn_settings or TurnSettings()
-        )
+        tools = WorkspaceTools(settings, dependencies, lambda: runner.is_connected, turn_settings or TurnSettings())
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
         router = create_router(settings, parts.client, workspaces, changes.database)
         runner, pages = make_runner(settings, router, parts.client, token_monitor, parts.list_routes()), None

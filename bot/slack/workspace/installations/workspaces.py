@@ -73,7 +73,7 @@ class Workspaces:
         """Workspaces that are closed, and of which the database may still have something."""
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
-        tools.changes.subscribe(ChangeKind.INSTALLATION, lambda _: self._changed.set())
+        tools.dependencies.changes.subscribe(ChangeKind.INSTALLATION, lambda _: self._changed.set())
 
     @property
     def workspaces(self) -> Mapping[str, SlackWorkspace]:
@@ -210,7 +210,7 @@ class Workspaces:
                 )
             )
             await workspace.start()
-            workspace.start_parts()
+            workspace.start_tasks()
             watch = asyncio.create_task(self._watch_token(installation.team, workspace), name="workspace token")
             return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
 
@@ -267,9 +267,9 @@ class Workspaces:
         if installation is None or not await self._has_ended(installation):
             return
         opened = self._open.get(team)
-        await InstallationData(self._tools.changes.database, team).erase_workspace()
+        await InstallationData(self._tools.dependencies.ledger.database, team).erase_workspace()
         for other in opened.workspace.installation.me.workspaces if opened else ():
-            await InstallationData(self._tools.changes.database, other).erase_remains()
+            await InstallationData(self._tools.dependencies.ledger.database, other).erase_remains()
         await self._end_workspace(team)
         _log.info("workspace erased", team=team)
 
@@ -285,7 +285,7 @@ class Workspaces:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
         await self._close_workspace(team)
         try:
-            await InstallationData(self._tools.changes.database, team).erase_remains()
+            await InstallationData(self._tools.dependencies.ledger.database, team).erase_remains()
         except DatabaseError as error:
             self._unerased.add(team)
             _log.warning("workspace not erased yet", team=team, error=str(error))

@@ -26,7 +26,7 @@ async def answer_with_web(question: Question) -> AsyncGenerator[AnswerEvent]:
     look = WebSearchReport("searxng", ("https://a.example/",), (), None, 0.1) if question.wants_web else None
     yield Text(f"{'On the web' if look else 'In the documents'}: {question.text}. That is all.")
     live = LiveWebRequest("always" if look else "if_weak")
-    yield Finished("engine", (), {}, WebUse(live, Why.ASKED if look else Why.WEAK, question.policy, look=look))
+    yield Finished("engine", (), {}, WebUse(live, Why.ASKED if look else Why.WEAK, question.asker.policy, look=look))
 
 
 def find_button(message: dict[str, Any]) -> dict[str, Any] | None:
@@ -51,8 +51,8 @@ async def test_button_answers_question_with_web(tmp_path: Path) -> None:
         second = await bot.wait_for_answer(root, "On the web: who runs it?")
         assert find_button(second) is None, "this answer used the web"
         question = bot.answerer.questions[1]
-        assert question.people == frozenset(), "the question mentions nobody"
-        assert (question.text, question.wants_web, question.history, question.person) == (
+        assert question.asker.people == frozenset(), "the question mentions nobody"
+        assert (question.text, question.wants_web, question.history, question.asker.person) == (
             "who runs it?",
             True,
             (),
@@ -67,7 +67,7 @@ async def test_button_answers_question_with_web(tmp_path: Path) -> None:
 async def test_source_overview_has_no_web_button(tmp_path: Path) -> None:
     async def about(question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Text("I answer from these documents.")
-        yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.policy))
+        yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.asker.policy))
 
     async with run_bot_in_sandbox(tmp_path, "socket", script=about, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir which documents do you answer from?")
@@ -117,7 +117,7 @@ async def test_disabled_web_has_no_button(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": off}) as bot:
         root = await bot.ask("@Kvasir who?")
         assert find_button(await bot.wait_for_answer(root, "In the documents")) is None
-        assert bot.answerer.questions[0].policy.mode == "off"
+        assert bot.answerer.questions[0].asker.policy.mode == "off"
 
 
 async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ async def test_question_names_mentioned_people(tmp_path: Path) -> None:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
         await bot.wait_for_answer(root)
         (question,) = bot.answerer.questions
-        (name,) = question.people
+        (name,) = question.asker.people
         assert question.text == f"what does @{name} know?"
 
 

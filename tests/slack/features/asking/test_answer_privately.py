@@ -63,7 +63,7 @@ async def test_asker_gets_own_answer_in_direct_message(tmp_path: Path) -> None:
         [(searched, person, others)] = library.compared
         assert searched == "searched what of <Lyon> & co?"
         assert (len(person.people), ADA in next(iter(person.people))) == (1, True)
-        assert others == bot.answerer.questions[-1].viewers
+        assert others == bot.answerer.questions[-1].asker.viewers
         assert not [m for m in await bot.sandbox.messages("#general", "bo") if is_offer(m)]
 
         await press(bot, offer)

@@ -38,8 +38,8 @@ async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
         await bot.wait_for_answer(question_ts)
         await bot.wait_until_idle()
         one, other = bot.answerer.questions
-        assert one.viewers == other.viewers
-        assert {one.person, other.person} == {"U0ADA00001", DEPLOY_BOT}
+        assert one.asker.viewers == other.asker.viewers
+        assert {one.asker.person, other.asker.person} == {"U0ADA00001", DEPLOY_BOT}
         actions = [e["action_id"] for block in answer["blocks"] for e in block.get("elements", ()) if "action_id" in e]
         assert "kvasir:rate" in actions
         assert not {"kvasir:answer-again", "kvasir:delete-answer"}.intersection(actions), "nobody may press them"

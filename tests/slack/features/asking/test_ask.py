@@ -27,7 +27,7 @@ async def test_command_is_answered_in_the_direct_messages(tmp_path: Path) -> Non
         assert [message for message in await bot.sandbox.messages("#general") if not message.get("ephemeral")] == []
         [question] = bot.answerer.questions
         assert question.text == "how <long> & why?"
-        assert ADA in next(iter(question.viewers.people))
+        assert ADA in next(iter(question.asker.viewers.people))
 
 
 @pytest.mark.parametrize("typed", ["/ask", "/ask  ?!"])

@@ -15,7 +15,10 @@ import pytest
 from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.kb.kb_command import KbCommand, KbRunners
+from bot.slack.features.kb.kb_command import KbCommand
+from bot.slack.features.kb.status_command import StatusRunner
+from bot.slack.features.kit.feature import Feature
+from bot.slack.features.refreshes import build_subcommands
 from bot.slack.features.refreshes.pending_deletions import PendingDeletions
 from bot.slack.features.refreshes.refresh import RefreshRunner
 from bot.slack.posting.ephemeral import EphemeralMessenger, PostToResponseUrl
@@ -152,20 +155,9 @@ def build_command(library: FakeLibrary, api: Any, post: PostToResponseUrl, acces
     pending = PendingDeletions(library, messenger)
     visible = VisibleSources(library, access, find_member)
     refresh = RefreshRunner(library, pending, api, messenger, visible, lambda _record: contextlib.nullcontext())
-    engine = EngineStatus(EngineState.READY)
-
-    async def fail(_typed: SlashCommand, _argument: object) -> str:
-        raise AssertionError("neither a search nor an approval")
-
-    return KbCommand(
-        visible,
-        lambda: engine,
-        pending,
-        refresh,
-        runners=KbRunners(fail, fail, fail, fail, fail),
-        messenger=messenger,
-        access=access,
-    )
+    status = StatusRunner(visible, lambda: EngineStatus(EngineState.READY))
+    subcommands = [*status.subcommands, *build_subcommands(refresh, pending, access)]
+    return KbCommand([Feature(subcommands=subcommands)], messenger, access)
 
 
 async def test_only_owners_see_error_details() -> None:
@@ -173,7 +165,7 @@ async def test_only_owners_see_error_details() -> None:
     why = "postgresql://kvasir@db.internal:5432 refuses the account. Renew it."
     ill = make_source_status("docs", error=why, watch_trouble="inotify on /srv/secret is used up. Raise it.")
     library = FakeLibrary(state=make_library_status(ill), report=SyncReport({"docs": SourceReport(error=why)}, 1.5))
-    looks = ("status", "sources", "状态", "来源", "home")
+    looks = ("status", "sources", "状态", "来源")
     for owners, typed in [
         *((frozenset[str](), typed) for typed in (*looks, "refresh", "刷新")),
         *((frozenset({"U0BO000002"}), typed) for typed in looks),
@@ -191,11 +183,11 @@ async def test_only_owners_see_places_and_processes() -> None:
     library = FakeLibrary(state=state)
     for owners in (frozenset[str](), frozenset({"U0ADA00001"})):
         library.failure = None
-        said = [await run_command(library, owners, typed, "U0ADA00001") for typed in ("status", "sources", "home")]
+        said = [await run_command(library, owners, typed, "U0ADA00001") for typed in ("status", "sources")]
         library.failure = SyncRunning(process="process 4711, since 02:30:00 UTC")
         said.append(await run_command(library, owners, "refresh", "U0ADA00001"))
         assert [("/srv/docs" in text, "4711" in text) for text in said] == (
-            [(False, True), (True, False), (False, True), (False, True)] if owners else [(False, False)] * 4
+            [(False, True), (True, False), (False, True)] if owners else [(False, False)] * 3
         )
         assert "folder" in said[1]
 
@@ -205,7 +197,7 @@ async def test_unread_documents_that_may_be_restricted_are_not_counted() -> None
     report = SyncReport({"docs": SourceReport(listed=40, unchanged=7, failed=33)}, 1.5)
     unsure = make_source_status(failed=33, syncing=make_progress(7, 40), has_uniform_readers=False)
     library = FakeLibrary(state=make_library_status(unsure), report=report, progress=(make_progress(7, 40),))
-    for typed in ("status", "sources", "home", "refresh"):
+    for typed in ("status", "sources", "refresh"):
         said = await run_command(library, frozenset(), typed, "U0ADA00001")
         assert "docs" in said
         assert not [number for number in ("33", "40") if number in said], typed
@@ -230,8 +222,6 @@ async def run_command(
 
     calls: Any = FakeWebApi()
     command = build_command(library, calls, keep, Access(owners, {"board": frozenset({board_owner})}))
-    if typed == "home":
-        return await command.describe_status(user, "en")
     url = "http://127.0.0.1:9/answer"
     payload = {"text": typed, "user_id": user, "channel_id": "C0GENERAL1", "response_url": url}
     await command.run(SlashCommand.from_payload(payload))
@@ -254,10 +244,10 @@ async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -
         await wait_for_ephemeral(bot, "“elsewhere”", "#handbook")
         ts = await bot.ask("@Kvasir how?")
         await bot.wait_for_answer(ts)
-        assert bot.answerer.questions[-1].within == "in:handbook"
+        assert bot.answerer.questions[-1].asker.within == "in:handbook"
         ts = await bot.ask("@Kvasir how?", "#handbook")
         await bot.wait_for_answer(ts, channel="#handbook")
-        assert bot.answerer.questions[-1].within == ""
+        assert bot.answerer.questions[-1].asker.within == ""
 
 
 BOARD = make_source_status(
@@ -266,7 +256,7 @@ BOARD = make_source_status(
 MIXED = make_source_status("mixed", documents=77, chunks=66, failed=44, syncing=make_progress(33, 44))
 
 
-@pytest.mark.parametrize("typed", ["status", "sources", "状态", "来源", "home", "refresh", "刷新", "refresh board"])
+@pytest.mark.parametrize("typed", ["status", "sources", "状态", "来源", "refresh", "刷新", "refresh board"])
 async def test_sources_that_a_person_may_not_read_are_neither_named_nor_counted(typed: str) -> None:
     """Of a source that she may read in part, only the documents that she may read are counted."""
     report = SyncReport(
@@ -315,7 +305,7 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
         ts = await bot.ask("@Kvasir how?")
         if "docs" in rule:
             await bot.wait_for_answer(ts)
-            assert bot.answerer.questions[-1].within == 'in:"docs" type:markdown type:md type:mdx'
+            assert bot.answerer.questions[-1].asker.within == 'in:"docs" type:markdown type:md type:mdx'
             await wait_for_ephemeral(bot, "*“logs”*")
             await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:board")
             await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:wiki")

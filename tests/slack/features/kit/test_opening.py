@@ -23,9 +23,9 @@ from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.answers import erase_answer
 from bot.storage.feedback import Feedback, Vote
 from bot.storage.turns.questions import QuestionKey
-from tests.slack.features.home.home_views import press_in_home, read_home
 from tests.slack.features.verified.test_verified_answers import answer_with_source, list_buttons
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox, wait_for_ephemeral
+from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, Json, SandboxClient, is_loading, open_sandbox
 
 pytestmark = pytest.mark.slow

@@ -60,7 +60,7 @@ async def store(
 
 async def read_digest(bot: RunningBot, person: str) -> str:
     """Send the digest and return what a person gets, "" for nothing."""
-    await bot.app.workspace.digest.send_digest()
+    await bot.app.send_digest()
     found: list[dict[str, Any]] = await bot.sandbox.messages("@kvasir", person)
     return "\n".join(text for text in map(get_text, found) if text.startswith(("*The last week", "*Kvasir 一周")))
 
@@ -76,7 +76,7 @@ async def test_owner_hears_of_the_week(bot: RunningBot, library: FakeLibrary) ->
     late = make_source_status("docs", hours=50.0)
     failing = make_source_status("other", error="It is down. Check it.")
     library.state = make_library_status(late, failing, make_source_status("fine"))
-    verified = VerifiedAnswers(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
+    verified = VerifiedAnswers(bot.ledger.database, SharedChanges(bot.ledger.database))
     for changed in (VERIFIED, replace(VERIFIED, id="a2", question="Is it fine?", expires_at=time.time() + 90 * DAY_S)):
         await verified.save_answer(changed)
     digest = await read_digest(bot, "ada")
@@ -109,7 +109,7 @@ async def test_owner_of_one_source_hears_of_that_source_alone(bot: RunningBot, l
 async def test_long_digest_is_complete(bot: RunningBot, library: FakeLibrary) -> None:
     failing = [make_source_status(f"source-{n}", error=f"{'It is down. ' * 20}Check it.") for n in range(40)]
     library.state = make_library_status(*failing)
-    await VerifiedAnswers(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database)).save_answer(VERIFIED)
+    await VerifiedAnswers(bot.ledger.database, SharedChanges(bot.ledger.database)).save_answer(VERIFIED)
     digest = await read_digest(bot, "ada")
     assert "source-39: It is down." in digest
     assert "Who verified &lt;this&gt;? · valid until" in digest

@@ -155,8 +155,8 @@ async def test_a_change_counts_in_every_process_and_is_announced(tmp_path: Path)
         assert all(word in line for word in ("部分来源", "不使用", "中文", "深入", "正式", "开启"))
         assert "handbook" not in line
         for question in await ask_both(bot, other):
-            assert question.within == 'in:"handbook"'
-            assert (question.policy.mode, question.language, question.depth, question.tone) == (
+            assert question.asker.within == 'in:"handbook"'
+            assert (question.asker.policy.mode, question.asker.language, question.asker.depth, question.asker.tone) == (
                 "off",
                 "zh",
                 "deep",
@@ -272,8 +272,12 @@ async def test_kvasir_toml_fixes_settings_and_the_modal_says_so(tmp_path: Path) 
         assert "in:handbook" in texts[0]
         await bot.wait_for_answer(await bot.ask("@Kvasir 怎么做?"))
         [question] = bot.answerer.questions
-        assert (question.within, question.policy.mode, question.language) == ("in:handbook", "off", "en")
-        assert (question.depth, question.tone) == ("deep", "formal")
+        assert (question.asker.within, question.asker.policy.mode, question.asker.language) == (
+            "in:handbook",
+            "off",
+            "en",
+        )
+        assert (question.asker.depth, question.asker.tone) == ("deep", "formal")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +305,7 @@ async def test_a_channel_never_gets_more_of_the_web_than_kvasir_toml_allows(tmp_
         store = ChannelSettingsStore(bot.ledger.database, TEAM_ID, SharedChanges(bot.ledger.database))
         await store.save_settings(GENERAL, ChannelSettings(web="on"), ADA)
         await bot.wait_for_answer(await bot.ask())
-        assert bot.answerer.questions[-1].policy.mode == "listed"
+        assert bot.answerer.questions[-1].asker.policy.mode == "listed"
 
 
 async def test_fixed_filters_name_no_source_that_the_person_may_not_read(tmp_path: Path) -> None:
@@ -323,7 +327,7 @@ async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
         await bot.sandbox.control("POST", "change_id", {"channel": "#general", "id": "C0MOVED001"})
         await bot.sandbox.wait_delivered()
         await bot.wait_for_answer(await bot.ask(channel="C0MOVED001"), channel="C0MOVED001")
-        assert bot.answerer.questions[-1].tone == "friendly"
+        assert bot.answerer.questions[-1].asker.tone == "friendly"
 
 
 async def has_looked_twice(bot: RunningBot) -> bool:

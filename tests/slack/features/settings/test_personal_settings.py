@@ -12,8 +12,8 @@ from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, build_s
 from bot.storage.answers import Answers
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.turns.questions import QuestionKey
-from tests.slack.features.home.home_views import press_in_home, read_home
 from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
+from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ async def test_chosen_length_reaches_the_question(socket_bot: RunningBot) -> Non
     await socket_bot.wait_for_answer(await socket_bot.ask())
     ts = await socket_bot.sandbox.say("bo", "#general", "@Kvasir how?")
     await socket_bot.wait_for_answer(ts)
-    assert [question.length for question in socket_bot.answerer.questions] == ["long", "normal"]
+    assert [question.asker.length for question in socket_bot.answerer.questions] == ["long", "normal"]
 
 
 async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.answering.thinking import Defaults
-from bot.slack.features.kit.parsing import DEFAULT_DEPTH, UnknownDepth, parse_think
+from bot.slack.features.settings.think_command import DEFAULT_DEPTH, UnknownDepth, parse_think
 from engine.interfaces import ThinkingControl
 from tests.slack.running_bot import (
     run_bot_in_sandbox,
@@ -40,7 +40,7 @@ async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> Non
         for who, channel in (("ada", "#general"), ("bo", "#general"), ("bo", "#handbook")):
             await bot.sandbox.say(who, channel, "@Kvasir how many days?")
         await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 3, what="three questions")
-        depths = [(question.id.partition("-")[0], question.depth) for question in bot.answerer.questions]
+        depths = [(question.id.partition("-")[0], question.asker.depth) for question in bot.answerer.questions]
         assert sorted(depths) == [("C0GENERAL1", "deep"), ("C0GENERAL1", "normal"), ("C0HANDBOOK", "off")]
 
 

@@ -15,12 +15,12 @@ import pytest
 from bot.answering.events import AnswerEvent, Offer, Question, Sources, Text
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS
 from bot.config.configuration import Access
-from bot.slack.features.kit.dependencies import VerifiedTools
 from knowledge.interfaces import Matrix
 from tests.slack.running_bot import (
     PASSAGE,
     FakeLibrary,
     RunningBot,
+    VerifiedSetup,
     get_text,
     make_finished,
     run_bot_in_sandbox,
@@ -57,7 +57,7 @@ async def verified_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[Ru
     """Run a bot whose one owner is Ada."""
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified_tools": VerifiedTools(embed_topics, EMBEDDER, write_phrasings=write_phrasings),
+        "verified_setup": VerifiedSetup(embed_topics, EMBEDDER, write_phrasings=write_phrasings),
     }
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
@@ -187,7 +187,7 @@ async def test_only_readable_answers_are_judged(tmp_path: Path, library: FakeLib
     judge = RecordingJudge()
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified_tools": VerifiedTools(embed_topics, EMBEDDER, judge, write_phrasings),
+        "verified_setup": VerifiedSetup(embed_topics, EMBEDDER, judge, write_phrasings),
     }
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
@@ -301,7 +301,7 @@ async def test_an_answer_that_was_replaced_meanwhile_is_not_verified(tmp_path: P
 
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified_tools": VerifiedTools(write_phrasings=write_phrasings),
+        "verified_setup": VerifiedSetup(write_phrasings=write_phrasings),
     }
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_next_source, dependencies=dependencies) as bot:
         root = await bot.ask(f"@Kvasir {QUESTION}")
@@ -343,9 +343,9 @@ async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path
         access = Access(frozenset({BO}), {source: frozenset({ADA})})
         state = tmp_path / source
         state.mkdir()
-        verified = VerifiedTools(write_phrasings=write_phrasings)
+        verified = VerifiedSetup(write_phrasings=write_phrasings)
         async with run_bot_in_sandbox(
-            state, "socket", script=answer_with_source, dependencies={"access": access, "verified_tools": verified}
+            state, "socket", script=answer_with_source, dependencies={"access": access, "verified_setup": verified}
         ) as bot:
             root = await bot.ask(f"@Kvasir {QUESTION}")
             view = await open_modal(bot, await bot.wait_for_answer(root))
@@ -407,8 +407,8 @@ async def test_the_beginning_of_a_long_verified_answer_says_so(tmp_path: Path) -
         yield Text("That is all.")
         yield make_finished(CITED)
 
-    verified = VerifiedTools(embed_topics, EMBEDDER, write_phrasings=write_phrasings)
-    dependencies = {"access": Access(frozenset({ADA})), "verified_tools": verified}
+    verified = VerifiedSetup(embed_topics, EMBEDDER, write_phrasings=write_phrasings)
+    dependencies = {"access": Access(frozenset({ADA})), "verified_setup": verified}
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length, dependencies=dependencies) as bot:
         root = await bot.ask(f"@Kvasir {QUESTION}")
         answer = await bot.sandbox.wait_for_message(lambda m: m["root"] == root and "Verify…" in list_buttons(m))

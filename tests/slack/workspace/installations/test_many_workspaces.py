@@ -77,7 +77,7 @@ async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path,
             assert await box.requests("chat.startStream")  # a workspace gets the calls with its own token only
         questions = {question.text: question for question in bot.answerer.questions}
         assert len(bot.answerer.questions) == 2
-        at_home, elsewhere = (questions[f"who asks {n}?"].viewers for n in range(2))
+        at_home, elsewhere = (questions[f"who asks {n}?"].asker.viewers for n in range(2))
         assert may_read(at_home, EVERYONE)
         assert may_read(elsewhere, frozenset({f"workspace:{SECOND}"}))
         assert not may_read(elsewhere, EVERYONE | {GUESTS, f"workspace:{FIRST}"})
@@ -208,7 +208,7 @@ async def test_an_organization_installs_the_app_in_all_its_workspaces(tmp_path: 
         await wait_for_answer(place.first, root)
         await place.first.wait_delivered()
         assert len(await list_answers(place.first, root)) == len(bot.answerer.questions) == 1
-        assert may_read(bot.answerer.questions[0].viewers, EVERYONE)
+        assert may_read(bot.answerer.questions[0].asker.viewers, EVERYONE)
         assert (await bot.install(SECOND))[0] == 403
         await place.first.world(organization=organization | {"teams": teams})
         await place.first.wait_until(lambda: _list_teams(bot) == teams, what="the other workspace")

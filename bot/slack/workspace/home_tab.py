@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -13,14 +13,13 @@ from bot.messages import commands
 from bot.messages.errors import explain_error
 from bot.messages.forms import home
 from bot.messages.message import LANGUAGES, render_message
-from bot.slack.features.home.part import HomePart, HomeViewer, build_header, join_blocks
+from bot.slack.features.kit.feature import Feature
+from bot.slack.features.kit.home import HomePart, HomeViewer, build_header, join_blocks
 from bot.slack.features.kit.status_texts import format_engine
-from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import Block, build_section
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ActionHandler, ButtonPress
 from bot.slack.wire.text import render
-from bot.slack.wire.transport.web_api import SlackWebApi
-from engine.interfaces import EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.language import Language
 
@@ -34,22 +33,12 @@ _MAX_PEOPLE: Final = 10_000
 class HomeTab:
     """Publishes Home to people, each in the language that the person reads."""
 
-    def __init__(
-        self,
-        api: SlackWebApi,
-        find_language: Callable[[str], Awaitable[Language | None]],
-        find_roles: Callable[[str], Awaitable[frozenset[Role]]],
-        engine_status: Callable[[], EngineStatus],
-        parts: Sequence[HomePart],
-        *,
-        min_s: float = MIN_S,
-    ) -> None:
-        self._api = api
-        self._find_language = find_language
-        self._find_roles = find_roles
-        self._engine_status = engine_status
-        self._parts = parts
-        self._min_s = min_s
+    def __init__(self, shared: SharedParts, features: Sequence[Feature]) -> None:
+        self._api = shared.api
+        self._find_language = shared.languages.find_language
+        self._find_roles = shared.roles.find_roles
+        self._engine_status = shared.dependencies.engine_status
+        self._features = features
         self._started: dict[str, float] = {}
         """When the last publication to each person began."""
         self._waiting: set[str] = set()
@@ -65,7 +54,7 @@ class HomeTab:
             return
         self._waiting.add(user)
         try:
-            await asyncio.sleep(self._started.get(user, float("-inf")) + self._min_s - time.monotonic())
+            await asyncio.sleep(self._started.get(user, float("-inf")) + MIN_S - time.monotonic())
         finally:
             self._waiting.discard(user)
         await self.publish_home(user)
@@ -97,7 +86,7 @@ class HomeTab:
     async def _build_view(self, user: str) -> dict[str, Any]:
         language = await self._find_language(user)
         viewer = HomeViewer(user, language or "en", await self._find_roles(user))
-        parts = [await self._build_part(part, viewer) for part in self._parts]
+        parts = [await self._build_part(part, viewer) for feature in self._features for part in feature.home_parts]
         blocks = join_blocks([self._build_head(viewer), *parts, _build_help(language)])
         return {"type": "home", "blocks": blocks}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.slack.features.home.test_parts import run_bot_with_sources, store_answer
+from tests.slack.workspace.test_home_parts import run_bot_with_sources, store_answer
 from tests.slack_page import launch_chromium, list_accessibility_findings, open_page
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,9 @@ import structlog
 
 from bot.messages.forms import sharing
 from bot.messages.message import Message, render_message
-from bot.slack.features.answers.change_answer import ChangeAnswer
-from bot.slack.features.kit.private_questions import post_question
-from bot.slack.features.kit.shared_parts import SharedParts
+from bot.slack.features.kit.private_questions import ChangeAnswer, post_question
 from bot.slack.turns.generated_answers import GeneratedAnswer
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError, SlackUnavailable
 from bot.storage.turns.answer_shares import CLAIM_S, AnswerShare
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
@@ -120,6 +119,17 @@ class ChannelQuestions:
         await self._delete_message(key)
         await self._shares.release_share(share.key, key.ts)
         _log.info("shared question deleted", channel=key.channel, ts=key.ts)
+
+    async def delete_everywhere(self, key: QuestionKey) -> bool:
+        """Delete the answer to a question, and the question from the channel in which it was shared.
+
+        Raises:
+            DatabaseError: the ledger or the share is out of reach.
+
+        """
+        is_deleted = await self._withdraw(key)
+        await self.delete_question(key)
+        return is_deleted
 
     async def _delete_message(self, key: QuestionKey) -> None:
         with contextlib.suppress(SlackError):

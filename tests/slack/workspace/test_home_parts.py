@@ -20,7 +20,6 @@ from bot.storage.replicas import Replicas
 from bot.storage.turns.questions import QuestionKey
 from engine.routing.request_queue import QueueCounts
 from knowledge.sync.manifest.records import PendingDeletion
-from tests.slack.features.home.home_views import press_in_home, read_home
 from tests.slack.running_bot import (
     FakeLibrary,
     RunningBot,
@@ -28,6 +27,7 @@ from tests.slack.running_bot import (
     make_source_status,
     run_bot,
 )
+from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 pytestmark = pytest.mark.slow

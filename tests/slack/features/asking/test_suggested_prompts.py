@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.config.models import ChannelTable
-from bot.slack.features.home.suggested_prompts import PROMPTS_METHOD, choose_own_questions
+from bot.slack.features.asking.suggested_prompts import PROMPTS_METHOD, choose_own_questions
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.storage.answers import StoredAnswer, StoredPassage
 from bot.storage.turns.questions import QuestionKey

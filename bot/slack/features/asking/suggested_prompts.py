@@ -10,10 +10,10 @@ from typing import Final
 
 import structlog
 
+from bot.answering.outgoing import release_text
 from bot.messages import commands
 from bot.messages.message import render_message
-from bot.slack.conversations.channel_rules import ChannelRules
-from bot.slack.features.kit.shared_parts import SharedParts
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.events import MessagesOpened
 from bot.storage.answers import StoredAnswer
@@ -40,9 +40,8 @@ Prompt = dict[str, str]
 class SuggestedPrompts:
     """Suggests a person's own frequent questions, and documents that changed lately and that the person may read."""
 
-    def __init__(self, shared: SharedParts, rules: ChannelRules) -> None:
+    def __init__(self, shared: SharedParts) -> None:
         self._shared = shared
-        self._rules = rules
         self._every_s = shared.capabilities.prompts_every_s
         self._refused = shared.capabilities.refused_methods
         self._called_at: dict[str, float] = {}
@@ -53,6 +52,10 @@ class SuggestedPrompts:
         """The newest event of each person who waits for other suggestions."""
         self._conversations: dict[str, str] = {}
         """The direct messages of each person, because not every event names them."""
+
+    async def suggest_later(self, opened: MessagesOpened) -> None:
+        """Show suggestions to a person in the background, because Slack waits for the acknowledgement."""
+        self._shared.tasks.start(self.suggest_prompts(opened), "suggested prompts")
 
     async def suggest_prompts(self, opened: MessagesOpened) -> None:
         """Show suggestions to a person; a little later if that happened a moment ago. A failure is logged."""
@@ -109,11 +112,11 @@ class SuggestedPrompts:
 
     async def _list_documents(self, viewers: Viewers, looked_at: str, language: Language) -> list[Prompt]:
         """Return suggestions about documents that changed lately, of the sources of the channel that is looked at."""
-        within = await self._rules.find_filters(looked_at, viewers) if looked_at else ""
+        within = await self._shared.rules.find_filters(looked_at, viewers) if looked_at else ""
         if within is None:  # the channel searches only sources of which the person may read nothing
             return []
         found = await self._shared.dependencies.library.list_recent(viewers, within, _MAX_PROMPTS)
-        titles = [" ".join(one.title.split()) for one in found]
+        titles = [" ".join(release_text(one.title).split()) for one in found]
         return [
             _make_prompt(
                 render_message(commands.DOCUMENT_PROMPT_TITLE, language, title=title),

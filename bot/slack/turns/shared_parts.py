@@ -1,4 +1,4 @@
-"""Builds what several parts of the Slack side share: readers of Slack, their caches, and stores."""
+"""Builds what turns and features share: readers of Slack, their caches, rules of channels, and stores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import functools
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.conversations.attention import ThreadAttention
+from bot.slack.conversations.channel_access import ChannelAccess
+from bot.slack.conversations.channel_changes import ChannelChanges
+from bot.slack.conversations.channel_rules import ChannelRules
 from bot.slack.conversations.stored_questions import StoredQuestions
 from bot.slack.conversations.thread_reader import ThreadReader
 from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.kit.dependencies import SlackDependencies
+from bot.slack.materials.file_intake import FileIntake
+from bot.slack.materials.file_reader import FileReader
+from bot.slack.materials.question_materials import QuestionMaterials
+from bot.slack.materials.quoted_messages import QuotedMessages
+from bot.slack.materials.thread_files import ThreadFiles
 from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.finder import ViewerFinder
@@ -17,20 +25,24 @@ from bot.slack.people.reader_languages import ReaderLanguages
 from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.dependencies import SlackDependencies
+from bot.slack.turns.reasoning_memory import ReasoningMemory
 from bot.slack.wire.events import BotUser
+from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.slack.wire.transport.web_client import post_to_response_url
 from bot.storage.answers import Answers
 from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.channels.channel_settings import ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.preferences import PersonalPreferences
-from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.answer_shares import AnswerShares
+from bot.storage.turns.threads import ThreadRecords
 from knowledge.interfaces import Viewers
 
 
 class SharedParts:
-    """The parts of one workspace's app that the builders of other parts use."""
+    """The parts of one workspace that its turns and features use."""
 
     def __init__(
         self,
@@ -38,8 +50,8 @@ class SharedParts:
         client: AsyncWebClient,
         api: SlackWebApi,
         me: BotUser,
-        changes: SharedChanges,
         capabilities: SlackCapabilities,
+        tasks: BackgroundTasks,
         *,
         is_home: bool = True,
     ) -> None:
@@ -48,8 +60,9 @@ class SharedParts:
         self.client = client
         self.api = api
         self.me = me
-        self.changes = changes
+        self.changes = changes = dependencies.changes
         self.capabilities = capabilities
+        self.tasks = tasks
         self.database = dependencies.ledger.database
         self.access = dependencies.configuration.access
         self.is_home = is_home
@@ -69,7 +82,35 @@ class SharedParts:
         self.shares = AnswerShares(self.database)
         self.feedback = Feedback(self.database)
         self.questions = StoredQuestions(self.directory, api)
+        self.channel_access = ChannelAccess(self.viewers, self.messenger)
+        self.channel_settings = ChannelSettingsStore(self.database, me.team, changes)
+        fixed = dependencies.configuration
+        self.rules = ChannelRules(
+            fixed.channels, fixed.web, fixed.thinking, self.channel_settings, dependencies.library
+        )
+        self.channel_changes = ChannelChanges(api, self.channel_settings, self.rules, self.directory, self.messenger)
+        self.attention = ThreadAttention(
+            ThreadRecords(self.database),
+            fixed.follow_ups,
+            self.threads,
+            self.messenger,
+            me,
+            find_language=self.languages.find_language,
+            channel_rules=self.rules,
+        )
+        self.reasonings = ReasoningMemory()
+        self.materials = self._build_materials()
+        adding = dependencies.adding
+        self.intake = None if adding is None else FileIntake(client, adding, self.access, self.threads)
 
     async def find_person(self, user: str) -> Viewers:
         """Return a person as the only viewer, by the Slack id."""
         return (await self.viewers.find_person_audience(user)).viewers
+
+    def _build_materials(self) -> QuestionMaterials | None:
+        """Return what reads files and quoted messages; None where none is read."""
+        maker = self.dependencies.materials
+        if maker is None:
+            return None
+        files = ThreadFiles(self.api, self.threads, FileReader(self.client, maker))
+        return QuestionMaterials(files, QuotedMessages(self.api, self.threads, self.directory, maker, self.me))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from bot.answering.verification.embedding_cache import Embed
-from bot.answering.verified_answers.finder import SameJudge
+from bot.answering.events import AnswerEvent, Question
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.materials.file_reader import MaterialMaker
 from bot.slack.people.finder import ListNamed
-from bot.slack.turns.question_builder import FindSalt, omit_salt
-from bot.slack.turns.turn_runner import QuestionAnswerer
 from bot.storage.channels.channel_event_log import ChannelEventLog
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger
+from bot.storage.verified_answers import VerifiedAnswers
 from engine.interfaces import EngineStatus, ThinkingControl
 from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource
@@ -29,14 +30,28 @@ WritePhrasings = Callable[[str], Awaitable[Sequence[str]]]
 """Returns other ways to ask a question; none if nothing can write them in time."""
 
 
+FindSalt = Callable[[Viewers], Awaitable[str]]
+"""Returns the salt of the engine's prefix cache for these viewers."""
+
+
+async def omit_salt(_viewers: Viewers) -> str:
+    """Return no salt: all requests share the engine's prefix cache."""
+    return ""
+
+
+class QuestionAnswerer(Protocol):
+    """Answers questions; ``bot.answering`` has the real one."""
+
+    def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer a question; closing the generator cancels the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedTools:
-    """What compares questions and writes phrasings; without it, only the same words get a verified answer."""
+    """What stores, finds and phrases verified answers."""
 
-    embed: Embed | None = None
-    embedder: str = ""
-    """``Embedder.identity``."""
-    judge: SameJudge | None = None
+    stored: VerifiedAnswers
+    finder: VerifiedAnswerFinder
     write_phrasings: WritePhrasings | None = None
 
 
@@ -45,6 +60,8 @@ class SlackDependencies:
     """The parts of the bot that the Slack side uses."""
 
     ledger: Ledger
+    changes: SharedChanges
+    """What other processes change; the app reads it as long as it runs."""
     answerer: QuestionAnswerer
     library: KnowledgeLibrary
     engine_status: Callable[[], EngineStatus]
@@ -70,8 +87,8 @@ class SlackDependencies:
     """Reads the files of questions; None where none is read."""
     find_salt: FindSalt = omit_salt
     """Returns the salt of the engine's prefix cache for an answer's viewers."""
-    verified_tools: VerifiedTools = field(default_factory=VerifiedTools)
-    """Compares questions, to find verified answers."""
+    verified: VerifiedTools | None = None
+    """None where owners verify no answers."""
     control: Callable[[], ThinkingControl | None] = lambda: None
     """Returns the engine's control over thinking; None before the engine exists."""
     count_requests: Callable[[], QueueCounts] = QueueCounts

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot.config.configuration import Access
 from bot.messages import commands, status
 from bot.messages.forms import home
 from bot.messages.message import render_message
-from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.home.part import HomeViewer, build_header, build_lines
+from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
 from bot.slack.features.kit.status_texts import format_source, select_visible_sources
 from bot.slack.posting.ephemeral import Block, build_section
+from bot.slack.turns.shared_parts import SharedParts
 from knowledge.status import SourceStatus
 
 _MAX_SECTIONS = 25
@@ -22,13 +21,12 @@ _MAX_SECTIONS = 25
 class KnowledgePart:
     """Lists sources."""
 
-    visible: VisibleSources
-    access: Access
+    shared: SharedParts
 
     async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return the sources; what exceeds Slack's limits is counted, with the way to see it."""
         language = viewer.language
-        state = await self.visible.read_status(viewer.user, language)
+        state = await self.shared.visible_sources.read_status(viewer.user, language)
         lines = [
             format_source(self._omit_tasks(source, viewer.user), language)
             for source in select_visible_sources(state.sources)
@@ -40,6 +38,6 @@ class KnowledgePart:
 
     def _omit_tasks(self, source: SourceStatus, user: str) -> SourceStatus:
         """Return an owner's source without what ``OwnerPart`` shows with a button."""
-        if not self.access.is_owner(user, source.name):
+        if not self.shared.access.is_owner(user, source.name):
             return source
         return replace(source, pending_deletions=0, error=None, watch_trouble=None)

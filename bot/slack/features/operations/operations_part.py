@@ -12,7 +12,7 @@ from bot.messages.durations import format_age
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
-from bot.slack.features.home.part import HomeViewer, build_header, build_lines
+from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
 from bot.slack.features.kit.status_texts import format_store
 from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import Block

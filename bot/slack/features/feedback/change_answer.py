@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bot.config.configuration import Access
 from bot.messages.errors import explain_error
 from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_plain_text
+from bot.slack.features.kit.private_questions import ChangeAnswer
 from bot.slack.posting.buttons import CompleteAnswer, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress
-from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState, is_app
 from knowledge.errors import DatabaseError
-
-ChangeAnswer = Callable[[QuestionKey], Awaitable[bool]]
-"""Changes the answer to a question; returns False if it has changed meanwhile. Raises ``DatabaseError``."""
 
 _MAX_VISIBLE_TO = 10
 """Slack's limit of the people who see an icon."""
@@ -29,11 +24,9 @@ class AnswerAgainAction:
 
     action_id = "kvasir:answer-again"
 
-    def __init__(self, ledger: Ledger, regenerate: ChangeAnswer, team: str, messenger: EphemeralMessenger) -> None:
-        self._ledger = ledger
+    def __init__(self, shared: SharedParts, regenerate: ChangeAnswer) -> None:
+        self._shared = shared
         self._regenerate = regenerate
-        self._team = team
-        self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button; Slack shows no icon but a trash can, so it has a label."""
@@ -44,15 +37,15 @@ class AnswerAgainAction:
 
     async def run(self, press: ButtonPress) -> None:
         """Answer the question of a button again, or tell the person why not."""
-        key = QuestionKey(self._team, press.channel, press.value)
+        key = QuestionKey(self._shared.me.team, press.channel, press.value)
         try:
-            problem = self._find_problem(await self._ledger.find_turn(key), press.user)
+            problem = self._find_problem(await self._shared.dependencies.ledger.find_turn(key), press.user)
             if problem is None and not await self._regenerate(key):
                 problem = feedback.STILL_ANSWERING
         except DatabaseError as error:
             problem = explain_error(error)
         if problem is not None:
-            await self._messenger.reply_to_press(press, problem)
+            await self._shared.messenger.reply_to_press(press, problem)
 
     def _find_problem(self, turn: LedgerTurn | None, user: str) -> Message | None:
         if turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
@@ -67,18 +60,13 @@ class DeleteAnswerAction:
 
     action_id = "kvasir:delete-answer"
 
-    def __init__(
-        self, ledger: Ledger, delete: ChangeAnswer, access: Access, team: str, messenger: EphemeralMessenger
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, shared: SharedParts, delete: ChangeAnswer) -> None:
+        self._shared = shared
         self._delete = delete
-        self._access = access
-        self._team = team
-        self._messenger = messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a trash can that Slack shows only to the asker and to owners."""
-        people = dict.fromkeys([*([] if is_app(answer.asker) else [answer.asker]), *sorted(self._access.owners)])
+        people = dict.fromkeys([*([] if is_app(answer.asker) else [answer.asker]), *sorted(self._shared.access.owners)])
         if not answer.is_rated or not people:
             return []
 
@@ -106,16 +94,16 @@ class DeleteAnswerAction:
 
     async def run(self, press: ButtonPress) -> None:
         """Delete the answer of a button, or tell the person why not."""
-        key = QuestionKey(self._team, press.channel, press.value)
+        key = QuestionKey(self._shared.me.team, press.channel, press.value)
         try:
             problem = await self._delete_answer(key, press.user)
         except DatabaseError as error:
             problem = explain_error(error)
         if problem is not None:
-            await self._messenger.reply_to_press(press, problem)
+            await self._shared.messenger.reply_to_press(press, problem)
 
     async def _delete_answer(self, key: QuestionKey, user: str) -> Message | None:
-        turn = await self._ledger.find_turn(key)
-        if turn is not None and turn.message.user != user and not self._access.is_owner(user):
+        turn = await self._shared.dependencies.ledger.find_turn(key)
+        if turn is not None and turn.message.user != user and not self._shared.access.is_owner(user):
             return feedback.NOT_YOUR_ANSWER
         return None if turn is not None and await self._delete(key) else feedback.ANSWER_GONE

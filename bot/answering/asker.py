@@ -1,0 +1,40 @@
+"""Who asks: the same for a person in Slack, at the terminal and with an API key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.answering.manner import Tone
+from bot.answering.policy import Policy
+from bot.answering.thinking import Depth, Length
+from knowledge.interfaces import ANY_MEMBER, Viewers
+from knowledge.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, who will see the answer, and what applies to both."""
+
+    person: str = ""
+    """The id of the person, "" if unknown: people get equal shares of the engine."""
+    team: str = ""
+    """The workspace whose verified answers may be shown; "" for all."""
+    viewers: Viewers = ANY_MEMBER
+    """Who will see the answer; a passage is used only if every one of them may read it."""
+    cache_salt: str = field(default="", repr=False)
+    """Separates the engine's prefix cache from that of viewers with other rights; "" for no separation."""
+    people: frozenset[str] = field(default=frozenset(), repr=False)
+    """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
+    conversation: str = ""
+    """The id of the conversation, whose passages are remembered for follow-ups; "" for none."""
+    within: str = ""
+    """Filters that narrow the search in addition to those of the question (``in:handbook type:pdf``)."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the live web may be used."""
+    depth: Depth = "normal"
+    """How long the model may think."""
+    length: Length = "normal"
+    """How long the person wants the answer to be."""
+    language: Language | None = None
+    """The language of the answer; None for that of the question."""
+    tone: Tone = "plain"

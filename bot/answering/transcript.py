@@ -1,0 +1,103 @@
+"""A whole answer, collected from its events, and its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Sources, Text
+from bot.answering.policy import WebUse
+from bot.messages import live_web
+from bot.messages.message import render_message
+from knowledge.interfaces import WebOrigin
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The parts of an answer, collected from its events."""
+
+    text: list[str] = field(default_factory=list)
+    extracts: list[str] = field(default_factory=list)
+    """What of the text the documents say in their own words."""
+    notices: list[str] = field(default_factory=list)
+    passages: tuple[Passage, ...] = ()
+    end: Finished | None = None
+
+    def add_event(self, event: AnswerEvent) -> None:
+        """Add one event."""
+        match event:
+            case Sources(passages):
+                self.passages = passages
+            case Text(markdown, is_extract=is_extract):
+                self.text.append(markdown)
+                self.extracts += [markdown] if is_extract else []
+            case Notice(text):
+                self.notices.append(text)
+            case Finished():
+                self.end = event
+
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """Return the cited passages, or all passages if none is cited."""
+        return (self.end.cited if self.end else ()) or self.passages
+
+
+def build_transcript_json(transcript: Transcript) -> dict[str, object]:
+    """Return an answer in the shape that scripts rely on."""
+    end = transcript.end
+    return {
+        "answer": "".join(transcript.text).strip(),
+        "extracts": "".join(transcript.extracts).strip(),
+        "sources": [
+            {
+                "n": passage.n,
+                "source": passage.source,
+                "document": passage.document,
+                "title": passage.title,
+                "heading": passage.heading,
+                "url": passage.url,
+                "as_of": passage.as_of.isoformat() if passage.as_of else None,
+                "web": _page_json(passage.web),
+            }
+            for passage in transcript.sources
+        ],
+        "notices": transcript.notices,
+        "marked": end.marked_count if end else 0,
+        "removed": end.removed_count if end else 0,
+        "route": _route_json(end),
+        "web": _web_json(end.web if end else WebUse()),
+        "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
+    }
+
+
+def _page_json(web: WebOrigin | None) -> dict[str, object] | None:
+    """Return where on the web a passage comes from; None for a document's passage."""
+    if web is None:
+        return None
+    published = web.published.isoformat() if web.published else None
+    return {"host": web.host, "published": published, "fetched_at": web.fetched_at.isoformat(), "stale": web.stale}
+
+
+def _route_json(end: Finished | None) -> dict[str, object]:
+    """Return whether the live web was to be searched, why, and what answered in the end."""
+    web = end.web if end else WebUse()
+    return {
+        "web": web.when,
+        "why": web.why.value,
+        "policy": web.policy.mode,
+        "answered_by": end.route if end else "unknown",
+    }
+
+
+def _web_json(web: WebUse) -> dict[str, object]:
+    """Return whether the live web was searched, and the result."""
+    look = web.look
+    skipped = look.left_out if look else ()
+    return {
+        "asked": look is not None,
+        "provider": look.provider if look else "",
+        "read": list(look.read) if look else [],
+        "left_out": [{"url": one.url, "why": render_message(live_web.SKIP_REASONS[one.why], "en")} for one in skipped],
+        "not_listed": list(web.closed_links),
+        "trouble": render_message(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
+        "seconds": round(look.seconds, 6) if look else 0.0,
+    }

@@ -1,0 +1,13 @@
+"""Removes the characters with which a document could control a terminal, or turn a line around."""
+
+from __future__ import annotations
+
+import re
+
+CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+
+
+def strip_control_characters(text: str) -> str:
+    """Return a text without control characters: pages and documents may contain some."""
+    return CONTROL_CHARACTER.sub("", _SEQUENCE.sub("", text))

@@ -1,1 +1,0 @@
-"""The app's Home: what each person sees there."""
