@@ -21,7 +21,6 @@ from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import PhrasingWriter
-from bot.answering.verified_answers.question_judge import MeasuredThresholds, QuestionJudge
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
@@ -160,16 +159,13 @@ def create_answerer(
     )
 
 
-def create_verified_finder(
-    library: Library, stored: StoredVerifiedAnswers, judge: QuestionJudge
-) -> VerifiedAnswerFinder:
+def create_verified_finder(library: Library, stored: StoredVerifiedAnswers) -> VerifiedAnswerFinder:
     """Return what finds the verified answer to a question."""
     return VerifiedAnswerFinder(
         stored,
         library,
         embed=library.embed_symmetric,
         thresholds=OFFER_THRESHOLDS.get(library.embedder_identity),
-        judge=judge,
     )
 
 
@@ -215,15 +211,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
         measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.find_calibration)
-        question_thresholds = MeasuredThresholds(settings.home)
         answerer = create_answerer(
             library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
         )
         changes = SharedChanges(ledger.database)
         verified = VerifiedAnswers(ledger.database, changes)
-        finder = create_verified_finder(
-            library, verified, QuestionJudge(measured_engine, question_thresholds.find_threshold)
-        )
+        finder = create_verified_finder(library, verified)
         deps = SlackDependencies(
             ledger=ledger,
             changes=changes,
@@ -251,7 +244,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             schedule.add_task(
                 "engine",
                 configured.quiet_hour,
-                functools.partial(run_off_peak_work, engine, calibrations, question_thresholds),
+                functools.partial(run_off_peak_work, engine, calibrations),
             )
         if configured.digest is not None:
             schedule.add_task("digest", configured.digest, app.send_digest)

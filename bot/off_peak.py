@@ -5,7 +5,6 @@ from __future__ import annotations
 import structlog
 
 from bot.answering.verification.calibration import Calibrations, calibrate
-from bot.answering.verified_answers.question_judge import MeasuredThresholds, measure_threshold
 from engine.errors import EngineError
 from engine.interfaces import EngineState
 from engine.service import Engine
@@ -15,10 +14,9 @@ _PATIENCE_S = 3600.0
 _log = structlog.get_logger("kvasir.quiet")
 
 
-async def run_off_peak_work(engine: Engine, calibrations: Calibrations, thresholds: MeasuredThresholds) -> None:
+async def run_off_peak_work(engine: Engine, calibrations: Calibrations) -> None:
     """Calibrate the served model as a judge, then let the engine try a larger memory profile; raises nothing."""
     await calibrate_judge(engine, calibrations)
-    await measure_question_judge(engine, thresholds)
     try:
         why = await engine.raise_memory_profile(_PATIENCE_S)
     except TimeoutError:
@@ -40,17 +38,3 @@ async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
         _log.warning("the judge is not calibrated; the features decide", model=status.model, why=str(error) or "busy")
     else:
         _log.info("the judge is calibrated", model=status.model, judges=calibration is not None)
-
-
-async def measure_question_judge(engine: Engine, thresholds: MeasuredThresholds) -> None:
-    """Measure whether the served model can tell equal questions from near misses; raises nothing."""
-    status = engine.status()
-    if status.state is not EngineState.READY or status.model is None or thresholds.is_known(status.model):
-        return
-    try:
-        threshold = await measure_threshold(engine, _PATIENCE_S)
-        thresholds.save_threshold(status.model, threshold)
-    except (EngineError, OSError) as error:  # TimeoutError is an OSError
-        _log.warning("the judge of questions is not measured", model=status.model, why=str(error) or "busy")
-    else:
-        _log.info("the judge of questions is measured", model=status.model, judges=threshold is not None)

@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage, Question
 from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder
-from bot.answering.verified_answers.question_judge import PAIR_SETS, read_question_pairs
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 from scripts.eval_sets import open_cached_embedder
+from scripts.question_pairs import PAIR_SETS, read_question_pairs
 
 PASSAGE = Passage(1, "docs", "a.md", "A", "", None, "", chunks=("c",))
 

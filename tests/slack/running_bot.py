@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.answering.verification.embedding_cache import Embed
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, SameJudge, VerifiedAnswerFinder
+from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -282,7 +282,6 @@ class VerifiedSetup:
 
     embed: Embed | None = None
     embedder: str = ""
-    judge: SameJudge | None = None
     write_phrasings: WritePhrasings | None = None
 
 
@@ -294,9 +293,7 @@ def make_dependencies(
     changes = SharedChanges(ledger.database)
     setup: VerifiedSetup = replacements.get("verified_setup", VerifiedSetup())
     stored = VerifiedAnswers(ledger.database, changes)
-    finder = VerifiedAnswerFinder(
-        stored, library, embed=setup.embed, thresholds=OFFER_THRESHOLDS.get(setup.embedder), judge=setup.judge
-    )
+    finder = VerifiedAnswerFinder(stored, library, embed=setup.embed, thresholds=OFFER_THRESHOLDS.get(setup.embedder))
     return SlackDependencies(
         ledger,
         changes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -38,7 +38,7 @@ class OfferThresholds:
 
 
 OFFER_THRESHOLDS: Final = {"multilingual-e5-small:1571fc982750:int8:6.1": OfferThresholds(0.90, 0.83)}
-"""By ``Embedder.identity``. Chosen on ``pairs/office.jsonl``: 2 % of the questions about something
+"""By ``Embedder.identity``. Chosen on ``scripts/eval_data/office.jsonl``: 2 % of the questions about something
 else are offered one of 23 verified answers."""
 
 
@@ -62,27 +62,6 @@ class StoredVerifiedAnswers(Protocol):
         """Store that an owner has to look at an answer before it is shown again."""
 
 
-class SameJudge(Protocol):
-    """Judges whether two questions ask the same; ``question_judge`` has the real one."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Return whether it can judge now."""
-
-    async def is_same(self, one: str, other: str, /) -> bool:
-        """Return whether two questions surely ask the same; False if that is not sure, or not in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarAnswer:
-    """A verified answer, and which of its questions is the nearest."""
-
-    answer: VerifiedAnswer
-    nearest: str = field(repr=False)
-    excess: float
-    """By how much its cosine exceeds what an offer needs."""
-
-
 class VerifiedAnswerFinder:
     """Finds verified answers. One that not all viewers may read does not exist for them."""
 
@@ -93,17 +72,15 @@ class VerifiedAnswerFinder:
         *,
         embed: Embed | None = None,
         thresholds: OfferThresholds | None = None,
-        judge: SameJudge | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Without ``embed`` nothing similar is found; without ``judge`` only equal words make the same question."""
+        """Without ``embed`` nothing similar is found."""
         self._stored = stored
         self._library = library
         self._vectors = (
             EmbeddingCache(embed, texts=_CACHED_TEXTS) if embed is not None and thresholds is not None else None
         )
         self._thresholds = thresholds or OfferThresholds(1.0, 1.0)
-        self._judge = judge
         self._now = now
 
     async def find_same(self, question: Question) -> VerifiedAnswer | None:
@@ -119,11 +96,6 @@ class VerifiedAnswerFinder:
         for one in active:
             if any(is_same_question(text, question.text) for text in one.texts) and await self.may_show(one, question):
                 return one
-        if self._judge is None or not self._judge.is_ready:
-            return None
-        for near in await self._rank_similar(question, active):
-            if await self.may_show(near.answer, question):  # before the judge, whose time would show that it exists
-                return near.answer if await self._judge.is_same(near.nearest, question.text) else None
         return None
 
     async def find_similar(self, question: Question) -> Sequence[VerifiedAnswer]:
@@ -136,7 +108,7 @@ class VerifiedAnswerFinder:
         if not may_have_verified_answer(question):
             return ()
         active = [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
-        return [near.answer for near in await self._rank_similar(question, active)]
+        return await self._rank_similar(question, active)
 
     async def may_show(self, answer: VerifiedAnswer, question: Question) -> bool:
         """Return whether all viewers of a question may see an answer now, where it was asked.
@@ -200,7 +172,7 @@ class VerifiedAnswerFinder:
         await self._stored.mark_for_review(answer.id)
         return True
 
-    async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[SimilarAnswer]:
+    async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:
         """Return the answers to near questions with the same facts, the nearest first."""
         question_text = question.text.strip()
         if self._vectors is None or not active or len(question_text) > _LONGEST:
@@ -213,15 +185,13 @@ class VerifiedAnswerFinder:
         except KnowledgeError as error:
             _log.warning("questions not compared", error=str(error))
             return []
-        found = [
-            SimilarAnswer(one, text, excess)
-            for one in active
-            for text in one.texts
-            if (excess := self._compare_questions(question_text, text, vectors)) >= 0
-            and has_same_facts(text, question_text)
-        ]
-        ranked = sorted(found, key=lambda near: -near.excess)
-        return list({near.answer.id: near for near in reversed(ranked)}.values())[::-1]
+        excesses: dict[str, float] = {}
+        for one in active:
+            for text in one.texts:
+                excess = self._compare_questions(question_text, text, vectors)
+                if excess >= 0 and has_same_facts(text, question_text):
+                    excesses[one.id] = max(excess, excesses.get(one.id, 0.0))
+        return sorted((one for one in active if one.id in excesses), key=lambda one: -excesses[one.id])
 
     def _compare_questions(self, question: str, text: str, vectors: Mapping[str, Vector]) -> float:
         """Return by how much the cosine of two questions exceeds what an offer needs."""

@@ -13,7 +13,6 @@ from bot.answering.thinking import describe_thinking_limit
 from bot.answering.transcript import Transcript, build_transcript_json
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
-from bot.answering.verified_answers.question_judge import MeasuredThresholds, QuestionJudge
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.app import create_answerer, create_engine, create_verified_finder, open_configured_library
 from bot.cli.command_settings import load_command_settings
@@ -50,9 +49,7 @@ async def main(arguments: argparse.Namespace) -> int:
         verified = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
         answerer = VerifiedAnswerer(
             create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits),
-            create_verified_finder(
-                library, verified, QuestionJudge(engine, MeasuredThresholds(settings.home).find_threshold)
-            ),
+            create_verified_finder(library, verified),
         )
 
         async def start_answer(question: str) -> AsyncGenerator[AnswerEvent, None]:

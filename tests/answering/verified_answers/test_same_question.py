@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.answering.verified_answers.question_judge import PAIR_SETS, read_question_pairs
 from bot.answering.verified_answers.same_question import depends_on_day, has_same_facts, is_same_question
+from scripts.question_pairs import PAIR_SETS, read_question_pairs
 
 
 @pytest.mark.parametrize(

@@ -169,39 +169,6 @@ async def test_answer_does_not_exist_for_people_who_may_not_read_its_sources(
     assert QUESTION not in listed, "Ada may not read the sources any more"
 
 
-class RecordingJudge:
-    """A judge to whom all questions ask the same."""
-
-    is_ready = True
-
-    def __init__(self) -> None:
-        self.judged: list[str] = []
-
-    async def is_same(self, one: str, _other: str, /) -> bool:
-        self.judged.append(one)
-        return True
-
-
-async def test_only_readable_answers_are_judged(tmp_path: Path, library: FakeLibrary) -> None:
-    """The time that the judge takes would show that there is an answer, and one could hide another."""
-    judge = RecordingJudge()
-    dependencies = {
-        "access": Access(frozenset({ADA})),
-        "verified_setup": VerifiedSetup(embed_topics, EMBEDDER, judge, write_phrasings),
-    }
-    async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
-    ) as bot:
-        await verify(bot)
-        root = await bot.sandbox.say("bo", "#general", "@Kvasir Which vacation days are paid?")
-        await bot.wait_for_answer(root, "Verified by ada")
-        assert len(judge.judged) == 1
-        library.current = frozenset({"c1"})
-        root = await bot.sandbox.say("bo", "#general", "@Kvasir Which vacation days are paid?")
-        await bot.wait_for_answer(root, "Generated for")
-        assert len(judge.judged) == 1
-
-
 async def test_offer_is_left_out_if_a_viewer_may_not_read_it_when_it_is_shown(
     tmp_path: Path, library: FakeLibrary
 ) -> None:
