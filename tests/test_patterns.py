@@ -30,7 +30,7 @@ BOUNDED: Mapping[str, int] = {
     "bot.answering.markdown.sentences._LINES": 2_000,
     "bot.answering.notices.": LONG,  # these read questions, and Slack accepts 40,000: no quadratic time
     "bot.answering.retrieval.": LONG,
-    "bot.slack.posting.": 12_000,  # what one message of Slack may have
+    "bot.slack.wire.text.": 12_000,  # what one message of Slack may have
     "knowledge.parsing.decoding._META_CHARSET": 4_096,  # the beginning of a page
     "knowledge.sources.website.frontier": 8_000,  # an address
     "knowledge.search.identifiers.": 120,  # a name

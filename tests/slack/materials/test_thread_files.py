@@ -122,7 +122,7 @@ async def test_prefix_cache_of_a_question_with_files_is_its_own(tmp_path: Path) 
             sent = {"plan.md": data} if data else {}
             root = await files.send("@Kvasir when do we sail?", sent)
             await files.wait_for_text(root, f"I read {len(sent)} files")
-            salts.append(files.last.cache_salt)
+            salts.append(files.last.asker.cache_salt)
         assert len(set(salts)) == 3
         assert salts[2] == "same"
 

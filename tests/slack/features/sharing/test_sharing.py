@@ -162,8 +162,8 @@ async def test_answer_with_a_source_that_some_may_not_read_is_asked_there_instea
         assert question["text"].startswith(f"<@{ADA}> asks:\n> how &lt;many&gt;")
         assert answer["root"] == question["ts"]
         mine, public = bot.answerer.questions
-        assert ADA in next(iter(mine.viewers.people))
-        assert not any(ADA in principals for principals in public.viewers.people)
+        assert ADA in next(iter(mine.asker.viewers.people))
+        assert not any(ADA in principals for principals in public.asker.viewers.people)
         assert public.text == mine.text == "how <many> days & why?"
 
 
