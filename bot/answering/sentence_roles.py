@@ -30,7 +30,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _PLAIN_REFUSAL = re.compile(
-    r"\W*(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|很?抱歉|对不起|不好意思)?\W*(?:but )?(?:"
+    r"\W*+(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|很?抱歉|对不起|不好意思)?\W*+(?:but )?(?:"
     r"I (?:do not|don['’]t) know\b|I (?:cannot|can['’]t|can not|could not|couldn['’]t) (?:answer|find|tell|say)\b"
     r"|I(?: am|['’]m) (?:not sure|(?:unable|not able) to (?:answer|find|tell|say))\b"
     r"|(?:(?:it|this|that|the answer) is )?not (?:mentioned|specified|stated)\W*$|the answer is (?:not known|unknown)\b"
