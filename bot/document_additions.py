@@ -16,7 +16,7 @@ from bot.messages.message import Message
 from knowledge.errors import SyncRunning, suggest_nearest
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
-from knowledge.sources.uploads.upload_store import UploadResult, UploadStore, parse_document_name
+from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
@@ -78,24 +78,18 @@ class DocumentAdditions:
 
     def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
-        self._store: UploadStore = open_upload_store(spec, home)
+        self.store = open_upload_store(spec, home)
+        """Holds the documents."""
         self._library = library
 
-    @property
-    def store(self) -> UploadStore:
-        """Return the store that holds the documents."""
-        return self._store
-
-    async def store_document(
-        self, name: str, data: bytes, *, by: str, title: str | None = None, media_type: str | None = None
-    ) -> StoredDocument:
+    async def store_document(self, name: str, data: bytes, *, by: str, title: str | None = None) -> StoredDocument:
         """Store a document on disk, for all readers of the source. Searches find it after the next sync.
 
         Raises:
             KnowledgeError: Kvasir does not read this kind, it is too large, or the disk refuses it.
 
         """
-        put = await asyncio.to_thread(self._store.store_document, name, data, by=by, title=title, media_type=media_type)
+        put = await asyncio.to_thread(self.store.store_document, name, data, by=by, title=title)
         return StoredDocument(parse_document_name(name), put)
 
     async def store_message_file(
@@ -109,8 +103,8 @@ class DocumentAdditions:
         """
 
         def store_file() -> StoredDocument:
-            document = self._store.find_document_id(name, sender)
-            put = self._store.store_document(
+            document = self.store.find_document_id(name, sender)
+            put = self.store.store_document(
                 name, data, by=sender, title=title, readers=[sender], origin=origin, document=document
             )
             return StoredDocument(document, put)
@@ -126,7 +120,7 @@ class DocumentAdditions:
             KnowledgeError: the disk refuses it.
 
         """
-        return await asyncio.to_thread(self._store.change_readers, origin, sender, readers)
+        return await asyncio.to_thread(self.store.change_readers, origin, sender, readers)
 
     async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
@@ -155,7 +149,7 @@ class DocumentAdditions:
             KnowledgeError: the folder or the manifest failed.
 
         """
-        absent = [name for name in names if not await asyncio.to_thread(self._store.remove_document, name)]
+        absent = [name for name in names if not await asyncio.to_thread(self.store.remove_document, name)]
         if len(absent) == len(names):
             return absent
         await self._library.refresh(self.source, on_progress)

@@ -16,9 +16,9 @@ import structlog
 
 from bot.errors import BotError
 from bot.slack.wire.settings import SlackSettings
+from engine.tasks import terminate_child
 
 _READY_S = 20.0
-_STOP_S = 5.0
 _PUBLISH_S = 5.0
 
 _log = structlog.get_logger("kvasir.workspace")
@@ -94,7 +94,7 @@ async def open_local_workspace(
         ) as control:
             yield LocalWorkspace(url, _make_slack_settings(credentials, url), control, process)
     finally:
-        await _stop_process(process)
+        await terminate_child(process)
 
 
 def find_local_slack(state: Path, port: int) -> SlackSettings:
@@ -146,16 +146,3 @@ async def _wait_until_ready(process: asyncio.subprocess.Process, port: int, log:
             f"Port {port} cannot be opened on this machine. Choose one from 1024 to 65535: KVASIR_SANDBOX_PORT=3001."
         )
     raise WorkspaceError(f"The workspace did not open: {reason.splitlines()[-1] if reason else 'no reason given'}")
-
-
-async def _stop_process(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

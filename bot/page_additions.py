@@ -9,7 +9,6 @@ from bot.document_additions import RefreshableLibrary, sync_source
 from bot.messages.message import Message
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
-from knowledge.sync.report import OnProgress
 
 
 class PageAdditions:
@@ -29,9 +28,7 @@ class PageAdditions:
         """
         return await asyncio.to_thread(self._list.add_page, url, by)
 
-    async def sync_page(
-        self, document: str, on_progress: OnProgress | None = None, *, patience_s: float = 0.0
-    ) -> Message | None:
+    async def sync_page(self, document: str, *, patience_s: float = 0.0) -> Message | None:
         """Sync the source; return why the page cannot be found, None if it can.
 
         Raises:
@@ -39,10 +36,10 @@ class PageAdditions:
             KnowledgeError: the sync cannot start.
 
         """
-        failures, error = await sync_source(self._library, self.source, on_progress, patience_s)
+        failures, error = await sync_source(self._library, self.source, None, patience_s)
         return failures.get(document, error)
 
-    async def remove_page(self, url: str, on_progress: OnProgress | None = None) -> bool:
+    async def remove_page(self, url: str) -> bool:
         """Remove a page from the list and the index; return False if the list does not have it.
 
         Raises:
@@ -52,11 +49,11 @@ class PageAdditions:
         """
         if not await asyncio.to_thread(self._list.remove_page, url):
             return False
-        await self._library.refresh(self.source, on_progress)
+        await self._library.refresh(self.source)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
         # Deleting the last page waits for approval. The owner removed it on purpose, so it is approved here.
         if status.pending_deletions and status.pending_deletions == len(status.first_pending_deletions):
-            await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
+            await self._library.refresh(self.source, approve={self.source: status.approval_mark})
         return True
 
     async def list_pages(self) -> list[AddedPage]:

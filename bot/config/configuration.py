@@ -162,7 +162,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
         sources=sources,
-        nightly=_read_nightly(data.get("sync", {}), path),
+        nightly=read_table(SyncTable, data.get("sync", {}), f"[sync] in {path}").nightly or None,
         access=access,
         channels=channels,
         follow_ups=FollowUpRules(answers.follow_up_days),
@@ -171,20 +171,12 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
         unsupported=answers.unsupported,
         digest=slack.digest or None,
-        quiet_hour=_read_quiet_hour(data.get("engine", {}), path),
+        quiet_hour=read_table(EngineTable, data.get("engine", {}), f"[engine] in {path}").quiet_hour or None,
         identity_file=identity_file,
         live=live,
         web=Policies(build_web_policy(live), web),
         workspaces=tuple(slack.workspaces),
     )
-
-
-def _read_nightly(value: object, path: Path) -> str | None:
-    return read_table(SyncTable, value, f"[sync] in {path}").nightly or None
-
-
-def _read_quiet_hour(value: object, path: Path) -> str | None:
-    return read_table(EngineTable, value, f"[engine] in {path}").quiet_hour or None
 
 
 def _read_access(value: object, path: Path) -> Access:
@@ -308,17 +300,18 @@ def _name_readers(readers: Sequence[str] | None, source: SourceTable) -> frozens
     return named - EVERYONE | {f"{WORKSPACE}{one}" for one in source.workspaces}
 
 
-def _read_path_rights(table: Mapping[str, Any], source: SourceTable, where: str) -> PathRights:
+def _name_place(model: type[PathRightsTable | WeightTable], table: Mapping[str, Any], where: str) -> str:
     path = table.get("path")
-    of = f" of {path}" if isinstance(path, str) else ""
-    rights = read_table(PathRightsTable, table, f"{where}: {PathRightsTable.heading}{of}")
+    return f"{where}: {model.heading}" + (f" of {path}" if isinstance(path, str) else "")
+
+
+def _read_path_rights(table: Mapping[str, Any], source: SourceTable, where: str) -> PathRights:
+    rights = read_table(PathRightsTable, table, _name_place(PathRightsTable, table, where))
     return PathRights(rights.path, _name_readers(rights.readers, source))
 
 
 def _read_weight(table: Mapping[str, Any], where: str) -> PathWeight:
-    path = table.get("path")
-    of = f" of {path}" if isinstance(path, str) else ""
-    weight = read_table(WeightTable, table, f"{where}: {WeightTable.heading}{of}")
+    weight = read_table(WeightTable, table, _name_place(WeightTable, table, where))
     return PathWeight(weight.path, weight.weight)
 
 

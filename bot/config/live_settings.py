@@ -49,7 +49,8 @@ def build_web_policy(live: LiveSettings | None) -> Policy:
 
 
 def _read_search_settings(table: WebTable, variables: Mapping[str, str], where: str) -> SearchSettings:
-    keys = {spec.name: variables[spec.setting] for spec in PROVIDERS if spec.needs_key and variables.get(spec.setting)}
+    with_key = (spec for spec in PROVIDERS if spec.needs == "key" and variables.get(spec.setting))
+    keys = {spec.name: variables[spec.setting] for spec in with_key}
     (address,) = (spec.setting for spec in PROVIDERS if spec.needs == "address")
     search = SearchSettings((), _check_port(address, variables.get(address)), keys, tuple(table.sites))
     specs = {spec.name: spec for spec in PROVIDERS}

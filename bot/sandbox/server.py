@@ -20,12 +20,11 @@ from bot.sandbox.delivery.outbox import Carrier, Outbox, RetrySchedule
 from bot.sandbox.delivery.socket_mode import SocketMode
 from bot.sandbox.delivery.webhook import Webhook
 from bot.sandbox.http.api import Api
-from bot.sandbox.http.app_files import AppFiles
 from bot.sandbox.http.browser import Browser, build_guard
 from bot.sandbox.http.control import ControlApi
 from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.http.documents import DocumentPages
-from bot.sandbox.http.uploads import Uploads
+from bot.sandbox.http.uploads import AppFiles, Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
@@ -37,6 +36,7 @@ from bot.sandbox.state.model import TEAM_NAME, Envelope
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
+from engine.tasks import cancel_tasks
 
 HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -147,7 +147,7 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         hub.outbox.resume_events([record for record in records if isinstance(record, Envelope)])
         if webhook:
             webhook.start()
-        stack.push_async_callback(_cancel_task, asyncio.create_task(_expire_streams(hub)))
+        stack.push_async_callback(cancel_tasks, asyncio.create_task(_expire_streams(hub)))
         further = [
             RunningSandbox(place.make_workspace_url(number), credentials, other.hub)
             for number, other in enumerate(others, 1)
@@ -247,8 +247,3 @@ async def _expire_streams(hub: Hub) -> None:
         hub.workspace.expire_streams()
         with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await hub.settle_and_store()
-
-
-async def _cancel_task(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import structlog
 
 from bot.storage.tables import changes
+from engine.tasks import cancel_tasks
 from knowledge.database.database import Database, transaction
 from knowledge.errors import DatabaseError
 
@@ -135,9 +136,7 @@ class SharedChanges:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def _read_periodically(self) -> None:
         while True:

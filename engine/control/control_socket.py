@@ -20,6 +20,7 @@ from pathlib import Path
 
 from engine.errors import EngineRefused, EngineUnavailable
 from engine.notes import NoteCode
+from engine.tasks import cancel_tasks
 
 _SOCKET_NAME = "control.sock"
 _DEADLINE_S = 10.0
@@ -71,9 +72,7 @@ async def serve_commands(folder: Path, accept: AcceptCommand) -> AsyncIterator[N
         if server is not None:
             server.close()
             (folder / _SOCKET_NAME).unlink(missing_ok=True)
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await cancel_tasks(*serving)
 
 
 async def send_command(folder: Path, command: EngineCommand) -> str:

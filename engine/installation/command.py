@@ -13,8 +13,8 @@ from engine.errors import InstallError
 from engine.notes import EngineNote, NoteCode
 from engine.oom.log_tail import LogTail
 from engine.planning.launch import remove_own_variables
+from engine.tasks import terminate_child
 
-_GRACE_S = 5.0
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL") if sys.platform == "linux" and shutil.which("setpriv") else ()
 """The kernel kills the command when this process is killed: the next attempt deletes the files it writes to."""
 _LOW_PRIORITY = ("nice", "-n", "5") if shutil.which("nice") else ()
@@ -25,7 +25,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 async def run_command(
     argv: tuple[str, ...],
     deadline_s: float,
-    failed: EngineNote,
+    failed: EngineNote | str,
     on_line: Callable[[str], None] = lambda _: None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
@@ -62,23 +62,7 @@ async def run_command(
     except TimeoutError as error:
         raise InstallError(NoteCode.COMMAND_LATE.fill(failed=failed, minutes=deadline_s / 60)) from error
     finally:
-        await _terminate_child(child)
+        await terminate_child(child)
     if child.returncode:
         why = _CREDENTIALS.sub("", " ".join(line.strip() for line in tail.lines[-3:]))[-300:]
         raise InstallError(NoteCode.COMMAND_FAILED.fill(failed=failed, why=why or NoteCode.NO_REASON.fill()))
-
-
-async def _terminate_child(child: asyncio.subprocess.Process) -> None:
-    """End a running child; first by SIGTERM, so that it removes its temporary files."""
-    if child.returncode is not None:
-        return
-    child.terminate()
-    try:
-        async with asyncio.timeout(_GRACE_S):
-            await child.wait()
-    except TimeoutError:
-        pass
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()

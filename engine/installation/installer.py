@@ -76,7 +76,7 @@ class Installer:
         """
         folder = self.environment_folder(kind)
         if not self.is_installed(kind):
-            async with _build_folder(folder, lambda: self.is_installed(kind), report) as scratch:
+            async with build_folder(folder, lambda: self.is_installed(kind), report) as scratch:
                 if scratch is not None:
                     self._check_disk(folder, REQUIRED_BYTES[kind])
                     await self._install_into(scratch, kind, report)
@@ -85,7 +85,7 @@ class Installer:
     async def _install_into(self, scratch: Path, kind: EnvironmentKind, report: ReportProgress) -> None:
         report(0.0, NoteCode.INSTALLING_SGLANG.fill())
         failed = NoteCode.ENVIRONMENT_NOT_INSTALLED.fill()
-        uv = _find_uv()
+        uv = find_uv()
         await run_command(
             (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
         )
@@ -172,8 +172,13 @@ class UvProgress:
 
 
 @contextlib.asynccontextmanager
-async def _build_folder(folder: Path, whole: Callable[[], bool], report: ReportProgress) -> AsyncIterator[Path | None]:
-    """Yield a temporary folder that becomes ``folder`` at the end; None if another process made it meanwhile."""
+async def build_folder(folder: Path, whole: Callable[[], bool], report: ReportProgress) -> AsyncIterator[Path | None]:
+    """Yield a temporary folder that becomes ``folder`` at the end; None if another process made it meanwhile.
+
+    Raises:
+        InstallError: the disk refuses it.
+
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     async with hold_file_lock(
         folder.parent / f"{folder.name}.lock", lambda: report(None, NoteCode.INSTALLED_ELSEWHERE.fill())
@@ -203,7 +208,13 @@ def _create_scratch_folder(folder: Path, whole: Callable[[], bool]) -> Path | No
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
-def _find_uv() -> str:
+def find_uv() -> str:
+    """Return the path of uv.
+
+    Raises:
+        InstallError: it is missing.
+
+    """
     neighbour = Path(sys.executable).with_name("uv")
     path = str(neighbour) if neighbour.exists() else shutil.which("uv")
     if path is None:

@@ -98,12 +98,7 @@ class OomRecovery:
 
     def reset(self) -> None:
         """Go back to the plan's own profile and forget all failures."""
-        self._state = LadderState()
-        try:
-            self._file.delete_state(self._key)
-        except OSError as error:
-            _log.warning("cannot save the memory ladder: %s", error.strerror)
-        self.plan = self._build_plan()
+        self._save_state(LadderState())
 
     def _lower_profile(self, end: RunEnd, found: OomFinding) -> RestartDecision:
         failed = complete_profile(extract_profile(self.plan), end.observations)

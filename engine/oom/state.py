@@ -1,7 +1,6 @@
 """The state of the memory ladder on this machine, and the file that keeps it over restarts.
 
 The file has, for each model, machine and SGLang release, the current profile and the failures that led to it.
-``LadderFile.delete_state`` resets it to the plan's own profile.
 """
 
 from __future__ import annotations
@@ -132,25 +131,17 @@ class LadderFile:
             return LadderState()
 
     def write_state(self, key: str, state: LadderState) -> None:
-        """Save a state. Readers see the old or the new content.
-
-        Raises:
-            OSError: the file cannot be written.
-
-        """
-        others = [(name, value) for name, value in self._read_all().items() if name != key]
-        self._write_all(dict([*others, (key, _STATE.dump_python(state, mode="json", by_alias=True))][-_MAX_KEYS:]))
-
-    def delete_state(self, key: str) -> None:
-        """Delete the saved state.
+        """Save a state; a new one needs no entry. Readers see the old or the new content.
 
         Raises:
             OSError: the file cannot be written.
 
         """
         states = self._read_all()
-        if states.pop(key, None) is not None:
-            self._write_all(states)
+        states.pop(key, None)
+        if state != LadderState():
+            states[key] = _STATE.dump_python(state, mode="json", by_alias=True)
+        replace_private_file(self._path, json.dumps(dict(list(states.items())[-_MAX_KEYS:]), indent=1))
 
     def _read_all(self) -> dict[str, Any]:
         try:
@@ -160,6 +151,3 @@ class LadderFile:
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
-
-    def _write_all(self, content: dict[str, Any]) -> None:
-        replace_private_file(self._path, json.dumps(content, indent=1))

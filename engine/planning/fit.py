@@ -84,7 +84,7 @@ def choose_small_model(machine: Machine) -> tuple[Variant, EngineNote]:
     return larger if fits else smaller, note
 
 
-def plan_model(model: str | None, machine: Machine, requirements: PlanRequirements | None = None) -> LaunchPlan:
+def plan_model(model: str | None, machine: Machine) -> LaunchPlan:
     """Return the plan for a value of KVASIR_MODEL: none, ``auto``, a name or a folder.
 
     Raises:
@@ -92,9 +92,9 @@ def plan_model(model: str | None, machine: Machine, requirements: PlanRequiremen
 
     """
     if model is None or model.strip().lower() != AUTO:
-        return plan_variant(resolve_model(model) if model else None, machine, requirements)
-    best_plan = find_best_plan(machine, requirements or PlanRequirements())
-    return best_plan if best_plan is not None else plan_variant(None, machine, requirements)
+        return plan_variant(resolve_model(model) if model else None, machine)
+    best_plan = find_best_plan(machine, PlanRequirements())
+    return best_plan if best_plan is not None else plan_variant(None, machine)
 
 
 def find_best_plan(machine: Machine, requirements: PlanRequirements) -> LaunchPlan | None:
@@ -168,10 +168,6 @@ def _fit_on_cpu(variant: Variant, machine: Machine) -> FitResult:
         return FitResult(variant, None, (str(refused),))
 
 
-def _explain_cards_needed(variant: Variant) -> EngineNote:
-    return NoteCode.NEEDS_GPU.fill(model=variant.name, weights_gib=variant.weights_gib, variant=VARIANTS[-1].name)
-
-
 def explain_unsupported_machine(machine: Machine) -> EngineNote | None:
     """Return why no engine runs on this kind of machine; None if one may."""
     if machine.system == "linux" and machine.architecture in {"x86_64", "AMD64"}:
@@ -181,7 +177,9 @@ def explain_unsupported_machine(machine: Machine) -> EngineNote | None:
 
 def _plan_on_cpu(variant: Variant, machine: Machine, notes: tuple[EngineNote, ...] = ()) -> LaunchPlan:
     if variant.parameters > _CPU_MAX_PARAMETERS and not variant.is_directory:
-        raise EngineRefused(_explain_cards_needed(variant))
+        raise EngineRefused(
+            NoteCode.NEEDS_GPU.fill(model=variant.name, weights_gib=variant.weights_gib, variant=VARIANTS[-1].name)
+        )
     needed = _estimate_cpu_gib(variant)
     if not variant.small_model and not variant.is_directory:
         notes = (NoteCode.SLOW_ON_CPU.fill(memory_gib=needed),)

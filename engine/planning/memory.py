@@ -114,13 +114,12 @@ def estimate_kv_tokens(
     *,
     kv: KvDtype = "auto",
     reserve: MemoryReserve | None = None,
-    offload_gib: float = 0.0,
 ) -> int:
     """Return the tokens of context that fit next to the weights in one pool; negative if the weights do not fit.
 
     ``card_gib`` is the memory that a card reports. A copy of the model has ``attn_dp`` pools, a plan ``dp · attn_dp``.
     """
-    free = estimate_free_gib(variant, checkpoint, card_gib, layout, reserve) + offload_gib
+    free = estimate_free_gib(variant, checkpoint, card_gib, layout, reserve)
     return int(free * GIB / estimate_kv_bytes_per_card(variant, layout, kv))
 
 

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from engine.client.wire import ServerLoad
 from engine.control.lifecycle import LifecycleEvent
@@ -25,6 +24,7 @@ from engine.planning.cgroups import count_oom_kills
 from engine.planning.launch import Launch
 from engine.process.health import HealthMonitor
 from engine.process.sglang_process import SglangProcess, find_free_port
+from engine.tasks import cancel_tasks
 
 CheckHealth = Callable[[str], Awaitable[bool]]
 """Checks the health of the engine at a URL within its own timeout; returns False for any failure."""
@@ -210,7 +210,7 @@ class Supervisor:
         except EngineError as error:
             return _RunResult(error.note)
         finally:
-            await _cancel_tasks(ended_by_itself, watching)
+            await cancel_tasks(ended_by_itself, watching)
             await process.stop()
 
     def _finish_run(self, end: _RunResult) -> None:
@@ -283,10 +283,3 @@ class Supervisor:
 
     def _create_health_monitor(self) -> HealthMonitor:
         return HealthMonitor(self._policy.max_failed_checks, self._policy.token_deadline_s)
-
-
-async def _cancel_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their end; ignore their errors."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

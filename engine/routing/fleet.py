@@ -49,9 +49,8 @@ class FleetServer:
 class Fleet:
     """Has a client for each server. The health checker adds and removes servers."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         """Start without servers."""
-        self._now = now
         self._servers: dict[str, FleetServer] = {}
 
     async def add_server(self, client: EngineClient, people: int) -> None:
@@ -148,7 +147,7 @@ class Fleet:
             trial = False
             raise
         except EngineError as error:
-            server.breaker.record_failure(self._now(), hung=isinstance(error, EngineTimeout))
+            server.breaker.record_failure(time.monotonic(), hung=isinstance(error, EngineTimeout))
             trial = False
             raise
         finally:
@@ -166,7 +165,7 @@ class Fleet:
     def _list_usable(self, excluded_urls: Collection[str]) -> list[FleetServer]:
         """Return the usable servers; if all are paused, those that are up, because a try is better than a refusal."""
         up = [server for server in self._servers.values() if server.is_up and server.url not in excluded_urls]
-        now_s = self._now()
+        now_s = time.monotonic()
         return [server for server in up if server.breaker.allows_request(now_s)] or up
 
     def _may_retry(self, error: EngineError, tried_urls: Collection[str], *, is_lost: bool, is_shown: bool) -> bool:

@@ -39,16 +39,10 @@ class QueueCounts:
 class RequestQueue:
     """All requests to the engine pass through it. It needs no background task: waiting requests update it."""
 
-    def __init__(
-        self,
-        width: Callable[[], int],
-        policy: QueuePolicy | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, width: Callable[[], int], policy: QueuePolicy | None = None) -> None:
         """Run ``width()`` requests at once; the width may change at any time."""
         self.policy = policy or QueuePolicy()
         self._width = width
-        self._now = now
         self._ids = itertools.count()
         self._queue = FairQueue(self.policy.max_waiting)
         self._turns: dict[int, asyncio.Event] = {}
@@ -71,7 +65,7 @@ class RequestQueue:
             EngineOverloaded: the queue is full, or the wait is or would be too long.
 
         """
-        now_s = self._now()
+        now_s = time.monotonic()
         request = QueuedRequest(
             next(self._ids),
             requester.person,
@@ -126,7 +120,7 @@ class RequestQueue:
         self._start_next()
         self._cancel_side_requests()
         while not await self._wait_once(turn, timeout_s):
-            if (late := self._queue.check_deadline(request_id, self._now())) is not None:
+            if (late := self._queue.check_deadline(request_id, time.monotonic())) is not None:
                 raise late
             place = self._estimate_place(request_id)
             if place != last_place:
@@ -146,7 +140,7 @@ class RequestQueue:
         return turn.is_set()
 
     def _start_next(self) -> None:
-        for request_id in self._queue.start_next(self._now(), self._width()):
+        for request_id in self._queue.start_next(time.monotonic(), self._width()):
             self._turns[request_id].set()
 
     def _cancel_side_requests(self) -> None:
@@ -158,21 +152,21 @@ class RequestQueue:
 
     def _estimate_place(self, request_id: int) -> QueuePosition:
         """Return the position of a request; computed once for all requests of about the same time."""
-        now_s = self._now()
+        now_s = time.monotonic()
         if now_s - self._places_at_s > self.policy.notice_interval_s / 4 or request_id not in self._places:
             self._places, self._places_at_s = self._queue.estimate_places(now_s, self._width()), now_s
         return self._places[request_id]
 
     async def _measure_answer(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """Yield an answer and record its speed, even if the reader stops early."""
-        began_s, pieces, load = self._now(), 0, 0
+        began_s, pieces, load = time.monotonic(), 0, 0
         first_s: float | None = None
         tokens: int | None = None
         try:
             async with aclosing(deltas):
                 async for delta in deltas:
                     if isinstance(delta, ContentDelta | ReasoningDelta):
-                        first_s = self._now() if first_s is None else first_s
+                        first_s = time.monotonic() if first_s is None else first_s
                         pieces, load = pieces + 1, load + self._queue.running_count
                     elif isinstance(delta, StreamRestart):
                         first_s, pieces, load = None, 0, 0
@@ -181,5 +175,5 @@ class RequestQueue:
                     yield delta
         finally:
             if first_s is not None:
-                ended_s = self._now()
+                ended_s = time.monotonic()
                 self._queue.rates.record_answer(first_s - began_s, ended_s - first_s, tokens or pieces, load / pieces)

@@ -1,6 +1,6 @@
 """Read weights from a model hub or a mirror. ``huggingface_hub`` lists files and commits; we stream the bytes.
 
-Its own downloader runs in threads that cannot be stopped, and restarts a file after a kill where it uses Xet.
+Its own downloader runs in threads that cannot be stopped, and downloads a file from its beginning after a kill.
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def _find_frame(kind: BlockKind, text: str) -> tuple[str, str, str]:
 def split_text(text: str, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:
     """Yield pieces of at most ``limit`` tokens with their token counts. Only blanks are lost."""
     for run in group_units(_split_units(text, 0, limit, count_tokens), limit):
-        yield _join_stripped([unit for unit, _ in run]), sum(tokens for _, tokens in run)
+        # Blanks at the start of a line of code have a meaning.
+        yield "".join(unit for unit, _ in run).strip("\n").rstrip(), sum(tokens for _, tokens in run)
 
 
 def group_units(units: Iterable[Unit], target: int) -> Iterator[list[Unit]]:
@@ -174,11 +175,6 @@ def _find_break(units: Sequence[Unit], target: int) -> int:
     if not places:
         return max(place, 1)
     return min(places, key=lambda end: zlib.crc32(units[end][0].encode("utf-8", "surrogatepass")))
-
-
-def _join_stripped(parts: Sequence[str]) -> str:
-    # Blanks at the start of a line of code have a meaning.
-    return "".join(parts).strip("\n").rstrip()
 
 
 def _split_units(text: str, level: int, limit: int, count_tokens: CountTokens) -> Iterator[tuple[str, int]]:

@@ -11,7 +11,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
@@ -47,6 +47,17 @@ class _Draft:
     text: str
 
 
+def truncate_sections(sections: Iterable[Section], max_characters: int) -> list[Section]:
+    """Return the sections without the text beyond a limit."""
+    left, shortened = max_characters, []
+    for section in sections:
+        if left <= 0:
+            break
+        shortened.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
+        left -= len(section.text)
+    return shortened
+
+
 def chunk_document(
     document: Document,
     *,
@@ -61,7 +72,7 @@ def chunk_document(
     ``source`` is the ``SourceKey.id``, ``url`` the link of the document. A chunk's link leads to its section if that is
     known.
     """
-    title = _shorten_title(document.title, count_tokens)
+    title = _cut_to_tokens(document.title[:_MAX_TITLE_CHARACTERS], _MAX_PATH_TOKENS // 2, count_tokens)
     occurrences: Counter[_Draft] = Counter()
     chunks = []
     for draft in _draft_chunks(title, document.sections, count_tokens):
@@ -194,10 +205,6 @@ def _join_runs(runs: Iterable[Unit]) -> str:
 
 
 # ── The title path and the link ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _shorten_title(title: str, count_tokens: CountTokens) -> str:
-    return _cut_to_tokens(title[:_MAX_TITLE_CHARACTERS], _MAX_PATH_TOKENS // 2, count_tokens)
 
 
 def _shorten_heading(headings: Sequence[str], count_tokens: CountTokens) -> str:

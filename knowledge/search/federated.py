@@ -17,7 +17,6 @@ from knowledge.search.with_web import rank_with_web
 from knowledge.stores.common import run_both
 from knowledge.web.live.web_passages import LiveResults
 
-
 SearchDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
 """Returns what the documents have for a question (``knowledge.search.documents``)."""
 

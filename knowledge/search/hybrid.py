@@ -14,7 +14,7 @@ from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
 from knowledge.search.calibration import SearchCalibration
-from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner, find_absorbed_hits
+from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
 from knowledge.search.ranking.fusion import ROWS_UNKNOWN, ScoredCandidate, profile_query
@@ -183,7 +183,7 @@ class HybridSearch:
         """Return the hits to show. Others take the places of hits within the passage of a better one."""
         passages: Mapping[str, JoinedPassage] = {} if joined is None else joined.passages
         hits: Sequence[ScoredCandidate] = found.picks
-        if joined is not None and (inside := set(find_absorbed_hits(_list_chunks(found.picks), passages))):
+        if joined is not None and (inside := {hit.id for hit in _list_chunks(found.picks) if hit.id not in passages}):
             scope = question.plan.scope
             ranked = [
                 one for one in found.ranking.ranked if is_in_scope(joined.current.get(one.candidate.chunk.id), scope)

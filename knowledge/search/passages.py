@@ -6,7 +6,7 @@ manifest lists it now, in the same document, at the next place and for the same 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -201,8 +201,3 @@ def _drop_table_head(before: str, text: str) -> str | None:
     rows = before.rsplit("\n\n", 1)[-1].split("\n")
     goes_on = rows[:2] == head[:2] and rows[-1].lstrip().startswith("|")
     return head[2] if goes_on else None
-
-
-def find_absorbed_hits(hits: Sequence[Chunk], passages: Mapping[str, JoinedPassage]) -> Iterator[str]:
-    """Yield the ids of hits within the passage of a better hit."""
-    return (hit.id for hit in hits if hit.id not in passages)

@@ -11,20 +11,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import (
     Candidate,
     Chunk,
+    Embedder,
     Hit,
     LiveWebRequest,
     Material,
     MaterialOrigin,
-    Matrix,
     Priority,
     SearchResult,
-    Vector,
 )
 from knowledge.lexical.bm25 import choose_likeliest, estimate_weights
 from knowledge.search.calibration import SearchCalibration
@@ -41,16 +40,6 @@ GIVEN_BYTES: Final = 24_000
 """Text of the passages that are shown: about 6,000 tokens, half of the longest prompt."""
 OTHER_BYTES: Final = 8_000
 """The same if no material came with the question itself."""
-
-
-class MaterialEmbedder(Protocol):
-    """The part of the embedder that materials need."""
-
-    async def embed_query(self, text: str) -> Vector:
-        """Return the vector of the question."""
-
-    async def embed_passages(self, texts: Sequence[str], *, priority: Priority) -> Matrix:
-        """Return the vectors of passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ SearchRest = Callable[[LiveWebRequest | None], Awaitable[SearchResult]]
 
 async def search_with_materials(
     search_rest: SearchRest,
-    embedder: MaterialEmbedder,
+    embedder: Embedder,
     calibration: SearchCalibration,
     plan: QueryPlan,
     live: LiveWebRequest | None,
@@ -103,7 +92,7 @@ async def _try_rest(search_rest: SearchRest, plan: QueryPlan, live: LiveWebReque
 
 
 async def _rank_passages(
-    embedder: MaterialEmbedder, calibration: SearchCalibration, plan: QueryPlan, materials: Sequence[Material]
+    embedder: Embedder, calibration: SearchCalibration, plan: QueryPlan, materials: Sequence[Material]
 ) -> list[Hit]:
     """Return the passages of materials, best first."""
     entries = _list_entries(materials)

@@ -82,9 +82,8 @@ class _SyncJob:
 class SyncCoordinator:
     """Starts, joins, queues and cancels syncs. ``close`` ends everything that it started."""
 
-    def __init__(self, open_run: OpenRun, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, open_run: OpenRun) -> None:
         self._open_run = open_run
-        self._clock = clock
         self._opened: _OpenedRun | None = None
         self._jobs: dict[str, _SyncJob] = {}
         self._queued: dict[str, _SyncJob] = {}
@@ -116,7 +115,7 @@ class SyncCoordinator:
             StoreError, DatabaseError: the run could not be opened or closed.
 
         """
-        began = self._clock()
+        began = time.monotonic()
         busy = [source.key.name for source in sources if source.key.name in {*self._jobs, *self._queued}]
         if busy and not queue and (approve or len(busy) == len(sources)):
             raise SyncRunning(busy)
@@ -125,7 +124,7 @@ class SyncCoordinator:
         await self._wait_for_jobs(jobs, on_progress)
         reports = {job.name: _get_result(job.task) for job in jobs}
         repaired = max((job.repaired for job in jobs), default=0)
-        return SyncReport(reports, self._clock() - began, repaired)
+        return SyncReport(reports, time.monotonic() - began, repaired)
 
     async def run_exclusively(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Do some work while no run is open; syncs that are requested meanwhile wait.

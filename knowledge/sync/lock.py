@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from knowledge.errors import KnowledgeError, SyncRunning
 
 
 @contextlib.contextmanager
-def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[None]:
+def hold_sync_lock(path: Path) -> Iterator[None]:
     """Hold the lock file for the length of a block. The kernel releases it when this process ends.
 
     Raises:
@@ -30,7 +30,7 @@ def hold_sync_lock(path: Path, now: Callable[[], datetime] = lambda: datetime.no
         ) from error
     try:
         _take_lock(descriptor)
-        _write_holder(descriptor, now())
+        _write_holder(descriptor, datetime.now(UTC))
         yield
         _write_holder(descriptor, None)
     finally:

@@ -112,7 +112,7 @@ class RightsChecker:
         try:
             async with asyncio.timeout(_ASK_S):
                 found = await self._sources[source].read_rights([one.document for one in documents])
-            named = {one.row: _drop_unstorable(found.get(one.document, frozenset())) for one in documents}
+            named = {one.row: frozenset(filter(is_storable, found.get(one.document, ()))) for one in documents}
             answer = await manifest.record_rights(named, asked_at, self._now())
         except (KnowledgeError, TimeoutError) as error:
             return self._log_failure(source, str(error) or f"no answer within {_ASK_S:.0f} s")
@@ -135,8 +135,3 @@ class RightsChecker:
 
 def _get_answer(task: asyncio.Task[_Answer]) -> _Answer:
     return task.result() if task.done() and not task.cancelled() else {}
-
-
-def _drop_unstorable(readers: frozenset[str]) -> frozenset[str]:
-    """Return the readers without those that the manifest cannot store."""
-    return frozenset(filter(is_storable, readers))

@@ -20,11 +20,6 @@ class ProviderSpec:
     implementation: str
     """``module:class``, imported with the first search."""
 
-    @property
-    def needs_key(self) -> bool:
-        """Return whether it is a service that wants an API key."""
-        return self.needs == "key"
-
 
 PROVIDERS: Final = (
     ProviderSpec("searxng", "address", "KVASIR_SEARXNG_URL", "knowledge.web.searching.searxng:Searxng"),

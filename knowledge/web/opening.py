@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from knowledge.interfaces import Embedder
 from knowledge.web.http.connections import ResolveHost
 from knowledge.web.http.fetch import Fetcher
 from knowledge.web.http.guard import build_rules, leads_to_private_host
 from knowledge.web.http.settings import WebSettings
-from knowledge.web.live.live_web import GRACE_S, LiveEmbedder, LiveWeb
+from knowledge.web.live.live_web import GRACE_S, LiveWeb
 from knowledge.web.live_settings import LiveSettings
 from knowledge.web.reading.page_cache import PageCache
 from knowledge.web.reading.page_reader import PageReader
@@ -27,7 +28,7 @@ MAX_PAGE_BYTES: Final = 20_000_000
 async def open_live(
     live: LiveSettings,
     web: WebSettings,
-    embedder: LiveEmbedder,
+    embedder: Embedder,
     folder: Path,
     *,
     resolve: ResolveHost | None = None,

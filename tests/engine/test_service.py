@@ -162,7 +162,7 @@ async def test_no_server_at_the_url(engine: Callable[..., Engine]) -> None:
 
 async def test_nothing_is_installed_without_a_request(engine: Callable[..., Engine], tmp_path: Path) -> None:
     made = engine()
-    status = await made.ensure_running(install=False)
+    status = await made.ensure_running()
     assert status.state is EngineState.ABSENT
     assert "kvasir run" in status.detail
     assert (await made.wait_until_ready(5)) == status

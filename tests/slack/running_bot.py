@@ -242,7 +242,7 @@ class RunningBot:
     async def wait_until_idle(self) -> None:
         """Wait until the bot has handled every event and ended every turn."""
         await self.sandbox.wait_delivered()
-        await self.sandbox.wait_until(lambda: not self.app.workspace.turns._running, what="end of the turns")
+        await self.sandbox.wait_until(lambda: not self.app.workspace.turns.running, what="end of the turns")
 
 
 async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general") -> str:

@@ -37,7 +37,7 @@ async def main(arguments: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
-        await engine.ensure_running(install=False)
+        await engine.ensure_running()
         library = await stack.enter_async_context(open_configured_library(settings))
         await _wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""

@@ -54,10 +54,6 @@ class CheckResult:
     text: str
 
 
-def _result_json(result: CheckResult) -> dict[str, object]:
-    return {"what": result.subject, "ok": result.ok, "told": result.text}
-
-
 Check = Callable[[Settings], Awaitable[str]]
 """Returns what is in order; raises an error for a problem."""
 
@@ -72,7 +68,7 @@ async def main(arguments: argparse.Namespace) -> int:
             print_result(f"{'ok  ' if result.ok else 'FAIL'} {result.subject}: {result.text}")
     ok = all(result.ok for result in results)
     if arguments.json:
-        print_json({"ok": ok, "findings": [_result_json(result) for result in results]})
+        print_json({"ok": ok, "findings": [{"what": one.subject, "ok": one.ok, "told": one.text} for one in results]})
     return 0 if ok else 1
 
 

@@ -197,7 +197,7 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
 
     engine = create_engine(settings)
     stack.push_async_callback(engine.stop)
-    await engine.ensure_running(install=False)
+    await engine.ensure_running()
     status = await engine.wait_until_ready(_ENGINE_S)
     if status.state is not EngineState.READY:
         return None

@@ -27,14 +27,10 @@ def check_blocks(blocks: Any, *, most: int = limits.BLOCKS_PER_MESSAGE) -> list[
     complaints = list(_check_all(blocks, most))
     if complaints:
         raise build_refusal("invalid_blocks", complaints)
-    if markdown_length(blocks) > limits.MARKDOWN_TEXT:
+    markdown = (str(block.get("text", "")) for block in blocks if block.get("type") == "markdown")
+    if sum(map(len, markdown)) > limits.MARKDOWN_TEXT:
         raise RefusedCall("msg_too_long")
     return [{"block_id": block.get("block_id") or secrets.token_urlsafe(4)[:5], **block} for block in blocks]
-
-
-def markdown_length(blocks: Sequence[Json]) -> int:
-    """Count the characters of all markdown blocks together."""
-    return sum(len(str(block.get("text", ""))) for block in blocks if block.get("type") == "markdown")
 
 
 def _check_all(blocks: Sequence[Json], most: int) -> Complaints:

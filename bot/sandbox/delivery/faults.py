@@ -62,15 +62,6 @@ class Faults:
         self.event_delays_s: list[float] = []
         """How long the next events are delayed, one after the other, so that later ones overtake them."""
 
-    def add_fault(self, body: Json) -> None:
-        """Add a fault from the control API's body.
-
-        Raises:
-            TypeError: a key is unknown.
-
-        """
-        self.calls.append(Fault(**body))
-
     def clear_faults(self) -> None:
         """Remove all faults."""
         self.calls.clear()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.state.model import Envelope, Json, Record, Transport, name_kind
+from engine.tasks import cancel_tasks
 
 _REMEMBERED = 1_000
 
@@ -96,10 +97,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Stop all deliveries; pending events are sent after the next start."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks)
 
     def _create_envelope(self, kind: Transport, payload: Json) -> Envelope:
         return Envelope(id=str(uuid.uuid4()), kind=kind, payload=payload, created=self._clock.now())

@@ -18,6 +18,7 @@ import aiohttp
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
 from bot.sandbox.state.model import Envelope, Json
+from engine.tasks import cancel_tasks
 
 _OK = range(200, 300)
 _VERIFY_EVERY_S = 1.0
@@ -50,9 +51,7 @@ class Webhook:
 
     async def close(self) -> None:
         """Stop and release the connections."""
-        if self._verification:
-            self._verification.cancel()
-            await asyncio.gather(self._verification, return_exceptions=True)
+        await cancel_tasks(self._verification)
         if self._session:
             await self._session.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hmac
 import json
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSMsgType, web
 
 from bot.sandbox import limits
+from bot.sandbox.http.actions import PersonActions
 from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS, Interactions
@@ -27,6 +27,7 @@ from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Json, SlackChannel
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame, session_frame
+from engine.tasks import cancel_tasks
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _SECURITY = {
@@ -108,26 +109,11 @@ class Browser:
     def __init__(self, hub: Hub, interactions: Interactions, uploads: Uploads, base_url: str) -> None:
         self._hub = hub
         self.interactions = interactions
-        self._uploads = uploads
         self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies are shared between ports
         self._session = secrets.token_urlsafe(32)
         self._files = _read_page_files()
         self._pages: set[BrowserPage] = set()
-        self._actions: dict[str, Callable[[BrowserPage, Json], Json]] = {
-            "be": self._choose_person,
-            "say": self._say_text,
-            "edit": self._edit_message,
-            "delete": self._delete_message,
-            "react": self._change_reaction,
-            "command": self._run_command,
-            "press": self._press_button,
-            "submit": self._submit_view,
-            "shortcut": self._run_shortcut,
-            "close": self._close_view,
-            "home": self._open_home,
-            "stop": self._stop_session,
-            "history": self._read_history,
-        }
+        self._actions = PersonActions(hub, interactions, uploads).list_actions()
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -182,8 +168,7 @@ class Browser:
                         await self._handle_frame(page, frame.data)
         finally:
             self._pages.discard(page)
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            await cancel_tasks(sender)
         return socket
 
     async def _handle_frame(self, page: BrowserPage, data: str) -> None:
@@ -191,7 +176,7 @@ class Browser:
         body: Json = {}
         try:
             body = json.loads(data)
-            answer = {"ok": True, **self._actions[body["do"]](page, body)}
+            answer = {"ok": True, **(self._run_action(page, body) or {})}
         except RefusedCall as refusal:
             answer = {"ok": False, "error": refusal.error}
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -200,6 +185,15 @@ class Browser:
         page.queue_answer(body.get("id") if isinstance(body, dict) else None, answer)
         with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await self._hub.storage.wait_until_stored()
+
+    def _run_action(self, page: BrowserPage, body: Json) -> Json | None:
+        match body["do"]:
+            case "be":
+                return self._choose_person(page, body)
+            case "history":
+                return self._read_history(page, body)
+            case name:
+                return self._actions[name](page.person, body, lambda asked: self._find_visible_channel(page, asked))
 
     def _choose_person(self, page: BrowserPage, body: Json) -> Json:
         """Switch to a person; return everything that they see."""
@@ -252,64 +246,6 @@ class Browser:
         if page.person not in room.members:
             raise RefusedCall("channel_not_found")
         return room.id
-
-    def _say_text(self, page: BrowserPage, body: Json) -> Json:
-        room = self._find_visible_channel(page, body)
-        contents = [(str(file["name"]), base64.b64decode(file["base64"])) for file in body.get("files") or ()]
-        if any(len(data) > limits.UPLOAD_BYTES for _, data in contents):
-            raise RefusedCall("file_too_large")
-        files = [self._uploads.store_file(name, data, page.person) for name, data in contents]
-        message = self._hub.workspace.say_text(page.person, room, body["text"], body.get("thread_ts"), files)
-        return {"ts": message.ts}
-
-    def _edit_message(self, page: BrowserPage, body: Json) -> Json:
-        self._hub.workspace.edit_message(page.person, self._find_visible_channel(page, body), body["ts"], body["text"])
-        return {}
-
-    def _delete_message(self, page: BrowserPage, body: Json) -> Json:
-        self._hub.workspace.delete_message(page.person, self._find_visible_channel(page, body), body["ts"])
-        return {}
-
-    def _change_reaction(self, page: BrowserPage, body: Json) -> Json:
-        room, add = self._find_visible_channel(page, body), bool(body["add"])
-        self._hub.workspace.change_reaction(page.person, room, body["ts"], body["name"], add=add)
-        return {}
-
-    def _run_command(self, page: BrowserPage, body: Json) -> Json:
-        self.interactions.run_command(page.person, self._find_visible_channel(page, body), body["text"])
-        return {}
-
-    def _press_button(self, page: BrowserPage, body: Json) -> Json:
-        if "view_id" in body:
-            self.interactions.press_in_view(page.person, body["view_id"], body)
-        else:
-            self.interactions.press_button(page.person, self._find_visible_channel(page, body), body["ts"], body)
-        return {}
-
-    def _submit_view(self, page: BrowserPage, body: Json) -> Json:
-        self.interactions.submit_view(page.person, body["view_id"], body["values"])
-        return {}
-
-    def _run_shortcut(self, page: BrowserPage, body: Json) -> Json:
-        if "ts" in body:
-            room = self._find_visible_channel(page, body)
-            self.interactions.run_message_shortcut(page.person, body["callback_id"], room, body["ts"])
-        else:
-            self.interactions.run_shortcut(page.person, body["callback_id"])
-        return {}
-
-    def _close_view(self, page: BrowserPage, body: Json) -> Json:
-        self.interactions.close_view(page.person, body["view_id"])
-        return {}
-
-    def _open_home(self, page: BrowserPage, body: Json) -> Json:
-        looked_at = self._find_visible_channel(page, {"channel": body["looked_at"]}) if body.get("looked_at") else ""
-        self._hub.workspace.open_home(page.person, body.get("tab", "home"), looked_at)
-        return {}
-
-    def _stop_session(self, page: BrowserPage, body: Json) -> Json:
-        self._hub.workspace.stop_session(page.person, self._find_visible_channel(page, body), body["thread_ts"])
-        return {}
 
 
 def _read_page_files() -> dict[str, bytes]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import base64
+import functools
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 
 from aiohttp import web
 
+from bot.sandbox.delivery.faults import Fault
 from bot.sandbox.delivery.socket_mode import SocketMode
+from bot.sandbox.http.actions import PersonAction, PersonActions
 from bot.sandbox.http.api import Api
 from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.http.world import WorldControl
@@ -19,7 +21,7 @@ from bot.sandbox.state.model import Json, SlackMessage, SlackPerson
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame
 
-_Do = Callable[[Json], Awaitable[Json]]
+_Do = Callable[[Json], Awaitable[Json | None]]
 
 
 class ControlApi:
@@ -27,25 +29,16 @@ class ControlApi:
 
     def __init__(self, hub: Hub, interactions: Interactions, api: Api, sockets: SocketMode, uploads: Uploads) -> None:
         self._hub = hub
-        self._interactions = interactions
+        self._actions = PersonActions(hub, interactions, uploads)
         self._api = api
         self._sockets = sockets
-        self._uploads = uploads
         self._world = WorldControl(hub)
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
         actions: dict[str, _Do] = {
-            "say": self.say_text,
-            "edit": self.edit_message,
-            "delete": self.delete_message,
-            "react": self.change_reaction,
-            "command": self.run_command,
-            "press": self.press_button,
-            "submit": self.submit_view,
-            "shortcut": self.run_shortcut,
-            "stop": self.stop_session,
-            "home": self.open_home,
+            **{name: functools.partial(self._act, do) for name, do in self._actions.list_actions().items()},
+            "say": self._say_text,
             "context": self.change_context,
             **self._world.list_actions(),
             "faults": self.cause_faults,
@@ -73,24 +66,22 @@ class ControlApi:
             except (KeyError, TypeError, ValueError) as error:
                 detail = f"{type(error).__name__}: {error}"
                 return web.json_response({"ok": False, "error": "invalid_arguments", "detail": detail}, status=400)
-            return web.json_response({"ok": True, **answer})
+            return web.json_response({"ok": True, **(answer or {})})
 
         return handle_request
 
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def say_text(self, body: Json) -> Json:
-        """Say something as ``person``, with ``files`` (name and base64 of each), or as another bot (``bot``).
+    async def _act(self, do: PersonAction, body: Json) -> Json | None:
+        """Act as ``person``."""
+        return do(self._hub.workspace.find_person(body["person"]).id, body, self._find_channel)
+
+    async def _say_text(self, body: Json) -> Json | None:
+        """Say something as ``person``, or as another bot (``bot``).
 
         Of a bot, ``app_id``, ``username``, ``metadata``, ``workflow_id`` and ``subtype`` may be given, too.
         """
-        if body.get("bot"):
-            return self._say_as_bot(body)
-        room, author = self._find_channel(body), self._hub.workspace.find_person(body["person"])
-        contents = [(file["name"], base64.b64decode(file["base64"])) for file in body.get("files") or ()]
-        files = [self._uploads.store_file(name, data, author.id) for name, data in contents]
-        message = self._hub.workspace.say_text(author.id, room, body["text"], body.get("thread_ts"), files)
-        return {"ts": message.ts, "channel": message.channel}
+        return self._say_as_bot(body) if body.get("bot") else await self._act(self._actions.say_text, body)
 
     def _find_channel(self, body: Json) -> str:
         """Return the channel's id: an id, a name, or ``@bo,@kvasir`` for the person's conversation with these."""
@@ -124,68 +115,9 @@ class ControlApi:
         workspace.post_message(message)
         return {"ts": message.ts, "channel": room.id}
 
-    async def edit_message(self, body: Json) -> Json:
-        """Edit what ``person`` said."""
-        message = self._hub.workspace.edit_message(body["person"], self._find_channel(body), body["ts"], body["text"])
-        return {"ts": message.ts}
-
-    async def delete_message(self, body: Json) -> Json:
-        """Delete what ``person`` said."""
-        self._hub.workspace.delete_message(body["person"], self._find_channel(body), body["ts"])
-        return {}
-
-    async def change_reaction(self, body: Json) -> Json:
-        """React as ``person`` with ``name``; ``remove`` takes it back."""
-        person = self._hub.workspace.find_person(body["person"]).id
-        add = not body.get("remove", False)
-        self._hub.workspace.change_reaction(person, self._find_channel(body), body["ts"], body["name"], add=add)
-        return {}
-
-    async def run_command(self, body: Json) -> Json:
-        """Type a slash command as ``person``."""
-        self._interactions.run_command(body["person"], self._find_channel(body), body["text"])
-        return {}
-
-    async def press_button(self, body: Json) -> Json:
-        """Press a button as ``person``: of the message ``channel``, ``ts``, or of the view ``view_id``."""
-        if "view_id" in body:
-            self._interactions.press_in_view(body["person"], body["view_id"], body)
-        else:
-            self._interactions.press_button(body["person"], self._find_channel(body), body["ts"], body)
-        return {}
-
-    async def submit_view(self, body: Json) -> Json:
-        """Submit the modal ``view_id`` as ``person`` with ``values``."""
-        self._interactions.submit_view(body["person"], body["view_id"], body["values"])
-        return {}
-
-    async def run_shortcut(self, body: Json) -> Json:
-        """Run the shortcut ``callback_id`` as ``person``: of the message ``channel``, ``ts`` if that is given."""
-        if "ts" in body:
-            room = self._find_channel(body)
-            self._interactions.run_message_shortcut(body["person"], body["callback_id"], room, body["ts"])
-        else:
-            self._interactions.run_shortcut(body["person"], body["callback_id"])
-        return {}
-
-    async def stop_session(self, body: Json) -> Json:
-        """Press Stop under a thread as ``person``."""
-        person = self._hub.workspace.find_person(body["person"]).id
-        self._hub.workspace.stop_session(person, self._find_channel(body), body["thread_ts"])
-        return {}
-
-    async def open_home(self, body: Json) -> Json:
-        """Open the app's Home (or ``tab``) as ``person``, who looks at ``channel``; return what is published there."""
-        person = self._hub.workspace.find_person(body["person"]).id
-        looked_at = self._find_channel(body) if body.get("channel") else ""
-        self._hub.workspace.open_home(person, body.get("tab", "home"), looked_at)
-        view = self._hub.workspace.find_home(person)
-        return {"view": view.body if view else None}
-
-    async def change_context(self, body: Json) -> Json:
+    async def change_context(self, body: Json) -> None:
         """Look at ``channel`` as ``person`` while the app is open."""
         self._hub.workspace.change_context(self._hub.workspace.find_person(body["person"]).id, self._find_channel(body))
-        return {}
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,10 +156,9 @@ class ControlApi:
 
     # ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def show_status(self, body: Json) -> Json:
+    async def show_status(self, body: Json) -> None:
         """Show engine, knowledge and suggestions on the page."""
         self._hub.set_status(body)
-        return {}
 
     async def advance_clock(self, body: Json) -> Json:
         """Advance the workspace's clock by ``advance_s``; ``trigger_lifetime_s``: how long a modal may be opened.
@@ -239,7 +170,7 @@ class ControlApi:
         self._hub.workspace.expire_streams()
         return {"now": self._hub.clock.now()}
 
-    async def cause_faults(self, body: Json) -> Json:
+    async def cause_faults(self, body: Json) -> None:
         """Cause faults. Every key is optional, and ``clear`` is applied first.
 
         ``calls``: list of ``Fault`` bodies; ``drop_acks``: how many; ``duplicate_events``: how many more times the next
@@ -252,7 +183,7 @@ class ControlApi:
         if body.get("clear"):
             faults.clear_faults()
         for call in body.get("calls", ()):
-            faults.add_fault(call)
+            faults.calls.append(Fault(**call))
         faults.acks_to_drop = int(body.get("drop_acks", faults.acks_to_drop))
         faults.event_delays_s += [float(delay_s) for delay_s in body.get("event_delays_s", ())]
         faults.duplicates = int(body.get("duplicate_events", faults.duplicates))
@@ -264,4 +195,3 @@ class ControlApi:
             await self._sockets.disconnect("link_disabled")
         if "disconnect" in body:
             await self._sockets.disconnect(body["disconnect"], close=body["disconnect"] != "warning")
-        return {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import secrets
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from engine.files import replace_private_file
 
 _OAUTH_PORT = 3080
 """The port of Kvasir's page to install it; the workspace itself usually has 3000."""
@@ -60,7 +60,8 @@ def load_credentials(folder: Path) -> Credentials:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         created = _create_credentials()
-        _write_whole_file(path, json.dumps(asdict(created), indent=2))
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_private_file(path, json.dumps(asdict(created), indent=2))
         return created
     try:
         return Credentials(**json.loads(text))
@@ -88,18 +89,5 @@ def write_settings(folder: Path, base_url: str, credentials: Credentials, *, oau
     else:
         settings |= {"SLACK_BOT_TOKEN": credentials.bot_token}
     path = folder / "kvasir.env"
-    _write_whole_file(path, "\n".join(f"{name}={value}" for name, value in settings.items()))
+    replace_private_file(path, "".join(f"{name}={value}\n" for name, value in settings.items()))
     return path
-
-
-def _write_whole_file(path: Path, text: str) -> None:
-    """Write a file atomically; only its owner can read it at any time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".credentials-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

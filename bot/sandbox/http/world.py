@@ -21,7 +21,7 @@ class WorldControl:
         self._hub = hub
         self._workspace = hub.workspace
 
-    def list_actions(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
+    def list_actions(self) -> dict[str, Callable[[Json], Awaitable[Json | None]]]:
         """Return the actions by the name of their endpoint."""
         return {
             "person": self.change_person,
@@ -37,7 +37,7 @@ class WorldControl:
             "uninstall": self.uninstall_app,
         }
 
-    async def change_world(self, body: Json) -> Json:
+    async def change_world(self, body: Json) -> None:
         """Set the ``organization``, then many ``people``, ``channels`` and ``groups``; ``silent`` sends no events."""
         events = len(self._workspace.changes.events)
         if "organization" in body:
@@ -50,7 +50,6 @@ class WorldControl:
             await self.change_group(group)
         if body.get("silent"):
             del self._workspace.changes.events[events:]
-        return {}
 
     async def change_person(self, body: Json) -> Json:
         """Add or change the person ``id``: ``name``, ``real_name``, ``role``, ``email``, ``team``, ``deleted``."""
@@ -85,7 +84,7 @@ class WorldControl:
         if "shared_with" in body:
             workspace.share_channel(room.id, [str(team) for team in body["shared_with"]])
         if "refusal" in body:
-            workspace.set_refusal(room.id, str(body["refusal"]))
+            workspace.change_channel(room.id, refusal=str(body["refusal"]))
         return {"id": room.id}
 
     def _find_room(self, body: Json) -> SlackChannel | None:
@@ -96,9 +95,9 @@ class WorldControl:
     def _change_room(self, room: SlackChannel, body: Json, members: Iterable[str]) -> None:
         workspace = self._workspace
         if "topic" in body:
-            workspace.change_topic(room.id, body["topic"])
+            workspace.change_channel(room.id, topic=body["topic"])
         if "kind" in body:
-            workspace.convert_channel(room.id, _read_kind(body["kind"]))
+            workspace.change_channel(room.id, kind=_read_kind(body["kind"]))
         if "members" in body:
             after = list(members)
             for member in [member for member in room.members if member not in after]:
@@ -118,44 +117,37 @@ class WorldControl:
             self._workspace.add_group(UserGroup(**_with_defaults(changed, "handle", "name")))
         return {"id": group_id}
 
-    async def change_organization(self, body: Json | None) -> Json:
+    async def change_organization(self, body: Json | None) -> None:
         """Put the workspace into an organization (``id``, ``name``, ``teams``, ``org_wide_install``); null ends it."""
         self._workspace.set_organization(None if body is None else Organization(**body))
-        return {}
 
-    async def add_member(self, body: Json) -> Json:
+    async def add_member(self, body: Json) -> None:
         """Add ``member`` to a channel."""
         member = self._workspace.find_person(body["member"]).id
         self._workspace.add_member(member, self._workspace.find_channel(body["channel"]).id)
-        return {}
 
-    async def remove_member(self, body: Json) -> Json:
+    async def remove_member(self, body: Json) -> None:
         """Remove ``member`` from a channel."""
         member = self._workspace.find_person(body["member"]).id
         self._workspace.remove_member(member, self._workspace.find_channel(body["channel"]).id)
-        return {}
 
-    async def rename_channel(self, body: Json) -> Json:
+    async def rename_channel(self, body: Json) -> None:
         """Rename a channel to ``name``."""
         self._workspace.rename_channel(self._workspace.find_channel(body["channel"]).id, body["name"])
-        return {}
 
-    async def archive_channel(self, body: Json) -> Json:
+    async def archive_channel(self, body: Json) -> None:
         """Archive a channel as ``person``; with ``archived`` false, unarchive it."""
         person = self._workspace.find_person(body["person"]).id
         room = self._workspace.find_channel(body["channel"]).id
         self._workspace.set_archived(room, person, archived=body.get("archived", True))
-        return {}
 
-    async def change_id(self, body: Json) -> Json:
+    async def change_id(self, body: Json) -> None:
         """Give a channel another ``id``."""
         self._workspace.change_channel_id(self._workspace.find_channel(body["channel"]).id, str(body["id"]))
-        return {}
 
-    async def uninstall_app(self, _body: Json) -> Json:
+    async def uninstall_app(self, _body: Json) -> None:
         """Uninstall the app."""
         self._hub.uninstall_app()
-        return {}
 
     def _find_people(self, names: Iterable[str]) -> list[str]:
         return [self._workspace.find_person(name).id for name in names]

@@ -82,7 +82,9 @@ def set_canvas_access(call: Call) -> Json:
     canvas = _find_canvas(call)
     if call.args.required_text("access_level") not in _LEVELS:
         raise RefusedCall("invalid_arguments")
-    channels, users = (_list_ids(call.args.get_text(name)) for name in ("channel_ids", "user_ids"))
+    channels, users = (
+        [one for one in call.args.get_text(name).split(",") if one] for name in ("channel_ids", "user_ids")
+    )
     if bool(channels) == bool(users):
         raise RefusedCall("invalid_arguments")
     for channel in channels:
@@ -92,10 +94,6 @@ def set_canvas_access(call: Call) -> Json:
         call.workspace.find_person(user)
     save_file(call.workspace, replace(canvas, channels=(*canvas.channels, *channels), users=(*canvas.users, *users)))
     return {}
-
-
-def _list_ids(text: str) -> list[str]:
-    return [one for one in text.split(",") if one]
 
 
 def remove_canvas(call: Call) -> Json:

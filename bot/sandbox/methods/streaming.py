@@ -91,7 +91,7 @@ def append_to_stream(call: Call) -> Json:
     before, chunks = _find_streaming_message(call), _read_chunks(call)
     if not chunks:
         raise RefusedCall("no_text")
-    after = call.workspace.grow_stream(before, _append_chunks(before, chunks))
+    after = call.workspace.replace_message(before, _append_chunks(before, chunks), announce=False)
     return {"channel": after.channel, "ts": after.ts}
 
 

@@ -37,13 +37,19 @@ def _check_hash(call: Call, before: View | None) -> None:
         raise RefusedCall("hash_conflict")
 
 
-def open_modal(call: Call) -> Json:
-    """Open a modal for the person behind the trigger."""
+def _read_modal(call: Call) -> tuple[str, Json]:
+    """Return the person behind the trigger, and the modal's content."""
     trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
     content = _read_view(call, "modal")
     user = call.take_trigger(trigger)
     if user is None:
         raise RefusedCall("expired_trigger_id")
+    return user, content
+
+
+def open_modal(call: Call) -> Json:
+    """Open a modal for the person behind the trigger."""
+    user, content = _read_modal(call)
     view = build_view(new_view_id(), user, content)
     call.workspace.set_view(view)
     return {"view": view.body}
@@ -51,11 +57,7 @@ def open_modal(call: Call) -> Json:
 
 def push_modal(call: Call) -> Json:
     """Lay a modal on the one that the trigger's person has open."""
-    trigger = call.args.required_text("trigger_id", "invalid_trigger_id")
-    content = _read_view(call, "modal")
-    user = call.take_trigger(trigger)
-    if user is None:
-        raise RefusedCall("expired_trigger_id")
+    user, content = _read_modal(call)
     stack = [view for view in call.workspace.views.values() if view.user == user and view.kind == "modal"]
     if not stack:
         raise RefusedCall("view_not_found")

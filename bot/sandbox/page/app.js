@@ -83,7 +83,7 @@ class Page {
     const lookedAt = before && !this.store.isDirect(before) ? before.id : undefined;
     this.#go(channel, null);
     this.#composer.focus();
-    if (this.store.isWithBot(this.store.channels.get(channel))) this.#link.ask("home", { tab: this.tab, looked_at: lookedAt }).catch(() => {});
+    if (this.store.isWithBot(this.store.channels.get(channel))) this.#link.ask("home", { tab: this.tab, channel: lookedAt }).catch(() => {});
   }
 
   openThread(channel, root, focus = false) {
@@ -140,7 +140,7 @@ class Page {
   }
 
   react(message, name, add) {
-    return this.#link.ask("react", { channel: message.channel, ts: message.ts, name, add }).catch(() => {});
+    return this.#link.ask("react", { channel: message.channel, ts: message.ts, name, remove: !add }).catch(() => {});
   }
 
   press(message, action) {

@@ -51,7 +51,7 @@ class Conversations(Records):
         if member in room.members:
             return room
         _check_open_membership(room)
-        room = self._change_channel(channel, members=[*room.members, member])
+        room = self.change_channel(channel, members=[*room.members, member])
         event = self._member_event("member_joined_channel", member, room)
         self._send_event(event | ({"inviter": inviter} if inviter else {}), channel)
         return room
@@ -68,7 +68,7 @@ class Conversations(Records):
             return room
         _check_open_membership(room)
         self._send_event(self._member_event("member_left_channel", member, room), channel)
-        room = self._change_channel(channel, members=[one for one in room.members if one != member])
+        room = self.change_channel(channel, members=[one for one in room.members if one != member])
         left = _name_event("channel_left", room)
         if member == BOT_USER and left in self.subscriptions:
             self.changes.events.append(({"type": left, "channel": channel, "event_ts": self.next_ts()}, room))
@@ -88,7 +88,7 @@ class Conversations(Records):
     def share_channel(self, channel: str, teams: Sequence[str]) -> SlackChannel:
         """Share a channel with exactly these teams; the app gets an event for each one that is added or removed."""
         before = self.channels[channel].shared_with
-        room = self._change_channel(channel, shared_with=list(teams))
+        room = self.change_channel(channel, shared_with=list(teams))
         for team in [team for team in teams if team not in before]:
             event: Json = {"type": "channel_shared", "connected_team_id": team, "channel": channel}
             self._send_event(event | {"event_ts": self.next_ts()}, channel)
@@ -100,7 +100,7 @@ class Conversations(Records):
 
     def rename_channel(self, channel: str, name: str) -> SlackChannel:
         """Rename a channel."""
-        room = self._change_channel(channel, name=name)
+        room = self.change_channel(channel, name=name)
         about = {"id": room.id, "name": room.name, "created": room.created}
         self._send_event(
             {"type": _name_event("channel_rename", room), "channel": about, "event_ts": self.next_ts()}, channel
@@ -109,22 +109,10 @@ class Conversations(Records):
 
     def set_archived(self, channel: str, person: str, *, archived: bool) -> SlackChannel:
         """Archive a channel, or unarchive it."""
-        room = self._change_channel(channel, archived=archived)
+        room = self.change_channel(channel, archived=archived)
         kind = _name_event("channel_archive" if archived else "channel_unarchive", room)
         self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
         return room
-
-    def change_topic(self, channel: str, topic: str) -> SlackChannel:
-        """Change a channel's topic."""
-        return self._change_channel(channel, topic=topic)
-
-    def set_refusal(self, channel: str, refusal: str) -> SlackChannel:
-        """Set how the app's messages are refused there, "" to allow them."""
-        return self._change_channel(channel, refusal=refusal)
-
-    def convert_channel(self, channel: str, kind: ChannelKind) -> SlackChannel:
-        """Make a public channel private, or a private one public."""
-        return self._change_channel(channel, kind=kind)
 
     def change_channel_id(self, old: str, new: str) -> SlackChannel:
         """Give a conversation another id, under which it keeps its members and messages.
@@ -152,7 +140,8 @@ class Conversations(Records):
         self._send_event(event | {"event_ts": self.next_ts()}, new)
         return room
 
-    def _change_channel(self, channel: str, **changed: Any) -> SlackChannel:  # noqa: ANN401 - any field of a channel
+    def change_channel(self, channel: str, **changed: Any) -> SlackChannel:  # noqa: ANN401 - any field of a channel
+        """Change any field of a channel, without an event."""
         return self.save_channel(replace(self.channels[channel], **changed))
 
     def save_channel(self, room: SlackChannel) -> SlackChannel:

@@ -24,12 +24,6 @@ from bot.sandbox.state.model import (
 )
 from bot.sandbox.state.records import Records
 
-
-def new_event_id() -> str:
-    """Return a new event id."""
-    return f"Ev{secrets.token_hex(5).upper()}"
-
-
 _BOT_PROFILE = {"id": BOT_ID, "deleted": False, "name": "Kvasir", "updated": 0, "app_id": APP_ID, "team_id": TEAM_ID}
 
 
@@ -161,7 +155,7 @@ def event_callback(records: Records, event: Json, room: SlackChannel | None, *, 
         "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
-        "event_id": new_event_id(),
+        "event_id": f"Ev{secrets.token_hex(5).upper()}",
         "event_time": int(now),
         "authorizations": [
             {

@@ -241,10 +241,6 @@ class Workspace(Accounts):
 
     # ── Streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def grow_stream(self, before: SlackMessage, after: SlackMessage) -> SlackMessage:
-        """Show more of a streamed message; the app gets no event before it ends."""
-        return self.replace_message(before, after, announce=False)
-
     def end_stream(self, before: SlackMessage, state: StreamState) -> SlackMessage:
         """End a streamed message; the app gets its whole text as an edit."""
         self._streaming.pop((before.channel, before.ts), None)

@@ -17,6 +17,7 @@ from bot.slack.wire.errors import SlackError
 from bot.slack.wire.transport.file_download import FileRefused, is_image
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionMessage
+from engine.tasks import cancel_tasks
 from knowledge.interfaces import Material
 from knowledge.materials import MAX_PAGES
 
@@ -69,9 +70,7 @@ class ThreadFiles:
         try:
             _, late = await asyncio.wait(tasks, timeout=_WITHIN_S) if tasks else (set(), set())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_tasks(*tasks)
         if late:
             names = join_names((str(tasks[task].file.get("name")) for task in late), "en")
             notices.append(texts.TOO_SLOW.fill(seconds=round(_WITHIN_S), names=names))

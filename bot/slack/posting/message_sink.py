@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any
 
 from bot.messages import slack_errors
 from bot.slack.posting.plan import AnswerPlan
@@ -114,38 +115,52 @@ class AnswerEnding:
     ends_session: bool = False
 
 
-class AnswerMessage(Protocol):
-    """An unfinished message: ``text`` is its text so far, ``limit`` the most characters that it can have."""
+class AnswerMessage(abc.ABC):
+    """An unfinished message."""
 
-    text: str
-    limit: int
+    limit = POST_CHARACTERS
+    """The most characters that it can have."""
 
-    @property
-    def ts(self) -> str | None:
-        """Return the message's timestamp, None before it exists."""
+    def __init__(
+        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, ts: str | None = None
+    ) -> None:
+        self.text = ""
+        """Its text so far."""
+        self.ts = ts
+        """The message's timestamp, None before it exists."""
+        self._target = target
+        self._api = api
+        self._capabilities = capabilities
+        self._pace = MessagePace(capabilities.now)
 
     @property
     def remaining_s(self) -> float:
         """Return how long text can still be added, in seconds."""
+        return float("inf")
 
     @property
     def has_news(self) -> bool:
         """Return whether the plan above the text has changed."""
-
-    def get_pause_s(self, *, is_text: bool) -> float:
-        """Return how long to wait before a call that is not the last, in seconds; ``is_text`` if it has text."""
+        return False
 
     def drop_plan(self) -> bool:
         """Stop showing the plan, because Slack has refused a call; return False if the call had none."""
+        return False
 
+    @abc.abstractmethod
+    def get_pause_s(self, *, is_text: bool) -> float:
+        """Return how long to wait before a call that is not the last, in seconds; ``is_text`` if it has text."""
+
+    @abc.abstractmethod
     async def add_text(self, text: str) -> None:
         """Append Markdown; open the message if it does not exist yet."""
 
+    @abc.abstractmethod
     async def end_message(self, text: str, ending: AnswerEnding) -> None:
         """Append the last Markdown and close the message."""
 
 
-class StreamedMessage:
+class StreamedMessage(AnswerMessage):
     """A message that Slack streams."""
 
     limit = STREAM_CHARACTERS
@@ -158,19 +173,9 @@ class StreamedMessage:
         plan: AnswerPlan | None = None,
     ) -> None:
         """Take ``plan`` for a message that shows the progress above its text."""
-        self.text = ""
+        super().__init__(target, api, capabilities)
         self.plan = plan
-        self._target = target
-        self._api = api
-        self._capabilities = capabilities
-        self._ts: str | None = None
         self._opened_at = capabilities.now()
-        self._pace = MessagePace(capabilities.now)
-
-    @property
-    def ts(self) -> str | None:
-        """Return the message's timestamp, None before it exists."""
-        return self._ts
 
     @property
     def remaining_s(self) -> float:
@@ -194,11 +199,11 @@ class StreamedMessage:
 
     async def add_text(self, text: str) -> None:
         """Append to the stream, or start it; a rate limit of the start raises ``SlackLimited``."""
-        if self._ts is None:
+        if self.ts is None:
             await self._start_stream(text)
         else:
             await asyncio.sleep(self._capabilities.limits.appends.reserve_call())
-            await self._call_stream("chat.appendStream", text, channel=self._target.channel, ts=self._ts)
+            await self._call_stream("chat.appendStream", text, channel=self._target.channel, ts=self.ts)
         self._pace.note_call(is_text=bool(text))
 
     async def _start_stream(self, text: str) -> None:
@@ -220,7 +225,7 @@ class StreamedMessage:
         except SlackError:
             self._capabilities.limits.streams.end(self)
             raise
-        self._ts = str(started.get("ts", ""))
+        self.ts = str(started.get("ts", ""))
 
     async def _call_stream(self, method: str, text: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Send text, and the changes of the plan before it."""
@@ -244,18 +249,18 @@ class StreamedMessage:
                 "chat.stopStream",
                 text,
                 channel=self._target.channel,
-                ts=self._ts,
+                ts=self.ts,
                 blocks=list(ending.blocks) or None,
                 metadata=ending.metadata,
                 session_status="active" if ending.ends_session else None,
             )
         finally:
             self._capabilities.limits.streams.end(self)
-        self._target.texts[str(self._ts)] = self.text
+        self._target.texts[str(self.ts)] = self.text
 
 
-class PostedMessage:
-    """A message that is posted with its first text and updated with more."""
+class PostedMessage(AnswerMessage):
+    """A message that is posted with its first text and updated with more. It shows no plan."""
 
     def __init__(
         self,
@@ -267,16 +272,10 @@ class PostedMessage:
         is_plain: bool = False,
     ) -> None:
         """Take ``is_plain`` for a message without blocks."""
-        self.text = ""
-        self.limit = POST_CHARACTERS
+        super().__init__(target, api, capabilities, ts=ts)
         self.continues_stream = False
         """Whether it was a stream, which may have more text in Slack than is known."""
         self._is_plain = is_plain
-        self._target = target
-        self._api = api
-        self._capabilities = capabilities
-        self._ts = ts
-        self._pace = MessagePace(capabilities.now)
 
     @classmethod
     def continue_from(
@@ -289,29 +288,10 @@ class PostedMessage:
         posted.continues_stream = True
         return posted
 
-    @property
-    def ts(self) -> str | None:
-        """Return the message's timestamp, None before it exists."""
-        return self._ts
-
-    @property
-    def remaining_s(self) -> float:
-        """Return infinity, because a posted message can always be updated."""
-        return float("inf")
-
-    @property
-    def has_news(self) -> bool:
-        """Return False: a posted message shows no plan."""
-        return False
-
     def get_pause_s(self, *, is_text: bool) -> float:
         """Return how long to wait before the next update, in seconds: the last ones of all answers need room."""
         has_room = self._capabilities.can_update_often
         return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
-
-    def drop_plan(self) -> bool:
-        """Return False: a posted message shows no plan."""
-        return False
 
     async def show_line(self, line: str) -> PostedMessage:
         """Show a line that the first text will replace, and return the message."""
@@ -328,7 +308,7 @@ class PostedMessage:
         """Show the text so far, the last text, and the blocks under it."""
         await self._write_message(self.text + text, ending)
         if not self._is_plain:
-            self._target.texts[str(self._ts)] = self.text
+            self._target.texts[str(self.ts)] = self.text
 
     async def _write_message(self, whole: str, ending: AnswerEnding) -> None:
         blocks = [*([{"type": "markdown", "text": whole}] if whole.strip() else []), *ending.blocks]
@@ -339,15 +319,15 @@ class PostedMessage:
             "metadata": ending.metadata,
         }
         limits = self._capabilities.limits
-        is_new = self._ts is None
+        is_new = self.ts is None
         await asyncio.sleep(limits.reserve_post(self._target.channel) if is_new else limits.updates.reserve_call())
         if is_new:
             posted = await self._api.call(
                 "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **content
             )
-            self._ts = str(posted.get("ts", ""))
+            self.ts = str(posted.get("ts", ""))
         else:
-            await self._api.call("chat.update", ts=self._ts, **content)
+            await self._api.call("chat.update", ts=self.ts, **content)
         self.text = whole
 
 

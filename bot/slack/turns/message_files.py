@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from bot.answering.events import AnswerEvent
 from bot.messages import replies
@@ -62,8 +61,5 @@ class MessageFiles:
             attached = await self._shared.threads.fetch_files(message)
         except SlackError:  # the kind of the files only chooses the words
             attached = []
-        return render_message(files.IMAGE_ALONE if _are_images(attached) else files.FILE_ALONE, reply.language)
-
-
-def _are_images(attached: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(attached) and all(is_image(file) for file in attached)
+        are_images = attached and all(is_image(file) for file in attached)
+        return render_message(files.IMAGE_ALONE if are_images else files.FILE_ALONE, reply.language)

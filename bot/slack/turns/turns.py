@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -66,7 +66,7 @@ class TurnManager:
         self._withdrawals = withdrawals
         self._leases = LeaseKeeper(ledger, self, settings)
         self._queue: ThreadQueue[ThreadId, QuestionKey] = ThreadQueue(settings.concurrent, lambda key: key.ts)
-        self._running: dict[QuestionKey, RunningTurn] = {}
+        self.running: dict[QuestionKey, RunningTurn] = {}
         self._retry_delays = RetryDelays(settings.heartbeat_s)
         self._submitted_at: dict[QuestionKey, float] = {}
         self._begun: dict[QuestionKey, LedgerTurn] = {}
@@ -108,9 +108,7 @@ class TurnManager:
         """Answer a question with its files: a mention may arrive without them, before the message that has them."""
         if not message.files:
             return
-        turn = await self._ledger.add_files(message, within_s=_FILES_WAIT_S)
-        if turn is not None:
-            await self._answer_again(turn)
+        await self._answer_again(await self._ledger.add_files(message, within_s=_FILES_WAIT_S))
 
     def _can_start(self, message: QuestionMessage) -> bool:
         return not self._is_closing and self._queue.is_free(message.thread)
@@ -124,11 +122,7 @@ class TurnManager:
             DatabaseError: the ledger cannot store the edit.
 
         """
-        turn = await self._ledger.edit_question(message, edited_ts)
-        if turn is None:
-            return False
-        await self._answer_again(turn)
-        return True
+        return await self._answer_again(await self._ledger.edit_question(message, edited_ts))
 
     async def regenerate(self, key: QuestionKey) -> bool:
         """Answer a question again, in place of its answer; return False if it has none yet, or was deleted.
@@ -137,19 +131,21 @@ class TurnManager:
             DatabaseError: the ledger cannot store it.
 
         """
-        turn = await self._ledger.reopen_question(key)
+        return await self._answer_again(await self._ledger.reopen_question(key))
+
+    async def _answer_again(self, turn: LedgerTurn | None) -> bool:
+        """Answer a question that has changed, instead of the answer that is being written or is complete.
+
+        Return False if the ledger has changed none.
+        """
         if turn is None:
             return False
-        await self._answer_again(turn)
-        return True
-
-    async def _answer_again(self, turn: LedgerTurn) -> None:
-        """Answer a question that has changed, instead of the answer that is being written or is complete."""
         if turn.attempts == 0 and await self._admit(turn.message):  # its turn had ended
             self.enqueue(turn.message)
         elif turn.attempts == 0:
             await self._ledger.refuse_question(turn.message.key)
         await self._announce_change(turn, CancelReason.EDITED)
+        return True
 
     async def handle_deletion(self, key: QuestionKey, unknown: QuestionMessage | None = None) -> bool:
         """Erase a deleted question and withdraw its answer; return False if there is none, or it was deleted before.
@@ -194,14 +190,14 @@ class TurnManager:
             return
         key = QuestionKey(team, channel, ts)
         self._runner.forget_answer(key, f"{team}-{channel}-{thread_ts}")
-        running = self._running.get(key)
+        running = self.running.get(key)
         # A turn that has begun after the edit answers the new text already.
         if running is not None and (reason == CancelReason.DELETED or -1 < running.revision < int(revision)):
             running.cancel(CancelReason(reason))
 
     def withdraw(self, key: QuestionKey) -> None:
         """Delete the answer of a deleted question, unless its turn still runs, whose end comes first."""
-        if key not in self._running:
+        if key not in self.running:
             self._withdrawals.start_withdrawal(key, self.handle_deletion)
 
     async def handle_stop(self, channel: str, thread_ts: str) -> None:
@@ -216,7 +212,7 @@ class TurnManager:
 
     def _stop_answer(self, channel: str, thread_ts: str) -> bool:
         """Stop the answer in a thread; return False if none runs here."""
-        for key, running in self._running.items():
+        for key, running in self.running.items():
             if key.channel == channel and running.reply is not None and running.reply.thread_ts == thread_ts:
                 running.cancel(CancelReason.STOPPED)
                 return True
@@ -240,22 +236,17 @@ class TurnManager:
     async def close(self) -> None:
         """Start no more turns and give running ones ``drain_s``, then cancel them; they stay open in the ledger."""
         self._is_closing = True
-        tasks = [running.task for running in self._running.values()]
+        tasks = [running.task for running in self.running.values()]
         try:
             if tasks:
                 await asyncio.wait(tasks, timeout=self._settings.drain_s)
         finally:
-            for running in list(self._running.values()):
+            for running in list(self.running.values()):
                 running.cancel(CancelReason.ENDING)
             await asyncio.gather(self._leases.close(), self._waiting.close(), *tasks, return_exceptions=True)
             await self._withdrawals.close()
 
     # ── The queue ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def running(self) -> Mapping[QuestionKey, RunningTurn]:
-        """Return the turns that run."""
-        return self._running
 
     def may_enqueue(self, key: QuestionKey) -> bool:
         """Return whether a turn neither waits nor runs, and its next attempt is due."""
@@ -263,8 +254,8 @@ class TurnManager:
 
     def enqueue(self, message: QuestionMessage) -> None:
         """Put a question into its thread's queue; one whose turn runs follows after that."""
-        if message.key in self._running:
-            self._running[message.key].next_message = message
+        if message.key in self.running:
+            self.running[message.key].next_message = message
         self._queue.add_item(message.thread, message.key)
         self._start_next()
         if not self._is_closing and message.key in self._queue.list_ready():
@@ -276,16 +267,16 @@ class TurnManager:
             self._waiting.remove_question(key)
             self._waiting.times.note_start(key)
             task = asyncio.create_task(self._run_turn(key, thread), name=f"turn {key.channel} {key.ts}")
-            self._running[key] = RunningTurn(task, functools.partial(self._queue.has_earlier, thread, key))
+            self.running[key] = RunningTurn(task, functools.partial(self._queue.has_earlier, thread, key))
 
     async def _run_turn(self, key: QuestionKey, thread: ThreadId) -> None:
         record = TurnRecord()
         record.wait_s = record.started_at - self._submitted_at.pop(key, record.started_at)
         next_message: QuestionMessage | None = None
-        self._running[key].start()
+        self.running[key].start()
         try:
             with self._changes.watch_closely():
-                next_message = await self._runner.run(key, self._begun.pop(key, None), self._running[key], record)
+                next_message = await self._runner.run(key, self._begun.pop(key, None), self.running[key], record)
             self._retry_delays.forget_delays(key)
             if next_message is not None:
                 await self._ledger.leave_thread(key)
@@ -296,7 +287,7 @@ class TurnManager:
             record.outcome, record.error = "open", type(error).__name__
             _log.exception("turn broke", channel=key.channel, ts=key.ts)
         finally:
-            next_message = self._running.pop(key).next_message or next_message
+            next_message = self.running.pop(key).next_message or next_message
             self._queue.finish_item(thread)
             self._waiting.times.note_end(key)
             record.write_line(key)

@@ -16,6 +16,7 @@ from bot.slack.posting.status_line import WORDS_METHOD
 from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from engine.tasks import cancel_tasks
 from knowledge.language import choose_language
 
 _FIRST_LINE_S = 0.1
@@ -91,9 +92,7 @@ class WaitingTurns:
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def _show_places(self) -> None:
         await asyncio.sleep(_FIRST_LINE_S)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from bot.slack.wire.errors import SlackError, SlackUnavailable
+from engine.tasks import cancel_tasks
 from knowledge.errors import KnowledgeError
 
 _log = structlog.get_logger(__name__)
@@ -40,10 +41,7 @@ class BackgroundTasks:
         """Give running tasks ``drain_s`` to end, then cancel the rest and wait for them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
-        unfinished = list(self._tasks)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await cancel_tasks(*self._tasks)
 
 
 class PeriodicTask(abc.ABC):
@@ -69,9 +67,7 @@ class PeriodicTask(abc.ABC):
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def _run_periodically(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)

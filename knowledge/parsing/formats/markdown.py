@@ -40,7 +40,8 @@ def parse_markdown(data: bytes, document: str, media_type: str | None = None) ->
     if matter.get("description"):
         writer.outline.add_block(matter["description"])
     if _is_parseable(body):
-        writer.write(SyntaxTreeNode(_make_parser().parse(body)))
+        parser = MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
+        writer.write(SyntaxTreeNode(parser.parse(body)))
     else:
         writer.write_lines(body)
     return make_document(
@@ -69,10 +70,6 @@ class HeadingAnchors:
         numbered = f"{anchor}-{count + 1}"
         self._seen.setdefault(numbered, 0)
         return numbered
-
-
-def _make_parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
 
 
 def _split_front_matter(text: str) -> tuple[dict[str, str], str]:

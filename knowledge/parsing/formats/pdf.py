@@ -74,7 +74,7 @@ def parse_pdf(data: bytes, document: str) -> Document:
             raise DocumentScanned(
                 f"{document} has only scanned images of text. Run text recognition (OCR) on it, then sync again."
             )
-        metadata_title = _read_metadata_title(pdf)
+        metadata_title = _decode_text(lambda: pdf.get_metadata_value("Title"))
     marks = marks or find_headings_by_size(_drop_running_lines(sized, pages))
     return make_document(
         _choose_title(metadata_title, pages, marks) or make_title_from_name(document), _build_sections(pages, marks)
@@ -177,10 +177,6 @@ def _trim_page(page: list[str], running: set[str]) -> list[str]:
         line for place, line in enumerate(page) if depth <= place < last or _normalise_running_line(line) not in running
     ]
     return lines or page
-
-
-def _read_metadata_title(pdf: PdfDocument) -> str:
-    return _decode_text(lambda: pdf.get_metadata_value("Title"))
 
 
 def _decode_text(ask: Callable[[], str]) -> str:

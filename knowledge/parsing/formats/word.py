@@ -170,10 +170,10 @@ def _read_table_rows(table: Element, notes: Notes) -> Iterator[list[str]]:
     for row in table.iter(_ROW):
         cells: list[str] = []
         for cell in row.iter(_CELL):
-            if _find_owner_cell(cell) is row:
+            if next(cell.iterancestors(_ROW), None) is row:
                 text = " ".join(filter(None, (_read_text(block, notes) for block in _iterate_blocks(cell))))
                 cells += [text, *[""] * (_count_columns(cell) - 1)]
-        if any(cells) and _find_owner_table(row) is table:
+        if any(cells) and next(row.iterancestors(_TABLE), None) is table:
             yield cells
 
 
@@ -181,14 +181,6 @@ def _count_columns(cell: Element) -> int:
     """Return over how many columns a cell goes; Word has at most 63."""
     value = cell.xpath("string(./w:tcPr/w:gridSpan/@w:val)")
     return min(int(value), 63) if value.isdecimal() else 1
-
-
-def _find_owner_cell(cell: Element) -> Element:
-    return next(cell.iterancestors(_ROW), None)
-
-
-def _find_owner_table(row: Element) -> Element:
-    return next(row.iterancestors(_TABLE), None)
 
 
 def _read_text(element: Element, notes: Notes) -> str:

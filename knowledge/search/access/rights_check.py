@@ -23,12 +23,7 @@ FindDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
 
 
 async def search_checked(
-    find_documents: FindDocuments,
-    plan: QueryPlan,
-    checker: RightsChecker,
-    manifest: IndexManifest,
-    *,
-    clock: Callable[[], float] = time.monotonic,
+    find_documents: FindDocuments, plan: QueryPlan, checker: RightsChecker, manifest: IndexManifest
 ) -> DocumentResults:
     """Return what the documents have for a question; the sources of all hits named the readers within a minute.
 
@@ -36,13 +31,13 @@ async def search_checked(
         StoreError, EmbedderError, DatabaseError: that part failed.
 
     """
-    deadline, scope = clock() + WITHIN_S, plan.scope
+    deadline, scope = time.monotonic() + WITHIN_S, plan.scope
     for _ in range(_ROUNDS):
         found = await find_documents(replace(plan, scope=scope))
         readers = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
         if not readers:
             return found
-        answer = await check_rows(checker, manifest, readers, max(0.0, deadline - clock()))
+        answer = await check_rows(checker, manifest, readers, max(0.0, deadline - time.monotonic()))
         if not answer.unanswered_rows | answer.changed_rows:
             return found
         scope = _leave_out(scope, answer, checker.fresh_since)

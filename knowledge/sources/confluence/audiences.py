@@ -8,7 +8,8 @@ from functools import partial
 
 from knowledge.interfaces import EVERYONE, RightsLimit, intersect_readers, narrow_readers
 from knowledge.sources.common import widen_to_everyone
-from knowledge.sources.confluence.model import NOBODY, ConfluencePage, Edition, PageLookups, Space, TreeNode
+from knowledge.sources.confluence.cloud import Cloud
+from knowledge.sources.confluence.model import NOBODY, ConfluencePage, Edition, Space, TreeNode
 from knowledge.sources.confluence.rights import find_groups, find_missing, intersect_audiences, iterate_constraints
 from knowledge.sources.hosted.http_api import run_concurrently
 
@@ -21,7 +22,7 @@ class PageAudiences:
     def __init__(
         self,
         edition: Edition,
-        lookups: PageLookups | None,
+        lookups: Cloud | None,
         *,
         rights: str,
         readers: frozenset[str],

@@ -7,14 +7,14 @@ e-mail addresses that they show, Data Center's by their names. A file of people 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from knowledge.errors import IdentityError
 from knowledge.interfaces.people import Person, normalize_email
 from knowledge.sources.confluence.rights import GROUP, USER
-from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_api import HttpApi, fetch_or_none, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, require_objects
 
@@ -45,9 +45,7 @@ class DataCenterIdentities:
 
         """
         accounts = {person.id: _list_named(person) | self._list_by_address(person) for person in people}
-        names = sorted(frozenset[str]().union(*accounts.values()))
-        found = await run_concurrently([partial(self._find_principals, name) for name in names], _CONCURRENT)
-        return _join_principals(accounts, dict(zip(names, found, strict=True)))
+        return await _collect_principals(accounts, self._find_principals)
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
         """Return Confluence's groups, and its people if they are found by address."""
@@ -79,13 +77,10 @@ class DataCenterIdentities:
 
     async def _find_principals(self, name: str) -> frozenset[str]:
         """Return the account with its groups; nothing if it does not exist or is deactivated."""
-        try:
-            account = await self._api.fetch_json(ApiCall.get("rest/api/user", username=name))
-            if get_text(account, "username") != name or get_text(account, "status") not in {None, "current"}:
-                return _NOTHING
-            return frozenset({USER + name}) | await _fetch_groups(self._api, "name", username=name)
-        except CallRefused as error:
-            return _find_no_account(error)
+        account = await self._api.fetch_json(ApiCall.get("rest/api/user", username=name))
+        if get_text(account, "username") != name or get_text(account, "status") not in {None, "current"}:
+            return _NOTHING
+        return frozenset({USER + name}) | await _fetch_groups(self._api, "name", username=name)
 
 
 class CloudIdentities:
@@ -123,9 +118,7 @@ class CloudIdentities:
             )
             for person in people
         }  # fmt: skip
-        active = sorted(frozenset[str]().union(*checked.values()))
-        found = await run_concurrently([partial(self._find_principals, one) for one in active], _CONCURRENT)
-        return _join_principals(checked, dict(zip(active, found, strict=True)))
+        return await _collect_principals(checked, self._find_principals)
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
         """Return Confluence's people and groups."""
@@ -197,17 +190,7 @@ class CloudIdentities:
         }
 
     async def _find_principals(self, account: str) -> frozenset[str]:
-        try:
-            return frozenset({USER + account}) | await _fetch_groups(self._api, "id", accountId=account)
-        except CallRefused as error:
-            return _find_no_account(error)
-
-
-def _find_no_account(error: CallRefused) -> frozenset[str]:
-    """Return no principals for an account that does not exist; raise any other refusal."""
-    if error.status == 404:  # noqa: PLR2004 - HTTP's own number
-        return _NOTHING
-    raise error
+        return frozenset({USER + account}) | await _fetch_groups(self._api, "id", accountId=account)
 
 
 def _select_own(principals: frozenset[str]) -> frozenset[str]:
@@ -219,12 +202,15 @@ def _list_named(person: Person) -> frozenset[str]:
     return frozenset(one.removeprefix(USER) for one in person.principals if one.startswith(USER))
 
 
-def _join_principals(
-    accounts: Mapping[str, frozenset[str]], principals: Mapping[str, frozenset[str]]
+async def _collect_principals(
+    accounts: Mapping[str, frozenset[str]], find_principals: Callable[[str], Awaitable[frozenset[str]]]
 ) -> Mapping[str, frozenset[str]]:
-    """Return the principals of all accounts of each person."""
+    """Return the principals of all accounts of each person; an account that does not exist has none."""
+    names = sorted(frozenset[str]().union(*accounts.values()))
+    calls = [partial(fetch_or_none, partial(find_principals, name), {404}) for name in names]
+    found = dict(zip(names, await run_concurrently(calls, _CONCURRENT), strict=True))
     return {
-        person: frozenset[str]().union(*(principals[one] for one in owned))
+        person: frozenset[str]().union(*(found[one] or _NOTHING for one in owned))
         for person, owned in accounts.items()
         if owned
     }

@@ -145,13 +145,3 @@ class Edition(Protocol):
 
     def make_anchor(self, title: str, heading: str) -> str:
         """Return the anchor of a heading, which follows ``#`` in a link."""
-
-
-class PageLookups(Protocol):
-    """Calls for what an edition's listing of pages does not contain; they raise as ``HttpApi`` does."""
-
-    async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
-        """Return the ids of the pages and posts with one of these labels."""
-
-    async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return the readers whom each page's own restriction admits."""

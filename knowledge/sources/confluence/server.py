@@ -184,7 +184,9 @@ class DataCenter:
             link=self._site + require_text(get_object(one, "_links"), "webui"),
             parent=_parse_parent(one),
             modified_at=get_time(get_object(one, "version"), "when"),
-            labels=frozenset(get_text(label, "name") or "" for label in get_objects(_get_labels(one), "results")),
+            labels=frozenset(
+                get_text(label, "name") or "" for label in get_objects(get_object(one, "metadata", "labels"), "results")
+            ),
             restriction=_parse_restriction(one),
             attachments=await self._fetch_files(page, get_object(one, "children", "attachment")),
         )
@@ -226,10 +228,6 @@ def _next_overlapping_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
     if not results or not get_text(get_object(page, "_links"), "next"):
         return None
     return call.with_params(start=int(call.params_dict()["start"]) + max(len(results) - 1, 1))
-
-
-def _get_labels(one: JsonObject) -> JsonObject:
-    return get_object(one, "metadata", "labels")
 
 
 def _parse_parent(one: JsonObject) -> ContentRef | None:

@@ -34,12 +34,18 @@ from knowledge.sources.confluence.model import (
     ConfluencePage,
     ContentRef,
     Edition,
-    PageLookups,
     Space,
 )
 from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
-from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_api import (
+    CallRefused,
+    FixedHeaders,
+    HostedService,
+    HttpApi,
+    fetch_or_none,
+    run_concurrently,
+)
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
 from knowledge.sources.registry import SourceKind
@@ -108,7 +114,7 @@ class ConfluenceSource:
         self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
         self._edition: Edition
-        self._lookups: PageLookups | None = None
+        self._lookups: Cloud | None = None
         """Extra calls for Cloud; the listings of Data Center contain everything."""
         if cloud:
             self._edition = self._lookups = Cloud(api, key.root)
@@ -198,7 +204,7 @@ class ConfluenceSource:
             *(partial(self._edition.fetch_page, ref) for ref in refs),
             *(partial(self._edition.fetch_attachment, page, file) for page, file in files),
         ]
-        found = await run_concurrently([partial(_find_or_none, call) for call in calls], CALLS_AT_ONCE)
+        found = await run_concurrently([partial(fetch_or_none, call, _GONE) for call in calls], CALLS_AT_ONCE)
         pages = [one for one in found if isinstance(one, ConfluencePage)]
         present = {None, *(one.id for one in found if isinstance(one, Attachment))}
         readers: dict[tuple[str, str], frozenset[str]] = {}
@@ -223,7 +229,8 @@ class ConfluenceSource:
         if parts is None:
             return []
         key, blog, id_, _ = parts.groups()
-        page = await _find_or_none(partial(self._edition.fetch_page, ContentRef(id_, "blogpost" if blog else "page")))
+        ref = ContentRef(id_, "blogpost" if blog else "page")
+        page = await fetch_or_none(partial(self._edition.fetch_page, ref), _GONE)
         spaces = await self._find_spaces({key}) if isinstance(page, ConfluencePage) else ()
         return [
             limit
@@ -341,16 +348,6 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
 
 
 KIND = SourceKind(ConfluenceOptions, build)
-
-
-async def _find_or_none(call: Callable[[], Awaitable[object]]) -> object:
-    """Return the answer to a call, None if what it asks for is gone or may not be seen."""
-    try:
-        return await call()
-    except CallRefused as error:
-        if error.status in _GONE:
-            return None
-        raise
 
 
 def _check_choice(name: str, value: str, choices: Collection[str], context: SourceContext) -> None:

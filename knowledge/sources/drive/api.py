@@ -38,7 +38,7 @@ class DriveApi:
             "drive/v3/changes", pageToken=token, includeRemoved="true", pageSize=1000, fields=fields,
             **_ALL_DRIVES, **_drive_parameters(drive),
         )  # fmt: skip
-        async for page in self._api.fetch_pages(first, _next_page):
+        async for page in self._api.fetch_pages(first, build_next_call):
             yield require_objects(page, "changes"), get_text(page, "newStartPageToken")
 
     async def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
@@ -59,7 +59,7 @@ class DriveApi:
             "drive/v3/files", q=query, pageSize=1000, spaces="drive",
             fields=f"nextPageToken,incompleteSearch,files({FIELDS})", **_ALL_DRIVES, **corpus,
         )  # fmt: skip
-        async for page in self._api.fetch_pages(first, _next_page):
+        async for page in self._api.fetch_pages(first, build_next_call):
             if page.get("incompleteSearch") is True:
                 raise SourceError(
                     "Google Drive did not search all files that Kvasir asked for. Name drives or folders in "
@@ -80,7 +80,7 @@ class DriveApi:
         )  # fmt: skip
         permissions: list[JsonObject] = []
         try:
-            async for page in self._api.fetch_pages(first, _next_page):
+            async for page in self._api.fetch_pages(first, build_next_call):
                 permissions += require_objects(page, "permissions")
         except CallRefused as error:
             if error.status in {403, 404}:
@@ -127,7 +127,8 @@ def _drive_parameters(drive: str) -> dict[str, str]:
     return {"driveId": drive} if drive else {}
 
 
-def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
+def build_next_call(call: ApiCall, page: JsonObject) -> ApiCall | None:
+    """Return the call for the page after this one, None after the last."""
     token = get_text(page, "nextPageToken")
     return call.with_params(pageToken=token) if token else None
 

@@ -10,10 +10,11 @@ from functools import partial
 from typing import Final
 
 from knowledge.interfaces.people import Person, normalize_email
+from knowledge.sources.drive.api import build_next_call
 from knowledge.sources.drive.google_account import ServiceAccount
-from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_api import HttpApi, fetch_or_none, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall
-from knowledge.sources.hosted.json_form import JsonObject, get_objects, get_text
+from knowledge.sources.hosted.json_form import get_objects, get_text
 
 SCOPE: Final = "https://www.googleapis.com/auth/admin.directory.group.readonly"
 _GROUP = "drive:group:"
@@ -67,23 +68,13 @@ class GoogleIdentities:
             await self._account.close()
 
     async def _find_groups(self, email: str) -> frozenset[str]:
-        try:
-            return await self._fetch_groups(email)
-        except CallRefused as error:
-            if error.status in _NO_ACCOUNT:
-                return frozenset()
-            raise
+        return await fetch_or_none(partial(self._fetch_groups, email), _NO_ACCOUNT) or frozenset()
 
     async def _fetch_groups(self, email: str) -> frozenset[str]:
         groups = set[str]()
         async for page in self._api.fetch_pages(
-            ApiCall.get("admin/directory/v1/groups", userKey=email, maxResults=200), _next_page
+            ApiCall.get("admin/directory/v1/groups", userKey=email, maxResults=200), build_next_call
         ):
             emails = (normalize_email(get_text(one, "email") or "") for one in get_objects(page, "groups"))
             groups |= {_GROUP + email for email in emails if email}
         return frozenset(groups)
-
-
-def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    token = get_text(page, "nextPageToken")
-    return call.with_params(pageToken=token) if token else None

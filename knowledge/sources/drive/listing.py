@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from knowledge.errors import SourceError
 from knowledge.sources.drive.api import DriveApi
@@ -22,7 +23,7 @@ from knowledge.sources.drive.files import (
     parse_audience,
     parse_file,
 )
-from knowledge.sources.hosted.http_api import CallRefused, run_concurrently
+from knowledge.sources.hosted.http_api import CallRefused, fetch_or_none, run_concurrently
 from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
 
 OWN_FILES = ""
@@ -136,12 +137,7 @@ class DriveListing:
         return tuple(places) or (DrivePlace(OWN_FILES),)
 
     async def _fetch_root(self, folder: str) -> JsonObject:
-        try:
-            found = await self._drive.fetch_file(folder)
-        except CallRefused as error:
-            if error.status not in {403, 404}:
-                raise
-            found = {}
+        found = await fetch_or_none(partial(self._drive.fetch_file, folder)) or {}
         if get_text(found, "mimeType") != FOLDER or found.get("trashed") is True:
             raise SourceError(
                 f"Google Drive has no folder {folder} that is shared with Kvasir's account. Share it, or "
@@ -206,17 +202,12 @@ class DriveListing:
     async def _fetch_targets(self) -> Sequence[DriveFile]:
         """Return the current targets of shortcuts: the change feed does not report files that lie elsewhere."""
         targets = [one for one in dict.fromkeys(self.snapshot.shortcuts.values()) if one not in self.snapshot.files]
-        found = await run_concurrently([lambda one=one: self._fetch_target(one) for one in targets])  # type: ignore[misc]
+        found = await run_concurrently([partial(self._fetch_target, one) for one in targets])
         return await self._parse_files([one for one in found if one is not None and is_document(one)])
 
     async def _fetch_target(self, identifier: str) -> JsonObject | None:
-        try:
-            found = await self._drive.fetch_file(identifier)
-        except CallRefused as error:
-            if error.status in {403, 404}:
-                return None  # not shared with us, or gone
-            raise
-        return None if found.get("trashed") is True else found
+        found = await fetch_or_none(partial(self._drive.fetch_file, identifier))
+        return None if found is None or found.get("trashed") is True else found
 
     # ── Changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

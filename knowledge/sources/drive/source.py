@@ -23,7 +23,7 @@ from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
 from knowledge.sources.drive.identities import GoogleIdentities
 from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
-from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi, fetch_or_none, run_concurrently
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_text
 from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
@@ -157,13 +157,8 @@ class DriveSource:
 
     async def _find_readers(self, document: str) -> frozenset[str] | None:
         """Return the readers of a file; None if it is gone."""
-        try:
-            file = await self._drive.fetch_file(document.partition(".")[0])
-        except CallRefused as error:
-            if error.status in {403, 404}:
-                return None
-            raise
-        if file.get("trashed") is True:
+        file = await fetch_or_none(partial(self._drive.fetch_file, document.partition(".")[0]))
+        if file is None or file.get("trashed") is True:
             return None
         return self._limit_readers(await self._new_listing().fetch_audience(file))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -352,6 +352,18 @@ class HttpApi:
             "Narrow the source, or split the content.",
             size_bytes,
         )
+
+
+async def fetch_or_none(
+    call: Callable[[], Awaitable[_One]], statuses: Collection[int] = frozenset({403, 404})
+) -> _One | None:
+    """Return the answer to a call; None if the service refuses it with one of these statuses."""
+    try:
+        return await call()
+    except CallRefused as error:
+        if error.status in statuses:
+            return None
+        raise
 
 
 async def run_concurrently(work: Iterable[Callable[[], Awaitable[_One]]], width: int = 4) -> list[_One]:

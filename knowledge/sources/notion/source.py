@@ -11,27 +11,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from yarl import URL
-
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
-from knowledge.sources.hosted.http_api import CallRefused, FixedHeaders, HostedService, HttpApi, run_concurrently
+from knowledge.sources.hosted.http_api import (
+    CallRefused,
+    FixedHeaders,
+    HostedService,
+    HttpApi,
+    fetch_or_none,
+    run_concurrently,
+)
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
 from knowledge.sources.hosted.json_form import get_object, get_time
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.notion.api import API_VERSION, NotionApi, NotionPage, parse_page, parse_page_id
 from knowledge.sources.notion.blocks import get_page_title, render_page_html
-from knowledge.sources.notion.tree import (
-    DATABASE,
-    PAGE,
-    Child,
-    KnownPage,
-    PageMoved,
-    TreeWalk,
-    pages_from_json,
-    pages_to_json,
-)
+from knowledge.sources.notion.tree import DATABASE, PAGE, Child, KnownPage, PageMoved, TreeWalk
 from knowledge.sources.registry import SourceKind
 
 _STATE_VERSION = 1
@@ -101,7 +97,11 @@ class NotionSource:
         await save_sealed_state(
             self._memory,
             _STATE_VERSION,
-            {"full_at": full_at, "roots": self._root_names(), "pages": pages_to_json(walk.pages)},
+            {
+                "full_at": full_at,
+                "roots": self._root_names(),
+                "pages": {id_: page.to_json() for id_, page in walk.pages.items()},
+            },
         )
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
@@ -140,12 +140,8 @@ class NotionSource:
         await self._api.close()
 
     async def _is_shared(self, page: str) -> bool:
-        try:
-            return not parse_page(await self._notion.fetch_page(page)).in_trash
-        except CallRefused as error:
-            if error.status in {403, 404}:
-                return False
-            raise
+        found = await fetch_or_none(partial(self._notion.fetch_page, page))
+        return found is not None and not parse_page(found).in_trash
 
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return the time of the last full walk and what it found; nothing when a full walk is due."""
@@ -155,7 +151,8 @@ class NotionSource:
             return 0.0, {}
         if not 0 <= self._context.now() - full_at < self._full_every_s:
             return 0.0, {}
-        return full_at, pages_from_json(get_object(state, "pages"))
+        pages = get_object(state, "pages")
+        return full_at, {id_: KnownPage.from_json(get_object(pages, id_)) for id_ in pages}
 
     def _root_names(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)
@@ -204,15 +201,12 @@ def build(context: SourceContext, options: NotionOptions) -> NotionSource:
     api = HttpApi(
         HostedService("Notion", url, "token"), context, FixedHeaders(headers), per_second=options.requests_per_s
     )
-    return NotionSource(SourceKey(context.name, "notion", _root_id(url, roots)), options, context, api, roots)
+    # Other pages of the same workspace are another source.
+    root = " ".join([str(url), *sorted(identifier for _, identifier in roots)])
+    return NotionSource(SourceKey(context.name, "notion", root), options, context, api, roots)
 
 
 KIND = SourceKind(NotionOptions, build)
-
-
-def _root_id(url: URL, roots: Sequence[Child]) -> str:
-    """Return the source's identity: other pages of the same workspace are another source."""
-    return " ".join([str(url), *sorted(identifier for _, identifier in roots)])
 
 
 def _gone_error(document: str) -> SourceError:

@@ -8,13 +8,14 @@ to a full walk.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from knowledge.errors import SourceError
-from knowledge.sources.hosted.http_api import CallRefused
-from knowledge.sources.hosted.json_form import JsonObject, filter_texts, get_object, get_objects, require_text
+from knowledge.sources.hosted.http_api import fetch_or_none
+from knowledge.sources.hosted.json_form import JsonObject, filter_texts, get_objects, require_text
 from knowledge.sources.notion.api import NotionApi, NotionPage, parse_page, parse_parent, strip_hyphens
 from knowledge.sources.notion.blocks import iterate_children
 
@@ -132,7 +133,7 @@ class TreeWalk:
                 self._pages_to_reread.add(holder)
         known_databases = {one for page in self.previous.values() for kind, one in page.children if kind == DATABASE}
         for database in self._databases.keys() - known_databases:
-            found = await self._fetch_or_none(self.notion.fetch_database(database))
+            found = await fetch_or_none(partial(self.notion.fetch_database, database), _ABSENT_STATUSES)
             if found is not None and (holder := await self.notion.find_holding_page(parse_parent(found))):
                 self._pages_to_reread.add(holder)
 
@@ -140,7 +141,7 @@ class TreeWalk:
         """Return a page's current state; None if it is gone or in the trash."""
         page = self._current.get(identifier)
         if page is None:
-            found = await self._fetch_or_none(self.notion.fetch_page(identifier))
+            found = await fetch_or_none(partial(self.notion.fetch_page, identifier), _ABSENT_STATUSES)
             page = None if found is None else parse_page(found)
         if page is None or page.in_trash:
             return None
@@ -167,7 +168,7 @@ class TreeWalk:
 
     async def _find_rows(self, identifier: str) -> AsyncIterator[Sequence[Child]]:
         """Yield the rows of a database, unless it is gone or in the trash."""
-        found = await self._fetch_or_none(self.notion.fetch_database(identifier))
+        found = await fetch_or_none(partial(self.notion.fetch_database, identifier), _ABSENT_STATUSES)
         if found is None or found.get("in_trash") is True or found.get("archived") is True:
             self._check_root((DATABASE, identifier))
             return
@@ -183,21 +184,3 @@ class TreeWalk:
                 f"Notion has no page or database {child[1]} that is shared with Kvasir's connection. Share it "
                 "(••• › Connections), or remove it from kvasir.toml; nothing was deleted."
             )
-
-    async def _fetch_or_none(self, call: Awaitable[JsonObject]) -> JsonObject | None:
-        try:
-            return await call
-        except CallRefused as error:
-            if error.status in _ABSENT_STATUSES:
-                return None
-            raise
-
-
-def pages_to_json(pages: Mapping[str, KnownPage]) -> JsonObject:
-    """Return the pages of a walk as JSON."""
-    return {identifier: page.to_json() for identifier, page in pages.items()}
-
-
-def pages_from_json(value: JsonObject) -> Mapping[str, KnownPage]:
-    """Return the pages from the JSON of ``pages_to_json``."""
-    return {identifier: KnownPage.from_json(get_object(value, identifier)) for identifier in value}

@@ -33,7 +33,7 @@ class AddedPage:
     @property
     def document(self) -> str:
         """Return the page's id as a document: its address without the scheme."""
-        return page_document_id(self.url)
+        return normalize_page_url(self.url).partition("://")[2]
 
 
 class PageList:
@@ -109,16 +109,6 @@ class PageList:
                 f"The folder {self._folder} cannot be written: {error.strerror}. Check its disk and rights, "
                 "then try again."
             ) from error
-
-
-def page_document_id(url: str) -> str:
-    """Return a page's id as a document: its address without the scheme.
-
-    Raises:
-        SourceError: the URL is not a web address.
-
-    """
-    return normalize_page_url(url).partition("://")[2]
 
 
 def normalize_page_url(url: str) -> str:

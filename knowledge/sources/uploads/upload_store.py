@@ -81,7 +81,6 @@ class UploadStore:
         *,
         by: str,
         title: str | None = None,
-        media_type: str | None = None,
         readers: Sequence[str] | None = None,
         origin: str = "",
         document: str = "",
@@ -107,7 +106,6 @@ class UploadStore:
             added_at=round(self._now(), 3),
             added_by=by,
             title=title,
-            media_type=media_type,
             readers=None if readers is None else tuple(sorted(readers)),
             origin=origin,
         )

@@ -16,9 +16,8 @@ class BodySpool:
     Each file starts with a digest of its body, so that a file that a crash cut short counts as lost.
     """
 
-    def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._max_bytes = most_bytes
         self._bytes = 0
 
     def measure_bodies(self) -> None:
@@ -30,7 +29,7 @@ class BodySpool:
 
     def store_body(self, name: str, version: str, data: bytes) -> None:
         """Store a body; do nothing when the spool or the disk is full."""
-        if self._bytes + len(data) > self._max_bytes:
+        if self._bytes + len(data) > _MOST_BYTES:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

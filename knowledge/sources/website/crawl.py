@@ -154,7 +154,8 @@ class Crawl:
             return None
         last_visit = self._previous.get(stop.document)
         if last_visit is not None and (
-            self._is_from_interrupted_crawl(last_visit) or self._is_unchanged_in_sitemap(stop, last_visit)
+            self._options.resume_from <= last_visit.fetched_at <= self._now  # by an interrupted crawl
+            or self._is_unchanged_in_sitemap(stop, last_visit)
         ):
             return FoundPage(last_visit)
         try:
@@ -192,9 +193,6 @@ class Crawl:
         return FoundPage(
             replace(last_visit, unreadable=CLOSED, version=version, etag=None, last_modified=None, sitemap_date=None)
         )
-
-    def _is_from_interrupted_crawl(self, last_visit: PageVisit) -> bool:
-        return self._options.resume_from <= last_visit.fetched_at <= self._now
 
     def _is_unchanged_in_sitemap(self, stop: QueuedPage, last_visit: PageVisit) -> bool:
         """Return whether the sitemap proves a page unchanged; a recent date may hide a second change."""

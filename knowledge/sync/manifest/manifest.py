@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
@@ -16,7 +18,6 @@ from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.manifest.source_memory import ManifestSourceMemory
 
 _DELETED_AT_ONCE = 500
 """Documents of an index that one transaction deletes."""
@@ -120,6 +121,42 @@ class Manifest:
     async def close(self) -> None:
         """Close every connection."""
         await self.database.close()
+
+
+class ManifestSourceMemory:
+    """The ``Memory`` of one source, identified by its ``SourceKey.id``. It is stored compressed."""
+
+    def __init__(self, database: Database, source: str) -> None:
+        self.database = database
+        self._source = source
+
+    async def load(self) -> bytes | None:
+        """Return what was saved last, None if there is nothing, or if it is unreadable.
+
+        Raises:
+            DatabaseError: the database failed.
+
+        """
+        mine = select(tables.memories.c.data).where(tables.memories.c.source == self._source)
+        rows = await self.database.fetch_rows(mine)
+        try:
+            return await asyncio.to_thread(zlib.decompress, rows[0][0]) if rows else None
+        except zlib.error:
+            return None
+
+    async def save(self, data: bytes) -> None:
+        """Replace what was saved.
+
+        Raises:
+            DatabaseError: the database failed.
+
+        """
+        await self._store_data(await asyncio.to_thread(zlib.compress, data))
+
+    @transaction
+    def _store_data(self, connection: Connection, data: bytes) -> None:
+        connection.execute(delete(tables.memories).where(tables.memories.c.source == self._source))
+        connection.execute(insert(tables.memories).values(source=self._source, data=data))
 
 
 async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:

@@ -45,10 +45,8 @@ class Drift:
         return self.surplus + self.stale
 
 
-async def clean_up(
-    store: Store, manifest: IndexManifest, *, thorough: bool = False, now: Callable[[], float] = time.time
-) -> int:
-    """Delete pending rows, then compare the counts; on a difference, or if ``thorough``, ``repair_index``.
+async def clean_up(store: Store, manifest: IndexManifest) -> int:
+    """Delete pending rows, then compare the counts; on a difference, ``repair_index``.
 
     Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones.
 
@@ -58,9 +56,9 @@ async def clean_up(
     """
     while ids := await manifest.list_pending_chunks(_AT_ONCE):
         await discard_rows(store, manifest, ids)
-    if not thorough and await store.count() == await manifest.count_chunks():
+    if await store.count() == await manifest.count_chunks():
         return 0
-    return (await repair_index(store, manifest, thorough=thorough, now=now)).differences
+    return (await repair_index(store, manifest)).differences
 
 
 async def repair_index(

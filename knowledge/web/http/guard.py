@@ -289,14 +289,12 @@ def _check_target(target: Target, rules: AccessRules) -> None:
         check_address(str(target.literal), target.host, rules)
     elif target.host in _METADATA_NAMES:
         raise FetchRefused(f"{target.host} is the metadata service of a cloud")
-    elif not rules.is_private_host(target.host) and ("." not in target.host or _has_internal_suffix(target.host)):
+    elif not rules.is_private_host(target.host) and (
+        "." not in target.host or target.host.rpartition(".")[2] in _INTERNAL_SUFFIXES
+    ):
         raise FetchRefused(f"{target.host} is not a public name")
     if URL(target.url, encoded=True).raw_host != target.host:
         raise FetchRefused(f"the host {target.host!a} is ambiguous")
-
-
-def _has_internal_suffix(host: str) -> bool:
-    return host.rpartition(".")[2] in _INTERNAL_SUFFIXES
 
 
 def _split_authority(authority: str) -> tuple[str, int | None]:

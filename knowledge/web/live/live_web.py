@@ -12,19 +12,18 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from knowledge.defects import describe_defect
 from knowledge.errors import EmbedderError, FetchTimeout, FetchUnreadable, KnowledgeError, UnreadableReason
 from knowledge.interfaces import (
+    Embedder,
     LiveWebRequest,
-    Matrix,
     Priority,
     SkippedPage,
     SkipReason,
-    Vector,
     WebOrigin,
     WebSearchReport,
     WebTrouble,
@@ -56,19 +55,6 @@ MAX_PASSAGES_OF_LINKED: Final = 16
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 
-class LiveEmbedder(Protocol):
-    """The part of the embedder that the live web uses."""
-
-    async def embed_query(self, text: str) -> Vector:
-        """Return the vector of the question."""
-
-    async def embed_passages(self, texts: Sequence[str], *, priority: Priority) -> Matrix:
-        """Return the vectors of passages."""
-
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens in a text."""
-
-
 class LiveWeb:
     """Looks up questions on the live web. Safe to share between tasks; it stores nothing.
 
@@ -77,7 +63,6 @@ class LiveWeb:
         pages: reads pages.
         search: searches the web; None if no provider is configured.
         embedder: the embedder of the documents, so that passages of both kinds are comparable.
-        now: returns seconds of a monotonic clock.
 
     """
 
@@ -87,12 +72,11 @@ class LiveWeb:
         *,
         pages: PageReader,
         search: WebSearch | None,
-        embedder: LiveEmbedder,
-        now: Callable[[], float] = time.monotonic,
+        embedder: Embedder,
         grace_s: float = GRACE_S,
     ) -> None:
         self._allowed_domains = allowed_domains
-        self._collaborators = _Collaborators(pages, search, embedder, now, grace_s)
+        self._collaborators = _Collaborators(pages, search, embedder, grace_s)
 
     async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
@@ -118,8 +102,7 @@ class LiveWeb:
 class _Collaborators:
     pages: PageReader
     search: WebSearch | None
-    embedder: LiveEmbedder
-    now: Callable[[], float]
+    embedder: Embedder
     grace_s: float
 
 
@@ -144,8 +127,7 @@ class _Lookup:
         self._live = live
         self._domains = domains
         self._collaborators = collaborators
-        self._now = collaborators.now
-        self._start = collaborators.now()
+        self._start = time.monotonic()
         self._deadline = self._start + live.within_s
         self._queue: deque[_QueuedPage] = deque()
         self._page_keys: set[str] = set()
@@ -183,14 +165,14 @@ class _Lookup:
 
     def _remaining_wait_s(self) -> float:
         """Return how long to wait for the running tasks."""
-        left_s = self._deadline - self._now()
+        left_s = self._deadline - time.monotonic()
         if (
             self._sufficient_at is None
             or self._search is not None
             or any(page.is_linked for page in self._running.values())
         ):
             return left_s
-        return min(left_s, self._sufficient_at + self._collaborators.grace_s - self._now())
+        return min(left_s, self._sufficient_at + self._collaborators.grace_s - time.monotonic())
 
     def _build_results(self) -> LiveResults:
         late = [SkippedPage(page.url, SkipReason.LATE) for page in self._running.values()]
@@ -205,7 +187,7 @@ class _Lookup:
                 tuple(page.url for page in pages),
                 (*self._left_out, *late, *unread),
                 self._trouble,
-                self._now() - self._start,
+                time.monotonic() - self._start,
             ),
         )
 
@@ -246,7 +228,7 @@ class _Lookup:
 
     async def _read_page(self, queued: _QueuedPage) -> LivePage:
         pages, embedder = self._collaborators.pages, self._collaborators.embedder
-        left_s = self._deadline - self._now() - EMBEDDING_SHARE * self._live.within_s
+        left_s = self._deadline - time.monotonic() - EMBEDDING_SHARE * self._live.within_s
         page = await pages.read_page(queued.url, within_s=max(0.0, left_s), allowed_domains=self._domains)
         query_terms = terms.query_terms(self._question).split()
         limit = MAX_PASSAGES_OF_LINKED if queued.is_linked else MAX_PASSAGES
@@ -300,7 +282,7 @@ class _Lookup:
             return
         self._pages[queued.rank] = page
         if self._sufficient_at is None and sum(not page.is_linked for page in self._pages.values()) >= SUFFICIENT_PAGES:
-            self._sufficient_at = self._now()
+            self._sufficient_at = time.monotonic()
 
 
 def _classify_error(error: BaseException) -> SkipReason | UnreadableReason:

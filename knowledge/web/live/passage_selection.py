@@ -29,7 +29,7 @@ def select_passages(
     chunks = [
         replace(chunk, kind=kind if kind in _KINDS else "html", modified_at=page.published)
         for chunk in chunker.chunk_document(
-            _truncate_document(page.document),
+            Document(page.document.title, tuple(chunker.truncate_sections(page.document.sections, _MAX_CHARACTERS))),
             source=WEB,
             document_id=page.final_url,
             url=page.final_url,
@@ -39,14 +39,3 @@ def select_passages(
     ]
     index = [terms.index_terms(chunk.searchable_text) for chunk in chunks]
     return chunks, {place: index[place] for place in choose_likeliest(index, query_terms, limit)}
-
-
-def _truncate_document(document: Document) -> Document:
-    """Return a document without the text beyond the limit."""
-    left, sections = _MAX_CHARACTERS, []
-    for section in document.sections:
-        if left <= 0:
-            break
-        sections.append(section if len(section.text) <= left else replace(section, text=section.text[:left]))
-        left -= len(section.text)
-    return Document(document.title, tuple(sections))

@@ -16,6 +16,7 @@ from knowledge.web.searching.published_dates import parse_published_date
 _MAX_URL_CHARACTERS = 2_000
 _TITLE_CHARACTERS = 300
 _SNIPPET_CHARACTERS = 1_000
+_MOST_SITES = 8
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
@@ -52,12 +53,12 @@ def strip_markup(text: object, longest: int) -> str:
     return " ".join(words)[:longest]
 
 
-def add_site_operators(query: str, domains: frozenset[str], most: int = 8) -> str:
+def add_site_operators(query: str, domains: frozenset[str]) -> str:
     """Return a query with a ``site:`` operator for each domain, or unchanged if there are many domains.
 
     Callers filter the hits in any case.
     """
-    if not domains or len(domains) > most:
+    if not domains or len(domains) > _MOST_SITES:
         return query
     sites = [f"site:{domain}" for domain in sorted(domains)]
     return f"{query} {sites[0]}" if len(sites) == 1 else f"{query} ({' OR '.join(sites)})"

@@ -38,7 +38,7 @@ def test_profile_is_saved_for_its_key(tmp_path: Path) -> None:
     assert again.read_state("a") == climb
     assert again.read_state("b") == LadderState()
     again.write_state("b", LadderState(TOP))
-    again.delete_state("a")
+    again.write_state("a", LadderState())
     assert again.read_state("a") == LadderState()
     assert again.read_state("b") == LadderState(TOP)
     assert [path.name for path in tmp_path.iterdir()] == ["ladder.json"]

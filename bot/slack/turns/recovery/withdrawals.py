@@ -13,6 +13,7 @@ from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused, SlackStop
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, TurnState
+from engine.tasks import cancel_tasks
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
@@ -39,10 +40,7 @@ class Withdrawals:
 
     async def close(self) -> None:
         """Stop; the ledger has what is left to do."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks.values())
 
     async def _run_withdrawal(self, key: QuestionKey, delete: Delete) -> None:
         try:

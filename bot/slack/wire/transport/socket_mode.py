@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.wire.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.wire.transport.web_api import SlackWebApi
+from engine.tasks import cancel_tasks
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +45,6 @@ class SocketModeClient:
         start_s: float = _CONNECT_TIMEOUT_S,
         ping_s: float = _PING_EVERY_S,
         check_every_s: float = _CHECK_EVERY_S,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bolt = bolt
         self._app_token = app_token
@@ -55,7 +55,6 @@ class SocketModeClient:
         self._start_s = start_s
         self._ping_s = ping_s
         self._check_every_s = check_every_s
-        self._now = now
         self._handler: AsyncSocketModeHandler | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self.is_connected = False
@@ -114,9 +113,9 @@ class SocketModeClient:
             if self.is_connected:
                 lost_since = None
                 continue
-            lost_since = lost_since or self._now()
-            if ended or self._now() - lost_since > self._ping_s * 4:
-                _log.warning("socket mode connection lost", seconds=round(self._now() - lost_since, 1))
+            lost_since = lost_since or time.monotonic()
+            if ended or time.monotonic() - lost_since > self._ping_s * 4:
+                _log.warning("socket mode connection lost", seconds=round(time.monotonic() - lost_since, 1))
                 await self._reconnect(handler)
                 lost_since = None
 
@@ -132,9 +131,7 @@ class SocketModeClient:
 
     async def close(self) -> None:
         """Disconnect; Slack sends later events to another process, or again after the next start."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            await asyncio.gather(self._watchdog, return_exceptions=True)
+        await cancel_tasks(self._watchdog)
         if self._handler is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):

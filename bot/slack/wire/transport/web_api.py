@@ -50,7 +50,6 @@ _WINDOW_S = 0.001
 """Before a message; a thread may have a few others in this time."""
 
 _Json = Mapping[str, Any]
-Sleep = Callable[[float], Awaitable[None]]
 RenewToken = Callable[[str], Awaitable[bool]]
 """Gives the client another token in place of one that Slack refused; returns False if there is none."""
 
@@ -84,18 +83,12 @@ class SlackWebApi:
         self,
         client: AsyncWebClient,
         *,
-        sleep: Sleep = asyncio.sleep,
-        now: Callable[[], float] = time.monotonic,
-        on_call: Callable[[str], None] | None = None,
         reserve: Mapping[str, Callable[[], float]] = MappingProxyType({}),
         renew_token: RenewToken | None = None,
     ) -> None:
         """``reserve`` has functions that reserve a call of a method and return how long to wait before it."""
         self._client = client
         self._reserve = reserve
-        self._sleep = sleep
-        self._now = now
-        self._on_call = on_call
         self._renew_token = renew_token
         self._closed_until: dict[str, float] = {}
         self._waiting: Counter[str] = Counter()
@@ -104,7 +97,7 @@ class SlackWebApi:
 
     def get_limited_s(self, method: str) -> float:
         """Return for how many seconds Slack still limits a method; 0.0 if it does not."""
-        return max(0.0, self._closed_until.get(method, 0.0) - self._now())
+        return max(0.0, self._closed_until.get(method, 0.0) - time.monotonic())
 
     async def call(self, method: str, *, wait: bool = True, **arguments: Any) -> _Json:  # noqa: ANN401
         """Call a method and return Slack's answer; without ``wait``, a rate limit raises ``SlackLimited``."""
@@ -120,7 +113,7 @@ class SlackWebApi:
         while True:
             await self._wait_for_gate(gate, wait=wait)
             if (reserve := self._reserve.get(method)) is not None and (wait_s := reserve()) > 0:
-                await self._sleep(wait_s)
+                await asyncio.sleep(wait_s)
             token = self._client.token or ""
             try:
                 return await self._send_call(method, arguments)
@@ -129,11 +122,11 @@ class SlackWebApi:
                     raise
                 is_renewed = True
             except _RateLimitError as limited:
-                self._closed_until[gate] = self._now() + limited.seconds
+                self._closed_until[gate] = time.monotonic() + limited.seconds
             except SlackUnavailable as error:
                 if tries >= len(_RETRY_DELAYS_S) or (error.maybe_done and not _may_repeat(method, arguments)):
                     raise
-                await self._sleep(_RETRY_DELAYS_S[tries])
+                await asyncio.sleep(_RETRY_DELAYS_S[tries])
                 tries += 1
 
     async def _wait_for_gate(self, gate: str, *, wait: bool) -> None:
@@ -144,20 +137,18 @@ class SlackWebApi:
             raise SlackLimited(slack_errors.LIMITED.fill(seconds=self.get_limited_s(gate)))
         self._waiting[gate] += 1
         try:
-            while (wait_s := self.get_limited_s(gate)) > 0:
-                await self._sleep(wait_s)
+            while (wait_s := self.get_limited_s(gate)) > 0:  # noqa: ASYNC110 - a refusal moves the time on
+                await asyncio.sleep(wait_s)
         finally:
             self._waiting[gate] -= 1
         if self._waiting[gate] > 0:
-            self._closed_until[gate] = self._now() + _SPACING_S.get(gate.partition(" ")[0], _DEFAULT_SPACING_S)
+            self._closed_until[gate] = time.monotonic() + _SPACING_S.get(gate.partition(" ")[0], _DEFAULT_SPACING_S)
         else:
             self._closed_until.pop(gate, None)
             del self._waiting[gate]
 
     async def _send_call(self, method: str, arguments: _Json) -> tuple[_Json, Mapping[str, str]]:
         present = {name: value for name, value in arguments.items() if value is not None}
-        if self._on_call is not None:
-            self._on_call(method)
         try:
             if method in _GET_METHODS:
                 response = await self._client.api_call(method, http_verb="GET", params=present)

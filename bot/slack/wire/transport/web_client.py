@@ -64,25 +64,22 @@ def bypasses_proxy(url: str) -> bool:
 
 async def post_to_response_url(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
     """Post an answer to an interaction's response URL; return False if Slack refuses it."""
-    if client.session is None:
-        return False
-    try:
-        async with client.session.post(url, json=dict(payload), proxy=client.proxy) as answer:
-            return answer.ok
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        _log.info("response_url not reached", error=type(error).__name__)
-        return False
+    return await _post(client, url, json=dict(payload))
 
 
 async def upload_bytes(client: AsyncWebClient, url: str, data: bytes) -> bool:
     """Send the content of a file to the address that Slack gave for it; return False if that fails."""
+    return await _post(client, url, data=data)
+
+
+async def _post(client: AsyncWebClient, url: str, **body: Any) -> bool:  # noqa: ANN401  # aiohttp's own
     if client.session is None:
         return False
     try:
-        async with client.session.post(url, data=data, proxy=client.proxy) as answer:
+        async with client.session.post(url, proxy=client.proxy, **body) as answer:
             return answer.ok
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        _log.info("file not uploaded", error=type(error).__name__)
+        _log.info("post to slack failed", content=next(iter(body)), error=type(error).__name__)
         return False
 
 
