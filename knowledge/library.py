@@ -264,7 +264,7 @@ class Library:
             for spec in self._settings.sources
         ]
         return LibraryStatus(
-            searched.store.kind,
+            searched.row.store,
             not self._indexes.is_settled,
             tuple(states),
             growth=await self._indexes.measure_growth([source.key for source in self._sources.values()]),

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey, Store
+from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.lexical import terms
 from knowledge.library import Library
 from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
+from knowledge.stores.registry import make_store
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
@@ -65,12 +66,11 @@ async def open_library(
         embedder = await open_embedder(settings.cache, unpack_wheel)
         stack.push_async_callback(embedder.close)
         calibration = find_calibration(embedder.identity)
-        new_store = _make_store_factory(settings)
-        indexes = Indexes(manifest, new_store, embedder.dimensions)
+        indexes = Indexes(manifest, functools.partial(make_store, settings), embedder.dimensions)
         stack.push_async_callback(indexes.close)
         await indexes.open(
             IndexIdentity(
-                new_store().kind, embedder.identity, str(chunker.VERSION), str(terms.VERSION), schema=str(SCHEMA)
+                settings.store, embedder.identity, str(chunker.VERSION), str(terms.VERSION), schema=str(SCHEMA)
             )
         )
         parser = Parser()
@@ -132,24 +132,6 @@ def _cut_document(
         count_tokens=embedder.count_tokens,
     )
     return [replace(chunk, kind=kind, modified_at=listed.modified_at) for chunk in chunks]
-
-
-def _make_store_factory(settings: KnowledgeSettings) -> Callable[[], Store]:
-    """Return a function that makes a store, which is not open yet."""
-    if settings.weaviate_url is None:
-        from knowledge.stores.lancedb.store import LanceDBStore  # noqa: PLC0415
-
-        return functools.partial(LanceDBStore, settings.home / "lancedb")
-    from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
-
-    return functools.partial(
-        WeaviateStore,
-        settings.weaviate_url,
-        settings.weaviate_grpc_url,
-        settings.weaviate_api_key,
-        placement=settings.weaviate_placement,
-        ca_file=settings.web.ca_file,
-    )
 
 
 def _make_home(home: Path) -> None:

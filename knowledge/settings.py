@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from knowledge.interfaces import EVERYONE
 from knowledge.web.http.settings import WebSettings
@@ -63,40 +63,6 @@ class SourceSpec:
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 
-Consistency = Literal["ONE", "QUORUM", "ALL"]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where our rows are on a Weaviate, and how many copies must agree."""
-
-    replicas: int = 1
-    """Copies of each row, fixed when a collection is created."""
-    shards: int | None = None
-    """Shards of a collection, also fixed; None for the server's default (one for each node)."""
-    tenant: str | None = None
-    """With a tenant, collections are shared with other tenants, and Kvasir uses only this one."""
-    namespace: str = ""
-    """Part of our collections' names, so that two installations on one server have separate collections."""
-    reads: Consistency | None = None
-    """None: QUORUM if there are several copies, else ONE."""
-    writes: Consistency | None = None
-
-    @property
-    def read_level(self) -> Consistency:
-        """Return how many copies must agree on a read."""
-        return self.reads or self._usual
-
-    @property
-    def write_level(self) -> Consistency:
-        """Return how many copies must accept a write."""
-        return self.writes or self._usual
-
-    @property
-    def _usual(self) -> Consistency:
-        return "QUORUM" if self.replicas > 1 else "ONE"
-
-
 @dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
     """Where knowledge is stored and where it comes from."""
@@ -106,11 +72,10 @@ class KnowledgeSettings:
     database_url: str = field(repr=False)
     """A SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter."""
     sources: tuple[SourceSpec, ...] = ()
-    weaviate_url: str | None = None
-    """None: the embedded store."""
-    weaviate_grpc_url: str | None = None
-    weaviate_api_key: str | None = field(default=None, repr=False)
-    weaviate_placement: Placement = Placement()
+    store: str = "lancedb"
+    """The name of its ``StoreSpec``."""
+    store_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The store's environment variables that have a value. Their names begin with the store's."""
     nightly: str | None = "30 2 * * *"
     """A cron line for syncing every source, in local time; None for never."""
     identity_file: Path | None = None

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.interfaces import Hit
 from knowledge.search.ranking.fusion import estimate_best_confidence
+from knowledge.stores.registry import STORES
 from scripts.eval_retrieval import (
     ANSWERABLE,
     FixedEmbedder,
@@ -171,7 +172,7 @@ def print_tables(result: Mapping[str, Any]) -> None:
 def main() -> None:
     """Measure and print; the exit status is 2 without the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument("--store", choices=list(STORES), default="lancedb")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
     parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

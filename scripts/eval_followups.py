@@ -36,6 +36,7 @@ from bot.answering.retrieval.question_rewriting import Rewriter
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.interfaces import Hit
+from knowledge.stores.registry import STORES
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store
 from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
@@ -252,7 +253,7 @@ async def run_evaluation(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print; the exit status is 2 without the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument("--store", choices=list(STORES), default="lancedb")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval")
     parser.add_argument("--engine", help="the address of an SGLang server")
     parser.add_argument("--model", default="default")

@@ -67,9 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = folder_or_exit()
     with tempfile.TemporaryDirectory() as place, weaviate_server(Path(place)) as server:
-        os.environ |= {
-            "WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key
-        }  # fmt: skip
+        os.environ |= server.variables
         result = asyncio.run(measure_sets(folder, options.scratch, options.most))
     if options.json:
         print(json.dumps(result))

@@ -7,7 +7,7 @@ of the confidence were fitted, on the questions whose sha256(id) is even. The fo
 halves.
 
 The embedded store is in a temporary folder. ``--store weaviate`` uses the server of WEAVIATE_URL, WEAVIATE_GRPC_URL and
-WEAVIATE_API_KEY, in collections that are dropped afterwards.
+WEAVIATE_API_KEY, in collections that are dropped afterwards; other stores use their variables in the same way.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bot.config.environment import read_environment, read_store
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import IDENTITY, E5Embedder
@@ -54,8 +55,8 @@ from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.fusion import estimate_best_confidence
 from knowledge.search.results import DocumentResults
-from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.stores.weaviate.store import WeaviateStore
+from knowledge.settings import KnowledgeSettings
+from knowledge.stores.registry import STORES, make_store
 from scripts.eval_sets import (
     Question,
     QuestionSet,
@@ -137,13 +138,10 @@ class RankedQuestion:
 @asynccontextmanager
 async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
     """Open a store of a kind with these rows, and drop them after this block."""
-    store: Store = (
-        LanceDBStore(folder)
-        if kind == "lancedb"
-        else WeaviateStore(
-            os.environ["WEAVIATE_URL"], os.environ.get("WEAVIATE_GRPC_URL"), os.environ.get("WEAVIATE_API_KEY")
-        )
-    )
+    others = {spec.setting for spec in STORES.values() if spec.name != kind}
+    given = {name: value for name, value in os.environ.items() if name not in others}
+    _, variables = read_store(read_environment({**given, "KVASIR_STORE": kind}))
+    store = make_store(KnowledgeSettings(folder, folder, "", store=kind, store_variables=variables))
     index = f"kvasir_{uuid.uuid4().hex[:8]}"
     await store.open(index, DIMENSIONS)
     try:
@@ -285,15 +283,16 @@ def print_tables(result: Mapping[str, Any]) -> None:
 def main() -> None:
     """Measure and print; the exit status is 2 without the question sets."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=("lancedb", "weaviate"), default="lancedb")
+    parser.add_argument("--store", choices=list(STORES), default="lancedb")
     parser.add_argument(
         "--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval", help="vectors, kept"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     folder = folder_or_exit()
-    if options.store == "weaviate" and not os.environ.get("WEAVIATE_URL"):
-        print("WEAVIATE_URL is not set: start a Weaviate server and name it, or use --store lancedb.", file=sys.stderr)
+    needed = STORES[options.store].setting
+    if needed and not os.environ.get(needed):
+        print(f"{needed} is not set: start a server and name it, or use --store lancedb.", file=sys.stderr)
         sys.exit(2)
     result = asyncio.run(measure_store(options.store, folder, options.scratch))
     print(json.dumps(result)) if options.json else print_tables(result)

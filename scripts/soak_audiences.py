@@ -38,8 +38,7 @@ class AudienceSoak:
             yield cls(arguments, {})
             return
         with tempfile.TemporaryDirectory() as folder, weaviate_server(Path(folder)) as server:
-            variables = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url}
-            yield cls(arguments, variables | {"WEAVIATE_API_KEY": server.api_key})
+            yield cls(arguments, server.variables)
 
     async def run_world(self, seed: int) -> Outcome:
         """Run a world; if there is a leak and the command says so, find a short history."""

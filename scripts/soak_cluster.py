@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from knowledge.settings import Placement
+from knowledge.stores.weaviate.placement import Placement
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import weaviate_cluster
 from tests.stores.rows import DIMENSIONS

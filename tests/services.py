@@ -35,6 +35,11 @@ class WeaviateServer:
     _log: Path = field(repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return the variables with which Kvasir uses it."""
+        return {"WEAVIATE_URL": self.url, "WEAVIATE_GRPC_URL": self.grpc_url, "WEAVIATE_API_KEY": self.api_key}
+
     def start(self, timeout_s: float = 60) -> None:
         """Start the server (again) and wait until it is ready."""
         with self._log.open("ab") as log:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from bot.config.models import describe_accepted, toml_field
 from bot.errors import SettingsError
 from knowledge.errors import suggest_nearest
-from knowledge.settings import Consistency
+from knowledge.stores.registry import STORES
+from knowledge.stores.weaviate.placement import Consistency
+from knowledge.web.live_settings import PROVIDERS
 
 _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
 """Without a name and password: the address is shown in status, logs and errors."""
@@ -93,6 +95,10 @@ class Environment(BaseModel):
         "How many seconds a question may wait.", "seconds, up to 3600", 300.0, gt=0, le=3600
     )
     KVASIR_DATABASE_URL: SecretStr | None = env_field("PostgreSQL for Kvasir's tables; SQLite without it.")
+    KVASIR_STORE: str | None = env_field(
+        "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
+        " or ".join(STORES),
+    )
     WEAVIATE_URL: str | None = env_field(
         "Weaviate's REST address; the embedded store without it.",
         "an address that begins with http:// or https://, or several with commas between",
@@ -160,6 +166,39 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
         raise SettingsError(f"{name} should be {describe_accepted(Environment, name)}. See .env.example.") from None
+
+
+def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of the chosen store, and its variables that have a value.
+
+    Raises:
+        SettingsError: there is no such store, it lacks what it needs, or another one is configured, too.
+
+    """
+    configured = {spec.name: spec.setting for spec in STORES.values() if getattr(environment, spec.setting, None)}
+    name = environment.KVASIR_STORE or next(iter([*configured, *STORES]))
+    if name not in STORES:
+        raise SettingsError(f"KVASIR_STORE names {name}.{suggest_nearest(name, STORES)} Known: {', '.join(STORES)}.")
+    needed = STORES[name].setting
+    if needed and name not in configured:
+        raise SettingsError(f"KVASIR_STORE names {name}, but {needed} is not set. Set it in .env.")
+    for other, variable in configured.items():
+        if other != name:
+            raise SettingsError(
+                f"The store is {name}, but {variable} is set, too. Unset {variable}, or set KVASIR_STORE to {other}."
+            )
+    return name, {
+        variable: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for variable, value in environment
+        if variable.startswith(f"{name.upper()}_") and value is not None
+    }
+
+
+def list_secret_variables() -> frozenset[str]:
+    """Return the secrets of all stores and search providers, chosen or not."""
+    return frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key").union(
+        *(spec.secrets for spec in STORES.values())
+    )
 
 
 def refuse_unknown_variables(names: Iterable[str], where: str, prefixes: tuple[str, ...]) -> None:

@@ -49,20 +49,22 @@ def build_web_policy(live: LiveSettings | None) -> Policy:
 
 
 def _read_search_settings(table: WebTable, variables: Mapping[str, str], where: str) -> SearchSettings:
-    with_key = (spec for spec in PROVIDERS if spec.needs == "key" and variables.get(spec.setting))
-    keys = {spec.name: variables[spec.setting] for spec in with_key}
-    (address,) = (spec.setting for spec in PROVIDERS if spec.needs == "address")
+    keys = {
+        name: variables[spec.setting]
+        for name, spec in PROVIDERS.items()
+        if spec.needs == "key" and variables.get(spec.setting)
+    }
+    (address,) = (spec.setting for spec in PROVIDERS.values() if spec.needs == "address")
     search = SearchSettings((), _check_port(address, variables.get(address)), keys, tuple(table.sites))
-    specs = {spec.name: spec for spec in PROVIDERS}
-    usable = [spec.name for spec in PROVIDERS if search.has_what_it_needs(spec)]
+    usable = [name for name, spec in PROVIDERS.items() if search.has_what_it_needs(spec)]
     order = usable if table.search is None else table.search
     for name in order:
-        if name not in specs:
+        if name not in PROVIDERS:
             raise SettingsError(
-                f"{where}: search names {name!r}.{suggest_nearest(name, specs)} Known: {', '.join(specs)}."
+                f"{where}: search names {name!r}.{suggest_nearest(name, PROVIDERS)} Known: {', '.join(PROVIDERS)}."
             )
         if name not in usable:
-            raise SettingsError(f"{where}: search names {name}, but {_describe_missing(specs[name])}.")
+            raise SettingsError(f"{where}: search names {name}, but {_describe_missing(PROVIDERS[name])}.")
     return replace(search, provider_order=tuple(dict.fromkeys(order)))
 
 

@@ -15,14 +15,21 @@ from pydantic import SecretStr
 
 from bot.answering.limits import Limits
 from bot.config.configuration import Configuration, read_configuration
-from bot.config.environment import Environment, read_environment, refuse_unknown_variables
+from bot.config.environment import (
+    Environment,
+    list_secret_variables,
+    read_environment,
+    read_store,
+    refuse_unknown_variables,
+)
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource
-from knowledge.settings import KnowledgeSettings, Placement
+from knowledge.settings import KnowledgeSettings
+from knowledge.stores.registry import STORES
 
 _RUN_WEB = """
 # What Kvasir may fetch from the web for an answer: links in questions, and a search if .env configures a provider.
@@ -66,13 +73,9 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return what no log may show."""
-        slack = self.slack
-        found = [
-            self.engine.api_key,
-            self.engine.weights_source.token,
-            self.knowledge.weaviate_api_key,
-            self.database_url,
-        ]
+        slack, store = self.slack, self.knowledge.store_variables
+        found = [self.engine.api_key, self.engine.weights_source.token, self.database_url]
+        found += map(store.get, STORES[self.knowledge.store].secrets)
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
@@ -111,6 +114,7 @@ def load_settings(
     cache = _resolve_path(environment.KVASIR_CACHE, path.parent)
     configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
     database = _secret_value(environment.KVASIR_DATABASE_URL)
+    store, store_variables = read_store(environment)
     return Settings(
         config=path,
         home=home,
@@ -124,7 +128,9 @@ def load_settings(
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret_value(environment.KVASIR_ENGINE_API_KEY),
-            secrets=frozenset(secret for spec in configured.sources for secret in spec.secrets.values()),
+            hidden_variables=list_secret_variables().union(
+                str(name) for spec in configured.sources for key, name in spec.options.items() if key.endswith("_env")
+            ),
             weights_source=_read_weights_origin(environment, path.parent),
             people=environment.KVASIR_ENGINE_PEOPLE,
             queue_policy=QueuePolicy(environment.KVASIR_ENGINE_QUEUE, environment.KVASIR_ENGINE_WAIT_S),
@@ -133,10 +139,8 @@ def load_settings(
             home=home,
             cache=cache,
             database_url=_build_database_url(database, home),
-            weaviate_url=environment.WEAVIATE_URL,
-            weaviate_grpc_url=environment.WEAVIATE_GRPC_URL,
-            weaviate_api_key=_secret_value(environment.WEAVIATE_API_KEY),
-            weaviate_placement=_read_placement(environment),
+            store=store,
+            store_variables=store_variables,
             sources=configured.sources,
             nightly=configured.nightly,
             web=read_web_settings(
@@ -175,19 +179,6 @@ def _read_weights_origin(environment: Environment, base: Path) -> WeightsSource:
     if place is not None and not place.startswith("s3://"):
         place = str(_resolve_path(Path(place), base))
     return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret_value(environment.HF_TOKEN))
-
-
-def _read_placement(environment: Environment) -> Placement:
-    if environment.WEAVIATE_TENANT is not None and environment.WEAVIATE_SHARDS is not None:
-        raise SettingsError("WEAVIATE_TENANT and WEAVIATE_SHARDS are both set, but a tenant is one shard. Unset one.")
-    return Placement(
-        replicas=environment.WEAVIATE_REPLICAS,
-        shards=environment.WEAVIATE_SHARDS,
-        tenant=environment.WEAVIATE_TENANT,
-        namespace=environment.WEAVIATE_NAMESPACE,
-        reads=environment.WEAVIATE_READ_CONSISTENCY,
-        writes=environment.WEAVIATE_WRITE_CONSISTENCY,
-    )
 
 
 def read_public_url(environ: Mapping[str, str], cwd: Path) -> str | None:
@@ -278,7 +269,9 @@ def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str
         raise SettingsError(
             f"{env_file} cannot be read ({error.__class__.__name__}). Check it, or remove it."
         ) from None
-    refuse_unknown_variables(from_file, str(env_file), ("SLACK_", "KVASIR_", "WEAVIATE_"))
+    refuse_unknown_variables(
+        from_file, str(env_file), ("SLACK_", "KVASIR_", *(f"{store.upper()}_" for store in STORES))
+    )
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
     return merged

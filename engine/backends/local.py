@@ -264,7 +264,7 @@ class LocalEngine:
             config_file=self._folder / "launch.yaml",
             api_key=key,
             environment=os.environ,
-            secrets=self._settings.secrets,
+            hidden=self._settings.hidden_variables,
         )
 
     async def _replace_client(self, endpoint: ServerEndpoint) -> None:

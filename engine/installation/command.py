@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from engine.errors import InstallError
 from engine.notes import EngineNote, NoteCode
@@ -28,6 +28,7 @@ async def run_command(
     failed: EngineNote | str,
     on_line: Callable[[str], None] = lambda _: None,
     environment: Mapping[str, str] | None = None,
+    hidden: Collection[str] = (),
 ) -> None:
     """Run a command. It ends when the caller is cancelled or this process ends.
 
@@ -37,13 +38,19 @@ async def run_command(
         failed: the beginning of the error sentence.
         on_line: receives each output line.
         environment: None for this process's own, without secrets.
+        hidden: the names of more secrets in this process's own environment.
 
     Raises:
         InstallError: the command failed, or it took too long.
 
     """
     tail = LogTail()
-    own = {"UV_HTTP_TIMEOUT": "120", **remove_own_variables(os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    own = {
+        "UV_HTTP_TIMEOUT": "120",
+        **remove_own_variables(os.environ, hidden),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
     child = await asyncio.create_subprocess_exec(
         *_DIE_WITH_PARENT,
         *_LOW_PRIORITY,

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -46,11 +46,13 @@ class Installer:
         *,
         requirements: Path = _ENGINE / "requirements",
         free_bytes: Callable[[Path], int] = read_free_disk_bytes,
+        hidden: Collection[str] = (),
     ) -> None:
-        """Create nothing yet."""
+        """Create nothing yet. Commands do not get the variables ``hidden``."""
         self._cache = cache
         self._requirements = requirements
         self._free_bytes = free_bytes
+        self._hidden = hidden
 
     def environment_folder(self, kind: EnvironmentKind) -> Path:
         """Return the folder of an environment, installed or not; other requirements give another folder."""
@@ -87,7 +89,10 @@ class Installer:
         failed = NoteCode.ENVIRONMENT_NOT_INSTALLED.fill()
         uv = find_uv()
         await run_command(
-            (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)), 120, failed
+            (uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(scratch)),
+            120,
+            failed,
+            hidden=self._hidden,
         )
         progress = UvProgress()
 
@@ -99,7 +104,7 @@ class Installer:
             uv, "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
             "--python", str(scratch / "bin" / "python"), "--requirement", str(self._requirements_path(kind)),
         )  # fmt: skip
-        await run_command(argv, _INSTALL_DEADLINE_S, failed, on_line)
+        await run_command(argv, _INSTALL_DEADLINE_S, failed, on_line, hidden=self._hidden)
         if kind == "cpu":
             _add_plugin(scratch)
 

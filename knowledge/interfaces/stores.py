@@ -66,10 +66,6 @@ class Store(Protocol):
     subclass, has a deadline of its own, and may be cancelled. The next search finds a written row.
     """
 
-    @property
-    def kind(self) -> str:
-        """Return ``lancedb`` or ``weaviate``."""
-
     async def open(self, index: str, dimensions: int) -> None:
         """Open the index; create it if it does not exist."""
 

@@ -1,1 +1,1 @@
-"""Two stores behind one interface: LanceDB (embedded) and Weaviate."""
+"""Stores behind one interface; ``registry`` lists them."""

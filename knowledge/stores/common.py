@@ -1,11 +1,10 @@
-"""Share what both stores need: a deadline for every call, concurrent legs, and the union of their results."""
+"""Share what several stores need: a deadline for every call, concurrent legs, and the union of their results."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
@@ -13,7 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from knowledge.interfaces import Candidate, Chunk, StoredChunk
+from knowledge.interfaces import Candidate, StoredChunk
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -23,15 +22,6 @@ SCHEMA: Final = 4
 
 INDEX_PREFIX = "kvasir_"
 """The prefix of all our indexes, so that a shared server's other collections are never listed or dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class LegHit:
-    """A row that one leg found. ``bm25`` is 0.0 if the dense leg found it."""
-
-    chunk: Chunk
-    cosine: float
-    bm25: float = 0.0
 
 
 @asynccontextmanager
@@ -60,10 +50,9 @@ async def run_both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
         await asyncio.gather(one, other, return_exceptions=True)
 
 
-def merge_legs(lexical: Sequence[LegHit], dense: Sequence[LegHit]) -> tuple[Candidate, ...]:
-    """Merge the results of the legs into one candidate for each id."""
-    found = {row.chunk.id: row for row in (*dense, *lexical)}  # The lexical row comes last, because it has both scores.
-    return tuple(Candidate(row.chunk, row.bm25, row.cosine) for row in found.values())
+def merge_legs(lexical: Sequence[Candidate], dense: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Merge the results of the legs into one candidate for each id: the lexical one, because it has both scores."""
+    return tuple({one.chunk.id: one for one in (*dense, *lexical)}.values())
 
 
 def keep_last_rows(rows: Sequence[StoredChunk]) -> list[StoredChunk]:
@@ -113,16 +102,10 @@ def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
             )
         chunk = row.chunk
         texts = (chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, chunk.kind, row.terms)
-        if not _is_unicode(*texts):
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
             raise StoreError(
                 f"The document {chunk.document!a} has text that is not valid Unicode: export it again from its "
                 "program, or exclude it."
-            )
-
-
-def _is_unicode(*texts: str) -> bool:
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+            ) from None

@@ -21,15 +21,18 @@ class ProviderSpec:
     """``module:class``, imported with the first search."""
 
 
-PROVIDERS: Final = (
-    ProviderSpec("searxng", "address", "KVASIR_SEARXNG_URL", "knowledge.web.searching.searxng:Searxng"),
-    ProviderSpec("brave", "key", "BRAVE_API_KEY", "knowledge.web.searching.brave:Brave"),
-    ProviderSpec("tavily", "key", "TAVILY_API_KEY", "knowledge.web.searching.tavily:Tavily"),
-    ProviderSpec("exa", "key", "EXA_API_KEY", "knowledge.web.searching.exa:Exa"),
-    ProviderSpec("serper", "key", "SERPER_API_KEY", "knowledge.web.searching.serper:Serper"),
-    ProviderSpec("sitemap", "sites", "sites", "knowledge.web.searching.sitemap_search:SitemapSearch"),
-)
-"""All search providers, in the default order."""
+PROVIDERS: Final = {
+    spec.name: spec
+    for spec in (
+        ProviderSpec("searxng", "address", "KVASIR_SEARXNG_URL", "knowledge.web.searching.searxng:Searxng"),
+        ProviderSpec("brave", "key", "BRAVE_API_KEY", "knowledge.web.searching.brave:Brave"),
+        ProviderSpec("tavily", "key", "TAVILY_API_KEY", "knowledge.web.searching.tavily:Tavily"),
+        ProviderSpec("exa", "key", "EXA_API_KEY", "knowledge.web.searching.exa:Exa"),
+        ProviderSpec("serper", "key", "SERPER_API_KEY", "knowledge.web.searching.serper:Serper"),
+        ProviderSpec("sitemap", "sites", "sites", "knowledge.web.searching.sitemap_search:SitemapSearch"),
+    )
+}
+"""All search providers by name, in the default order."""
 
 
 @dataclass(frozen=True, slots=True)

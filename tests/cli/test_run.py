@@ -40,8 +40,7 @@ async def test_a_weaviate_that_is_down_at_the_start_is_used_once_it_is_up(place:
     (tmp_path / "weaviate").mkdir()
     with weaviate_server(tmp_path / "weaviate") as server:
         server.kill()
-        where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key}
-        async with place.run(KVASIR_ENGINE_URL=NO_ENGINE, **where) as run:
+        async with place.run(KVASIR_ENGINE_URL=NO_ENGINE, **server.variables) as run:
             await run.line(f"Nothing answers for Weaviate at {server.url}", 60.0)
 
             async def answer(contains: str) -> None:
@@ -52,7 +51,7 @@ async def test_a_weaviate_that_is_down_at_the_start_is_used_once_it_is_up(place:
 
             await answer("Nothing answers for Weaviate")
             await asyncio.to_thread(server.start)
-            status, _, err = await place.command("sync", **where)
+            status, _, err = await place.command("sync", **server.variables)
             assert status == 0, err
             await answer("**thirty days** of leave")
 
@@ -60,8 +59,7 @@ async def test_a_weaviate_that_is_down_at_the_start_is_used_once_it_is_up(place:
 async def test_a_wrong_weaviate_key_stops_the_start(place: Place, tmp_path: Path) -> None:
     (tmp_path / "weaviate").mkdir()
     with weaviate_server(tmp_path / "weaviate") as server:
-        where = {"WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": "hushhush"}
-        output = await refused(place, **where)
+        output = await refused(place, **{**server.variables, "WEAVIATE_API_KEY": "hushhush"})
     assert "WEAVIATE_API_KEY" in output
     assert "hushhush" not in output
 

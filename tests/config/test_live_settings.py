@@ -68,9 +68,9 @@ def test_each_provider_is_documented_in_order_with_its_setting() -> None:
     root = Path(__file__).parents[2]
     page, example = ((root / name).read_text(encoding="utf-8") for name in ("docs/live-web.md", ".env.example"))
     table = page[page.index("| provider | what it needs |") :].partition("\n\n")[0]
-    places = [table.index(f"`{spec.name}`") for spec in PROVIDERS]
+    places = [table.index(f"`{spec.name}`") for spec in PROVIDERS.values()]
     assert places == sorted(places)
-    for spec in PROVIDERS:
+    for spec in PROVIDERS.values():
         assert f"`{spec.setting}`" in table
         if spec.needs != "sites":
             assert spec.setting in Environment.model_fields

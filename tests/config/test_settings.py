@@ -13,6 +13,7 @@ from bot.config.settings import RUN_CONFIG, load_settings
 from bot.errors import SettingsError
 from knowledge.interfaces import EVERYONE
 from knowledge.settings import PathRights, PathWeight
+from knowledge.stores.registry import STORES
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,6 +156,12 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
         ({"KVASIR_ENGINE_URL": "http://gpu-1:30000?key=hush"}, ("KVASIR_ENGINE_URL",)),
         ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
+        ({"KVASIR_STORE": "weavite"}, ("KVASIR_STORE", "Did you mean “weaviate”?", "Known: lancedb, weaviate.")),
+        ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
+        (
+            {"KVASIR_STORE": "lancedb", "WEAVIATE_URL": "http://w:8080"},
+            ("The store is lancedb", "Unset WEAVIATE_URL, or set KVASIR_STORE to weaviate."),
+        ),
     ],
 )
 def test_a_wrong_variable_names_itself_and_its_form(
@@ -162,6 +169,35 @@ def test_a_wrong_variable_names_itself_and_its_form(
 ) -> None:
     message = complaint(place, environ)
     assert all(name in message for name in names)
+
+
+@pytest.mark.parametrize(
+    ("environ", "store", "variables"),
+    [
+        ({"WEAVIATE_API_KEY": "hush-hush"}, "lancedb", set()),
+        ({"KVASIR_STORE": "lancedb"}, "lancedb", set()),
+        ({"WEAVIATE_URL": "http://w:8080"}, "weaviate", {"WEAVIATE_URL"}),
+        (
+            {"KVASIR_STORE": "weaviate", "WEAVIATE_URL": "http://w:8080", "WEAVIATE_API_KEY": "hush-hush"},
+            "weaviate",
+            {"WEAVIATE_URL", "WEAVIATE_API_KEY"},
+        ),
+    ],
+)
+def test_a_variable_chooses_the_store(place: Path, environ: dict[str, str], store: str, variables: set[str]) -> None:
+    settings = load_settings(environ, place)
+    knowledge = settings.knowledge
+    assert (knowledge.store, knowledge.store_variables.keys() & environ.keys()) == (store, variables)
+    assert ("hush-hush" in settings.secrets) == ("WEAVIATE_API_KEY" in variables)
+    assert "hush-hush" not in repr(knowledge)
+
+
+def test_each_secret_of_a_store_is_declared() -> None:
+    fields = Environment.model_fields
+    for spec in STORES.values():
+        own = {name for name in fields if name.startswith(f"{spec.name.upper()}_")}
+        assert {name for name in own if "SecretStr" in str(fields[name].annotation)} == {*spec.secrets}
+        assert spec.setting in {"", *own}
 
 
 def test_no_secret_is_shown() -> None:
@@ -199,7 +235,7 @@ def test_a_source_says_who_may_read_it_how_old_it_may_be_and_where_its_secrets_a
     assert (spec.readers, spec.max_age_s) == (frozenset({"C1", "U2"}), 93_600.0)
     assert spec.secrets == {"token": "s3cret"}
     assert "s3cret" in settings.secrets
-    assert settings.engine.secrets == {"s3cret"}
+    assert settings.engine.hidden_variables >= {"WIKI_TOKEN", "WEAVIATE_API_KEY", "BRAVE_API_KEY", "EXA_API_KEY"}
     assert "s3cret" not in repr(settings.engine)
     assert "s3cret" not in repr(spec)
 

@@ -79,9 +79,8 @@ async def production(
         "home": str(tmp_path / "home"),
         "cache": os.environ.get("KVASIR_CACHE") or str(Path.home() / ".cache" / "kvasir"),
         "database_url": f"sqlite:///{tmp_path}/home/kvasir.db" if on_file else request.getfixturevalue("postgres"),
-        "weaviate_url": weaviate.url,
-        "weaviate_grpc_url": weaviate.grpc_url,
-        "weaviate_api_key": weaviate.api_key,
+        "store": "weaviate",
+        "store_variables": weaviate.variables,
     }
     production = ProductionLibrary(settings, {"docs": str(tmp_path / "docs")})
     for name in ("docs", "wiki"):

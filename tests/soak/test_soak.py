@@ -31,9 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[st
         yield {}
         return
     with weaviate_server(tmp_path) as server:
-        yield {
-            "WEAVIATE_URL": server.url, "WEAVIATE_GRPC_URL": server.grpc_url, "WEAVIATE_API_KEY": server.api_key,
-        }  # fmt: skip
+        yield server.variables
 
 
 def check(outcome: Outcome) -> None:

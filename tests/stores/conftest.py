@@ -1,19 +1,34 @@
-"""A store of each kind, on a real directory or a real server."""
+"""A store of each kind, on a real directory or a real server, made as the product makes it."""
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from knowledge.interfaces import Store
-from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.stores.weaviate.store import WeaviateStore
+from knowledge.settings import KnowledgeSettings
+from knowledge.stores.registry import STORES, make_store
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
+from tests.stores.toy_store import TOY
+
+# ── The workbench of each store: a fixture with its variables ────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def lancedb_variables() -> Mapping[str, str]:
+    return {}
+
+
+@pytest.fixture
+def toy_variables(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    monkeypatch.setitem(STORES, TOY.name, TOY)
+    return {}
 
 
 @pytest.fixture(scope="session")
@@ -22,32 +37,49 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServe
         yield server
 
 
+@pytest.fixture
+def weaviate_variables(weaviate: WeaviateServer) -> Mapping[str, str]:
+    return weaviate.variables
+
+
+# ── What the contract uses ───────────────────────────────────────────────────────────────────────────────────────────
+
+
 @dataclass
 class Bench:
     """Makes stores that share their data, and names an index of this test."""
 
-    make: Callable[[], Store]
-    kind: str
-    where: tuple[str, ...]
-    """Return the store's arguments as text, for a process of its own."""
+    settings: KnowledgeSettings
     index: str = field(default_factory=lambda: f"kvasir_{uuid.uuid4().hex[:8]}")
     made: list[Store] = field(default_factory=list)
 
+    def make(self) -> Store:
+        store = make_store(self.settings)
+        self.made.append(store)
+        return store
+
     async def open(self, dimensions: int = DIMENSIONS) -> Store:
         store = self.make()
-        self.made.append(store)
         await store.open(self.index, dimensions)
         return store
 
+    def arguments(self) -> list[str]:
+        """Return the arguments of ``writer_process.py``."""
+        settings = self.settings
+        return [self.index, settings.store, str(settings.home), json.dumps(settings.store_variables)]
 
-@pytest.fixture(params=["lancedb", pytest.param("weaviate", marks=pytest.mark.slow)])
+
+@pytest.fixture(
+    params=[
+        "toy",
+        *(pytest.param(one.name, marks=[pytest.mark.slow] if one.setting else []) for one in STORES.values()),
+    ]
+)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
-    if request.param == "lancedb":
-        bench = Bench(lambda: LanceDBStore(tmp_path / "store"), "lancedb", (str(tmp_path / "store"),))
-    else:
-        server: WeaviateServer = request.getfixturevalue("weaviate")
-        where = (server.url, server.grpc_url, server.api_key)
-        bench = Bench(lambda: WeaviateStore(*where), "weaviate", where)
+    """Return a workbench of each store. One with a setting has a server, and starting it is slow."""
+    variables = request.getfixturevalue(f"{request.param}_variables")
+    settings = KnowledgeSettings(tmp_path, tmp_path, "", store=request.param, store_variables=variables)
+    bench = Bench(settings)
     try:
         yield bench
     finally:

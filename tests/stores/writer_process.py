@@ -7,6 +7,7 @@ With ``--file-limit BYTES`` no file may grow beyond that, as on a full disk; a r
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import signal
 import sys
@@ -16,17 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from knowledge.errors import StoreError
 from knowledge.interfaces import Store
+from knowledge.settings import KnowledgeSettings
+from knowledge.stores.registry import make_store
 from tests.stores.rows import DIMENSIONS, row
 
 
-def store_of(kind: str, *where: str) -> Store:
-    if kind == "lancedb":
-        from knowledge.stores.lancedb.store import LanceDBStore  # noqa: PLC0415 - only the one that is needed
-
-        return LanceDBStore(Path(where[0]))
-    from knowledge.stores.weaviate.store import WeaviateStore  # noqa: PLC0415
-
-    return WeaviateStore(*where)
+def store_of(kind: str, home: str, variables: str = "{}") -> Store:
+    given = json.loads(variables)
+    return make_store(KnowledgeSettings(Path(home), Path(home), "", store=kind, store_variables=given))
 
 
 async def main(index: str, *store_arguments: str) -> None:

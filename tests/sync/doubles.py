@@ -64,8 +64,6 @@ class Failing:
 class MemoryStore(Failing):
     """``Store`` in a dictionary; ``partly`` writes only so many rows of the batch that fails."""
 
-    kind = "memory"
-
     def __init__(self) -> None:
         super().__init__()
         self.rows_by_id: dict[str, StoredChunk] = {}

@@ -9,16 +9,30 @@ from pathlib import Path
 
 from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
 
-_NO_WRITES = ("Read-only file system", "os error 30)", "Permission denied", "os error 13)", "os error 1)")
-_FULL = ("No space left on device", "os error 28)", "Disk quota exceeded", "os error 122)", "os error 27)")
 _CONFLICT = ("commit conflict", "please retry", "incompatible transaction")
-_BUSY = ("Too many open files", "os error 24)", "Cannot allocate memory", "os error 12)")
+_BY_THE_SYSTEM = (
+    (
+        ("Read-only file system", "os error 30)", "Permission denied", "os error 13)", "os error 1)"),
+        StoreReadOnly,
+        "The embedded store in {} accepts no writes: let Kvasir's user write there (or mount it so), then try again.",
+    ),
+    (
+        ("No space left on device", "os error 28)", "Disk quota exceeded", "os error 122)", "os error 27)"),
+        StoreReadOnly,
+        "The disk that holds the embedded store in {} is full: free some space, then try again.",
+    ),
+    (
+        ("Too many open files", "os error 24)", "Cannot allocate memory", "os error 12)"),
+        StoreUnavailable,
+        "The machine refused the embedded store in {} files or memory: raise the limit (`ulimit -n`), then try again.",
+    ),
+)
+"""Marks of the operating system's errors, with ours for them and its text about a directory."""
 
 
 def is_conflict(error: Exception) -> bool:
     """Return whether another writer committed first, so that a retry may succeed."""
-    text = str(error).lower()
-    return any(mark in text for mark in _CONFLICT)
+    return any(mark in str(error).lower() for mark in _CONFLICT)
 
 
 def is_missing(error: Exception) -> bool:
@@ -31,21 +45,9 @@ def is_missing(error: Exception) -> bool:
 
 def translate_error(error: Exception, directory: Path) -> StoreError:
     """Return our error for one of LanceDB's."""
-    text = str(error)
-    if any(mark in text for mark in _NO_WRITES):
-        return StoreReadOnly(
-            f"The embedded store in {directory} accepts no writes: give Kvasir's user write access (or mount "
-            "it writable), then try again."
-        )
-    if any(mark in text for mark in _FULL):
-        return StoreReadOnly(
-            f"The disk that holds the embedded store in {directory} is full: free some space, then try again."
-        )
-    if any(mark in text for mark in _BUSY):
-        return StoreUnavailable(
-            f"The machine refused the embedded store in {directory} files or memory: raise the limit (`ulimit -n`), "
-            "then try again."
-        )
+    for marks, kind, text in _BY_THE_SYSTEM:
+        if any(mark in str(error) for mark in marks):
+            return kind(text.format(directory))
     if is_conflict(error):
         return StoreUnavailable(f"Other writers kept the embedded store in {directory} busy: try again.")
     if is_missing(error):

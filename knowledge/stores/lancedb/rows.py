@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from lancedb.expr import Expr, col
 
-from knowledge.interfaces import Chunk, Matrix, Scope, StoredChunk
-from knowledge.stores.common import LegHit, from_microseconds, to_microseconds
+from knowledge.interfaces import Candidate, Chunk, Matrix, Scope, StoredChunk
+from knowledge.stores.common import from_microseconds, to_microseconds
 
 PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "class_number", "kind", "modified_at")
 """The columns of a ``Chunk``, in the order of its fields."""
@@ -56,11 +56,12 @@ def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
     return pa.table({**plain, **columns}, schema=schema)
 
 
-def read_leg_hits(table: pa.Table, cosines: Sequence[float], scores: Sequence[float]) -> list[LegHit]:
+def read_candidates(table: pa.Table, scores: Sequence[float], cosines: Sequence[float]) -> list[Candidate]:
     """Return the results of a search with their scores, without audience, kind and date."""
     columns = [*(table.column(name).to_pylist() for name in SEARCH_COLUMNS), [""] * table.num_rows]
     return [
-        LegHit(Chunk(*values), cosine, score) for *values, cosine, score in zip(*columns, cosines, scores, strict=True)
+        Candidate(Chunk(*values), score, cosine)
+        for *values, score, cosine in zip(*columns, scores, cosines, strict=True)
     ]
 
 

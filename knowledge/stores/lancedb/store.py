@@ -24,9 +24,9 @@ from lancedb.query import MatchQuery
 
 from knowledge.errors import StoreError, StoreMisconfigured
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
+from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
     INDEX_PREFIX,
-    LegHit,
     check_rows,
     enforce_deadline,
     keep_last_rows,
@@ -43,7 +43,7 @@ from knowledge.stores.lancedb.rows import (
     make_filter,
     make_row_schema,
     quote_literals,
-    read_leg_hits,
+    read_candidates,
     read_rows,
     read_vectors,
 )
@@ -112,8 +112,6 @@ class MaintenanceState:
 
 class LanceDBStore:
     """``Store`` on LanceDB, in ``directory``, which is created if missing."""
-
-    kind = "lancedb"
 
     def __init__(
         self,
@@ -264,7 +262,7 @@ class LanceDBStore:
         vector: Vector | None,
         pool: int,
         within: Expr,
-    ) -> list[LegHit]:
+    ) -> list[Candidate]:
         if not terms.strip():
             return []
         # Use a query object, because a plain string in double quotes would be a phrase.
@@ -274,16 +272,16 @@ class LanceDBStore:
         cosines = [0.0] * hits.num_rows
         if hits.num_rows and vector is not None:
             cosines = (read_vectors(hits) @ vector).tolist()
-        return read_leg_hits(hits, cosines, hits.column("_score").to_pylist())
+        return read_candidates(hits, hits.column("_score").to_pylist(), cosines)
 
-    async def _search_dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[LegHit]:  # noqa: ANN401
+    async def _search_dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[Candidate]:  # noqa: ANN401
         if vector is None:
             return []
         # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
         query = table.query().nearest_to(vector).distance_type("cosine").refine_factor(3).ef(max(150, 3 * pool))
         query = query.where(within).limit(pool)
         hits = await query.select([*SEARCH_COLUMNS, "_distance"]).to_arrow()
-        return read_leg_hits(hits, (1 - hits.column("_distance").to_numpy()).tolist(), [0.0] * hits.num_rows)
+        return read_candidates(hits, [0.0] * hits.num_rows, (1 - hits.column("_distance").to_numpy()).tolist())
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -362,6 +360,11 @@ class LanceDBStore:
         except _LANCE_ERRORS as error:
             if not is_conflict(error):
                 raise
+
+
+def make_store(settings: KnowledgeSettings) -> LanceDBStore:
+    """Return the store in the state folder."""
+    return LanceDBStore(settings.home / "lancedb")
 
 
 async def _find_missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lancedb is untyped

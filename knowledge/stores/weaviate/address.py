@@ -42,11 +42,11 @@ def parse_node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeA
         StoreMisconfigured: a URL has no valid host, a node is named twice, or the lists differ in length.
 
     """
-    https = [parse_address(url, 8080) for url in _split_urls(urls)]
+    https = [parse_address(url.strip(), 8080) for url in urls.split(",")]
     if grpc_urls is None:
         grpcs = [Address(http.host, _GRPC_PORT, http.secure) for http in https]
     else:
-        grpcs = [parse_address(url, _GRPC_PORT) for url in _split_urls(grpc_urls)]
+        grpcs = [parse_address(url.strip(), _GRPC_PORT) for url in grpc_urls.split(",")]
     if len(https) != len(grpcs):
         raise StoreMisconfigured(
             f"WEAVIATE_URL names {len(https)} nodes and WEAVIATE_GRPC_URL {len(grpcs)}: name the same nodes in both, "
@@ -55,10 +55,6 @@ def parse_node_addresses(urls: str, grpc_urls: str | None = None) -> tuple[NodeA
     _check_distinct("WEAVIATE_URL", https)
     _check_distinct("WEAVIATE_GRPC_URL", grpcs)
     return tuple(NodeAddress(http, grpc) for http, grpc in zip(https, grpcs, strict=True))
-
-
-def _split_urls(urls: str) -> list[str]:
-    return [url.strip() for url in urls.split(",")]
 
 
 def _check_distinct(variable: str, addresses: Sequence[Address]) -> None:

@@ -33,6 +33,8 @@ _UNREACHABLE = (
     WeaviateTimeoutError,
 )
 _NO_WRITES = ("read-only", "read only", "readonly", "forbidden", "no space left")
+_GONE = ("could not find class", "tenant not found", "tenant not active", "class not found")
+"""Texts about a collection, or our tenant in it, that does not exist."""
 _INDEX_UPDATE = "updatevectorindexconfigs"
 """In the reason of a shard that is read-only for a moment, because another process changes its vector index."""
 _CLUSTER_UNWELL = (
@@ -53,26 +55,11 @@ _CLUSTER_UNWELL = (
     "context canceled",
     _INDEX_UPDATE,
 )
-"""Texts about a node or its peers, after which another node or a later attempt may succeed."""
+"""Texts about a node or its peers, such as no leader, after which another node or a later attempt may succeed."""
 
 _LACKING = re.compile(
     r"insufficient permissions to (?P<right>\w+) \[+Domain: \w+(?:, Collection: (?P<collection>[\w*]+))?"
 )
-
-
-def says_read_only(text: str) -> bool:
-    """Return whether a message says that the server, or this key, accepts no writes."""
-    return _contains_any(text, _NO_WRITES) and _INDEX_UPDATE not in text.lower()
-
-
-def says_unwell(text: str) -> bool:
-    """Return whether the cluster is temporarily unable: no leader, too few replicas, or a node that leaves."""
-    return _contains_any(text, _CLUSTER_UNWELL)
-
-
-def says_gone(text: str) -> bool:
-    """Return whether the collection, or our tenant in it, does not exist."""
-    return _contains_any(text, ("could not find class", "tenant not found", "tenant not active", "class not found"))
 
 
 def find_missing_right(text: str) -> str | None:
@@ -83,9 +70,8 @@ def find_missing_right(text: str) -> str | None:
     return f"{found['right']} on {found['collection']}" if found["collection"] else found["right"]
 
 
-def _contains_any(text: str, marks: Sequence[str]) -> bool:
-    lowered = text.lower()
-    return any(mark in lowered for mark in marks)
+def _contain_any(texts: Sequence[str], marks: Sequence[str]) -> bool:
+    return any(mark in text.lower() for text in texts for mark in marks)
 
 
 class NodeDown(StoreUnavailable):
@@ -130,25 +116,11 @@ class WeaviateErrors:
             "Kvasir again."
         )
 
-    def make_forbidden(self, right: str) -> StoreError:
-        """Return the error for a permission that the key lacks. Without permission to read, Kvasir cannot answer."""
-        kind = StoreMisconfigured if right.startswith("read_") else StoreReadOnly
-        return kind(
-            f"The key in WEAVIATE_API_KEY lacks the permission {right}: add it to the key's role at Weaviate "
-            "(docs/security.md lists all that Kvasir needs), then try again."
-        )
-
     def make_read_only(self) -> StoreReadOnly:
         """Return the error for a shard or a key that accepts no writes."""
         return StoreReadOnly(
             f"Weaviate at {self._describe_http()} accepts no writes: check whether its disk is nearly full (then it is "
             "read-only) and that WEAVIATE_API_KEY may write, then run `kvasir sync` again."
-        )
-
-    def make_refused(self, count: int) -> StoreError:
-        """Return the error for a batch of which some rows were refused."""
-        return StoreError(
-            f"Weaviate at {self._describe_http()} refused {count} passages: read its log, then run `kvasir sync` again."
         )
 
     def make_gone(self) -> IndexGone:
@@ -185,16 +157,23 @@ class WeaviateErrors:
 
     def translate_rows(self, count: int, messages: Sequence[str]) -> StoreError:
         """Return the error for a batch, from the server's messages about its ``count`` refused rows."""
-        return self._match_messages(messages) or self.make_refused(count)
+        return self._match_messages(messages) or StoreError(
+            f"Weaviate at {self._describe_http()} refused {count} passages: read its log, then run `kvasir sync` again."
+        )
 
     def _match_messages(self, messages: Sequence[str]) -> StoreError | None:
         if right := next(filter(None, map(find_missing_right, messages)), None):
-            return self.make_forbidden(right)
-        if any(map(says_read_only, messages)):
+            # Without permission to read, Kvasir cannot answer.
+            kind = StoreMisconfigured if right.startswith("read_") else StoreReadOnly
+            return kind(
+                f"The key in WEAVIATE_API_KEY lacks the permission {right}: add it to the key's role at Weaviate "
+                "(docs/security.md lists all that Kvasir needs), then try again."
+            )
+        if _contain_any([one for one in messages if _INDEX_UPDATE not in one.lower()], _NO_WRITES):
             return self.make_read_only()
-        if any(map(says_gone, messages)):
+        if _contain_any(messages, _GONE):
             return self.make_gone()
-        return self.make_unwell() if any(map(says_unwell, messages)) else None
+        return self.make_unwell() if _contain_any(messages, _CLUSTER_UNWELL) else None
 
     def _describe_place(self) -> str:
         return " or ".join(map(str, self.nodes))

@@ -184,7 +184,9 @@ class WeaviateNodes:
                 except StoreError as error:
                     failures.append(error)
             failure = _choose_failure(failures)
-            again = isinstance(failure, StoreUnavailable) and (patient or _is_some_node_alive(failures))
+            # A single node has already used the whole time.
+            is_some_alive = len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
+            again = isinstance(failure, StoreUnavailable) and (patient or is_some_alive)
             if not again or clock() + self._limits.probe_s >= ends:
                 raise failure
             await asyncio.sleep(self._limits.probe_s / 2)
@@ -305,11 +307,6 @@ def _choose_failure(failures: Sequence[StoreError]) -> StoreError:
         return gone[0]
     rest = [error for error in failures if not isinstance(error, IndexGone)]
     return min(rest, key=lambda error: (isinstance(error, StoreUnavailable), isinstance(error, NodeDown)))
-
-
-def _is_some_node_alive(failures: Sequence[StoreError]) -> bool:
-    """Return whether one of several nodes is alive. A single node has already used the whole time."""
-    return len(failures) > 1 and not all(isinstance(error, NodeDown) for error in failures)
 
 
 def _make_link(address: NodeAddress, key: str | None, trust: TrustStore | None) -> NodeConnection:

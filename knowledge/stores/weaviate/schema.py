@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from knowledge.errors import StoreMisconfigured
-from knowledge.settings import Placement
 from knowledge.stores.common import SCHEMA
+from knowledge.stores.weaviate.placement import Placement
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     from weaviate.classes.config import (

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from knowledge.interfaces import Scope, StoredChunk, Vector
-from knowledge.settings import Consistency
-from knowledge.stores.common import LegHit, to_microseconds
+from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
+from knowledge.stores.common import to_microseconds
+from knowledge.stores.weaviate.placement import Consistency
 from knowledge.stores.weaviate.rows import (
     RETURNED,
     SEARCHED,
@@ -77,7 +77,7 @@ class SearchTarget:
 
 async def search_lexical(
     search: SearchCall, place: SearchTarget, terms: str, vector: Vector | None, pool: int, scope: Scope
-) -> list[LegHit]:
+) -> list[Candidate]:
     """Return the ``pool`` best rows by BM25, with their exact cosines if there is a vector."""
     if not terms.strip():
         return []
@@ -88,12 +88,12 @@ async def search_lexical(
         return list((await search(request)).results)
 
     found = await _fetch_scope(fetch_rows, pool, scope, complete=True)
-    return [LegHit(read_chunk(one), _compute_cosine(one, vector), BM25_SCALE * one.metadata.score) for one in found]
+    return [Candidate(read_chunk(one), BM25_SCALE * one.metadata.score, _compute_cosine(one, vector)) for one in found]
 
 
 async def search_dense(
     search: SearchCall, place: SearchTarget, vector: Vector | None, pool: int, scope: Scope
-) -> list[LegHit]:
+) -> list[Candidate]:
     """Return the ``pool`` nearest rows, with their exact cosines."""
     if vector is None:
         return []
@@ -107,7 +107,7 @@ async def search_dense(
         return list((await search(request)).results)
 
     found = await _fetch_scope(fetch_rows, pool, scope, complete=False)
-    return [LegHit(read_chunk(one), _compute_cosine(one, vector)) for one in found]
+    return [Candidate(read_chunk(one), 0.0, _compute_cosine(one, vector)) for one in found]
 
 
 async def _fetch_scope(fetch: FetchRows, pool: int, scope: Scope, *, complete: bool) -> Sequence[wire.SearchResult]:
@@ -161,7 +161,7 @@ def make_filter(scope: Scope) -> base_pb2.Filters:
         parts.append(
             _compare_moment(scope.before, base_pb2.Filters.OPERATOR_LESS_THAN, base_pb2.Filters.OPERATOR_LESS_THAN)
         )
-    return _combine_filters(base_pb2.Filters.OPERATOR_AND, parts)
+    return base_pb2.Filters(operator=base_pb2.Filters.OPERATOR_AND, filters=parts)
 
 
 def _match_any(name: str, values: Collection[str]) -> base_pb2.Filters:
@@ -177,19 +177,17 @@ def _compare_moment(
 ) -> base_pb2.Filters:
     """Compare with a moment: ``beyond`` for other seconds, ``within`` for the microseconds of the same second."""
     seconds, rest = divmod(to_microseconds(made), SECOND)
-    same = _combine_filters(
-        base_pb2.Filters.OPERATOR_AND,
-        [
+    same = base_pb2.Filters(
+        operator=base_pb2.Filters.OPERATOR_AND,
+        filters=[
             _compare_number("modified_s", base_pb2.Filters.OPERATOR_EQUAL, seconds),
             _compare_number("modified_us", within, rest),
         ],
     )
-    return _combine_filters(base_pb2.Filters.OPERATOR_OR, [_compare_number("modified_s", beyond, seconds), same])
+    return base_pb2.Filters(
+        operator=base_pb2.Filters.OPERATOR_OR, filters=[_compare_number("modified_s", beyond, seconds), same]
+    )
 
 
 def _compare_number(name: str, operator: base_pb2.Filters.Operator, value: int) -> base_pb2.Filters:
     return base_pb2.Filters(operator=operator, value_int=value, target=base_pb2.FilterTarget(property=name))
-
-
-def _combine_filters(operator: base_pb2.Filters.Operator, parts: Sequence[base_pb2.Filters]) -> base_pb2.Filters:
-    return base_pb2.Filters(operator=operator, filters=parts)

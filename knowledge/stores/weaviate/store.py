@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
-from knowledge.settings import Consistency, Placement
+from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
     INDEX_PREFIX,
     check_rows,
@@ -30,6 +30,7 @@ from knowledge.stores.common import (
 from knowledge.stores.weaviate.address import make_collection_name, parse_index_name, parse_node_addresses
 from knowledge.stores.weaviate.errors import WeaviateErrors
 from knowledge.stores.weaviate.nodes import NodeConnection, WeaviateLimits, WeaviateNodes
+from knowledge.stores.weaviate.placement import Consistency, Placement
 from knowledge.stores.weaviate.rows import make_object_id, make_properties
 from knowledge.stores.weaviate.schema import CollectionSpec, has_tenant, prepare_collection
 from knowledge.stores.weaviate.search import (
@@ -63,8 +64,6 @@ class WeaviateStore:
         limits: deadlines and batch sizes.
 
     """
-
-    kind = "weaviate"
 
     def __init__(
         self,
@@ -120,7 +119,12 @@ class WeaviateStore:
         """
         check_rows(rows, self._get_settings().dimensions)
         for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
-            objects = [_make_object(row) for row in batch]
+            objects = [
+                DataObject(
+                    properties=make_properties(row), uuid=make_object_id(row.chunk.id), vector=row.vector.tolist()
+                )
+                for row in batch
+            ]
 
             async def insert_objects(collection: Any, objects: Sequence[DataObject[Any, None]] = objects) -> None:  # noqa: ANN401
                 # If the collection is gone, the server would create one with its own schema.
@@ -295,6 +299,13 @@ class WeaviateStore:
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 
 
+def make_store(settings: KnowledgeSettings) -> WeaviateStore:
+    """Return the store that the variables describe."""
+    options = {name.removeprefix("WEAVIATE_").lower(): value for name, value in settings.store_variables.items()}
+    server = options.pop("url"), options.pop("grpc_url", None), options.pop("api_key", None)
+    return WeaviateStore(*server, placement=Placement(**options), ca_file=settings.web.ca_file)
+
+
 async def _accepts_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in the client
     """Return whether no shard is read-only. A key that may not ask counts as one that may not write."""
     try:
@@ -302,7 +313,3 @@ async def _accepts_writes(collection: Any) -> bool:  # noqa: ANN401 - generic in
     except InsufficientPermissionsError:
         return False
     return all("READONLY" not in {shard.status, *(shard.per_node_status or {}).values()} for shard in shards)
-
-
-def _make_object(row: StoredChunk) -> DataObject[Any, None]:
-    return DataObject(properties=make_properties(row), uuid=make_object_id(row.chunk.id), vector=row.vector.tolist())

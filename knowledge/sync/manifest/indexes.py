@@ -144,7 +144,7 @@ class Indexes:
             return
         if active.id == self.written.row.id:
             self._settle_indexes()
-        elif active.id not in {self.searched.row.id, *self._shut} and active.store == self.written.store.kind:
+        elif active.id not in {self.searched.row.id, *self._shut} and active.store == self.written.row.store:
             await self._search_index(active)
 
     async def _search_index(self, active: IndexRow) -> None:
@@ -162,7 +162,7 @@ class Indexes:
     async def _drop_indexes(self, rows: Iterable[IndexRow]) -> None:
         """Delete indexes. Those in another kind of store are only removed from the manifest."""
         for row in rows:
-            if row.store == self.written.store.kind:
+            if row.store == self.written.row.store:
                 await self.written.store.drop_index(row.name)
             await self._manifest.forget_index(row)
 

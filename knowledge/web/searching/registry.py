@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from pkgutil import resolve_name
 
 from yarl import URL
 
@@ -24,27 +23,20 @@ def create_providers(search: SearchSettings, web: WebSettings, page_rules: Acces
         ValueError: a name or an address is malformed, or a provider lacks what it needs.
 
     """
-    specs = {spec.name: spec for spec in PROVIDERS}
     providers = []
     for name in search.provider_order:
-        spec = specs.get(name)
+        spec = PROVIDERS.get(name)
         if spec is None or not search.has_what_it_needs(spec):
             raise ValueError(f"there is no search provider {name}, or it lacks its key, address or sites")
         providers.append(_create_provider(spec, search, web, page_rules))
     return tuple(providers)
 
 
-def load_implementation(spec: ProviderSpec) -> Any:  # noqa: ANN401 - constructors differ by what a provider needs
-    """Import and return the class of a provider."""
-    module, _, name = spec.implementation.partition(":")
-    return getattr(import_module(module), name)
-
-
 def _create_provider(
     spec: ProviderSpec, search: SearchSettings, web: WebSettings, page_rules: AccessRules
 ) -> SearchProvider:
     """Create a provider. Services with a key may connect to public addresses only."""
-    implementation = load_implementation(spec)
+    implementation = resolve_name(spec.implementation)
     provider: SearchProvider
     match spec.needs:
         case "key":

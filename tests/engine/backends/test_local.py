@@ -43,9 +43,9 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     async with AsyncExitStack() as stack:
 
         def engine(policy: SupervisorPolicy = FAST, home: Path = tmp_path / "home") -> Engine:
-            secrets = frozenset({SECRET})
+            hidden = frozenset({"WIKI_ENTRY"})
             settings = EngineSettings(
-                home, tmp_path / "cache", supervisor_policy=policy, follow_poll_s=0.02, secrets=secrets
+                home, tmp_path / "cache", supervisor_policy=policy, follow_poll_s=0.02, hidden_variables=hidden
             )
             made = Engine(settings, refuse_wheel, probe=lambda _: LINUX)
             stack.push_async_callback(made.stop)

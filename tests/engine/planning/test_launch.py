@@ -30,7 +30,7 @@ GROUND = {
     "INCIDENTS_DB": "postgresql://reader:hush@host/database",
     "CACHE": "say redis://:hush@host",
     "WIKI_ENTRY": "hush-hush",
-    "USER": "kvasi",
+    "USER": "kvasir",
     "HTTP_PROXY": "http://proxy:3128",
     "https_proxy": "http://name:word@proxy:3128",
     "MIRROR": "http://me@mirror:80/a:b",
@@ -48,7 +48,7 @@ def _launch(plan: LaunchPlan, model_path: str) -> Launch:
         config_file=Path("/home/engine/launch.yaml"),
         api_key="sekret",
         environment=GROUND,
-        secrets={"hush-hush", "kvasi"},
+        hidden={"WIKI_ENTRY"},
     )
 
 

@@ -49,7 +49,7 @@ class Place:
         self.weights = WeightsStore(
             root / "cache",
             WeightsSource(),
-            PieceAssembler(self.unpack, lambda: self.python),
+            PieceAssembler(self.unpack, lambda: self.python, {"SHELF_KEY"}),
             free_bytes=lambda _: free_bytes,
         )
 
@@ -152,7 +152,8 @@ asyncio.run(place.provide())
 @pytest.mark.slow
 async def test_kill_leaves_no_writing_process(tmp_path: Path) -> None:
     """The next attempt can delete the folder safely; the converter gets none of our secrets."""
-    environment = {**os.environ, "SLACK_BOT_TOKEN": "xoxb-secret", "PYTHONPATH": str(Path(__file__).parents[3])}
+    secrets = {"SLACK_BOT_TOKEN": "xoxb-secret", "SHELF_KEY": "shelf-secret"}
+    environment = {**os.environ, **secrets, "PYTHONPATH": str(Path(__file__).parents[3])}
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(tmp_path), env=environment)
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
     pid = int((tmp_path / "pid").read_text())
@@ -163,7 +164,7 @@ async def test_kill_leaves_no_writing_process(tmp_path: Path) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert "xoxb-secret" not in (tmp_path / "env").read_text()
+    assert not [one for one in secrets.values() if one in (tmp_path / "env").read_text()]
 
 
 # ── Hub or index ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ WRITER = Path(__file__).parents[1] / "writer_process.py"
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[LanceDBStore]:
-    store = LanceDBStore(tmp_path / "store")
+    store = LanceDBStore(tmp_path / "lancedb")
     await store.open(INDEX, DIMENSIONS)
     yield store
     await store.close()
@@ -255,7 +255,7 @@ async def test_damaged_files_are_reported_with_the_next_step(opened: LanceDBStor
     await opened.write([row(f"r{n}", vector=some_unit(n)) for n in range(50)])
     await opened.maintain()
     await opened.close()
-    for path in (tmp_path / "store" / f"{INDEX}.lance" / part).rglob("*"):
+    for path in (tmp_path / "lancedb" / f"{INDEX}.lance" / part).rglob("*"):
         if path.is_file():
             path.write_bytes(b"not what was written")
 
@@ -276,7 +276,7 @@ async def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
 
 async def test_a_deleted_table_is_reported_and_created_again(opened: LanceDBStore, tmp_path: Path) -> None:
     await opened.write([row("a")])
-    shutil.rmtree(tmp_path / "store")
+    shutil.rmtree(tmp_path / "lancedb")
     with pytest.raises(StoreError, match="is gone"):
         await opened.count()
     await opened.open(INDEX, DIMENSIONS)
@@ -321,15 +321,15 @@ async def test_searches_end_normally_after_close(opened: LanceDBStore) -> None:
 # ── Several processes ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def child(directory: Path) -> subprocess.Popen[str]:
-    argv = [sys.executable, str(WRITER), INDEX, "lancedb", str(directory)]
+def child(home: Path) -> subprocess.Popen[str]:
+    argv = [sys.executable, str(WRITER), INDEX, "lancedb", str(home)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
 async def test_two_processes_that_write_the_same_ids_leave_one_row_each(opened: LanceDBStore, tmp_path: Path) -> None:
     lines = "".join(f"r{n}\n" for n in range(30))
-    children = [child(tmp_path / "store") for _ in range(2)]
+    children = [child(tmp_path) for _ in range(2)]
     await asyncio.gather(*(asyncio.to_thread(one.communicate, lines, 60) for one in children))
     assert [one.returncode for one in children] == [0, 0]
     assert await opened.count() == 30
@@ -341,7 +341,7 @@ async def test_kill_9_of_a_writer_loses_no_acknowledged_row(opened: LanceDBStore
     rng = np.random.default_rng(7)
     acknowledged: set[str] = set()
     for turn in range(4):
-        writer = child(tmp_path / "store")
+        writer = child(tmp_path)
         assert writer.stdin
         assert writer.stdout
         last = int(rng.integers(1, 25))

@@ -35,8 +35,8 @@ from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
-from knowledge.settings import Placement
 from knowledge.stores.weaviate.nodes import WeaviateLimits
+from knowledge.stores.weaviate.placement import Placement
 from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.records import decode_readers
@@ -294,7 +294,7 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
     search_bench.shelf.put(names(0, 30))
     await search_bench.sync()
     quick = store_on(cluster, WeaviateLimits(read_s=3, write_s=4, settle_s=1))
-    single = store_on(cluster, WeaviateLimits(read_s=3), Placement(replicas=3, reads="ONE"))
+    single = store_on(cluster, WeaviateLimits(read_s=3), Placement(replicas=3, read_consistency="ONE"))
     for store in (quick, single):
         await store.open(INDEX, DIMENSIONS)
     for node in cluster.nodes[:2]:

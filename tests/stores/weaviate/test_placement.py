@@ -12,7 +12,6 @@ from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, make_class_key
-from knowledge.settings import Placement
 from knowledge.stores.weaviate.address import (
     make_collection_name,
     parse_address,
@@ -20,6 +19,7 @@ from knowledge.stores.weaviate.address import (
     parse_node_addresses,
 )
 from knowledge.stores.weaviate.nodes import WeaviateLimits
+from knowledge.stores.weaviate.placement import Placement
 from knowledge.stores.weaviate.schema import CollectionSpec, list_schema_properties
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports
@@ -110,7 +110,7 @@ async def test_all_nodes_that_are_down_are_named_at_once() -> None:
 
 def test_copies_that_must_agree_follow_the_consistency() -> None:
     assert (Placement().read_level, Placement(replicas=3).read_level) == ("ONE", "QUORUM")
-    mixed = Placement(replicas=3, reads="ONE", writes="ALL")
+    mixed = Placement(replicas=3, read_consistency="ONE", write_consistency="ALL")
     assert (mixed.read_level, mixed.write_level) == ("ONE", "ALL")
 
 

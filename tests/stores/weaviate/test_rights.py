@@ -13,8 +13,8 @@ from weaviate.classes.init import Auth
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly
 from knowledge.interfaces import Scope
-from knowledge.settings import Placement
 from knowledge.stores.weaviate.address import parse_address
+from knowledge.stores.weaviate.placement import Placement
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import ROLES, WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS, row, unit

@@ -71,13 +71,12 @@ class Installation:
         roots = {name: directory / name for name in ("docs", "wiki")}
         for folder in (self.home, *roots.values()):
             folder.mkdir(parents=True)
-        weaviate = {}
-        if server is not None:
-            weaviate = {"url": server.url, "grpc_url": server.grpc_url, "api_key": server.api_key}
-            weaviate["namespace"] = f"n{random.getrandbits(32):08x}"
         self.roots = roots
         url = database_url or f"sqlite:///{self.home / 'kvasir.db'}"
-        self.world = World(str(self.home), url, {name: str(root) for name, root in roots.items()}, weaviate=weaviate)
+        self.world = World(str(self.home), url, {name: str(root) for name, root in roots.items()})
+        if server is not None:
+            variables = {**server.variables, "WEAVIATE_NAMESPACE": f"n{random.getrandbits(32):08x}"}
+            self.world = replace(self.world, store="weaviate", store_variables=variables)
         self.generation = 0
         self.wanted: Answers = {}
 

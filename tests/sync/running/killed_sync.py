@@ -27,10 +27,10 @@ from sqlalchemy.engine import Engine
 from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
 from knowledge.library import Library
-from knowledge.opening import _make_store_factory
 from knowledge.search.calibration import find_calibration
-from knowledge.settings import KnowledgeSettings, Placement, SourceSpec
+from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources import registry
+from knowledge.stores.registry import make_store
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
@@ -56,24 +56,22 @@ class World:
     sources: dict[str, str]
     readers: tuple[str, ...] = ("*",)
     chunker: str = "1"
-    weaviate: dict[str, str] = field(default_factory=dict)
-    """Its ``url``, ``grpc_url``, ``api_key`` and ``namespace``; empty: the embedded store."""
+    store: str = "lancedb"
+    store_variables: dict[str, str] = field(default_factory=dict)
 
     def settings(self) -> KnowledgeSettings:
         specs = tuple(
             SourceSpec(name, "folder", {"path": path}, Path("/"), readers=frozenset(self.readers))
             for name, path in self.sources.items()
         )
-        home, server = Path(self.home), self.weaviate
+        home = Path(self.home)
         return KnowledgeSettings(
             home,
             home,
             self.database_url,
             specs,
-            weaviate_url=server.get("url"),
-            weaviate_grpc_url=server.get("grpc_url"),
-            weaviate_api_key=server.get("api_key"),
-            weaviate_placement=Placement(namespace=server.get("namespace", "")),
+            store=self.store,
+            store_variables=self.store_variables,
         )
 
 
@@ -198,10 +196,9 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
         folders = [registry.build_source(spec, Path("/nowhere"), plain.get_source_memory) for spec in settings.sources]
         sources = [Remembering(folder, manifest.get_source_memory(folder.key)) for folder in folders]
-        new_store: Any = _make_store_factory(settings)
-        indexes = Indexes(manifest, lambda: Fused(new_store(), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
+        indexes = Indexes(manifest, lambda: Fused(make_store(settings), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
         stack.push_async_callback(indexes.close)
-        await indexes.open(IndexIdentity(new_store().kind, "checksum", world.chunker, "words"))
+        await indexes.open(IndexIdentity(settings.store, "checksum", world.chunker, "words"))
         library = Library(
             settings,
             sources=sources,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
+
 import pytest
 
 from knowledge.errors import FetchRefused
 from knowledge.web.http.guard import AccessRules, check_address, check_url
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.live_settings import PROVIDERS, ProviderSpec, SearchSettings
-from knowledge.web.searching.registry import build_single_host_rules, create_providers, load_implementation
+from knowledge.web.searching.registry import build_single_host_rules, create_providers
 
 ALL = SearchSettings(
-    tuple(spec.name for spec in PROVIDERS),
+    tuple(PROVIDERS),
     "http://searxng:8080",
     {name: f"key-of-{name}" for name in ("brave", "tavily", "exa", "serper")},
     ("https://docs.example.com/guide/",),
@@ -20,19 +22,19 @@ ALL = SearchSettings(
 
 async def test_providers_have_the_configured_order() -> None:
     made = create_providers(ALL, WebSettings(), AccessRules())
-    assert [one.name for one in made] == [spec.name for spec in PROVIDERS]
+    assert [one.name for one in made] == [*PROVIDERS]
     for one in made:
         await one.close()
     only_exa = SearchSettings(("exa",), api_keys={"exa": "k"})
     assert [one.name for one in create_providers(only_exa, WebSettings(), AccessRules())] == ["exa"]
 
 
-@pytest.mark.parametrize("spec", PROVIDERS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", PROVIDERS.values(), ids=PROVIDERS)
 def test_each_spec_names_its_implementation(spec: ProviderSpec) -> None:
-    assert load_implementation(spec).name == spec.name
+    assert resolve_name(spec.implementation).name == spec.name
 
 
-@pytest.mark.parametrize("name", [*(spec.name for spec in PROVIDERS), "bing"])
+@pytest.mark.parametrize("name", [*PROVIDERS, "bing"])
 def test_a_provider_without_its_key_is_not_created(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         create_providers(SearchSettings((name,)), WebSettings(), AccessRules())
