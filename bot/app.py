@@ -19,7 +19,7 @@ from bot.answering.retrieval.retriever import Search
 from bot.answering.verification.calibration import Calibrations
 from bot.answering.verification.judge import Judges
 from bot.answering.verification.verifier import feature_verifiers
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, StoredVerifiedAnswers, VerifiedAnswerFinder
+from bot.answering.verified_answers.finder import StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import PhrasingWriter
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import ADDED_SOURCE
@@ -37,6 +37,7 @@ from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, EngineState
 from engine.service import Engine
 from knowledge.database.failures import wait_for_database
+from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 from knowledge.opening import open_library
@@ -150,11 +151,11 @@ def create_answerer(
     return Answerer(
         search or library.search,
         engine,
-        feature_verifiers(library.embed_symmetric, library.embedder_identity),
+        feature_verifiers(library.embedder.embed_symmetric, library.embedder.identity),
         new_judge=judges.judge_of if judges is not None else None,
         still=library.filter_current,
         contents=library.list_documents,
-        compare=library.compare_texts,
+        compare=library.compare_texts if find_calibration(library.embedder.identity).extract_scale else None,
         limits=limits,
     )
 
@@ -164,8 +165,8 @@ def create_verified_finder(library: Library, stored: StoredVerifiedAnswers) -> V
     return VerifiedAnswerFinder(
         stored,
         library,
-        embed=library.embed_symmetric,
-        thresholds=OFFER_THRESHOLDS.get(library.embedder_identity),
+        embed=library.embedder.embed_symmetric,
+        thresholds=find_calibration(library.embedder.identity).offers,
     )
 
 

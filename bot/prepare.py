@@ -24,7 +24,7 @@ from engine.planning.machine_probe import probe_machine
 from engine.weights.availability import choose_obtainable_plan
 from engine.weights.store import WeightsStore
 from engine.weights.wheel_pieces import PieceAssembler
-from knowledge.embedding import open_embedder
+from knowledge.embedding import EMBEDDERS, open_embedder
 from knowledge.errors import KnowledgeError
 
 _SMALLEST = "Qwen2.5-0.5B-Instruct"
@@ -48,7 +48,7 @@ async def main(what: list[str]) -> int:
 
 async def _prepare_embedder(cache: Path, wheels: WheelCache, terminal: Terminal) -> None:
     embedder = await open_embedder(
-        cache, wheels.unpack_wheel, progress=lambda line: terminal.show_progress("embedder", None, line)
+        EMBEDDERS[0], cache, wheels.unpack_wheel, lambda line: terminal.show_progress("embedder", None, line)
     )
     await embedder.close()
     terminal.finish_bar("embedder", "ready")

@@ -35,7 +35,6 @@ KnowledgeError
 ├── NothingRead              no document was read yet, or there is none; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
-│   └── EmbedderUncalibrated … because no constants were measured for it
 ├── PendingDeletionsChanged  the pending deletions are not those that a person approved
 └── SyncRunning              another sync uses this state directory
 """
@@ -333,10 +332,6 @@ class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
 
     code = ErrorCode.EMBEDDER
-
-
-class EmbedderUncalibrated(EmbedderError):
-    """Search or the verifier has no constants for this embedder."""
 
 
 class PendingDeletionsChanged(KnowledgeError):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from knowledge.access import AccessReader
+from knowledge.embedding import explain_uncalibrated, find_calibration
 from knowledge.interfaces import (
     ANY_MEMBER,
     Embedder,
     Hit,
     LiveWebRequest,
     Material,
-    Matrix,
     Priority,
     RightsSource,
     SearchResult,
@@ -25,9 +25,9 @@ from knowledge.interfaces import (
 )
 from knowledge.materials import MaterialReader
 from knowledge.readable import ReadableDocuments, RecentDocument, SourceDocuments
-from knowledge.search.calibration import SearchCalibration
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import WebSearcher, search_documents_and_web
+from knowledge.search.hybrid import Reranker
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
@@ -74,16 +74,18 @@ class Library:
         sources: Sequence[Source],
         indexes: Indexes,
         embedder: Embedder,
-        calibration: SearchCalibration,
         passages: ChunkDocument,
         web: WebSearcher | None = None,
+        reranker: Reranker | None = None,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
-        self._embedder = embedder
+        self.embedder = embedder
+        """The one of the index."""
+        self._calibration = calibration = find_calibration(embedder.identity)
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
         self._lock = settings.home / "sync.lock"
@@ -102,19 +104,15 @@ class Library:
         )
         self.syncs = LibrarySync(settings, self._sources, writer, self._rights, self._find_searched, sleep=clock.sleep)
         """Sync by the clock and after changes, and repair the index."""
-        self._documents = DocumentSearch(indexes, embedder, calibration, self._rules, self._rights)
+        self._documents = DocumentSearch(
+            indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
+        )
         self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
-        self._calibration = calibration
         self._web = web
         self.materials = MaterialReader(embedder.count_tokens)
         """Reads files and messages that come with a question."""
-
-    @property
-    def embedder_identity(self) -> str:
-        """Return ``Embedder.identity``, the key of an embedder's constants."""
-        return self._embedder.identity
 
     def sources(self) -> tuple[SourceSpec, ...]:
         """Return the configured sources."""
@@ -152,9 +150,11 @@ class Library:
         plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
 
         async def search_rest(live: LiveWebRequest | None) -> SearchResult:
-            return await search_documents_and_web(self._documents.search, self._web, self._calibration, plan, live)
+            return await search_documents_and_web(
+                self._documents.search, self._web, self._calibration.search, plan, live
+            )
 
-        return await search_with_materials(search_rest, self._embedder, self._calibration, plan, live, materials)
+        return await search_with_materials(search_rest, self.embedder, self._calibration.search, plan, live, materials)
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
         """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.
@@ -204,7 +204,7 @@ class Library:
         if await self.find_rights_key(person) == await self.find_rights_key(others):
             return False
         found = await self.search(query, viewers=person, join=False)
-        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._calibration.answerable}
+        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._calibration.search.answerable}
         return found.answerable and bool(first - await self.filter_current(first, others))
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
@@ -271,6 +271,7 @@ class Library:
             last_repair=await searched.manifest.read_last_repair(),
             refused_passages=await searched.manifest.read_refused(),
             elsewhere=find_lock_holder(self._lock),
+            uncalibrated=explain_uncalibrated(self.embedder.identity),
         )
 
     async def list_documents(self, viewers: Viewers = ANY_MEMBER, within: str = "") -> tuple[SourceDocuments, ...]:
@@ -336,19 +337,15 @@ class Library:
         return questions
 
     async def compare_texts(self, question: str, texts: Sequence[str]) -> Vector:
-        """Return how similar a question is to each of some short texts of documents.
+        """Return how similar a question is to each of some short texts of documents (``extract_scale``).
 
         Raises:
             EmbedderError: they cannot be embedded.
 
         """
-        vector = await self._embedder.embed_query(question)
-        similarities: Vector = await self._embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
-        return similarities
-
-    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
-        """Embed texts that are compared with each other, before waiting passages; shape ``(texts, dimensions)``."""
-        return await self._embedder.embed_symmetric(texts)
+        vector = await self.embedder.embed_query(question)
+        similarities: Vector = await self.embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
+        return similarities * self._calibration.extract_scale
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""

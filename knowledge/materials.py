@@ -44,9 +44,9 @@ class MaterialReader:
         document, kind = await self._parser.parse(name, content), self._parser.find_kind(name, content)
         return await asyncio.to_thread(self._split_sections, id_, name, kind, document.sections)
 
-    def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
+    async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
         """Return a message in passages."""
-        material = self._split_sections(id_, title, MESSAGE_KIND, [Section((), text)])
+        material = await asyncio.to_thread(self._split_sections, id_, title, MESSAGE_KIND, [Section((), text)])
         return replace(material, url=url)
 
     def _split_sections(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:

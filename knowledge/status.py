@@ -97,6 +97,8 @@ class LibraryStatus:
     """Passages that the store proposed to people who may not read them, since ``last_repair``; None for none."""
     elsewhere: str | None = None
     """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""
+    uncalibrated: str = ""
+    """What the embedder does not do until it is calibrated, and the next step; "" if it is."""
 
     def approval_marks(self, source: str | None = None) -> dict[str, str]:
         """Return the marks of pending deletions for an approval, of one source or of all."""

@@ -232,7 +232,7 @@ class Dense:
 
     async def search(self, library: Library, question: str, limit: int) -> list[tuple[str, str]]:
         """Return documents and texts of the nearest chunks, best first."""
-        vector = (await library.embed_symmetric([question]))[0]
+        vector = (await library.embedder.embed_symmetric([question]))[0]
         best = np.argsort(-(self.vectors @ vector))[:limit]
         return [(self.documents[place], self.texts[place]) for place in best]
 

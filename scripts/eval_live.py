@@ -21,10 +21,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from knowledge.embedding import find_calibration
 from knowledge.interfaces import WEB, Chunk, CurrentChunk, Hit, Matrix, Scope, WebOrigin
 from knowledge.lexical.bm25 import choose_likeliest
 from knowledge.lexical.terms import index_terms, query_terms
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.plan import plan_words
 from knowledge.search.results import DocumentResults, make_empty_results
@@ -136,7 +136,7 @@ async def main() -> None:
         split = SplitStore(chunks, vectors, fixed)
         with tempfile.TemporaryDirectory() as store_folder:
             async with open_filled_store("lancedb", chunks, vectors, Path(store_folder)) as store:
-                search = HybridSearch(fixed, store, split.current, find_calibration(fixed.identity))
+                search = HybridSearch(fixed, store, split.current, find_calibration(fixed.identity).search)
                 outcomes = [await ask_both_ways(search, split, one) for one in questions]
     finally:
         await embedder.close()

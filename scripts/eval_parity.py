@@ -19,8 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from knowledge.embedding import E5Embedder
-from knowledge.interfaces import Chunk
+from knowledge.interfaces import Chunk, Embedder
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
 from scripts.eval_sets import QuestionSet, embed_once, folder_or_exit, load_question_sets, open_cached_embedder
 from tests.services import weaviate_server
@@ -29,7 +28,7 @@ TARGET = 0.95
 STORES = ("lancedb", "weaviate")
 
 
-async def compare_rankings(questions: QuestionSet, embedder: E5Embedder, scratch: Path, most: int) -> dict[str, float]:
+async def compare_rankings(questions: QuestionSet, embedder: Embedder, scratch: Path, most: int) -> dict[str, float]:
     """Return how far the ten best hits of both stores agree."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]

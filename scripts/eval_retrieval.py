@@ -35,12 +35,13 @@ import numpy as np
 from bot.config.environment import read_environment, read_store
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
-from knowledge.embedding import IDENTITY, E5Embedder
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
     CurrentChunk,
     DocumentContent,
+    Embedder,
     Hit,
     Matrix,
     Scope,
@@ -50,7 +51,6 @@ from knowledge.interfaces import (
 )
 from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.fusion import estimate_best_confidence
@@ -66,8 +66,7 @@ from scripts.eval_sets import (
     open_cached_embedder,
 )
 
-DIMENSIONS = 384
-ANSWERABLE = find_calibration(IDENTITY).answerable
+ANSWERABLE = find_calibration(IDENTITY).search.answerable
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 
@@ -75,10 +74,8 @@ LISTED = CurrentChunk("eval", EVERYONE, datetime.now(UTC))
 class FixedEmbedder:
     """An embedder with precomputed vectors."""
 
-    dimensions = DIMENSIONS
-
-    def __init__(self, embedder: E5Embedder, texts: Sequence[str], vectors: Matrix) -> None:
-        self.identity = embedder.identity
+    def __init__(self, embedder: Embedder, texts: Sequence[str], vectors: Matrix) -> None:
+        self.identity, self.dimensions = embedder.identity, embedder.dimensions
         self.count_tokens = embedder.count_tokens
         self.embed_passages = embedder.embed_passages
         self._vectors = {text.strip(): vector for text, vector in zip(texts, vectors, strict=True)}
@@ -98,7 +95,7 @@ class IndexSearch:
     hidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        calibration = find_calibration(self.embedder.identity)
+        calibration = find_calibration(self.embedder.identity).search
         self._search = HybridSearch(
             self.embedder, self.store, self._current, calibration, breadth=Breadth(per_document=10)
         )
@@ -143,7 +140,7 @@ async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix,
     _, variables = read_store(read_environment({**given, "KVASIR_STORE": kind}))
     store = make_store(KnowledgeSettings(folder, folder, "", store=kind, store_variables=variables))
     index = f"kvasir_{uuid.uuid4().hex[:8]}"
-    await store.open(index, DIMENSIONS)
+    await store.open(index, vectors.shape[1])
     try:
         rows = [
             StoredChunk(one, vector, index_terms(one.searchable_text))
@@ -158,7 +155,7 @@ async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix,
         await store.close()
 
 
-async def run_set(kind: str, questions: QuestionSet, embedder: E5Embedder, scratch: Path) -> list[RankedQuestion]:
+async def run_set(kind: str, questions: QuestionSet, embedder: Embedder, scratch: Path) -> list[RankedQuestion]:
     """Ask all questions of one set, with their passage and without."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
@@ -190,7 +187,7 @@ async def load_documentation(folder: Path, count_tokens: CountTokens) -> list[Ch
     return chunks
 
 
-async def run_documentation(kind: str, folder: Path, embedder: E5Embedder, scratch: Path) -> dict[str, list[float]]:
+async def run_documentation(kind: str, folder: Path, embedder: Embedder, scratch: Path) -> dict[str, list[float]]:
     """Return the confidences of questions that the documentation answers, and of others."""
     chunks = await load_documentation(folder, embedder.count_tokens)
     written = json.loads((Path(__file__).parent / "eval_questions.json").read_text(encoding="utf-8"))

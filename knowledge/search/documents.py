@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.access.scope import may_see
-from knowledge.search.calibration import SearchCalibration
-from knowledge.search.hybrid import HybridSearch
+from knowledge.search.hybrid import HybridSearch, Reranker
 from knowledge.search.passages import format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
@@ -37,6 +37,8 @@ class DocumentSearch:
         calibration: SearchCalibration,
         rules: Mapping[str, SourceRules],
         checker: RightsChecker,
+        *,
+        reranker: Reranker | None = None,
     ) -> None:
         """``rules`` are those of each source (``SourceKey.id``)."""
         self._indexes = indexes
@@ -44,6 +46,7 @@ class DocumentSearch:
         self._calibration = calibration
         self._rules = rules
         self._checker = checker
+        self._reranker = reranker
         self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
 
     async def search(self, plan: QueryPlan) -> DocumentResults:
@@ -188,13 +191,13 @@ class DocumentSearch:
     def _open_search(self, index: OpenIndex) -> HybridSearch:
         classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
         return HybridSearch(
-            self._embedder,
+            self._embedder if index.dense else None,
             index.store,
             partial(self._find_current, index),
             self._calibration,
-            dense=index.dense,
             neighbours=index.manifest.find_neighbours,
             classes=classes,
+            reranker=self._reranker,
         )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, KnowledgeError, StoreError
 from knowledge.interfaces import LiveWebRequest, SearchResult, WebSearchReport, WebTrouble
-from knowledge.search.calibration import SearchCalibration
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults, make_empty_results
 from knowledge.search.with_web import rank_with_web

@@ -8,12 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector, Viewers
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
-from knowledge.search.calibration import SearchCalibration
 from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
@@ -26,6 +27,13 @@ _MAX_LOOKUPS = 8
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
 """Returns the current ones of these chunk ids from the manifest. Other ids may not be shown."""
+
+
+class Reranker(Protocol):
+    """Scores the passages that the manifest has admitted, before some are picked. It reads no others."""
+
+    async def rerank(self, question: str, ranked: Sequence[ScoredCandidate], /) -> Sequence[ScoredCandidate]:
+        """Return the same candidates with scores from 0 to 1, best first; as they are if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +72,34 @@ class HybridSearch:
     """Searches one open store. Its only state is the number of rows; many tasks may use it at once.
 
     Args:
-        embedder: the one that the index was built with, unless ``dense`` is False. store: open. current: returns what
-        the manifest lists (``CurrentChunks``). calibration: the constants of this embedder. breadth: how many
-        candidates to consider. dense: whether the index comes from this embedder; if not, only BM25 finds rows.
-        neighbours: returns the neighbours of chunks from the manifest; without it nothing is joined. classes: chooses
-        what the store may propose; without them everything, and only the manifest decides.
+        embedder: the one that the index was built with; None if that was another one, so that only BM25 finds rows.
+        store: open. current: returns what the manifest lists (``CurrentChunks``). calibration: the constants of the
+        embedder. breadth: how many candidates to consider. neighbours: returns the neighbours of chunks from the
+        manifest; without it nothing is joined. classes: chooses what the store may propose; without them everything,
+        and only the manifest decides. reranker: orders admitted candidates; without it their fused scores do.
 
     """
 
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: Embedder | None,
         store: Store,
         current: CurrentChunks,
         calibration: SearchCalibration,
         *,
         breadth: Breadth | None = None,
-        dense: bool = True,
         neighbours: Neighbours | None = None,
         classes: AudienceClasses | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._current = current
         self._calibration = calibration
         self._breadth = breadth or Breadth()
-        self._dense = dense
         self._joiner = None if neighbours is None else PassageJoiner(store, current, neighbours)
         self._classes = classes
+        self._reranker = reranker
         self._rows = 0
         self._rows_counted_at = -math.inf
 
@@ -115,7 +123,7 @@ class HybridSearch:
         if plan.is_empty:
             return make_empty_results(plan, self._calibration)
         vector, rows = await run_both(self._embed_text(plan.words), self._count_and_refresh(plan.scope))
-        profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=self._dense)
+        profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=self._embedder is not None)
         question = PreparedQuery(plan, vector, profile)
         missing: frozenset[str] = frozenset()
         for _ in range(_MAX_LOOKUPS):
@@ -150,7 +158,7 @@ class HybridSearch:
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             if self._count_writes() == writes:
                 refused |= {id_: one.source_name for id_, one in current.items() if is_refused(one, plan.scope)}
-            found = replace(self._rank_candidates(question, proposed, current), refused=refused)
+            found = replace(await self._rank_candidates(question, proposed, current), refused=refused)
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
@@ -160,11 +168,13 @@ class HybridSearch:
                 break
         return found
 
-    def _rank_candidates(
+    async def _rank_candidates(
         self, question: PreparedQuery, proposed: Sequence[Candidate], current: Mapping[str, CurrentChunk]
     ) -> _RankedCandidates:
         usable = [one for one in proposed if is_in_scope(current.get(one.chunk.id), question.plan.scope)]
         ranking = rank_candidates(usable, question, current)
+        if self._reranker is not None:
+            ranking = replace(ranking, ranked=await self._reranker.rerank(question.plan.words, ranking.ranked))
         picked = self._pick_passages(question, ranking.ranked, current, question.plan.limit)
         return _RankedCandidates(usable, current, ranking, picked)
 
@@ -207,7 +217,7 @@ class HybridSearch:
         )
 
     async def _embed_text(self, text: str) -> Vector | None:
-        return await self._embedder.embed_query(text) if self._dense else None
+        return None if self._embedder is None else await self._embedder.embed_query(text)
 
     async def _count_and_refresh(self, scope: Scope) -> int:
         """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""

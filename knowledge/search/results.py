@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.interfaces import Candidate, CurrentChunk, Hit, SearchResult
-from knowledge.search.calibration import SearchCalibration
 from knowledge.search.passages import JoinedPassage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.candidates import PreparedQuery

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import (
     Candidate,
@@ -26,7 +27,6 @@ from knowledge.interfaces import (
     SearchResult,
 )
 from knowledge.lexical.bm25 import choose_likeliest, estimate_weights
-from knowledge.search.calibration import SearchCalibration
 from knowledge.search.plan import QueryPlan
 from knowledge.search.ranking.candidates import rank_candidates
 from knowledge.search.ranking.fusion import estimate_confidence

@@ -21,7 +21,6 @@ from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES, compute_features
 from bot.answering.verification.matching import (
-    SimilarityScale,
     adds_words,
     analyse_passage,
     contains_literally,
@@ -30,6 +29,7 @@ from bot.answering.verification.matching import (
     rank_passages,
 )
 from bot.answering.verification.normalisation import strip_frame
+from knowledge.embedding.calibration import SimilarityScale
 from scripts.verification.sets import Pair
 
 Matrix = NDArray[np.float64]

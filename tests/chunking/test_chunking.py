@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from knowledge.chunking.blocks import split_blocks
 from knowledge.chunking.chunker import MAX_TOKENS, TARGET_TOKENS, chunk_document
-from knowledge.embedding import E5Embedder
+from knowledge.embedding.local_e5.embedder import E5Embedder
 from knowledge.interfaces import EVERYONE, Chunk, Document, Section
 from knowledge.parsing.formats.markdown import parse_markdown
 

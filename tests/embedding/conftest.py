@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from bot.wheels import WheelCache
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding.local_e5.embedder import E5Embedder, open_e5
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,6 @@ def cache() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def embedder(cache: Path) -> AsyncIterator[E5Embedder]:
-    opened = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+    opened = await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)
     yield opened
     await opened.close()

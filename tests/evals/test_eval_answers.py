@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ class ScriptedAnswerer:
 class Vectors:
     """The part of a library that the plain recipe needs."""
 
-    embed_symmetric = staticmethod(embed_bag_of_words)
+    embedder = SimpleNamespace(embed_symmetric=embed_bag_of_words)
 
 
 async def test_the_plain_recipe_shows_the_nearest_chunks_and_keeps_what_is_said() -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from knowledge.embedding import IDENTITY
 from knowledge.interfaces import EVERYONE, Matrix, Priority
 from knowledge.library import Clock, Library
-from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
@@ -121,7 +120,6 @@ class Bench:
                 sources=sources,
                 indexes=indexes,
                 embedder=self.embedder,
-                calibration=find_calibration(IDENTITY),
                 passages=self.passages,
                 web=self.web,
                 clock=Clock(self.sleep, self.now),

@@ -69,7 +69,7 @@ async def test_given_file_keeps_the_question_off_the_web(bench: Bench, handbook:
     bench.web = object()  # a request would fail
     async with bench.library(handbook) as library:
         await library.refresh()
-        message = library.materials.read_message("1.1", "Ada, today", "Lunch is at twelve.", None)
+        message = await library.materials.read_message("1.1", "Ada, today", "Lunch is at twelve.", None)
         material = replace(message, is_given=True)
         found = await library.search("when is lunch", materials=[material], live=LiveWebRequest("if_weak"))
         assert [hit.text for hit in found.hits] == ["Lunch is at twelve."]
@@ -85,7 +85,7 @@ class FailingStore(LanceDBStore):
 async def test_material_answers_while_the_store_is_down(bench: Bench, handbook: Any) -> None:
     bench.store = FailingStore
     async with bench.library(handbook) as library:
-        message = library.materials.read_message("1.1", "Ada, today", "Lunch is at twelve.", None)
+        message = await library.materials.read_message("1.1", "Ada, today", "Lunch is at twelve.", None)
         found = await library.search("when is lunch", materials=[replace(message, is_given=True)])
         assert [hit.text for hit in found.hits] == ["Lunch is at twelve."]
         assert isinstance(found.trouble, StoreUnavailable)

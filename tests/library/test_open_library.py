@@ -83,7 +83,7 @@ async def test_documents_are_synced_found_and_suggested_in_both_languages(tmp_pa
         assert set(await library.suggest_questions(3)) >= {"How do I add a source?", "如何提交报销？"}
         second = (await library.refresh()).sources["docs"]
         assert (second.chunks_written, second.chunks_kept, second.failed) == (0, report.chunks_written, 1)
-        assert (await library.embed_symmetric(["one", "two"])).shape == (2, 384)
+        assert (await library.embedder.embed_symmetric(["one", "two"])).shape == (2, 384)
 
 
 async def test_a_new_process_finds_what_the_last_one_synced(tmp_path: Path, root: Path) -> None:

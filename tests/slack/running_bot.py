@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.answering.verification.embedding_cache import Embed
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS, VerifiedAnswerFinder
+from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -29,6 +29,7 @@ from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
 from engine.interfaces import EngineState, EngineStatus
+from knowledge.embedding import find_calibration
 from knowledge.errors import PendingDeletionsChanged
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers
 from knowledge.readable import RecentDocument
@@ -293,7 +294,9 @@ def make_dependencies(
     changes = SharedChanges(ledger.database)
     setup: VerifiedSetup = replacements.get("verified_setup", VerifiedSetup())
     stored = VerifiedAnswers(ledger.database, changes)
-    finder = VerifiedAnswerFinder(stored, library, embed=setup.embed, thresholds=OFFER_THRESHOLDS.get(setup.embedder))
+    finder = VerifiedAnswerFinder(
+        stored, library, embed=setup.embed, thresholds=find_calibration(setup.embedder).offers
+    )
     return SlackDependencies(
         ledger,
         changes,

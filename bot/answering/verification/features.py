@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bot.answering.verification.claims import Claims, stem
 from bot.answering.verification.matching import Match
 from bot.answering.verification.quantities import meets_any, normalise_text
+from knowledge.embedding.calibration import SupportWeights
 
 FEATURES = (
     "similarity",
@@ -58,6 +59,11 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
         "renamed": alignment is not None and bool(alignment.renamed_names),
     }
     return np.array([float(values[name]) for name in FEATURES])
+
+
+def compute_margin(weights: SupportWeights, features: NDArray[np.float64]) -> float:
+    """Return the logit of the sentence's support."""
+    return weights.bias + float(features @ np.array([weights.of.get(name, 0.0) for name in FEATURES]))
 
 
 def find_missing_facts(here: Claims, there: Claims, question: Claims | None = None) -> dict[str, bool]:

@@ -15,6 +15,7 @@ from bot.answering.verification.alignment import Alignment, align_texts
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.quantities import meets_any, normalise_text
+from knowledge.embedding.calibration import SimilarityScale
 from knowledge.language import Language, choose_language
 from knowledge.tables import describe_tables
 
@@ -101,25 +102,6 @@ class AnalysedPassage:
         by_number = [[row for row, own in numbers.items() if meets_any(one, own)] for one in sentence.figures]
         for found in (by_word, by_number):
             yield tuple(sorted({rows[0] for rows in found if len(rows) == 1}))
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarityScale:
-    """What the cosines of an embedder mean.
-
-    Of unrelated texts, 98 % are less similar than ``similar`` and ``similar_across``. Above, similarity says nothing
-    more: a sentence with one word changed is more similar to its passage than a good paraphrase.
-    """
-
-    similar: float
-    similar_across: float
-    """Between two languages."""
-    unlike: float
-    """Expected of sentences that share no words."""
-
-    def cap_similarity(self, similarity: float, *, across: bool) -> float:
-        """Return a similarity up to which it tells something."""
-        return min(similarity, self.similar_across if across else self.similar)
 
 
 @dataclass(frozen=True)
@@ -215,7 +197,8 @@ def match_passage(
     best = max(values, key=lambda places: (values[places][0], len(sentence.words & stretches[places].words)))
     near = tuple(stretch for places, stretch in stretches.items() if len(places) == 1)
     _, similarity, overlap = values[best]
-    return Match(sentence, passage, stretches[best], scale.cap_similarity(similarity, across=across), overlap, near)
+    most = scale.similar_across if across else scale.similar
+    return Match(sentence, passage, stretches[best], min(similarity, most), overlap, near)
 
 
 def compute_overlap(here: Claims, there: Claims, *, across: bool) -> float:

@@ -16,7 +16,7 @@ from bot.answering.events import Passage
 from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.conflicts import is_contradicted
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache
-from bot.answering.verification.features import compute_features
+from bot.answering.verification.features import compute_features, compute_margin
 from bot.answering.verification.interfaces import Judge, NewVerifier, Verdict
 from bot.answering.verification.matching import (
     LIKELY_ACROSS,
@@ -31,7 +31,8 @@ from bot.answering.verification.matching import (
     shares_words,
 )
 from bot.answering.verification.normalisation import find_subject, resolve_pronoun, strip_frame
-from bot.answering.verification.weights import VerifierWeights, find_weights
+from knowledge.embedding import find_calibration
+from knowledge.embedding.calibration import SupportCalibration
 
 _CANDIDATES = 3
 _UNSUPPORTED = -1.2
@@ -40,13 +41,8 @@ _LARGEST_LOGIT = 12.0
 
 
 def feature_verifiers(embed: Embed, identity: str) -> NewVerifier:
-    """Return what makes the verifier of each answer; all of them share one cache of vectors.
-
-    Raises:
-        EmbedderUncalibrated: nothing was fitted with the embedder of this identity.
-
-    """
-    return functools.partial(FeatureVerifier, EmbeddingCache(embed), find_weights(identity))
+    """Return what makes the verifier of each answer; all of them share one cache of vectors."""
+    return functools.partial(FeatureVerifier, EmbeddingCache(embed), find_calibration(identity).support)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class _Finding:
 class FeatureVerifier:
     """An ``AnswerVerifier`` that compares each sentence of an answer with the passages."""
 
-    def __init__(self, embed: EmbeddingCache, weights: VerifierWeights, judge: Judge | None = None) -> None:
+    def __init__(self, embed: EmbeddingCache, weights: SupportCalibration, judge: Judge | None = None) -> None:
         self._embed = embed
         self._weights = weights
         self._judge = judge
@@ -135,7 +131,7 @@ class FeatureVerifier:
 
     def _assess_match(self, passages: tuple[int, ...], match: Match) -> _Finding:
         weights = self._weights.across if match.across else self._weights.same
-        margin = weights.compute_margin(compute_features(match, self._question))
+        margin = compute_margin(weights, compute_features(match, self._question))
         return _Finding(passages, match, is_contradicted(match), margin)
 
     async def _find_contradicting(self, claim: str, supporting: Collection[int]) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -16,6 +15,7 @@ from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache, Vector
 from bot.answering.verified_answers.same_question import has_same_facts, is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from knowledge.embedding.calibration import OfferThresholds
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
 from knowledge.language import choose_language
@@ -27,19 +27,6 @@ _LONGEST: Final = 300
 """Characters of a question for which a similar one is looked for."""
 _BATCH: Final = 64
 _CACHED_TEXTS: Final = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class OfferThresholds:
-    """The least cosine of questions of which one is offered for the other."""
-
-    same_language: float
-    across_languages: float
-
-
-OFFER_THRESHOLDS: Final = {"multilingual-e5-small:1571fc982750:int8:6.1": OfferThresholds(0.90, 0.83)}
-"""By ``Embedder.identity``. Chosen on ``scripts/eval_data/office.jsonl``: 2 % of the questions about something
-else are offered one of 23 verified answers."""
 
 
 class CurrentChunks(Protocol):

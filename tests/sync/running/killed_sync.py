@@ -24,10 +24,8 @@ import numpy as np
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
 from knowledge.library import Library
-from knowledge.search.calibration import find_calibration
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources import registry
 from knowledge.stores.registry import make_store
@@ -204,7 +202,6 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
             sources=sources,
             indexes=indexes,
             embedder=Checksum(),
-            calibration=find_calibration(IDENTITY),
             passages=passages,
         )
         stack.push_async_callback(library.close)

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.interfaces import CurrentChunk, Hit, Scope
-from knowledge.search.calibration import find_calibration
 from knowledge.search.hybrid import HybridSearch
 from knowledge.sync.manifest.records import decode_readers
 
@@ -69,7 +68,7 @@ def search_of(rig: Any, meanwhile: Meanwhile) -> HybridSearch:
         rig.embedder,
         Store(),
         meanwhile.wrap(current),
-        find_calibration(IDENTITY),
+        find_calibration(IDENTITY).search,
         neighbours=meanwhile.wrap(rig.index.find_neighbours),
     )
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bot.answering.events import AnswerEvent, Offer, Question, Sources, Text
-from bot.answering.verified_answers.finder import OFFER_THRESHOLDS
 from bot.config.configuration import Access
+from knowledge.embedding import IDENTITY
 from knowledge.interfaces import Matrix
 from tests.slack.running_bot import (
     PASSAGE,
@@ -33,7 +33,6 @@ ADA, BO = "U0ADA00001", "U0BO000002"
 CITED = replace(PASSAGE, chunks=("c1", "c2"))
 QUESTION = "How many vacation days do we get?"
 PHRASINGS = ["我们有多少天年假？", "How many days of leave do we get?"]
-[EMBEDDER] = OFFER_THRESHOLDS
 
 
 async def answer_with_source(question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -57,7 +56,7 @@ async def verified_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[Ru
     """Run a bot whose one owner is Ada."""
     dependencies = {
         "access": Access(frozenset({ADA})),
-        "verified_setup": VerifiedSetup(embed_topics, EMBEDDER, write_phrasings=write_phrasings),
+        "verified_setup": VerifiedSetup(embed_topics, IDENTITY, write_phrasings=write_phrasings),
     }
     async with run_bot_in_sandbox(
         tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
@@ -374,7 +373,7 @@ async def test_the_beginning_of_a_long_verified_answer_says_so(tmp_path: Path) -
         yield Text("That is all.")
         yield make_finished(CITED)
 
-    verified = VerifiedSetup(embed_topics, EMBEDDER, write_phrasings=write_phrasings)
+    verified = VerifiedSetup(embed_topics, IDENTITY, write_phrasings=write_phrasings)
     dependencies = {"access": Access(frozenset({ADA})), "verified_setup": verified}
     async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length, dependencies=dependencies) as bot:
         root = await bot.ask(f"@Kvasir {QUESTION}")
