@@ -34,7 +34,7 @@ async def describe_installations(
     """
     async with open_ledger(database_url) as ledger:
         parts = InstallationParts(slack, oauth, ledger.database, session)
-        home, installed = await parts.admission.find_home(), await parts.installations.list_all()
+        home, installed = await parts.find_home(), await parts.installations.list_all()
         found = {_name_installation(one): await _find_problem(parts, one) for one in installed}
     if not installed:
         raise InstallationProblem(f"No workspace has installed the app. Open {oauth.install_url} and install it.")
@@ -51,7 +51,7 @@ async def describe_installations(
 async def _find_problem(parts: InstallationParts, installation: StoredInstallation) -> str:
     """Return what is wrong with an installation and the next step, "" if nothing is."""
     where = _name_installation(installation)
-    if not parts.admission.covers_workspace(installation):
+    if not parts.covers_workspace(installation):
         return f"{where} is not in workspaces under [slack] in kvasir.toml, so Kvasir does not answer there. Add it."
     try:
         async with parts.open_api(installation) as api:
@@ -60,17 +60,17 @@ async def _find_problem(parts: InstallationParts, installation: StoredInstallati
         installation = await parts.installations.find_installation(installation.team) or installation
         why = f"did not refresh its token ({installation.problem})" if installation.problem else "refuses its token"
         return (
-            f"{where}: Slack {why}. To correct that, {find_next_step(installation.problem, parts.install_url)}. If the "
-            f"app was uninstalled there, `kvasir erase {installation.team}` deletes its data."
+            f"{where}: Slack {why}. To correct that, {find_next_step(installation.problem, parts.oauth.install_url)}. "
+            f"If the app was uninstalled there, `kvasir erase {installation.team}` deletes its data."
         )
     except (BotError, TimeoutError) as error:
         return f"{where}: {error or 'Slack does not answer'}"
     if missing := list_missing_scopes(granted or installation.granted_scopes):
-        return f"{where} lacks the scopes {', '.join(sorted(missing))}. Open {parts.install_url} there again."
+        return f"{where} lacks the scopes {', '.join(sorted(missing))}. Open {parts.oauth.install_url} there again."
     if installation.problem:
         return (
             f"{where}: Slack did not refresh its token ({installation.problem}), which works until it expires. To "
-            f"correct that, {find_next_step(installation.problem, parts.install_url)}."
+            f"correct that, {find_next_step(installation.problem, parts.oauth.install_url)}."
         )
     return ""
 

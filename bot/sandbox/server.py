@@ -30,7 +30,6 @@ from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
 from bot.sandbox.oauth.issued_tokens import LIFETIME_S, IssuedTokens
 from bot.sandbox.oauth.oauth_server import OAuthServer, Tenant
-from bot.sandbox.oauth.translated_carrier import TranslatedCarrier
 from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import TEAM_NAME, Envelope
 from bot.sandbox.state.records import SUBSCRIPTIONS
@@ -125,7 +124,7 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
         sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
         webhook = _create_webhook(options, credentials)
         place = _Place(options, credentials, webhook or sockets, sockets, base_url)
-        hub = _create_hub(place, storage, webhook or sockets, faults, is_installed=not options.oauth_workspaces)
+        hub = _create_hub(place, storage, WireIds(0), faults, is_installed=not options.oauth_workspaces)
         (webhook or sockets).on_change = hub.publish_status
         hub.workspace.restore_records(records)
         await hub.settle_and_store()
@@ -161,7 +160,7 @@ def _create_webhook(options: SandboxOptions, credentials: Credentials) -> Webhoo
     return Webhook(options.clock, options.events_url, credentials.signing_secret, credentials.verification_token)
 
 
-def _create_hub(place: _Place, storage: Storage, carrier: Carrier, faults: Faults, *, is_installed: bool) -> Hub:
+def _create_hub(place: _Place, storage: Storage, ids: WireIds, faults: Faults, *, is_installed: bool) -> Hub:
     options = place.options
     clock = options.clock
     schedule = RetrySchedule(options.ack_deadline_s, options.retry_delays_s)
@@ -169,7 +168,7 @@ def _create_hub(place: _Place, storage: Storage, carrier: Carrier, faults: Fault
         clock=clock,
         workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
         storage=storage,
-        outbox=Outbox(clock, carrier, storage.queue_records, schedule),
+        outbox=Outbox(clock, place.carrier, storage.queue_records, schedule, ids),
         faults=faults,
         limiter=RateLimiter(clock.now, options.pace),
         credentials=place.credentials,
@@ -197,7 +196,7 @@ async def _add_workspace(stack: contextlib.AsyncExitStack, place: _Place, app: w
     storage = Storage(state / f"workspace{number + 1}.sqlite3")
     stack.push_async_callback(storage.close)
     records = await storage.open_records()
-    hub = _create_hub(place, storage, TranslatedCarrier(place.carrier, ids), Faults(), is_installed=False)
+    hub = _create_hub(place, storage, ids, Faults(), is_installed=False)
     hub.workspace.restore_records(records)
     await hub.settle_and_store()
     stack.push_async_callback(hub.outbox.close)

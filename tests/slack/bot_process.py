@@ -50,7 +50,8 @@ async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: Turn
             ledger, SharedChanges(ledger.database), answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY)
         )
         app = await stack.enter_async_context(open_slack_app(settings, dependencies, turn_settings=turn_settings))
-        await app.run()
+        await app.connect()
+        await app.run_until_revoked()
 
 
 @contextlib.asynccontextmanager

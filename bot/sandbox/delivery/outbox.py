@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
+from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import Envelope, Json, Record, Transport, name_kind
 from engine.tasks import cancel_tasks
 
@@ -66,11 +67,13 @@ class Outbox:
         carrier: Carrier,
         store: Callable[[dict[tuple[str, str], Record | None]], None],
         schedule: RetrySchedule,
+        ids: WireIds,
     ) -> None:
         self._clock = clock
         self.carrier = carrier
         self._store = store
         self.schedule = schedule
+        self._ids = ids
         self._tasks: set[asyncio.Task[None]] = set()
         self.pending: dict[str, Envelope] = {}
         self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
@@ -122,7 +125,7 @@ class Outbox:
             await self.carrier.wait_until_connected()
             if self._clock.now() - envelope.created > self.schedule.lifetime_s:
                 break
-            outcome = await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s)
+            outcome = await self._deliver_envelope(envelope)
             if isinstance(outcome, Acknowledgement):
                 self._discard_envelope(envelope)
                 return
@@ -138,4 +141,12 @@ class Outbox:
         if not self.carrier.is_connected():
             await on_outcome(None)
             return
-        await on_outcome(await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s))
+        await on_outcome(await self._deliver_envelope(envelope))
+
+    async def _deliver_envelope(self, envelope: Envelope) -> Acknowledgement | DeliveryFailure:
+        """Deliver once, with the workspace's ids of the wire."""
+        envelope = replace(envelope, payload=self._ids.translate_ids(envelope.payload))
+        outcome = await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s)
+        if isinstance(outcome, Acknowledgement) and outcome.payload:
+            return Acknowledgement(self._ids.translate_ids(outcome.payload))
+        return outcome

@@ -81,7 +81,7 @@ class Api:
             fault = self._hub.faults.find_fault(name, self._find_concerned(values))
             if fault:
                 await apply_fault(fault)
-            body, headers = self._run_method(name, _read_token(request, values), Arguments(values))
+            body, headers = self._run_method(name, read_token(request, values), Arguments(values))
             await self._hub.settle_and_store()
         except RefusedCall as refusal:
             self._hub.settle_changes()
@@ -196,6 +196,7 @@ async def _read_arguments(request: web.Request) -> Json:
     return values | {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def _read_token(request: web.Request, values: Json) -> str:
+def read_token(request: web.Request, values: Json) -> str:
+    """Return the token of a call, from its header or its arguments."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else str(values.get("token", ""))

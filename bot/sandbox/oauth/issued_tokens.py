@@ -47,14 +47,12 @@ class IssuedTokens:
         return token in self._expiries
 
     def check_token(self, token: str) -> None:
-        """Check a token.
+        """Check a token of this workspace.
 
         Raises:
-            RefusedCall: ``invalid_auth``, ``token_revoked``, ``token_expired``.
+            RefusedCall: ``token_revoked``, ``token_expired``.
 
         """
-        if token not in self._expiries:
-            raise RefusedCall("invalid_auth")
         if token in self._revoked_tokens:
             raise RefusedCall("token_revoked")
         if self.now() >= self._expiries[token]:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bot.sandbox.http.api import Api, CallRecord, apply_fault
+from bot.sandbox.http.api import Api, CallRecord, apply_fault, read_token
 from bot.sandbox.hub import Hub
 from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import APP_ID, BOT_USER, TEAM_ID, Json
@@ -47,7 +47,6 @@ class Tenant:
 class _Code:
     tenant: Tenant
     redirect_uri: str
-    scope: str
     expires_at: float
     is_used: bool = False
 
@@ -93,7 +92,7 @@ class OAuthServer:
             return web.Response(status=404, text="Slack: no such workspace")
         code = secrets.token_hex(16)
         expires_at = tenant.hub.clock.now() + _CODE_LIFETIME_S
-        self._codes[code] = _Code(tenant, query["redirect_uri"], query.get("scope", ""), expires_at)
+        self._codes[code] = _Code(tenant, query["redirect_uri"], expires_at)
         return web.Response(status=302, headers={"Location": _build_redirect(query, code=code)})
 
     # ── Calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +103,7 @@ class OAuthServer:
 
     async def route_call(self, request: web.Request) -> web.StreamResponse:
         """Pass a call to the workspace of its token; the first one answers for unknown tokens."""
-        token = _read_bearer(request)
+        token = read_token(request, {})
         tenant = next((one for one in self.tenants if one.hub.tokens.has_token(token)), self._first)
         return await tenant.api.handle_call(request)
 
@@ -178,7 +177,7 @@ class OAuthServer:
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Answer ``auth.revoke``."""
-        token = _read_bearer(request)
+        token = read_token(request, {})
         for tenant in self.tenants:
             if tenant.hub.tokens.has_token(token):
                 tenant.hub.tokens.revoke_token(token)
@@ -188,10 +187,6 @@ class OAuthServer:
 
 def _build_redirect(query: Mapping[str, str], **more: str) -> str:
     return f"{query['redirect_uri']}?{urlencode({'state': query.get('state', ''), **more})}"
-
-
-def _read_bearer(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
 
 
 def _read_basic(request: web.Request) -> tuple[str, str]:

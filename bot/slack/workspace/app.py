@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class SlackApp:
-    """A bot in one workspace, which connects when ``run`` is awaited."""
+    """A bot in one workspace."""
 
     def __init__(self, workspace: SlackWorkspace, runner: SocketModeClient | HttpServer) -> None:
         self.workspace = workspace
@@ -51,17 +51,6 @@ class SlackApp:
         team = self.workspace.installation.me.team
         _log.info("slack connected", transport=self._runner.transport, team=team)
 
-    async def run(self) -> None:
-        """Connect and run until cancelled.
-
-        Raises:
-            SlackUnauthorized: the token was revoked or the app removed while it ran.
-            SlackError: Slack refuses the connection.
-
-        """
-        await self.connect()
-        await self.run_until_revoked()
-
     async def run_until_revoked(self) -> None:
         """Run on a connection that is open.
 
@@ -84,7 +73,7 @@ async def open_slack_app(
     turn_settings: TurnSettings | None = None,
     capabilities: SlackCapabilities | None = None,
 ) -> AsyncIterator[SlackApp]:
-    """Open the Slack side, which ``run`` connects; on exit, give running answers time to end and close everything.
+    """Open the Slack side without connecting it; on exit, give running answers time to end and close everything.
 
     Raises:
         SlackError: the token, its scopes or the address is wrong; the text names the next step.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from bot.messages import commands
 from bot.messages.forms import asking
 from bot.messages.message import LANGUAGES, render_message
@@ -140,36 +142,7 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
 
 
 def render_manifest_yaml(*, events_url: str | None = None, public_url: str | None = None) -> str:
-    """Return the manifest as YAML, with quotes around strings that YAML reads as other types."""
-    return "\n".join(_render_lines(build_manifest(events_url=events_url, public_url=public_url), "")) + "\n"
-
-
-def _render_lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
-    lines: list[str] = []
-    if isinstance(value, dict):
-        for name, child in value.items():
-            lines += _render_entry(f"{indent}{name}:", child, indent + "  ")
-    else:
-        for child in value:
-            if isinstance(child, dict):
-                first, *rest = _render_lines(child, indent + "  ")
-                lines += [f"{indent}- {first.strip()}", *rest]
-            else:
-                lines.append(f"{indent}- {_render_scalar(child)}")
-    return lines
-
-
-def _render_entry(head: str, child: Any, indent: str) -> list[str]:  # noqa: ANN401 (JSON)
-    return (
-        [head, *_render_lines(child, indent)]
-        if isinstance(child, (dict, list))
-        else [f"{head} {_render_scalar(child)}"]
-    )
-
-
-def _render_scalar(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
-    plain = text.replace("_", "").replace(".", "").isalnum() and text.isascii() and not text[0].isdigit()
-    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Return the manifest as YAML."""
+    manifest = build_manifest(events_url=events_url, public_url=public_url)
+    text: str = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=120)
+    return text

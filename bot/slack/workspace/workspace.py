@@ -182,6 +182,6 @@ def build_bolt_app(
             enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=client.token
         )
 
-    bolt = create_bolt_app(AsyncApp, settings, client, authorize_request)
+    bolt = create_bolt_app(settings, client, authorize_request)
     listeners.register_listeners(bolt)
     return bolt

@@ -16,6 +16,7 @@ from bot.slack.wire.transport.http_server import HttpServer
 from bot.slack.wire.transport.socket_mode import SocketModeClient
 from bot.slack.wire.transport.web_client import open_http_session
 from bot.slack.workspace.app import make_runner
+from bot.slack.workspace.installations.oauth_flow import InstallPages
 from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.workspace_router import create_router
 from bot.slack.workspace.installations.workspaces import Workspaces
@@ -40,12 +41,8 @@ class InstalledApp:
         self._runner = runner
         self._pages = pages
         self._token_monitor = token_monitor
-        self._install_url = install_url
-
-    @property
-    def address(self) -> str:
-        """Return where people install the app."""
-        return self._install_url
+        self.address = install_url
+        """Where people install the app."""
 
     async def connect(self) -> None:
         """Open all workspaces, connect, and return once events arrive.
@@ -62,7 +59,7 @@ class InstalledApp:
         workspaces = sorted(self.workspaces.workspaces)
         _log.info("slack connected", transport=self._runner.transport, workspaces=" ".join(workspaces))
         if not workspaces:
-            _log.warning("no workspace is open", next_step=f"open {self._install_url} and install the app")
+            _log.warning("no workspace is open", next_step=f"open {self.address} and install the app")
 
     async def run_until_revoked(self) -> None:
         """Run on a connection that is open.
@@ -99,11 +96,12 @@ async def open_installed_app(
         parts = InstallationParts(settings, oauth, changes.database, session)
         tools = WorkspaceTools(settings, dependencies, lambda: runner.is_connected, turn_settings or TurnSettings())
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
+        routes = InstallPages(parts).list_routes()
         router = create_router(settings, parts.client, workspaces, changes.database)
-        runner, pages = make_runner(settings, router, parts.client, token_monitor, parts.list_routes()), None
+        runner, pages = make_runner(settings, router, parts.client, token_monitor, routes), None
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspaces.forget_directories
-            pages = HttpServer(None, settings.port, routes=parts.list_routes())
+            pages = HttpServer(None, settings.port, routes=routes)
             stack.push_async_callback(pages.close)
         changes.start()
         stack.push_async_callback(changes.close)

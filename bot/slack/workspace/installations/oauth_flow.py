@@ -21,13 +21,12 @@ from slack_sdk.errors import SlackClientError
 from slack_sdk.oauth.installation_store import Installation
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.wire.scopes import SCOPES
-from bot.slack.wire.settings import INSTALL_PATH, REDIRECT_PATH, OAuthSettings
+from bot.slack.wire.settings import INSTALL_PATH, REDIRECT_PATH
 from bot.slack.workspace.installations import pages
-from bot.slack.workspace.installations.admission import Admission
-from bot.storage.installations.installations import Installations, StoredInstallation
+from bot.slack.workspace.installations.parts import InstallationParts
+from bot.storage.installations.installations import StoredInstallation
 from bot.storage.installations.oauth_states import LIFETIME_S, OAuthStates
 from bot.storage.installations.token_cipher import BotTokens
 from knowledge.errors import DatabaseError
@@ -40,8 +39,7 @@ class InstallationRefused(BoltError):
 
     def __init__(self, installation: StoredInstallation) -> None:
         super().__init__(f"{installation.team} may not install the app")
-        self.workspace = installation.name
-        self.team = installation.team
+        self.installation = installation
 
 
 class _CodeHandler(logging.Handler):
@@ -57,13 +55,12 @@ _BOLT_LOGGER.propagate = False
 _BOLT_LOGGER.addHandler(_CodeHandler())
 
 
-class _States(AsyncOAuthStateStore):
-    def __init__(self, states: OAuthStates) -> None:
-        self._states = states
+class _Store(AsyncInstallationStore, AsyncOAuthStateStore):
+    """Stores states, and what Slack returns for a code if the workspace may install the app."""
 
-    @property
-    def logger(self) -> logging.Logger:
-        return _BOLT_LOGGER
+    def __init__(self, parts: InstallationParts) -> None:
+        self._parts = parts
+        self._states = OAuthStates(parts.installations.database)
 
     async def async_issue(self, *_: object, **__: object) -> str:
         return await self._states.issue_state()
@@ -71,37 +68,25 @@ class _States(AsyncOAuthStateStore):
     async def async_consume(self, state: str) -> bool:
         return await self._states.consume_state(state)
 
-
-class _InstallationStore(AsyncInstallationStore):
-    """Stores what Slack returns for a code, if the workspace may install the app."""
-
-    def __init__(self, installations: Installations, admission: Admission, client: AsyncWebClient) -> None:
-        self._installations = installations
-        self._admission = admission
-        self._client = client
-
-    @property
-    def logger(self) -> logging.Logger:
-        return _BOLT_LOGGER
-
     async def async_save(self, installation: Installation) -> None:
         stored = _read_installation(installation)
         token = installation.bot_token or ""
         try:
             if not token or not stored.team:
                 raise BoltError("Slack returned no bot token")
-            if not await self._admission.admits_workspace(stored.team, stored.enterprise):
+            if not await self._parts.admits_workspace(stored):
                 _log.warning("installation refused", team=stored.team, enterprise=stored.enterprise, name=stored.name)
                 await self._give_back(token)
                 raise InstallationRefused(stored)
-            await self._installations.save_installation(stored, BotTokens(token, installation.bot_refresh_token or ""))
+            tokens = BotTokens(token, installation.bot_refresh_token or "")
+            await self._parts.installations.save_installation(stored, tokens)
         except DatabaseError as error:
             raise BoltError(str(error)) from error
         _log.info("app installed", team=stored.team, name=stored.name, org_wide=stored.org_wide, by=stored.installer)
 
     async def _give_back(self, token: str) -> None:
         try:
-            await self._client.auth_revoke(token=token)
+            await self._parts.client.auth_revoke(token=token)
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
             _log.warning("token not given back", error=type(error).__name__)
 
@@ -125,16 +110,8 @@ def _read_installation(installation: Installation) -> StoredInstallation:
 class InstallPages:
     """Serves the two addresses of an installation, and its pages."""
 
-    def __init__(
-        self,
-        oauth: OAuthSettings,
-        api_url: str,
-        installations: Installations,
-        admission: Admission,
-        states: OAuthStates,
-        client: AsyncWebClient,
-    ) -> None:
-        """``client`` has no token."""
+    def __init__(self, parts: InstallationParts) -> None:
+        oauth, store = parts.oauth, _Store(parts)
         self._install_url = oauth.install_url
         settings = AsyncOAuthSettings(
             client_id=oauth.client_id,
@@ -145,14 +122,14 @@ class InstallPages:
             install_path=INSTALL_PATH,
             redirect_uri_path=REDIRECT_PATH,
             install_page_rendering_enabled=False,
-            authorization_url=api_url.removesuffix("api/") + "oauth/v2/authorize",
-            installation_store=_InstallationStore(installations, admission, client),
-            state_store=_States(states),
+            authorization_url=parts.client.base_url.removesuffix("api/") + "oauth/v2/authorize",
+            installation_store=store,
+            state_store=store,
             state_expiration_seconds=LIFETIME_S,
             callback_options=AsyncCallbackOptions(self._show_success, self._show_problem),
             logger=_BOLT_LOGGER,
         )
-        self._flow = AsyncOAuthFlow(client=client, logger=_BOLT_LOGGER, settings=settings)
+        self._flow = AsyncOAuthFlow(client=parts.client, logger=_BOLT_LOGGER, settings=settings)
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -176,15 +153,13 @@ class InstallPages:
         return answer_request
 
     async def _show_success(self, arguments: AsyncSuccessArgs) -> BoltResponse:
-        found = arguments.installation
-        name = (found.enterprise_name if found.is_enterprise_install else found.team_name) or "your workspace"
-        team = (found.enterprise_id if found.is_enterprise_install else found.team_id) or ""
-        return _make_page(200, pages.render_success(name, found.app_id or "", team))
+        stored, app_id = _read_installation(arguments.installation), arguments.installation.app_id or ""
+        return _make_page(200, pages.render_success(stored.name or "your workspace", app_id, stored.team))
 
     async def _show_problem(self, arguments: AsyncFailureArgs) -> BoltResponse:
         error = arguments.error
         if isinstance(error, InstallationRefused):
-            return _make_page(403, pages.render_refusal(error.workspace, error.team))
+            return _make_page(403, pages.render_refusal(error.installation.name, error.installation.team))
         return self._make_problem(arguments.reason, arguments.suggested_status_code, str(error or ""))
 
     def _make_problem(self, reason: str, status: int, error: str) -> BoltResponse:

@@ -1,4 +1,4 @@
-"""Builds what reads and changes installations, for the bot and for commands."""
+"""Builds what reads and changes installations, for the bot and for commands, and decides who may install the app."""
 
 from __future__ import annotations
 
@@ -6,43 +6,52 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import aiohttp
-from aiohttp import web
 
 from bot.slack.wire.errors import SlackUnauthorized
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from bot.slack.wire.transport.web_api import SlackWebApi
-from bot.slack.wire.transport.web_client import SLACK_API_URL, make_web_client, open_http_session
-from bot.slack.workspace.installations.admission import Admission
-from bot.slack.workspace.installations.oauth_flow import InstallPages
-from bot.slack.workspace.installations.token_refresher import TokenRefresher
-from bot.slack.workspace.installations.workspace_token import WorkspaceToken
+from bot.slack.wire.transport.web_client import make_web_client, open_http_session
+from bot.slack.workspace.installations.token_refresher import TokenRefresher, WorkspaceToken
 from bot.storage.installations.installations import Installations, StoredInstallation
-from bot.storage.installations.oauth_states import OAuthStates
 from bot.storage.installations.token_cipher import TokenCipher
 from knowledge.database.database import Database
 
 
 class InstallationParts:
-    """The parts that share one session and one database."""
+    """The parts that share one session and one database.
+
+    The workspaces that ``kvasir.toml`` names may install the app; without any, the first that installs it.
+    """
 
     def __init__(
         self, settings: SlackSettings, oauth: OAuthSettings, database: Database, session: aiohttp.ClientSession
     ) -> None:
+        self.oauth = oauth
         self._api_url = settings.api_url
         self._session = session
         self.client = make_web_client(settings.api_url, None, session)
         self.installations = Installations(database, TokenCipher(oauth.token_keys))
-        self.admission = Admission(self.installations, oauth.workspaces)
         self.refresher = TokenRefresher(self.installations, oauth, self.client)
-        self.install_url = oauth.install_url
-        self._pages = InstallPages(
-            oauth,
-            settings.api_url or SLACK_API_URL,
-            self.installations,
-            self.admission,
-            OAuthStates(database),
-            self.client,
-        )
+
+    async def find_home(self) -> str:
+        """Return the workspace or organization whose members are everybody, "" as long as there is none."""
+        return self.oauth.workspaces[0] if self.oauth.workspaces else await self.installations.find_home()
+
+    def covers_workspace(self, installation: StoredInstallation) -> bool:
+        """Return whether Kvasir answers in an installed workspace: it may have left the list since."""
+        allowed = self.oauth.workspaces
+        return not allowed or not {installation.team, installation.enterprise}.isdisjoint(allowed)
+
+    async def admits_workspace(self, installation: StoredInstallation) -> bool:
+        """Return whether a workspace or organization may install the app; without a list, only the first one may.
+
+        Raises:
+            DatabaseError: the first workspace cannot be read or stored.
+
+        """
+        allowed = self.oauth.workspaces
+        home = await self.installations.claim_home(allowed[0] if allowed else installation.team)
+        return not {installation.team, installation.enterprise}.isdisjoint(allowed or (home,))
 
     async def prepare_token(self, installation: StoredInstallation) -> WorkspaceToken:
         """Return the token of an installation in a client of its own, refreshed if that is due.
@@ -53,18 +62,13 @@ class InstallationParts:
 
         """
         installation = await self.refresher.refresh_tokens(installation)
-        client = make_web_client(self._api_url, None, self._session)
-        return WorkspaceToken(client, installation, self.installations, self.refresher)
+        return WorkspaceToken(make_web_client(self._api_url, None, self._session), installation, self.refresher)
 
     @contextlib.asynccontextmanager
     async def open_api(self, installation: StoredInstallation) -> AsyncIterator[SlackWebApi]:
         """Open the Web API of an installation without the rest of the Slack side; raises as ``prepare_token``."""
         token = await self.prepare_token(installation)
         yield SlackWebApi(token.client, renew_token=token.renew_token)
-
-    def list_routes(self) -> list[web.RouteDef]:
-        """Return the endpoints of an installation."""
-        return self._pages.list_routes()
 
 
 @contextlib.asynccontextmanager
@@ -81,8 +85,7 @@ async def open_home_api(
     """
     async with open_http_session() as session:
         parts = InstallationParts(settings, oauth, database, session)
-        home = await parts.admission.find_home()
-        installed = await parts.installations.list_all()
+        home, installed = await parts.find_home(), await parts.installations.list_all()
         found = next((one for one in installed if home and home in {one.team, one.enterprise}), None)
         if found is None:
             raise SlackUnauthorized(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
-from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.wire.events import get_object
@@ -27,31 +28,38 @@ _log = structlog.get_logger("kvasir.installations")
 _FIND_S: Final = 2.5
 """Slack waits three seconds. Afterwards it sends an event again, to a workspace that is open by then."""
 
-
 _TEAM_EVENTS: Final = {"team_access_granted", "team_access_revoked"}
 """An organization has added the app to a workspace, or removed it from one."""
 
 
-class WorkspaceRouter(AsyncApp):
-    """A Bolt app without listeners: it answers what no installed workspace is for, such as Slack's check of the URL."""
+class WorkspaceRouter(AsyncMiddleware):
+    """Answers requests after Bolt has checked their signatures, so the database is not asked about others.
 
-    workspaces: Workspaces
-    threads: ThreadRecords
-    verifier: SignatureVerifier | None
-    """None for Socket Mode, which needs no signatures."""
+    Bolt handles what names no workspace, such as Slack's check of the URL.
+    """
 
-    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+    def __init__(self, workspaces: Workspaces, threads: ThreadRecords) -> None:
+        self._workspaces = workspaces
+        self._threads = threads
+
+    async def async_process(
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,  # noqa: ARG002 (Bolt's)
+        next: Callable[[], Awaitable[BoltResponse]],  # noqa: A002 (Bolt's)
+    ) -> BoltResponse | None:
         """Return the answer of the workspace that a request is for; 503 if it is not open now."""
         teams = list_installations(req.body)
-        if not teams or not self._is_from_slack(req):
-            return await super().async_dispatch(req)
+        if not teams:
+            return await next()
         kind = get_object(req.body, "event").get("type")
         try:
             if kind == "app_uninstalled":
-                await self.workspaces.end_installation(teams[0])
+                await self._workspaces.end_installation(teams[0])
                 return BoltResponse(status=200, body="")
             async with asyncio.timeout(_FIND_S):
-                workspace = await self.workspaces.find_workspace(teams)
+                workspace = await self._workspaces.find_workspace(teams)
                 others = await self._find_others(req, workspace)
         except (WorkspaceNotOpen, DatabaseError, TimeoutError) as error:
             _log.warning("request not handled", teams=" ".join(teams), error=str(error) or type(error).__name__)
@@ -61,7 +69,7 @@ class WorkspaceRouter(AsyncApp):
             _log.info("app not installed", teams=" ".join(teams))
             return BoltResponse(status=200, body="")
         if kind in _TEAM_EVENTS:
-            await self.workspaces.look_again(receivers[0])
+            await self._workspaces.installations.announce_change(receivers[0].installation.me.team)
         answers = await asyncio.gather(*(one.bolt.async_dispatch(_copy_request(req)) for one in receivers))
         return max(answers, key=lambda answer: int(answer.status))  # if one failed, Slack sends it to all of them again
 
@@ -70,18 +78,11 @@ class WorkspaceRouter(AsyncApp):
         message = read_shared_message(request.body)
         if message is None:
             return []
-        opened = {team: one for team, one in self.workspaces.workspaces.items() if one is not workspace}
-        taking_part = await self.threads.list_teams(opened, message.channel, message.thread_ts)
+        opened = {team: one for team, one in self._workspaces.workspaces.items() if one is not workspace}
+        taking_part = await self._threads.list_teams(opened, message.channel, message.thread_ts)
         return [
             one for team, one in opened.items() if team in taking_part or one.installation.me.user in message.mentioned
         ]
-
-    def _is_from_slack(self, request: AsyncBoltRequest) -> bool:
-        """Return whether Slack has signed a request; the database is not asked about others."""
-        if request.mode == "socket_mode":
-            return True
-        headers = {name: values[0] for name, values in request.headers.items()}
-        return self.verifier is not None and self.verifier.is_valid_request(request.raw_body, headers)
 
 
 def _copy_request(request: AsyncBoltRequest) -> AsyncBoltRequest:
@@ -96,10 +97,8 @@ async def _refuse_authorization(**_: object) -> None:
 
 def create_router(
     settings: SlackSettings, client: AsyncWebClient, workspaces: Workspaces, database: Database
-) -> WorkspaceRouter:
+) -> AsyncApp:
     """Return the Bolt app in front of all workspaces."""
-    router = create_bolt_app(WorkspaceRouter, settings, client, _refuse_authorization)
-    router.workspaces = workspaces
-    router.threads = ThreadRecords(database)
-    router.verifier = SignatureVerifier(settings.signing_secret) if settings.signing_secret else None
-    return router
+    return create_bolt_app(
+        settings, client, _refuse_authorization, WorkspaceRouter(workspaces, ThreadRecords(database))
+    )

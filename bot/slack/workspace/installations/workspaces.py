@@ -20,7 +20,7 @@ from bot.slack.wire.errors import SlackError, SlackUnauthorized
 from bot.slack.wire.installation import check_token, confirm_uninstallation
 from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.workspace.installations.parts import InstallationParts
-from bot.slack.workspace.installations.workspace_token import WorkspaceToken
+from bot.slack.workspace.installations.token_refresher import WorkspaceToken
 from bot.slack.workspace.workspace import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.installations.installations import StoredInstallation
@@ -50,7 +50,6 @@ class _OpenWorkspace:
     workspace: SlackWorkspace
     token: WorkspaceToken
     stack: contextlib.AsyncExitStack
-    watch: asyncio.Task[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Workspaces:
     def __init__(self, tools: WorkspaceTools, parts: InstallationParts) -> None:
         self._tools = tools
         self._parts = parts
-        self._installations = parts.installations
+        self.installations = parts.installations
         self._open: dict[str, _OpenWorkspace] = {}
         self._failures: dict[str, _Failure] = {}
         self._installed: frozenset[str] = frozenset()
@@ -113,19 +112,10 @@ class Workspaces:
         for team in teams:
             if team in self._open:
                 return self._open[team].workspace
-            found = await self._installations.find_installation(team)
-            if found is not None and self._parts.admission.covers_workspace(found):
+            found = await self.installations.find_installation(team)
+            if found is not None and self._parts.covers_workspace(found):
                 return await self._wait_until_open(team)
         return None
-
-    async def look_again(self, workspace: SlackWorkspace) -> None:
-        """Let all processes open an organization again, because it has other workspaces.
-
-        Raises:
-            DatabaseError: the other processes cannot be informed.
-
-        """
-        await self._installations.announce_change(workspace.installation.me.team)
 
     async def _wait_until_open(self, team: str) -> SlackWorkspace:
         self._changed.set()
@@ -154,8 +144,8 @@ class Workspaces:
         return min(_EVERY_S, max(_LEAST_PAUSE_S, min(waits_s, default=_EVERY_S)))
 
     async def _reconcile_workspaces(self) -> None:
-        found = await self._installations.list_all()
-        installed = {one.team: one for one in found if self._parts.admission.covers_workspace(one)}
+        found = await self.installations.list_all()
+        installed = {one.team: one for one in found if self._parts.covers_workspace(one)}
         self._installed = frozenset(installed)
         gone = {*self._open, *self._unerased}.difference(installed)
         await asyncio.gather(*map(self._end_workspace, gone), *map(self._bring_up, installed.values()))
@@ -196,9 +186,9 @@ class Workspaces:
         return self._installed - {installation.team}
 
     async def _open_workspace(self, installation: StoredInstallation) -> _OpenWorkspace:
-        await self._installations.seal_again(installation)
+        await self.installations.seal_again(installation)
         token = await self._parts.prepare_token(installation)
-        home = await self._parts.admission.find_home()
+        home = await self._parts.find_home()
         async with contextlib.AsyncExitStack() as stack:
             workspace = await stack.enter_async_context(
                 open_workspace(
@@ -211,8 +201,10 @@ class Workspaces:
             )
             await workspace.start()
             workspace.start_tasks()
-            watch = asyncio.create_task(self._watch_token(installation.team, workspace), name="workspace token")
-            return _OpenWorkspace(workspace, token, stack.pop_all(), watch)
+            watch = BackgroundTasks()
+            stack.push_async_callback(watch.close, 0.0)
+            watch.start(self._watch_token(installation.team, workspace), "workspace token")
+            return _OpenWorkspace(workspace, token, stack.pop_all())
 
     def _note_failure(self, installation: StoredInstallation, error: Exception) -> None:
         """Leave a workspace alone for a time."""
@@ -222,7 +214,7 @@ class Workspaces:
     def _log_failure(self, installation: StoredInstallation, error: Exception) -> None:
         is_refused = isinstance(error, SlackUnauthorized)
         is_known = isinstance(error, BotError | DatabaseError | TimeoutError)
-        install = f"open {self._parts.install_url} and install the app again"
+        install = f"open {self._parts.oauth.install_url} and install the app again"
         next_step = f"{install}; if it was uninstalled: kvasir erase {installation.team}"
         _log.error(
             "workspace not open",
@@ -247,7 +239,7 @@ class Workspaces:
 
     async def _close_refused(self, installation: StoredInstallation, error: SlackError) -> None:
         await self._close_workspace(installation.team)
-        if await self._installations.find_installation(installation.team) is not None:  # it is not uninstalled
+        if await self.installations.find_installation(installation.team) is not None:  # it is not uninstalled
             self._log_failure(installation, error)
 
     async def end_installation(self, team: str) -> None:
@@ -263,7 +255,7 @@ class Workspaces:
 
     async def _erase_installation(self, team: str) -> None:
         """Erase everything that is stored about an installation, and close it, unless its token is valid."""
-        installation = await self._installations.find_installation(team)
+        installation = await self.installations.find_installation(team)
         if installation is None or not await self._has_ended(installation):
             return
         opened = self._open.get(team)
@@ -296,7 +288,5 @@ class Workspaces:
         opened = self._open.pop(team, None)
         if opened is None:
             return
-        opened.watch.cancel()
-        await asyncio.gather(opened.watch, return_exceptions=True)
         await opened.stack.aclose()
         _log.info("workspace closed", team=team)

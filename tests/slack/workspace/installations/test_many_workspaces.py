@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
+from slack_sdk.signature import SignatureVerifier
 
 from bot.config.configuration import Access
 from bot.sandbox.state import wire
@@ -103,6 +106,38 @@ async def test_each_workspace_is_answered_once_and_one_may_leave(tmp_path: Path,
         assert not bot.running.done()
         assert (await bot.install(FIRST))[0] == 200
         await bot.wait_until_open(FIRST, SECOND)
+
+
+async def test_only_what_slack_has_signed_reaches_a_workspace(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    async with (
+        open_place(tmp_path, events_url=f"http://127.0.0.1:{port}/slack/events") as place,
+        run_installed_bot(place, tmp_path, port=port, over_http=True) as bot,
+    ):
+        await bot.install(FIRST)
+        await bot.wait_until_open(FIRST)
+        calls = len(await place.first.requests("auth.test"))
+        slack, stranger = (SignatureVerifier(one) for one in (place.first.signing_secret, "made-up"))
+        removal = {"type": "event_callback", "team_id": FIRST, "event": {"type": "app_uninstalled"}}
+        check = {"type": "url_verification", "challenge": "hello"}
+        for signer, age_s, sent, status in (
+            (stranger, 0, removal, 401),
+            (stranger, 0, removal | {"ssl_check": "1"}, 401),
+            (slack, 600, removal, 401),
+            (stranger, 0, check, 401),
+            (slack, 0, check, 200),
+        ):
+            stamp, body = str(int(time.time()) - age_s), json.dumps(sent)
+            signature = signer.generate_signature(timestamp=stamp, body=body) or ""
+            headers = {
+                "Content-Type": "application/json",
+                "X-Slack-Request-Timestamp": stamp,
+                "X-Slack-Signature": signature,
+            }
+            async with place.session.post(f"{bot.url}/slack/events", data=body, headers=headers) as answer:
+                assert (answer.status, "hello" in await answer.text()) == (status, status == 200), sent
+        assert len(await place.first.requests("auth.test")) == calls  # nobody asked whether the app is uninstalled
+        await bot.wait_until_open(FIRST)
 
 
 async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: Path) -> None:
