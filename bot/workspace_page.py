@@ -17,7 +17,6 @@ from engine.service import Engine
 from engine.tasks import cancel_tasks
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import ANY_MEMBER
-from knowledge.language import Language
 from knowledge.library import Library
 from knowledge.status import SourceStatus, restrict_sources
 
@@ -26,8 +25,6 @@ _log = structlog.get_logger("kvasir.app")
 _EVERY_S = 2.0
 """The pause between two status checks."""
 _SUGGESTIONS = 3
-_LANGUAGE: Language = "en"
-"""The language of the page."""
 
 
 class StatusPage(Protocol):
@@ -126,12 +123,12 @@ def build_page_status(
     hidden = [source for source in sources if source.name not in readable]
     troubles = [trouble for source in visible for trouble in _list_troubles(source)]
     if any(_list_troubles(source) for source in hidden):
-        troubles.append(render_message(status_messages.PAGE_HIDDEN_TROUBLE, _LANGUAGE))
+        troubles.append(render_message(status_messages.PAGE_HIDDEN_TROUBLE, "en"))
     return {
         "engine": {
             "state": engine.state.value,
             "progress": engine.progress,
-            "detail": render_notes(engine.notes, _LANGUAGE),
+            "detail": render_notes(engine.notes, "en"),
             "model": engine.model,
             "small_model": engine.small_model,
         },
@@ -160,9 +157,9 @@ def _list_troubles(source: SourceStatus) -> list[str]:
     lines = [f"{source.name}: {source.error}"] if source.error else []
     if source.late:
         age, limit = format_duration(source.age_s or 0.0), format_duration(source.max_age_s)
-        lines.append(render_message(status_messages.PAGE_STALE, _LANGUAGE, source=source.name, age=age, limit=limit))
+        lines.append(render_message(status_messages.PAGE_STALE, "en", source=source.name, age=age, limit=limit))
     if source.pending_deletions:
         count = source.pending_deletions
-        lines.append(render_message(status_messages.PAGE_PENDING_DELETIONS, _LANGUAGE, source=source.name, count=count))
+        lines.append(render_message(status_messages.PAGE_PENDING_DELETIONS, "en", source=source.name, count=count))
     lines += [f"{source.name}: {failure.document}: {failure.reason}" for failure in source.failures if failure.public]
     return lines

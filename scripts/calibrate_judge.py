@@ -37,8 +37,8 @@ from bot.answering.verification.calibration import (
 from bot.answering.verification.judge import Calibration, engine_logit
 from bot.app import create_engine
 from bot.config.settings import load_settings
+from bot.languages.registry import Language
 from engine.interfaces import ContentDelta, Sampling
-from knowledge.language import Language
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
 _REPLY_S = 60.0

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot.answering.events import Passage, Question
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.languages.registry import choose_language
 from knowledge.embedding import find_calibration
 from knowledge.interfaces import Viewers
-from knowledge.language import choose_language
 from scripts.eval_sets import open_cached_embedder
 from scripts.question_pairs import PAIR_SETS, read_question_pairs
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import aiohttp
 
+from bot.languages.registry import LANGUAGES
 from bot.messages import progress
-from bot.messages.message import LANGUAGES, render_message
+from bot.messages.message import render_message
 from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.hub import Hub
 from bot.sandbox.server import SandboxOptions, serve_sandbox

@@ -34,13 +34,13 @@ from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.turn import EngineStream, Turn
 from bot.answering.verification.interfaces import Judge, NewJudge, NewVerifier
 from bot.answering.verified_stream import Evidence, VerifiedStream
+from bot.languages.registry import choose_language
 from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
-from knowledge.language import choose_language
 
 _STEPS: Mapping[Stage, Message] = {
     "search": answers.SEARCHING,

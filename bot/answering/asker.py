@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from bot.answering.manner import Tone
 from bot.answering.policy import Policy
 from bot.answering.thinking import Depth, Length
+from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
-from knowledge.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,24 +11,12 @@ from bot.answering.verification.claims import content_words, extract_claims
 from bot.answering.verification.interfaces import VerdictKind
 from bot.answering.verification.normalisation import strip_frame
 from bot.answering.verification.quantities import normalise_text
+from bot.languages.registry import LANGUAGES
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]
 """A ``heading``, a ``lead_in`` ("Here is how:") and a ``table_head`` are shown only with what follows them. A
 ``refusal`` says that the passages do not hold the answer. ``empty`` is a question or says nothing."""
 
-_REFUSAL = re.compile(
-    r"\b(?:(?:the|these|this|provided|given|available|any|your) (?:\w+ ){0,2}"
-    r"(?:passages?|documents?|sources?|context|texts?|information|documentation|excerpts?)\b[^.!?]{0,200}"
-    r"\b(?:do(?:es)? not|don't|doesn't|no)\b[^.!?]{0,200}"
-    r"\b(?:contain|say|mention|include|hold|answer|specify|state|provide|cover|give|information|describe|address)"
-    r"|I (?:do not|don't) know\b|I found (?:no|nothing)\b|\bno (?:passages?|documents?) (?:mention|say|contain|state)"
-    r"|\bno mention of\b|(?:cannot|can't|could not|couldn't|unable to|not able to) (?:find|answer)\b"
-    r"|no information\b|(?:is|are|was|were) not (?:mentioned|specified|stated|provided) (?:in|by)\b)"
-    r"|(?:资料|文档|段落|文中|文章|内容|信息|来源)[^。！？]{0,100}(?:没有|未|并未|不)[^。！？]{0,100}"
-    r"(?:提到|提及|说明|包含|涉及|给出|提供|找到|答案|信息|记载)"
-    r"|(?:我)?不知道|无法(?:回答|确定|找到)|没有(?:相关|找到)",
-    re.IGNORECASE,
-)
 _PLAIN_REFUSAL = re.compile(
     r"\W*+(?:(?:I am |I['’]m )?(?:very )?sorry|unfortunately|很?抱歉|对不起|不好意思)?\W*+(?:but )?(?:"
     r"I (?:do not|don['’]t) know\b|I (?:cannot|can['’]t|can not|could not|couldn['’]t) (?:answer|find|tell|say)\b"
@@ -69,7 +57,7 @@ def classify_role(piece: Piece, *, table_open: bool) -> Role:
 def _classify_prose(kind: str, text: str) -> Role:
     if _QUESTION_END.search(text) or not strip_frame(f"{text.strip('*_ ')},"):
         return "empty"
-    if is_plain_refusal(text) or _REFUSAL.search(text):
+    if is_plain_refusal(text) or any(pack.refusal.search(text) for pack in LANGUAGES.values()):
         return "refusal"
     if kind == "prose" and _COLON_END.search(text):
         return "lead_in"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from bot.languages.registry import Language
 from bot.messages import commands
 from bot.messages.message import render_message
 from engine.interfaces import ThinkingControl
-from knowledge.language import Language
 
 Depth = Literal["deep", "normal", "off"]
 DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)

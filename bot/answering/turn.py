@@ -12,9 +12,9 @@ from bot.answering.markdown.citations import Numbering
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
 from bot.answering.verified_stream import VerifiedStream
+from bot.languages.registry import Language
 from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
-from knowledge.language import Language
 
 
 @dataclass(slots=True)

@@ -29,9 +29,10 @@ from bot.answering.verification.claims import extract_claims
 from bot.answering.verification.interfaces import AnswerVerifier, Verdict
 from bot.answering.verification.normalisation import strip_preamble
 from bot.answering.verification.quantities import normalise_text
+from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.message import render_message
-from knowledge.language import Language, is_cjk
+from knowledge.language import is_cjk
 
 End = Literal["repetition", "length", "unsupported"]
 Evidence = Literal["none", "shown", "needed"]

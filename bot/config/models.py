@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -16,6 +16,7 @@ from bot.answering.manner import Tone
 from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
+from bot.languages.registry import LANGUAGES
 from knowledge.errors import suggest_nearest
 from knowledge.identity.readers import check_reader
 from knowledge.web.crawling.canonical_urls import Site
@@ -62,6 +63,7 @@ CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
 WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,}$")]
+AnswerLanguage = Annotated[str, StringConstraints(pattern=f"^({'|'.join(('asker', *LANGUAGES))})$")]
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
 Weight = Annotated[float, Field(strict=True), AfterValidator(_check_weight)]
 TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
@@ -192,8 +194,10 @@ class ChannelTable(Table):
     mention_only: bool | None = toml_field(
         None, "true or false", "Whether every question here needs a mention, also in a thread with Kvasir."
     )
-    language: Literal["asker", "en", "zh"] | None = toml_field(
-        None, '"asker", "en" or "zh"', "The language of answers here; `asker` means that of each question."
+    language: AnswerLanguage | None = toml_field(
+        None,
+        '"asker", ' + " or ".join(f'"{code}"' for code in LANGUAGES),
+        "The language of answers here; `asker` means that of each question.",
     )
     tone: Tone | None = toml_field(None, '"plain", "friendly" or "formal"', "The tone of answers here.")
     unasked_per_hour: int | None = toml_field(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bot.languages.registry import Language
 from bot.messages.message import Message, render_message
-from knowledge.language import Language
 
 _SECONDS = Message("{count} s", "{count} 秒")
 _UNITS = (

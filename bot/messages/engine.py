@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from bot.languages.registry import Language
 from bot.messages.message import Message, join_sentences, render_message
 from engine.notes import EngineNote, NoteCode
-from knowledge.language import Language
 
 _CHINESE: Final[Mapping[NoteCode, str]] = {
     NoteCode.ERROR: "{text}",

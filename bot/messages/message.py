@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-from bot.messages.translations import TRANSLATIONS
-from knowledge.language import Language
-
-LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh", *TRANSLATIONS)
+from bot.languages.registry import LANGUAGES, Language, find_pack
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text in English and Chinese, with the same named fields in braces; ``TRANSLATIONS`` has other languages."""
+    """One text in English and Chinese, with the same named fields in braces; a ``LanguagePack`` has other languages."""
 
     en: str
     zh: str
@@ -28,32 +24,18 @@ class Message:
         return replace(self, fields={**self.fields, **fields})
 
 
-class Catalogue:
-    """Renders texts in each language, and in English what a translation lacks."""
-
-    def __init__(self, translations: Mapping[Language, Mapping[str, str]]) -> None:
-        """Take the translations of English texts, by language."""
-        self._translations = translations
-
-    def render_message(self, message: Message, language: Language, fields: Mapping[str, object]) -> str:
-        """Return a text in a language, with its fields filled in; a field may be a text itself."""
-        fields = {**message.fields, **fields}
-        english = message.en_one if message.en_one and fields.get("count") == 1 else message.en
-        text = message.zh if language == "zh" else self._translations.get(language, {}).get(english, english)
-        return text.format_map(
-            {
-                name: self.render_message(one, language, {}) if isinstance(one, Message) else one
-                for name, one in fields.items()
-            }
-        )
-
-
-_CATALOGUE: Final = Catalogue(TRANSLATIONS)
-
-
 def render_message(message: Message, language: Language, **fields: object) -> str:
     """Return a text in a language, with its fields filled in; a field may be a text itself."""
-    return _CATALOGUE.render_message(message, language, fields).strip()
+    return _fill_in(message, language, fields).strip()
+
+
+def _fill_in(message: Message, language: Language, fields: Mapping[str, object]) -> str:
+    fields = {**message.fields, **fields}
+    english = message.en_one if message.en_one and fields.get("count") == 1 else message.en
+    text = message.zh if language == "zh" else find_pack(language).translations.get(english, english)
+    return text.format_map(
+        {name: _fill_in(one, language, {}) if isinstance(one, Message) else one for name, one in fields.items()}
+    )
 
 
 def render_both(message: Message, **fields: object) -> str:
@@ -61,21 +43,16 @@ def render_both(message: Message, **fields: object) -> str:
     return "\n".join(dict.fromkeys(render_message(message, language, **fields) for language in LANGUAGES))
 
 
-def choose_locale_language(locale: str) -> Language | None:
-    """Return the language of a locale such as "de-DE", None if Kvasir has no texts in it."""
-    return next((language for language in LANGUAGES if locale.startswith(language)), None)
-
-
 def join_names(names: Iterable[str], language: Language) -> str:
     """Return names as a list within a sentence."""
-    return ("、" if language == "zh" else ", ").join(names)
+    return find_pack(language).list_separator.join(names)
 
 
 def join_clauses(clauses: Iterable[str], language: Language) -> str:
     """Return clauses as one part of a sentence."""
-    return ("；" if language == "zh" else "; ").join(clauses)
+    return find_pack(language).clause_separator.join(clauses)
 
 
 def join_sentences(sentences: Iterable[str], language: Language) -> str:
     """Return sentences as one text, without the empty ones."""
-    return ("" if language == "zh" else " ").join(filter(None, sentences))
+    return find_pack(language).sentence_separator.join(filter(None, sentences))

@@ -11,13 +11,12 @@ import sqlalchemy as sa
 import structlog
 
 from bot.answering.thinking import DEPTHS, LENGTHS, Depth, Length
-from bot.messages.message import LANGUAGES
+from bot.languages.registry import LANGUAGES, Language
 from bot.storage.columns import match_columns
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
 from bot.storage.tables import insert_into, preferences
 from knowledge.database.database import Database, transaction
 from knowledge.errors import DatabaseError
-from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
@@ -111,11 +110,14 @@ def refuses_storage(connection: sa.Connection, team: str, user: str) -> bool:
 
 def _read_preferences(row: sa.Row[Any]) -> Preferences:
     """Return the preferences of a row; a value of a later version counts as none."""
-    length = _find_value(LENGTHS, row.length) or "normal"
     return Preferences(
-        _find_value(DEPTHS, row.think), _find_value(LANGUAGES, row.language), length, bool(row.keeps_answers)
+        find_value(DEPTHS, row.think),
+        find_value(tuple(LANGUAGES), row.language),
+        find_value(LENGTHS, row.length) or "normal",
+        bool(row.keeps_answers),
     )
 
 
-def _find_value(values: tuple[_Value, ...], stored: str) -> _Value | None:
+def find_value(values: tuple[_Value, ...], stored: str) -> _Value | None:
+    """Return the value that was stored or submitted; None if it is none of these."""
     return next((value for value in values if value == stored), None)

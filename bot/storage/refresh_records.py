@@ -9,11 +9,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from bot.languages.registry import Language
 from bot.storage.columns import match_columns
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import insert_into, refresh_messages
 from knowledge.database.database import Database
-from knowledge.language import Language
 
 LEASE_S: Final = 60.0
 """How long a refresh counts as running without renewal. A dead process of this machine is noticed earlier."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from bot.answering.prompt import Prompt
 from bot.answering.verification.judge import Calibration, engine_logit
+from bot.languages.registry import Language
 from engine.interfaces import OptionScorer
-from knowledge.language import Language
 from scripts.verification.sets import Pair
 
 ACCEPTED_SHARE = 0.95

@@ -11,7 +11,6 @@ from bot.answering.events import Exchange, Passage, Quote
 from bot.answering.history_window import find_window_start
 from bot.answering.manner import describe_manner
 from bot.answering.prompt import (
-    INSTRUCTIONS,
     Budget,
     ContextTooSmall,
     Prompt,
@@ -21,6 +20,8 @@ from bot.answering.prompt import (
 )
 from bot.answering.quoting import neutralise_control_tokens
 from bot.answering.thinking import LENGTHS, Length
+from bot.languages.chinese import CHINESE
+from bot.languages.english import ENGLISH
 
 CONTROL = [
     "<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜tool▁calls▁begin｜>", "<think>", "</think>",
@@ -65,7 +66,7 @@ def test_prompt_order_serves_prefix_cache() -> None:
     messages = build_default_prompt("Second question?", history, [new, *placed]).messages
     assert [message.role for message in messages] == ["user", "assistant", "user"]
     blocks = "<passage 1: Title › Part>\nWine.\n</passage>\n\n<passage 2: Title › Part>\nBread.\n</passage>"
-    assert messages[0].content == f"{INSTRUCTIONS['en']}\n\n{blocks}\n\nQuestion: First question?"
+    assert messages[0].content == f"{ENGLISH.instructions}\n\n{blocks}\n\nQuestion: First question?"
     assert messages[1].content == "First answer."
     assert messages[2].content == "<passage 3: Title › Part>\nSalt.\n</passage>\n\nQuestion: Second question?"
     (before,) = build_default_prompt("First question?", [], passages).messages
@@ -127,7 +128,7 @@ def test_conversation_keeps_its_beginning() -> None:
     ]
     begun = build_default_prompt(history[8].question, history[:8], [make_passage(1, "Bread.")]).messages[0].content
     gone_on = build_default_prompt("And now?", history, placed).messages
-    opening = f"{INSTRUCTIONS['en']}\n\n<passage 1: Title › Part>\nBread.\n</passage>\n\n"
+    opening = f"{ENGLISH.instructions}\n\n<passage 1: Title › Part>\nBread.\n</passage>\n\n"
     assert begun.startswith(opening)
     assert gone_on[0].content.startswith(f"{opening}<passage 2")
     assert sum(message.content.count("<passage 1") for message in gone_on) == 1
@@ -189,7 +190,7 @@ def test_unanswered_question_makes_no_empty_turn(unanswered: str) -> None:
 
 
 def test_instructions_use_language_of_question() -> None:
-    assert build_default_prompt("年假有几天？").messages[0].content.startswith(INSTRUCTIONS["zh"])
+    assert build_default_prompt("年假有几天？").messages[0].content.startswith(CHINESE.instructions)
     assert build_default_prompt("年假有几天？").messages[-1].content.endswith("问题：年假有几天？")
 
 

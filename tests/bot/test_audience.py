@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.answering.notices.source_overview import describe_sources
+from bot.languages.registry import LANGUAGES
 from bot.messages.errors import explain_error
-from bot.messages.message import LANGUAGES, render_both
+from bot.messages.message import render_both
 from bot.ready_library import ReadyLibrary
 from bot.slack.conversations.redaction import redact_report, redact_status
 from bot.slack.features.kit import kb_texts, status_texts

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.languages.registry import Language
 from engine.interfaces import ChatMessage
-from knowledge.language import Language
 from scripts.verification.judge_fit import ACCEPTED_SHARE, JudgedSentence, fit_judge
 from scripts.verification.recording import RecordedEngine
 from scripts.verification.sets import Pair

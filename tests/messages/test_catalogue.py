@@ -10,22 +10,23 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 import bot.messages
+from bot.languages.english import ENGLISH
+from bot.languages.registry import LANGUAGES, detect_language
 from bot.messages import answers, engine, errors, status
 from bot.messages.forms import asking
-from bot.messages.message import Catalogue, Message, render_both, render_message
-from bot.messages.translations import TRANSLATIONS
+from bot.messages.message import Message, render_both, render_message
 from engine.errors import EngineTimeout
 from engine.interfaces import EngineState
 from engine.notes import NoteCode
 from knowledge.errors import ErrorCode, FilterProblem, UnreadableReason
-from knowledge.language import IDEOGRAPH, Language, detect_language
+from knowledge.language import IDEOGRAPH
 
 
 def messages_in(name: str, value: object) -> Iterator[tuple[str, Message]]:
@@ -92,24 +93,23 @@ def test_a_field_may_be_a_text_itself_and_hold_braces() -> None:
     assert render_message(answers.SEARCH_FAILED.fill(reason=reason), "zh") == "无法检索文档。“{x}”不是词。"
 
 
-def test_a_third_language_needs_only_its_translations_and_falls_back_to_english() -> None:
-    toy = cast("Language", "toy")
+def test_a_third_language_needs_only_its_translations_and_falls_back_to_english(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     texts = {"Cancel": "lecnaC", answers.SEARCH_FAILED.en: "{reason} !", answers.REMOVED.en_one: "1 enog."}
-    catalogue = Catalogue({toy: texts})
-    assert catalogue.render_message(asking.CANCEL, toy, {}) == "lecnaC"
-    assert catalogue.render_message(asking.CANCEL, "zh", {}) == "取消"
-    assert catalogue.render_message(answers.SEARCH_FAILED.fill(reason=asking.CANCEL), toy, {}) == "lecnaC !"
-    assert catalogue.render_message(answers.REMOVED, toy, {"count": 1}) == "1 enog."
-    assert catalogue.render_message(answers.REMOVED, toy, {"count": 2}) == render_message(
-        answers.REMOVED, "en", count=2
-    )
+    monkeypatch.setitem(LANGUAGES, "qaa", replace(ENGLISH, code="qaa", translations=texts))
+    assert [render_message(asking.CANCEL, language) for language in LANGUAGES] == ["Cancel", "取消", "lecnaC"]
+    assert render_message(answers.SEARCH_FAILED.fill(reason=asking.CANCEL), "qaa") == "lecnaC !"
+    assert render_message(answers.REMOVED, "qaa", count=1) == "1 enog."
+    assert render_message(answers.REMOVED, "qaa", count=2) == render_message(answers.REMOVED, "en", count=2)
 
 
 def test_translations_are_of_existing_texts_and_have_their_fields() -> None:
     english = {text for message in MESSAGES.values() for text in (message.en, message.en_one) if text}
-    for texts in TRANSLATIONS.values():
-        assert set(texts) <= english
-        assert {text for text, translation in texts.items() if fields_of(text) != fields_of(translation)} == set()
+    for pack in LANGUAGES.values():
+        assert set(pack.translations) <= english
+        wrong = {one for one, other in pack.translations.items() if fields_of(one) != fields_of(other)}
+        assert wrong == set()
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,14 @@ NOT_FOR_PEOPLE = (
     "bot/answering/extracts/answer_types.py",
     "bot/answering/extracts/evidence.py",
     "bot/answering/markdown",
-    "bot/answering/manner.py",
     "bot/answering/notices/small_talk.py",
     "bot/answering/notices/source_overview.py",
-    "bot/answering/prompt.py",
     "bot/answering/quoting.py",
     "bot/answering/retrieval",
     "bot/answering/sentence_roles.py",
     "bot/answering/verification",
     "bot/answering/verified_answers",
+    "bot/languages",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
     "bot/slack/features/feedback/__init__.py",

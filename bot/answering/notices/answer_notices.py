@@ -9,6 +9,7 @@ from bot.answering.limits import Limits
 from bot.answering.markdown.link_policy import shorten_host
 from bot.answering.policy import Policy, WebUse, Why
 from bot.answering.turn import EngineStream, Turn
+from bot.languages.registry import Language
 from bot.messages import answers, live_web
 from bot.messages.engine import render_notes
 from bot.messages.errors import explain_error
@@ -16,7 +17,6 @@ from bot.messages.message import Message, join_clauses, join_names, join_sentenc
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import WebSearchReport
-from knowledge.language import Language
 from knowledge.web.http.domains import extract_host
 
 _HOST = 80

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
+from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.durations import format_age
 from bot.messages.message import join_names, join_sentences, render_message
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
 from knowledge.readable import SourceDocuments
 
 _SOURCES_NAMED: Final = 20

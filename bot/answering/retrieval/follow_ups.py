@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 
 from bot.answering.events import Exchange
 from bot.answering.markdown.citations import strip_markers
-from knowledge.language import IDEOGRAPH, detect_language
+from bot.languages.registry import LANGUAGES, detect_language, find_pack
+from knowledge.language import IDEOGRAPH
 from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separate_filters
 
@@ -19,11 +20,6 @@ _CHAIN = 3
 _OUTSIDE_CHARS = 200
 """Of earlier questions in a web query: a search engine must not see a whole thread."""
 
-_OPENERS = re.compile(
-    r"^(?:and|but|also|or|so|then|ok(?:ay)?|what about|how about|what if|and what|why not|else|otherwise)\b"
-    r"|^(?:那么?|还有|另外|而且|但是?|如果|要是|万一|所以|然后|或者|以及|以上|上述|具体)",
-    re.IGNORECASE,
-)
 _POINTERS = re.compile(
     r"\b(?:it|its|they|them|their|theirs|that|this|these|those|there|he|him|his|she|her|former|latter|above|instead"
     r"|(?:the|which|that|this|another|other|first|second|third|last|next) ones?)\b"
@@ -37,8 +33,6 @@ _NOT_POINTERS = re.compile(
     r"|(?<=\w )that (?:\w+[^\Ws]s|are|was|were|has|have|had|can|will|would|should|do|did|match|come|go|need|use|run)\b",
     re.IGNORECASE,
 )
-_OWN_WORDS = {"en": 2, "zh": 3, None: 2}
-"""With more meaningful words before it, a pointer refers to them and not to the conversation."""
 _DEFINES = re.compile(
     r"^(?:what|who|where) (?:is|are|was|were) (?!it\b|that\b|this\b)|(?:是什么|是谁|在哪里?|什么意思)[？?。]?$",
     re.IGNORECASE,
@@ -177,7 +171,7 @@ def _replace_name(before: str, question: str) -> str:
 def depends_on_history(question: str) -> bool:
     """Return whether a question cannot be understood without the conversation."""
     text = question.strip()
-    if _OPENERS.search(text) or _points_back(text) or _is_fragment(text):
+    if _points_back(text) or _is_fragment(text) or any(pack.follow_up.search(text) for pack in LANGUAGES.values()):
         return True
     return _count_substance(text) < (1 if _DEFINES.search(text) else 2)
 
@@ -190,7 +184,9 @@ def is_function_word(word: str) -> bool:
 def _points_back(text: str) -> bool:
     plain = _NOT_POINTERS.sub(" ", text)
     pointer = _POINTERS.search(plain)
-    return pointer is not None and _count_substance(plain[: pointer.start()]) <= _OWN_WORDS[detect_language(text)]
+    return (
+        pointer is not None and _count_substance(plain[: pointer.start()]) <= find_pack(detect_language(text)).own_words
+    )
 
 
 def _is_fragment(text: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Final
 from bot.answering.events import Exchange
 from bot.answering.quoting import format_quotes, neutralise_control_tokens
 from bot.answering.retrieval.follow_ups import WORD, depends_on_history, is_function_word
+from bot.languages.registry import choose_language, detect_language, find_pack
 from engine.errors import EngineError
 from engine.interfaces import (
     ANONYMOUS,
@@ -29,20 +30,9 @@ from engine.interfaces import (
     Requester,
     Sampling,
 )
-from knowledge.language import IDEOGRAPH, Language, choose_language, detect_language
+from knowledge.language import IDEOGRAPH
 from knowledge.search.query import separate_filters
 
-_ASK: Final[dict[Language, str]] = {
-    "en": (
-        "Rewrite the last question so that it can be understood without the conversation. Use only words of the "
-        "conversation. If it starts a new subject, repeat it unchanged. Reply with the question alone, in one line.\n\n"
-        "Conversation:\n{said}\n\nLast question: {question}"
-    ),
-    "zh": (
-        "请改写最后一个问题，使它脱离对话也能看懂。只使用对话中出现过的词语。如果它开始了新的话题，就原样重复。"
-        "只回复这一个问题，写成一行。\n\n对话：\n{said}\n\n最后一个问题：{question}"
-    ),
-}
 _TURNS: Final = 3
 _ANSWER_CHARS: Final = 300
 _QUESTION_CHARS: Final = 500
@@ -116,14 +106,13 @@ class Rewriter:
 
 def build_rewrite_messages(question: str, history: Sequence[Exchange]) -> tuple[ChatMessage, ...]:
     """Return the messages that ask for a rewrite."""
-    language = choose_language(question)
     said = "\n".join(
         f"{_quote_exchange(one)}- {_shorten_text(one.question, _QUESTION_CHARS)}\n"
         f"  {_shorten_text(one.answer, _ANSWER_CHARS)}"
         for one in history[-_TURNS:]
     )
-    ask = _ASK[language].format(said=said, question=_shorten_text(question, _QUESTION_CHARS))
-    return (ChatMessage("user", ask),)
+    ask = find_pack(choose_language(question)).rewrite_question
+    return (ChatMessage("user", ask.format(said=said, question=_shorten_text(question, _QUESTION_CHARS))),)
 
 
 def _quote_exchange(exchange: Exchange) -> str:

@@ -28,6 +28,7 @@ from bot.answering.retrieval.question_rewriting import Rewriter
 from bot.answering.retrieval.search_plan import plan_search, remove_web_wishes
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from bot.answering.turn import Turn
+from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.forms.materials import PAGES
@@ -35,7 +36,6 @@ from bot.messages.message import render_message
 from engine.interfaces import ChatEngine
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, Material, SearchResult, Viewers
-from knowledge.language import Language
 from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200

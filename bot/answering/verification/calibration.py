@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from bot.answering.events import Passage
 from bot.answering.prompt import Prompt, build_prompt, plan_budget
 from bot.answering.verification.judge import Calibration, engine_logit, judge_question
+from bot.languages.registry import Language
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.files import replace_private_file
 from engine.interfaces import ChatEngine, OptionScorer
-from knowledge.language import Language
 
 CALIBRATED_MODELS: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,

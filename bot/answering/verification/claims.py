@@ -10,7 +10,7 @@ from importlib import resources
 import snowballstemmer
 
 from bot.answering.verification.quantities import Mention, find_numbers, normalise_text
-from knowledge.language import Language, choose_language
+from bot.languages.registry import Language, choose_language
 
 _HERE = resources.files("bot.answering.verification")
 

@@ -11,19 +11,10 @@ from typing import Final
 
 from bot.answering.prompt import Prompt
 from bot.answering.quoting import neutralise_control_tokens
+from bot.languages.registry import Language, find_pack
 from engine.errors import EngineError, EngineTimeout
-from engine.interfaces import ANONYMOUS, EngineState, OptionScorer, Requester
-from knowledge.language import Language
+from engine.interfaces import ANONYMOUS, ChatMessage, EngineState, OptionScorer, Requester
 
-_ASK: Final[dict[Language, str]] = {
-    "en": "Claim: {claim}\n\nIs every part of this claim stated by {passages}? Answer yes or no.",
-    "zh": "论断：{claim}\n\n{passages}是否说明了这一论断的全部内容？只回答“是”或“否”。",
-}
-_ASK_ANSWERED: Final[dict[Language, str]] = {
-    "en": "Do the passages above say the answer to this question? Question: {question}\n\nAnswer yes or no.",
-    "zh": "上面的段落是否包含这个问题的答案？问题：{question}\n\n只回答“是”或“否”。",
-}
-_OPTIONS: Final[dict[Language, tuple[str, str]]] = {"en": ("yes", "no"), "zh": ("是", "否")}
 _CLAIM_CHARS: Final = 600
 _LARGEST_LOGIT: Final = 12.0
 """An option that is not among the likeliest tokens has a probability of 0 in the reply; this bounds its logit."""
@@ -35,14 +26,14 @@ class Calibration:
 
     slope: float
     intercepts: Mapping[Language, float]
-    """Of each language in which the model is asked: a yes in one is cheaper than in another."""
+    """Of each measured language, in which a yes is cheaper than in another; others have that of English."""
     features_weight: float
     answered: Mapping[Language, float] = field(default_factory=lambda: {"en": 0.0, "zh": 0.0})
     """The least logit of yes with which passages answer a question (``EngineJudge.finds_answer``)."""
 
     def probability(self, logit: float, language: Language) -> float:
         """Return the probability that a claim with this logit of yes is stated."""
-        return 1 / (1 + math.exp(-(self.slope * logit + self.intercepts[language])))
+        return 1 / (1 + math.exp(-(self.slope * logit + self.intercepts.get(language, self.intercepts["en"]))))
 
 
 Calibrate = Callable[[str | None], Calibration | None]
@@ -97,7 +88,13 @@ class Judges:
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         within_s = within_s if has_read else self._patience.prompt_s
         try:
-            return await score_yes(self._engine, prompt, text, within_s=within_s, requester=requester)
+            return await score_yes(
+                self._engine,
+                prompt.replace_question(text),
+                prompt.language,
+                within_s=within_s,
+                requester=requester,
+            )
         except EngineTimeout:
             if has_read:
                 self._rests_until = self._now() + self._patience.rest_s
@@ -129,10 +126,11 @@ class EngineJudge:
 
     async def finds_answer(self, question: str) -> bool | None:
         """Return whether the model rather says that the passages answer a question; None without a reply."""
-        asked = neutralise_control_tokens(question)[:_CLAIM_CHARS]
-        text = _ASK_ANSWERED[self._prompt.language].format(question=asked)
+        text = find_pack(self._prompt.language).judge_answer.format(
+            question=neutralise_control_tokens(question)[:_CLAIM_CHARS]
+        )
         logit = await self._judges.compute_logit(self._prompt, text, self._requester, has_read=False)
-        return None if logit is None else logit >= self._calibration.answered[self._prompt.language]
+        return None if logit is None else logit >= self._calibration.answered.get(self._prompt.language, 0.0)
 
 
 async def engine_logit(
@@ -151,21 +149,28 @@ async def engine_logit(
 
     """
     text = judge_question(claim, passages, prompt.language)
-    return await score_yes(engine, prompt, text, within_s=within_s, requester=requester)
+    return await score_yes(
+        engine, prompt.replace_question(text), prompt.language, within_s=within_s, requester=requester
+    )
 
 
 async def score_yes(
-    engine: OptionScorer, prompt: Prompt, text: str, *, within_s: float, requester: Requester = ANONYMOUS
+    engine: OptionScorer,
+    messages: Sequence[ChatMessage],
+    language: Language,
+    *,
+    within_s: float,
+    requester: Requester = ANONYMOUS,
 ) -> float:
-    """Return the logarithm of how much likelier the engine says yes than no to a text in the question's place.
+    """Return the logarithm of how much likelier the engine says yes than no to what it is asked in a language.
 
     Raises:
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
     yes, no = await engine.score_options(
-        prompt.replace_question(text),
-        _OPTIONS[prompt.language],
+        messages,
+        find_pack(language).yes_no,
         request_id=f"judge-{uuid.uuid4().hex}",
         timeout_s=within_s,
         requester=requester,
@@ -176,9 +181,6 @@ async def score_yes(
 
 def judge_question(claim: str, passages: Sequence[int], language: Language) -> str:
     """Return what the engine is asked about a claim, in the language of the answer's question."""
-    numbers = [str(number) for number in passages]
-    if language == "zh":
-        named = "段落" + "、".join(numbers)
-    else:
-        named = f"passage {numbers[0]}" if len(numbers) == 1 else f"passages {' and '.join(numbers)} together"
-    return _ASK[language].format(claim=neutralise_control_tokens(claim)[:_CLAIM_CHARS], passages=named)
+    pack = find_pack(language)
+    named = pack.passage_names[len(passages) > 1].format(numbers=pack.passage_separator.join(map(str, passages)))
+    return pack.judge_claim.format(claim=neutralise_control_tokens(claim)[:_CLAIM_CHARS], passages=named)

@@ -15,8 +15,8 @@ from bot.answering.verification.alignment import Alignment, align_texts
 from bot.answering.verification.claims import Claims, content_words, extract_claims
 from bot.answering.verification.embedding_cache import EmbeddingCache
 from bot.answering.verification.quantities import meets_any, normalise_text
+from bot.languages.registry import Language, choose_language, find_pack
 from knowledge.embedding.calibration import SimilarityScale
-from knowledge.language import Language, choose_language
 from knowledge.tables import describe_tables
 
 _LIKELY = 2
@@ -89,7 +89,7 @@ class AnalysedPassage:
         places = set(likely)
         pairs = {(i, i + 1) for place in places for i in (place - 1, place) if 0 <= i < len(self.sentences) - 1}
         listed = frozenset(rows for rows in self._find_listed_rows(sentence) if len(rows) > 1)
-        glue = "" if self.language == "zh" else " "
+        glue = find_pack(self.language).sentence_separator
         singles = [(place,) for place in sorted(places.union(*listed))]
         several = sorted(listed.union(pair for pair in pairs if not self.rows.issuperset(pair)))
         return {at: extract_claims(glue.join(self.sentences[i] for i in at)) for at in (*singles, *several)}

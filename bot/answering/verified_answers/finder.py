@@ -15,10 +15,10 @@ from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.verification.embedding_cache import Embed, EmbeddingCache, Vector
 from bot.answering.verified_answers.same_question import has_same_facts, is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.languages.registry import choose_language
 from knowledge.embedding.calibration import OfferThresholds
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
-from knowledge.language import choose_language
 from knowledge.search.query import parse_query, separate_filters
 
 _log = structlog.get_logger("kvasir.verified")

@@ -113,9 +113,8 @@ def _have_same_figures(mine: Claims, theirs: Claims) -> bool:
 def _have_same_names(mine: Claims, theirs: Claims) -> bool:
     if mine.language == theirs.language:
         return mine.names == theirs.names
-    english, chinese = (mine, theirs) if theirs.language == "zh" else (theirs, mine)
-    return all(chinese.holds_name(name) for name in english.names if not IDEOGRAPH.search(name)) and all(
-        english.holds_name(name) for name in chinese.names if not IDEOGRAPH.search(name)
+    return all(theirs.holds_name(name) for name in mine.names if not IDEOGRAPH.search(name)) and all(
+        mine.holds_name(name) for name in theirs.names if not IDEOGRAPH.search(name)
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bot.answering.events import Passage
 from bot.answering.markdown.citations import find_cited_numbers
-from knowledge.language import Language
+from bot.languages.registry import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question,
 from bot.answering.outgoing import release_event
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder, find_first_readable
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.languages.registry import choose_language
 from bot.messages.forms import verified
 from bot.messages.message import render_message
 from knowledge.errors import KnowledgeError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.verified")
 

@@ -23,12 +23,12 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.standard_input import answer_each_line
 from bot.config.settings import Settings
 from bot.errors import InvalidLine
+from bot.languages.registry import choose_language
 from bot.terminal.output import print_error
 from bot.wheels import WheelCache
 from engine.text import replace_surrogates
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Embedder
-from knowledge.language import choose_language
 
 _ENGINE_S = 240.0
 _NO_ENGINE = 3

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from bot.languages import registry
 from bot.messages.message import Message
 
 TITLE = Message("Channel settings", "频道设置")
@@ -39,6 +42,15 @@ LANGUAGES = {
     "en": Message("English", "英文"),
     "zh": Message("Chinese", "中文"),
 }
+
+
+def name_languages() -> Mapping[str, Message]:
+    """Return the choices for the language of answers; one without a text here has its own name."""
+    return LANGUAGES | {
+        pack.code: LANGUAGES.get(pack.code, Message(pack.name, pack.name)) for pack in registry.LANGUAGES.values()
+    }
+
+
 DEPTHS = {
     "deep": Message("Deep: slower, for hard questions", "深入：较慢，适合难题"),
     "normal": Message("Normal", "普通"),

@@ -17,15 +17,6 @@ LANGUAGE_HINT = Message(
     "用于只有您能看到的内容：主页、表单和提示。回答使用提问的语言。",
 )
 SLACK_LANGUAGE = Message("As in Slack", "与 Slack 相同")
-LANGUAGE_NAMES: Final[Mapping[str, str]] = {"en": "English", "zh": "中文"}
-"""Each in its own language, so that people find it."""
-
-
-def name_language(language: str) -> str:
-    """Return the name of a language in this language, its code if it has no name here."""
-    return LANGUAGE_NAMES.get(language, language)
-
-
 THINKING = Message("Thinking", "思考")
 DEFAULT_THINKING = Message("As set for the channel", "与频道的设置相同")
 DEPTHS: Final[Mapping[str, Message]] = {

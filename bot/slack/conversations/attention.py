@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from bot.config.configuration import FollowUpRules
+from bot.languages.registry import Language, choose_language
 from bot.messages import threads as texts
 from bot.messages.message import render_both, render_message
 from bot.slack.conversations.addressing import (
@@ -28,7 +29,6 @@ from bot.slack.wire.errors import SlackError
 from bot.slack.wire.events import BotUser, MessageReceived, MuteReaction
 from bot.storage.turns.questions import QuestionMessage
 from bot.storage.turns.threads import Thread, ThreadRecord, ThreadRecords
-from knowledge.language import Language, choose_language
 
 _log = structlog.get_logger(__name__)
 

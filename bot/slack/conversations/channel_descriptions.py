@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from bot.languages.registry import Language
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, join_clauses, render_message
 from bot.slack.conversations.channel_rules import ChannelRule, Setting
-from knowledge.language import Language
 
 ASKER: Final = "asker"
 """In place of a language: that of each question."""
@@ -21,7 +21,7 @@ def describe_settings(rule: ChannelRule, language: Language) -> Mapping[Setting,
     values: dict[Setting, Message] = {
         Setting.SOURCES: sources,
         Setting.WEB: texts.WEB_MODES[rule.web.mode],
-        Setting.LANGUAGE: texts.LANGUAGES[rule.language or ASKER],
+        Setting.LANGUAGE: texts.name_languages()[rule.language or ASKER],
         Setting.THINK: texts.DEPTHS[rule.depth],
         Setting.TONE: texts.TONES[rule.tone],
         Setting.MENTION_ONLY: texts.ON if rule.is_mention_only else texts.OFF,

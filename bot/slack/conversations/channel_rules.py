@@ -12,11 +12,10 @@ from bot.answering.policy import MODES, Policies, Policy
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.config.models import ChannelTable
-from bot.messages.message import LANGUAGES
+from bot.languages.registry import LANGUAGES, Language
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
 
 
 class Setting(StrEnum):

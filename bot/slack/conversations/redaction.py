@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from bot.languages.registry import Language
 from bot.messages import status
 from bot.messages.message import render_message
 from knowledge.errors import ErrorCode, SyncRunning
 from knowledge.interfaces import EVERYONE, Viewers, may_read
-from knowledge.language import Language
 from knowledge.status import LibraryStatus, SourceStatus, is_wholly_readable, restrict_sources
 from knowledge.sync.report import SourceReport, SyncReport
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
 from bot.config.configuration import Access
+from bot.languages.registry import Language
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.conversations.redaction import list_wholly_readable, redact_report, redact_running_sync, redact_status
 from knowledge.errors import SyncRunning, UnknownSource
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import SyncReport
 

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.answering.events import AnswerEvent, Finished, Notice, Text
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
+from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import files
 from bot.messages.message import Message, join_names, render_message
@@ -21,7 +22,6 @@ from bot.slack.wire.text import render
 from bot.slack.wire.transport.file_download import FileRefused, download_file, is_image
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
-from knowledge.language import Language
 from knowledge.sources.uploads.upload_store import parse_document_name
 
 _log = structlog.get_logger("kvasir.intake")

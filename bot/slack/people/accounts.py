@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bot.messages.message import choose_locale_language
+from bot.languages.registry import LANGUAGES, Language
 from bot.slack.wire.events import get_object
 from knowledge.interfaces.people import normalize_email
-from knowledge.language import Language
 
 _SYSTEM_USER = "USLACKBOT"
 
@@ -108,7 +107,7 @@ def parse_account(user: Mapping[str, Any], company: Company) -> Account:
         _read_workspaces(user, company) if status is Status.MEMBER else frozenset(),
         int(user.get("updated") or 0),
         _find_own_workspace(user),
-        choose_locale_language(str(user.get("locale") or "")),
+        next(filter(str(user.get("locale") or "").startswith, LANGUAGES), None),
         status is Status.MEMBER and _is_admin(user, company),
     )
 

@@ -15,12 +15,12 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from bot.languages.registry import Language
 from bot.slack.people.accounts import Account, Channel, ChannelKind, Company, Status, parse_account, parse_channel
 from bot.slack.people.fresh_cache import FreshCache
 from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.events import get_object
 from bot.slack.wire.transport.web_api import SlackWebApi, fetch_pages
-from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from bot.languages.registry import Language
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.wire.interactions import Interaction, SlashCommand
 from bot.storage.preferences import PersonalPreferences
-from knowledge.language import Language
 
 _TIMEOUT_S: Final = 1.0
 """A permission to open a modal lasts three seconds."""

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bot.answering.events import Finished
+from bot.languages.registry import Language
 from bot.slack.wire.interactions import ButtonPress
-from knowledge.language import Language
 
 MAX_VALUE_CHARACTERS = 2_000
 _RATED_ROUTES = frozenset({"engine", "passages", "closest", "verified"})

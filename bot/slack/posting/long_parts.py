@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from bot.answering.events import Passage
+from bot.languages.registry import Language
 from bot.messages import long_answers
 from bot.messages.message import render_message
 from bot.slack.wire.text.cutting import find_open_fence, make_closing_fence, split_head
 from bot.slack.wire.text.render import JOINER, encode_link_target, escape_markdown
 from bot.slack.wire.text.rich_text import PARSER, read_plain_text
-from knowledge.language import Language
 
 LONG_ANSWER = 12_000
 """A longer answer, in characters, is shown as a document."""

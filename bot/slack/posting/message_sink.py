@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from bot.languages.registry import Language
 from bot.messages import slack_errors
 from bot.slack.posting.plan import AnswerPlan
 from bot.slack.wire.errors import SlackError, SlackLimited, SlackRefused
@@ -18,7 +19,6 @@ from bot.slack.wire.refused_methods import RefusedMethods
 from bot.slack.wire.text.render import make_fallback_text
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
-from knowledge.language import Language
 
 STREAM_CHARACTERS = 11_500
 """Characters of a streamed message; Slack's limit is 12,000, and it counts rare characters differently."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Passage, Sources, Stage, Step, Text
+from bot.languages.registry import Language
 from bot.messages import progress
 from bot.messages.durations import format_duration
 from bot.messages.message import Message, render_message
 from bot.slack.wire.text import render
-from knowledge.language import Language
 
 Chunk = dict[str, Any]
 MAX_TASK_CHARACTERS = 256

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
+from bot.languages.registry import Language
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.forms import verified
@@ -25,7 +26,6 @@ from bot.slack.wire.events import METADATA_PREFIX
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import TurnLost
-from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.message import render_message
 from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
 from bot.slack.wire.errors import SlackError, SlackLimited, SlackRefused, SlackUnavailable
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
-from knowledge.language import Language
 
 SESSION_METHOD = "agents.sessions.setStatus"
 WORDS_METHOD = "assistant.threads.setStatus"

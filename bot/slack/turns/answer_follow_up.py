@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.answering.events import Finished, Passage, Question
+from bot.languages.registry import Language
 from bot.slack.posting.answer_layout import AnswerLayout
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.shared_parts import SharedParts
@@ -15,7 +16,6 @@ from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.storage.answers import StoredAnswer, StoredPassage
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.errors import DatabaseError
-from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.turns")
 

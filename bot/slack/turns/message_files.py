@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from bot.answering.events import AnswerEvent
+from bot.languages.registry import Language
 from bot.messages import replies
 from bot.messages.forms import files
 from bot.messages.message import render_message
@@ -14,7 +15,6 @@ from bot.slack.wire.errors import SlackError
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.file_download import is_image
 from bot.storage.turns.questions import QuestionMessage
-from knowledge.language import Language
 
 
 class MessageFiles:

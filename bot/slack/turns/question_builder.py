@@ -13,6 +13,7 @@ from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
 from bot.answering.thinking import Depth, Length
+from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.conversations.thread_reader import Thread
@@ -24,7 +25,6 @@ from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Viewers
-from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 

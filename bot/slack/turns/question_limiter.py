@@ -7,6 +7,7 @@ import math
 import structlog
 
 from bot.config.configuration import QuestionLimits
+from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.durations import format_duration
 from bot.messages.message import render_message
@@ -15,7 +16,6 @@ from bot.slack.wire.tasks import BackgroundTasks
 from bot.storage.turns.question_counts import LimitReached, QuestionCounts
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from bot.languages.registry import choose_language
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
 from bot.slack.posting.buttons import AnswerButton
@@ -16,7 +17,6 @@ from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.wire.events import make_readable
 from bot.storage.turns.questions import LedgerTurn, QuestionMessage
 from knowledge.errors import DatabaseError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.turns")
 

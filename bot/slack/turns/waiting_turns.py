@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from bot.answering.notices.answer_notices import describe_queue_position
+from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -17,7 +18,6 @@ from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.tasks import cancel_tasks
-from knowledge.language import choose_language
 
 _FIRST_LINE_S = 0.1
 """How long a question waits before its place is shown."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from knowledge.language import Language, choose_language
+from bot.languages.registry import Language, choose_language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import structlog
 
+from bot.languages.registry import LANGUAGES, Language
 from bot.messages import commands
 from bot.messages.errors import explain_error
 from bot.messages.forms import home
-from bot.messages.message import LANGUAGES, render_message
+from bot.messages.message import render_message
 from bot.slack.features.kit.feature import Feature
 from bot.slack.features.kit.home import HomePart, HomeViewer, build_header, join_blocks
 from bot.slack.features.kit.status_texts import format_engine
@@ -21,7 +22,6 @@ from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ActionHandler, ButtonPress
 from bot.slack.wire.text import render
 from knowledge.errors import KnowledgeError
-from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 

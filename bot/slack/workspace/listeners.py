@@ -17,6 +17,7 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
@@ -52,7 +53,6 @@ from bot.slack.workspace.home_tab import HomeTab
 from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger(__name__)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
+from bot.languages.registry import LANGUAGES
 from bot.messages import commands
 from bot.messages.forms import asking
-from bot.messages.message import LANGUAGES, render_message
+from bot.messages.message import render_message
 from bot.slack.features.asking.ask import ASK
 from bot.slack.features.asking.ask_about import ASK_ABOUT_SHORTCUT
 from bot.slack.features.asking.ask_modal import ASK_SHORTCUT
@@ -16,10 +17,6 @@ from bot.slack.features.kb.kb_command import KB
 from bot.slack.features.settings.think_command import THINK
 from bot.slack.wire.scopes import SCOPES
 from bot.slack.wire.settings import REDIRECT_PATH
-from knowledge.language import Language
-
-_LANGUAGE: Language = "en"
-"""The language of the manifest."""
 
 EVENTS = (
     "agent_session_stopped",
@@ -67,19 +64,19 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
     slash_commands: list[dict[str, Any]] = [
         {
             "command": ASK,
-            "description": render_message(asking.ASK_DESCRIPTION, _LANGUAGE),
+            "description": render_message(asking.ASK_DESCRIPTION, "en"),
             "usage_hint": "question",
             "should_escape": False,
         },
         {
             "command": KB,
-            "description": render_message(commands.KB_DESCRIPTION, _LANGUAGE),
+            "description": render_message(commands.KB_DESCRIPTION, "en"),
             "usage_hint": "refresh | status | sources | search | verified | feedback | channel | approve | share",
             "should_escape": False,
         },
         {
             "command": THINK,
-            "description": render_message(commands.THINK_DESCRIPTION, _LANGUAGE),
+            "description": render_message(commands.THINK_DESCRIPTION, "en"),
             "usage_hint": "deep | normal | off | default",
             "should_escape": False,
         },
@@ -94,12 +91,12 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
     return {
         "display_information": {
             "name": "Kvasir",
-            "description": render_message(commands.APP_DESCRIPTION, _LANGUAGE),
+            "description": render_message(commands.APP_DESCRIPTION, "en"),
             "background_color": "#1f3a5f",
         },
         "features": {
             "agent_view": {
-                "agent_description": render_message(commands.AGENT_DESCRIPTION, _LANGUAGE),
+                "agent_description": render_message(commands.AGENT_DESCRIPTION, "en"),
                 "suggested_prompts": [
                     {
                         "title": render_message(commands.PROMPT_TITLE, language),
@@ -119,13 +116,13 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
                     "name": "Ask Kvasir",
                     "type": "global",
                     "callback_id": ASK_SHORTCUT,
-                    "description": render_message(asking.SHORTCUT_DESCRIPTION, _LANGUAGE),
+                    "description": render_message(asking.SHORTCUT_DESCRIPTION, "en"),
                 },
                 {
                     "name": "Ask Kvasir about this",
                     "type": "message",
                     "callback_id": ASK_ABOUT_SHORTCUT,
-                    "description": render_message(asking.ABOUT_DESCRIPTION, _LANGUAGE),
+                    "description": render_message(asking.ABOUT_DESCRIPTION, "en"),
                 },
             ],
             "slash_commands": slash_commands,

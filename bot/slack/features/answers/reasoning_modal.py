@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bot.languages.registry import Language
 from bot.messages import progress
 from bot.messages.message import render_message
 from bot.slack.features.kit.modal import build_modal, build_plain_text
 from bot.slack.posting.buttons import build_button
 from bot.slack.wire.text import cutting, render
-from knowledge.language import Language
 
 _SECTION_CHARACTERS = 2_800
 _PAGE_SECTIONS = 4

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.answering.outgoing import release_text
+from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
@@ -17,7 +18,6 @@ from bot.slack.wire.interactions import ButtonPress
 from bot.slack.wire.text import cutting, render
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, Viewers
-from knowledge.language import Language
 
 _MAX_MARKDOWN_CHARACTERS = 11_000
 """Slack's limit is 12,000."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bot.messages import progress
-from bot.messages.message import LANGUAGES, render_message
+from bot.messages.message import render_message
 from bot.slack.features.answers.reasoning_modal import build_reasoning_view
 from bot.slack.features.kit.opening import build_sentence_view, open_modal, open_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
@@ -90,7 +90,7 @@ class ShowReasoningAction:
         press = ButtonPress(
             user=user,
             channel=place[0],
-            language=next(one for one in LANGUAGES if one == language),
+            language=language,
             message_ts="",
             thread_ts=thread_ts,
             value=" ".join(place),

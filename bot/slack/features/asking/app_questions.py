@@ -7,6 +7,7 @@ import time
 
 import structlog
 
+from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.private_questions import Submit
@@ -16,7 +17,6 @@ from bot.slack.wire.events import AppAsked
 from bot.storage.turns.app_turns import AppTurns
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger(__name__)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bot.languages.registry import Language
 from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import Block, build_checkboxes, build_modal, build_text_field
@@ -18,7 +19,6 @@ from bot.slack.wire.interactions import ModalSubmission, ShortcutUse
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import Subject
-from knowledge.language import Language
 
 ASK_ABOUT_SHORTCUT = "ask_about_message"
 """The callback id of the message shortcut."""

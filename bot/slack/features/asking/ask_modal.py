@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.languages.registry import Language
 from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_modal, build_text_field
@@ -12,7 +13,6 @@ from bot.slack.features.kit.opening import open_view
 from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.wire.interactions import ModalSubmission, ShortcutUse
 from bot.slack.wire.transport.web_api import SlackWebApi
-from knowledge.language import Language
 
 ASK_SHORTCUT = "ask_anything"
 """The callback id of the global shortcut."""

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from bot.languages.registry import Language
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY, format_question_place
@@ -14,7 +15,6 @@ from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import KnowledgeError
-from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.turns")
 

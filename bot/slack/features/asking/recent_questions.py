@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import home
 from bot.messages.message import render_message
@@ -13,7 +14,6 @@ from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
 from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.answers import UNANSWERED_ROUTES, StoredAnswer
-from knowledge.language import Language
 
 _MAX_SHOWN: Final = 8
 _MAX_READ: Final = 50

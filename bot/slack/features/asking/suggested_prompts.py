@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from bot.answering.outgoing import release_text
+from bot.languages.registry import Language
 from bot.messages import commands
 from bot.messages.message import render_message
 from bot.slack.turns.shared_parts import SharedParts
@@ -19,7 +20,6 @@ from bot.slack.wire.events import MessagesOpened
 from bot.storage.answers import StoredAnswer
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
 
 _log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class SuggestedPrompts:
             for remembered in (self._called_at, self._suggested, self._conversations):
                 remembered.clear()
         self._called_at[user] = time.monotonic()
-        title = render_message(commands.PROMPTS_TITLE, await self._find_language(user))
+        title = render_message(commands.PROMPTS_TITLE, await self._shared.languages.find_language(user) or "en")
         try:
             # With a thread, Slack ignores the suggestions of an app that has an agent view.
             await self._shared.api.call(
@@ -101,7 +101,7 @@ class SuggestedPrompts:
         audience = await self._shared.viewers.find_person_audience(opened.user)
         if audience.refusal is not None or not audience.is_complete:
             return ()
-        language = await self._find_language(opened.user)
+        language = await self._shared.languages.find_language(opened.user) or "en"
         own = choose_own_questions(await self._shared.answers.list_recent(self._shared.me.team, opened.user, _MAX_READ))
         documents = await self._list_documents(audience.viewers, opened.looked_at, language)
         general = _make_prompt(
@@ -125,9 +125,6 @@ class SuggestedPrompts:
             for title in titles
             if title and len(title) <= _MAX_QUESTION
         ]
-
-    async def _find_language(self, user: str) -> Language:
-        return await self._shared.languages.find_language(user) or "en"
 
 
 def choose_own_questions(stored: Sequence[StoredAnswer]) -> list[str]:

@@ -8,6 +8,7 @@ import structlog
 
 from bot.answering.events import Finished
 from bot.answering.markdown.link_policy import shorten_host
+from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons, files
 from bot.messages.message import Message, render_message
@@ -17,7 +18,6 @@ from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, buil
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress
 from knowledge.errors import KnowledgeError, SyncRunning
-from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.pages")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
+from bot.languages.registry import Language
 from bot.messages.forms import feedback
 from bot.messages.message import join_names, render_message
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import SlashCommand
 from bot.slack.wire.text import render
 from bot.storage.feedback import StoredVote, Vote
-from knowledge.language import Language
 
 _MAX_SHOWN = 8
 _MAX_READ = 200

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import feedback, home, owners
 from bot.messages.message import Message, join_names, render_message
@@ -16,7 +17,6 @@ from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.answers import StoredAnswer
 from bot.storage.feedback import StoredVote
-from knowledge.language import Language
 
 _WEEK_S: Final = 7 * 86_400.0
 _MAX_SHOWN: Final = 5

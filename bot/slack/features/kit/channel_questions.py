@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from bot.languages.registry import choose_language
 from bot.messages.forms import sharing
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.private_questions import ChangeAnswer, post_question
@@ -19,7 +20,6 @@ from bot.slack.wire.errors import SlackError, SlackUnavailable
 from bot.storage.turns.answer_shares import CLAIM_S, AnswerShare
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from knowledge.errors import DatabaseError
-from knowledge.language import choose_language
 
 _log = structlog.get_logger("kvasir.sharing")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bot.languages.registry import Language
 from bot.messages.message import Message, render_message
 from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
 from bot.slack.wire.text.cutting import split_head
-from knowledge.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bot.answering.outgoing import release_text
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE, Access
+from bot.languages.registry import Language
 from bot.messages import commands
 from bot.messages.forms import channel_settings
 from bot.messages.message import Message, render_message
@@ -14,7 +15,6 @@ from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block
 from bot.slack.wire.text import render
 from knowledge.interfaces import Hit, SearchResult
-from knowledge.language import Language
 from knowledge.status import SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
 from knowledge.tables import describe_tables

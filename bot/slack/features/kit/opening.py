@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from bot.languages.registry import Language
 from bot.messages import progress
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
@@ -15,7 +16,6 @@ from bot.slack.features.kit.modal import build_modal, build_plain_text
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress, ShortcutUse, SlashCommand
 from bot.slack.wire.transport.web_api import SlackWebApi
-from knowledge.language import Language
 
 _QUICK_S: Final = 1.2
 """How long after the press a modal without its content is opened. What happened before ``open_modal`` counts, too."""

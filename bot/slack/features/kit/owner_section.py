@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.languages.registry import Language
 from bot.slack.posting.ephemeral import Block
-from knowledge.language import Language
 from knowledge.status import SourceStatus
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from bot.languages.registry import Language
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.messages.engine import render_notes
@@ -13,7 +14,6 @@ from bot.messages.message import join_names, render_message
 from bot.slack.wire.text import render
 from engine.interfaces import EngineStatus
 from knowledge.errors import ErrorCode
-from knowledge.language import Language
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import PendingDeletion, QuarantinedDocument
 from knowledge.sync.report import SyncProgress

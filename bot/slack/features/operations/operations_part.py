@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import home
 from bot.messages.message import render_message
@@ -21,7 +22,6 @@ from bot.slack.wire.text import render
 from bot.storage.replicas import Replica, Replicas
 from engine.routing.request_queue import QueueCounts
 from knowledge.errors import DatabaseError
-from knowledge.language import Language
 
 HEARTBEAT_S: Final = 15.0
 _MISSING_S = 4 * HEARTBEAT_S

@@ -9,13 +9,13 @@ from typing import Final
 import structlog
 
 from bot.config.configuration import Access
+from bot.languages.registry import Language
 from bot.messages.forms import owners
 from bot.messages.message import render_message
 from bot.slack.features.owners.owner_messages import OwnerMessages
 from bot.slack.features.owners.owner_part import OwnerTasks
 from bot.storage.sent_notices import SentNotices
 from knowledge.errors import KnowledgeError
-from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.owners")
 

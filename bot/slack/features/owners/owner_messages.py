@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from bot.languages.registry import Language
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.posting.ephemeral import MAX_BLOCKS, MAX_TEXT_CHARACTERS, build_sections
 from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused
 from bot.slack.wire.transport.web_api import SlackWebApi
-from knowledge.language import Language
 
 _log = structlog.get_logger("kvasir.owners")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.config.configuration import Access
+from bot.languages.registry import Language
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
@@ -13,7 +14,6 @@ from bot.slack.features.kit.feature import Feature
 from bot.slack.features.kit.home import HomeViewer, build_header
 from bot.slack.features.kit.owner_section import OwnerSection, SourceOwner
 from bot.slack.posting.ephemeral import Block, build_section
-from knowledge.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from bot.config.configuration import Access
+from bot.languages.registry import Language
 from bot.messages.forms import owners
 from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
@@ -13,7 +14,6 @@ from bot.slack.features.owners.owner_messages import OwnerMessages
 from bot.slack.wire.tasks import PeriodicTask
 from bot.slack.wire.text import render
 from bot.storage.sent_notices import SentNotices
-from knowledge.language import Language
 from knowledge.status import SourceStatus
 
 _log = structlog.get_logger("kvasir.owners")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bot.languages.registry import Language
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
@@ -14,7 +15,6 @@ from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
 from bot.slack.posting.ephemeral import Block, EphemeralMessenger, build_sections
 from bot.slack.wire.interactions import Interaction
 from knowledge.errors import UnknownSource
-from knowledge.language import Language
 from knowledge.status import SourceStatus
 
 APPROVE_DELETION = "kvasir:approve"

@@ -7,12 +7,12 @@ from collections.abc import Collection
 
 import structlog
 
+from bot.languages.registry import Language
 from bot.slack.features.kit.status_texts import format_progress
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.refresh_records import RefreshRecord
-from knowledge.language import Language
 from knowledge.sync.report import SyncProgress
 
 _log = structlog.get_logger(__name__)

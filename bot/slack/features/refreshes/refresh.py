@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from bot.languages.registry import Language
 from bot.messages import commands
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -22,7 +23,6 @@ from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.refresh_records import RefreshRecord
 from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
-from knowledge.language import Language
 from knowledge.sync.report import OnProgress
 
 _log = structlog.get_logger(__name__)

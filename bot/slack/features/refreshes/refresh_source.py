@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bot.config.configuration import Access
+from bot.languages.registry import Language
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.features.kit import kb_texts
@@ -12,7 +13,6 @@ from bot.slack.features.refreshes.refresh import RefreshRunner
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.wire.interactions import ButtonPress
-from knowledge.language import Language
 
 REFRESH_SOURCE: Final = "kvasir:refresh"
 """The action id of the button; its value is the source's name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import home, owners
 from bot.messages.message import render_message
@@ -16,7 +17,6 @@ from bot.slack.features.refreshes.pending_deletions import build_delete_button
 from bot.slack.features.refreshes.refresh_source import build_refresh_button
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.wire.text import render
-from knowledge.language import Language
 from knowledge.status import SourceStatus
 
 _MAX_SOURCES: Final = 10

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from bot.answering.policy import MODES, Policy
+from bot.languages.registry import Language
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, render_message
 from bot.slack.conversations.channel_descriptions import ASKER, describe_settings
@@ -13,7 +14,6 @@ from bot.slack.conversations.channel_rules import ChannelRule, Setting
 from bot.slack.features.kit.modal import MAX_TITLE_CHARACTERS, Block, build_checkboxes, build_menu, build_modal
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.wire.text import render
-from knowledge.language import Language
 
 PER_HOUR: Final = (0, 1, 2, 3, 5, 10, 20)
 _MAX_OPTIONS = 100
@@ -62,7 +62,7 @@ class SettingsView:
             Setting.SOURCES: self._build_sources(sources, chosen),
             Setting.WEB: self._build_menu(Setting.WEB, texts.WEB_MODES, list_web_modes(self._most), rule.web.mode),
             Setting.LANGUAGE: self._build_menu(
-                Setting.LANGUAGE, texts.LANGUAGES, list(texts.LANGUAGES), rule.language or ASKER
+                Setting.LANGUAGE, texts.name_languages(), list(texts.name_languages()), rule.language or ASKER
             ),
             Setting.THINK: self._build_menu(
                 Setting.THINK, texts.DEPTHS, list(texts.DEPTHS), rule.depth, hint=texts.THINK_HINT

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
 from bot.answering.thinking import DEPTHS, LENGTHS, describe_thinking_limit
+from bot.languages.registry import LANGUAGES, Language
 from bot.messages.forms import settings
-from bot.messages.message import LANGUAGES, Message, render_message
+from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_checkboxes, build_menu, build_modal
 from bot.slack.features.kit.opening import open_modal
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
 from bot.storage.personal_data import PersonalData
-from bot.storage.preferences import Preferences
-from knowledge.language import Language
+from bot.storage.preferences import Preferences, find_value
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +27,6 @@ _DEFAULT: Final = "default"
 _LANGUAGE, _THINKING, _LENGTH, _PRIVACY = "language", "thinking", "length", "privacy"
 _NO_ANSWERS, _ERASE = "no_answers", "erase"
 
-_Value = TypeVar("_Value", bound=str)
 Publish = Callable[[str], Awaitable[None]]
 """Publishes Home to a person again."""
 
@@ -80,15 +79,11 @@ class SettingsModal:
 def read_settings(submission: ModalSubmission) -> Preferences:
     """Return the settings that a person submitted."""
     return Preferences(
-        _find_value(DEPTHS, submission.get_text(_THINKING)),
-        _find_value(LANGUAGES, submission.get_text(_LANGUAGE)),
-        _find_value(LENGTHS, submission.get_text(_LENGTH)) or "normal",
+        find_value(DEPTHS, submission.get_text(_THINKING)),
+        find_value(tuple(LANGUAGES), submission.get_text(_LANGUAGE)),
+        find_value(LENGTHS, submission.get_text(_LENGTH)) or "normal",
         keeps_answers=_NO_ANSWERS not in submission.values.get(_PRIVACY, ()),
     )
-
-
-def _find_value(values: tuple[_Value, ...], submitted: str) -> _Value | None:
-    return next((value for value in values if value == submitted), None)
 
 
 def build_settings_view(
@@ -102,9 +97,7 @@ def build_settings_view(
     def name_values(messages: Mapping[str, Message]) -> dict[str, str]:
         return {value: render_text(message) for value, message in messages.items()}
 
-    languages = {_DEFAULT: render_text(settings.SLACK_LANGUAGE)} | {
-        one: settings.name_language(one) for one in LANGUAGES
-    }
+    languages = {_DEFAULT: render_text(settings.SLACK_LANGUAGE)} | {pack.code: pack.name for pack in LANGUAGES.values()}
     privacy = {_NO_ANSWERS: render_text(settings.NO_ANSWERS_KEPT)}
     privacy[_ERASE] = render_message(settings.ERASE, language, count=count)
     return build_modal(

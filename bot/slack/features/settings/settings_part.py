@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.languages.registry import find_pack
 from bot.messages.forms import home, settings
 from bot.messages.message import render_message
 from bot.slack.features.kit.home import HomeViewer, build_header, build_section_with_button
@@ -25,7 +26,7 @@ class SettingsPart:
         summary = render_message(
             home.SETTINGS,
             viewer.language,
-            reads=settings.name_language(chosen.language) if chosen.language else settings.AS_IN_SLACK,
+            reads=find_pack(chosen.language).name if chosen.language else settings.AS_IN_SLACK,
             thinking=settings.DEPTH_NAMES[chosen.depth] if chosen.depth else settings.AS_IN_CHANNEL,
             length=settings.LENGTH_NAMES[chosen.length],
             privacy=home.ANSWERS_KEPT if chosen.keeps_answers else home.ANSWERS_NOT_KEPT,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from bot.answering.asker import Asker
 from bot.answering.events import Question
 from bot.answering.outgoing import release_event
+from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import feedback, sharing
 from bot.messages.message import Message, render_message
@@ -24,7 +25,6 @@ from bot.storage.turns.answer_shares import AnswerShare
 from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
 from knowledge.errors import DatabaseError
 from knowledge.interfaces import Viewers
-from knowledge.language import Language
 
 _WEB_MARK = "web"
 """In the value of the button: the web was searched for the answer, and nobody knows who may read its pages."""
@@ -92,7 +92,7 @@ class ShareAnswerAction:
         question = Question(
             answer.question, asker=Asker(viewers=audience.viewers, conversation=share.target, person=press.user)
         )
-        events = tuple(map(release_event, list_events(answer, chunks, "zh" if answer.language == "zh" else "en")))
+        events = tuple(map(release_event, list_events(answer, chunks, answer.language)))
         # A verified answer is looked up again, because its owner may have changed it.
         replay = None if answer.route == "verified" else GeneratedAnswer(question, 0, events)
         head = sharing.SHARES.fill(date=format_day(answer))

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import cast, get_args
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Route, Sources, Text
+from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.forms import sharing
 from bot.messages.message import Message, render_message
 from bot.slack.conversations.thread_reader import ThreadMessage
 from bot.storage.answers import StoredAnswer
-from knowledge.language import Language
 
 
 def find_reason_against(answer: StoredAnswer) -> Message | None:

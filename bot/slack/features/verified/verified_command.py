@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bot.answering.outgoing import release_text
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.languages.registry import Language
 from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_plain_text
@@ -18,7 +19,6 @@ from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ActionHandler, ButtonPress, SlashCommand
 from bot.slack.wire.text import render
-from knowledge.language import Language
 
 EDIT, RENEW, DELETE = "kvasir:verified-edit", "kvasir:verified-renew", "kvasir:verified-delete"
 """The action ids; the value of each button is the id of the answer."""

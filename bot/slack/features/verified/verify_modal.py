@@ -14,6 +14,7 @@ from bot.answering.events import Passage
 from bot.answering.outgoing import release_text
 from bot.answering.verified_answers.same_question import depends_on_day
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.languages.registry import Language
 from bot.messages.forms import verified
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import (
@@ -34,7 +35,6 @@ from bot.slack.wire.interactions import ButtonPress, ModalSubmission
 from bot.slack.wire.text import render
 from bot.storage.answers import StoredAnswer
 from bot.storage.turns.questions import QuestionKey
-from knowledge.language import Language
 
 _QUESTION, _PHRASINGS, _SUGGESTED, _ANSWER, _EXPIRES = "question", "phrasings", "suggested", "answer", "expires"
 _MAX_QUESTION: Final = 300
@@ -214,7 +214,7 @@ def make_draft(answer: StoredAnswer) -> VerifiedAnswer:
         team=answer.key.team,
         question=" ".join(release_text(answer.question).split()),
         answer=release_text(answer.answer),
-        language="zh" if answer.language == "zh" else "en",
+        language=answer.language,
         passages=tuple(passages),
         owner="",
         owner_name="",

@@ -15,11 +15,11 @@ from typing import Any
 
 from bot.answering.events import Passage
 from bot.answering.markdown.citations import link_displayed, unlink_displayed
+from bot.languages.registry import Language
 from bot.messages import replies
 from bot.messages.durations import format_age
 from bot.messages.message import Message, render_message
 from bot.slack.wire.text.cutting import find_fence_after
-from knowledge.language import Language
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, and splits a word for Slack."""

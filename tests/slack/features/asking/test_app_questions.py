@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.config.configuration import QuestionLimits
-from bot.messages.message import LANGUAGES
+from bot.languages.registry import LANGUAGES
 from bot.slack.features.asking.app_questions import MAX_IN_THREAD
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.config.configuration import Access
-from bot.messages.message import LANGUAGES
+from bot.languages.registry import LANGUAGES
 from bot.page_additions import PageAdditions
 from bot.slack.features.documents.add_page import build_page_buttons
 from knowledge.interfaces import WebOrigin
