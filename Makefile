@@ -28,15 +28,15 @@ services: dev
 	@scripts/test-services.sh
 	@KVASIR_MODEL=Qwen2.5-Coder-0.5B-Instruct .venv/bin/python -m bot.prepare embedder engine-cpu
 
-# Tests with real servers mostly wait for them, so five at a time share two cores. SGLang mostly starts, with one thread, so
-# two files of its tests share them. Last comes what needs the machine alone: the whole product, and free memory.
+# Tests with real servers mostly wait for them, so five processes share two cores, and the fast tests fill the gaps. SGLang
+# mostly starts, with one thread, so two files of its tests share them. Last comes what needs the machine alone: the whole
+# product, and free memory.
 # A busy machine can starve a server: failed tests run once more and appear in the summary. Repair those that appear often.
 # Each process first collects all tests of its folders, which takes four seconds for `tests`.
 AGAIN = --reruns 1
 REAL = tests/engine/real tests/e2e
 test: services lint
-	@.venv/bin/python -m pytest -q $(AGAIN) -n 3 -m 'not slow' tests
-	@.venv/bin/python -m pytest -q $(AGAIN) -n 5 --dist worksteal -m 'slow and not engine and not alone' tests
+	@.venv/bin/python -m pytest -q $(AGAIN) -n 5 --dist worksteal -m 'not engine and not alone' tests
 	@.venv/bin/python -m pytest -q $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m engine $(REAL)
 	@.venv/bin/python -m pytest -q $(AGAIN) -m alone $(REAL)
 
@@ -75,7 +75,7 @@ bench: dev
 
 eval: dev
 	@.venv/bin/python -m bot.prepare embedder
-	.venv/bin/python scripts/eval_verification.py
+	.venv/bin/python scripts/eval_support.py
 	.venv/bin/python scripts/eval_retrieval.py
 	.venv/bin/python scripts/eval_related.py
 	.venv/bin/python scripts/eval_extracts.py

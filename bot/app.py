@@ -16,9 +16,9 @@ from bot.answering.answer import Answerer
 from bot.answering.cache_salts import CacheSalts
 from bot.answering.limits import Limits
 from bot.answering.retrieval.retriever import Search
-from bot.answering.verification.calibration import Calibrations
-from bot.answering.verification.judge import Judges
-from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.support.calibration import Calibrations
+from bot.answering.support.checker import feature_checkers
+from bot.answering.support.judge import Judges
 from bot.answering.verified_answers.finder import StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import PhrasingWriter
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from bot.slack.workspace.installations.app import InstalledApp
     from bot.storage.channels.channel_event_log import ChannelEventLog
     from knowledge.web.reading.page_cache import PageCache
-    from knowledge.web.reading.page_reader import PageReader
+    from knowledge.web.reading.page_loader import PageLoader
 
     AnyApp = SlackApp | InstalledApp
 
@@ -96,7 +96,7 @@ async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceK
 
 
 @contextlib.asynccontextmanager
-async def open_page_reader(settings: Settings) -> AsyncIterator[PageReader]:
+async def open_page_loader(settings: Settings) -> AsyncIterator[PageLoader]:
     """Open only the reader of web pages; the live web must be on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
@@ -151,7 +151,7 @@ def create_answerer(
     return Answerer(
         search or library.search,
         engine,
-        feature_verifiers(library.embedder.embed_symmetric, library.embedder.identity),
+        feature_checkers(library.embedder.embed_symmetric, library.embedder.identity),
         new_judge=judges.judge_of if judges is not None else None,
         still=library.filter_current,
         contents=library.list_documents,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.answering.verification.calibration import Calibrations, calibrate
+from bot.answering.support.calibration import Calibrations, calibrate
 from engine.errors import EngineError
 from engine.interfaces import EngineState
 from engine.service import Engine

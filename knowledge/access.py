@@ -52,7 +52,7 @@ class DocumentAccess:
         return find_held_readers(principals, self.readers)
 
 
-class AccessReader:
+class AccessExplainer:
     """Reads who may read documents."""
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from knowledge.access import AccessReader
+from knowledge.access import AccessExplainer
 from knowledge.embedding import explain_uncalibrated, find_calibration
 from knowledge.interfaces import (
     ANY_MEMBER,
@@ -23,7 +23,7 @@ from knowledge.interfaces import (
     Vector,
     Viewers,
 )
-from knowledge.materials import MaterialReader
+from knowledge.materials import MaterialLoader
 from knowledge.readable import ReadableDocuments, RecentDocument, SourceDocuments
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import WebSearcher, search_documents_and_web
@@ -107,11 +107,11 @@ class Library:
         self._documents = DocumentSearch(
             indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
         )
-        self.access = AccessReader(self._documents, self._sources, self._rules, self.identities)
+        self.access = AccessExplainer(self._documents, self._sources, self._rules, self.identities)
         """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
         self._web = web
-        self.materials = MaterialReader(embedder.count_tokens)
+        self.materials = MaterialLoader(embedder.count_tokens)
         """Reads files and messages that come with a question."""
 
     def sources(self) -> tuple[SourceSpec, ...]:

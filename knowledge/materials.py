@@ -23,7 +23,7 @@ _DEADLINE_S: Final = 20.0
 """For parsing one file, because a person waits."""
 
 
-class MaterialReader:
+class MaterialLoader:
     """Reads materials, with a parser of its own, so that no sync delays an answer."""
 
     def __init__(self, count_tokens: Callable[[str], int]) -> None:

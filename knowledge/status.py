@@ -70,7 +70,7 @@ class SourceStatus:
     has_uniform_readers: bool = False
     """Whether all documents have the same readers. Otherwise nothing is known of the readers of unread ones."""
     unreachable: int = 0
-    """The number of documents of which nobody holds a reader; only ``AccessReader.add_unreachable`` counts them."""
+    """The number of documents of which nobody holds a reader; only ``AccessExplainer.add_unreachable`` counts them."""
     unreachable_readers: tuple[str, ...] = ()
     """The first readers of those documents."""
 

@@ -32,7 +32,7 @@ from bot.answering.answer import Answerer
 from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.retriever import Search
-from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.support.checker import feature_checkers
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import Settings, load_settings
 from bot.wheels import WheelCache
@@ -204,7 +204,7 @@ async def same_passages(library_search: Search, engine: RecordingEngine | Counti
         offset = len(engine.usages) % len(found.hits)
         return replace(found, hits=(*found.hits[offset:], *found.hits[:offset]))
 
-    answerer = Answerer(search, engine, feature_verifiers(embed, IDENTITY))  # type: ignore[arg-type]
+    answerer = Answerer(search, engine, feature_checkers(embed, IDENTITY))  # type: ignore[arg-type]
     before = len(engine.usages)
     for number, text in enumerate(ON_ONE_SUBJECT):
         await ask_question(answerer, Question(text, id=f"s{number}"))

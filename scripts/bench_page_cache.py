@@ -29,7 +29,7 @@ from knowledge.web.http.settings import WebSettings
 from knowledge.web.reading.article import Article
 from knowledge.web.reading.freshness import CachedResponse
 from knowledge.web.reading.page_cache import CachedPage, PageCache
-from knowledge.web.reading.page_reader import PageReader
+from knowledge.web.reading.page_loader import PageLoader
 
 _OTHERS = 2_000
 _LIMIT_BYTES = 256_000_000
@@ -54,7 +54,7 @@ async def fill_cache(cache: PageCache) -> None:
         await cache.store_pages(rows)
 
 
-async def time_reads(pages: PageReader, url: str, rounds: int) -> list[float]:
+async def time_reads(pages: PageLoader, url: str, rounds: int) -> list[float]:
     """Return the seconds of each read."""
     took = []
     for _ in range(rounds):
@@ -79,7 +79,7 @@ async def main(rounds: int) -> None:
         stack.push_async_callback(fetcher.close)
         cache = PageCache(Path(stack.enter_context(tempfile.TemporaryDirectory())), _LIMIT_BYTES)
         await fill_cache(cache)
-        with_cache, without = PageReader(fetcher, cache), PageReader(fetcher)
+        with_cache, without = PageLoader(fetcher, cache), PageLoader(fetcher)
         stack.push_async_callback(with_cache.close)
         stack.push_async_callback(without.close)
         url = f"http://{host}/"

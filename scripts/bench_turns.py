@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.support.checker import feature_checkers
 from bot.app import open_configured_library
 from bot.config.settings import load_settings
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -124,11 +124,11 @@ async def find_fixed_passage(
 
 def create_answerer(engine: QuotingEngine) -> Answerer:
     """Return an answerer that always finds one passage, and embeds nothing."""
-    return Answerer(find_fixed_passage, engine, feature_verifiers(embed_as_constant, IDENTITY))
+    return Answerer(find_fixed_passage, engine, feature_checkers(embed_as_constant, IDENTITY))
 
 
 def create_real_answerer(library: Library, engine: QuotingEngine) -> Answerer:
-    return Answerer(library.search, engine, feature_verifiers(library.embedder.embed_symmetric, IDENTITY))
+    return Answerer(library.search, engine, feature_checkers(library.embedder.embed_symmetric, IDENTITY))
 
 
 # ── The two bots ─────────────────────────────────────────────────────────────────────────────────────────────────────

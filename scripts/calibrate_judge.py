@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bot.answering.verification.calibration import (
+from bot.answering.support.calibration import (
     CalibratedEngine,
     Pairs,
     auc,
@@ -34,7 +34,7 @@ from bot.answering.verification.calibration import (
     fit_calibration,
     prompt_of_pairs,
 )
-from bot.answering.verification.judge import Calibration, engine_logit
+from bot.answering.support.judge import Calibration, engine_logit
 from bot.app import create_engine
 from bot.config.settings import load_settings
 from bot.languages.registry import Language

@@ -1,6 +1,6 @@
 """Compare Kvasir's answers with those of a plain recipe on the same model, against known references.
 
-Kvasir's side is the product: retrieval, prompt, engine, verifier, with the shipped settings. The plain side takes the
+Kvasir's side is the product: retrieval, prompt, engine, checker, with the shipped settings. The plain side takes the
 five nearest chunks of the same store by the same embedder. It asks for [n] and "I don't know", and checks nothing. Both
 ask one engine at temperature 0: that of KVASIR_ENGINE_URL and KVASIR_ENGINE_API_KEY, else the one that Kvasir starts.
 
@@ -39,8 +39,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot import logs
-from bot.answering.verification.calibration import Calibrations
-from bot.answering.verification.judge import Judges
+from bot.answering.support.calibration import Calibrations
+from bot.answering.support.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import Settings, load_settings
 from engine.interfaces import EngineState

@@ -1,4 +1,4 @@
-"""Turn a question into a stream of answer events: search, prompt, engine, verification, and a fallback for each.
+"""Turn a question into a stream of answer events: search, prompt, engine, support check, and a fallback for each.
 
 Each step is one generator. Closing the outermost one closes them all, down to the engine's stream.
 """
@@ -13,6 +13,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from bot.answering.checked_stream import CheckedStream, Evidence
 from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
@@ -31,9 +32,8 @@ from bot.answering.notices.source_overview import Contents, asks_for_sources, de
 from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, plan_budget
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
+from bot.answering.support.interfaces import Judge, NewChecker, NewJudge
 from bot.answering.turn import EngineStream, Turn
-from bot.answering.verification.interfaces import Judge, NewJudge, NewVerifier
-from bot.answering.verified_stream import Evidence, VerifiedStream
 from bot.languages.registry import choose_language
 from bot.messages import answers
 from bot.messages.errors import explain_error
@@ -61,7 +61,7 @@ class Answerer:
         self,
         search: Search,
         engine: ChatEngine,
-        new_verifier: NewVerifier,
+        new_checker: NewChecker,
         *,
         new_judge: NewJudge | None = None,
         still: FindReadableChunks | None = None,
@@ -70,7 +70,7 @@ class Answerer:
         limits: Limits | None = None,
     ) -> None:
         self._engine = engine
-        self._new_verifier = new_verifier
+        self._new_checker = new_checker
         self._new_judge = new_judge
         self._contents = contents
         self._compare = compare
@@ -200,7 +200,7 @@ class Answerer:
         return Text(f"\n\n{text}" if turn.is_shown and text else text, is_extract=True)
 
     async def _ask_engine(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the model's verified answer, and an extract where it is missing or cut."""
+        """Yield the model's checked answer, and an extract where it is missing or cut."""
         turn.small_model = self._engine.status().small_model
         try:
             budget = plan_budget(
@@ -236,12 +236,12 @@ class Answerer:
             if not finds:
                 yield await (self._extract_sentences if finds is None else self._show_closest)(turn)
                 return
-        verifier = self._new_verifier(judge)
-        preparing = asyncio.create_task(verifier.prepare(prompt_passages, turn.question))
+        checker = self._new_checker(judge)
+        preparing = asyncio.create_task(checker.prepare(prompt_passages, turn.question))
         stream = EngineStream(
             preparing,
-            lambda: VerifiedStream(
-                prompt_passages, verifier, turn.numbering,
+            lambda: CheckedStream(
+                prompt_passages, checker, turn.numbering,
                 question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
                 evidence=_choose_evidence(turn, judge),
             ),
@@ -265,7 +265,7 @@ class Answerer:
     async def _stream_answer(
         self, turn: Turn, stream: EngineStream, prompt: Prompt, sampling: Sampling
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as verified text, and before it the place in the queue.
+        """Yield the engine's stream as checked text, and before it the place in the queue.
 
         Raises:
             EngineError: the engine failed.
@@ -289,12 +289,12 @@ class Answerer:
                 turn.timings.setdefault("first_token", self._now() - turn.began)
                 if (stage := stream.add_delta(delta, self._limits.answer_chars)) is not None:
                     yield _make_step(turn, stage)
-                if isinstance(delta, ContentDelta) and stream.verified_stream.feed_text(delta.text):
+                if isinstance(delta, ContentDelta) and stream.checked_stream.feed_text(delta.text):
                     for text in await self._release_text(stream):
                         yield Text(text)
-                if stream.verified_stream.ended or stream.stream_end:
+                if stream.checked_stream.ended or stream.stream_end:
                     break
-        stream.verified_stream.feed_text(stream.unclosed_thought)
+        stream.checked_stream.feed_text(stream.unclosed_thought)
         for text in await self._release_text(stream, last=True):
             yield Text(text)
 
@@ -306,35 +306,35 @@ class Answerer:
         return left_s if stream.has_begun else min(left_s, self._limits.first_token_s)
 
     async def _release_text(self, stream: EngineStream, *, last: bool = False) -> list[str]:
-        """Return what may be shown of the model's text, once the verifier has read the passages."""
+        """Return what may be shown of the model's text, once the checker has read the passages."""
         async with asyncio.timeout(max(1.0, stream.ends_at - self._now())):
             await asyncio.shield(stream.preparing)
             return await (
-                stream.verified_stream.finish_text(cut=stream.was_cut)
+                stream.checked_stream.finish_text(cut=stream.was_cut)
                 if last
-                else stream.verified_stream.release_sentences()
+                else stream.checked_stream.release_sentences()
             )
 
     async def _finish_answer(
         self, turn: Turn, stream: EngineStream, failure: Exception | None
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the rest of the answer once the engine's stream has ended or failed."""
-        verified = stream.verified_stream
+        checked = stream.checked_stream
         turn.reasoning = stream.reasoning
         if isinstance(failure, EngineError | TimeoutError) and turn.is_shown:
             with suppress(KnowledgeError, TimeoutError):
                 async with asyncio.timeout(self._limits.quote_s):
-                    rest = await verified.finish_text(cut=True)
+                    rest = await checked.finish_text(cut=True)
                 turn.shown_text += "".join(rest)
                 for text in rest:
                     yield Text(text)
-        turn.marked_count, turn.removed_count = verified.marked, verified.contradicted + verified.dropped
+        turn.marked_count, turn.removed_count = checked.marked, checked.contradicted + checked.dropped
         if not turn.is_shown:
             if (why := explain_missing_answer(turn, stream, failure, self._limits)) is not None:
                 yield Notice(why)
             yield await (self._show_closest if why is None else self._show_passages)(turn)
             return
-        is_enough = verified.supported and not (failure and verified.shown_chars < self._limits.little_chars)
+        is_enough = checked.supported and not (failure and checked.shown_chars < self._limits.little_chars)
         if is_enough and turn.small_model:
             evidence = await self._extract_sentences(turn, answer=turn.shown_text)
             if evidence.markdown:
@@ -342,7 +342,7 @@ class Answerer:
         for notice in list_answer_notices(turn, stream, failure, self._limits):
             yield notice
         if not is_enough:
-            turn.route = turn.route if verified.supported else "passages"
+            turn.route = turn.route if checked.supported else "passages"
             yield await self._extract_sentences(turn)
 
 
@@ -360,7 +360,7 @@ async def _read_next(deltas: AsyncIterator[Delta], within_s: float | None, strea
         while (delta := await anext(deltas, None)) is not None:
             if not (isinstance(delta, ContentDelta) and stream.content):
                 return delta
-            if stream.verified_stream.feed_text(delta.text):
+            if stream.checked_stream.feed_text(delta.text):
                 return ContentDelta("")
     return None
 

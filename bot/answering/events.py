@@ -116,7 +116,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Verified Markdown to append to the answer: whole sentences, with displayed markers ``[1]``."""
+    """Checked Markdown to append to the answer: whole sentences, with displayed markers ``[1]``."""
 
     markdown: str = field(repr=False)
     cites: tuple[Passage, ...] = ()

@@ -1,4 +1,8 @@
-"""The role of each piece of an answer, and which pieces need no verification. Pure."""
+"""The role of each piece of an answer, and which pieces need no check. Pure.
+
+For example, "## Leave" is a heading, "Here is how:" a lead-in and "I do not know." a refusal: none of them states
+anything. "You get 25 days." is a claim, which the passages have to support.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from bot.answering.markdown.sentences import Piece
-from bot.answering.verification.claims import content_words, extract_claims
-from bot.answering.verification.interfaces import VerdictKind
-from bot.answering.verification.normalisation import strip_frame
-from bot.answering.verification.quantities import normalise_text
+from bot.answering.support.claims import content_words, extract_claims
+from bot.answering.support.interfaces import VerdictKind
+from bot.answering.support.normalisation import strip_frame
+from bot.answering.support.quantities import normalise_text
 from bot.languages.registry import LANGUAGES
 
 Role = Literal["claim", "heading", "lead_in", "table_head", "refusal", "code", "space", "empty"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Sources, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Sources, Text
 from bot.answering.policy import WebUse
+from bot.languages.registry import choose_language
 from bot.messages import live_web
+from bot.messages.forms import verified
 from bot.messages.message import render_message
 from knowledge.interfaces import WebOrigin
 
@@ -32,6 +34,8 @@ class Transcript:
                 self.extracts += [markdown] if is_extract else []
             case Notice(text):
                 self.notices.append(text)
+            case Offer(_, question):
+                self.notices.append(describe_offer(question))
             case Finished():
                 self.end = event
 
@@ -39,6 +43,11 @@ class Transcript:
     def sources(self) -> tuple[Passage, ...]:
         """Return the cited passages, or all passages if none is cited."""
         return (self.end.cited if self.end else ()) or self.passages
+
+
+def describe_offer(question: str) -> str:
+    """Return the line that names a similar question with a verified answer."""
+    return render_message(verified.SIMILAR, choose_language(question), question=question)
 
 
 def build_transcript_json(transcript: Transcript) -> dict[str, object]:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from bot.answering.checked_stream import CheckedStream
 from bot.answering.events import Finished, Passage, Question, Route, Stage, Text
 from bot.answering.extracts.sentence_similarities import Similarities
 from bot.answering.markdown.citations import Numbering
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
-from bot.answering.verified_stream import VerifiedStream
 from bot.languages.registry import Language
 from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
@@ -113,10 +113,10 @@ class EngineStream:
     """What the engine has sent so far in one turn."""
 
     preparing: asyncio.Task[None]
-    """Ends when the verifier has read the passages."""
-    make_verified: Callable[[], VerifiedStream]
-    """Makes the verified stream, once for each attempt of the engine."""
-    verified_stream: VerifiedStream = field(init=False)
+    """Ends when the checker has read the passages."""
+    make_checked: Callable[[], CheckedStream]
+    """Makes the checked stream, once for each attempt of the engine."""
+    checked_stream: CheckedStream = field(init=False)
     ends_at: float = 0.0
     """When the engine must be done: ``Limits.answer_s`` from its turn."""
     waits: bool = False
@@ -127,12 +127,12 @@ class EngineStream:
     stream_end: StreamEnd | None = None
 
     def __post_init__(self) -> None:
-        """Make the first verified stream."""
-        self.verified_stream = self.make_verified()
+        """Make the first checked stream."""
+        self.checked_stream = self.make_checked()
 
     def restart(self) -> None:
         """Forget what the engine sent: another server begins from the start."""
-        self.verified_stream = self.make_verified()
+        self.checked_stream = self.make_checked()
         self.content, self.thinking_text = False, ""
 
     @property

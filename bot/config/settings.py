@@ -38,8 +38,10 @@ _RUN_WEB = """
 mode = "on"
 """
 """``make run`` turns the live web on by this table. A ``kvasir.toml`` without one leaves it off."""
-_OWN_WEIGHTS = '[[source.weights]]\npath = "benchmarks.md"\nweight = 0.3\n'
-"""Kvasir's own benchmarks come after its other pages, which say how it is used."""
+_OWN_WEIGHTS = "".join(
+    f'[[source.weights]]\npath = "{page}"\nweight = 0.3\n' for page in ("benchmarks.md", "decisions.md")
+)
+"""Kvasir's own benchmarks and decisions come after its other pages, which say how it is used."""
 _OAUTH_VARIABLES = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "KVASIR_TOKEN_KEYS", "KVASIR_PUBLIC_URL")
 RUN_CONFIG = ".kvasir-run.toml"
 """What ``make run`` writes where there is no ``kvasir.toml``, so that the other commands can look at the same state."""

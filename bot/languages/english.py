@@ -39,7 +39,7 @@ ENGLISH = LanguagePack(
     ),
     # On 14 answerable and 8 unanswerable questions of XQuAD in English, Qwen2.5-Coder-0.5B gave 11 right answers, 2
     # right refusals and no wrong one. Without the way out it never refused; as the last rule of a list it refused what
-    # the passages answer. It hardly ever writes the numbers: the verifier cites all the same.
+    # the passages answer. It hardly ever writes the numbers: the checker cites all the same.
     brief_instructions=(
         "Answer the question in one to three short sentences. Use only the passages. "
         "If they do not answer it, write: I do not know. Put [1] after a sentence from passage 1."

@@ -87,12 +87,12 @@ class SupportWeights:
 
     bias: float
     of: Mapping[str, float]
-    """By the features' names (``bot.answering.verification.features``). A feature without a weight counts nothing."""
+    """By the features' names (``bot.answering.support.features``). A feature without a weight counts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupportCalibration:
-    """The constants of the verifier; ``scripts/eval_verification.py --fit --most 500`` prints its weights."""
+    """The constants of the checker; ``scripts/eval_support.py --fit --most 500`` prints its weights."""
 
     scale: SimilarityScale
     same: SupportWeights

@@ -1,7 +1,8 @@
 """Ask sources who may read documents now, and store the answer in the manifest.
 
-A right that is taken away at its source counts within a minute. The manifest's readers are used for less than that.
-Then the source is asked again before anything is shown. No answer means no.
+A right that is taken away at its source counts within a minute. For example, somebody removes Bo from a page of the
+wiki at 10:00:00. A question of his at 10:00:50 may still use the readers that the wiki named at 10:00:00. At 10:01:00
+the wiki is asked again before anything is shown, and without an answer he sees nothing of the page.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from knowledge.sync.signals import cancel_and_wait
 _log = logging.getLogger(__name__)
 
 FRESH_S: Final = 55.0
-"""So long the readers that a source named are used without asking again. With the time of a check it is a minute."""
+"""How long the readers that a source named are used without asking again. With the time of a check it is a minute."""
 _BATCH: Final = 25
 """Documents in one call of ``RightsSource.read_rights``."""
 _ASK_S: Final = 10.0

@@ -16,7 +16,7 @@ from knowledge.web.http.settings import WebSettings
 from knowledge.web.live.live_web import GRACE_S, LiveWeb
 from knowledge.web.live_settings import LiveSettings
 from knowledge.web.reading.page_cache import PageCache
-from knowledge.web.reading.page_reader import PageReader
+from knowledge.web.reading.page_loader import PageLoader
 from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
 
@@ -54,7 +54,7 @@ async def open_live(
 @contextlib.asynccontextmanager
 async def open_pages(
     live: LiveSettings, web: WebSettings, folder: Path, *, resolve: ResolveHost | None = None
-) -> AsyncIterator[PageReader]:
+) -> AsyncIterator[PageLoader]:
     """Open the page reader for a ``with`` block; its cache lies in ``folder``.
 
     Raises:
@@ -66,6 +66,6 @@ async def open_pages(
         rules = build_rules(live.private_hosts, web.ports, live.allowed_domains)
         fetcher = Fetcher(replace(web, limits=limits), rules, resolve=resolve)
         stack.push_async_callback(fetcher.close)
-        pages = PageReader(fetcher, PageCache(folder, live.cache_bytes))
+        pages = PageLoader(fetcher, PageCache(folder, live.cache_bytes))
         stack.push_async_callback(pages.close)
         yield pages

@@ -1,4 +1,4 @@
-"""Fakes for the tests of answering: a scripted engine, search and verifier, and an embedder of word overlap."""
+"""Fakes for the tests of answering: a scripted engine, search and checker, and an embedder of word overlap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -17,10 +17,11 @@ from bot.answering.answer import Answerer
 from bot.answering.asker import Asker
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Passage, Question, Sources, Text
 from bot.answering.limits import Limits
-from bot.answering.verification.claims import content_words
-from bot.answering.verification.interfaces import Verdict
-from bot.answering.verification.quantities import normalise_text
-from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.support.checker import feature_checkers
+from bot.answering.support.claims import content_words
+from bot.answering.support.embedding_cache import Embed
+from bot.answering.support.interfaces import SupportChecker, Verdict
+from bot.answering.support.quantities import normalise_text
 from engine.interfaces import (
     ANONYMOUS,
     ChatMessage,
@@ -109,8 +110,8 @@ class ScriptedEngine:
             self.streams_closed += 1
 
 
-class ScriptedVerifier:
-    """An ``AnswerVerifier`` with a verdict for each text that a sentence contains, and ``other`` for the rest."""
+class ScriptedChecker:
+    """An ``SupportChecker`` with a verdict for each text that a sentence contains, and ``other`` for the rest."""
 
     def __init__(self, verdicts: Mapping[str, Verdict] | None = None, other: Verdict | None = None) -> None:
         self._verdicts = verdicts or {}
@@ -120,7 +121,7 @@ class ScriptedVerifier:
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
         del passages, question
 
-    async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
+    async def check_sentence(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
         self.asked.append((sentence, tuple(cited)))
         return next((verdict for words, verdict in self._verdicts.items() if words in sentence), self._other)
 
@@ -189,7 +190,35 @@ class RecordedAnswer:
         return [passage.n for passage in self.finished[0].cited]
 
 
-Ask = Callable[..., Any]
+class Ask(Protocol):
+    """Answers a question with fakes and records the events; ``more`` has fields of ``Asker`` and ``Question``."""
+
+    async def __call__(
+        self,
+        engine: ScriptedEngine | None = None,
+        *,
+        question: str = ...,
+        search: ScriptedSearch | None = None,
+        history: Sequence[Exchange] = (),
+        limits: Limits | None = None,
+        embed: Embed = ...,
+        checker: SupportChecker | None = None,
+        **more: Any,
+    ) -> RecordedAnswer: ...
+
+
+class Room:
+    """The helpers of this module, for tests that build their own fakes."""
+
+    engine = ScriptedEngine
+    checker = ScriptedChecker
+    search = ScriptedSearch
+    embed = staticmethod(embed_bag_of_words)
+    new_checker = staticmethod(feature_checkers(embed_bag_of_words, IDENTITY))
+    words = staticmethod(words)
+    hit = staticmethod(hit)
+    absent = EngineStatus(EngineState.ABSENT)
+    leave, expenses, chinese_leave = LEAVE, EXPENSES, CHINESE_LEAVE
 
 
 @pytest.fixture
@@ -203,13 +232,18 @@ def ask() -> Ask:
         search: ScriptedSearch | None = None,
         history: Sequence[Exchange] = (),
         limits: Limits | None = None,
-        embed: Any = embed_bag_of_words,
-        verifier: ScriptedVerifier | None = None,
+        embed: Embed = embed_bag_of_words,
+        checker: SupportChecker | None = None,
         **more: Any,
     ) -> RecordedAnswer:
         search = search or ScriptedSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
-        new_verifier = feature_verifiers(embed, IDENTITY) if verifier is None else (lambda _judge=None: verifier)
-        answerer = Answerer(search, engine or ScriptedEngine(), new_verifier, limits=limits)
+        made = feature_checkers(embed, IDENTITY)
+        answerer = Answerer(
+            search,
+            engine or ScriptedEngine(),
+            made if checker is None else lambda _judge=None: checker,
+            limits=limits,
+        )
         asker = Asker(**{one.name: more.pop(one.name) for one in fields(Asker) if one.name in more})
         asked = Question(question, history=tuple(history), asker=asker, id="turn-1", **more)
         return RecordedAnswer([event async for event in answerer.answer(asked)])
@@ -218,18 +252,6 @@ def ask() -> Ask:
 
 
 @pytest.fixture(scope="session")
-def room() -> Any:
-    """Return the helpers of this module, for tests that build their own fakes."""
-
-    class Room:
-        engine = ScriptedEngine
-        verifier = ScriptedVerifier
-        search = ScriptedSearch
-        embed = staticmethod(embed_bag_of_words)
-        new_verifier = staticmethod(feature_verifiers(embed_bag_of_words, IDENTITY))
-        words = staticmethod(words)
-        hit = staticmethod(hit)
-        absent = EngineStatus(EngineState.ABSENT)
-        leave, expenses, chinese_leave = LEAVE, EXPENSES, CHINESE_LEAVE
-
+def room() -> type[Room]:
+    """Return the helpers of this module."""
     return Room

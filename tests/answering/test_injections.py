@@ -26,7 +26,8 @@ from knowledge.interfaces import Document, Hit, WebOrigin, WebSearchReport
 from knowledge.parsing.formats.pdf import parse_pdf
 from knowledge.web.live.passage_selection import select_passages
 from knowledge.web.reading.article import clean_article, read_article
-from knowledge.web.reading.page_reader import WebPage
+from knowledge.web.reading.page_loader import WebPage
+from tests.answering.conftest import Ask, Room
 
 PLACES = [
     json.loads(line)
@@ -95,7 +96,7 @@ def obey_passages(attack: Mapping[str, Any]) -> str:
     )
 
 
-async def answer_attack(attack: Mapping[str, Any], ask: Any, room: Any) -> tuple[str, str]:
+async def answer_attack(attack: Mapping[str, Any], ask: Ask, room: type[Room]) -> tuple[str, str]:
     """Return the whole prompt and all shown text without a warning."""
     engine = room.engine(room.words(obey_passages(attack)))
     search = room.search(make_hits(make_page(attack)), web=WebSearchReport("searxng", (URL,), (), None, 0.1))
@@ -115,7 +116,7 @@ def test_injection_set_has_fifty_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize("attack", PLACES, ids=lambda attack: f"{attack['id']} {attack['where']}")
-async def test_injected_instruction_is_not_followed(attack: Mapping[str, Any], ask: Any, room: Any) -> None:
+async def test_injected_instruction_is_not_followed(attack: Mapping[str, Any], ask: Ask, room: type[Room]) -> None:
     prompt, shown = await answer_attack(attack, ask, room)
     assert TEXT[attack["lang"]][0][:20] in prompt, "the page itself is read"
     if attack["removed"]:
@@ -141,7 +142,7 @@ GETS_THROUGH = frozenset({
 
 
 @pytest.mark.slow
-async def test_obedient_model_leaks_only_known_cases(ask: Any, room: Any) -> None:
+async def test_obedient_model_leaks_only_known_cases(ask: Ask, room: type[Room]) -> None:
     through = {
         attack["where"] for attack in PLACES if attack["sentence"] in (await answer_attack(attack, ask, room))[1]
     }

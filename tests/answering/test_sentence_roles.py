@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.sentence_roles import adopted_share
-from bot.answering.verification.interfaces import Verdict
+from bot.answering.support.interfaces import Verdict
+from tests.answering.conftest import Ask, Room
 
 OIL = "The crisis lasted 10 years. Oil prices rose by 300 percent, and Japan sold small cars."
 CREEK = "天水围河有3条支流，全长27公里。"
@@ -24,23 +23,23 @@ CREEK = "天水围河有3条支流，全长27公里。"
     ],
 )
 async def test_number_from_question_only_is_not_an_answer(
-    ask: Any, room: Any, question: str, answer: str, passage: str
+    ask: Ask, room: type[Room], question: str, answer: str, passage: str
 ) -> None:
-    """The sentence is refused although the verifier accepts it, and the text after it is not shown."""
-    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+    """The sentence is refused although the checker accepts it, and the text after it is not shown."""
+    supports = room.checker(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words(answer))
-    reply = await ask(engine, question=question, search=room.search([room.hit(passage)]), verifier=supports)
+    reply = await ask(engine, question=question, search=room.search([room.hit(passage)]), checker=supports)
     assert reply.route == "closest"
     assert "**Leave** [1]" in reply.text, "the nearest document is named"
     model_text = reply.text.split("\n> ")[0]
     assert not set(answer.split()) & set(model_text.split())
 
 
-async def test_verifier_decides_without_asked_number(ask: Any, room: Any) -> None:
-    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+async def test_verifier_decides_without_asked_number(ask: Ask, room: type[Room]) -> None:
+    supports = room.checker(other=Verdict("supported", (1,), score=0.9))
     engine = room.engine(room.words("Norwegian barrels leaked in Japan."))
     search = room.search([room.hit(OIL)])
-    reply = await ask(engine, question="Which Norwegian barrels leaked?", search=search, verifier=supports)
+    reply = await ask(engine, question="Which Norwegian barrels leaked?", search=search, checker=supports)
     assert reply.text == "Norwegian barrels leaked in Japan. [1]"
 
 
@@ -53,11 +52,11 @@ async def test_verifier_decides_without_asked_number(ask: Any, room: Any) -> Non
     ],
 )
 async def test_known_words_synonyms_and_translations_pass(
-    ask: Any, room: Any, question: str, answer: str, passage: str
+    ask: Ask, room: type[Room], question: str, answer: str, passage: str
 ) -> None:
-    supports = room.verifier(other=Verdict("supported", (1,), score=0.9))
+    supports = room.checker(other=Verdict("supported", (1,), score=0.9))
     search = room.search([room.hit(passage)])
-    reply = await ask(room.engine(room.words(answer)), question=question, search=search, verifier=supports)
+    reply = await ask(room.engine(room.words(answer)), question=question, search=search, checker=supports)
     assert reply.text == f"{answer}{'' if answer.endswith('。') else ' '}[1]"
 
 

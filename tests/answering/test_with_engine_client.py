@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from bot.answering.events import Question, Text
 from bot.answering.thinking import LENGTHS
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import ANONYMOUS, ChatMessage, Delta, EngineState, EngineStatus, Requester, Sampling
+from tests.answering.conftest import Room
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 from tests.waiting import WAIT_S
 
@@ -47,10 +47,10 @@ class Connected:
 
 
 @pytest.fixture
-async def wire(room: Any) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
+async def wire(room: type[Room]) -> AsyncIterator[tuple[FakeSglang, Answerer]]:
     async with fake_sglang() as fake:
         client = EngineClient(ServerEndpoint(url=fake.url, api_key=None, model=fake.model, thinks=True))
-        yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.new_verifier)
+        yield fake, Answerer(room.search([room.hit(room.leave)]), Connected(client), room.new_checker)
         await client.close()
 
 

@@ -19,7 +19,7 @@ from bot.ready_library import ReadyLibrary
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import NothingRead, NothingReadReason
 from knowledge.interfaces import SearchResult, Viewers
-from knowledge.materials import MaterialReader
+from knowledge.materials import MaterialLoader
 from knowledge.status import LibraryStatus, SourceStatus, explain_nothing_read
 from knowledge.sync.report import SyncProgress
 from tests.answering.conftest import ScriptedEngine
@@ -119,7 +119,7 @@ async def test_a_long_first_sync_says_so_before_the_search_takes_too_long() -> N
 
 async def test_a_question_about_a_file_does_not_wait_for_the_first_sync() -> None:
     shelf = ReadyLibrary(Reading(), None)  # type: ignore[arg-type]
-    material = await MaterialReader(len).read_message("1", "Ada", "Lunch is at twelve.", None)
+    material = await MaterialLoader(len).read_message("1", "Ada", "Lunch is at twelve.", None)
     with pytest.raises(NothingRead):
         async with asyncio.timeout(8.0):
             await shelf.search("q", limit=1, materials=[replace(material, is_given=True)])

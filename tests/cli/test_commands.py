@@ -7,14 +7,20 @@ import json
 import os
 import re
 import socket
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from bot.answering.events import Passage
+from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.slack.wire.scopes import SCOPES
 from bot.storage.replicas import Replicas
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
+from bot.storage.verified_answers import VerifiedAnswers
 from knowledge.sync.lock import hold_sync_lock
 from tests.database.scripts import run_script
 from tests.e2e.conftest import Place
@@ -113,6 +119,24 @@ async def test_ask_without_an_engine_shows_extracts_and_a_notice(
     assert set(answer["sources"][0]) == {"n", "source", "document", "title", "heading", "url", "as_of", "web"}
     assert answer["notices"]
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
+
+
+async def test_ask_shows_a_verified_answer(place: Place, cache_without_engine: str) -> None:
+    """The terminal has the same line as Slack: an owner's answer comes first, if its chunks are current."""
+    await place.json("sync")
+    async with open_ledger(f"sqlite:///{place.home / 'kvasir.db'}") as ledger:
+        rows = await ledger.database.fetch_rows(sa.text("SELECT id FROM knowledge_chunks WHERE heading = 'Days'"))
+        passage = Passage(1, "hr", "leave.md", "Leave", "Days", None, "", chunks=tuple(id_ for (id_,) in rows))
+        answer = VerifiedAnswer(
+            id="a1", team="T1", question="How many days off?", answer="Thirty. [1]", language="en", passages=(passage,),
+            owner="U1", owner_name="Ada", verified_at=time.time(), expires_at=time.time() + 86_400.0,
+        )  # fmt: skip
+        await VerifiedAnswers(ledger.database, SharedChanges(ledger.database)).save_answer(answer)
+    asked = await place.json("ask", "how many days off?", KVASIR_CACHE=cache_without_engine)
+    assert (asked["answer"], asked["route"]["answered_by"]) == ("Thirty. [1]", "verified")
+    assert asked["notices"][0].startswith("✓ Verified by Ada on ")
+    other = await place.json("ask", "when are salaries paid?", KVASIR_CACHE=cache_without_engine)
+    assert other["route"]["answered_by"] == "passages"
 
 
 async def test_ask_answers_line_by_line(synced_place: Place, cache_without_engine: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.limits import Limits
-from bot.answering.verification.verifier import feature_verifiers
+from bot.answering.support.checker import feature_checkers
 from bot.cli.commands.verify import parse_case, verify_case
 from bot.errors import InvalidLine
 from knowledge.embedding import IDENTITY
@@ -49,7 +49,7 @@ def line_of(case: Any) -> bytes:
 
 
 async def verified(case: Any) -> dict[str, Any]:
-    return await verify_case(parse_case(line_of(case)), feature_verifiers(embed, IDENTITY)(), Limits())
+    return await verify_case(parse_case(line_of(case)), feature_checkers(embed, IDENTITY)(), Limits())
 
 
 async def test_sentences_have_verdicts_and_the_shown_text() -> None:

@@ -87,7 +87,7 @@ def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_p
     settings = load_settings({}, tmp_path, default_docs=tmp_path / 'my "docs"')
     source, _added = settings.knowledge.sources
     assert source.options == {"path": str(tmp_path / 'my "docs"')}
-    assert [one.path for one in source.weights] == ["benchmarks.md"]
+    assert [one.path for one in source.weights] == ["benchmarks.md", "decisions.md"]
     assert RUN_CONFIG in complaint(tmp_path)
     assert load_settings({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
 

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.answering.verification.calibration import Calibrations
-from bot.answering.verification.judge import Judges
+from bot.answering.support.calibration import Calibrations
+from bot.answering.support.judge import Judges
 from bot.app import create_answerer, create_engine, open_configured_library
 from bot.config.settings import load_settings
 from scripts.answer_scores import Item, Record, Score, score

@@ -9,9 +9,9 @@ import pytest
 
 from bot.languages.registry import Language
 from engine.interfaces import ChatMessage
-from scripts.verification.judge_fit import ACCEPTED_SHARE, JudgedSentence, fit_judge
-from scripts.verification.recording import RecordedEngine
-from scripts.verification.sets import Pair
+from scripts.support.judge_fit import ACCEPTED_SHARE, JudgedSentence, fit_judge
+from scripts.support.recording import RecordedEngine
+from scripts.support.sets import Pair
 from tests.engine.fakes import fake_sglang, ready_engine
 
 ASK = [ChatMessage("user", "<passage 1: a>\nParis is in France.\n</passage>\n\nIs Paris in France?")]

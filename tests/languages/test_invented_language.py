@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.slack.features.home.home_views import press_in_home, read_home
 
 from bot.answering.answer import Answerer
 from bot.answering.events import Exchange, Passage, Quote
@@ -22,10 +21,10 @@ from bot.answering.prompt import build_prompt, plan_budget
 from bot.answering.quoting import format_quotes
 from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.retrieval.question_rewriting import build_rewrite_messages
+from bot.answering.support.calibration import CALIBRATED_MODELS
+from bot.answering.support.checker import feature_checkers
+from bot.answering.support.judge import judge_question
 from bot.answering.thinking import LENGTHS
-from bot.answering.verification.calibration import CALIBRATED_MODELS
-from bot.answering.verification.judge import judge_question
-from bot.answering.verification.verifier import feature_verifiers
 from bot.config.configuration import Access
 from bot.languages.english import ENGLISH
 from bot.languages.pack import LanguagePack
@@ -42,6 +41,7 @@ from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
 from tests.messages.test_catalogue import MESSAGES
 from tests.slack.features.settings.test_channel_settings import change
 from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox
+from tests.slack.workspace.home_views import press_in_home, read_home
 
 CODE, ADA = "qaa", "U0ADA00001"
 QUESTION = "⟦How many days of annual leave do I get?⟧"
@@ -134,8 +134,8 @@ async def run_answering_bot(folder: Path, search: ScriptedSearch) -> AsyncIterat
     dependencies = {"access": Access(frozenset({ADA}))}
     async with fake_sglang() as model, run_bot_in_sandbox(folder, "socket", dependencies=dependencies) as bot:
         client = EngineClient(ServerEndpoint(url=model.url, api_key=None, model=model.model, thinks=True))
-        new_verifier = feature_verifiers(embed_bag_of_words, IDENTITY)
-        bot.answerer.script = Answerer(search, Connected(client), new_verifier).answer
+        new_checker = feature_checkers(embed_bag_of_words, IDENTITY)
+        bot.answerer.script = Answerer(search, Connected(client), new_checker).answer
         try:
             yield bot, model
         finally:

@@ -165,7 +165,7 @@ async def main():
         return found.web.trouble, len(found.hits)
 
 trouble, hits = asyncio.run(main())
-names = ("live.live_web", "opening", "reading.page_reader", "searching", "http.fetch", "http.connections")
+names = ("live.live_web", "opening", "reading.page_loader", "searching", "http.fetch", "http.connections")
 loaded = [name for name in sys.modules if name.startswith(tuple(f"knowledge.web.{one}" for one in names))]
 print(json.dumps({"trouble": trouble, "hits": hits, "loaded": loaded, "dialled": [repr(one) for one in dialled]}))
 """

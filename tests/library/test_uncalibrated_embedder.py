@@ -16,7 +16,6 @@ from bot.cli.commands.doctor import run_checks
 from bot.cli.status_view import show_status
 from bot.config.settings import load_settings
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.interfaces import ANY_MEMBER
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
@@ -26,7 +25,7 @@ from tests.embedding.toy_embedder import TOY
 pytestmark = pytest.mark.slow
 
 LEAVE = "Employees receive 25 days of paid annual leave per calendar year. Up to five days may be carried over."
-QUESTION = Question("How many days of annual leave do employees receive?", viewers=ANY_MEMBER)
+QUESTION = Question("How many days of annual leave do employees receive?")
 
 
 async def unpack_nothing(*_: str) -> Path:

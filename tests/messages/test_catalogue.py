@@ -152,7 +152,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/quoting.py",
     "bot/answering/retrieval",
     "bot/answering/sentence_roles.py",
-    "bot/answering/verification",
+    "bot/answering/support",
     "bot/answering/verified_answers",
     "bot/languages",
     "bot/sandbox/state",

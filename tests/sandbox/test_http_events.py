@@ -63,8 +63,8 @@ async def test_requests_are_signed_and_retried(tmp_path: Path) -> None:
         endpoint.answers = [500, 0]
         await box.say("ada", "@kvasir", "hello, 你好")
         await box.wait_delivered()
-        verifier = SignatureVerifier(box.signing_secret)
-        assert all(verifier.is_valid_request(body, headers) for headers, body in endpoint.got)
+        checker = SignatureVerifier(box.signing_secret)
+        assert all(checker.is_valid_request(body, headers) for headers, body in endpoint.got)
         retries = [(h.get("x-slack-retry-num"), h.get("x-slack-retry-reason")) for h, _ in endpoint.got]
         assert retries == [(None, None), ("1", "http_error"), ("2", "http_timeout")]
         assert len({json.loads(body)["event_id"] for _, body in endpoint.got}) == 1

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs"
 LISTED = CurrentChunk("docs", EVERYONE, datetime(2026, 11, 1, tzinfo=UTC))
-BENCHMARKS = "benchmarks.md"
+LIGHT = ("benchmarks.md", "decisions.md")
 """Of less weight in a first run (``bot.config.settings``), as here."""
 
 
@@ -58,7 +58,7 @@ async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hybr
         ]
     )
 
-    light = {one.id for one in chunks if one.document == BENCHMARKS}
+    light = {one.id for one in chunks if one.document in LIGHT}
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: replace(LISTED, weight=0.3) if id_ in light else LISTED for id_ in ids}

@@ -225,7 +225,7 @@ def _make_hit(name: str, text: str, **more: Any) -> Hit:
 
 
 @contextlib.asynccontextmanager
-async def open_attack_bench(folder: Path, new_verifier: Any) -> AsyncIterator[AttackBench]:
+async def open_attack_bench(folder: Path, new_checker: Any) -> AsyncIterator[AttackBench]:
     """Run a bot in a workspace, with a model at the wire."""
     web = {"web": Policies(Policy("on", searches=True))}
     async with (
@@ -237,7 +237,7 @@ async def open_attack_bench(folder: Path, new_verifier: Any) -> AsyncIterator[At
         async def search(query: str, **more: Any) -> SearchResult:
             return await bench.search(query, **more)
 
-        bench = AttackBench(bot, model, Answerer(search, Connected(client), new_verifier))
+        bench = AttackBench(bot, model, Answerer(search, Connected(client), new_checker))
         bot.answerer.script = bench.answer
         try:
             yield bench

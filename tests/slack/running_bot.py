@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
-from bot.answering.verification.embedding_cache import Embed
+from bot.answering.support.embedding_cache import Embed
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import Configuration, QuestionLimits

@@ -79,9 +79,9 @@ def explain_missing_answer(turn: Turn, stream: EngineStream, failure: Exception 
         return render_message(answers.CHECK_FAILED, turn.language, reason=explain_error(failure))
     if failure:
         return render_message(answers.ENGINE_FAILED, turn.language, reason=explain_error(failure))
-    if stream.verified_stream.supported:  # a small model said less than the documents
+    if stream.checked_stream.supported:  # a small model said less than the documents
         return render_message(answers.EXTRACTS, turn.language)
-    if stream.was_cut and not stream.verified_stream.refused and not stream.verified_stream.ended:
+    if stream.was_cut and not stream.checked_stream.refused and not stream.checked_stream.ended:
         return render_message(answers.NO_ANSWER, turn.language)
     return None
 
@@ -90,17 +90,17 @@ def list_answer_notices(
     turn: Turn, stream: EngineStream, failure: Exception | None, limits: Limits
 ) -> Iterator[Notice]:
     """Say what there is to know about an answer that is shown."""
-    language, verified = turn.language, stream.verified_stream
+    language, checked = turn.language, stream.checked_stream
     if isinstance(failure, TimeoutError):
         yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
     elif failure:
         yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
-    elif verified.ended == "repetition":
+    elif checked.ended == "repetition":
         yield Notice(render_message(answers.CUT_BY_REPETITION, language))
-    elif verified.ended == "length" or (stream.was_cut and not verified.ended):
+    elif checked.ended == "length" or (stream.was_cut and not checked.ended):
         yield Notice(render_message(answers.CUT_BY_LENGTH, language))
-    parts = [render_message(answers.WARNING, language)] if verified.marked else []
-    counted = ((answers.REMOVED, verified.contradicted), (answers.LEFT_OUT, verified.dropped))
+    parts = [render_message(answers.WARNING, language)] if checked.marked else []
+    counted = ((answers.REMOVED, checked.contradicted), (answers.LEFT_OUT, checked.dropped))
     parts += [render_message(phrase, language, count=count) for phrase, count in counted if count]
     if parts:
         yield Notice(join_sentences(parts, language))

@@ -1,7 +1,8 @@
 """Decide whether a question asks to read links that somebody else posted. Pure.
 
-A link of another person is read only if the asker's own words ask for it: "summarise the link above". A question about
-a link ("who posted the link above?", "should I open it?") does not.
+A link of another person is read only if the asker's own words ask for it. For example, Bo posts
+``https://example.com/plan`` and Ada asks "summarise the link above": Kvasir reads the page. If she asks "who posted the
+link above?" or "should I open it?", it does not.
 """
 
 from __future__ import annotations

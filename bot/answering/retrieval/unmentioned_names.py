@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from bot.answering.verification.claims import extract_claims
-from bot.answering.verification.features import is_abbreviation
-from bot.answering.verification.quantities import normalise_text
+from bot.answering.support.claims import extract_claims
+from bot.answering.support.features import is_abbreviation
+from bot.answering.support.quantities import normalise_text
 from knowledge.interfaces import Hit
 from knowledge.language import is_cjk
 

@@ -12,7 +12,7 @@ import structlog
 
 from bot.answering.events import Passage, Question
 from bot.answering.retrieval.follow_ups import depends_on_history
-from bot.answering.verification.embedding_cache import Embed, EmbeddingCache, Vector
+from bot.answering.support.embedding_cache import Embed, EmbeddingCache, Vector
 from bot.answering.verified_answers.same_question import has_same_facts, is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.languages.registry import choose_language
@@ -220,5 +220,5 @@ async def find_first_readable(
             if await finder.may_show(one, question):
                 return one
     except KnowledgeError as error:
-        _log.warning("nothing offered", error=str(error))
+        _log.warning("rights to a verified answer not read", error=str(error))
     return None

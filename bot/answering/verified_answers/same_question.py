@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from bot.answering.verification.claims import Claims, extract_claims
-from bot.answering.verification.quantities import Mention, meets_any
+from bot.answering.support.claims import Claims, extract_claims
+from bot.answering.support.quantities import Mention, meets_any
 from knowledge.language import IDEOGRAPH
 
 _LONGEST: Final = 500

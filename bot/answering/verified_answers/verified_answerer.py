@@ -68,7 +68,7 @@ class VerifiedAnswerer:
             async with asyncio.timeout(_LOOKUP_S):
                 return await self._finder.find_same(question)
         except (KnowledgeError, TimeoutError) as error:
-            _log.warning("no verified answer looked up", error=str(error) or type(error).__name__)
+            _log.warning("verified answer not looked up", error=str(error) or type(error).__name__)
             return None
 
 
@@ -77,7 +77,7 @@ async def _wait_for_similar(similar: asyncio.Task[Sequence[VerifiedAnswer]]) -> 
         async with asyncio.timeout(_OFFER_S):
             return await asyncio.shield(similar)
     except (KnowledgeError, TimeoutError) as error:
-        _log.info("nothing offered", error=type(error).__name__)
+        _log.info("similar verified answer not looked up", error=type(error).__name__)
         return ()
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
 from bot.answering.asker import Asker
-from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Text
+from bot.answering.events import AnswerEvent, InLine, Notice, Offer, Passage, Question, Text
+from bot.answering.support.calibration import Calibrations
+from bot.answering.support.judge import Judges
 from bot.answering.thinking import describe_thinking_limit
-from bot.answering.transcript import Transcript, build_transcript_json
-from bot.answering.verification.calibration import Calibrations
-from bot.answering.verification.judge import Judges
+from bot.answering.transcript import Transcript, build_transcript_json, describe_offer
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.app import create_answerer, create_engine, create_verified_finder, open_configured_library
 from bot.cli.command_settings import load_command_settings
@@ -121,6 +121,8 @@ def _show_event(event: AnswerEvent) -> None:
             print_piece(markdown)
         case Notice(text) | InLine(text) if text:
             print_note(text)
+        case Offer(_, question):
+            print_note(describe_offer(question))
 
 
 def _show_sources(passages: tuple[Passage, ...]) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.answering.checked_stream import CheckedStream, strip_markdown
 from bot.answering.events import Passage
 from bot.answering.limits import Limits
 from bot.answering.markdown import citations
 from bot.answering.markdown.sentences import Piece, split_pieces
 from bot.answering.sentence_roles import classify_role
-from bot.answering.verification.interfaces import AnswerVerifier, Judge, Verdict
-from bot.answering.verification.verifier import feature_verifiers
-from bot.answering.verified_stream import VerifiedStream, strip_markdown
+from bot.answering.support.checker import feature_checkers
+from bot.answering.support.interfaces import Judge, SupportChecker, Verdict
 from bot.cli.command_settings import load_command_settings
 from bot.cli.standard_input import answer_each_line
 from bot.config.settings import Settings
@@ -49,12 +49,12 @@ async def main(arguments: argparse.Namespace) -> int:
             print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
         embedder = _LazyEmbedder(settings, stack)
-        new_verifier = feature_verifiers(embedder.embed, settings.knowledge.embedder.identity)
+        new_checker = feature_checkers(embedder.embed, settings.knowledge.embedder.identity)
 
         async def answer_line(line: bytes) -> dict[str, object]:
             case = parse_case(line)
-            verifier = new_verifier(new_judge(case.question, case.passages))
-            return await verify_case(case, verifier, settings.limits)
+            checker = new_checker(new_judge(case.question, case.passages))
+            return await verify_case(case, checker, settings.limits)
 
         return await answer_each_line(answer_line, lambda _: {})
 
@@ -103,23 +103,23 @@ def _read_text(data: Mapping[str, object], key: str, default: str | None = None)
     return replace_surrogates(value)
 
 
-async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits) -> dict[str, object]:
+async def verify_case(case: VerifyCase, checker: SupportChecker, limits: Limits) -> dict[str, object]:
     """Return the verdicts and what Slack would show, in the shape that scripts rely on.
 
     Raises:
         KnowledgeError: the embedder failed.
 
     """
-    recorder = _Recorder(verifier)
-    await verifier.prepare(case.passages, case.question)
+    recorder = _Recorder(checker)
+    await checker.prepare(case.passages, case.question)
     language = choose_language(case.question or case.answer)
-    stream = VerifiedStream(
+    stream = CheckedStream(
         case.passages, recorder, citations.Numbering(), question=case.question, language=language, limits=limits
     )
     stream.feed_text(case.answer)
     pieces_left = await stream.finish_text()
     if stream.ended:  # Slack shows no more, but this command reports all sentences
-        await _verify_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
+        await _check_rest(split_pieces(case.answer), recorder, [passage.n for passage in case.passages])
     return {
         "answer": case.answer,
         "sentences": [_sentence_json(sentence, verdict) for sentence, verdict in recorder.verdicts.items()],
@@ -127,12 +127,14 @@ async def verify_case(case: VerifyCase, verifier: AnswerVerifier, limits: Limits
     }
 
 
-async def _verify_rest(pieces: Sequence[Piece], recorder: _Recorder, verified_places: Collection[int]) -> None:
+async def _check_rest(pieces: Sequence[Piece], recorder: _Recorder, verified_places: Collection[int]) -> None:
     for piece in pieces:
         text = strip_markdown(citations.strip_markers(piece.text))
         bare = Piece(piece.kind, piece.lead, citations.strip_markers(piece.text), piece.tail)
         if text not in recorder.verdicts and classify_role(bare, table_open=True) in {"claim", "refusal"}:
-            await recorder.verify(text, [n for n in citations.find_cited_numbers(piece.text) if n in verified_places])
+            await recorder.check_sentence(
+                text, [n for n in citations.find_cited_numbers(piece.text) if n in verified_places]
+            )
 
 
 def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:
@@ -147,18 +149,18 @@ def _sentence_json(sentence: str, verdict: Verdict) -> dict[str, object]:
 
 @dataclass(slots=True)
 class _Recorder:
-    """An ``AnswerVerifier`` that records the verdicts of another one, by sentence."""
+    """An ``SupportChecker`` that records the verdicts of another one, by sentence."""
 
-    verifier: AnswerVerifier
+    checker: SupportChecker
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
     async def prepare(self, passages: Sequence[Passage], question: str = "") -> None:
-        """Prepare the other verifier."""
-        await self.verifier.prepare(passages, question)
+        """Prepare the other checker."""
+        await self.checker.prepare(passages, question)
 
-    async def verify(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
-        """Return the other verifier's verdict."""
-        self.verdicts[sentence] = verdict = await self.verifier.verify(sentence, cited)
+    async def check_sentence(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
+        """Return the other checker's verdict."""
+        self.verdicts[sentence] = verdict = await self.checker.check_sentence(sentence, cited)
         return verdict
 
 
@@ -192,8 +194,8 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     """Return a factory of judges; None without an engine that answers."""
     # These imports take long, and only --judge engine needs them.
     from bot.answering.prompt import ContextTooSmall  # noqa: PLC0415
-    from bot.answering.verification.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
-    from bot.answering.verification.judge import Judges  # noqa: PLC0415
+    from bot.answering.support.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
+    from bot.answering.support.judge import Judges  # noqa: PLC0415
     from bot.app import create_engine  # noqa: PLC0415
     from engine.interfaces import EngineState  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ from bot.slack.conversations.addressing import (
     find_vocative,
 )
 from bot.slack.conversations.channel_rules import ChannelRules
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.events import BotUser, MessageReceived, MuteReaction
@@ -43,7 +43,7 @@ class ThreadAttention:
         self,
         records: ThreadRecords,
         rules: FollowUpRules,
-        threads: ThreadReader,
+        threads: ThreadLoader,
         messenger: EphemeralMessenger,
         me: BotUser,
         *,

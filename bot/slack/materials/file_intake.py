@@ -17,7 +17,7 @@ from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import files
 from bot.messages.message import Message, join_names, render_message
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.file_download import FileRefused, download_file, is_image
 from bot.storage.turns.questions import QuestionMessage
@@ -35,7 +35,7 @@ class FileIntake:
     """Stores the files of direct messages as documents."""
 
     def __init__(
-        self, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadReader
+        self, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadLoader
     ) -> None:
         self._client = client
         self._adding = adding

@@ -9,7 +9,7 @@ import structlog
 
 from bot.messages import replies
 from bot.messages.errors import explain_error
-from bot.slack.conversations.thread_reader import ThreadMessage
+from bot.slack.conversations.thread_loader import ThreadMessage
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ReadMaterials, ThreadFiles
 from bot.slack.wire.errors import SlackError

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bot.messages.forms import materials as texts
-from bot.slack.conversations.thread_reader import ThreadMessage, ThreadReader
-from bot.slack.materials.file_reader import MaterialMaker
+from bot.slack.conversations.thread_loader import ThreadLoader, ThreadMessage
+from bot.slack.materials.file_loader import MaterialMaker
 from bot.slack.materials.thread_files import find_permalink
 from bot.slack.people.accounts import ChannelKind, Status
 from bot.slack.people.directory import SlackDirectory
@@ -31,7 +31,7 @@ class QuotedMessages:
     """Reads messages for a person who may see them."""
 
     def __init__(
-        self, api: SlackWebApi, threads: ThreadReader, directory: SlackDirectory, maker: MaterialMaker, me: BotUser
+        self, api: SlackWebApi, threads: ThreadLoader, directory: SlackDirectory, maker: MaterialMaker, me: BotUser
     ) -> None:
         self._api = api
         self._threads = threads

@@ -11,8 +11,8 @@ from bot.answering.retrieval.material_questions import asks_about_material
 from bot.messages.errors import explain_error
 from bot.messages.forms import materials as texts
 from bot.messages.message import Message, join_names
-from bot.slack.conversations.thread_reader import ThreadMessage, ThreadReader
-from bot.slack.materials.file_reader import FileReader
+from bot.slack.conversations.thread_loader import ThreadLoader, ThreadMessage
+from bot.slack.materials.file_loader import FileLoader
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.transport.file_download import FileRefused, is_image
 from bot.slack.wire.transport.web_api import SlackWebApi
@@ -49,7 +49,7 @@ class _AttachedFile:
 class ThreadFiles:
     """Reads the files of questions. Files that people, guests and apps sent are material, never instructions."""
 
-    def __init__(self, api: SlackWebApi, threads: ThreadReader, reader: FileReader) -> None:
+    def __init__(self, api: SlackWebApi, threads: ThreadLoader, reader: FileLoader) -> None:
         self._api = api
         self._threads = threads
         self._reader = reader

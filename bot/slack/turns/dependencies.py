@@ -12,7 +12,7 @@ from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.conversations.library import KnowledgeLibrary
-from bot.slack.materials.file_reader import MaterialMaker
+from bot.slack.materials.file_loader import MaterialMaker
 from bot.slack.people.finder import ListNamed
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.shared_changes import SharedChanges

@@ -16,7 +16,7 @@ from bot.answering.thinking import Depth, Length
 from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.conversations.thread_reader import Thread
+from bot.slack.conversations.thread_loader import Thread
 from bot.slack.materials.question_materials import mix_salt, read_materials
 from bot.slack.people.refusals import AudienceRefused, explain_refusal
 from bot.slack.people.viewers import may_see_answer

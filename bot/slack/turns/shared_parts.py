@@ -11,10 +11,10 @@ from bot.slack.conversations.channel_access import ChannelAccess
 from bot.slack.conversations.channel_changes import ChannelChanges
 from bot.slack.conversations.channel_rules import ChannelRules
 from bot.slack.conversations.stored_questions import StoredQuestions
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.conversations.visible_sources import VisibleSources
 from bot.slack.materials.file_intake import FileIntake
-from bot.slack.materials.file_reader import FileReader
+from bot.slack.materials.file_loader import FileLoader
 from bot.slack.materials.question_materials import QuestionMaterials
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ThreadFiles
@@ -76,7 +76,7 @@ class SharedParts:
         self.roles = RoleFinder(self.access, self.directory)
         self.preferences = PersonalPreferences(self.database, changes)
         self.languages = ReaderLanguages(self.preferences, self.directory, me.team)
-        self.threads = ThreadReader(api, me)
+        self.threads = ThreadLoader(api, me)
         self.messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self.answers = Answers(self.database)
         self.shares = AnswerShares(self.database)
@@ -112,5 +112,5 @@ class SharedParts:
         maker = self.dependencies.materials
         if maker is None:
             return None
-        files = ThreadFiles(self.api, self.threads, FileReader(self.client, maker))
+        files = ThreadFiles(self.api, self.threads, FileLoader(self.client, maker))
         return QuestionMaterials(files, QuotedMessages(self.api, self.threads, self.directory, maker, self.me))

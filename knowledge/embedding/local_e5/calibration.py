@@ -34,7 +34,7 @@ CALIBRATION: Final = EmbedderCalibration(
         related=RelatedLimits(cosine=0.36, cjk=0.40, per_decade=0.03, across=0.07, share=0.5),
         alike=0.02,
     ),
-    # Fitted on the public sets that scripts/verification/sets.py names for fitting. Each weight stays on its side of
+    # Fitted on the public sets that scripts/support/sets.py names for fitting. Each weight stays on its side of
     # zero: no similarity counts against a sentence and no contradiction for it.
     support=SupportCalibration(
         scale=SimilarityScale(similar=0.90, similar_across=0.86, unlike=0.80),

@@ -189,7 +189,7 @@ class Mirror:
         return output.decode().split()[-1]
 
 
-class BlobReader:
+class BlobLoader:
     """Reads contents from one running ``git cat-file``, one at a time."""
 
     def __init__(self, git: Git) -> None:

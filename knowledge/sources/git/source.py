@@ -26,7 +26,7 @@ from knowledge.sources.common import (
     with_heartbeats,
 )
 from knowledge.sources.git.hosts import HOSTS, Remote, is_branch_name, parse_remote
-from knowledge.sources.git.mirror import BlobReader, BranchTip, Mirror
+from knowledge.sources.git.mirror import BlobLoader, BranchTip, Mirror
 from knowledge.sources.git.program import Git, GitDamaged
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
@@ -91,7 +91,7 @@ class GitSource:
         self._options = options
         self._remote = git.remote
         self._mirror = Mirror(git)
-        self._blob_reader = BlobReader(git)
+        self._blob_reader = BlobLoader(git)
         self._max_bytes = max_bytes
         self._is_included = compile_path_filter(options.paths)
         self._roots = find_literal_roots(options.paths)

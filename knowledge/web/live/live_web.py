@@ -33,7 +33,7 @@ from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.passage_selection import select_passages
 from knowledge.web.live.web_passages import LivePage, LiveResults, PassageScore
-from knowledge.web.reading.page_reader import PageReader
+from knowledge.web.reading.page_loader import PageLoader
 from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, SearchResults, WebSearch
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class LiveWeb:
         self,
         allowed_domains: frozenset[str],
         *,
-        pages: PageReader,
+        pages: PageLoader,
         search: WebSearch | None,
         embedder: Embedder,
         grace_s: float = GRACE_S,
@@ -100,7 +100,7 @@ class LiveWeb:
 
 @dataclass(frozen=True, slots=True)
 class _Collaborators:
-    pages: PageReader
+    pages: PageLoader
     search: WebSearch | None
     embedder: Embedder
     grace_s: float

@@ -13,7 +13,7 @@ from knowledge.chunking.blocks import CountTokens
 from knowledge.interfaces import EVERYONE, WEB, Chunk, Document
 from knowledge.lexical import terms
 from knowledge.lexical.bm25 import choose_likeliest
-from knowledge.web.reading.page_reader import WebPage
+from knowledge.web.reading.page_loader import WebPage
 
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
 """Extensions of files; any other address counts as an HTML page."""

@@ -10,8 +10,9 @@ import pytest
 from bot.answering.answer import Answerer
 from bot.answering.events import Finished, Passage, Question
 from bot.answering.extracts.evidence import lacks_source, says_less
-from bot.answering.verification.interfaces import Verdict
+from bot.answering.support.interfaces import Verdict
 from engine.interfaces import EngineState, EngineStatus
+from tests.answering.conftest import Ask, Room
 
 SMALL = EngineStatus(EngineState.READY, small_model=True)
 DAYS = "Employees receive 25 days of paid annual leave per calendar year."
@@ -32,7 +33,9 @@ def make_passage(text: str, title: str = "") -> Passage:
         ("Who approves my leave?", "The manager approves it.", False),  # a pattern of names misses too many
     ],
 )
-def test_sentence_without_the_asked_figure_says_less(room: Any, question: str, sentence: str, *, less: bool) -> None:
+def test_sentence_without_the_asked_figure_says_less(
+    room: type[Room], question: str, sentence: str, *, less: bool
+) -> None:
     assert says_less(sentence, [make_passage(room.leave)], question) is less
 
 
@@ -81,17 +84,17 @@ def test_sentence_lacks_a_source_without_half_of_its_words(
     assert lacks_source(sentence, [make_passage(text, title)]) is lacks
 
 
-async def test_sentence_without_a_source_gives_way_to_the_closest_passages(ask: Any, room: Any) -> None:
+async def test_sentence_without_a_source_gives_way_to_the_closest_passages(ask: Ask, room: type[Room]) -> None:
     said = "The monthly premium for my family comes out of my paycheck, $186.44."
     engine = room.engine(room.words(said), status=SMALL)
     question = "What part of the monthly premium for my family comes out of my paycheck?"
-    reply = await ask(engine, question=question, search=room.search([room.hit(PREMIUMS)]), verifier=room.verifier())
+    reply = await ask(engine, question=question, search=room.search([room.hit(PREMIUMS)]), checker=room.checker())
     assert (reply.route, reply.finished[0].removed_count) == ("closest", 1)
     assert "comes out of my paycheck" not in reply.text
     assert "family: $287.65" in reply.text
 
 
-async def test_list_item_is_not_repeated_under_the_answer(ask: Any, room: Any) -> None:
+async def test_list_item_is_not_repeated_under_the_answer(ask: Ask, room: type[Room]) -> None:
     text = "- The notice period is 30 days.\n- Letters go to the office."
     engine = room.engine(room.words("The notice period is 30 days. Letters go to the office."), status=SMALL)
     reply = await ask(engine, question="What is the notice period?", search=room.search([room.hit(text)]))
@@ -102,7 +105,7 @@ def test_empty_passage_says_nothing_more() -> None:
     assert not says_less("You get leave.", [], HOW_MANY)
 
 
-async def test_small_model_s_answer_stands_above_the_sentences_it_rests_on(ask: Any, room: Any) -> None:
+async def test_small_model_s_answer_stands_above_the_sentences_it_rests_on(ask: Ask, room: type[Room]) -> None:
     reply = await ask(room.engine(room.words("You get 25 days of annual leave."), status=SMALL), question=HOW_MANY)
     answer, _, evidence = reply.text.partition("\n\n")
     assert answer == "You get 25 days of annual leave. [1]"
@@ -110,30 +113,30 @@ async def test_small_model_s_answer_stands_above_the_sentences_it_rests_on(ask: 
     assert reply.route == "engine"
 
 
-async def test_sentence_that_says_less_gives_way_to_its_extract(ask: Any, room: Any) -> None:
+async def test_sentence_that_says_less_gives_way_to_its_extract(ask: Ask, room: type[Room]) -> None:
     engine = room.engine(room.words("Employees receive paid annual leave."), status=SMALL)
-    reply = await ask(engine, question=HOW_MANY, verifier=room.verifier())
+    reply = await ask(engine, question=HOW_MANY, checker=room.checker())
     assert "receive paid" not in reply.text
     assert DAYS in reply.text.replace("**", "")
     assert (reply.route, reply.notices) == ("passages", ["These are extracts from the documents, not an answer."])
 
 
-async def test_extract_does_not_repeat_a_quoted_sentence(ask: Any, room: Any) -> None:
+async def test_extract_does_not_repeat_a_quoted_sentence(ask: Ask, room: type[Room]) -> None:
     text = "The office opens at 9 in the morning."
     engine = room.engine(room.words(text), status=SMALL)
     reply = await ask(engine, question="When does the office open?", search=room.search([room.hit(text)]))
     assert reply.text == f"{text} [1]"
 
 
-async def test_unsupported_sentence_of_a_small_model_is_left_out(ask: Any, room: Any) -> None:
-    verifier = room.verifier({"cats": Verdict("unsupported")})
+async def test_unsupported_sentence_of_a_small_model_is_left_out(ask: Ask, room: type[Room]) -> None:
+    checker = room.checker({"cats": Verdict("unsupported")})
     engine = room.engine(room.words("You get 25 days of annual leave. You get 27 cats."), status=SMALL)
-    reply = await ask(engine, question=HOW_MANY, verifier=verifier)
+    reply = await ask(engine, question=HOW_MANY, checker=checker)
     assert "cats" not in reply.text
     assert reply.finished[0].removed_count == 1
 
 
-async def test_large_model_s_answer_stands_alone(ask: Any, room: Any) -> None:
+async def test_large_model_s_answer_stands_alone(ask: Ask, room: type[Room]) -> None:
     reply = await ask(room.engine(room.words("You get 25 days of annual leave.")), question=HOW_MANY)
     assert reply.text == "You get 25 days of annual leave. [1]"
 
@@ -165,11 +168,11 @@ class ScriptedJudge:
     ],
 )
 async def test_small_model_is_asked_where_search_or_judge_is_sure(
-    room: Any, judge: ScriptedJudge | None, route: str, *, answerable: bool
+    room: type[Room], judge: ScriptedJudge | None, route: str, *, answerable: bool
 ) -> None:
     engine = room.engine(room.words("You get 25 days of annual leave."), status=SMALL)
     search = room.search([room.hit(room.leave)], answerable=answerable)
-    answerer = Answerer(search, engine, room.new_verifier, new_judge=lambda _prompt, _requester: judge)
+    answerer = Answerer(search, engine, room.new_checker, new_judge=lambda _prompt, _requester: judge)
     *_, end = [event async for event in answerer.answer(Question(HOW_MANY))]
     assert isinstance(end, Finished)
     assert end.route == route

@@ -15,6 +15,7 @@ from bot.answering.events import Passage, Question, Sources, Text
 from bot.answering.extracts.sentence_similarities import COMPARED, compare_sentences, order_passages
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import EmbedderError
+from tests.answering.conftest import Room
 
 TEXTS = ["Bread is baked daily. It costs two euros.", "The oven is hot. Never touch it.", "Rolls are sold at seven."]
 
@@ -68,22 +69,22 @@ async def test_order_keeps_every_passage(texts: list[str], seed: int) -> None:
 
 @pytest.mark.parametrize(("small", "answerable", "first"), [(True, False, 2), (True, True, 1), (False, False, 1)])
 async def test_only_an_unsure_order_that_matters_is_changed(
-    room: Any, *, small: bool, answerable: bool, first: int
+    room: type[Room], *, small: bool, answerable: bool, first: int
 ) -> None:
     hits = [room.hit(text, str(n), document=f"{n}.md", score=0.9) for n, text in enumerate(TEXTS, 1)]
     engine = room.engine(room.words("X."), status=EngineStatus(EngineState.READY, small_model=small))
     search = room.search(hits, answerable=answerable)
-    answerer = Answerer(search, engine, room.new_verifier, compare=compare_to_oven)
+    answerer = Answerer(search, engine, room.new_checker, compare=compare_to_oven)
     events = [event async for event in answerer.answer(Question("May I touch it?"))]
     (sources,) = [event for event in events if isinstance(event, Sources)]
     assert sources.passages[0].document == f"{first}.md"
 
 
-async def test_failed_embedder_leaves_the_order_and_the_extracts(room: Any) -> None:
+async def test_failed_embedder_leaves_the_order_and_the_extracts(room: type[Room]) -> None:
     async def fail(_: str, texts: Sequence[str]) -> Any:
         raise EmbedderError(f"{len(texts)} texts are too many.")
 
     engine = room.engine(status=EngineStatus(EngineState.ABSENT))
-    answerer = Answerer(room.search([room.hit(room.leave)], answerable=False), engine, room.new_verifier, compare=fail)
+    answerer = Answerer(room.search([room.hit(room.leave)], answerable=False), engine, room.new_checker, compare=fail)
     events = [event async for event in answerer.answer(Question("How many days of annual leave do I get?"))]
     assert any("25 days" in event.markdown.replace("**", "") for event in events if isinstance(event, Text))

@@ -17,6 +17,7 @@ from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import DatabaseError, KnowledgeError
 from knowledge.readable import SourceDocuments
+from tests.answering.conftest import Room
 from tests.growth import takes_linear_time
 from tests.viewers import make_members
 
@@ -138,7 +139,9 @@ def test_overview_lists_only_first_sources() -> None:
 # ── In an answer ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def answered(room: Any, question: Question, found: Sequence[SourceDocuments] | KnowledgeError) -> tuple[Any, Any]:
+async def answered(
+    room: type[Room], question: Question, found: Sequence[SourceDocuments] | KnowledgeError
+) -> tuple[Any, Any]:
     requests: list[tuple[frozenset[str], str]] = []
 
     async def contents(readers: frozenset[str], within: str) -> Sequence[SourceDocuments]:
@@ -148,14 +151,14 @@ async def answered(room: Any, question: Question, found: Sequence[SourceDocument
         return found
 
     engine, search = room.engine([]), room.search([room.hit(room.leave)])
-    answerer = Answerer(search, engine, room.new_verifier, contents=contents)
+    answerer = Answerer(search, engine, room.new_checker, contents=contents)
     async with aclosing(answerer.answer(question)) as events:
         all_events = [event async for event in events]
     assert (engine.asked, search.queries) == ([], [])
     return all_events, requests
 
 
-async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
+async def test_overview_respects_viewers_and_needs_no_engine(room: type[Room]) -> None:
     question = Question(
         "Which documents do you answer from?", asker=Asker(viewers=make_members("U1"), within="in:docs")
     )
@@ -166,7 +169,7 @@ async def test_overview_respects_viewers_and_needs_no_engine(room: Any) -> None:
     assert requests == [(make_members("U1"), "in:docs")]
 
 
-async def test_overview_reports_failed_manifest(room: Any) -> None:
+async def test_overview_reports_failed_manifest(room: type[Room]) -> None:
     all_events, _ = await answered(
         room, Question("你根据哪些文档回答？"), DatabaseError("The database is away: start it.")
     )

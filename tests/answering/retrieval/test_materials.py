@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from knowledge.interfaces import MESSAGE_KIND, Hit, MaterialOrigin
+from tests.answering.conftest import Ask, Room
 
 
-def make_material_hit(room: Any, id_: str, text: str, place: int, page: int | None, kind: str = "pdf") -> Hit:
+def make_material_hit(room: type[Room], id_: str, text: str, place: int, page: int | None, kind: str = "pdf") -> Hit:
     hit: Hit = room.hit(
         text, id_, source="", document="F1", title="trip.pdf", url="https://slack.example/p1",
         material=MaterialOrigin(kind, page, place),
@@ -15,7 +14,7 @@ def make_material_hit(room: Any, id_: str, text: str, place: int, page: int | No
     return hit
 
 
-async def test_answer_cites_the_page_of_a_file(ask: Any, room: Any) -> None:
+async def test_answer_cites_the_page_of_a_file(ask: Ask, room: type[Room]) -> None:
     engine = room.engine(room.words("The lighthouse opens at seven. [2]"))
     hits = [
         make_material_hit(room, "two", "The lighthouse opens at seven.", 1, 2),
@@ -36,7 +35,7 @@ async def test_answer_cites_the_page_of_a_file(ask: Any, room: Any) -> None:
     assert first < second < third, "the file comes in reading order, before documents"
 
 
-async def test_links_in_a_file_are_not_shown(ask: Any, room: Any) -> None:
+async def test_links_in_a_file_are_not_shown(ask: Ask, room: type[Room]) -> None:
     engine = room.engine(room.words("Pay at https://evil.example/pay today. [1]"))
     text = "Pay at https://evil.example/pay today."
     answer = await ask(

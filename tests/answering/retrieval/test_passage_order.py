@@ -15,6 +15,7 @@ from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.passage_order import ConversationPassages, PlacedPassage, place_hits
 from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, SearchResult, Viewers
+from tests.answering.conftest import Room
 
 _ids = st.lists(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=24, unique=True)
 
@@ -103,7 +104,7 @@ def test_only_conversations_are_remembered() -> None:
     assert places.list_passages("c") == ()
 
 
-async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
+async def test_follow_up_prompt_extends_previous_prompt(room: type[Room]) -> None:
     """Earlier passages stay although the search does not find them again; forbidden ones go."""
     ranks = [["b", "a", "c"], ["x", "c"], ["q", "r"], ["y", "a"], ["z"]]
     allowed = {"a", "b", "c", "x", "y"}
@@ -120,7 +121,7 @@ async def test_follow_up_prompt_extends_previous_prompt(room: Any) -> None:
         return frozenset(allowed) & frozenset(chunks)
 
     engine = room.engine(room.words("Text of a. [1]"))
-    answerer = Answerer(search, engine, room.new_verifier, still=still)
+    answerer = Answerer(search, engine, room.new_checker, still=still)
     history: list[Exchange] = []
     looked_at: list[list[str]] = []
     for question in (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from bot.answering.retrieval.question_rewriting import Rewriter, accept_rewrite,
 from engine.errors import EngineUnavailable
 from engine.interfaces import ContentDelta, Delta, EngineState, EngineStatus, ReasoningDelta, StreamEnd
 from engine.notes import NoteCode
+from tests.answering.conftest import Room
 
 LEAVE = [Exchange("How much leave do I get?", "You get 25 days of leave; contractors get none.")]
 JAHR = [Exchange("年假有几天？", "每年有十五天年假。")]
@@ -75,7 +75,7 @@ async def slow() -> AsyncIterator[Delta]:
     yield ContentDelta("late")
 
 
-async def test_late_rewriting_is_skipped_and_paused(room: Any) -> None:
+async def test_late_rewriting_is_skipped_and_paused(room: type[Room]) -> None:
     now = 0.0
     engine = room.engine(slow)
     rewriter = Rewriter(engine, rewrite_s=0.01, now=lambda: now)
@@ -88,7 +88,7 @@ async def test_late_rewriting_is_skipped_and_paused(room: Any) -> None:
     assert await rewriter.rewrite_question("And contractors?", LEAVE) == "How much leave do contractors get?"
 
 
-async def test_rewriting_reads_reasoning_and_stops_after_first_line(room: Any) -> None:
+async def test_rewriting_reads_reasoning_and_stops_after_first_line(room: type[Room]) -> None:
     engine = room.engine(
         [ReasoningDelta("How much leave do contractors get?\nI think"), ReasoningDelta(" so"), StreamEnd("stop")]
     )
@@ -109,19 +109,19 @@ async def test_rewriting_reads_reasoning_and_stops_after_first_line(room: Any) -
     ],
 )
 async def test_rewriting_is_skipped_without_need_or_engine(
-    room: Any, status: EngineStatus, question: str, history: list[Exchange]
+    room: type[Room], status: EngineStatus, question: str, history: list[Exchange]
 ) -> None:
     engine = room.engine(room.words("How much leave do contractors get?"), status=status)
     assert await Rewriter(engine).rewrite_question(question, history) is None
     assert not engine.asked
 
 
-async def test_failed_rewriting_falls_back_to_rules(room: Any) -> None:
+async def test_failed_rewriting_falls_back_to_rules(room: type[Room]) -> None:
     engine = room.engine([EngineUnavailable(NoteCode.ERROR.fill(text="gone"))])
     assert await Rewriter(engine).rewrite_question("And contractors?", LEAVE) is None
 
 
-async def test_cancellation_closes_rewriting_stream(room: Any) -> None:
+async def test_cancellation_closes_rewriting_stream(room: type[Room]) -> None:
     begun = asyncio.Event()
 
     async def waiting() -> AsyncIterator[Delta]:

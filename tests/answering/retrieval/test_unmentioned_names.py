@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.answering.retrieval.unmentioned_names import find_unmentioned
 from engine.interfaces import EngineState, EngineStatus
-from tests.answering.conftest import hit
+from tests.answering.conftest import Ask, Room, hit
 
 YEAR = 2026
 TEXT = "Routes are created with the Admin API. Normans settled in Norway in 1066. OpenID is spoken for single sign-on."
@@ -76,7 +74,9 @@ def test_words_of_passages_are_never_reported(question: str, rest: str) -> None:
         ("在 Globex 有多少天年假？", "没有段落提到Globex。"),
     ],
 )
-async def test_small_model_skips_question_with_unmentioned_name(ask: Any, room: Any, question: str, said: str) -> None:
+async def test_small_model_skips_question_with_unmentioned_name(
+    ask: Ask, room: type[Room], question: str, said: str
+) -> None:
     search = room.search([room.hit(room.leave, confidence=0.5)])
     small, large = (
         room.engine(room.words("X."), status=EngineStatus(EngineState.READY, small_model=is_small))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Quote
 from bot.slack.conversations.long_thread import ENOUGH, MAX_CALLS, PAGE_SIZE, Payload, read_long_thread
-from bot.slack.conversations.thread_reader import ThreadMessage, build_history
+from bot.slack.conversations.thread_loader import ThreadMessage, build_history
 from bot.slack.wire.events import BotUser
 from tests.slack.running_bot import RunningBot
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Quote
-from bot.slack.conversations.thread_reader import ThreadMessage, build_history, read_message
+from bot.slack.conversations.thread_loader import ThreadMessage, build_history, read_message
 from bot.slack.wire.events import BotUser
 from bot.slack.wire.text.render import MarkdownRenderer
 

@@ -12,7 +12,7 @@ from typing import Any
 from bot.answering.events import AnswerEvent, Passage, Question, Sources, Text
 from bot.config.configuration import Access
 from knowledge.interfaces import MaterialOrigin
-from knowledge.materials import MaterialReader
+from knowledge.materials import MaterialLoader
 from tests.slack.running_bot import RunningBot, get_text, make_finished, run_bot
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
@@ -31,7 +31,7 @@ async def cite_file(question: Question) -> AsyncGenerator[AnswerEvent]:
     yield replace(make_finished(*cited), search_query=question.text)
 
 
-class CountingReader(MaterialReader):
+class CountingReader(MaterialLoader):
     """A reader that counts the files that it parses."""
 
     def __init__(self) -> None:

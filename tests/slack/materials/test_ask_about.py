@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
 from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
@@ -178,7 +178,7 @@ async def test_access_to_a_message(files: FilesBot, user: str, channel: str, may
     await files.sandbox.channel("public", id="C0PUBLIC01", kind="channel", members=["ada", "kvasir"])
     api, me = files.bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
     directory = SlackDirectory(api, Company("T0SANDBOX1"))
-    quoted = QuotedMessages(api, ThreadReader(api, me), directory, files.reader, me)
+    quoted = QuotedMessages(api, ThreadLoader(api, me), directory, files.reader, me)
     if may_see:
         await quoted.check_access(user, channel)
     else:

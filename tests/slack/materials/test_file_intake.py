@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from bot.config.configuration import Access
 from bot.document_additions import DocumentAdditions
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.features.documents.file_readers import FileReadersAction
 from bot.slack.materials.file_intake import FileIntake
 from bot.slack.people.accounts import Company
@@ -109,7 +109,7 @@ class IntakeBot:
     async def press_as(self, user: str, root: str, element: dict[str, Any], *owners: str) -> None:
         """Handle a press in a direct message that may be another person's, with other owners."""
         api, access = self.bot.app.workspace.api, Access(frozenset(owners))
-        threads = ThreadReader(api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01"))
+        threads = ThreadLoader(api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01"))
         action = FileReadersAction(
             self.adding,
             FileIntake(AsyncWebClient(), self.adding, access, threads),

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY
 from bot.slack.materials import thread_files
-from bot.slack.materials.file_reader import FileReader
+from bot.slack.materials.file_loader import FileLoader
 from bot.slack.wire.transport.file_download import FileRefused
 from bot.slack.wire.transport.web_client import make_web_client
 from tests.parsing import makers
@@ -128,7 +128,7 @@ async def test_prefix_cache_of_a_question_with_files_is_its_own(tmp_path: Path) 
 
 
 async def test_large_file_is_refused_by_its_size() -> None:
-    reader = FileReader(AsyncWebClient(base_url="https://slack.com/api/"), CountingReader())
+    reader = FileLoader(AsyncWebClient(base_url="https://slack.com/api/"), CountingReader())
     url = "https://files.slack.com/files-pri/T1-F1/download/big.txt"
     with pytest.raises(FileRefused, match=r"big\.txt is larger than the limit of 20 MB"):
         await reader.read_file({"id": "F1", "name": "big.txt", "size": 20_000_001, "url_private_download": url})
@@ -140,7 +140,7 @@ async def test_files_are_forgotten(tmp_path: Path) -> None:
         await files.wait_for_text(root, "I read 1 files")
         (message,) = [m for m in await files.sandbox.messages("#general") if m["ts"] == root]
         client = make_web_client(files.sandbox.api_url, files.sandbox.bot_token, aiohttp.ClientSession())
-        reader = FileReader(client, files.reader, lifetime_s=0.0)
+        reader = FileLoader(client, files.reader, lifetime_s=0.0)
         for _ in range(2):
             assert (await reader.read_file(message["files"][0])).title == "plan.md"
             await asyncio.sleep(0.01)
@@ -154,7 +154,7 @@ async def test_deleted_file_is_not_read_from_memory(tmp_path: Path) -> None:
         await files.wait_for_text(root, "I read 1 files")
         (message,) = [m for m in await files.sandbox.messages("#general") if m["ts"] == root]
         client = make_web_client(files.sandbox.api_url, files.sandbox.bot_token, aiohttp.ClientSession())
-        reader = FileReader(client, files.reader)
+        reader = FileLoader(client, files.reader)
         [file] = message["files"]
         assert (await reader.read_file(file)).title == "plan.md"
         with pytest.raises(FileRefused):

@@ -25,7 +25,7 @@ from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.reading.article import Article
 from knowledge.web.reading.freshness import CachedResponse
 from knowledge.web.reading.page_cache import CachedPage, PageCache
-from knowledge.web.reading.page_reader import PageReader, WebPage
+from knowledge.web.reading.page_loader import PageLoader, WebPage
 from tests.waiting import WAIT_S
 from tests.web.http.proxy_servers import HttpProxy, listening
 from tests.web.site import Site
@@ -56,12 +56,12 @@ class Reader:
         self._folder = folder
         self.pages = self.another()
 
-    def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> PageReader:
+    def another(self, *, allow: list[str] | None = None, limit_bytes: int = 10 * MB, total_s: float = 20) -> PageLoader:
         """Return the reader of another process: its own fetcher and rules, and the same folder."""
         settings = WebSettings(limits=FetchLimits(total_s=total_s))
         fetcher = Fetcher(settings, build_rules([self._site.host] if allow is None else allow))
         self._stack.push_async_callback(fetcher.close)
-        pages = PageReader(fetcher, PageCache(self._folder, limit_bytes), now=self.clock)
+        pages = PageLoader(fetcher, PageCache(self._folder, limit_bytes), now=self.clock)
         self._stack.push_async_callback(pages.close)
         return pages
 
@@ -188,7 +188,7 @@ async def test_a_private_page_is_hidden_if_its_host_is_no_longer_allowed(tmp_pat
                 return ["10.0.0.1"]
 
             fetcher = Fetcher(WebSettings(), build_rules(allow), resolve=nowhere)
-            pages = PageReader(fetcher, cache)
+            pages = PageLoader(fetcher, cache)
             if shown:
                 assert (await pages.read_page(url, within_s=5)).text == "Inner matters."
             else:
@@ -219,7 +219,7 @@ async def test_a_cached_redirect_leads_to_no_private_host(stack: AsyncExitStack,
     for named in ((), (f"site.example:{site.port}",)):
         fetcher = Fetcher(web_settings, build_rules(named, web_settings.ports))
         stack.push_async_callback(fetcher.close)
-        pages = PageReader(fetcher, cache)
+        pages = PageLoader(fetcher, cache)
         stack.push_async_callback(pages.close)
         if not named:
             assert (await pages.read_page(url, within_s=20)).final_url.endswith("/inner")

@@ -7,11 +7,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from bot.app import open_page_reader
+from bot.app import open_page_loader
 from bot.cli.command_settings import load_command_settings
 from bot.terminal.output import print_error, print_json, print_result
 from knowledge.errors import FetchBadStatus, FetchError
-from knowledge.web.reading.page_reader import PageReader, WebPage
+from knowledge.web.reading.page_loader import PageLoader, WebPage
 
 _WITHIN_S = 30.0
 _CONCURRENT_PAGES = 8
@@ -28,7 +28,7 @@ async def main(arguments: argparse.Namespace) -> int:
         for url in arguments.urls:
             _show_page(_FetchedPage(url, None, _LIVE_WEB_OFF, None, 0.0), json=arguments.json)
         return 1
-    async with open_page_reader(settings) as pages, asyncio.TaskGroup() as group:
+    async with open_page_loader(settings) as pages, asyncio.TaskGroup() as group:
         slots = asyncio.Semaphore(_CONCURRENT_PAGES)
         for task in [group.create_task(_read_page(pages, url, slots)) for url in arguments.urls]:
             result = await task
@@ -46,7 +46,7 @@ class _FetchedPage:
     seconds: float
 
 
-async def _read_page(pages: PageReader, url: str, slots: asyncio.Semaphore) -> _FetchedPage:
+async def _read_page(pages: PageLoader, url: str, slots: asyncio.Semaphore) -> _FetchedPage:
     async with slots:
         began = time.monotonic()
         page, refusal, status = None, None, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from bot.slack.conversations.history.channel_events import judge_thread
-from bot.slack.conversations.history.channel_reader import ChannelReader
+from bot.slack.conversations.history.channel_loader import ChannelLoader
 from bot.slack.conversations.history.channel_state import (
     VERSION,
     ChannelState,
@@ -36,7 +36,7 @@ class ChannelUpdater:
 
     def __init__(
         self,
-        reader: ChannelReader,
+        reader: ChannelLoader,
         event_log: ChannelEventLog,
         memory: Memory,
         now: Callable[[], float],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.slack.conversations.history.channel_events import ThreadEligibility
-from bot.slack.conversations.history.channel_reader import ChannelReader, SyncRate, list_public_channels
+from bot.slack.conversations.history.channel_loader import ChannelLoader, SyncRate, list_public_channels
 from bot.slack.conversations.history.channel_state import WorkspaceState
 from bot.slack.conversations.history.listing import ChannelUpdater
 from bot.slack.conversations.history.transcript import (
@@ -91,7 +91,7 @@ class SlackSource:
         self._rate = rate
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._reader: ChannelReader | None = None
+        self._reader: ChannelLoader | None = None
         self._me: BotUser | None = None
         self._state = WorkspaceState()
 
@@ -170,14 +170,14 @@ class SlackSource:
                 number = await self._event_log.find_last_number(team)
                 yield None
 
-    async def _get_reader(self) -> ChannelReader:
+    async def _get_reader(self) -> ChannelLoader:
         async with self._opening:
             if self._reader is None:
                 api = await self._stack.enter_async_context(self._connect())
                 who = await api.call("auth.test")
                 url = str(who.get("url") or "https://slack.com/")
                 self._me = await read_bot_user(api, who)
-                self._reader = ChannelReader(api, self._me, url, self._rate, self._sleep)
+                self._reader = ChannelLoader(api, self._me, url, self._rate, self._sleep)
             return self._reader
 
     async def _find_bot_user(self, api: SlackWebApi) -> BotUser:
@@ -186,7 +186,7 @@ class SlackSource:
             self._me = await read_bot_user(api, await api.call("auth.test"))
         return self._me
 
-    def _list_threads(self, reader: ChannelReader, state: WorkspaceState) -> Iterator[ListedDocument]:
+    def _list_threads(self, reader: ChannelLoader, state: WorkspaceState) -> Iterator[ListedDocument]:
         for channel, channel_state in sorted(state.channels.items()):
             # The newest comes first, because a page that is read for one thread includes the older ones before it.
             for ts, thread in sorted(channel_state.threads.items(), reverse=True):
@@ -203,7 +203,7 @@ class SlackSource:
         """Return the readers of a public channel: full members, who may join it, and the guests who are in it."""
         return intersect_readers(self._readers, EVERYONE | {channel})
 
-    async def _read_messages(self, reader: ChannelReader, channel: str, root: str) -> Sequence[Message]:
+    async def _read_messages(self, reader: ChannelLoader, channel: str, root: str) -> Sequence[Message]:
         channel_state = self._state.channels.get(channel)
         thread = channel_state.threads.get(root) if channel_state else None
         if thread is not None and thread.has_no_replies:

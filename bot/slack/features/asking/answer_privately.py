@@ -8,7 +8,7 @@ from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import Message, render_message
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.wire.errors import SlackError
@@ -30,7 +30,7 @@ class AnswerPrivatelyAction:
 
     def __init__(
         self,
-        threads: ThreadReader,
+        threads: ThreadLoader,
         private: PrivateQuestions,
         ledger: Ledger,
         team: str,

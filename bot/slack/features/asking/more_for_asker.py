@@ -44,7 +44,7 @@ class MoreForAsker:
                 if not await self._has_more(message, searched):
                     return
         except (KnowledgeError, TimeoutError) as error:
-            _log.info("nothing offered", channel=key.channel, error=type(error).__name__)
+            _log.info("private answer not offered", channel=key.channel, error=type(error).__name__)
             return
         language = await self._find_language(message.user) or language
         text = render_message(buttons.MORE_FOR_YOU, language)

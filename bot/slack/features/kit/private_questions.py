@@ -6,7 +6,7 @@ import html
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from bot.slack.conversations.thread_reader import build_question_metadata
+from bot.slack.conversations.thread_loader import build_question_metadata
 from bot.slack.people.accounts import Channel
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
 from bot.slack.wire.errors import SlackError

@@ -12,7 +12,7 @@ from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.forms import sharing
 from bot.messages.message import Message, render_message
-from bot.slack.conversations.thread_reader import ThreadMessage
+from bot.slack.conversations.thread_loader import ThreadMessage
 from bot.storage.answers import StoredAnswer
 
 

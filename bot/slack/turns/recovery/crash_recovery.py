@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.conversations.thread_reader import ThreadMessage, ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader, ThreadMessage
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.wire.errors import SlackGone, SlackRefused, SlackStopped
 from bot.slack.wire.transport.web_api import SlackWebApi
@@ -18,7 +18,7 @@ from bot.storage.turns.questions import LedgerTurn, QuestionKey
 class AnswerRecovery:
     """Finds partial answers by the ledger, or in the thread if a crash came before the ledger stored them."""
 
-    def __init__(self, ledger: Ledger, threads: ThreadReader, api: SlackWebApi) -> None:
+    def __init__(self, ledger: Ledger, threads: ThreadLoader, api: SlackWebApi) -> None:
         self._ledger = ledger
         self._threads = threads
         self._api = api

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.conversations.history.channel_reader import SyncRate
+from bot.slack.conversations.history.channel_loader import SyncRate
 from bot.slack.conversations.history.source import SlackSource, make_slack_kind, refuse_without_tokens
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.transport.web_client import open_web_api

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
-from bot.slack.conversations.thread_reader import ThreadReader
+from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.features.asking.answer_privately import AnswerPrivatelyAction
 from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.posting.ephemeral import EphemeralMessenger
@@ -70,7 +70,7 @@ async def test_asker_gets_own_answer_in_direct_message(tmp_path: Path) -> None:
         answer = await wait_for_private_answer(bot, "You asked: what of")
         private = bot.answerer.questions[-1]
         assert private.text == "what of <Lyon> & co?"
-        assert private.viewers == person
+        assert private.asker.viewers == person
         quote = next(m for m in await bot.sandbox.messages("@kvasir") if m["ts"] == answer["root"])
         assert "You asked in <#C0GENERAL1>:\n> what of &lt;Lyon&gt; &amp; co?" in quote["text"]
         await bot.sandbox.wait_for_message(
@@ -172,7 +172,7 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
         await bot.wait_for_answer(ts)
         api, me = bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")
         private = PrivateQuestions(api, submit, me.team, AnswerShares(bot.ledger.database))
-        threads, messenger = ThreadReader(api, me), EphemeralMessenger(api, refuse_post)
+        threads, messenger = ThreadLoader(api, me), EphemeralMessenger(api, refuse_post)
         action = AnswerPrivatelyAction(threads, private, bot.ledger, me.team, messenger)
         pressed = ButtonPress.from_payload(
             {"user": {"id": ADA}, "channel": {"id": "C0GENERAL1"}}, {"value": f"{ts} {ts}"}

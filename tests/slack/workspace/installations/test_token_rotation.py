@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import structlog
+from structlog.typing import EventDict
 
 from bot.slack.wire.errors import SlackUnauthorized
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
@@ -101,10 +102,10 @@ async def test_a_refused_refresh_names_the_next_step_and_a_new_installation_ends
             place.first.hub.tokens.expire_all()
             await place.first.say("ada", "#general", "@Kvasir now?")
             await bot.wait_until_open(SECOND)
+            await place.first.wait_until(lambda: _is_closed(logs, FIRST), what="log of the closed workspace")
         [refused] = [one for one in logs if one["event"] == "token not refreshed"]
         assert refused["code"] == "invalid_refresh_token"
         assert f"open {bot.url}/slack/install" in refused["next_step"]
-        assert any(one["event"] == "workspace not open" and one["team"] == FIRST for one in logs)
         assert "xox" not in str(logs)
         root = await place.second.say("ada", "#general", "@Kvasir how?")
         await wait_for_answer(place.second, root)
@@ -112,6 +113,10 @@ async def test_a_refused_refresh_names_the_next_step_and_a_new_installation_ends
         await bot.wait_until_open(FIRST, SECOND)
         root = await place.first.say("ada", "#general", "@Kvasir back?")
         await wait_for_answer(place.first, root)
+
+
+async def _is_closed(logs: list[EventDict], team: str) -> bool:
+    return any(one["event"] == "workspace not open" and one["team"] == team for one in logs)
 
 
 async def _has_refused(place: Place) -> bool:

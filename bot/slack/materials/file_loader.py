@@ -1,0 +1,89 @@
+"""Reads files of messages for one answer. They stay in memory for some minutes, for the next questions of a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.messages.forms import materials
+from bot.messages.message import Message
+from bot.slack.wire.transport.file_download import FileRefused, download_file, find_address, is_image
+from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.interfaces import Material
+
+_log = structlog.get_logger("kvasir.materials")
+
+MAX_BYTES: Final = 20_000_000
+"""Of one file."""
+LIFETIME_S: Final = 600.0
+"""How long a file that was read stays in memory."""
+_MAX_CACHED: Final = 32
+_AT_ONCE: Final = 4
+"""Files that are downloaded at once, for all questions."""
+_REASONS: Final = {
+    DocumentEncrypted: materials.ENCRYPTED,
+    DocumentScanned: materials.SCANNED,
+    DocumentTooLarge: materials.TOO_LARGE,
+    UnsupportedFormat: materials.UNSUPPORTED,
+}
+
+
+class MaterialMaker(Protocol):
+    """Makes materials of files and messages; ``knowledge.materials`` has the real one."""
+
+    async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
+        """Return a file in passages. Raises ``ParseError`` if that is impossible."""
+
+    async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
+        """Return a message in passages."""
+
+
+class FileLoader:
+    """Reads files, and forgets them ``lifetime_s`` later."""
+
+    def __init__(self, client: AsyncWebClient, maker: MaterialMaker, *, lifetime_s: float = LIFETIME_S) -> None:
+        self._client = client
+        self._maker = maker
+        self._lifetime_s = lifetime_s
+        self._read: OrderedDict[str, Material | Message] = OrderedDict()
+        self._downloading = asyncio.Semaphore(_AT_ONCE)
+
+    async def read_file(self, file: Mapping[str, Any]) -> Material:
+        """Return a file in passages; ``file`` is Slack's object.
+
+        Raises:
+            FileRefused: it cannot be read; the text says why, and the next step.
+
+        """
+        id_, name = str(file.get("id") or ""), str(file.get("name") or "file")
+        if is_image(file):
+            raise FileRefused(materials.IMAGE.fill(name=name))
+        find_address(file)  # what was deleted meanwhile is not read from memory either
+        outcome = self._read.get(id_)
+        if outcome is None:
+            async with self._downloading:
+                data = await download_file(self._client, file, MAX_BYTES)
+            outcome = await self._parse_file(id_, name, data)
+            self._remember_material(id_, outcome)
+        if isinstance(outcome, Message):
+            raise FileRefused(outcome)
+        return outcome
+
+    async def _parse_file(self, id_: str, name: str, data: bytes) -> Material | Message:
+        try:
+            material = await self._maker.read_file(id_, name, data)
+        except ParseError as error:
+            _log.info("file not read", reason=type(error).__name__, bytes=len(data))
+            return _REASONS.get(type(error), materials.BROKEN).fill(name=name)
+        return material if material.chunks else materials.EMPTY.fill(name=name)
+
+    def _remember_material(self, id_: str, outcome: Material | Message) -> None:
+        self._read[id_] = outcome
+        if len(self._read) > _MAX_CACHED:
+            self._read.popitem(last=False)
+        asyncio.get_running_loop().call_later(self._lifetime_s, self._read.pop, id_, None)

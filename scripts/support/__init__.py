@@ -1,0 +1,1 @@
+"""Public data, labelled by people, for the sentence checker: the sets, their loaders, changes, and fits."""
