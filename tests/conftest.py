@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -48,6 +49,16 @@ def pytest_collection_finish() -> None:
     """Leave what thousands of tests and their libraries are made of out of every later garbage collection."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def keep_logging() -> Iterator[None]:
+    """Put the configuration of logs back, which a command that runs in this process replaces."""
+    root = logging.getLogger()
+    handlers, level, structure = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**structure)
 
 
 @pytest.fixture(scope="session")

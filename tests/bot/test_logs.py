@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,10 @@ from tests.slack.running_bot import run_bot_in_sandbox
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before, structure = (root.handlers[:], root.level), structlog.get_config()
+def stream() -> io.StringIO:
     out = io.StringIO()
     configure_logging(out, secrets=["s3cret-of-ours"])
-    yield out
-    root.handlers, root.level = before
-    structlog.configure(**structure)
+    return out
 
 
 def test_lines_of_kvasir_and_libraries_are_masked(stream: io.StringIO) -> None:
