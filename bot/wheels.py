@@ -6,8 +6,8 @@ them ``WheelCache.unpack_wheel`` as a function.
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from bot.errors import WheelError
@@ -21,8 +21,10 @@ _DEADLINE_S = 900.0
 class WheelCache:
     """Unpacked wheels under ``root``. Each is fetched once, checked by its SHA-256, and never changed afterwards."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, hidden: Collection[str] = ()) -> None:
+        """``hidden`` are the names of variables that the program that fetches wheels does not get."""
         self._root = root
+        self._hidden = hidden
 
     async def unpack_wheel(self, name: str, version: str, sha256: str) -> Path:
         """Return the folder of the unpacked wheel; fetch it if the cache does not have it.
@@ -39,19 +41,18 @@ class WheelCache:
         try:
             async with build_folder(folder, folder.is_dir, lambda _, __: None) as scratch:
                 if scratch is not None:
-                    await _install_wheel(f"{name}=={version} --hash=sha256:{sha256}", scratch)
+                    await self._install_wheel(f"{name}=={version} --hash=sha256:{sha256}", scratch)
         except InstallError as error:
             raise WheelError(str(error)) from error
         return folder
 
-
-async def _install_wheel(pinned: str, folder: Path) -> None:
-    requirement = folder / "requirement.txt"
-    requirement.write_text(pinned, encoding="utf-8")
-    argv = (
-        find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
-        "--target", str(folder), "--requirement", str(requirement),
-    )  # fmt: skip
-    await run_command(argv, _DEADLINE_S, "A pinned package could not be fetched", environment=os.environ)
-    requirement.unlink()
+    async def _install_wheel(self, pinned: str, folder: Path) -> None:
+        requirement = folder / "requirement.txt"
+        requirement.write_text(pinned, encoding="utf-8")
+        argv = (
+            find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+            "--python", sys.executable, "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28",
+            "--target", str(folder), "--requirement", str(requirement),
+        )  # fmt: skip
+        await run_command(argv, _DEADLINE_S, "A pinned package could not be fetched", hidden=self._hidden)
+        requirement.unlink()

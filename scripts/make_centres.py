@@ -28,7 +28,7 @@ from scripts.eval_retrieval import load_documentation
 from scripts.eval_sets import find_cache, folder_or_exit
 
 PAIRS = Path(__file__).parent.parent / "tests" / "data" / "support_pairs.jsonl"
-OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "centres.npy"
+OUT = Path(__file__).parent.parent / "knowledge" / "embedding" / "local_e5" / "centres.npy"
 
 
 async def compute_centres(folder: Path) -> Matrix:

@@ -28,7 +28,6 @@ SHOW_NOTHING = {
     "bot.slack.conversations.library": "declares what a search returns",
     "bot.slack.features.asking.recent_questions": "shows questions by StoredQuestions",
     "bot.slack.features.documents.add_page": "shows an address alone",
-    "bot.slack.features.feedback.feedback_command": "shows questions by StoredQuestions",
     "bot.slack.features.feedback.open_questions": "shows questions by StoredQuestions",
     "bot.slack.features.sharing.shared_answer": "builds events that share_answer releases",
     "bot.slack.features.verified.management": "stores and finds",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from bot.answering.manner import Tone
 from bot.answering.policy import Policy
 from bot.answering.thinking import Depth, Length
 from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
+
+ALL_TEAMS: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Asker:
     person: str = ""
     """The id of the person, "" if unknown: people get equal shares of the engine."""
     team: str = ""
-    """The workspace whose verified answers may be shown; "" for all."""
+    """The workspace whose verified answers may be shown: ``ALL_TEAMS`` for all, "" for none."""
     viewers: Viewers = ANY_MEMBER
     """Who will see the answer; a passage is used only if every one of them may read it."""
     cache_salt: str = field(default="", repr=False)

@@ -21,21 +21,31 @@ def release_event(event: AnswerEvent) -> AnswerEvent:
     """Return what of an event may be shown."""
     match event:
         case Text(markdown, cites):
-            return replace(event, markdown=release_text(markdown), cites=_release_passages(cites))
+            return replace(event, markdown=release_text(markdown), cites=release_passages(cites))
         case Sources(passages):
-            return Sources(_release_passages(passages))
+            return Sources(release_passages(passages))
         case Notice(text) | InLine(text) | Step(text):
             return replace(event, text=release_text(text))
         case Offer(_, question, passages):
-            return replace(event, question=release_text(question), passages=_release_passages(passages))
+            return replace(event, question=release_text(question), passages=release_passages(passages))
         case Finished():
             return replace(
                 event,
-                cited=_release_passages(event.cited),
-                extracted_passages=_release_passages(event.extracted_passages),
+                cited=release_passages(event.cited),
+                extracted_passages=release_passages(event.extracted_passages),
                 reasoning=release_text(event.reasoning),
             )
 
 
-def _release_passages(passages: Iterable[Passage]) -> tuple[Passage, ...]:
-    return tuple(replace(one, title=release_text(one.title), heading=release_text(one.heading)) for one in passages)
+def release_passages(passages: Iterable[Passage]) -> tuple[Passage, ...]:
+    """Return what of the names of passages may be shown."""
+    return tuple(
+        replace(
+            one,
+            source=release_text(one.source),
+            document=release_text(one.document),
+            title=release_text(one.title),
+            heading=release_text(one.heading),
+        )
+        for one in passages
+    )

@@ -20,6 +20,8 @@ class CommandPerson:
     """A person for whom a command runs."""
 
     id: str
+    team: str
+    """The person's workspace."""
     viewers: Viewers
     problems: tuple[str, ...] = ()
     """Identity sources that failed, so the person may hold more principals than these."""
@@ -86,4 +88,4 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
             else "Slack does not say who that is (kvasir doctor)"
         )
         raise PersonNotFound(f"{user} gets no answers: {why}. Use the id of a full member or a guest.")
-    return CommandPerson(user, audience.viewers, tuple(sorted(identities.failures)))
+    return CommandPerson(user, me.team, audience.viewers, tuple(sorted(identities.failures)))

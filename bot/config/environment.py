@@ -194,10 +194,14 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
     }
 
 
-def list_secret_variables() -> frozenset[str]:
-    """Return the secrets of all stores and search providers, chosen or not."""
+def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
+    """Return the secrets of all stores and search providers, chosen or not.
+
+    Of the other ``names``, those that begin like a store's settings count as secrets, because an address may hold one.
+    """
+    prefixes = tuple(f"{store.upper()}_" for store in STORES)
     return frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key").union(
-        *(spec.secrets for spec in STORES.values())
+        *(spec.secrets for spec in STORES.values()), (name for name in names if name.startswith(prefixes))
     )
 
 

@@ -6,6 +6,7 @@ a test hands it all three.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def load_settings(
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret_value(environment.KVASIR_ENGINE_API_KEY),
-            hidden_variables=list_secret_variables().union(
+            hidden_variables=list_secret_variables(os.environ).union(
                 str(name) for spec in configured.sources for key, name in spec.options.items() if key.endswith("_env")
             ),
             weights_source=_read_weights_origin(environment, path.parent),

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.answering.asker import ALL_TEAMS
 from bot.answering.events import Passage
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.storage.columns import match_columns
@@ -30,9 +31,10 @@ class VerifiedAnswers:
     def __init__(self, database: Database, shared_changes: SharedChanges) -> None:
         self.database = database
         self._of_team: SharedCache[Sequence[VerifiedAnswer]] = SharedCache(shared_changes, ChangeKind.VERIFIED)
+        shared_changes.subscribe(ChangeKind.VERIFIED, lambda _: self._of_team.forget_value(""))  # all are read again
 
     async def list_answers(self, team: str) -> Sequence[VerifiedAnswer]:
-        """Return the verified answers of a workspace, the newest first; "" stands for all workspaces."""
+        """Return the verified answers of a workspace, or of ``ALL_TEAMS``, the newest first."""
         return await self._of_team.fetch_value(lambda: self._load_answers(team), team)
 
     async def find_answer(self, team: str, id_: str) -> VerifiedAnswer | None:
@@ -55,7 +57,7 @@ class VerifiedAnswers:
         self._of_team.forget_value("")
 
     async def _load_answers(self, team: str) -> Sequence[VerifiedAnswer]:
-        query, parameters = (_LIST, {"of_team": team}) if team else (_LIST_ALL, {})
+        query, parameters = (_LIST_ALL, {}) if team == ALL_TEAMS else (_LIST, {"of_team": team})
         return [_read_answer(row) for row in await self.database.fetch_rows(query, parameters)]
 
     @transaction

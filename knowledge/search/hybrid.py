@@ -158,7 +158,7 @@ class HybridSearch:
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             if self._count_writes() == writes:
                 refused |= {id_: one.source_name for id_, one in current.items() if is_refused(one, plan.scope)}
-            found = replace(await self._rank_candidates(question, proposed, current), refused=refused)
+            found = replace(self._rank_candidates(question, proposed, current), refused=refused)
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
                 found = replace(found, all_of=frozenset(one.chunk.id for one in proposed))
@@ -166,15 +166,17 @@ class HybridSearch:
                 pool = min(2 * pool, self._breadth.widest_pool)
             elif missing_rows <= before or lookups >= _MAX_LOOKUPS:
                 break
+        if self._reranker is not None:
+            ranked = await self._reranker.rerank(plan.words, found.ranking.ranked)
+            picks = self._pick_passages(question, ranked, found.current, plan.limit)
+            found = replace(found, ranking=replace(found.ranking, ranked=ranked), picks=picks)
         return found
 
-    async def _rank_candidates(
+    def _rank_candidates(
         self, question: PreparedQuery, proposed: Sequence[Candidate], current: Mapping[str, CurrentChunk]
     ) -> _RankedCandidates:
         usable = [one for one in proposed if is_in_scope(current.get(one.chunk.id), question.plan.scope)]
         ranking = rank_candidates(usable, question, current)
-        if self._reranker is not None:
-            ranking = replace(ranking, ranked=await self._reranker.rerank(question.plan.words, ranking.ranked))
         picked = self._pick_passages(question, ranking.ranked, current, question.plan.limit)
         return _RankedCandidates(usable, current, ranking, picked)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.answering.asker import ALL_TEAMS
 from bot.answering.events import Passage
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.storage.shared_changes import SharedChanges
@@ -51,7 +52,8 @@ async def test_another_workspace_sees_no_answer(ledger: Ledger) -> None:
     assert await stored.list_answers("T1") == [ANSWER]
     assert await stored.list_answers("T2") == []
     assert await stored.find_answer("T2", ANSWER.id) is None
-    assert await stored.list_answers("") == [ANSWER], "all workspaces"
+    assert await stored.list_answers(ALL_TEAMS) == [ANSWER]
+    assert await stored.list_answers("") == [], "nobody said which"
 
 
 async def test_other_processes_see_changes(ledger: Ledger) -> None:

@@ -43,7 +43,7 @@ class StoredVerifiedAnswers(Protocol):
     """What the finder needs of the stored answers; ``bot.storage.verified_answers`` has the real ones."""
 
     async def list_answers(self, team: str, /) -> Sequence[VerifiedAnswer]:
-        """Return the verified answers of a workspace, the newest first; "" stands for all workspaces."""
+        """Return the verified answers of a workspace, or of ``ALL_TEAMS``, the newest first."""
 
     async def mark_for_review(self, id_: str, /) -> None:
         """Store that an owner has to look at an answer before it is shown again."""
@@ -59,15 +59,17 @@ class VerifiedAnswerFinder:
         *,
         embed: Embed | None = None,
         thresholds: OfferThresholds | None = None,
+        marks: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Without ``embed`` nothing similar is found."""
+        """Without ``embed`` nothing similar is found. Without ``marks``, answers that need review are not stored so."""
         self._stored = stored
         self._library = library
         self._vectors = (
             EmbeddingCache(embed, texts=_CACHED_TEXTS) if embed is not None and thresholds is not None else None
         )
         self._thresholds = thresholds or OfferThresholds(1.0, 1.0)
+        self._marks = marks
         self._now = now
 
     async def find_same(self, question: Question) -> VerifiedAnswer | None:
@@ -155,8 +157,9 @@ class VerifiedAnswerFinder:
             return True
         if answer.chunks <= await self._library.list_current(answer.chunks):
             return False
-        _log.info("verified answer needs review", id=answer.id)
-        await self._stored.mark_for_review(answer.id)
+        if self._marks:
+            _log.info("verified answer needs review", id=answer.id)
+            await self._stored.mark_for_review(answer.id)
         return True
 
     async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:

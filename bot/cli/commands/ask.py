@@ -6,9 +6,11 @@ import argparse
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
-from bot.answering.asker import Asker
+from bot.answering.asker import ALL_TEAMS, Asker
 from bot.answering.events import AnswerEvent, InLine, Notice, Offer, Passage, Question, Text
+from bot.answering.retrieval.web_routing import strip_documents_prefix
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.judge import Judges
 from bot.answering.thinking import describe_thinking_limit
@@ -16,7 +18,7 @@ from bot.answering.transcript import Transcript, build_transcript_json, describe
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.app import create_answerer, create_engine, create_verified_finder, open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.people import find_viewers
+from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.ready_library import ReadyLibrary
 from bot.storage.shared_changes import SharedChanges
@@ -39,29 +41,27 @@ async def main(arguments: argparse.Namespace) -> int:
         stack.push_async_callback(engine.stop)
         await engine.ensure_running()
         library = await stack.enter_async_context(open_configured_library(settings))
+        ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         await _wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.configuration.thinking.everywhere
         judges = Judges(engine, Calibrations(settings.home).find_calibration)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
-        ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         verified = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
         answerer = VerifiedAnswerer(
             create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits),
-            create_verified_finder(library, verified),
+            create_verified_finder(library, verified, marks=False),
         )
 
-        async def start_answer(question: str) -> AsyncGenerator[AnswerEvent, None]:
+        async def start_answer(typed: str) -> AsyncGenerator[AnswerEvent, None]:
+            question, wants_documents = strip_documents_prefix(typed)
+            asker = Asker(team=ALL_TEAMS, policy=settings.configuration.web.everywhere, depth=depth)
+            if arguments.person is not None:
+                person = await find_person(settings, library.identities, arguments.person)
+                asker = replace(asker, person=person.id, team=person.team, viewers=person.viewers)
             request = Question(
-                question,
-                id="ask",
-                asker=Asker(
-                    viewers=await find_viewers(settings, library.identities, arguments.person),
-                    policy=settings.configuration.web.everywhere,
-                    depth=depth,
-                ),
-                wants_web=arguments.web,
+                question, asker=asker, id="ask", wants_documents=wants_documents, wants_web=arguments.web
             )
             return _prepend_notice(answerer.answer(request), why)
 

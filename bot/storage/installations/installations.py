@@ -137,7 +137,9 @@ class Installations:
         add_change(connection, ChangeKind.INSTALLATION)
 
     async def seal_again(self, installation: StoredInstallation) -> None:
-        """Encrypt tokens with the first key, because another one may have done so."""
+        """Encrypt tokens with the first key if another one did."""
+        if self._cipher.is_current(installation.sealed_tokens):
+            return
         sealed = self._cipher.encrypt_tokens(installation.team, self.open_tokens(installation))
         values = {"sealed_tokens": sealed} | _name_version(installation)
         await self.database.write(lambda connection: connection.execute(_UPDATE, values))

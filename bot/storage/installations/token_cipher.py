@@ -38,13 +38,14 @@ class TokenCipher:
 
         """
         try:
-            self._keys = MultiFernet([Fernet(key) for key in keys])
+            fernets = [Fernet(key) for key in keys]
         except ValueError:
             raise TokenKeyError(f"KVASIR_TOKEN_KEYS has a key of another form. Make one with: {MAKE_KEY}") from None
+        self._newest, self._all = fernets[0], MultiFernet(fernets)
 
     def encrypt_tokens(self, team: str, tokens: BotTokens) -> str:
         """Return the encrypted tokens of a workspace."""
-        return self._keys.encrypt(json.dumps({"team": team, **asdict(tokens)}).encode()).decode()
+        return self._newest.encrypt(json.dumps({"team": team, **asdict(tokens)}).encode()).decode()
 
     def decrypt_tokens(self, team: str, sealed: str) -> BotTokens:
         """Return the tokens of a workspace.
@@ -54,7 +55,7 @@ class TokenCipher:
 
         """
         try:
-            opened = json.loads(self._keys.decrypt(sealed.encode()))
+            opened = json.loads(self._all.decrypt(sealed.encode()))
         except InvalidToken:
             raise TokenKeyError(
                 f"No key in KVASIR_TOKEN_KEYS opens the tokens of {team}. Add the key that was there before, or "
@@ -63,3 +64,11 @@ class TokenCipher:
         if opened.pop("team") != team:
             raise TokenKeyError(f"The tokens of {team} belong to another workspace. Install the app there again.")
         return BotTokens(**opened)
+
+    def is_current(self, sealed: str) -> bool:
+        """Return whether tokens are encrypted with the first key."""
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True

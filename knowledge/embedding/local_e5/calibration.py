@@ -66,7 +66,8 @@ CALIBRATION: Final = EmbedderCalibration(
             },
         ),
     ),
-    # Chosen on pairs/office.jsonl: 2 % of the questions about something else are offered one of 23 verified answers.
+    # Chosen on scripts/eval_data/office.jsonl: 2 % of the questions about something else are offered one of 23
+    # verified answers.
     offers=OfferThresholds(0.90, 0.83),
     # The weights of the extracts were chosen with this embedder.
     extract_scale=1.0,

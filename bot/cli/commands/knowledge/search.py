@@ -47,7 +47,7 @@ def search_json(found: SearchResult) -> dict[str, object]:
 def _hit_json(hit: Hit) -> dict[str, object]:
     return {
         "source": hit.source,
-        "document": hit.document,
+        "document": release_text(hit.document),
         "title": release_text(hit.title),
         "heading": release_text(hit.heading),
         "url": hit.url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
+from bot.answering.outgoing import release_text
 from bot.languages.registry import Language
 from bot.messages.forms import feedback
 from bot.messages.message import join_names, render_message
@@ -77,6 +78,6 @@ class FeedbackRunner:
         lines = [
             " · ".join(filter(None, [f"{mark} {await self._shared.questions.format_link(vote.answer)}", *details]))
         ]
-        if comment := " ".join(vote.comment.split())[:_MAX_COMMENT_CHARACTERS]:
+        if comment := " ".join(release_text(vote.comment).split())[:_MAX_COMMENT_CHARACTERS]:
             lines.append(f"> {render.escape_mrkdwn(comment)}")
         return "\n".join(lines)

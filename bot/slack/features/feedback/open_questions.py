@@ -20,7 +20,9 @@ from bot.storage.feedback import StoredVote
 
 _WEEK_S: Final = 7 * 86_400.0
 _MAX_SHOWN: Final = 5
-_MAX_READ: Final = 500
+_MAX_READ: Final = 100
+"""For Home, which many people open."""
+_MAX_READ_OF_WEEK: Final = 500
 _Item = TypeVar("_Item")
 
 
@@ -37,7 +39,7 @@ class OpenQuestionsSection:
             names = (render_message(feedback.REASON_NAMES[reason], owner.language) for reason in vote.reasons)
             return join_names(names, owner.language)
 
-        unanswered, bad = await self._list_unanswered(owner), await self._list_bad(owner)
+        unanswered, bad = await self._list_unanswered(owner, _MAX_READ), await self._list_bad(owner, _MAX_READ)
         return [
             *await self._list_questions(home.UNANSWERED_QUESTIONS, unanswered, owner, lambda one: one, lambda _: ""),
             *await self._list_questions(home.BAD_ANSWERS, bad, owner, lambda vote: vote.answer, describe_reasons),
@@ -46,20 +48,22 @@ class OpenQuestionsSection:
     async def describe_week(self, owner: SourceOwner) -> str:
         """Return the questions of the last week; those of direct messages are counted."""
         since = time.time() - _WEEK_S
-        unanswered = [one for one in await self._list_unanswered(owner) if one.created_at > since]
-        bad = {one.answer.key: one.answer for one in await self._list_bad(owner) if one.voted_at > since}
+        unanswered = [one for one in await self._list_unanswered(owner, _MAX_READ_OF_WEEK) if one.created_at > since]
+        bad = {
+            one.answer.key: one.answer for one in await self._list_bad(owner, _MAX_READ_OF_WEEK) if one.voted_at > since
+        }
         texts = [
             await self._describe_questions(owners.UNANSWERED, unanswered, owner.user, owner.language),
             await self._describe_questions(owners.BADLY_RATED, list(bad.values()), owner.user, owner.language),
         ]
         return "\n\n".join(filter(None, texts))
 
-    async def _list_unanswered(self, owner: SourceOwner) -> Sequence[StoredAnswer]:
+    async def _list_unanswered(self, owner: SourceOwner, most: int) -> Sequence[StoredAnswer]:
         """Return the questions without an answer; they belong to no source, so only owners of all sources see them."""
-        return await self.shared.answers.list_unanswered(self.shared.me.team, _MAX_READ) if owner.owns_all else ()
+        return await self.shared.answers.list_unanswered(self.shared.me.team, most) if owner.owns_all else ()
 
-    async def _list_bad(self, owner: SourceOwner) -> Sequence[StoredVote]:
-        votes = await self.shared.feedback.list_bad(self.shared.me.team, _MAX_READ)
+    async def _list_bad(self, owner: SourceOwner, most: int) -> Sequence[StoredVote]:
+        votes = await self.shared.feedback.list_bad(self.shared.me.team, most)
         return [one for one in votes if one.is_current and one.cites_source(owner.names)]
 
     async def _list_questions(

@@ -90,7 +90,7 @@ class ShareAnswerAction:
             await self._offer_question(press, share, sharing.NOT_STORED if answer is None else sharing.NOT_FOR_ALL)
             return None
         question = Question(
-            answer.question, asker=Asker(viewers=audience.viewers, conversation=share.target, person=press.user)
+            answer.question, asker=Asker(press.user, self._shared.me.team, audience.viewers, conversation=share.target)
         )
         events = tuple(map(release_event, list_events(answer, chunks, answer.language)))
         # A verified answer is looked up again, because its owner may have changed it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.answering.outgoing import release_text
+from bot.answering.outgoing import release_passages, release_text
 from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
@@ -94,7 +94,9 @@ class ShowVerifiedAction:
             await self._messenger.reply_to_press(press, explain_error(error))
             return
         head = render_message(verified.SHOWN, press.language, question=release_text(found.question))
-        mark = render_message(verified.VERIFIED_BY, press.language, name=found.owner_name, date=found.verified_on)
+        mark = render_message(
+            verified.VERIFIED_BY, press.language, name=release_text(found.owner_name), date=found.verified_on
+        )
         markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(
             f"{release_text(found.answer)}\n"
         )
@@ -104,7 +106,7 @@ class ShowVerifiedAction:
             render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),
             {"type": "markdown", "text": first_part},
             *cut,
-            render.build_context_block(render.format_source_list(found.cited, (), press.language)),
+            render.build_context_block(render.format_source_list(release_passages(found.cited), (), press.language)),
         ]
         text = render.make_fallback_text(first_part)
         await self._messenger.answer_interaction(press, text, blocks)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from bot.answering.outgoing import release_text
 from bot.messages.forms import owners
 from bot.messages.message import render_message
 from bot.slack.features.kit.owner_section import SourceOwner
@@ -39,7 +40,8 @@ class VerifiedSection:
             return ""
         lines = [render_message(owners.VERIFIED_DUE, language, count=len(due))]
         lines += [
-            f"• {render.escape_mrkdwn(one.question)} · {format_state(one, now, language)}" for one in due[:_MAX_SHOWN]
+            f"• {render.escape_mrkdwn(release_text(one.question))} · {format_state(one, now, language)}"
+            for one in due[:_MAX_SHOWN]
         ]
         more = len(due) - _MAX_SHOWN
         return "\n".join(
