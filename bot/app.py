@@ -97,7 +97,7 @@ async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceK
 
 @contextlib.asynccontextmanager
 async def open_page_loader(settings: Settings) -> AsyncIterator[PageLoader]:
-    """Open only the reader of web pages; the live web must be on."""
+    """Open only the loader of web pages; the live web must be on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
     knowledge = settings.knowledge

@@ -1,4 +1,4 @@
-"""Chinese. Its texts for people stand beside the English ones in ``bot/messages``."""
+"""Chinese. Its texts for people stand next to the English ones in ``bot/messages``."""
 
 from __future__ import annotations
 

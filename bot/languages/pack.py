@@ -15,7 +15,7 @@ class LanguagePack:
         code: as the locales of Slack begin, ``de`` for ``de-DE``; at most 8 characters.
         name: in the language itself, so that people find it.
         detect: returns whether a text without code and links is in the language.
-        translations: of English texts of ``bot/messages``. Those into Chinese stand beside them, as ``Message.zh``.
+        translations: of English texts of ``bot/messages``. Those into Chinese stand next to them, as ``Message.zh``.
         instructions: how a model answers from passages. ``brief_instructions`` are those of a small model.
         length_lines: by the length that a person chose. They follow the question and are not repeated with earlier
             turns, so the cached part of a prompt stays the same.

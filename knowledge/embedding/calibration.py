@@ -92,7 +92,7 @@ class SupportWeights:
 
 @dataclass(frozen=True, slots=True)
 class SupportCalibration:
-    """The constants of the checker; ``scripts/eval_support.py --fit --most 500`` prints its weights."""
+    """The constants of the support check; ``scripts/eval_support.py --fit --most 500`` prints its weights."""
 
     scale: SimilarityScale
     same: SupportWeights
@@ -146,7 +146,7 @@ UNCALIBRATED: Final = EmbedderCalibration(
 )
 """The constants of an embedder for which nothing was measured; chosen, not measured. Cosines order, words decide:
 
-- Search: vectors still find and order passages. No cosine rejects one, because each sentence of an answer is verified
+- Search: vectors still find and order passages. No cosine rejects one, because each sentence of an answer is checked
   and a wrong "I do not know" is the worse error. The confidence comes from words alone, so it is never high across
   languages.
 - Support: nine tenths of a sentence's words must be in a passage, and any strange fact outweighs them. Across languages

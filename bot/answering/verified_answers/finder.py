@@ -81,8 +81,7 @@ class VerifiedAnswerFinder:
         """
         if not may_have_verified_answer(question):
             return None
-        active = [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
-        for one in active:
+        for one in await self._list_active(question):
             if any(is_same_question(text, question.text) for text in one.texts) and await self.may_show(one, question):
                 return one
         return None
@@ -96,8 +95,7 @@ class VerifiedAnswerFinder:
         """
         if not may_have_verified_answer(question):
             return ()
-        active = [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
-        return await self._rank_similar(question, active)
+        return await self._rank_similar(question, await self._list_active(question))
 
     async def may_show(self, answer: VerifiedAnswer, question: Question) -> bool:
         """Return whether all viewers of a question may see an answer now, where it was asked.
@@ -161,6 +159,9 @@ class VerifiedAnswerFinder:
             _log.info("verified answer needs review", id=answer.id)
             await self._stored.mark_for_review(answer.id)
         return True
+
+    async def _list_active(self, question: Question) -> list[VerifiedAnswer]:
+        return [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
 
     async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:
         """Return the answers to near questions with the same facts, the nearest first."""

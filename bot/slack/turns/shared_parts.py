@@ -1,4 +1,4 @@
-"""Builds what turns and features share: readers of Slack, their caches, rules of channels, and stores."""
+"""Builds what turns and features share: what reads Slack, its caches, rules of channels, and stores."""
 
 from __future__ import annotations
 

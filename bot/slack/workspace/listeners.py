@@ -77,15 +77,9 @@ class SlackListeners:
         features: Sequence[Feature],
         on_removed: Callable[[AppRemoved], None],
     ) -> None:
-        self.me = shared.me
+        self._shared = shared
         self.turns = turns
-        self.attention = shared.attention
         self.home = home
-        self.directory = shared.directory
-        self.languages = shared.languages
-        self.viewers = shared.viewers
-        self.messenger = shared.messenger
-        self.tasks = shared.tasks
         self.on_removed = on_removed
         self.channel_moves = ChannelMoves(shared.database, shared.me.team)
         self.event_log = shared.dependencies.event_log
@@ -120,7 +114,7 @@ class SlackListeners:
 
     async def _handle_event(self, body: Mapping[str, Any], next_: NextMiddleware) -> BoltResponse | None:
         """Store an event before Bolt acknowledges it."""
-        apply_event(self.directory, body)
+        apply_event(self._shared.directory, body)
         try:
             await self.handle_event(body)
             await self._log_channel_event(body)
@@ -132,8 +126,8 @@ class SlackListeners:
 
     async def _log_channel_event(self, body: Mapping[str, Any]) -> None:
         """Store what an event changes in channels that are a source; questions go first, because a person waits."""
-        if self.event_log is not None and (event := read_channel_event(body, self.me)) is not None:
-            await self.event_log.add_event(self.me.team, event)
+        if self.event_log is not None and (event := read_channel_event(body, self._shared.me)) is not None:
+            await self.event_log.add_event(self._shared.me.team, event)
 
     async def handle_event(self, body: Mapping[str, Any]) -> None:
         """Do what an event asks for.
@@ -142,7 +136,7 @@ class SlackListeners:
             DatabaseError: the ledger cannot store it, so Slack has to send it again.
 
         """
-        event = parse_event(body, self.me)
+        event = parse_event(body, self._shared.me)
         if (handler := self.event_handlers.get(type(event))) is not None:
             await handler(event)
             return
@@ -152,14 +146,14 @@ class SlackListeners:
             case MessageEdited() as edited:
                 await self._handle_edit(edited)
             case MessageDeleted(key, received):
-                may_be_asked = received is not None and await self.attention.may_be_meant(received)
+                may_be_asked = received is not None and await self._shared.attention.may_be_meant(received)
                 await self.turns.handle_deletion(key, received.message if received and may_be_asked else None)
             case StopPressed(channel, thread_ts):
                 await self.turns.handle_stop(channel, thread_ts)
             case MuteReaction() as reaction:
-                await self.attention.handle_reaction(reaction)
+                await self._shared.attention.handle_reaction(reaction)
             case HomeOpened(user):
-                self.tasks.start(self._open_home(user), "tab of the app")
+                self._shared.tasks.start(self._open_home(user), "tab of the app")
             case SharingEnded() | ChannelIdChanged() as change:
                 await self._change_channel(change)
             case AppRemoved() as removed:
@@ -167,7 +161,7 @@ class SlackListeners:
 
     async def _change_channel(self, change: SharingEnded | ChannelIdChanged) -> None:
         if isinstance(change, SharingEnded):
-            await self.viewers.withdraw_approval(change.channel)
+            await self._shared.viewers.withdraw_approval(change.channel)
             return
         _log.warning("channel has a new id", old=change.old, new=change.new, next_step="replace it in kvasir.toml")
         await self.channel_moves.move_channel(change.old, change.new)
@@ -183,17 +177,17 @@ class SlackListeners:
             await self.turns.handle_edit(received.message, edited.edited_ts)  # so that late, earlier edits are ignored
 
     async def _handle_message(self, received: MessageReceived) -> None:
-        message = await self.attention.find_question(received)
+        message = await self._shared.attention.find_question(received)
         if message is None:
             return
-        if received.is_channel_shared and not await self.viewers.is_approved(message.key.channel):
+        if received.is_channel_shared and not await self._shared.viewers.is_approved(message.key.channel):
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
             self._notify_once(message, text)
             return
         await self.turns.submit(message)
 
     def _apologize(self, body: Mapping[str, Any], error: DatabaseError) -> None:
-        event = parse_event(body, self.me)
+        event = parse_event(body, self._shared.me)
         if isinstance(event, MessageReceived) and event.is_addressed:
             self._notify_once(event.message, render_message(explain_error(error), choose_language(event.message.text)))
 
@@ -209,10 +203,10 @@ class SlackListeners:
         if len(self._notification_keys) > _MAX_NOTIFIED:
             del self._notification_keys[next(iter(self._notification_keys))]
         thread_ts = None if message.opens_thread else message.thread_ts
-        reaching = self.messenger.reach_person(
+        reaching = self._shared.messenger.reach_person(
             key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts
         )
-        self.tasks.start(reaching, "ephemeral message")
+        self._shared.tasks.start(reaching, "ephemeral message")
 
     async def _open_home(self, user: str) -> None:
         try:
@@ -236,7 +230,7 @@ class SlackListeners:
 
     async def _explain_button(self, press: ButtonPress) -> None:
         """Tell a person that a button is of another version or configuration of Kvasir."""
-        await self.messenger.answer_interaction(press, render_message(buttons.BUTTON_GONE, press.language))
+        await self._shared.messenger.answer_interaction(press, render_message(buttons.BUTTON_GONE, press.language))
 
     async def _handle_shortcut(self, ack: Acknowledge, shortcut: Mapping[str, Any]) -> None:
         await ack()
@@ -249,7 +243,7 @@ class SlackListeners:
         if (modal := self.modals.get(name)) is None:
             await ack()
             return
-        submission = await self.languages.apply_language(ModalSubmission.from_payload(body))
+        submission = await self._shared.languages.apply_language(ModalSubmission.from_payload(body))
         if errors := modal.find_errors(submission):
             texts = {block: render_message(message, submission.language) for block, message in errors.items()}
             await ack(response_action="errors", errors=texts)
@@ -261,16 +255,16 @@ class SlackListeners:
             await ack(response_action="errors", errors={first: running.result()})
             return
         await ack()
-        self.tasks.start(self._report(running, submission), name)
+        self._shared.tasks.start(self._report(running, submission), name)
 
     def _start_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler in the background; if it fails, tell the person why."""
 
         async def run() -> None:
-            chosen = await self.languages.apply_language(act)
+            chosen = await self._shared.languages.apply_language(act)
             await self._report(self._run_handler(handler, chosen, name), chosen)
 
-        self.tasks.start(run(), name)
+        self._shared.tasks.start(run(), name)
 
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
         """Run a handler; return why it failed, "" if it did not."""
@@ -284,7 +278,7 @@ class SlackListeners:
     async def _report(self, running: Awaitable[str], act: Interaction) -> None:
         """Wait for a handler; if it fails, tell the person why."""
         if problem := await running:
-            await self.messenger.answer_interaction(act, render.escape_mrkdwn(problem))
+            await self._shared.messenger.answer_interaction(act, render.escape_mrkdwn(problem))
 
 
 async def _ignore_event() -> None:

@@ -19,9 +19,6 @@ from bot.slack.wire.text import cutting, render
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, Viewers
 
-_MAX_MARKDOWN_CHARACTERS = 11_000
-"""Slack's limit is 12,000."""
-
 
 class ShowPassageAction:
     """Shows passages. It stores nothing: the button names the chunks, and the library has their current text."""
@@ -72,7 +69,7 @@ def _format_value(chunks: Sequence[str]) -> str:
 def _format_passage(hit: Hit, language: Language) -> tuple[str, list[dict[str, object]]]:
     """Return a notification's text and the blocks of a passage."""
     rendered = render.MarkdownRenderer({}).feed(f"{release_text(hit.text).strip()}\n")
-    head, *rest = cutting.split_message(rendered, _MAX_MARKDOWN_CHARACTERS)
+    head, *rest = cutting.split_message(rendered, cutting.MAX_MARKDOWN_CHARACTERS)
     fence = cutting.find_open_fence(head)
     head += cutting.make_closing_fence(fence, head) if fence else ""
     path = render.format_linked_path(release_text(hit.title or hit.document), release_text(hit.heading), hit.url)

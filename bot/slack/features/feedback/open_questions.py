@@ -85,11 +85,7 @@ class OpenQuestionsSection:
             age = format_age(max(0.0, time.time() - answer.created_at), language)
             parts = [await self.shared.questions.format_link(answer), age, describe(item)]
             lines.append("• " + " · ".join(filter(None, parts)))
-        counts = {
-            home.MORE_QUESTIONS: len(visible) - _MAX_SHOWN,
-            home.HIDDEN_QUESTIONS: len(items) - len(visible),
-        }
-        lines += [render_message(message, language, count=count) for message, count in counts.items() if count > 0]
+        lines += _count_rest(items, visible, home.MORE_QUESTIONS, home.HIDDEN_QUESTIONS, language)
         return build_lines(lines, len(lines))[0]
 
     async def _describe_questions(
@@ -102,6 +98,13 @@ class OpenQuestionsSection:
         visible = await self.shared.questions.filter_visible(public, user, lambda one: one)
         lines = [render_message(title, language, count=len(answers))]
         lines += [f"• {await self.shared.questions.format_link(one)}" for one in visible[:_MAX_SHOWN]]
-        counts = {owners.AND_MORE: len(visible) - _MAX_SHOWN, owners.NOT_SHOWN: len(answers) - len(visible)}
-        lines += [f"• {render_message(text, language, count=count)}" for text, count in counts.items() if count > 0]
+        lines += [f"• {line}" for line in _count_rest(answers, visible, owners.AND_MORE, owners.NOT_SHOWN, language)]
         return "\n".join(lines)
+
+
+def _count_rest(
+    items: Sequence[object], visible: Sequence[object], more: Message, hidden: Message, language: Language
+) -> list[str]:
+    """Return how many of the visible questions have no room, and how many the person may not see."""
+    counts = {more: len(visible) - _MAX_SHOWN, hidden: len(items) - len(visible)}
+    return [render_message(message, language, count=count) for message, count in counts.items() if count > 0]

@@ -38,22 +38,27 @@ def build_subcommands(runner: RefreshRunner, pending: PendingDeletions, access: 
     """Return ``/kb refresh`` and ``/kb approve``."""
 
     async def refresh(typed: SlashCommand, rest: str) -> None:
-        await runner.run(typed, strip_quotes(rest) or None)
+        await runner.run(typed, _read_source(rest))
 
     async def show_pending(typed: SlashCommand, rest: str) -> None:
-        source = strip_quotes(rest) or None
+        source = _read_source(rest)
         await pending.show_pending(typed, await pending.find_pending(source), source)
 
     return [
         Subcommand(
             ("refresh", "sync", "刷新", "更新", "同步"),
             refresh,
-            lambda user, rest: access.may_refresh(user, strip_quotes(rest) or None),
+            lambda user, rest: access.may_refresh(user, _read_source(rest)),
             timeout_s=None,
         ),
         Subcommand(
             ("approve", "批准", "确认"),
             show_pending,
-            lambda user, rest: access.is_owner(user, strip_quotes(rest) or None),
+            lambda user, rest: access.is_owner(user, _read_source(rest)),
         ),
     ]
+
+
+def _read_source(rest: str) -> str | None:
+    """Return the source that a person typed, None for all."""
+    return strip_quotes(rest) or None

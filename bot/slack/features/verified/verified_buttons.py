@@ -22,9 +22,6 @@ from bot.slack.wire.text import cutting, render
 from bot.storage.turns.questions import QuestionKey
 from knowledge.errors import DatabaseError
 
-_MAX_MARKDOWN_CHARACTERS = 11_000
-"""Slack's limit is 12,000."""
-
 
 class VerifyAnswerAction:
     """Opens the modal in which an owner verifies an answer."""
@@ -100,7 +97,7 @@ class ShowVerifiedAction:
         markdown = render.MarkdownRenderer({one.n: one.url for one in found.passages}).feed(
             f"{release_text(found.answer)}\n"
         )
-        first_part, *rest = cutting.split_message(markdown, _MAX_MARKDOWN_CHARACTERS)
+        first_part, *rest = cutting.split_message(markdown, cutting.MAX_MARKDOWN_CHARACTERS)
         cut = [render.build_context_block(render_message(verified.CUT, press.language))] if rest else []
         blocks: list[Block] = [
             render.build_context_block(render.escape_mrkdwn(f"{head} {mark}")),

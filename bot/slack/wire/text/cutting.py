@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+MAX_MARKDOWN_CHARACTERS = 11_000
+"""Of a block; Slack's limit is 12,000."""
 _FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
 _RULE = re.compile(r" {0,3}(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\n?")
 """The line under the head of a table."""
