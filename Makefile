@@ -44,6 +44,7 @@ lint: dev
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/mypy --explicit-package-bases tests/answering
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder

@@ -111,7 +111,7 @@ class ScriptedEngine:
 
 
 class ScriptedChecker:
-    """An ``SupportChecker`` with a verdict for each text that a sentence contains, and ``other`` for the rest."""
+    """A ``SupportChecker`` with a verdict for each text that a sentence contains, and ``other`` for the rest."""
 
     def __init__(self, verdicts: Mapping[str, Verdict] | None = None, other: Verdict | None = None) -> None:
         self._verdicts = verdicts or {}
@@ -156,7 +156,7 @@ class ScriptedSearch:
     ) -> None:
         self.hits, self.answerable, self.error, self.trouble = tuple(hits), answerable, error, trouble
         self.related = related
-        self.queries: list[tuple[str, frozenset[str]]] = []
+        self.queries: list[tuple[str, Viewers]] = []
         self.lives: list[LiveWebRequest | None] = []
         self.web = web
 
@@ -169,6 +169,12 @@ class ScriptedSearch:
             raise self.error
         hits = self.hits[:limit]
         return SearchResult(query, hits, 0.01, self.answerable, self.web, self.trouble, related=self.related)
+
+    def get_request(self, number: int) -> LiveWebRequest:
+        """Return what a search, counted from 0, asked of the web."""
+        request = self.lives[number]
+        assert request is not None
+        return request
 
 
 class RecordedAnswer:

@@ -47,7 +47,7 @@ async def test_answer_has_sources_steps_text_and_end(ask: Ask, room: type[Room])
         "is writing and checking the answer…",
     ]
     assert kinds[-1] is Finished
-    assert reply.events[-1].reasoning == "Let me see."
+    assert reply.finished[-1].reasoning == "Let me see."
     assert reply.events.index(Step("is thinking…", "think")) < kinds.index(Text)
     assert reply.text == f"{GOOD} [1] {ALSO} [1]"
     assert (reply.route, reply.cited, reply.notices) == ("engine", [1], [])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from bot.answering.markdown.citations import Numbering, find_cited_numbers
 from bot.answering.markdown.sentences import Piece, split_pieces
 from bot.answering.sentence_roles import classify_role, is_formal, repeats_question, verdict_on_code
 from bot.answering.support.interfaces import Verdict
-from tests.answering.conftest import Room
+from tests.answering.conftest import Room, ScriptedChecker
 
 GUIDE = (
     "A source is a table in kvasir.toml with a name and a kind.\n\n"
@@ -343,12 +344,12 @@ async def test_repeated_question_is_not_shown(room: type[Room]) -> None:
     assert (output, release.supported) == ("Cats. [1]", 1)
 
 
-async def test_cancelled_release_loses_no_verified_sentence(room: type[Room]) -> None:
-    class HangingChecker(room.checker):  # type: ignore[misc]
-        async def check_sentence(self, sentence: str, cited: Any = ()) -> Verdict:
+async def test_cancelled_release_loses_no_checked_sentence() -> None:
+    class HangingChecker(ScriptedChecker):
+        async def check_sentence(self, sentence: str, cited: Collection[int] = ()) -> Verdict:
             if "Dogs" in sentence:
                 await asyncio.Event().wait()
-            return await super().check_sentence(sentence, cited)  # type: ignore[no-any-return]
+            return await super().check_sentence(sentence, cited)
 
     passages = [Passage(1, "docs", "g.md", "Guide", "", None, GUIDE)]
     release = CheckedStream(passages, HangingChecker(), Numbering(), question="", language="en", limits=Limits())

@@ -58,7 +58,7 @@ async def test_web_use_follows_policy(ask: Ask, room: type[Room]) -> None:
     search = room.search([room.hit(room.leave)])
     engine = room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]"))
     reply = await ask(engine, search=search, policy=ON)
-    assert search.lives[0].when == "if_weak"
+    assert search.get_request(0).when == "if_weak"
     assert reply.finished[0].web.why is Why.WEAK
     assert reply.notices == [], "the documents were enough: nothing to tell"
     assert reply.finished[0].web.may_look
@@ -74,7 +74,7 @@ async def test_notices_report_web_decision_and_result(ask: Ask, room: type[Room]
     engine = room.engine(room.words("The strike at the port ends on Friday. [1]"))
     reply = await ask(engine, question="web: when does the port strike end?", search=search, policy=ON)
     assert search.queries[0][0] == "when does the port strike end?"
-    assert search.lives[0].when == "always"
+    assert search.get_request(0).when == "always"
     assert reply.text == "The strike at the port ends on Friday. [1]"
     assert reply.notices == [
         "I looked on the web, as you asked: one page was read. Left out: slow.example (it took too long)."
@@ -160,7 +160,7 @@ async def test_links_are_not_search_words(ask: Ask, room: type[Room]) -> None:
     search = room.search([], answerable=False, web=make_report())
     history = [Exchange("see https://old.example/x about ports", "")]
     await ask(question="what does https://news.example/port say?", history=history, search=search, policy=ON)
-    request = search.lives[0]
+    request = search.get_request(0)
     assert request.links == ("https://news.example/port", "https://old.example/x")
     assert "://" not in request.words
     assert "say" in request.words
@@ -175,7 +175,7 @@ async def test_follow_up_sends_no_words_of_answers(ask: Ask, room: type[Room], q
     search = room.search([], answerable=False, web=make_report())
     await ask(question=question, history=[BAND], search=search, policy=ON)
     assert "98,000" in search.queries[0][0], "the documents are asked with it"
-    words = search.lives[0].words
+    words = search.get_request(0).words
     assert "98,000" not in words
     assert "Falcon" not in words
     assert words == f"{question.removeprefix('web: ')} what is the salary band of level 5?"
@@ -194,7 +194,7 @@ async def test_rewritten_question_sends_only_words_of_people(
     search = room.search([], answerable=False, web=make_report())
     await ask(room.engine(room.words(written)), question="is that usual?", history=[BAND], search=search, policy=ON)
     assert search.queries[0][0] == written
-    assert search.lives[0].words == leaves
+    assert search.get_request(0).words == leaves
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ async def test_follow_up_without_word_boundaries_sends_no_words_of_answers(
     engine = room.engine(room.words(written))
     await ask(engine, question=question, history=[Exchange(before, answer)], search=search, policy=ON)
     assert search.queries[0][0] == written, "the documents are asked with it"
-    assert search.lives[0].words == f"{question} {before}"
+    assert search.get_request(0).words == f"{question} {before}"
 
 
 async def test_mentioned_colleagues_are_not_sent(ask: Ask, room: type[Room]) -> None:
@@ -235,7 +235,7 @@ async def test_mentioned_colleagues_are_not_sent(ask: Ask, room: type[Room]) -> 
     engine = room.engine(room.words("is that known to Ada Lovelace?"))
     question = "is that known to @Ada Lovelace, @王伟 and @Bobby?"
     await ask(engine, question=question, history=history, search=search, policy=ON, people=people)
-    assert search.lives[0].words == "is that known to …, … and @Bobby? … asks how ferries are paid"
+    assert search.get_request(0).words == "is that known to …, … and @Bobby? … asks how ferries are paid"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ async def test_colleagues_are_removed_next_to_any_text(ask: Ask, room: type[Room
     search = room.search([], answerable=False, web=make_report())
     people = frozenset({"", "王伟", "王伟 13800138000", "Ann", "J.R. Smith", "田中", "민수"})
     await ask(question=question, search=search, policy=ON, people=people)
-    assert search.lives[0].words == leaves
+    assert search.get_request(0).words == leaves
 
 
 @pytest.mark.parametrize("before", range(180, 200))
@@ -268,15 +268,15 @@ async def test_cut_thread_sends_no_part_of_names(ask: Ask, room: type[Room], bef
     tail = "knows how ferries are paid " * 9
     history = [Exchange(f"tell us whether @Ada Lovelace {tail[:before].strip()}", "")]
     await ask(question="is that so?", history=history, search=search, policy=ON, people=frozenset({"Ada Lovelace"}))
-    assert "ferries" in search.lives[0].words
-    assert "Ada" not in search.lives[0].words
-    assert "Lovelace" not in search.lives[0].words
+    assert "ferries" in search.get_request(0).words
+    assert "Ada" not in search.get_request(0).words
+    assert "Lovelace" not in search.get_request(0).words
 
 
 async def test_name_of_colleague_alone_is_not_searched(ask: Ask, room: type[Room]) -> None:
     search = room.search([], answerable=False, web=make_report())
     await ask(question="web: @Ann", search=search, policy=ON, people=frozenset({"Ann"}))
-    assert not search.lives[0].search
+    assert not search.get_request(0).search
 
 
 async def test_web_prefix_is_not_a_search_word(ask: Ask, room: type[Room]) -> None:
@@ -284,7 +284,7 @@ async def test_web_prefix_is_not_a_search_word(ask: Ask, room: type[Room]) -> No
     history = [Exchange("Look at this:\nweb: who runs the ferries?", "")]
     await ask(question="and in Spain?", history=history, search=search, policy=ON)
     assert "web" not in search.queries[0][0]
-    assert "web" not in search.lives[0].words
+    assert "web" not in search.get_request(0).words
 
 
 @pytest.mark.parametrize("written", ["", "is hunter2secret99 usual?"])
@@ -294,8 +294,8 @@ async def test_secrets_are_masked_before_cutting(ask: Ask, room: type[Room], wri
     talk = f"the password is hunter2secret99 {'ferries run ' * 14}often, is it"
     engine = room.engine(room.words(written))
     await ask(engine, question="is that usual?", history=[Exchange(talk, "Yes.")], search=search, policy=ON)
-    assert "ferries" in search.lives[0].words
-    assert "hunter2secret99" not in search.lives[0].words
+    assert "ferries" in search.get_request(0).words
+    assert "hunter2secret99" not in search.get_request(0).words
 
 
 async def test_long_thread_keeps_question_in_search(ask: Ask, room: type[Room]) -> None:
@@ -303,7 +303,7 @@ async def test_long_thread_keeps_question_in_search(ask: Ask, room: type[Room]) 
     search = room.search([], answerable=False, web=make_report())
     talk = Exchange("\n".join(f"Customer {n} of Acme pays {n} million" for n in range(60)), "")
     await ask(question="what about that?", history=[talk], search=search, policy=ON)
-    words = search.lives[0].words
+    words = search.get_request(0).words
     assert words.startswith("what about that? ")
     assert 100 < len(words) < 230
 
@@ -311,7 +311,7 @@ async def test_long_thread_keeps_question_in_search(ask: Ask, room: type[Room]) 
 async def test_link_alone_is_not_searched(ask: Ask, room: type[Room]) -> None:
     search = room.search([], answerable=False, web=make_report())
     await ask(question="web: https://news.example/port", history=[BAND], search=search, policy=ON)
-    assert "98,000" not in search.lives[0].words
+    assert "98,000" not in search.get_request(0).words
 
 
 async def test_answer_from_web_only_is_reported(ask: Ask, room: type[Room]) -> None:

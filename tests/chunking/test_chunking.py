@@ -67,7 +67,7 @@ DOCUMENTS = st.builds(
 )
 
 
-@settings(max_examples=min(50, settings.default.max_examples))
+@settings(max_examples=min(50, settings().max_examples))
 @given(DOCUMENTS)
 def test_nothing_is_lost_and_nothing_too_long(document: Document) -> None:
     chunks = cut(document)
@@ -78,7 +78,7 @@ def test_nothing_is_lost_and_nothing_too_long(document: Document) -> None:
         assert count(each.searchable_text) <= MAX_TOKENS + 2
 
 
-@settings(max_examples=min(50, settings.default.max_examples))
+@settings(max_examples=min(50, settings().max_examples))
 @given(DOCUMENTS)
 def test_ids_are_unique_uuids_and_come_again(document: Document) -> None:
     chunks = cut(document)
@@ -88,7 +88,7 @@ def test_ids_are_unique_uuids_and_come_again(document: Document) -> None:
         assert str(uuid.UUID(each.id)) == each.id
 
 
-@settings(max_examples=min(50, settings.default.max_examples))
+@settings(max_examples=min(50, settings().max_examples))
 @given(st.lists(TEXTS.map(lambda text: f"{text}\n\n{FILLER}"), min_size=2, max_size=6), st.data())
 def test_a_change_in_one_section_leaves_the_others_ids(texts: list[str], data: st.DataObject) -> None:
     sections = [Section((f"Part {number}",), text) for number, text in enumerate(texts)]

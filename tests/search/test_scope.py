@@ -55,7 +55,7 @@ days = st.none() | st.integers(0, 24).map(lambda n: OLD + timedelta(days=n))
 
 
 @settings(
-    max_examples=min(40, settings.default.max_examples),
+    max_examples=min(40, settings().max_examples),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -371,7 +371,7 @@ def within(chunk: Chunk, scope: Scope) -> bool:
 
 
 @settings(
-    max_examples=min(60, settings.default.max_examples),
+    max_examples=min(60, settings().max_examples),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -395,7 +395,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 @pytest.mark.slow
 @settings(
-    max_examples=min(25, settings.default.max_examples),
+    max_examples=min(25, settings().max_examples),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -124,13 +124,13 @@ def list_link_targets(text: str) -> set[str]:
     }
 
 
-@settings(max_examples=settings.default.max_examples * 3 // 2)
+@settings(max_examples=settings().max_examples * 3 // 2)
 @given(TEXTS)
 def test_no_rendered_link_leads_to_other_host(text: str) -> None:
     assert not any("evil" in host for host in list_link_targets(strip_foreign_links(text, ALLOWED)))
 
 
-@settings(max_examples=min(60, settings.default.max_examples))
+@settings(max_examples=min(60, settings().max_examples))
 @given(TEXTS)
 def test_filtering_twice_changes_nothing(text: str) -> None:
     once = strip_foreign_links(text, ALLOWED)
@@ -142,7 +142,7 @@ def test_text_without_mark_of_link_is_kept(text: str) -> None:
     assert may_have_links(text) or strip_foreign_links(text, ()) == text
 
 
-@settings(max_examples=min(60, settings.default.max_examples))
+@settings(max_examples=min(60, settings().max_examples))
 @given(st.text(alphabet="abc 是 .,?", max_size=40))
 def test_text_and_allowed_links_are_kept(text: str) -> None:
     assert strip_foreign_links(text, ALLOWED) == text

@@ -39,7 +39,7 @@ def test_pieces_join_to_the_text(text: str) -> None:
     assert "".join(piece.lead + piece.text + piece.tail for piece in split_pieces(text)) == text
 
 
-@settings(max_examples=min(15, settings.default.max_examples))
+@settings(max_examples=min(15, settings().max_examples))
 @given(st.text(alphabet="ab ,中", min_size=LINE_MAX_CHARS, max_size=3 * LINE_MAX_CHARS))
 def test_text_without_full_stops_is_released(text: str) -> None:
     assert all(len(piece.text) <= LINE_MAX_CHARS for piece in split_pieces(text))

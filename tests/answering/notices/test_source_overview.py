@@ -16,6 +16,7 @@ from bot.answering.asker import Asker
 from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.notices.source_overview import asks_for_sources, describe_sources
 from knowledge.errors import DatabaseError, KnowledgeError
+from knowledge.interfaces import Viewers
 from knowledge.readable import SourceDocuments
 from tests.answering.conftest import Room
 from tests.growth import takes_linear_time
@@ -142,9 +143,9 @@ def test_overview_lists_only_first_sources() -> None:
 async def answered(
     room: type[Room], question: Question, found: Sequence[SourceDocuments] | KnowledgeError
 ) -> tuple[Any, Any]:
-    requests: list[tuple[frozenset[str], str]] = []
+    requests: list[tuple[Viewers, str]] = []
 
-    async def contents(readers: frozenset[str], within: str) -> Sequence[SourceDocuments]:
+    async def contents(readers: Viewers, within: str) -> Sequence[SourceDocuments]:
         requests.append((readers, within))
         if isinstance(found, KnowledgeError):
             raise found

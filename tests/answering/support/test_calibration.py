@@ -125,7 +125,7 @@ def test_fit_finds_bias_of_each_language(spread: float, english: float, chinese:
         for side in (-1, 1)
         for bias, language in ((english, "en"), (chinese, "zh"))
     ]
-    found = fit_calibration(*zip(*rows, strict=True))  # type: ignore[arg-type]
+    found = fit_calibration(*zip(*rows, strict=True))
     assert found is not None
     assert found.slope > 0
     assert found.probability(english, "en") == pytest.approx(0.5, abs=0.1)

@@ -198,7 +198,7 @@ async def test_an_expired_token_and_a_new_day_list_everything(fake: FakeDrive, w
 
 @pytest.mark.slow
 @settings(
-    max_examples=min(12, settings.default.max_examples),
+    max_examples=min(12, settings().max_examples),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,

@@ -178,7 +178,7 @@ async def test_an_edit_in_the_same_minute_is_not_missed(fake: FakeNotion, world:
 
 @pytest.mark.slow
 @settings(
-    max_examples=min(25, settings.default.max_examples),
+    max_examples=min(25, settings().max_examples),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,

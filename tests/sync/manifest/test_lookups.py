@@ -41,7 +41,7 @@ async def test_neighbours_come_from_the_current_version(rig: Any) -> None:
     assert await rig.index.find_neighbours([a["one"], gone], 1) == {a["one"]: ((a["zero"],), (a["two"],))}
 
 
-@settings(max_examples=min(20, settings.default.max_examples), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=min(20, settings().max_examples), deadline=None, suppress_health_check=list(HealthCheck))
 @given(length=st.integers(1, 12), reach=st.integers(0, 14))
 async def test_neighbours_never_leave_out_or_invent_one(rig: Any, length: int, reach: int) -> None:
     texts = [f"part {n}" for n in range(length)]

@@ -99,7 +99,7 @@ async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happe
 
 @pytest.mark.slow
 @settings(
-    max_examples=min(8, settings.default.max_examples),
+    max_examples=min(8, settings().max_examples),
     phases=(Phase.generate,),
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -125,7 +125,7 @@ async def test_a_version_longer_than_a_joined_passage_is_found_completely(rig_on
 
 
 @pytest.mark.slow
-@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples * 3 // 5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(versions=VERSIONS, happens=st.sets(st.integers(1, 14), max_size=4))
 def test_many_searches_show_one_whole_version(rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]) -> None:
     asyncio.run(searched_through(rig_on, versions, happens))
