@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from tests.postgres import create_database, postgres_server
 
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 360.0
 """Of a test without a timeout of its own, as in pyproject.toml."""
 
 # By --hypothesis-profile: `make check` tries a few random examples, and `make test` the same 100 each time. A change

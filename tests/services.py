@@ -186,7 +186,7 @@ class WeaviateCluster:
             f"{next(node for node in self.nodes if node.running).url}/v1/cluster/statistics",
             headers={"Authorization": f"Bearer {self.api_key}"},
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             statistics = json.load(answer)["statistics"]
         led_by = next(one["leaderId"] for one in statistics if one.get("leaderId"))
         return self.nodes[int(led_by.removeprefix("n")) - 1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 # A browser on a busy machine takes longer than the five seconds that Playwright gives it.
-expect.set_options(timeout=40_000)
+expect.set_options(timeout=120_000)
 
 AXE = Path(str(resources.files("axe_playwright_python"))) / "axe.min.js"
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]

@@ -155,7 +155,7 @@ def test_no_expression_takes_exponential_time() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_expression_takes_linear_time() -> None:
     read = [found for found in find_patterns() if not all(place.startswith(UNREAD) for place in found.places)]
     assert [slow for found in read if (slow := find_slow(found, LONG))] == []

@@ -16,7 +16,7 @@ from knowledge.thread_pool import NamedThreadPool
 
 async def test_calls_run_concurrently_and_return_or_raise() -> None:
     door = NamedThreadPool("door", width=2)
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=120)
     assert sorted(await asyncio.gather(door.run(both.wait), door.run(both.wait))) == [0, 1]
     with pytest.raises(ZeroDivisionError):
         await door.run(lambda: 1 // 0)
@@ -66,6 +66,6 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_its_end() -> None:
         asyncio.run(main())
     """
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], timeout=20, check=True, capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(script)], timeout=120, check=True, capture_output=True, text=True
     )
     assert ended.stdout == "given up\n"

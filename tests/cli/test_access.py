@@ -13,7 +13,7 @@ from tests.e2e.conftest import Place
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 ADA, BO, GUS = "U0ADA00001", "U0BO000002", "U0GUS00005"
 

@@ -39,7 +39,7 @@ SOURCE = {
     "error", "failures",
 }  # fmt: skip
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
 def make_place(folder: Path) -> Place:

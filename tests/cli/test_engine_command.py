@@ -69,7 +69,7 @@ async def kvasir(tmp_path: Path) -> AsyncIterator[Kvasir]:
 
 
 async def _finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -119,7 +119,7 @@ async def test_the_log_is_printed_and_followed(owner: Engine, kvasir: Kvasir, tm
     assert len(out.splitlines()) == 2
     following = await kvasir("logs", "-f")
     assert following.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while "fired up" not in (line := (await following.stdout.readline()).decode()):
             assert key not in line
         await owner.restart()

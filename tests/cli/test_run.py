@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import ROOT, Place
 from tests.services import weaviate_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 NO_ENGINE = "http://127.0.0.1:9"
 

@@ -119,7 +119,7 @@ async def test_any_answer_is_verified(answer: str, texts: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_each_line_of_an_open_pipe_is_answered_at_once(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "verify", "-", "--config", str(_config(tmp_path)),
@@ -144,7 +144,7 @@ def _config(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_with_3(tmp_path: Path) -> None:
     place = Place(tmp_path)
     status, out, _ = await place.command("verify", "-", stdin=line_of(CASE))
@@ -157,7 +157,7 @@ async def test_no_configuration_is_needed_and_a_judge_without_an_engine_exits_wi
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_the_engine_decides_on_borderline_sentences(tmp_path: Path) -> None:
     long = {"text": f"{'Parking is free for all who work here. ' * 60}The gate closes at nine."}
     answer = "Your manager must agree to holidays [1]. Alcohol is reimbursed [2]."

@@ -39,7 +39,7 @@ async def started(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
 
 async def kvasir(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
     process = await started(folder, *arguments)
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 

@@ -87,7 +87,7 @@ async def test_several_databases_of_one_process_migrate_at_once(
     urls = [f"sqlite:///{tmp_path / f'{number}.db'}" for number in range(4)]
     if kind == "postgres":
         urls = [create_database(request.getfixturevalue("shared_postgres")) for _ in both]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         steps = await asyncio.gather(*(apply_revisions(url, migrations) for url in urls for migrations in both))
     assert all(steps)
 

@@ -21,7 +21,7 @@ from scripts.page_tour import Tour, chromium
 from tests.e2e.conftest import ROOT, Place
 
 # A browser next to other tests takes longer than the five seconds that Playwright gives it.
-expect.set_options(timeout=40_000)
+expect.set_options(timeout=120_000)
 
 ANSWER = "The strike of the ferrymen of Aldmark ends on Friday at six in the evening."
 PAGE = f"""<!doctype html><html lang="en"><head><title>Ferry news</title>
@@ -113,7 +113,7 @@ async def seen(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=120)
     json.dump(asyncio.run(seen(Path(sys.argv[1]))), sys.stdout)
 
 

@@ -13,7 +13,7 @@ from tests.engine.fakes import DONE, USAGE, chosen, delta, fake_sglang
 from tests.parsing import makers
 from tests.slack.running_bot import get_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 ADA = "U0ADA00001"
 OFFER = makers.pdf(

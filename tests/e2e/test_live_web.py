@@ -14,7 +14,7 @@ from tests.e2e.conftest import ROOT
 from tests.e2e.live_web import ANSWER
 from tests.web.http.test_ssrf import namespace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 async def test_a_page_answers_what_the_documents_do_not(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ENGINE_S = 240.0
 RIGHT = 6
 """Of the seven questions of a newcomer that it asks, with a right citation."""
 # A browser beside a model on two cores takes longer than the five seconds that Playwright gives it.
-expect.set_options(timeout=40_000)
+expect.set_options(timeout=120_000)
 
 
 def body(message: dict[str, object]) -> str:

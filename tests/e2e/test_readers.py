@@ -12,7 +12,7 @@ from bot.sandbox.state.demo import GUEST
 from tests.e2e.conftest import ROOT, Place, Running
 from tests.slack_page import launch_chromium, open_page, send_message
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 DEMO = ROOT / "deploy" / "demo" / "kvasir.toml"
 ADA = "U0ADA00001"

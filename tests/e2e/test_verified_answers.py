@@ -13,7 +13,7 @@ from tests.slack.features.verified.test_verified_answers import ADA, list_button
 from tests.slack.running_bot import get_text
 from tests.slack_sandbox import SandboxClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 QUESTION = "Which office will the board close?"
 

@@ -22,7 +22,7 @@ from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
 BUSY = Reply("busy", 503, headers={"Retry-After": "0"})
 LOGIN = '<form action="/login"><input name="user"><input type="password" name="password"></form>'

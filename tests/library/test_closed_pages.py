@@ -17,7 +17,7 @@ from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
 PAGES = 14
 

@@ -25,7 +25,7 @@ from tests.sources.hosted.fake_service import FakeService, Fault
 from tests.sources.notion.fake_notion import FakeNotion
 from tests.viewers import make_members
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NAMES = ("harbour", "quay", "mole", "pier")
 

@@ -214,7 +214,7 @@ async def test_a_search_during_replacements_finds_the_old_or_the_new_and_no_mix(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_searches_during_many_replacements_find_no_gap_and_no_mix(bench: Bench, handbook: Any) -> None:
     assert await replaced_while_searched(bench, handbook, 60) > 10
 

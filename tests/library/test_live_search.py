@@ -46,7 +46,7 @@ async def rows(library: Any) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_the_web_helps_weak_documents_and_is_not_stored(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     url = little.put("a.example", "/light", ANSWER)
     async with bench.library(handbook) as library:
@@ -71,7 +71,7 @@ async def test_the_web_helps_weak_documents_and_is_not_stored(bench: Bench, hand
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_documents_keep_their_places_next_to_the_web(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     copy = little.put("a.example", "/copy", "Thirty days of holiday a year.")
     async with bench.library(handbook) as library:
@@ -86,7 +86,7 @@ async def test_documents_keep_their_places_next_to_the_web(bench: Bench, handboo
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_the_web_answers_while_the_store_is_down(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     async with bench.library(handbook) as library:
         await library.refresh()
@@ -105,7 +105,7 @@ async def test_the_web_answers_while_the_store_is_down(bench: Bench, handbook: A
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 async def test_a_search_that_is_cancelled_ends_the_fetches(bench: Bench, handbook: Any, little: SmallWeb) -> None:
     little.find("a.example", "/hang")
     little.site.hangs("/hang")
@@ -172,7 +172,7 @@ print(json.dumps({"trouble": trouble, "hits": hits, "loaded": loaded, "dialled":
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", ["off", "on"])
 def test_a_disabled_web_imports_no_code_that_fetches(tmp_path: Path, mode: str) -> None:
     """In a process of its own: nothing of the live web is loaded, and no socket is opened for an answer."""

@@ -21,7 +21,7 @@ from knowledge.sync.schedule import Schedule
 from tests.sources.contract import Workbench, opened, workbenches
 from tests.sync.schedules import make_due
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 KINDS = ("FolderBench", "GitBench", "SqliteBench", "S3Bench", "WebsiteBench")
 FAILING = "git"
@@ -65,7 +65,7 @@ async def night(library: Library, schedule: Schedule, before: LibraryStatus) -> 
     """Make the nightly run due, and return the sources' status after it."""
     was = {source.name: (source.synced_at, source.error) for source in before.sources}
     make_due(schedule)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while True:
             status = await library.status()
             over = {

@@ -16,7 +16,7 @@ from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 DOCUMENTS = {
     "sources.md": """

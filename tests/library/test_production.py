@@ -21,7 +21,7 @@ from knowledge.opening import open_library
 from tests.library.sync_process import settings_of
 from tests.services import WeaviateServer, weaviate_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SYNC_PROCESS = Path(__file__).parent / "sync_process.py"
 ANIMALS = ("zebra", "walrus", "ocelot", "tapir", "lemur", "heron")

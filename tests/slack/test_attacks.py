@@ -42,7 +42,7 @@ async def test_few_attacks_at_every_place(tmp_path: Path) -> None:
             check_outcome(attack, await bench.run(attack))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_all_attacks(tmp_path: Path) -> None:
     async with open_attack_bench(tmp_path, NEW_VERIFIER) as bench:
         for attack in ATTACKS:

@@ -42,7 +42,7 @@ def check(outcome: Outcome) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_a_random_world_shows_nobody_what_they_may_not_see(store: Mapping[str, str], tmp_path: Path) -> None:
     """The last changes send no event and are not synced, so they count after a minute."""
     steps = make_history(1, 40, presses=40, late=True, features=FEATURES)
@@ -52,7 +52,7 @@ async def test_a_random_world_shows_nobody_what_they_may_not_see(store: Mapping[
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_buttons_show_nobody_what_they_may_not_see(tmp_path: Path) -> None:
     """Extracts have the buttons that show passages. Other people press them, also after changes."""
     steps = [
@@ -65,7 +65,7 @@ async def test_buttons_show_nobody_what_they_may_not_see(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 async def test_a_source_that_is_open_by_mistake_is_seen(tmp_path: Path) -> None:
     """The configuration opens a source that the world closes, and the comparison finds every kind of secret of it."""
     opened, world = Generator(3, ()).make_world(), Generator(3, ()).make_world()
@@ -83,7 +83,7 @@ async def test_a_source_that_is_open_by_mistake_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 async def test_a_guest_whom_readers_name_sees_nothing_that_the_source_opens_to_members(tmp_path: Path) -> None:
     """Confluence opens a space to its employees, and Slack a channel to full members. Both sources admit guests."""
     world = Generator(11, CHANNELS).make_world()

@@ -19,7 +19,7 @@ ROOT = "1.000001"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_each_question_is_answered_once(database: str, tmp_path: Path) -> None:
     with open_database_server(database) as server:

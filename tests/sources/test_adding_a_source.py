@@ -86,7 +86,7 @@ def test_a_distribution_can_add_a_kind(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     outcome = subprocess.run(
         [sys.executable, "-c", _ASK, str(tmp_path)],
-        env={"PYTHONPATH": f"{tmp_path / 'site'}:{root}"}, capture_output=True, text=True, check=False, timeout=60,
+        env={"PYTHONPATH": f"{tmp_path / 'site'}:{root}"}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert outcome.stdout.strip() == "{'a.md': b'# A'}", outcome.stderr
 

@@ -235,7 +235,7 @@ async def test_vocabulary_from_a_wheel(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -100,7 +100,7 @@ async def test_failing_help_refuses_nothing(python: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
     """Also those for GPUs: all variants on machines of every kind."""
     installer = Installer(cache)

@@ -24,7 +24,7 @@ from engine.planning.plans import LaunchPlan
 from engine.process.sglang_process import SglangProcess, find_free_port
 from tests.engine.real.real_model import have_engine, write_tokenizer
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(640)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 WANTED_GIB = 3.0
 """Of context. SGLang counts all free memory, so a small pool on a large machine would only measure what others do."""
 START_S = 150.0

@@ -41,7 +41,7 @@ from tests.engine.fakes import SMALL_MODEL, alive, until
 from tests.engine.real.real_model import have_small_model
 from tests.waiting import WAIT_S
 
-pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 START_S = 300
 ROOT = Path(__file__).parents[3]

@@ -32,7 +32,7 @@ from tests.engine.fake_hub import REPO, FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, until
 from tests.engine.real.real_model import have_small_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.timeout(900)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 LIMIT_KIB = 11_000_000
 """Of address space: SGLang's scheduler takes about 8.5 GB with an empty context, and touches little of it."""

@@ -38,7 +38,7 @@ from tests.engine.fakes import alive, until
 from tests.engine.real.real_model import have_engine, write_tokenizer
 from tests.engine.real.test_real_engine import sglang_processes
 
-pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[3]
 ASK = [ChatMessage("user", "what is the price of bread")]
 THOUGHT = "First comes this question itself, then every passage that was found about it."

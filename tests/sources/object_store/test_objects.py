@@ -157,7 +157,7 @@ async def test_a_server_that_checks_keys(s3: S3Bench) -> None:
     key = iam.create_access_key(UserName=s3.bucket)["AccessKey"]
     right = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
     options = s3.options() | {"endpoint_url": server}
-    await asyncio.to_thread(requests.post, f"{server}/moto-api/reset-auth", data="0", timeout=10)
+    await asyncio.to_thread(requests.post, f"{server}/moto-api/reset-auth", data="0", timeout=120)
     try:
         reading = build("objects", s3.folder, secrets=right, **options)
         listed = (await listing(reading))["a.md"]
@@ -170,7 +170,7 @@ async def test_a_server_that_checks_keys(s3: S3Bench) -> None:
             assert "hush" not in str(caught.value)
             await denied.close()
     finally:
-        await asyncio.to_thread(requests.post, f"{server}/moto-api/reset-auth", data="inf", timeout=10)
+        await asyncio.to_thread(requests.post, f"{server}/moto-api/reset-auth", data="inf", timeout=120)
 
 
 @pytest.mark.slow

@@ -245,7 +245,7 @@ async def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
 def test_a_file_size_limit_is_reported_as_a_full_disk(tmp_path: Path) -> None:
     child = subprocess.run(
         [sys.executable, WRITER, "--file-limit", "4096", INDEX, "lancedb", str(tmp_path)],
-        input="one row\n" * 3, capture_output=True, text=True, check=False, timeout=60,
+        input="one row\n" * 3, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert "StoreReadOnly" in child.stdout
 

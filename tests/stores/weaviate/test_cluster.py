@@ -48,7 +48,7 @@ from tests.sync.doubles import Arithmetic, Rig, open_rig, passages
 from tests.viewers import make_members
 from tests.waiting import WAIT_S
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
 
 INDEX = "kvasir_c1a2b3d4"
 CHANNEL = frozenset({"C1"})

@@ -136,7 +136,7 @@ async def test_a_killed_server_is_used_again_after_its_restart(mortal: WeaviateS
             with pytest.raises(StoreUnavailable, match=r"WEAVIATE_URL"):
                 await call()
     await asyncio.to_thread(mortal.start)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             try:
                 await store.write([row("b")])
@@ -306,7 +306,7 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
         "print([f for f in warnings.filters if f[0] == 'default' and f[1] is None and f[2] is Warning])"
     )
     argv = [sys.executable, "-c", code]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[3])
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120, cwd=Path(__file__).parents[3])
     assert done.stdout.strip() == "[]"
 
 

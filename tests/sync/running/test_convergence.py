@@ -185,6 +185,6 @@ def test_syncs_converge_shortly(kinds: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_syncs_converge(kinds: Any) -> None:
     _run(kinds, examples=60, steps=30)

@@ -13,7 +13,7 @@ from tests.services import WeaviateServer, weaviate_server
 from tests.sync.running.killed_installation import SEAMS, Installation, replaced
 from tests.sync.running.killed_sync import opened
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FIRST = {seam: change for change, seams in reversed(SEAMS.items()) for seam in seams}
 EACH = sorted((change, f"after {seam}") for seam, change in FIRST.items())

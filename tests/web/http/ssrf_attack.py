@@ -263,7 +263,7 @@ async def _without_the_guard(canary: Canary, resolve: DnsClient) -> Unguarded:
 def main() -> None:
     """Set up the namespace's network, attack, and print the outcome as JSON."""
     for command in ("ip link set lo up", "ip route add local 0.0.0.0/0 dev lo", "ip -6 route add local ::/0 dev lo"):
-        subprocess.run(command.split(), check=True, timeout=10)
+        subprocess.run(command.split(), check=True, timeout=120)
 
     async def run() -> None:
         outcomes, unguarded = await attack(everywhere=True)

@@ -18,7 +18,7 @@ from knowledge.web.searching.web_search import WebSearch
 from tests.waiting import WAIT_S
 from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
 QUESTION = "When does the lighthouse open?"
 LONG_S = 60.0

@@ -532,7 +532,7 @@ def test_killed_writers_leave_whole_pages(tmp_path: Path) -> None:
             numbers += [int(writer.stdout.readline()) for _ in range(12 + 7 * round_)]
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
-            writer.communicate(timeout=10)
+            writer.communicate(timeout=120)
         assert all(asyncio.run(found(tmp_path, numbers)))
         with sqlite3.connect(tmp_path / "pages-1.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

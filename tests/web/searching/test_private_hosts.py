@@ -41,7 +41,7 @@ async def opened(stack: AsyncExitStack, little: SmallWeb, searxng: str) -> LiveW
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 @pytest.mark.parametrize(("searxng", "own"), [("searx.example", False), ("searxng", True)])
 async def test_only_a_self_hosted_search_leads_to_private_hosts(
     stack: AsyncExitStack, searxng: str, *, own: bool

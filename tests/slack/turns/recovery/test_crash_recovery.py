@@ -265,7 +265,7 @@ async def has_connections(sandbox: SandboxClient, count: int) -> bool:
     return int((await sandbox.state())["connections"]) == count
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_five_hundred_questions_are_answered_in_order(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}, patience_s=2.0) as bot:
         ids = await asyncio.gather(*(bot.ask(f"@Kvasir number {n}") for n in range(500)))
