@@ -53,7 +53,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]
 INDEX = "kvasir_c1a2b3d4"
 CHANNEL = frozenset({"C1"})
 OTHERS = frozenset({"C9"})
-PATIENT = WeaviateLimits(read_s=10, write_s=60, write_attempt_s=5, settle_s=1)
+PATIENT = WeaviateLimits(read_s=30, write_s=180, write_attempt_s=15, settle_s=1)
 
 
 @pytest.fixture
@@ -292,8 +292,8 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
 ) -> None:
     search_bench.shelf.put(names(0, 30))
     await search_bench.sync()
-    quick = store_on(cluster, WeaviateLimits(read_s=3, write_s=4, settle_s=1))
-    single = store_on(cluster, WeaviateLimits(read_s=3), Placement(replicas=3, read_consistency="ONE"))
+    quick = store_on(cluster, WeaviateLimits(read_s=10, write_s=12, settle_s=1))
+    single = store_on(cluster, WeaviateLimits(read_s=30), Placement(replicas=3, read_consistency="ONE"))
     for store in (quick, single):
         await store.open(INDEX, DIMENSIONS)
     for node in cluster.nodes[:2]:
@@ -323,7 +323,7 @@ async def test_two_of_three_nodes_down_are_reported_in_time(
 
 async def test_nodes_that_hang_or_are_down_are_skipped(cluster: WeaviateCluster) -> None:
     """The first node is frozen, as by a machine that swaps; then it is down when a store opens."""
-    store = store_on(cluster, replace(PATIENT, write_attempt_s=3))
+    store = store_on(cluster, replace(PATIENT, read_s=10, write_attempt_s=3))
     await store.open(INDEX, DIMENSIONS)
     await store.write([row(f"r{n}", vector=some_unit(n)) for n in range(20)])
     frozen = cluster.nodes[0]._process
