@@ -45,7 +45,6 @@ from knowledge.sources import registry
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
-    from bot.slack.turns.dependencies import SlackDependencies
     from bot.slack.wire.settings import SlackSettings
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
@@ -75,36 +74,30 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
         WheelError: the embedder's package cannot be downloaded or unpacked.
 
     """
-    if not _uses_slack_source(settings):
-        async with _open_library(settings, {}) as library:
-            yield library
-        return
-    from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
-    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
+    async with contextlib.AsyncExitStack() as stack:
+        kinds: Mapping[str, registry.SourceKind] = {}
+        if _uses_slack_source(settings):
+            from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
+            from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
-    async with open_ledger(settings.database_url) as ledger:
-        kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
-        async with _open_library(settings, kinds) as library:
-            yield library
+            ledger = await stack.enter_async_context(open_ledger(settings.database_url))
+            kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
+        yield await stack.enter_async_context(_open_library(settings, kinds))
 
 
-@contextlib.asynccontextmanager
-async def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AsyncIterator[Library]:
+def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AbstractAsyncContextManager[Library]:
     wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
-    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds) as library:
-        yield library
+    return open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds)
 
 
-@contextlib.asynccontextmanager
-async def open_page_loader(settings: Settings) -> AsyncIterator[PageLoader]:
+def open_page_loader(settings: Settings) -> AbstractAsyncContextManager[PageLoader]:
     """Open only the loader of web pages; the live web must be on."""
     from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
 
     knowledge = settings.knowledge
     if knowledge.live is None:
         raise ValueError("the live web is off")
-    async with open_pages(knowledge.live, knowledge.web, knowledge.web_cache) as pages:
-        yield pages
+    return open_pages(knowledge.live, knowledge.web, knowledge.web_cache)
 
 
 def open_page_cache(settings: Settings) -> PageCache:
@@ -187,6 +180,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
+    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415
+    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.shared_changes import SharedChanges  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
@@ -245,7 +240,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,
         )
-        app = await stack.enter_async_context(_open_app(slack, deps))
+        opening: AbstractAsyncContextManager[AnyApp] = (
+            open_slack_app(slack, deps) if slack.oauth is None else open_installed_app(slack, slack.oauth, deps)
+        )
+        app = await stack.enter_async_context(opening)
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
         if configured.quiet_hour is not None:
             schedule.add_task(
@@ -262,16 +260,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
         terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
-
-
-def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
-    """Open the Slack side for one workspace, or for all that install the app."""
-    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
-    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415 - as in ``serve``
-
-    if slack.oauth is None:
-        return open_slack_app(slack, dependencies)
-    return open_installed_app(slack, slack.oauth, dependencies)
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:

@@ -160,12 +160,10 @@ NOT_FOR_PEOPLE = (
     "bot/slack/features/feedback/__init__.py",
     "bot/slack/features/kb/__init__.py",
     "bot/slack/features/kb/kb_command.py",
-    "bot/slack/features/kb/status_command.py",
     "bot/slack/features/refreshes/__init__.py",
     "bot/slack/features/settings/__init__.py",
     "bot/slack/features/settings/think_command.py",
     "bot/slack/features/sharing/__init__.py",
-    "bot/slack/features/sharing/share_command.py",
     "bot/slack/features/verified/__init__.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""

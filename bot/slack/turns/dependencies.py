@@ -28,8 +28,6 @@ FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
 """Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""
 WritePhrasings = Callable[[str], Awaitable[Sequence[str]]]
 """Returns other ways to ask a question; none if nothing can write them in time."""
-
-
 FindSalt = Callable[[Viewers], Awaitable[str]]
 """Returns the salt of the engine's prefix cache for these viewers."""
 
@@ -68,15 +66,11 @@ class SlackDependencies:
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
     adding: DocumentAdditions | None = None
-    """Adds the files that owners send."""
     pages: PageAdditions | None = None
-    """Adds web pages for owners."""
     passage: FindPassage | None = None
-    """Finds whole passages by their chunks."""
     configuration: Configuration = field(
         default_factory=lambda: Configuration((), None, question_limits=QuestionLimits(0, 0))
     )
-    """What ``kvasir.toml`` says."""
     identities: IdentityMap = field(default_factory=lambda: IdentityMap([EmailIdentitySource()]))
     """Adds the principals of other systems to those that Slack gives a person."""
     list_named: ListNamed | None = None
@@ -86,7 +80,6 @@ class SlackDependencies:
     materials: MaterialMaker | None = None
     """Reads the files of questions; None where none is read."""
     find_salt: FindSalt = omit_salt
-    """Returns the salt of the engine's prefix cache for an answer's viewers."""
     verified: VerifiedTools | None = None
     """None where owners verify no answers."""
     control: Callable[[], ThinkingControl | None] = lambda: None

@@ -6,8 +6,8 @@ import functools
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.messages import replies
 from bot.slack.conversations.attention import ThreadAttention
-from bot.slack.conversations.channel_access import ChannelAccess
 from bot.slack.conversations.channel_changes import ChannelChanges
 from bot.slack.conversations.channel_rules import ChannelRules
 from bot.slack.conversations.stored_questions import StoredQuestions
@@ -22,12 +22,14 @@ from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.finder import ViewerFinder
 from bot.slack.people.reader_languages import ReaderLanguages
+from bot.slack.people.refusals import explain_refusal
 from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.reasoning_memory import ReasoningMemory
 from bot.slack.wire.events import BotUser
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.slack.wire.transport.web_client import post_to_response_url
@@ -82,7 +84,6 @@ class SharedParts:
         self.shares = AnswerShares(self.database)
         self.feedback = Feedback(self.database)
         self.questions = StoredQuestions(self.directory, api)
-        self.channel_access = ChannelAccess(self.viewers, self.messenger)
         self.channel_settings = ChannelSettingsStore(self.database, me.team, changes)
         fixed = dependencies.configuration
         self.rules = ChannelRules(
@@ -106,6 +107,21 @@ class SharedParts:
     async def find_person(self, user: str) -> Viewers:
         """Return a person as the only viewer, by the Slack id."""
         return (await self.viewers.find_person_audience(user)).viewers
+
+    async def check_press(self, press: ButtonPress) -> Viewers:
+        """Return the person who pressed a button as the only viewer, by the rules for messages.
+
+        Raises:
+            InteractionRefused: there must be no answer for the person here.
+            DatabaseError: the approval of a shared channel cannot be read.
+
+        """
+        audience = await self.viewers.find_press_audience(press.channel, press.user)
+        if audience.refusal is not None:
+            raise InteractionRefused(explain_refusal(audience.refusal))
+        if not audience.is_complete:
+            raise InteractionRefused(replies.AUDIENCE_UNKNOWN)
+        return audience.viewers
 
     def _build_materials(self) -> QuestionMaterials | None:
         """Return what reads files and quoted messages; None where none is read."""

@@ -7,7 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.errors import BotError
 from bot.languages.registry import Language, choose_language
+
+
+class InteractionRefused(BotError):
+    """Nothing happens that a person wanted; the text says why, as mrkdwn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,28 +1,219 @@
-"""Opens the Slack side, connects it over Socket Mode or signed HTTP, and closes it."""
+"""Opens everything that answers in one installation of the app, and connects it over Socket Mode or signed HTTP.
+
+An installation is a workspace, or all workspaces of an organization.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.features.kit.feature import Feature
+from bot.slack.people.directory import SlackDirectory
+from bot.slack.people.directory_changes import DirectoryChanges
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.turns.dependencies import SlackDependencies
+from bot.slack.turns.recovery.status_cleaner import StatusCleaner
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.wire.installation import TokenMonitor, confirm_uninstallation
+from bot.slack.turns.shared_parts import SharedParts
+from bot.slack.turns.turns import TurnManager
+from bot.slack.wire.errors import SlackUnavailable
+from bot.slack.wire.events import AppRemoved
+from bot.slack.wire.installation import Installation, TokenMonitor, check_token, confirm_uninstallation
+from bot.slack.wire.rate_limits import choose_rate_limits
 from bot.slack.wire.settings import SlackSettings
+from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.http_server import HttpServer
 from bot.slack.wire.transport.socket_mode import SocketModeClient
-from bot.slack.wire.transport.web_api import SlackWebApi
-from bot.slack.wire.transport.web_client import make_web_client, open_http_session
-from bot.slack.workspace.workspace import SlackWorkspace, WorkspaceTools, open_workspace
+from bot.slack.wire.transport.web_api import RenewToken, SlackWebApi
+from bot.slack.wire.transport.web_client import copy_without_token, make_web_client, open_http_session
+from bot.slack.workspace.features import build_features
+from bot.slack.workspace.listeners import SlackListeners
+from bot.storage.channels.channel_event_log import record_connection
 from bot.storage.installations.installation_data import InstallationData
+from bot.storage.turns.open_statuses import OpenStatuses
+from knowledge.database.database import Database
 
 _log = structlog.get_logger(__name__)
+
+Authorize = Callable[..., Awaitable[AuthorizeResult | None]]
+"""Returns the token for a request, None if the app is not installed where it comes from."""
+
+_DRAIN_S = 2.0
+"""How long background tasks may continue when a workspace closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTools:
+    """What all workspaces of a process share."""
+
+    settings: SlackSettings
+    dependencies: SlackDependencies
+    is_connected: Callable[[], bool]
+    """Returns whether events of Slack arrive now."""
+    turn_settings: TurnSettings
+    capabilities: SlackCapabilities | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlackWorkspace:
+    """One installation of the app. Its events come through ``bolt``."""
+
+    installation: Installation
+    teams: frozenset[str]
+    """The teams of its rows in the database."""
+    bolt: AsyncApp
+    api: SlackWebApi
+    turns: TurnManager
+    directory: SlackDirectory
+    token_monitor: TokenMonitor
+    features: Sequence[Feature]
+    start_tasks: Callable[[], None]
+    """Starts what runs at intervals."""
+
+    async def send_digest(self) -> None:
+        """Send owners what needs their attention."""
+        for feature in self.features:
+            for send in feature.digests:
+                await send()
+
+    async def run_until_revoked(self) -> None:
+        """Check the token whenever it may be invalid.
+
+        Raises:
+            SlackUnauthorized: the token was revoked or the app removed.
+
+        """
+        while True:
+            await self.token_monitor.wait()
+            try:
+                await check_token(self.api)
+            except (SlackUnavailable, TimeoutError):
+                continue  # Slack does not answer; the next refusal starts another check
+
+
+@contextlib.asynccontextmanager
+async def open_workspace(
+    tools: WorkspaceTools,
+    client: AsyncWebClient,
+    *,
+    renew_token: RenewToken | None = None,
+    home: str | None = None,
+    others: frozenset[str] = frozenset(),
+) -> AsyncIterator[SlackWorkspace]:
+    """Open the installation that the client's token belongs to; on exit, give running answers time to end.
+
+    ``home`` is the first installed workspace or its organization; None says that there is only this one, whose data is
+    erased here once the app is uninstalled. ``others`` have an installation of their own, although they may belong to
+    the organization of this one.
+
+    Raises:
+        SlackError: the token or its scopes are wrong; the text names the next step.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        settings, changes = tools.settings, tools.dependencies.changes
+        capabilities = tools.capabilities or SlackCapabilities(limits=choose_rate_limits(settings.api_url))
+        api = SlackWebApi(client, reserve=capabilities.limits.reads, renew_token=renew_token)
+        installation = await check_token(api)
+        me = installation.me
+        teams = me.teams - others
+        is_home = home is None or (home != "" and home in {*me.teams, me.enterprise})
+        dependencies = replace(
+            tools.dependencies,
+            ledger=tools.dependencies.ledger.select_teams(teams),
+            event_log=tools.dependencies.event_log if is_home else None,
+        )
+        token_monitor, tasks = TokenMonitor(), BackgroundTasks()
+
+        def handle_removal(removed: AppRemoved) -> None:
+            if removed.is_uninstalled and home is None:
+                tasks.start(_erase_uninstalled(api, changes.database, me.team), "end of the installation")
+            token_monitor.suspect_token()
+
+        with changes.collect_subscriptions() as subscriptions:
+            shared = SharedParts(dependencies, client, api, me, capabilities, tasks, is_home=is_home)
+            DirectoryChanges(shared.directory, me.team, changes, tasks)
+            turns, home_tab, features = build_features(shared, tools.turn_settings, token_monitor.suspect_token)
+        listeners = SlackListeners(shared, turns, home_tab, features, handle_removal)
+        stack.callback(changes.unsubscribe, subscriptions)
+        cleaner = StatusCleaner(OpenStatuses(shared.database, teams), api, tools.turn_settings.heartbeat_s)
+        periodic = [task for feature in features for task in feature.tasks]
+
+        def start_tasks() -> None:
+            for task in (cleaner, *periodic):
+                task.start()
+            if dependencies.event_log is not None:
+                recording = record_connection(dependencies.event_log, me.team, tools.is_connected)
+                tasks.start(recording, "connection record")
+
+        for task in periodic:
+            stack.push_async_callback(task.close)
+        stack.push_async_callback(tasks.close, _DRAIN_S)
+        stack.push_async_callback(cleaner.close)
+        stack.push_async_callback(turns.close)
+        yield SlackWorkspace(
+            installation,
+            teams,
+            _build_bolt_app(settings, client, installation, listeners),
+            api,
+            turns,
+            shared.directory,
+            token_monitor,
+            features,
+            start_tasks,
+        )
+
+
+async def _erase_uninstalled(api: SlackWebApi, database: Database, team: str) -> None:
+    """Erase the data of a workspace if Slack confirms that the app is uninstalled there."""
+    if await confirm_uninstallation(api, team):
+        await InstallationData(database, team).erase_workspace()
+
+
+def _build_bolt_app(
+    settings: SlackSettings, client: AsyncWebClient, installation: Installation, listeners: SlackListeners
+) -> AsyncApp:
+    """Return the Bolt app with every listener; it does not check the token again."""
+    me = installation.me
+
+    async def authorize_request(**_: object) -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=client.token
+        )
+
+    bolt = create_bolt_app(settings, client, authorize_request)
+    listeners.register_listeners(bolt)
+    return bolt
+
+
+def create_bolt_app(
+    settings: SlackSettings,
+    client: AsyncWebClient,
+    authorize: Authorize,
+    before_authorize: AsyncMiddleware | None = None,
+) -> AsyncApp:
+    """Return a Bolt app without listeners; ``before_authorize`` gets only requests whose signature is valid."""
+    return AsyncApp(
+        name="slack_bolt.kvasir",  # Bolt gives the logger of this name the level of the next one
+        logger=logging.getLogger("slack_bolt"),
+        client=copy_without_token(client),
+        before_authorize=before_authorize,
+        authorize=authorize,  # type: ignore[arg-type]  # Bolt accepts None, too
+        signing_secret=settings.signing_secret or "",
+        request_verification_enabled=True,
+        ssl_check_enabled=False,  # this check answers 200 before Bolt verifies the signature
+        process_before_response=False,
+    )
 
 
 class SlackApp:
@@ -45,7 +236,7 @@ class SlackApp:
             DatabaseError: the ledger cannot be read.
 
         """
-        await self.workspace.start()
+        await self.workspace.turns.start()
         await self._runner.start()
         self.workspace.start_tasks()
         team = self.workspace.installation.me.team
@@ -91,14 +282,9 @@ async def open_slack_app(
             turn_settings or TurnSettings(),
             capabilities,
         )
-
-        async def end_installation(api: SlackWebApi, team: str) -> None:
-            if await confirm_uninstallation(api, team):
-                await InstallationData(changes.database, team).erase_workspace()
-
         changes.start()
         stack.push_async_callback(changes.close)
-        workspace = await stack.enter_async_context(open_workspace(tools, client, on_uninstalled=end_installation))
+        workspace = await stack.enter_async_context(open_workspace(tools, client))
         runner = make_runner(settings, workspace.bolt, client, workspace.token_monitor)
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspace.directory.forget_all

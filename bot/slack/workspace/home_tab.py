@@ -34,10 +34,7 @@ class HomeTab:
     """Publishes Home to people, each in the language that the person reads."""
 
     def __init__(self, shared: SharedParts, features: Sequence[Feature]) -> None:
-        self._api = shared.api
-        self._find_language = shared.languages.find_language
-        self._find_roles = shared.roles.find_roles
-        self._engine_status = shared.dependencies.engine_status
+        self._shared = shared
         self._features = features
         self._started: dict[str, float] = {}
         """When the last publication to each person began."""
@@ -81,17 +78,17 @@ class HomeTab:
         started = self._started[user] = time.monotonic()
         view = await self._build_view(user)
         if self._started.get(user) == started:  # a newer view shows newer settings
-            await self._api.call("views.publish", user_id=user, view=view)
+            await self._shared.api.call("views.publish", user_id=user, view=view)
 
     async def _build_view(self, user: str) -> dict[str, Any]:
-        language = await self._find_language(user)
-        viewer = HomeViewer(user, language or "en", await self._find_roles(user))
+        language = await self._shared.languages.find_language(user)
+        viewer = HomeViewer(user, language or "en", await self._shared.roles.find_roles(user))
         parts = [await self._build_part(part, viewer) for feature in self._features for part in feature.home_parts]
         blocks = join_blocks([self._build_head(viewer), *parts, _build_help(language)])
         return {"type": "home", "blocks": blocks}
 
     def _build_head(self, viewer: HomeViewer) -> list[Block]:
-        engine = render.build_context_block(format_engine(self._engine_status(), viewer.language))
+        engine = render.build_context_block(format_engine(self._shared.dependencies.engine_status(), viewer.language))
         return [build_header(home.TITLE, viewer.language), engine]
 
     async def _build_part(self, part: HomePart, viewer: HomeViewer) -> list[Block]:

@@ -44,6 +44,7 @@ from bot.slack.wire.interactions import (
     ActionHandler,
     ButtonPress,
     Interaction,
+    InteractionRefused,
     ModalSubmission,
     ShortcutUse,
     SlashCommand,
@@ -267,9 +268,11 @@ class SlackListeners:
         self._shared.tasks.start(run(), name)
 
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
-        """Run a handler; return why it failed, "" if it did not."""
+        """Run a handler; return why it failed, "" if it did not. A refusal is no failure."""
         try:
             await handler(act)
+        except InteractionRefused as refusal:
+            await self._shared.messenger.answer_interaction(act, render_message(explain_error(refusal), act.language))
         except Exception as error:  # noqa: BLE001 (the person learns of every failure)
             _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
             return render_message(explain_error(error), act.language)

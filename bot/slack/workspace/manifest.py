@@ -10,9 +10,7 @@ from bot.languages.registry import LANGUAGES
 from bot.messages import commands
 from bot.messages.forms import asking
 from bot.messages.message import render_message
-from bot.slack.features.asking.ask import ASK
-from bot.slack.features.asking.ask_about import ASK_ABOUT_SHORTCUT
-from bot.slack.features.asking.ask_modal import ASK_SHORTCUT
+from bot.slack.features.asking.ask import ASK, ASK_ABOUT_SHORTCUT, ASK_SHORTCUT
 from bot.slack.features.kb.kb_command import KB
 from bot.slack.features.settings.think_command import THINK
 from bot.slack.wire.scopes import SCOPES

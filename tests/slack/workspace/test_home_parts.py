@@ -13,7 +13,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.config.configuration import Access
 from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION
-from bot.slack.features.refreshes.refresh_source import REFRESH_SOURCE
+from bot.slack.features.refreshes.refresh_buttons import REFRESH_SOURCE
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.replicas import Replicas

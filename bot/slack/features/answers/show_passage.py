@@ -7,17 +7,14 @@ from typing import Any
 
 from bot.answering.outgoing import release_text
 from bot.languages.registry import Language
-from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.turns.dependencies import FindPassage
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.errors import SlackError
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from bot.slack.wire.text import cutting, render
-from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Hit, Viewers
+from knowledge.interfaces import Hit
 
 
 class ShowPassageAction:
@@ -26,9 +23,8 @@ class ShowPassageAction:
     action_id = "kvasir:show-passage"
 
     def __init__(self, shared: SharedParts, find_passage: FindPassage) -> None:
+        self._shared = shared
         self._find_passage = find_passage
-        self._channel_access = shared.channel_access
-        self._messenger = shared.messenger
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a button for each passage of a document that an answer quotes in part."""
@@ -43,21 +39,19 @@ class ShowPassageAction:
         ]
 
     async def run(self, press: ButtonPress) -> None:
-        """Show the passage of a button to the person who pressed it, or say that it is gone."""
-        try:
-            viewers = await self._channel_access.check_press(press)
-            if viewers is not None:
-                await self._show_passage(press, viewers)
-        except (KnowledgeError, SlackError) as error:
-            await self._messenger.reply_to_press(press, explain_error(error))
+        """Show the passage of a button to the person who pressed it.
 
-    async def _show_passage(self, press: ButtonPress, viewers: Viewers) -> None:
+        Raises:
+            InteractionRefused: there must be no answer for the person, or the passage is gone.
+            KnowledgeError: the passage cannot be read.
+
+        """
+        viewers = await self._shared.check_press(press)
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
-            await self._messenger.reply_to_press(press, buttons.PASSAGE_GONE)
-            return
+            raise InteractionRefused(buttons.PASSAGE_GONE)
         text, blocks = _format_passage(hit, press.language)
-        await self._messenger.answer_interaction(press, text, blocks)
+        await self._shared.messenger.answer_interaction(press, text, blocks)
 
 
 def _format_value(chunks: Sequence[str]) -> str:

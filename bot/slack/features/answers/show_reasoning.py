@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from bot.languages.registry import Language
 from bot.messages import progress
+from bot.messages.errors import explain_error
 from bot.messages.message import render_message
-from bot.slack.features.answers.reasoning_modal import build_reasoning_view
+from bot.slack.features.kit.modal import build_modal, build_plain_text
 from bot.slack.features.kit.opening import build_sentence_view, open_modal, open_view
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.turns.reasoning_memory import Reasoning
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackRefused
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
+from bot.slack.wire.text import cutting, render
 from bot.storage.shared_changes import ChangeKind
 from bot.storage.turns.questions import QuestionKey, is_app
 
 _OTHERS_WAIT_S: Final = 2.0
 """How long other processes have to show the reasoning before the modal says that it is gone."""
+_SECTION_CHARACTERS = 2_800
+_PAGE_SECTIONS = 4
+_SCHEME = re.compile(r"\b(https?|ftp|mailto|slack|tel)(?=:)|\bwww(?=\.)", re.IGNORECASE)
 
 
 class ShowReasoningAction:
@@ -33,14 +40,7 @@ class ShowReasoningAction:
     action_id = "kvasir:show-reasoning"
 
     def __init__(self, shared: SharedParts) -> None:
-        self._memory = shared.reasonings
-        self._filter_readable = shared.dependencies.library.filter_current
-        self._channel_access = shared.channel_access
-        self._messenger = shared.messenger
-        self._api = shared.api
-        self._team = shared.me.team
-        self._changes = shared.changes
-        self._tasks = shared.tasks
+        self._shared = shared
         shared.changes.subscribe(ChangeKind.REASONING, self._apply_change)
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ class ShowReasoningAction:
 
     def _find_reasoning(self, press: ButtonPress) -> Reasoning | None:
         channel, ts, _ = press.value.split(" ")
-        return self._memory.find_reasoning(QuestionKey(self._team, channel, ts))
+        return self._shared.reasonings.find_reasoning(QuestionKey(self._shared.me.team, channel, ts))
 
     async def _ask_others(self, press: ButtonPress) -> None:
         """Open a modal that another process fills; say that the reasoning is gone if none does."""
@@ -74,13 +74,15 @@ class ShowReasoningAction:
         if press.view_id:
             view = (await self._update_view(press.view_id, sought))["view"]
         else:
-            view = await open_view(self._api, press, sought)
-        fields = (self._team, press.user, view["id"], press.language, press.thread_ts, *press.value.split(" "))
-        await self._changes.publish_change(ChangeKind.REASONING, *fields)
+            view = await open_view(self._shared.api, press, sought)
+        place = (press.thread_ts, *press.value.split(" "))
+        await self._shared.changes.publish_change(
+            ChangeKind.REASONING, self._shared.me.team, press.user, view["id"], press.language, *place
+        )
         await asyncio.sleep(_OTHERS_WAIT_S)
         gone = build_sentence_view(progress.REASONING_GONE, press.language)
         with contextlib.suppress(SlackRefused):  # another process has changed the modal, or the person has closed it
-            await self._api.call("views.update", view_id=view["id"], hash=view["hash"], view=gone)
+            await self._shared.api.call("views.update", view_id=view["id"], hash=view["hash"], view=gone)
 
     def _apply_change(self, subject: str) -> None:
         """Fill the modal that another process has opened, if this one has the reasoning."""
@@ -96,27 +98,30 @@ class ShowReasoningAction:
             value=" ".join(place),
             view_id=view_id,
         )
-        if team == self._team and (reasoning := self._find_reasoning(press)) is not None:
-            self._tasks.start(self._show_to_asker(press, reasoning), "reasoning for another process")
+        if team == self._shared.me.team and (reasoning := self._find_reasoning(press)) is not None:
+            self._shared.tasks.start(self._show_to_asker(press, reasoning), "reasoning for another process")
 
     async def _show_to_asker(self, press: ButtonPress, reasoning: Reasoning) -> None:
         if reasoning.asker != press.user:
             await self._refuse_press(press)
         elif not press.view_id:
-            await open_modal(self._api, press, self._build_page(press, reasoning))
+            await open_modal(self._shared.api, press, self._build_page(press, reasoning))
         elif (view := await self._build_page(press, reasoning)) is not None:
             await self._update_view(press.view_id, view)
 
     async def _build_page(self, press: ButtonPress, reasoning: Reasoning) -> dict[str, Any] | None:
         """Return a page of the reasoning, None if the person learns in a message why there must be no answer."""
-        channel = press.value.split(" ")[0]
-        viewers = await self._channel_access.check_press(replace(press, channel=channel))
-        if viewers is None:
+        in_channel = replace(press, channel=press.value.split(" ")[0])
+        try:
+            viewers = await self._shared.check_press(in_channel)
+        except InteractionRefused as refusal:
+            await self._shared.messenger.reply_to_press(in_channel, explain_error(refusal))
             return None
-        if not reasoning.chunks <= await self._filter_readable(reasoning.chunks, viewers):
+        library = self._shared.dependencies.library
+        if not reasoning.chunks <= await library.filter_current(reasoning.chunks, viewers):
             return build_sentence_view(progress.REASONING_CLOSED, press.language)
         place, _, page = press.value.rpartition(" ")
-        return build_reasoning_view(
+        return _build_reasoning_view(
             reasoning.text,
             press.language,
             is_cut=reasoning.is_cut,
@@ -130,7 +135,47 @@ class ShowReasoningAction:
         if press.view_id:
             await self._update_view(press.view_id, build_sentence_view(progress.REASONING_PRIVATE, press.language))
         else:
-            await self._messenger.reply_to_press(press, progress.REASONING_PRIVATE)
+            await self._shared.messenger.reply_to_press(press, progress.REASONING_PRIVATE)
 
     async def _update_view(self, view_id: str, view: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._api.call("views.update", view_id=view_id, view=view)
+        return await self._shared.api.call("views.update", view_id=view_id, view=view)
+
+
+def _build_reasoning_view(
+    text: str, language: Language, *, is_cut: bool, page: int, action_id: str, place: str
+) -> dict[str, Any]:
+    """Return one page of the reasoning; ``page`` counts from 1, and ``place`` begins the values of its buttons."""
+    sections = _split_sections(_defuse_links(text))
+    pages = -(-len(sections) // _PAGE_SECTIONS)
+    page = min(max(page, 1), pages)
+    page_sections = sections[(page - 1) * _PAGE_SECTIONS : page * _PAGE_SECTIONS]
+    notes = [render_message(progress.REASONING_CUT, language)] if is_cut and page == pages else []
+    if pages > 1:
+        notes.append(render_message(progress.REASONING_PAGE, language, page=page, pages=pages))
+    turns = ((progress.PREVIOUS_PAGE, page - 1), (progress.NEXT_PAGE, page + 1))
+    buttons = [
+        build_button(f"{action_id}:{number}", render_message(label, language), f"{place} {number}")
+        for label, number in turns
+        if 1 <= number <= pages
+    ]
+    blocks: list[dict[str, Any]] = [
+        render.build_context_block(render_message(progress.REASONING_HEAD, language)),
+        *({"type": "section", "text": {**build_plain_text(one), "emoji": False}} for one in page_sections),
+        *map(render.build_context_block, notes),
+        *([{"type": "actions", "elements": buttons}] if buttons else []),
+    ]
+    title, close = (render_message(one, language) for one in (progress.REASONING_TITLE, progress.CLOSE))
+    return build_modal("kvasir:reasoning", title, blocks, close=close)
+
+
+def _defuse_links(text: str) -> str:
+    """Return a text in which Slack finds no links and no pings."""
+    return _SCHEME.sub(lambda found: found[0] + render.JOINER, render.break_pings(text))
+
+
+def _split_sections(text: str) -> list[str]:
+    sections = []
+    while text.strip():
+        head, text = cutting.split_head(text, _SECTION_CHARACTERS)
+        sections.append(head.strip("\n") or "…")
+    return sections or ["…"]

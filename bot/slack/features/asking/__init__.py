@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction
+from bot.slack.features.asking.answer_privately import ANSWER_PRIVATELY, AnswerPrivatelyAction, MoreForAsker
 from bot.slack.features.asking.app_questions import AppQuestions
-from bot.slack.features.asking.ask import ASK, AskCommand
-from bot.slack.features.asking.ask_about import AskAboutModal
-from bot.slack.features.asking.ask_modal import AskModal
-from bot.slack.features.asking.more_for_asker import MoreForAsker
+from bot.slack.features.asking.ask import ASK, AskAboutModal, AskCommand, AskModal
 from bot.slack.features.asking.recent_questions import RecentQuestionsPart
 from bot.slack.features.asking.suggested_prompts import SuggestedPrompts
 from bot.slack.features.kit.feature import Feature, FeatureTools
@@ -20,9 +17,9 @@ def build_feature(tools: FeatureTools) -> Feature:
     privately = AnswerPrivatelyAction(
         shared.threads, questions, shared.dependencies.ledger, shared.me.team, shared.messenger
     )
-    modals: list[AskModal | AskAboutModal] = [AskModal(shared.api, questions)]
+    modals = [AskModal(shared, questions)]
     if shared.materials is not None:
-        modals.append(AskAboutModal(shared.api, questions, shared.materials.quoted))
+        modals.append(AskAboutModal(shared, questions, shared.materials.quoted))
     return Feature(
         actions={ANSWER_PRIVATELY: privately.run},
         commands={ASK: AskCommand(shared, questions).run},

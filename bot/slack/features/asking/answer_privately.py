@@ -1,28 +1,37 @@
-"""The button "Answer in a direct message": the asker gets an answer from everything that the asker may see."""
+"""Offers an answer in a direct message after one in a channel, from everything that the asker may see."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+import structlog
+
 from bot.answering.retrieval.follow_ups import depends_on_history
+from bot.languages.registry import Language
 from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import Message, render_message
 from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.features.kit.private_questions import PrivateQuestions
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.posting.buttons import build_button
+from bot.slack.posting.ephemeral import EphemeralMessenger, build_section
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import ButtonPress
 from bot.storage.sent_notices import SentNotices
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
-from knowledge.errors import DatabaseError
+from knowledge.errors import DatabaseError, KnowledgeError
+
+_log = structlog.get_logger("kvasir.turns")
 
 ANSWER_PRIVATELY = "kvasir:answer-privately"
-"""The action id; the button's value is the place of the question."""
+"""The action id; the button's value is the ``ts`` of the thread and that of the question."""
 
 _KIND = "private"
 """Of the notices that a question was repeated; an edited question is another one."""
+_DEADLINE_S = 20.0
 
 
 class AnswerPrivatelyAction:
@@ -79,13 +88,11 @@ class AnswerPrivatelyAction:
         notice = f"{press.channel} {ts} {turn.revision if turn is not None else 0}"
         if not await self._notices.add_notice(self._team, _KIND, notice):
             return None  # a second press of the button, here or in another process
-        is_repeated = False
         try:
             await self._private.ask_question(press.user, text, head, subject)
-            is_repeated = True
-        finally:
-            if not is_repeated:  # so that the next press counts
-                await self._notices.remove_notice(self._team, _KIND, notice)
+        except BaseException:  # so that the next press counts
+            await self._notices.remove_notice(self._team, _KIND, notice)
+            raise
         return None
 
     async def _read_whole_question(self, question: QuestionMessage) -> str:
@@ -97,6 +104,40 @@ class AnswerPrivatelyAction:
         return "\n".join([*earlier[-1:], text])
 
 
-def format_question_place(message: QuestionMessage) -> str:
-    """Return the value of the button under the answer to a question."""
-    return f"{message.thread_ts} {message.key.ts}"
+class MoreForAsker:
+    """Searches once more, for the asker alone. The offer names no source and no number."""
+
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
+
+    def offer_later(self, message: QuestionMessage, searched: str, language: Language) -> None:
+        """Look for more in the background; ``searched`` is what was searched for the channel's answer."""
+        if not message.key.channel.startswith("D"):
+            self._shared.tasks.start(self._offer_more(message, searched, language), "more for the asker")
+
+    async def _offer_more(self, message: QuestionMessage, searched: str, language: Language) -> None:
+        """Show the asker a button if there is more."""
+        key = message.key
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                if not await self._has_more(message, searched):
+                    return
+        except (KnowledgeError, TimeoutError) as error:
+            _log.info("private answer not offered", channel=key.channel, error=type(error).__name__)
+            return
+        language = await self._shared.languages.find_language(message.user) or language
+        text = render_message(buttons.MORE_FOR_YOU, language)
+        label = render_message(buttons.ANSWER_PRIVATELY, language)
+        button = build_button(ANSWER_PRIVATELY, label, f"{message.thread_ts} {key.ts}")
+        blocks = [build_section(text), {"type": "actions", "elements": [button]}]
+        await self._shared.messenger.reach_person(
+            key.channel, message.user, text, thread_ts=message.thread_ts, blocks=blocks, only_there=True
+        )
+
+    async def _has_more(self, message: QuestionMessage, searched: str) -> bool:
+        channel = message.key.channel
+        asker = await self._shared.viewers.find_press_audience(channel, message.user)
+        everybody = await self._shared.viewers.find_channel_audience(channel, message.user)
+        if asker.refusal is not None or everybody.refusal is not None or not asker.is_complete:
+            return False
+        return await self._shared.dependencies.library.has_more(searched, asker.viewers, everybody.viewers)

@@ -35,12 +35,8 @@ class AppQuestions:
     """Decides which mentions by other apps are questions: two apps that answer each other never stop."""
 
     def __init__(self, shared: SharedParts, submit: Submit) -> None:
-        self._api = shared.api
-        self._allowed = shared.dependencies.configuration.apps
+        self._shared = shared
         self._turns = AppTurns(shared.database)
-        self._threads = shared.threads
-        self._is_approved = shared.viewers.is_approved
-        self._tasks = shared.tasks
         self._submit = submit
         self._refused_at: dict[tuple[str, str], float] = {}
 
@@ -57,7 +53,7 @@ class AppQuestions:
             return
         if (refusal := await self._find_refusal(app_question)) is not None:
             log.info("app refused")
-            self._tasks.start(self._refuse_question(app_question, refusal), "refusal of an app")
+            self._shared.tasks.start(self._refuse_question(app_question, refusal), "refusal of an app")
             return
         question = QuestionMessage(app_question.key, app_question.thread_ts, app_question.app, app_question.text)
         in_channel, in_thread = await self._turns.count_last_hour(question)
@@ -68,13 +64,13 @@ class AppQuestions:
             await self._submit_unless_of_kvasir(question, _READING_TIMEOUT_S)
         except (SlackError, TimeoutError) as error:
             log.warning("thread of an app not read yet", error=str(error))
-            self._tasks.start(self._submit_later(question), "question of an app")
+            self._shared.tasks.start(self._submit_later(question), "question of an app")
 
     async def _find_refusal(self, app_question: AppAsked) -> Message | None:
         """Return why an app gets no answer, None if it may get one."""
-        if not app_question.ids & self._allowed:
+        if not app_question.ids & self._shared.dependencies.configuration.apps:
             return replies.APPS_REFUSED.fill(app=_choose_id(app_question))
-        is_open = not app_question.is_channel_shared or await self._is_approved(app_question.key.channel)
+        is_open = not app_question.is_channel_shared or await self._shared.viewers.is_approved(app_question.key.channel)
         return None if is_open else replies.SHARED_CHANNEL
 
     async def _submit_unless_of_kvasir(self, question: QuestionMessage, timeout_s: float) -> None:
@@ -86,7 +82,7 @@ class AppQuestions:
 
         """
         async with asyncio.timeout(timeout_s):
-            messages = await self._threads.fetch_messages(question)
+            messages = await self._shared.threads.fetch_messages(question)
         if any(message.is_of_other_kvasir for message in messages):
             _log.info("another Kvasir ignored", channel=question.key.channel, ts=question.key.ts)
         else:
@@ -109,7 +105,7 @@ class AppQuestions:
         self._refused_at[key] = now
         text = render_message(refusal, choose_language(app_question.text))
         try:
-            await self._api.call(
+            await self._shared.api.call(
                 "chat.postMessage", channel=app_question.key.channel, thread_ts=app_question.thread_ts, text=text
             )
         except SlackError as error:

@@ -42,8 +42,6 @@ class SuggestedPrompts:
 
     def __init__(self, shared: SharedParts) -> None:
         self._shared = shared
-        self._every_s = shared.capabilities.prompts_every_s
-        self._refused = shared.capabilities.refused_methods
         self._called_at: dict[str, float] = {}
         """When Slack last got suggestions for each person."""
         self._suggested: dict[str, Sequence[Prompt]] = {}
@@ -66,7 +64,8 @@ class SuggestedPrompts:
         if not is_first:
             return
         try:
-            await asyncio.sleep(self._called_at.get(user, float("-inf")) + self._every_s - time.monotonic())
+            due_at = self._called_at.get(user, float("-inf")) + self._shared.capabilities.prompts_every_s
+            await asyncio.sleep(due_at - time.monotonic())
         finally:
             newest = self._waiting.pop(user)
         try:
@@ -76,7 +75,8 @@ class SuggestedPrompts:
 
     async def _show_prompts(self, opened: MessagesOpened) -> None:
         user, conversation = opened.user, self._conversations.get(opened.user, "")
-        if not conversation or not self._refused.allows_method(PROMPTS_METHOD, user):
+        refused = self._shared.capabilities.refused_methods
+        if not conversation or not refused.allows_method(PROMPTS_METHOD, user):
             return
         prompts = await self._choose_prompts(opened)
         if not prompts or prompts == self._suggested.get(user):
@@ -92,7 +92,7 @@ class SuggestedPrompts:
                 PROMPTS_METHOD, wait=False, channel_id=conversation, title=title, prompts=list(prompts)
             )
         except SlackRefused as error:
-            self._refused.note_refusal(PROMPTS_METHOD, user, error)
+            refused.note_refusal(PROMPTS_METHOD, user, error)
             raise
         self._suggested[user] = prompts
 

@@ -16,7 +16,7 @@ from bot.page_additions import PageAdditions
 from bot.slack.features.kit import kb_texts
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, CompleteAnswer, build_button
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from knowledge.errors import KnowledgeError, SyncRunning
 
 _log = structlog.get_logger("kvasir.pages")
@@ -46,15 +46,17 @@ class AddPageAction:
         return build_page_buttons(answer.finished, answer.language) if is_shown else []
 
     async def run(self, press: ButtonPress) -> None:
-        """Add the page of a button, and tell the person when search finds it, or why it does not."""
-        owners = self._shared.access.owners
+        """Add the page of a button, and tell the person when search finds it, or why it does not.
+
+        Raises:
+            InteractionRefused: the person does not own all sources.
+
+        """
         if not self._shared.access.is_owner(press.user):
-            refusal = render_message(kb_texts.explain_owners_only(owners), press.language)
-            await self._shared.messenger.answer_interaction(press, refusal)
-            return
+            raise InteractionRefused(kb_texts.explain_owners_only(self._shared.access.owners))
         try:
             added = await self._adding.add_page(press.value, by=press.user)
-        except KnowledgeError as error:
+        except KnowledgeError as error:  # its text may have the address, so it is not logged
             await self._shared.messenger.reply_to_press(press, explain_error(error))
             return
         # Neither the address, which may be for few people, nor its query, which may hold a key.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bot.slack.features.feedback.change_answer import AnswerAgainAction, DeleteAnswerAction
 from bot.slack.features.feedback.feedback_command import FeedbackRunner
-from bot.slack.features.feedback.feedback_modal import FeedbackModal
 from bot.slack.features.feedback.open_questions import OpenQuestionsSection
-from bot.slack.features.feedback.rate_answer import RateAnswerAction
+from bot.slack.features.feedback.rate_answer import FeedbackModal, RateAnswerAction
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.subcommand import Subcommand
 

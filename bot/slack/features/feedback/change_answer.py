@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.messages.errors import explain_error
 from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_plain_text
 from bot.slack.features.kit.private_questions import ChangeAnswer
+from bot.slack.features.kit.repeat_question import find_own_turn
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.interactions import ButtonPress
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, TurnState, is_app
-from knowledge.errors import DatabaseError
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
+from bot.storage.turns.questions import QuestionKey, is_app
 
 _MAX_VISIBLE_TO = 10
 """Slack's limit of the people who see an icon."""
@@ -36,23 +35,17 @@ class AnswerAgainAction:
         return [build_button(self.action_id, label, answer.question_ts)]
 
     async def run(self, press: ButtonPress) -> None:
-        """Answer the question of a button again, or tell the person why not."""
-        key = QuestionKey(self._shared.me.team, press.channel, press.value)
-        try:
-            problem = self._find_problem(await self._shared.dependencies.ledger.find_turn(key), press.user)
-            if problem is None and not await self._regenerate(key):
-                problem = feedback.STILL_ANSWERING
-        except DatabaseError as error:
-            problem = explain_error(error)
-        if problem is not None:
-            await self._shared.messenger.reply_to_press(press, problem)
+        """Answer the question of a button again.
 
-    def _find_problem(self, turn: LedgerTurn | None, user: str) -> Message | None:
-        if turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
-            return feedback.ANSWER_GONE
-        if turn.message.user != user:
-            return feedback.NOT_YOUR_ANSWER
-        return feedback.STILL_ANSWERING if turn.state in UNFINISHED else None
+        Raises:
+            InteractionRefused: it is gone, somebody else asked it, or it is being answered.
+            DatabaseError: the ledger is out of reach.
+
+        """
+        key = QuestionKey(self._shared.me.team, press.channel, press.value)
+        await find_own_turn(self._shared, key, press.user)
+        if not await self._regenerate(key):
+            raise InteractionRefused(feedback.STILL_ANSWERING)
 
 
 class DeleteAnswerAction:
@@ -93,17 +86,16 @@ class DeleteAnswerAction:
         ]
 
     async def run(self, press: ButtonPress) -> None:
-        """Delete the answer of a button, or tell the person why not."""
-        key = QuestionKey(self._shared.me.team, press.channel, press.value)
-        try:
-            problem = await self._delete_answer(key, press.user)
-        except DatabaseError as error:
-            problem = explain_error(error)
-        if problem is not None:
-            await self._shared.messenger.reply_to_press(press, problem)
+        """Delete the answer of a button.
 
-    async def _delete_answer(self, key: QuestionKey, user: str) -> Message | None:
+        Raises:
+            InteractionRefused: it is gone, or the person neither asked nor owns all sources.
+            DatabaseError: the ledger is out of reach.
+
+        """
+        key = QuestionKey(self._shared.me.team, press.channel, press.value)
         turn = await self._shared.dependencies.ledger.find_turn(key)
-        if turn is not None and turn.message.user != user and not self._shared.access.is_owner(user):
-            return feedback.NOT_YOUR_ANSWER
-        return None if turn is not None and await self._delete(key) else feedback.ANSWER_GONE
+        if turn is not None and turn.message.user != press.user and not self._shared.access.is_owner(press.user):
+            raise InteractionRefused(feedback.NOT_YOUR_ANSWER)
+        if turn is None or not await self._delete(key):
+            raise InteractionRefused(feedback.ANSWER_GONE)

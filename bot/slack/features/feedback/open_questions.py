@@ -11,8 +11,7 @@ from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import feedback, home, owners
 from bot.messages.message import Message, join_names, render_message
-from bot.slack.features.kit.home import build_lines
-from bot.slack.features.kit.owner_section import SourceOwner
+from bot.slack.features.kit.home import SourceOwner, build_lines
 from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.answers import StoredAnswer

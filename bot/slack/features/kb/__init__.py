@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from bot.slack.features.kb.kb_command import KB, KbCommand
+from bot.slack.features.kb.kb_command import KB, KbCommand, SearchRunner, StatusRunner
 from bot.slack.features.kb.knowledge_part import KnowledgePart
-from bot.slack.features.kb.search_command import SearchRunner
-from bot.slack.features.kb.status_command import StatusRunner
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.subcommand import Subcommand
 

@@ -1,25 +1,35 @@
-"""``/kb``: runs a command and answers the person who typed it."""
+"""``/kb``: runs a command and answers the person who typed it; and the commands that only read."""
 
 from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import structlog
 
+from bot.answering.retrieval.channel_filters import add_filters
 from bot.config.configuration import Access
+from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.features.kit import kb_texts
+from bot.slack.conversations.visible_sources import VisibleSources
+from bot.slack.features.kit import kb_texts, status_texts
 from bot.slack.features.kit.feature import Feature
 from bot.slack.features.kit.subcommand import Subcommand, WrongUsage
+from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_sections
+from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import SlashCommand
+from bot.slack.wire.text import render
+from engine.interfaces import EngineStatus
 
 _log = structlog.get_logger(__name__)
 
 KB = "/kb"
 _HELP_WORDS = ("help", "帮助")
+_MAX_PASSAGES = 5
 
 
 class KbCommand:
@@ -67,3 +77,59 @@ class KbCommand:
         text = kb_texts.format_help(unknown, nearest, typed.language)
         blocks = kb_texts.build_settings_button(typed.language) if not (unknown or typed.is_direct_message) else []
         await self._messenger.answer_interaction(typed, text, [*build_sections(text), *blocks])
+
+
+class StatusRunner:
+    """Describes the engine and the sources that the person may see. Its methods raise ``KnowledgeError``."""
+
+    def __init__(self, visible: VisibleSources, engine_status: Callable[[], EngineStatus]) -> None:
+        self._visible = visible
+        self._engine_status = engine_status
+
+    @property
+    def subcommands(self) -> list[Subcommand]:
+        """Return the commands."""
+        return [
+            Subcommand(("status", "状态"), self.describe_status),
+            Subcommand(("sources", "source", "来源"), self.describe_sources),
+        ]
+
+    async def describe_status(self, typed: SlashCommand, _rest: str) -> str:
+        """Return the state of the engine, the store and the sources."""
+        status = await self._visible.read_status(typed.user, typed.language)
+        return status_texts.format_status(self._engine_status(), status, typed.language)
+
+    async def describe_sources(self, typed: SlashCommand, _rest: str) -> str:
+        """Return the list of the sources."""
+        status = await self._visible.read_status(typed.user, typed.language)
+        return status_texts.format_sources(status, typed.language)
+
+
+class SearchRunner:
+    """Searches without an answer, by the rules of the channel."""
+
+    def __init__(self, shared: SharedParts) -> None:
+        self._shared = shared
+
+    async def run(self, typed: SlashCommand, query: str) -> str:
+        """Return the passages, or why there are none.
+
+        Raises:
+            WrongUsage: there is no query.
+            KnowledgeError: the library fails.
+
+        """
+        if not query:
+            raise WrongUsage("search …")
+        audience = await self._shared.viewers.find_person_audience(typed.user)
+        if audience.refusal is not None:
+            return render_message(explain_refusal(audience.refusal), typed.language)
+        rule = await self._shared.rules.find_filters(typed.channel, audience.viewers)
+        if rule is None:
+            return render_message(replies.NOTHING_OPEN, typed.language)
+        filtered = add_filters(query, rule, datetime.now(UTC))
+        result = await self._shared.dependencies.library.search(filtered, limit=_MAX_PASSAGES, viewers=audience.viewers)
+        text = kb_texts.format_search_results(replace(result, query=query), typed.language)
+        if audience.is_complete:
+            return text
+        return f"{render.escape_mrkdwn(render_message(replies.AUDIENCE_UNKNOWN, typed.language))}\n{text}"

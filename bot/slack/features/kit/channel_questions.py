@@ -17,6 +17,7 @@ from bot.slack.features.kit.private_questions import ChangeAnswer, post_question
 from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError, SlackUnavailable
+from bot.slack.wire.interactions import InteractionRefused
 from bot.storage.turns.answer_shares import CLAIM_S, AnswerShare
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from knowledge.errors import DatabaseError
@@ -35,35 +36,35 @@ class ChannelQuestions:
 
     def __init__(self, shared: SharedParts, submit: SubmitAnswered, withdraw: ChangeAnswer) -> None:
         """``withdraw`` handles the deletion of a question."""
-        self._api = shared.api
-        self._threads = shared.threads
-        self._withdraw = withdraw
+        self._shared = shared
         self._shares = shared.shares
-        self._ledger = shared.dependencies.ledger
         self._submit = submit
+        self._withdraw = withdraw
 
     async def move_question(
         self, share: AnswerShare, message: QuestionMessage, head: Message, answer: GeneratedAnswer | None
-    ) -> Message | None:
-        """Post a private question into its channel and submit it there; return what prevents it.
+    ) -> None:
+        """Post a private question into its channel and submit it there.
 
         With an ``answer``, that one is shown if its viewers may still read it; otherwise a new one is generated.
 
         Raises:
+            InteractionRefused: the question is in the channel already, or gets no answer there.
             DatabaseError: the share or the question cannot be stored.
             SlackError: Slack refuses the message.
             TimeoutError: Slack limits it for long.
 
         """
         if not await self._shares.claim_share(share.key):
-            return sharing.ALREADY_SHARED.fill(place=f"<#{share.target}>")
+            raise InteractionRefused(sharing.ALREADY_SHARED.fill(place=f"<#{share.target}>"))
         language = choose_language(html.unescape(message.text))
         first_line = render_message(head, language, person=f"<@{message.user}>")
         try:
             async with asyncio.timeout(_POST_S):
                 ts = await self._find_lost_question(share, message)
                 if not ts:
-                    ts = (await post_question(self._api, share.target, message.user, message.text, first_line)).ts
+                    api, text = self._shared.api, message.text
+                    ts = (await post_question(api, share.target, message.user, text, first_line)).ts
         except SlackError as error:
             if not (isinstance(error, SlackUnavailable) and error.maybe_done):
                 await self._shares.release_share(share.key)
@@ -76,18 +77,17 @@ class ChannelQuestions:
             await self._shares.release_share(share.key)
             raise
         await self._shares.note_shared(share.key, ts)
-        turn = await self._ledger.find_turn(key)
-        if turn is None or turn.state is not TurnState.FAILED or turn.replies:
-            return None
-        await self.delete_question(key)
-        return sharing.LIMITED
+        turn = await self._shared.dependencies.ledger.find_turn(key)
+        if turn is not None and turn.state is TurnState.FAILED and not turn.replies:
+            await self.delete_question(key)
+            raise InteractionRefused(sharing.LIMITED)
 
     async def _find_lost_question(self, share: AnswerShare, message: QuestionMessage) -> str:
         """Return the ``ts`` of the question if a process has posted it and could not store that, "" if none has."""
         if not share.claimed_at or share.shared_ts:
             return ""
         between = (share.claimed_at - CLAIM_S, share.claimed_at + 2 * CLAIM_S)  # the clocks may differ
-        return await self._threads.find_question(share.target, message.user, message.text, between)
+        return await self._shared.threads.find_question(share.target, message.user, message.text, between)
 
     async def is_shared(self, share: AnswerShare) -> bool:
         """Return whether the channel has the question of an answer; if somebody deleted it there, release the share.
@@ -100,7 +100,7 @@ class ChannelQuestions:
 
         """
         ts = share.shared_ts
-        if not ts or await self._threads.fetch_message(share.target, ts, ts) is not None:
+        if not ts or await self._shared.threads.fetch_message(share.target, ts, ts) is not None:
             return bool(ts)
         await self._withdraw(QuestionKey(share.key.team, share.target, ts))
         await self._shares.release_share(share.key, ts)
@@ -133,4 +133,4 @@ class ChannelQuestions:
 
     async def _delete_message(self, key: QuestionKey) -> None:
         with contextlib.suppress(SlackError):
-            await self._api.call("chat.delete", channel=key.channel, ts=key.ts)
+            await self._shared.api.call("chat.delete", channel=key.channel, ts=key.ts)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.slack.features.kit.channel_questions import ChannelQuestions
-from bot.slack.features.kit.home import HomePart
+from bot.slack.features.kit.home import HomePart, OwnerSection
 from bot.slack.features.kit.modal import Modal
-from bot.slack.features.kit.owner_section import OwnerSection
 from bot.slack.features.kit.private_questions import PrivateQuestions, Submit
 from bot.slack.features.kit.subcommand import Subcommand
 from bot.slack.posting.buttons import AnswerButton
@@ -31,17 +30,14 @@ class Feature:
     """What one feature adds to a workspace. The order of features is that of what they show."""
 
     answer_buttons: Sequence[AnswerButton] = ()
-    """The buttons under answers."""
     actions: Mapping[str, ActionHandler] = field(default_factory=dict)
     """What other buttons do, by their action ids."""
     home_actions: Mapping[str, ActionHandler] = field(default_factory=dict)
     """The same for buttons that Home shows, too; after a press there, Home is published again."""
     commands: Mapping[str, CommandHandler] = field(default_factory=dict)
-    """What slash commands do, by their names."""
     subcommands: Sequence[Subcommand] = ()
     """The first words after ``/kb``, and what they do."""
     shortcuts: Mapping[str, ShortcutHandler] = field(default_factory=dict)
-    """What shortcuts do, by their callback ids."""
     modals: Sequence[Modal] = ()
     home_parts: Sequence[HomePart] = ()
     owner_sections: Sequence[OwnerSection] = ()

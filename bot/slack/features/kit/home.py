@@ -1,4 +1,4 @@
-"""What Home is made of: parts, the person who looks at them, and their blocks."""
+"""What Home is made of: parts, sections for owners, the person who looks at them, and their blocks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bot.messages.message import Message, render_message
 from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import MAX_SECTION_CHARACTERS, Block, build_section
 from bot.slack.wire.text.cutting import split_head
+from knowledge.status import SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,43 @@ class HomePart(Protocol):
 
         Raises:
             KnowledgeError: what it shows cannot be read.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOwner:
+    """A person who owns sources."""
+
+    user: str
+    language: Language
+    sources: Sequence[SourceStatus]
+    """Those that the person owns."""
+    owns_all: bool
+    """Whether the person owns all sources, and the questions that belong to none."""
+
+    @property
+    def names(self) -> list[str] | None:
+        """Return the names of the sources, None for all."""
+        return None if self.owns_all else [one.name for one in self.sources]
+
+
+class OwnerSection(Protocol):
+    """What needs an owner's attention: a section of Home and of the weekly digest, for the sources of one owner."""
+
+    async def build_blocks(self, owner: SourceOwner) -> list[Block]:
+        """Return the tasks for Home, none if there are none.
+
+        Raises:
+            KnowledgeError: they cannot be read.
+
+        """
+
+    async def describe_week(self, owner: SourceOwner) -> str:
+        """Return the tasks of this week for the digest as mrkdwn, "" if there are none.
+
+        Raises:
+            KnowledgeError: they cannot be read.
 
         """
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from bot.errors import BotError
 from bot.messages.message import Message
@@ -20,14 +21,16 @@ class ModalRefused(BotError):
     """A modal is not shown, or its submission has no effect; then it stays open. The text says why."""
 
 
-class Modal(Protocol):
+class Modal(abc.ABC):
     """One kind of modal."""
 
     callback_id: str
 
-    def find_errors(self, submission: ModalSubmission) -> Mapping[str, Message]:
+    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
         """Return what is wrong with a submission, by the id of the block; Slack shows it there. It must be fast."""
+        return {}
 
+    @abc.abstractmethod
     async def run(self, submission: ModalSubmission) -> None:
         """Do what the person submitted."""
 

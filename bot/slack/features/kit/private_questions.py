@@ -9,7 +9,6 @@ from typing import NamedTuple
 from bot.slack.conversations.thread_loader import build_question_metadata
 from bot.slack.people.accounts import Channel
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
-from bot.slack.wire.errors import SlackError
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.answer_shares import AnswerShares
@@ -81,11 +80,3 @@ class PrivateQuestions:
             await self._shares.offer_share(key, asked_in.id, asked_in.name)
         await self._submit(QuestionMessage(key, place.ts, user, as_sent, is_direct=True, subject=subject))
         return place
-
-    async def find_link(self, question: PostedQuestion) -> str:
-        """Return the address of a question, "" if Slack does not give it."""
-        try:
-            found = await self._api.call("chat.getPermalink", channel=question.channel, message_ts=question.ts)
-        except SlackError:
-            return ""
-        return render.encode_link_target(str(found["permalink"]))

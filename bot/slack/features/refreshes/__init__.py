@@ -5,11 +5,10 @@ from __future__ import annotations
 from bot.config.configuration import Access
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.subcommand import Subcommand, strip_quotes
-from bot.slack.features.refreshes.approve_deletion import ApproveDeletionAction
 from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION, PendingDeletions
 from bot.slack.features.refreshes.refresh import RefreshRunner
+from bot.slack.features.refreshes.refresh_buttons import REFRESH_SOURCE, ApproveDeletionAction, RefreshSourceAction
 from bot.slack.features.refreshes.refresh_keeper import RefreshKeeper
-from bot.slack.features.refreshes.refresh_source import REFRESH_SOURCE, RefreshSourceAction
 from bot.slack.features.refreshes.source_section import SourceSection
 from bot.slack.wire.interactions import SlashCommand
 from bot.storage.refresh_records import RefreshRecords

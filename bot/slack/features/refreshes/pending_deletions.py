@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot.languages.registry import Language
 from bot.messages.forms import buttons
@@ -18,14 +18,7 @@ from knowledge.errors import UnknownSource
 from knowledge.status import SourceStatus
 
 APPROVE_DELETION = "kvasir:approve"
-"""The action id of the button; its value is a ``DeletionRequest``."""
-
-
-class DeletionRequest(NamedTuple):
-    """What a button deletes: the documents of a source that the mark identifies."""
-
-    source: str
-    mark: str
+"""The action id of the button; its value has the source and the mark of its pending deletions."""
 
 
 class PendingDeletions:
@@ -70,10 +63,10 @@ def build_delete_button(source: SourceStatus, language: Language) -> dict[str, A
     return build_button(APPROVE_DELETION, label, value[:MAX_VALUE_CHARACTERS]) | {"style": "danger"}
 
 
-def parse_request(value: str) -> DeletionRequest:
-    """Read a button's value; one that cannot be read matches no source."""
+def parse_request(value: str) -> tuple[str, str]:
+    """Return the source and the mark of a button; a value that cannot be read matches no source."""
     try:
         fields = json.loads(value)
-        return DeletionRequest(str(fields["source"]), str(fields["shown"]))
+        return str(fields["source"]), str(fields["shown"])
     except (ValueError, KeyError, TypeError):
-        return DeletionRequest("", "")
+        return "", ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -15,15 +15,16 @@ from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.conversations.visible_sources import VisibleSources
 from bot.slack.features.kit import kb_texts
+from bot.slack.features.kit.status_texts import format_progress
 from bot.slack.features.refreshes.pending_deletions import PendingDeletions
-from bot.slack.features.refreshes.progress_message import ProgressMessage
-from bot.slack.posting.ephemeral import EphemeralMessenger
+from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS, EphemeralMessenger
+from bot.slack.wire.errors import SlackError
 from bot.slack.wire.interactions import Interaction
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.refresh_records import RefreshRecord
 from knowledge.errors import KnowledgeError, PendingDeletionsChanged, SyncRunning, UnknownSource
-from knowledge.sync.report import OnProgress
+from knowledge.sync.report import OnProgress, SyncProgress
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,54 @@ TrackRefresh = Callable[[RefreshRecord], contextlib.AbstractAsyncContextManager[
 
 _REFRESH_TIMEOUT_S = 6 * 3_600.0
 _STATUS_TIMEOUT_S = 20.0
+_UPDATE_EVERY_S = 2.0
+"""The time between two updates of the message with the progress."""
+
+
+class ProgressMessage:
+    """One direct message, updated while a refresh runs."""
+
+    def __init__(self, api: SlackWebApi, user: str, sources: Collection[str] | None) -> None:
+        """Show the progress of ``sources`` only; None for all of them."""
+        self._api = api
+        self._user = user
+        self._sources = sources
+        self._channel = ""
+        self._ts = ""
+        self._progress: dict[str, SyncProgress] = {}
+        self._changed = asyncio.Event()
+
+    def make_record(self, source: str | None, language: Language, *, approves: bool) -> RefreshRecord:
+        """Return where the message is and what it is about, for the process that has to end it after a restart."""
+        return RefreshRecord(self._channel, self._ts, source or "", approves, language)
+
+    def record_progress(self, progress: SyncProgress) -> None:
+        """Store progress; the next update shows it if the person may see it."""
+        if self._sources is None or progress.source in self._sources:
+            self._progress[progress.source] = progress
+            self._changed.set()
+
+    async def keep_updated(self, language: Language) -> None:
+        """Update the message with new progress at intervals, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            lines = [format_progress(progress, language) for progress in self._progress.values()]
+            await self.show_text("\n".join(lines))
+            await asyncio.sleep(_UPDATE_EVERY_S)
+
+    async def show_text(self, text: str) -> bool:
+        """Replace the message's text; return False if Slack refuses it."""
+        try:
+            if not self._ts:
+                posted = await self._api.call("chat.postMessage", channel=self._user, text=text[:MAX_TEXT_CHARACTERS])
+                self._channel, self._ts = str(posted.get("channel", "")), str(posted.get("ts", ""))
+            else:
+                await self._api.call("chat.update", channel=self._channel, ts=self._ts, text=text[:MAX_TEXT_CHARACTERS])
+        except SlackError as error:
+            _log.info("progress not shown", error=str(error))
+            return False
+        return True
 
 
 class RefreshRunner:

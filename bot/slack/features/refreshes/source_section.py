@@ -9,12 +9,11 @@ from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import home, owners
 from bot.messages.message import render_message
-from bot.slack.features.kit.home import build_section_with_button
+from bot.slack.features.kit.home import SourceOwner, build_section_with_button
 from bot.slack.features.kit.kb_texts import format_approval_request
-from bot.slack.features.kit.owner_section import SourceOwner
 from bot.slack.features.kit.status_texts import format_failure_reason
 from bot.slack.features.refreshes.pending_deletions import build_delete_button
-from bot.slack.features.refreshes.refresh_source import build_refresh_button
+from bot.slack.features.refreshes.refresh_buttons import build_refresh_button
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.wire.text import render
 from knowledge.status import SourceStatus

@@ -7,11 +7,9 @@ from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.kb_texts import CHANNEL_SETTINGS
 from bot.slack.features.kit.subcommand import Subcommand
 from bot.slack.features.settings.channel_settings import ChannelSettingsModal
-from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, SettingsModal
-from bot.slack.features.settings.settings_part import SettingsPart
+from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, SettingsModal, SettingsPart
 from bot.slack.features.settings.stop_unasked import StopUnaskedAction
 from bot.slack.features.settings.think_command import THINK, ThinkCommand
-from bot.slack.wire.interactions import SlashCommand
 from bot.storage.personal_data import PersonalData
 
 
@@ -20,15 +18,11 @@ def build_feature(tools: FeatureTools) -> Feature:
     shared = tools.shared
     modal = SettingsModal(shared, PersonalData(shared.database), tools.publish_home)
     channel = ChannelSettingsModal(shared, SettingsAccess(shared.directory, shared.roles))
-
-    async def open_channel(typed: SlashCommand, _rest: str) -> None:
-        await channel.open(typed)
-
     return Feature(
         answer_buttons=[StopUnaskedAction(shared)],
         actions={OPEN_SETTINGS: modal.open, CHANNEL_SETTINGS: channel.open},
         commands={THINK: ThinkCommand(shared).run},
-        subcommands=[Subcommand(("channel", "settings", "频道", "设置"), open_channel)],
+        subcommands=[Subcommand(("channel", "settings", "频道", "设置"), lambda typed, _rest: channel.open(typed))],
         modals=[modal, channel],
         home_parts=[SettingsPart(shared)],
     )

@@ -1,4 +1,4 @@
-"""The modal in which a person chooses language, thinking, length of answers and privacy."""
+"""A person chooses language, thinking, length of answers and privacy: in a modal, which Home opens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any, Final
 import structlog
 
 from bot.answering.thinking import DEPTHS, LENGTHS, describe_thinking_limit
-from bot.languages.registry import LANGUAGES, Language
-from bot.messages.forms import settings
+from bot.languages.registry import LANGUAGES, Language, find_pack
+from bot.messages.forms import home, settings
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.modal import build_checkboxes, build_menu, build_modal
+from bot.slack.features.kit.home import HomeViewer, build_header, build_section_with_button
+from bot.slack.features.kit.modal import Modal, build_checkboxes, build_menu, build_modal
 from bot.slack.features.kit.opening import open_modal
+from bot.slack.posting.buttons import build_button
+from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
 from bot.storage.personal_data import PersonalData
@@ -31,8 +34,29 @@ Publish = Callable[[str], Awaitable[None]]
 """Publishes Home to a person again."""
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsPart:
+    """Shows what the person chose, with the button that changes it."""
+
+    shared: SharedParts
+
+    async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
+        """Return the settings."""
+        chosen = await self.shared.preferences.find_or_default(self.shared.me.team, viewer.user)
+        summary = render_message(
+            home.SETTINGS,
+            viewer.language,
+            reads=find_pack(chosen.language).name if chosen.language else settings.AS_IN_SLACK,
+            thinking=settings.DEPTH_NAMES[chosen.depth] if chosen.depth else settings.AS_IN_CHANNEL,
+            length=settings.LENGTH_NAMES[chosen.length],
+            privacy=home.ANSWERS_KEPT if chosen.keeps_answers else home.ANSWERS_NOT_KEPT,
+        )
+        button = build_button(OPEN_SETTINGS, render_message(home.CHANGE_SETTINGS, viewer.language), "settings")
+        return [build_header(home.MY_SETTINGS, viewer.language), build_section_with_button(summary, button)]
+
+
 @dataclass(slots=True)
-class SettingsModal:
+class SettingsModal(Modal):
     """Opens the modal, and stores what is submitted."""
 
     shared: SharedParts
@@ -55,10 +79,6 @@ class SettingsModal:
         count = await self.data.count_answers(self.shared.me.team, press.user)
         limit = describe_thinking_limit(self.shared.dependencies.control(), press.language)
         return build_settings_view(self.callback_id, chosen, count, limit, press.language)
-
-    def find_errors(self, _submission: ModalSubmission) -> Mapping[str, Message]:
-        """Return nothing: every choice is one of those that were offered."""
-        return {}
 
     async def run(self, submission: ModalSubmission) -> None:
         """Store the settings, delete what the person wants to be deleted, and publish Home again.

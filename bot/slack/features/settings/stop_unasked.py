@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bot.messages.errors import explain_error
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import render_message
 from bot.slack.conversations.channel_rules import Setting
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.interactions import ButtonPress
-from knowledge.errors import DatabaseError
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 
 
 class StopUnaskedAction:
@@ -30,21 +28,19 @@ class StopUnaskedAction:
         return [build_button(self.action_id, render_message(texts.STOP_UNASKED, answer.language), answer.channel)]
 
     async def run(self, press: ButtonPress) -> None:
-        """Change the setting, or tell the person why that is impossible."""
-        try:
-            if await self._shared.channel_access.check_press(press) is not None:
-                await self._stop_unasked(press)
-        except DatabaseError as error:
-            await self._shared.messenger.reply_to_press(press, explain_error(error))
+        """Change the setting.
 
-    async def _stop_unasked(self, press: ButtonPress) -> None:
+        Raises:
+            InteractionRefused: there must be no answer for the person, or nothing to change.
+            DatabaseError: the setting cannot be stored.
+
+        """
+        await self._shared.check_press(press)
         if Setting.UNASKED in self._shared.rules.list_fixed(press.channel):
-            await self._shared.messenger.reply_to_press(press, texts.UNASKED_FIXED)
-            return
+            raise InteractionRefused(texts.UNASKED_FIXED)
         before = await self._shared.rules.find_chosen(press.channel)
         if not before.unasked_per_hour:
-            await self._shared.messenger.reply_to_press(press, texts.UNASKED_OFF)
-            return
+            raise InteractionRefused(texts.UNASKED_OFF)
         await self._shared.channel_changes.change_settings(
             press.channel, press.user, before, replace(before, unasked_per_hour=0)
         )

@@ -8,22 +8,20 @@ from bot.answering.asker import Asker
 from bot.answering.events import Question
 from bot.answering.outgoing import release_event
 from bot.languages.registry import Language
-from bot.messages.errors import explain_error
 from bot.messages.forms import feedback, sharing
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.channel_questions import ChannelQuestions
+from bot.slack.features.kit.repeat_question import find_own_turn
 from bot.slack.features.sharing.shared_answer import collect_chunks, find_reason_against, format_day, list_events
 from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.errors import SlackError
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from bot.storage.answers import StoredAnswer
 from bot.storage.turns.answer_shares import AnswerShare
-from bot.storage.turns.questions import UNFINISHED, QuestionKey, QuestionMessage, TurnState
-from knowledge.errors import DatabaseError
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.interfaces import Viewers
 
 _WEB_MARK = "web"
@@ -48,7 +46,6 @@ class ShareAnswerAction:
 
     def __init__(self, shared: SharedParts, questions: ChannelQuestions) -> None:
         self._shared = shared
-        self._library = shared.dependencies.library
         self._questions = questions
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
@@ -60,35 +57,26 @@ class ShareAnswerAction:
         return [build_button(self.action_id, label, " ".join([answer.question_ts, *marks]))]
 
     async def run(self, press: ButtonPress) -> None:
-        """Share the answer, or tell the person why not and offer to ask the question in the channel."""
-        try:
-            private = await find_private_question(self._shared, self._questions, press)
-            problem = private if isinstance(private, Message) else await self._share_answer(private, press)
-        except (DatabaseError, SlackError) as error:
-            problem = explain_error(error)
-        if problem is not None:
-            await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
-
-    async def _share_answer(self, private: _Private, press: ButtonPress) -> Message | None:
-        """Share an answer; return the reply to the person, None if Kvasir offers a question instead.
+        """Share the answer, or offer to ask the question in the channel.
 
         Raises:
+            InteractionRefused: the answer must not be shared, or is shared already.
             DatabaseError: the rights, or the share, are out of reach.
             SlackError: Slack refuses the message.
 
         """
-        share, message, answer = private
+        share, message, answer = await find_private_question(self._shared, self._questions, press)
         place = format_place(share)
         if answer is not None and (reason := find_reason_against(answer)) is not None:
-            return reason.fill(place=place)
+            raise InteractionRefused(reason.fill(place=place))
         audience = await self._shared.viewers.find_channel_audience(share.target, press.user)
         if audience.refusal is not None:
-            return explain_refusal(audience.refusal)
+            raise InteractionRefused(explain_refusal(audience.refusal))
         is_open = answer is not None and audience.is_complete and not press.value.endswith(_WEB_MARK)
         chunks = await self._find_readable_chunks(answer, message, audience.viewers) if answer and is_open else None
         if answer is None or chunks is None:
             await self._offer_question(press, share, sharing.NOT_STORED if answer is None else sharing.NOT_FOR_ALL)
-            return None
+            return
         question = Question(
             answer.question, asker=Asker(press.user, self._shared.me.team, audience.viewers, conversation=share.target)
         )
@@ -96,14 +84,17 @@ class ShareAnswerAction:
         # A verified answer is looked up again, because its owner may have changed it.
         replay = None if answer.route == "verified" else GeneratedAnswer(question, 0, events)
         head = sharing.SHARES.fill(date=format_day(answer))
-        return await self._questions.move_question(share, message, head, replay) or sharing.SHARED.fill(place=place)
+        await self._questions.move_question(share, message, head, replay)
+        done = render_message(sharing.SHARED, press.language, place=place)
+        await self._shared.messenger.answer_interaction(press, done)
 
     async def _find_readable_chunks(
         self, answer: StoredAnswer, message: QuestionMessage, viewers: Viewers
     ) -> frozenset[str] | None:
         """Return the chunks from which an answer was written, None if somebody may not read one of them now."""
+        library = self._shared.dependencies.library
         chunks = collect_chunks(answer, await self._shared.threads.fetch_messages(message))
-        return chunks if chunks and chunks <= await self._library.filter_current(chunks, viewers) else None
+        return chunks if chunks and chunks <= await library.filter_current(chunks, viewers) else None
 
     async def _offer_question(self, press: ButtonPress, share: AnswerShare, reason: Message) -> None:
         text = render_message(reason, press.language, place=format_place(share))
@@ -123,42 +114,39 @@ class AskInChannelAction:
         self._questions = questions
 
     async def run(self, press: ButtonPress) -> None:
-        """Ask the question, or tell the person why not."""
-        try:
-            private = await find_private_question(self._shared, self._questions, press)
-            problem = private if isinstance(private, Message) else await self._ask_question(private, press)
-        except (DatabaseError, SlackError) as error:
-            problem = explain_error(error)
-        await self._shared.messenger.answer_interaction(press, render_message(problem, press.language))
+        """Ask the question.
 
-    async def _ask_question(self, private: _Private, press: ButtonPress) -> Message:
-        place = format_place(private.share)
-        if press.user not in (await self._shared.directory.list_members(private.share.target) or ()):
-            return sharing.NOT_THERE.fill(place=place)
-        problem = await self._questions.move_question(private.share, private.message, sharing.ASKS, None)
-        return problem or sharing.ASKED.fill(place=place)
+        Raises:
+            InteractionRefused: the person is not in the channel, or the question is there already.
+            DatabaseError: the share, or the question, is out of reach.
+            SlackError: Slack refuses the message.
+
+        """
+        share, message, _ = await find_private_question(self._shared, self._questions, press)
+        place = format_place(share)
+        if press.user not in (await self._shared.directory.list_members(share.target) or ()):
+            raise InteractionRefused(sharing.NOT_THERE.fill(place=place))
+        await self._questions.move_question(share, message, sharing.ASKS, None)
+        done = render_message(sharing.ASKED, press.language, place=place)
+        await self._shared.messenger.answer_interaction(press, done)
 
 
-async def find_private_question(
-    shared: SharedParts, questions: ChannelQuestions, press: ButtonPress
-) -> _Private | Message:
-    """Return the private question of a pressed button, or why nothing can be done with it.
+async def find_private_question(shared: SharedParts, questions: ChannelQuestions, press: ButtonPress) -> _Private:
+    """Return the private question of a pressed button.
 
     Raises:
+        InteractionRefused: nothing can be done with it.
         DatabaseError: it cannot be read.
         SlackError: Slack does not say whether the channel still has it.
 
     """
     key = QuestionKey(shared.me.team, press.channel, press.value.partition(" ")[0])
-    share, turn = await shared.shares.find_share(key), await shared.dependencies.ledger.find_turn(key)
-    if share is None or turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
-        return feedback.ANSWER_GONE
-    if turn.message.user != press.user:
-        return feedback.NOT_YOUR_ANSWER
-    if turn.state in UNFINISHED:
-        return feedback.STILL_ANSWERING
+    share = await shared.shares.find_share(key)
+    if share is None:
+        raise InteractionRefused(feedback.ANSWER_GONE)
+    turn = await find_own_turn(shared, key, press.user)
     if await questions.is_shared(share):
-        return sharing.ALREADY_SHARED.fill(place=format_place(share))
+        raise InteractionRefused(sharing.ALREADY_SHARED.fill(place=format_place(share)))
     return _Private(share, turn.message, await shared.answers.find_answer(key))
 
 

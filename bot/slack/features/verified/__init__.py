@@ -10,10 +10,8 @@ from bot.slack.features.verified.verified_buttons import (
     ShowVerifiedAction,
     VerifyAnswerAction,
 )
-from bot.slack.features.verified.verified_command import VerifiedCommand
-from bot.slack.features.verified.verified_section import VerifiedSection
+from bot.slack.features.verified.verified_command import DELETE, EDIT, RENEW, VerifiedCommand, VerifiedSection
 from bot.slack.features.verified.verify_modal import VerifyModal
-from bot.slack.wire.interactions import SlashCommand
 
 
 def build_feature(tools: FeatureTools) -> Feature:
@@ -22,23 +20,19 @@ def build_feature(tools: FeatureTools) -> Feature:
     if verified is None:
         return Feature()
     management = VerifiedManagement(shared, verified.stored, verified.finder)
-    modal = VerifyModal(shared, management, write_phrasings=verified.write_phrasings)
-    command = VerifiedCommand(shared, management, modal)
-
-    async def show_answers(typed: SlashCommand, rest: str) -> None:
-        await command.show_answers(typed, strip_quotes(rest))
-
+    modal = VerifyModal(shared, management, verified.write_phrasings)
+    command = VerifiedCommand(shared, management)
     return Feature(
         answer_buttons=[
             ShowVerifiedAction(shared, verified),
             AnswerFromDocumentsAction(shared, tools.submit),
-            VerifyAnswerAction(shared, modal, management),
+            VerifyAnswerAction(shared, modal),
         ],
-        home_actions=command.actions,
+        home_actions={EDIT: modal.open_for_edit, RENEW: command.renew_answer, DELETE: command.delete_answer},
         subcommands=[
             Subcommand(
                 ("verified", "verify", "已核实", "核实"),
-                show_answers,
+                lambda typed, rest: command.show_answers(typed, strip_quotes(rest)),
                 lambda user, _rest: shared.access.owns_anything(user),
             )
         ],

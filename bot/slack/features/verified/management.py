@@ -43,13 +43,7 @@ class VerifiedManagement:
         self._stored = stored
         self._finder = finder
 
-    @property
-    def owners(self) -> frozenset[str]:
-        """Return the people who own anything."""
-        return self._shared.access.all_owners
-
-    def owns_sources(self, user: str, passages: Collection[Passage]) -> bool:
-        """Return whether a person owns every source of some passages."""
+    def _owns_sources(self, user: str, passages: Collection[Passage]) -> bool:
         return all(self._shared.access.is_owner(user, one.source) for one in passages)
 
     async def find_answer(self, user: str, id_: str) -> VerifiedAnswer | None:
@@ -63,7 +57,7 @@ class VerifiedManagement:
         readable: list[VerifiedAnswer] = []
         unreadable: list[VerifiedAnswer] = []
         for one in await self._stored.list_answers(self._shared.me.team):
-            if not self.owns_sources(user, one.passages):
+            if not self._owns_sources(user, one.passages):
                 continue
             checked = replace(one, needs_review=await self._finder.review_answer(one))
             # Only the person who verified the answer knows what a deleted passage said, and who might read it.
@@ -80,18 +74,17 @@ class VerifiedManagement:
         """Return whether a person may read all that an answer cites now."""
         return await self._finder.is_readable(answer, await self._shared.find_person(user))
 
-    async def verify_answer(self, user: str, team: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
-        """Store an answer in a person's name; None if the person may not read all that it cites now.
+    async def verify_answer(self, user: str, draft: VerifiedAnswer) -> VerifiedAnswer | None:
+        """Store an answer in a person's name; None if the person may not read or does not own what it cites.
 
         It replaces an answer to the same question from the same documents, or one that needs review.
         """
-        if not await self.may_read(user, draft):
+        if not (self._owns_sources(user, draft.passages) and await self.may_read(user, draft)):
             return None
         names = await self._shared.threads.find_names([user])
         answer = replace(
             draft,
             id=draft.id or uuid.uuid4().hex,
-            team=team,
             owner=user,
             owner_name=names.get(user, user),
             verified_at=time.time(),
@@ -105,7 +98,7 @@ class VerifiedManagement:
 
     async def renew_answer(self, user: str, answer: VerifiedAnswer) -> VerifiedAnswer | None:
         """Make an answer valid for ``VALID_S`` from now; None if what it cites has changed."""
-        return await self.verify_answer(user, answer.team, replace(answer, expires_at=time.time() + VALID_S))
+        return await self.verify_answer(user, replace(answer, expires_at=time.time() + VALID_S))
 
     async def delete_answer(self, user: str, answer: VerifiedAnswer) -> None:
         """Delete an answer."""

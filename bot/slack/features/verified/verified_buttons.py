@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from bot.answering.outgoing import release_passages, release_text
-from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
 from bot.slack.features.kit import kb_texts
 from bot.slack.features.kit.repeat_question import RepeatQuestionAction
-from bot.slack.features.verified.management import VerifiedManagement
 from bot.slack.features.verified.verify_modal import VerifyModal
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.dependencies import VerifiedTools
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.errors import SlackError
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from bot.slack.wire.text import cutting, render
 from bot.storage.turns.questions import QuestionKey
-from knowledge.errors import DatabaseError
 
 
 class VerifyAnswerAction:
@@ -28,10 +24,9 @@ class VerifyAnswerAction:
 
     action_id = "kvasir:verify"
 
-    def __init__(self, shared: SharedParts, modal: VerifyModal, management: VerifiedManagement) -> None:
+    def __init__(self, shared: SharedParts, modal: VerifyModal) -> None:
         self._shared = shared
         self._modal = modal
-        self._management = management
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return a button under an answer that cites documents alone, where an owner may see it."""
@@ -39,23 +34,23 @@ class VerifyAnswerAction:
         cites_documents = done.cited and all(one.chunks for one in done.cited)
         if done.route not in {"engine", "passages"} or not cites_documents:
             return []
-        if not answer.is_shown_to_any(self._management.owners):
+        if not answer.is_shown_to_any(self._shared.access.all_owners):
             return []
         return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
 
     async def run(self, press: ButtonPress) -> None:
-        """Open the modal for the answer of a button, or tell the person who may.
+        """Open the modal for the answer of a button.
 
         Raises:
+            InteractionRefused: the person owns nothing.
             ModalRefused: the answer cannot be verified, or the person may not read its sources.
             DatabaseError: the answer cannot be read.
             SlackError: Slack refuses the modal.
 
         """
-        if press.user not in self._management.owners:
-            refusal = render_message(kb_texts.explain_owners_only(self._management.owners), press.language)
-            await self._shared.messenger.answer_interaction(press, refusal)
-            return
+        owners = self._shared.access.all_owners
+        if press.user not in owners:
+            raise InteractionRefused(kb_texts.explain_owners_only(owners))
         await self._modal.open_for_answer(press, QuestionKey(self._shared.me.team, press.channel, press.value))
 
 
@@ -65,11 +60,8 @@ class ShowVerifiedAction:
     action_id = "kvasir:show-verified"
 
     def __init__(self, shared: SharedParts, verified_tools: VerifiedTools) -> None:
-        self._team = shared.me.team
-        self._stored = verified_tools.stored
-        self._finder = verified_tools.finder
-        self._channel_access = shared.channel_access
-        self._messenger = shared.messenger
+        self._shared = shared
+        self._tools = verified_tools
 
     def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
         """Return the button under an answer with an offer."""
@@ -78,18 +70,17 @@ class ShowVerifiedAction:
         return [build_button(self.action_id, render_message(verified.SHOW, answer.language), answer.offered_id)]
 
     async def run(self, press: ButtonPress) -> None:
-        """Show the answer of a button, or say that there is none for the person."""
-        try:
-            viewers = await self._channel_access.check_press(press)
-            if viewers is None:
-                return
-            found = await self._stored.find_answer(self._team, press.value)
-            if found is None or not await self._finder.may_read(found, viewers):
-                await self._messenger.reply_to_press(press, verified.GONE)
-                return
-        except (DatabaseError, SlackError) as error:
-            await self._messenger.reply_to_press(press, explain_error(error))
-            return
+        """Show the answer of a button.
+
+        Raises:
+            InteractionRefused: there must be no answer for the person, or the person may not read it.
+            DatabaseError: it cannot be read.
+
+        """
+        viewers = await self._shared.check_press(press)
+        found = await self._tools.stored.find_answer(self._shared.me.team, press.value)
+        if found is None or not await self._tools.finder.may_read(found, viewers):
+            raise InteractionRefused(verified.GONE)
         head = render_message(verified.SHOWN, press.language, question=release_text(found.question))
         mark = render_message(
             verified.VERIFIED_BY, press.language, name=release_text(found.owner_name), date=found.verified_on
@@ -106,7 +97,7 @@ class ShowVerifiedAction:
             render.build_context_block(render.format_source_list(release_passages(found.cited), (), press.language)),
         ]
         text = render.make_fallback_text(first_part)
-        await self._messenger.answer_interaction(press, text, blocks)
+        await self._shared.messenger.answer_interaction(press, text, blocks)
 
 
 class AnswerFromDocumentsAction(RepeatQuestionAction):

@@ -1,43 +1,38 @@
-"""``/kb verified``: the list of verified answers for owners, and its buttons."""
+"""The lists of verified answers for owners: ``/kb verified``, and those in Home and the digest that need the owner."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bot.answering.outgoing import release_text
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.languages.registry import Language
-from bot.messages.forms import verified
+from bot.messages.forms import owners, verified
 from bot.messages.message import Message, render_message
+from bot.slack.features.kit.home import SourceOwner
 from bot.slack.features.kit.modal import build_plain_text
 from bot.slack.features.verified.management import VerifiedManagement
-from bot.slack.features.verified.verify_modal import VerifyModal
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.interactions import ActionHandler, ButtonPress, SlashCommand
+from bot.slack.wire.interactions import ButtonPress, SlashCommand
 from bot.slack.wire.text import render
 
 EDIT, RENEW, DELETE = "kvasir:verified-edit", "kvasir:verified-renew", "kvasir:verified-delete"
 """The action ids; the value of each button is the id of the answer."""
 _MAX_ENTRIES: Final = 20
 _MAX_OWNERS: Final = 5
+_MAX_DUE: Final = 5
 
 
 class VerifiedCommand:
     """Lists verified answers to their owners, who edit, renew and delete them."""
 
-    def __init__(self, shared: SharedParts, management: VerifiedManagement, modal: VerifyModal) -> None:
+    def __init__(self, shared: SharedParts, management: VerifiedManagement) -> None:
         self._shared = shared
         self._management = management
-        self._modal = modal
-
-    @property
-    def actions(self) -> Mapping[str, ActionHandler]:
-        """Return the handlers of the list's buttons."""
-        return {EDIT: self.edit_answer, RENEW: self.renew_answer, DELETE: self.delete_answer}
 
     async def show_answers(self, typed: SlashCommand, words: str) -> None:
         """Show the owner's verified answers that contain some words.
@@ -62,17 +57,13 @@ class VerifiedCommand:
         elif not found and not managed.unreadable:
             rest.append(render_message(verified.NONE_VERIFIED, language))
         if managed.unreadable and not words:
-            owners = sorted({one.owner for one in managed.unreadable})[:_MAX_OWNERS]
-            names = ", ".join(f"<@{owner}>" for owner in owners)
+            others = sorted({one.owner for one in managed.unreadable})[:_MAX_OWNERS]
+            names = ", ".join(f"<@{owner}>" for owner in others)
             count = len(managed.unreadable)
             rest.append(render_message(verified.UNREADABLE, language, count=count, owners=names))
         blocks += [build_section("\n".join(rest))] if rest else []
         text = "\n".join(block["text"]["text"] for block in blocks if block["type"] == "section")
         await self._shared.messenger.answer_interaction(typed, text, blocks)
-
-    async def edit_answer(self, press: ButtonPress) -> None:
-        """Open the modal for an answer."""
-        await self._modal.open_for_edit(press)
 
     async def renew_answer(self, press: ButtonPress) -> None:
         """Make an answer valid from today, unless what it cites has changed."""
@@ -98,6 +89,37 @@ class VerifiedCommand:
     async def _reply_with(self, press: ButtonPress, message: Message) -> None:
         await self._shared.messenger.answer_interaction(
             press, render.escape_mrkdwn(render_message(message, press.language))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSection:
+    """Lists the person's verified answers that need the person."""
+
+    management: VerifiedManagement
+
+    async def build_blocks(self, owner: SourceOwner) -> list[Block]:
+        """Return the answers, with their buttons."""
+        due = await self.management.list_due(owner.user)
+        if not due:
+            return []
+        entries = [build_entry(one, time.time(), owner.language) for one in due[:_MAX_DUE]]
+        head = build_section(render_message(owners.VERIFIED_DUE, owner.language, count=len(due)))
+        return [head, *(block for entry in entries for block in entry)]
+
+    async def describe_week(self, owner: SourceOwner) -> str:
+        """Return the answers and their states."""
+        due, now, language = await self.management.list_due(owner.user), time.time(), owner.language
+        if not due:
+            return ""
+        lines = [render_message(owners.VERIFIED_DUE, language, count=len(due))]
+        lines += [
+            f"• {render.escape_mrkdwn(release_text(one.question))} · {format_state(one, now, language)}"
+            for one in due[:_MAX_DUE]
+        ]
+        more = len(due) - _MAX_DUE
+        return "\n".join(
+            [*lines, *([f"• {render_message(owners.AND_MORE, language, count=more)}"] if more > 0 else [])]
         )
 
 

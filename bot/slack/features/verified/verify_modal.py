@@ -20,6 +20,7 @@ from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import (
     MAX_FIELD_CHARACTERS,
     Block,
+    Modal,
     ModalRefused,
     build_date_field,
     build_modal,
@@ -42,13 +43,13 @@ _MAX_PHRASINGS: Final = 30
 _MAX_DAYS: Final = 730
 
 
-class VerifyModal:
+class VerifyModal(Modal):
     """Opens the modal, adds suggestions to it once they are written, and stores what is submitted."""
 
     callback_id = "kvasir:verify"
 
     def __init__(
-        self, shared: SharedParts, management: VerifiedManagement, *, write_phrasings: WritePhrasings | None = None
+        self, shared: SharedParts, management: VerifiedManagement, write_phrasings: WritePhrasings | None
     ) -> None:
         self._shared = shared
         self._management = management
@@ -164,7 +165,7 @@ class VerifyModal:
 
         """
         place = json.loads(submission.metadata)
-        draft, team = await self._find_draft(submission.user, place)
+        draft = await self._find_draft(submission.user, place)
         expires_at = _read_day(submission, time.time())
         if draft is None or expires_at is None:
             raise ModalRefused(verified.ANSWER_NOT_STORED)
@@ -175,22 +176,17 @@ class VerifyModal:
             answer=submission.get_text(_ANSWER) or draft.answer,
             expires_at=expires_at,
         )
-        saved = None
-        if self._management.owns_sources(submission.user, changed.passages):
-            saved = await self._management.verify_answer(submission.user, team, changed)
+        saved = await self._management.verify_answer(submission.user, changed)
         if saved is None:
             raise ModalRefused(verified.SOURCES_CHANGED)
         await self._tell_person(submission, place, verified.SAVED.fill(date=saved.expires_on))
 
-    async def _find_draft(self, user: str, place: Mapping[str, Any]) -> tuple[VerifiedAnswer | None, str]:
-        """Return what the modal was opened for, and its team; None if it was deleted or answered again meanwhile."""
+    async def _find_draft(self, user: str, place: Mapping[str, Any]) -> VerifiedAnswer | None:
+        """Return what the modal was opened for; None if it was deleted or answered again meanwhile."""
         if "id" in place:
-            answer = await self._management.find_answer(user, place["id"])
-            return answer, "" if answer is None else answer.team
-        key = QuestionKey(*place["key"])
-        stored = await self._shared.answers.find_answer(key)
-        is_same = stored is not None and stored.created_at == place["answered_at"]
-        return (make_draft(stored) if stored is not None and is_same else None), key.team
+            return await self._management.find_answer(user, place["id"])
+        stored = await self._shared.answers.find_answer(QuestionKey(*place["key"]))
+        return None if stored is None or stored.created_at != place["answered_at"] else make_draft(stored)
 
     async def _tell_person(self, submission: ModalSubmission, place: Mapping[str, Any], message: Message) -> None:
         text = render.escape_mrkdwn(render_message(message, submission.language))

@@ -15,12 +15,11 @@ from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from bot.slack.wire.transport.http_server import HttpServer
 from bot.slack.wire.transport.socket_mode import SocketModeClient
 from bot.slack.wire.transport.web_client import open_http_session
-from bot.slack.workspace.app import make_runner
+from bot.slack.workspace.app import WorkspaceTools, make_runner
 from bot.slack.workspace.installations.oauth_flow import InstallPages
 from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.workspace_router import create_router
 from bot.slack.workspace.installations.workspaces import Workspaces
-from bot.slack.workspace.workspace import WorkspaceTools
 
 _log = structlog.get_logger(__name__)
 

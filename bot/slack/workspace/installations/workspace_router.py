@@ -15,10 +15,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.wire.events import get_object
 from bot.slack.wire.settings import SlackSettings
-from bot.slack.workspace.bolt_app import create_bolt_app
+from bot.slack.workspace.app import SlackWorkspace, create_bolt_app
 from bot.slack.workspace.installations.routing import list_installations, read_shared_message
 from bot.slack.workspace.installations.workspaces import WorkspaceNotOpen, Workspaces
-from bot.slack.workspace.workspace import SlackWorkspace
 from bot.storage.turns.threads import ThreadRecords
 from knowledge.database.database import Database
 from knowledge.errors import DatabaseError

@@ -19,9 +19,9 @@ from bot.errors import BotError
 from bot.slack.wire.errors import SlackError, SlackUnauthorized
 from bot.slack.wire.installation import check_token, confirm_uninstallation
 from bot.slack.wire.tasks import BackgroundTasks
+from bot.slack.workspace.app import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.token_refresher import WorkspaceToken
-from bot.slack.workspace.workspace import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.storage.installations.installation_data import InstallationData
 from bot.storage.installations.installations import StoredInstallation
 from bot.storage.installations.token_cipher import TokenKeyError
@@ -199,7 +199,7 @@ class Workspaces:
                     others=self._list_others(installation),
                 )
             )
-            await workspace.start()
+            await workspace.turns.start()
             workspace.start_tasks()
             watch = BackgroundTasks()
             stack.push_async_callback(watch.close, 0.0)

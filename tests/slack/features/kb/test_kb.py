@@ -15,8 +15,7 @@ import pytest
 from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.kb.kb_command import KbCommand
-from bot.slack.features.kb.status_command import StatusRunner
+from bot.slack.features.kb.kb_command import KbCommand, StatusRunner
 from bot.slack.features.kit.feature import Feature
 from bot.slack.features.refreshes import build_subcommands
 from bot.slack.features.refreshes.pending_deletions import PendingDeletions

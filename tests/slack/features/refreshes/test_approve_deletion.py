@@ -11,9 +11,9 @@ import pytest
 
 from bot.config.configuration import Access
 from bot.slack.conversations.visible_sources import VisibleSources
-from bot.slack.features.refreshes.approve_deletion import ApproveDeletionAction
 from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION, PendingDeletions, build_delete_button
 from bot.slack.features.refreshes.refresh import RefreshRunner
+from bot.slack.features.refreshes.refresh_buttons import ApproveDeletionAction
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.wire.interactions import ButtonPress
 from knowledge.status import LibraryStatus

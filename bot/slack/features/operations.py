@@ -1,4 +1,4 @@
-"""The part of Home for administrators: the queue, the store and the replicas, which store heartbeats."""
+"""What administrators see of the machines: the queue, the store and the replicas, which store heartbeats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final
 
 from bot.languages.registry import Language
@@ -13,6 +14,7 @@ from bot.messages.durations import format_age
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
+from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
 from bot.slack.features.kit.status_texts import format_store
 from bot.slack.people.roles import Role
@@ -26,6 +28,14 @@ from knowledge.errors import DatabaseError
 HEARTBEAT_S: Final = 15.0
 _MISSING_S = 4 * HEARTBEAT_S
 _MAX_REPLICAS = 20
+
+
+def build_feature(tools: FeatureTools) -> Feature:
+    """Return the part of Home, which only administrators of the first workspace see: they run Kvasir."""
+    shared, needs = tools.shared, tools.shared.dependencies
+    replicas = Replicas(shared.database, shared.me.team, version("kvasir"))
+    part = OperationsPart(needs.library, replicas, needs.count_requests)
+    return Feature(home_parts=[part] if shared.is_home else [], tasks=[ReplicaHeartbeat(replicas)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,8 @@ def _format_replica(replica: Replica, language: Language) -> str:
 class ReplicaHeartbeat(PeriodicTask):
     """Tells the other replicas at intervals that this one is alive."""
 
-    def __init__(self, replicas: Replicas, every_s: float = HEARTBEAT_S) -> None:
-        super().__init__("replica heartbeat", every_s)
+    def __init__(self, replicas: Replicas) -> None:
+        super().__init__("replica heartbeat", HEARTBEAT_S)
         self._replicas = replicas
 
     async def run_once(self) -> None:
