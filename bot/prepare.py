@@ -21,8 +21,7 @@ from engine.errors import EngineError
 from engine.installation.installer import Installer
 from engine.planning.fit import plan_model
 from engine.planning.machine_probe import probe_machine
-from engine.weights.availability import choose_obtainable_plan
-from engine.weights.store import WeightsStore
+from engine.weights.store import WeightsStore, choose_obtainable_plan
 from engine.weights.wheel_pieces import PieceAssembler
 from knowledge.embedding import EMBEDDERS, open_embedder
 from knowledge.errors import KnowledgeError

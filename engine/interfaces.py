@@ -25,21 +25,18 @@ class Sampling:
     temperature: float = 0.6
     top_p: float = 0.95
     max_tokens: int = 4096
-    """Limit for thinking and answer together."""
+    """The limit for thinking and answer together."""
     thinking_tokens: int | None = None
     """Limit for thinking; 0 for no thinking, None for no limit. With ``ThinkingControl.SWITCH`` only 0 and None have an
     effect. A model that does not think ignores it."""
 
 
 class ThinkingControl(StrEnum):
-    """How far an engine can control the thinking."""
+    """How far an engine can control the thinking: there is none, it can be on or off, or limited in tokens."""
 
     NONE = "none"
-    """The model does not think."""
     SWITCH = "switch"
-    """Thinking can be on or off."""
     BUDGET = "budget"
-    """Thinking can be limited in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +127,13 @@ class EngineStatus:
 
     state: EngineState
     progress: float | None = None
-    """0 to 1 towards READY; None if unknown."""
+    """The progress towards READY, 0 to 1; None if unknown."""
     notes: tuple[EngineNote, ...] = ()
     """The current step, or why it failed and the next step."""
     url: str | None = None
     model: str | None = None
-    """The served model name."""
     small_model: bool = False
-    """Whether it is a small model for machines without a GPU, and not an R1."""
     on_cpu: bool = False
-    """Whether the engine reports that it runs on a CPU."""
 
     @property
     def detail(self) -> str:

@@ -15,7 +15,7 @@ from engine.backends.local import EngineStats, LocalEngine
 from engine.backends.remote import RemoteMonitor, follow_runtime_file, query_remote_engines
 from engine.client.client import ONE_TOKEN, EngineClient
 from engine.control.commands import CommandRunner
-from engine.control.control_socket import EngineAction, EngineCommand, send_command, serve_commands
+from engine.control.control_socket import EngineCommand, send_command, serve_commands
 from engine.control.lifecycle import LifecycleEvent
 from engine.control.runtime_file import RuntimeFile, RuntimeRecord
 from engine.control.status import StatusBoard
@@ -115,15 +115,6 @@ class Engine:
         """
         return await send_command(RuntimeFile(home).folder, command)
 
-    async def restart(self, *, fresh: bool = False) -> None:
-        """Restart the engine in the background; ``fresh`` resets the memory ladder.
-
-        Raises:
-            EngineRefused: this process does not run the engine.
-
-        """
-        self._commands.accept_command(EngineCommand(EngineAction.RESTART, fresh))
-
     async def raise_memory_profile(self, max_wait_s: float) -> str | None:
         """Retry the larger memory profile if the load since the start leaves memory free; return why, or None.
 
@@ -206,10 +197,6 @@ class Engine:
         """Count tokens with the served model's vocabulary; with an unknown vocabulary, return an upper bound."""
         return self._connection.vocabulary.count_tokens(text)
 
-    def truncate_text(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` that has at most ``max_tokens``."""
-        return self._connection.vocabulary.truncate_text(text, max_tokens)
-
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
@@ -284,7 +271,7 @@ class Engine:
         """Write the status for other processes if this process is the owner."""
         if not self._runtime.is_owner:
             return
-        endpoint = self._local.endpoint
+        endpoint = self._local.client.endpoint if self._local.client else None
         try:
             self._runtime.write(
                 RuntimeRecord(

@@ -28,16 +28,15 @@ class EngineSettings:
     hidden_variables: frozenset[str] = frozenset()
     """Names of other packages' secrets in the environment, which no child process gets."""
     weights_source: WeightsSource = field(default_factory=WeightsSource)
-    """Where the weights come from."""
     people: int | None = None
     """Concurrent answers of each server (``KVASIR_ENGINE_PEOPLE``); None for the value of the plan or the server."""
     queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
     request_timeouts: RequestTimeouts = field(default_factory=RequestTimeouts)
     supervisor_policy: SupervisorPolicy = field(default_factory=SupervisorPolicy)
     remote_poll_s: float = 15.0
-    """Between two queries of a remote engine that is ready; a third of it while the engine is not."""
+    """The time between two queries of a remote engine that is ready; a third of it while the engine is not."""
     follow_poll_s: float = 0.5
-    """Between two reads of the runtime file of another process."""
+    """The time between two reads of the runtime file of another process."""
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -21,11 +21,10 @@ from engine.routing.fleet import Fleet
 
 _log = logging.getLogger("kvasir.engine")
 _DEFAULT_CONTEXT_TOKENS = 4096
-"""Assumed for an engine that does not report it."""
+"""The assumed context of an engine that does not report it."""
 DEFAULT_PEOPLE = 16
-"""Assumed concurrent answers of a server that does not report them."""
+"""The assumed concurrent answers of a server that does not report them."""
 PENDING_STATES = (EngineState.INSTALLING, EngineState.DOWNLOADING, EngineState.STARTING)
-"""The states before READY."""
 
 
 class Connection:

@@ -29,8 +29,7 @@ from engine.planning.plans import LaunchPlan
 from engine.process import flags
 from engine.process.supervisor import EngineJob, Supervisor
 from engine.settings import EngineSettings
-from engine.weights.availability import choose_obtainable_plan
-from engine.weights.store import WeightsStore
+from engine.weights.store import WeightsStore, choose_obtainable_plan
 
 _log = logging.getLogger("kvasir.engine")
 _INSTALL_WEIGHT, _FETCH_WEIGHT, _START_WEIGHT = 6.0, 24.0, 3.0
@@ -47,16 +46,12 @@ class ProgressSpans:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Statistics of the engine's process."""
+    """Statistics of the engine's process under its current supervisor; the memory failures led to its current plan."""
 
     starts: int = 0
-    """Starts of the process under the current supervisor."""
     memory_failures: int = 0
-    """Failures for lack of memory that led to the current plan."""
     can_raise_memory: bool = False
-    """Whether the load allows retrying the larger memory profile."""
     startup_s: float | None = None
-    """Duration of the last start."""
 
 
 def compute_spans(*, install: bool, fetch: bool) -> ProgressSpans:
@@ -87,10 +82,9 @@ class LocalEngine:
         self._board = connection.board
         self._folder = runtime.folder
         self._probe = probe
-        self._client: EngineClient | None = None
+        self.client: EngineClient | None = None
         self._supervisor: Supervisor | None = None
         self._recovery: OomRecovery | None = None
-        self.endpoint: ServerEndpoint | None = None
         self.model_path: str | None = None
         self.people: int | None = None
 
@@ -109,9 +103,7 @@ class LocalEngine:
         except OSError as error:
             self._give_up(NoteCode.FILES_NOT_WRITABLE.fill(reason=str(error.strerror)))
         finally:
-            former, self._client, self.endpoint = self._client, None, None
-            if former is not None:
-                await former.close()
+            await self._replace_client(None)
 
     def _give_up(self, why: EngineNote) -> None:
         """Show the failure, unless the engine is being stopped."""
@@ -169,8 +161,11 @@ class LocalEngine:
         if spans.start_begin and not install:
             self._board.show_progress(NoteCode.NOT_INSTALLED.fill())
             return
-        python = await self._install_environment(plan, spans)
-        environment = self._installer.environment_folder(choose_environment_kind(plan.device)).name
+        if spans.install_end:
+            self._board.apply_event(LifecycleEvent.INSTALL, NoteCode.INSTALLING.fill(), progress=0.0)
+        kind = choose_environment_kind(plan.device)
+        python = await self._installer.install_environment(kind, self._scale_report(0.0, spans.install_end))
+        environment = self._installer.environment_folder(kind).name
         recovery = self._recovery = OomRecovery(plan, machine, LadderFile(self._folder / "ladder.json"), environment)
         if fresh:
             recovery.reset()
@@ -184,14 +179,7 @@ class LocalEngine:
     def _compute_spans(self, plan: LaunchPlan) -> ProgressSpans:
         return compute_spans(
             install=not self._installer.is_installed(choose_environment_kind(plan.device)),
-            fetch=self._weights.needs_download(plan.weights),
-        )
-
-    async def _install_environment(self, plan: LaunchPlan, spans: ProgressSpans) -> Path:
-        if spans.install_end:
-            self._board.apply_event(LifecycleEvent.INSTALL, NoteCode.INSTALLING.fill(), progress=0.0)
-        return await self._installer.install_environment(
-            choose_environment_kind(plan.device), self._scale_report(0.0, spans.install_end)
+            fetch=self._weights.find_folder(plan.weights) is None,
         )
 
     async def _prepare_model_and_flags(self, plan: LaunchPlan, python: Path, spans: ProgressSpans) -> None:
@@ -230,15 +218,15 @@ class LocalEngine:
             if self._board.status.state is EngineState.DOWNLOADING:
                 self._board.apply_event(LifecycleEvent.LAUNCH, NoteCode.STARTING.fill(), progress=spans.start_begin)
             launch = self._build_launch(plan, python, self.model_path, port, key)
-            await self._replace_client(
-                ServerEndpoint(launch.url, key, variant.name, variant.reasoning_parser is not None, variant.opens_think)
-            )
+            thinks = variant.reasoning_parser is not None
+            endpoint = ServerEndpoint(launch.url, key, variant.name, thinks, variant.opens_think)
+            await self._replace_client(EngineClient(endpoint, self._settings.request_timeouts))
             return launch
 
         def decide_restart(end: RunEnd) -> RestartDecision | None:
             decision = recovery.decide_restart(end)
             problem = find_known_problem(end.lines) if find_oom(end) is None else None
-            if problem is not None and problem.may_be_damaged:
+            if problem is not None and problem.outcome == "damaged":
                 self._weights.require_verification(recovery.plan.weights)
             return decision
 
@@ -267,27 +255,26 @@ class LocalEngine:
             hidden=self._settings.hidden_variables,
         )
 
-    async def _replace_client(self, endpoint: ServerEndpoint) -> None:
-        former, self._client = self._client, EngineClient(endpoint, self._settings.request_timeouts)
-        self.endpoint = endpoint
+    async def _replace_client(self, client: EngineClient | None) -> None:
+        former, self.client = self.client, client
         if former is not None:
             await former.close()
 
     async def _check_health(self, _: str) -> bool:
-        return self._client is not None and await self._client.check_health()
+        return self.client is not None and await self.client.check_health()
 
     async def _fetch_load(self) -> ServerLoad | None:
-        return await self._client.fetch_load() if self._client is not None else None
+        return await self.client.fetch_load() if self.client is not None else None
 
     async def _connect_server(self, plan: LaunchPlan, launch: Launch) -> None:
         """Query the new server before it receives requests."""
-        if self._client is None:
+        if self.client is None:
             return
-        served = await self._client.fetch_served_model()
+        served = await self.client.fetch_served_model()
         path = self.model_path if self.model_path and Path(self.model_path).is_absolute() else None
         context_tokens = min(served.context_tokens or plan.context_tokens, plan.total_tokens or plan.context_tokens)
         self.people = self._settings.people or plan.running_requests or plan.people
-        await self._connection.connect(self._client, context_tokens, path, people=self.people)
+        await self._connection.connect(self.client, context_tokens, path, people=self.people)
         self._show_plan(plan, served.model, launch.url)
 
     def _show_plan(self, plan: LaunchPlan, model: str, url: str | None) -> None:

@@ -72,7 +72,7 @@ class ServerReport:
 
     status: EngineStatus
     served_model: ServedModel | None = None
-    """None if the server cannot be used."""
+    """What the server serves; None if it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ class ServerEndpoint:
     api_key: str | None = field(default=None, repr=False)
     model: str = "default"
     thinks: bool = False
-    """Whether the model thinks before it answers."""
     opens_think: bool = False
     """Whether the chat template opens the thinking."""
     split_by_server: bool = True
@@ -54,19 +53,19 @@ class ServerEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class RequestTimeouts:
-    """The timeouts of requests."""
+    """The timeouts of requests.
+
+    ``first_token_s`` includes the engine's queue and prefill. ``read_s`` is the time between two deltas, ``answer_s``
+    that of the whole answer, and ``info_s`` that of a query about the server itself. In a health check, SGLang itself
+    waits for up to 20 s.
+    """
 
     connect_s: float = 5.0
     first_token_s: float = 180.0
-    """From the request to the first delta: the engine's queue and prefill."""
     read_s: float = 60.0
-    """Between two deltas."""
     answer_s: float = 900.0
-    """The whole answer."""
     info_s: float = 10.0
-    """A query about the server itself."""
     health_s: float = 30.0
-    """A health check; SGLang itself waits for up to 20 s."""
 
 
 class EngineClient:

@@ -28,7 +28,7 @@ class ChatTemplate:
     user_end: tuple[str, ...] = ()
     assistant_end: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
-    """Follows ``assistant`` where the answer starts."""
+    """The parts that follow ``assistant`` where the answer starts."""
 
 
 R1: Final = ChatTemplate(
@@ -68,13 +68,11 @@ class ThinkingIds:
 
 @dataclass(frozen=True, slots=True)
 class TokenPrompt:
-    """A conversation as token ids."""
+    """A conversation as token ids, with further fields of its request, such as a thinking budget."""
 
     ids: list[int] = field(repr=False)
     starts_in_thinking: bool
-    """Whether the answer starts inside the thinking."""
     extra_fields: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the request, such as a thinking budget."""
 
 
 class ChatFramer:
@@ -106,20 +104,17 @@ class ChatFramer:
             think: False starts the answer after an empty thought.
 
         """
-        parts = [*self.template.start]
+        frame = self.template
+        parts = [*frame.start]
         texts: list[tuple[int, str]] = []
         for message in messages:
-            begins, ends = self._list_delimiters(message)
-            parts += begins
+            is_question = message.role == "user"
+            parts += frame.user if is_question else frame.assistant
             texts.append((len(parts), self._extract_text(message)))
-            parts += ("", *ends)
-        opening = self.template.opening if think or self.think is None else _NO_THOUGHT
-        parts += (*self.template.assistant, *opening)
+            parts += ("", *(frame.user_end if is_question else frame.assistant_end))
+        opening = frame.opening if think or self.think is None else _NO_THOUGHT
+        parts += (*frame.assistant, *opening)
         return TokenPrompt(self._encode_parts(parts, dict(texts)), bool(opening) and think and self.think is not None)
-
-    def _list_delimiters(self, message: ChatMessage) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        frame = self.template
-        return (frame.user, frame.user_end) if message.role == "user" else (frame.assistant, frame.assistant_end)
 
     def _extract_text(self, message: ChatMessage) -> str:
         thought = self.think is not None and message.role == "assistant"
@@ -146,12 +141,14 @@ PROBE: Final = (
 )
 """The test conversation: digits, Chinese, an earlier answer."""
 
-FetchPromptIds = Callable[[Sequence[ChatMessage]], Awaitable[list[int] | None]]
-"""Has the server frame a conversation; returns None if it cannot."""
 
+async def find_agreed_framer(
+    vocabulary: Vocabulary, fetch_ids: Callable[[Sequence[ChatMessage]], Awaitable[list[int] | None]]
+) -> ChatFramer | None:
+    """Return the framer whose ids equal those of the server; None if there is none, so that text is sent.
 
-async def find_agreed_framer(vocabulary: Vocabulary, fetch_ids: FetchPromptIds) -> ChatFramer | None:
-    """Return the framer whose ids equal those of the server; None if there is none, so that text is sent."""
+    ``fetch_ids`` has the server frame a conversation, and returns None if it cannot.
+    """
     framers = list_framers(vocabulary)
     theirs = await fetch_ids(PROBE) if framers else None
     return next((one for one in framers if one.frame_conversation(PROBE).ids == theirs), None)

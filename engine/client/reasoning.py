@@ -53,29 +53,22 @@ class ReasoningDecoder:
         return pieces
 
     def _build_deltas(self, parts: list[tuple[bool, str]]) -> list[Piece]:
+        """Return the deltas of parts, without the newlines before the first thought and before the answer."""
         pieces: list[Piece] = []
-        for inside, text in parts:
-            piece = self._build_reasoning(text) if inside else self._build_content(text)
-            if piece is not None:
-                pieces.append(piece)
+        for inside, part in parts:
+            text = part if (self._has_thoughts if inside else self._has_content) else part.lstrip("\r\n")
+            if not text:
+                continue
+            if inside:
+                self._has_thoughts = True
+                if not self._has_content:
+                    self._thoughts.append(text)
+                pieces.append(ReasoningDelta(text))
+            else:
+                self._has_content = True
+                self._thoughts.clear()
+                pieces.append(ContentDelta(text))
         return pieces
-
-    def _build_reasoning(self, text: str) -> ReasoningDelta | None:
-        text = text if self._has_thoughts else text.lstrip("\r\n")
-        if not text:
-            return None
-        self._has_thoughts = True
-        if not self._has_content:
-            self._thoughts.append(text)
-        return ReasoningDelta(text)
-
-    def _build_content(self, text: str) -> ContentDelta | None:
-        text = text if self._has_content else text.lstrip("\r\n")
-        if not text:
-            return None
-        self._has_content = True
-        self._thoughts.clear()
-        return ContentDelta(text)
 
 
 class _TagScanner:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import tiktoken
 
@@ -55,26 +54,12 @@ class UnknownTokenizer(ValueError):
     """A tokenizer file of an unknown kind; the text names the file and the kind."""
 
 
-class Vocabulary(Protocol):
-    """Counts tokens."""
-
-    def count_tokens(self, text: str) -> int:
-        """Count the tokens of ``text`` as ordinary text."""
-
-    def truncate_text(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` that has at most ``max_tokens``."""
-
-
 class ByteCounter:
     """Counts bytes: no byte-level vocabulary makes more tokens of a text than it has bytes."""
 
     def count_tokens(self, text: str) -> int:
         """Return the length in UTF-8 bytes, an upper bound of the number of tokens."""
         return len(replace_surrogates(text).encode())
-
-    def truncate_text(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` that has at most ``max_tokens`` bytes."""
-        return replace_surrogates(text).encode()[: max(max_tokens, 0)].decode("utf-8", errors="ignore")
 
 
 class TokenEncoding:
@@ -111,21 +96,8 @@ class TokenEncoding:
         """Count the tokens of ``text`` as ordinary text."""
         return len(self.encode(text))
 
-    def truncate_text(self, text: str, max_tokens: int) -> str:
-        """Return the beginning of ``text`` that has at most ``max_tokens``."""
-        text = replace_surrogates(text)
-        tokens = self.encode(text)
-        if len(tokens) <= max_tokens:
-            return text
-        beginning = self._encoding.decode_bytes(tokens[: max(max_tokens, 0)]).decode("utf-8", errors="ignore")
-        length = len(beginning) if text.startswith(beginning) else self._estimate_length(text, max_tokens)
-        while length and self.count_tokens(text[:length]) > max_tokens:  # a cut piece may take more tokens
-            length -= 1
-        return text[:length]
 
-    def _estimate_length(self, text: str, max_tokens: int) -> int:
-        """Return how many characters fit, where normalisation changes the text."""
-        return bisect_right(range(1, len(text) + 1), max_tokens, key=lambda length: self.count_tokens(text[:length]))
+Vocabulary = ByteCounter | TokenEncoding
 
 
 def load_tokenizer_json(path: Path) -> TokenEncoding:
@@ -208,11 +180,9 @@ def _create_nfc() -> Callable[[str], str]:
     return normalizers.NFC().normalize_str
 
 
-def _build_byte_letters() -> dict[str, int]:
-    """Return GPT-2's table of the visible characters that stand for bytes in vocabulary files."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
-
-
-_BYTE_OF_LETTER = _build_byte_letters()
+_VISIBLE_BYTES = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_HIDDEN_BYTES = (byte for byte in range(256) if byte not in _VISIBLE_BYTES)
+_BYTE_OF_LETTER = {chr(byte): byte for byte in _VISIBLE_BYTES} | {
+    chr(256 + n): byte for n, byte in enumerate(_HIDDEN_BYTES)
+}
+"""GPT-2's table of the visible characters that stand for bytes in vocabulary files."""

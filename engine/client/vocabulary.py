@@ -23,7 +23,6 @@ _DISTILL_LLAMA = (128000, 128001, 128011, 128012, 128013, 128014)
 """Their ids in models whose wheels contain only ordinary tokens. They are used only if the server frames a test
 conversation with the same ids (``engine.client.framing.find_agreed_framer``)."""
 _QWEN_CHAT = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
-"""The control tokens of Qwen2.5's chats."""
 
 
 async def load_vocabulary(

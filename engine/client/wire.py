@@ -56,13 +56,12 @@ class ServedModel:
     model: str
     context_tokens: int | None
     split_by_server: bool | None
-    """None if the server is not SGLang, or a router that does not report it."""
+    """Whether the server separates the thinking; None if it is not SGLang, or a router that does not report it."""
     tokenizer_path: str | None = None
     """A folder or a hub id, as the server reports it."""
     people: int | None = None
     """Concurrent answers with a useful context each; None if the server does not report it."""
     on_cpu: bool = False
-    """Whether the server reports that it runs on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +69,11 @@ class ServerLoad:
     """The load of a server at one moment."""
 
     running: int
-    """Running requests."""
     waiting: int
     cache_use: float
     """The share of the KV cache in use, 0 to 1, of the fullest part."""
     progress_marker: tuple[str, ...] | None
-    """Changes with every prefill and every decoded token; None if the server does not report it."""
+    """A value that changes with every prefill and every decoded token; None if the server does not report it."""
 
 
 def build_chat_request(
@@ -201,9 +199,7 @@ def _map_refusal(status: int, message: str) -> EngineRefused:
     return EngineRefused(NoteCode.REQUEST_REFUSED.fill(status=status))
 
 
-def parse_served_model(
-    models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[str, Any] | None = None
-) -> ServedModel:
+def parse_served_model(models: Mapping[str, Any], info: Mapping[str, Any], server: Mapping[str, Any]) -> ServedModel:
     """Return what ``/v1/models`` and SGLang's ``/model_info`` and ``/server_info`` (may be empty) say together.
 
     Raises:
@@ -216,7 +212,6 @@ def parse_served_model(
         raise EngineRefused(NoteCode.NO_MODEL_SERVED.fill())
     split = info.get("reasoning_parser") is not None if "reasoning_parser" in info else None
     context, path = _as_count(first.get("max_model_len")), _as_string(info.get("tokenizer_path")) or None
-    server = server or {}
     return ServedModel(name, context, split, path, _estimate_people(server, context), server.get("device") == "cpu")
 
 

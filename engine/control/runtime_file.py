@@ -41,7 +41,6 @@ class RuntimeRecord:
     thinks: bool = False
     opens_think: bool = False
     people: int | None = None
-    """Concurrent answers."""
     notes: list[dict[str, Any]] = field(default_factory=list)
     """What ``detail`` says, as codes with fields."""
 

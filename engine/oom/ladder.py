@@ -34,7 +34,7 @@ class MemoryProfile:
     """The values that memory depends on; None leaves a value to SGLang, which then takes as much as it can."""
 
     weights: str
-    """A model at a precision."""
+    """A model at a precision, in words."""
     device: str
     context_tokens: int
     memory_fraction: float | None = None
@@ -54,7 +54,7 @@ class ProfileFailure:
     why: str = ""
     """``explain_change`` in English, for the log's reader and for earlier releases."""
     is_retry: Annotated[bool, Field(alias="retried")] = False
-    """Whether it was retried at a quiet hour and failed again."""
+    """Whether the profile was retried at a quiet hour and failed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ProfileChange:
     """The next profile, and why."""
 
     profile: MemoryProfile | None
-    """None: no lower profile is left."""
+    """The next profile; None if no lower one is left."""
     why: EngineNote
 
 
@@ -151,7 +151,6 @@ def describe_profile(profile: MemoryProfile) -> str:
 
 # ── Changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_Move = Callable[[MemoryProfile, OomFinding], MemoryProfile | None]
 _KV_BYTES: Mapping[str, int] = {"auto": 2, "fp8_e4m3": 1}
 
 
@@ -201,7 +200,7 @@ def _shorten_context(profile: MemoryProfile, _: OomFinding) -> MemoryProfile | N
     )
 
 
-_MOVES: Mapping[OomCause, tuple[_Move, ...]] = {
+_MOVES: Mapping[OomCause, tuple[Callable[[MemoryProfile, OomFinding], MemoryProfile | None], ...]] = {
     OomCause.WEIGHTS: (),
     OomCause.NO_ROOM: (_raise_fraction, _reduce_chunk, _reduce_graphs, _quantize_kv),
     OomCause.POOL: (_lower_fraction, _reduce_tokens, _quantize_kv),

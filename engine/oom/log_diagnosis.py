@@ -64,10 +64,9 @@ class LogObservations:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The end of one run."""
+    """The end of one run, with the last lines of its log, the oldest first."""
 
     lines: Sequence[str]
-    """The last lines of the log, the oldest first."""
     exit_status: int | None
     """The exit status, 128 + the signal; None if Kvasir ended the process (no response, a timeout)."""
     observations: LogObservations = field(default_factory=LogObservations)
@@ -81,9 +80,12 @@ class OomFinding:
 
     cause: OomCause
     line: str
-    """The log line that says so; "" if only the kernel does."""
+    """The line of the log that says so; "" if only the kernel does."""
     fraction: float | None = None
     """The memory fraction that SGLang's message says is too low."""
+
+
+RestartOutcome = Literal["again", "hopeless", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,8 @@ class KnownProblem:
     """Another problem that the log names and a person can fix."""
 
     problem: NoteCode
-    is_permanent: bool
-    """Whether another start would end in the same way."""
-    may_be_damaged: bool = False
-    """Whether the model's files may be damaged."""
+    outcome: RestartOutcome
+    """Whether another start may succeed (again), never succeeds, or succeeds after all files are verified (damaged)."""
 
 
 def find_oom(end: RunEnd) -> OomFinding | None:
@@ -127,9 +127,9 @@ def is_stuck_line(line: str) -> bool:
 def find_known_problem(lines: Sequence[str]) -> KnownProblem | None:
     """Return the problem that the newest matching line names; None if there is none."""
     for line in reversed(lines):
-        for pattern, problem, then in _KNOWN_PROBLEMS:
+        for pattern, problem, outcome in _KNOWN_PROBLEMS:
             if pattern.search(line):
-                return KnownProblem(problem, then != "again", then == "damaged")
+                return KnownProblem(problem, outcome)
     return None
 
 
@@ -163,10 +163,7 @@ _NO_PORT = "error while attempting to bind on address"
 _KILLS_ITSELF = "kill_process_tree called"
 _IN_DECODE = re.compile(r"forward_decode|prepare_for_decode|update_running_batch")
 
-_Outcome = Literal["again", "hopeless", "damaged"]
-"""Whether another start may succeed; damaged: only after all files are verified."""
-
-_KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], NoteCode, _Outcome]] = (
+_KNOWN_PROBLEMS: Sequence[tuple[re.Pattern[str], NoteCode, RestartOutcome]] = (
     (re.compile(r"[Aa]ddress already in use"), NoteCode.PORT_TAKEN, "again"),
     (re.compile(r"No space left on device|Disk quota exceeded"), NoteCode.DISK_FULL, "again"),
     (

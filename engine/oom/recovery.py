@@ -71,7 +71,7 @@ class OomRecovery:
         if found is not None:
             return self._lower_profile(end, found)
         problem = find_known_problem(end.lines)
-        if problem is None or not problem.is_permanent:
+        if problem is None or problem.outcome == "again":
             return None
         summary = summarize_failure(end.lines)
         return RestartDecision(

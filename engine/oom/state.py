@@ -50,9 +50,7 @@ class PeakLoad:
 
     checks: int = 0
     cache_use: float = 0.0
-    """The highest share of the KV cache in use, 0 to 1."""
     waiting: int = 0
-    """The most waiting requests."""
     retractions: int = 0
 
     def add_check(self, use: float, waiting: int, retractions: int) -> PeakLoad:
@@ -67,10 +65,10 @@ class LadderState:
     """The state of a memory ladder."""
 
     profile: Annotated[MemoryProfile | None, Field(alias="rung")] = None
-    """None: the plan's own profile."""
+    """The current profile; None for the plan's own."""
     failures: Annotated[tuple[ProfileFailure, ...], Field(alias="falls")] = ()
     proven_profile: Annotated[MemoryProfile | None, Field(alias="proven")] = None
-    """While a larger profile is tried: the profile to go back to if it fails."""
+    """The profile to go back to if the larger one that is being tried fails."""
 
 
 _STATE = TypeAdapter(LadderState)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.notes import EngineNote, NoteCode
 from engine.planning.cards import find_card_spec
@@ -33,19 +33,18 @@ _FP8_KV_CAPABILITY = 89
 _NVIDIA_ONLY: frozenset[Precision] = frozenset({"w4afp8", "nvfp4"})
 _WIDTHS = (1, 2, 4, 8, 16, 32)
 _SPARE_GIB = 8.0
-"""Main memory to keep free when weights are kept there."""
+"""The main memory that stays free when weights are kept there."""
 
 
 def iterate_plans(variant: Variant, machine: Machine, requirements: PlanRequirements) -> Iterator[LaunchPlan]:
     """Yield every plan that fits: with SGLang's default reserve first, then by quality, then by few cards."""
-    options = (
-        _Option(checkpoint, layout, kv, reserve)
+    plans = (
+        _build_plan(variant, machine, requirements, checkpoint, layout, kv=kv, reserve=reserve)
         for reserve in (MemoryReserve(), choose_minimal_reserve(machine.card_gib))
         for checkpoint in list_usable_checkpoints(variant, machine, requirements)
         for kv in _list_kv_dtypes(machine)
         for layout in list_layouts(variant, checkpoint, machine)
     )
-    plans = (_build_plan(variant, machine, requirements, option) for option in options)
     return (plan for plan in plans if plan is not None)
 
 
@@ -110,35 +109,32 @@ def _is_divisible(variant: Variant, checkpoint: Checkpoint, tp: int) -> bool:
     return all(width % tp == 0 and (width // tp) % (checkpoint.group or 1) == 0 for width in widths)
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """One way to run a model, before its memory is known."""
-
-    checkpoint: Checkpoint
-    layout: Layout
-    kv: KvDtype
-    reserve: MemoryReserve
-
-
 def _build_plan(
-    variant: Variant, machine: Machine, requirements: PlanRequirements, option: _Option
+    variant: Variant,
+    machine: Machine,
+    requirements: PlanRequirements,
+    checkpoint: Checkpoint,
+    layout: Layout,
+    *,
+    kv: KvDtype,
+    reserve: MemoryReserve,
 ) -> LaunchPlan | None:
     """Return the plan for one way, None if its context would be smaller than required."""
-    card, layout = machine.card_gib, option.layout
+    card = machine.card_gib
     pools = layout.dp * layout.attn_dp
     in_one_pool = -(-requirements.people // pools)
     least = requirements.context_tokens or choose_min_context_tokens(variant)
-    loading_gib = estimate_loading_gib(variant, option.checkpoint, layout)
+    loading_gib = estimate_loading_gib(variant, checkpoint, layout)
     if least > variant.context_tokens or loading_gib > card - CONTEXT_GIB:
         return None
-    tokens = estimate_kv_tokens(variant, option.checkpoint, card, layout, kv=option.kv, reserve=option.reserve)
+    tokens = estimate_kv_tokens(variant, checkpoint, card, layout, kv=kv, reserve=reserve)
     offload = 0.0
     if tokens < in_one_pool * least and requirements.offload:
-        offload = _choose_offload_gib(variant, machine, option, in_one_pool * least - tokens)
-        tokens += int(offload * GIB / estimate_kv_bytes_per_card(variant, layout, option.kv))
+        offload = _choose_offload_gib(variant, machine, checkpoint, layout, kv, in_one_pool * least - tokens)
+        tokens += int(offload * GIB / estimate_kv_bytes_per_card(variant, layout, kv))
     if tokens < in_one_pool * least:
         return None
-    spec, reserve = find_card_spec(machine.cards[0]), option.reserve.reserve_gib
+    spec = find_card_spec(machine.cards[0])
     spec = spec and replace(spec, link=machine.cards[0].link)  # as measured, not as in the data sheet
     return LaunchPlan(
         variant=variant,
@@ -147,29 +143,29 @@ def _build_plan(
         kv_tokens=tokens * pools,
         start_deadline_s=_GPU_START_DEADLINE_S,
         layout=layout,
-        checkpoint=option.checkpoint,
-        kv_dtype=option.kv,
-        memory_fraction=None if reserve is None else compute_memory_fraction(card, reserve),
-        chunk_tokens=option.reserve.chunk_tokens,
-        decode_batch=option.reserve.decode_batch,
+        checkpoint=checkpoint,
+        kv_dtype=kv,
+        memory_fraction=None if reserve.reserve_gib is None else compute_memory_fraction(card, reserve.reserve_gib),
+        chunk_tokens=reserve.chunk_tokens,
+        decode_batch=reserve.decode_batch,
         offload_gib=offload,
         people=tokens // least * pools,
-        speed=None if spec is None else estimate_speed(variant, option.checkpoint, layout, spec, option.kv, offload),
+        speed=None if spec is None else estimate_speed(variant, checkpoint, layout, spec, kv, offload),
     )
 
 
-def _choose_offload_gib(variant: Variant, machine: Machine, option: _Option, missing_tokens: int) -> float:
+def _choose_offload_gib(
+    variant: Variant, machine: Machine, checkpoint: Checkpoint, layout: Layout, kv: KvDtype, missing_tokens: int
+) -> float:
     """Return how many GiB of each card's weights go to main memory for the missing context; 0 if they cannot.
 
     SGLang moves whole layers, so one more than needed is counted.
     """
-    missing = missing_tokens * estimate_kv_bytes_per_card(variant, option.layout, option.kv) / GIB
-    share = estimate_weights_gib_per_card(variant, option.checkpoint, option.layout)
-    offload_gib = float(math.ceil(missing + share * option.layout.pp / variant.layers))
+    missing = missing_tokens * estimate_kv_bytes_per_card(variant, layout, kv) / GIB
+    share = estimate_weights_gib_per_card(variant, checkpoint, layout)
+    offload_gib = float(math.ceil(missing + share * layout.pp / variant.layers))
     room = machine.memory_free_bytes / GIB - _SPARE_GIB
-    return (
-        offload_gib if offload_gib < share and offload_gib * option.layout.cards / option.layout.nodes <= room else 0.0
-    )
+    return offload_gib if offload_gib < share and offload_gib * layout.cards / layout.nodes <= room else 0.0
 
 
 def estimate_slowness(plan: LaunchPlan) -> float:

@@ -14,7 +14,6 @@ from engine.errors import EngineRefused
 from engine.planning.hardware import GpuCard, Machine
 from engine.planning.variant import GIB
 
-CardLink = Literal["nvlink", "pcie"]
 MACHINE_EXAMPLES = "8xA100-80GB (cards by name), 4x48GB (by memory), 2x8x80GB (nodes x cards x memory), cpu"
 
 _REPORTED_GIB = {24: 23.99, 48: 47.99, 80: 79.6, 141: 140.4}
@@ -27,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True)
 class CardSpec:
-    """The data sheet of a card."""
+    """The data sheet of a card, with dense TFLOPS; 0 where it has none."""
 
     names: tuple[str, ...]
     """The first one is used in messages."""
@@ -35,12 +34,9 @@ class CardSpec:
     capability: int
     """CUDA's compute capability times ten; 0 for another maker's card."""
     bandwidth_gb_s: float
-    """GB/s."""
     bf16_tflops: float
-    """Dense TFLOPS."""
     fp8_tflops: float
-    """Dense TFLOPS; 0 where the card has none."""
-    link: CardLink = "pcie"
+    link: Literal["nvlink", "pcie"] = "pcie"
     vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
 
 

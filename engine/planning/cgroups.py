@@ -14,13 +14,11 @@ _NO_LIMIT = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """Limits; None without one."""
+    """The limits of whole cores and memory; None without one. The limiting group uses memory without its caches."""
 
     memory_bytes: int | None = None
     memory_used_bytes: int = 0
-    """Used memory of the limiting group without its caches."""
     cores: int | None = None
-    """Whole cores, at least 1."""
 
 
 def read_cgroup_limits(root: Path = _ROOT, own: Path = _OWN) -> CgroupLimits:

@@ -23,15 +23,15 @@ AUTO = "auto"
 _CPU_OVERHEAD_GIB = 3.2
 """SGLang's three processes without weights and context after half an hour; shared pages count once."""
 _CPU_CONTEXT_TOKENS = 8192
-"""For one request. Two cores prefill 400 tokens a second, so longer prompts would be too slow."""
+"""The context of one request. Two cores prefill 400 tokens a second, so longer prompts would be too slow."""
 _CPU_KV_TOKENS = 32768
-"""For all requests together: 0.4 GiB with the 0.5B, 0.9 GiB with the 1.5B."""
+"""The context of all requests together: 0.4 GiB with the 0.5B, 0.9 GiB with the 1.5B."""
 _CPU_MAX_PARAMETERS = 2_000_000_000
 """Larger models write less than a word a second on a CPU. For a folder, the user decides."""
 _LARGER_CORES = 4
 """On two cores a 1.5B writes 4 to 7 tokens a second, half as many as the 0.5B."""
 _SPARE_GIB = 2.0
-"""For Kvasir itself, its store and its embedder."""
+"""The memory for Kvasir itself, its store and its embedder."""
 _CPU_FRACTION, _CPU_MAX_FRACTION = 0.3, 0.9
 _CPU_RUNNING_REQUESTS = 8
 """More requests only slow down every answer: eight reach six times the tokens a second of one."""

@@ -13,7 +13,6 @@ Vendor = Literal["nvidia", "amd", "intel"]
 MIN_CAPABILITY = 75
 """The smallest compute capability of NVIDIA's cards, times ten, on which SGLang starts."""
 MIG_PREFIX = "MIG-"
-"""The prefix of MIG instance ids."""
 _BUSY_SHARE = 0.1
 """The share of a card's memory whose use by other programs is worth a note."""
 
@@ -24,14 +23,12 @@ class GpuCard:
 
     name: str
     memory_bytes: int
-    """As the driver reports it, CUDA context included."""
+    """The memory as the driver reports it, CUDA context included."""
     compute_capability: tuple[int, int] | None
     """None if unknown (a card described by its memory) or not applicable (AMD, Intel)."""
     free_bytes: int | None = None
-    """None if unknown."""
     vendor: Vendor = "nvidia"
     link: Literal["nvlink", "pcie"] = "pcie"
-    """How it is connected to the other cards."""
     uuid: str = ""
     """The id for CUDA_VISIBLE_DEVICES; "" if unknown."""
 
@@ -54,7 +51,10 @@ class GpuCard:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine, or several equal ones (``nodes``), probed or described by a user."""
+    """One machine, or several equal ones (``nodes``), probed or described by a user.
+
+    ``system`` is as in ``sys.platform``, ``architecture`` as the kernel names it.
+    """
 
     cards: tuple[GpuCard, ...]
     """The cards of one node that this process may use, in its order."""
@@ -63,16 +63,13 @@ class Machine:
     """The memory of the machine or of the container's limit; 0 if unknown."""
     memory_free_bytes: int
     disk_free_bytes: int
-    """On the file system of the cache; 0 (unknown) for a described machine."""
+    """The free space on the cache's file system; 0 (unknown) for a described machine."""
     system: str
-    """As ``sys.platform`` names it: linux, darwin, win32."""
     architecture: str
-    """As the kernel names it: x86_64, aarch64, arm64."""
     nodes: int = 1
     numa_nodes: int = 1
-    """NUMA nodes with CPUs that this process may use."""
+    """The NUMA nodes with CPUs that this process may use."""
     driver: str = ""
-    """The GPU driver's version, "" where there is none."""
     cuda: str = ""
     """The newest CUDA version that the driver supports, as 12.8."""
     is_described: bool = False

@@ -20,7 +20,6 @@ _HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_
 _SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Endings of names of secrets, also of other programs'."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
-"""A password in a URL, such as a database's."""
 _PROXY = "_proxy"
 """The ending of names whose URL may contain a password: the engine needs its proxy."""
 _NO_PROXY = ("no_proxy", "NO_PROXY")
@@ -36,7 +35,7 @@ class Launch:
     config_file: Path
     """Write ``config`` there before the start, readable only by this user."""
     config: str = field(repr=False)
-    """Contains the API key, because all users can read a command line."""
+    """The API key, because all users can read a command line."""
     url: str
 
     @property

@@ -88,11 +88,12 @@ def _add_nvidia_cards(machine: Machine) -> Machine:
     except pynvml.NVMLError:
         return machine
     try:
+        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
         return replace(
             machine,
             cards=read_nvidia_cards(pynvml),
             driver=pynvml.nvmlSystemGetDriverVersion(),
-            cuda=_read_cuda_version(pynvml),
+            cuda=f"{cuda // 1000}.{cuda % 1000 // 10}",
         )
     except pynvml.NVMLError:
         return machine
@@ -161,8 +162,3 @@ def _has_nvlink(nvml: Any, handle: Any) -> bool:  # noqa: ANN401
         except nvml.NVMLError:
             return False
     return False
-
-
-def _read_cuda_version(nvml: Any) -> str:  # noqa: ANN401
-    version = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
-    return f"{version // 1000}.{version % 1000 // 10}"

@@ -13,7 +13,6 @@ from typing import Literal
 from engine.planning.variant import GIB, Checkpoint, Variant, estimate_download_bytes, estimate_weights_bytes
 
 CONTEXT_GIB = 0.6
-"""The memory of a CUDA context."""
 TIGHT_CHUNK_TOKENS = 2048
 TIGHT_DECODE_BATCH = 16
 """Small prefill chunks and few captured batches: a card then needs less reserve than the default."""
@@ -30,18 +29,18 @@ _LARGE_BATCH = 300
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a model is distributed over cards."""
+    """How a model is distributed over cards.
+
+    ``tp`` cards split each layer, and ``pp`` groups of cards each have some of the layers. There are ``dp`` copies of
+    the model, each on ``tp × pp`` cards. With MLA, ``attn_dp`` parts of a copy's cards have their own context; it
+    divides ``tp``. The experts are distributed over ``ep`` cards, which is 1 or ``tp``.
+    """
 
     tp: int = 1
-    """Cards that split each layer."""
     pp: int = 1
-    """Groups of cards that each have some of the layers."""
     dp: int = 1
-    """Copies of the model, each on ``tp × pp`` cards."""
     attn_dp: int = 1
-    """Parts of a copy's cards with their own context (MLA only): divides ``tp``."""
     ep: int = 1
-    """Cards over which the experts are distributed: 1 or ``tp``."""
     nodes: int = 1
 
     @property
@@ -52,14 +51,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReserve:
-    """What SGLang reserves on each card."""
+    """What SGLang reserves on each card; None for its own default.
+
+    The values become ``--chunked-prefill-size``, ``--cuda-graph-max-bs-decode`` and ``--mem-fraction-static``.
+    """
 
     chunk_tokens: int | None = None
-    """``--chunked-prefill-size``; None for SGLang's own by the size of the card."""
     decode_batch: int | None = None
-    """``--cuda-graph-max-bs-decode``; None for SGLang's own."""
     reserve_gib: float | None = None
-    """Becomes ``--mem-fraction-static``; None for SGLang's own."""
 
 
 def choose_minimal_reserve(card_gib: float) -> MemoryReserve:

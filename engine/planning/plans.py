@@ -30,41 +30,36 @@ class PlanRequirements:
     goal: Literal["quality", "speed"] = "quality"
     """The best precision that fits on the fewest cards, or the shortest answer time."""
     precision: Precision | None = None
-    """The precision of the weights; None to choose by the goal."""
     offload: bool = False
     """Whether weights may stay in main memory, which is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """Everything that the launch of a model needs. Change it with ``dataclasses.replace``."""
+    """Everything that the launch of a model needs. Change it with ``dataclasses.replace``.
+
+    SGLang chooses the memory fraction, the prefill chunk, the graphs' largest batch and the requests that are None.
+    """
 
     variant: Variant
     device: Literal["cpu", "cuda", "xpu"]
-    """SGLang's name; AMD's cards are ``cuda`` there."""
+    """SGLang's name of the device; AMD's cards are ``cuda`` there."""
     context_tokens: int
-    """Prompt and answer together."""
     kv_tokens: int
     """Estimated tokens of context for all people together."""
     start_deadline_s: float
     layout: Layout = field(default_factory=Layout)
     checkpoint: Checkpoint | None = None
-    """None: the published one."""
+    """The weights; None for the published ones."""
     kv_dtype: KvDtype = "auto"
     memory_fraction: float | None = None
-    """None: SGLang's default, which depends on the card."""
     chunk_tokens: int | None = None
-    """The prefill chunk; None: SGLang's default."""
     decode_batch: int | None = None
-    """The largest batch with a CUDA graph; None: SGLang's default."""
     running_requests: int | None = None
-    """Limit of concurrent requests; None: SGLang's default."""
     total_tokens: int | None = None
-    """A limit of ``kv_tokens``; None: as many as fit."""
+    """A limit of ``kv_tokens``; None for as many as fit."""
     threads: int = 1
-    """OpenMP threads on a CPU."""
     offload_gib: float = 0.0
-    """GiB of each card's weights in main memory."""
     people: int = 1
     """How many people the context suffices for at once."""
     speed: SpeedEstimate | None = None
@@ -72,7 +67,6 @@ class LaunchPlan:
     visible_cards: tuple[str, ...] = ()
     """The ids of the cards to use, if a machine's cards differ; () for all."""
     notes: tuple[EngineNote, ...] = ()
-    """What users should know about it."""
 
     @property
     def weights(self) -> Checkpoint:

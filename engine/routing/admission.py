@@ -40,7 +40,7 @@ class QueuedRequest:
     id: int
     person: str
     prompt_tokens: int
-    """Approximate; only the order depends on it."""
+    """An approximation; only the order depends on it."""
     max_tokens: int
     arrived_s: float
     begin_by_s: float
@@ -61,13 +61,8 @@ class _Pace:
 
     load: float
     begin_s: float
-    """Until the first delta."""
+    """The time until the first delta."""
     token_s: float
-
-    def update_pace(self, load: float, begin_s: float, token_s: float) -> None:
-        self.load += _MEAN_WEIGHT * (load - self.load)
-        self.begin_s += _MEAN_WEIGHT * (begin_s - self.begin_s)
-        self.token_s += _MEAN_WEIGHT * (token_s - self.token_s)
 
 
 class ServiceRates:
@@ -95,11 +90,10 @@ class ServiceRates:
         """
         token_s = rest_s / max(1, tokens)
         self._tokens = float(tokens) if self._tokens is None else self._tokens + _MEAN_WEIGHT * (tokens - self._tokens)
-        pace = self._paces.get(_find_load_level(load))
-        if pace is None:
-            self._paces[_find_load_level(load)] = _Pace(load, begin_s, token_s)
-        else:
-            pace.update_pace(load, begin_s, token_s)
+        pace = self._paces.setdefault(_find_load_level(load), _Pace(load, begin_s, token_s))
+        pace.load += _MEAN_WEIGHT * (load - pace.load)
+        pace.begin_s += _MEAN_WEIGHT * (begin_s - pace.begin_s)
+        pace.token_s += _MEAN_WEIGHT * (token_s - pace.token_s)
 
     def estimate_service_s(self, max_tokens: int, load: float) -> float | None:
         """Return the estimated time of an answer at a load; None before the first measurement."""

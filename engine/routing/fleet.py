@@ -1,4 +1,4 @@
-"""The servers that answer: choose one for each request, and retry on another if its connection breaks."""
+"""The servers that answer: choose one for each request, pause those that fail, and retry if a connection breaks."""
 
 from __future__ import annotations
 
@@ -17,28 +17,20 @@ _MAX_RETRIES = 2
 """A request that crashes servers must not reach all of them."""
 
 SendRequest = Callable[[EngineClient], AsyncGenerator[Delta, None]]
-"""Sends a request to one server."""
 
 
 @dataclass(slots=True)
 class FleetServer:
-    """One server and its load."""
+    """One server, whether its last health check succeeded (``is_up``), and its load."""
 
     client: EngineClient
     people: int
-    """Concurrent answers."""
     is_up: bool = True
-    """Whether the last health check succeeded."""
     threads: list[str] = field(default_factory=list)
     """The conversation of each running answer."""
     side_requests: int = 0
     """Running requests that are not answers."""
     breaker: ServerCircuitBreaker = field(default_factory=ServerCircuitBreaker)
-
-    @property
-    def running_count(self) -> int:
-        """Return the number of running answers."""
-        return len(self.threads)
 
     @property
     def url(self) -> str:
@@ -123,7 +115,7 @@ class Fleet:
         """
         current = (server for server in self._list_usable(()) if thread in server.threads)
         server = next(current, None) or self._choose_server(thread, ())
-        if server.running_count + server.side_requests >= server.people:
+        if len(server.threads) + server.side_requests >= server.people:
             raise EngineOverloaded(NoteCode.ALL_PLACES_USED.fill())
         server.side_requests += 1
         try:
@@ -159,7 +151,7 @@ class Fleet:
         usable = {server.url: server for server in self._list_usable(excluded_urls)}
         if not usable:
             raise EngineUnavailable(NoteCode.NONE_AVAILABLE.fill())
-        load = {url: server.running_count / server.people for url, server in usable.items()}
+        load = {url: len(server.threads) / server.people for url, server in usable.items()}
         return usable[choose_server(load, thread)]
 
     def _list_usable(self, excluded_urls: Collection[str]) -> list[FleetServer]:

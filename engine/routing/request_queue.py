@@ -17,15 +17,13 @@ from engine.routing.admission import FairQueue, QueuedRequest
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """How many requests may wait, and for how long."""
+    """How many requests may wait, for how long, and how often their position is reported."""
 
     max_waiting: int = 256
     max_wait_s: float = 300.0
-    """The longest wait of a request."""
     first_notice_s: float = 0.2
     """A shorter wait is not reported. Requests that arrive together are all in the queue by then."""
     notice_interval_s: float = 2.0
-    """Between two updates of a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,7 @@ class RequestQueue:
         self._turns: dict[int, asyncio.Event] = {}
         self._places_at_s = float("-inf")
         self._places: Mapping[int, QueuePosition] = {}
-        self._deadlines: set[asyncio.Timeout] = set()
-        """Timeouts of the running side requests."""
+        self._side_deadlines: set[asyncio.Timeout] = set()
 
     @property
     def counts(self) -> QueueCounts:
@@ -103,11 +100,11 @@ class RequestQueue:
         try:
             async with asyncio.timeout(timeout_s) as deadline:
                 due_s = deadline.when()
-                self._deadlines.add(deadline)
+                self._side_deadlines.add(deadline)
                 try:
                     yield
                 finally:
-                    self._deadlines.discard(deadline)
+                    self._side_deadlines.discard(deadline)
         except TimeoutError as error:
             if deadline.when() != due_s:  # a person started to wait
                 raise EngineOverloaded(NoteCode.PEOPLE_WAIT.fill()) from error
@@ -145,8 +142,8 @@ class RequestQueue:
 
     def _cancel_side_requests(self) -> None:
         """Cancel the side requests if a person waits."""
-        while self._queue.waiting_count and self._deadlines:
-            deadline = self._deadlines.pop()
+        while self._queue.waiting_count and self._side_deadlines:
+            deadline = self._side_deadlines.pop()
             if not deadline.expired():
                 deadline.reschedule(asyncio.get_running_loop().time())
 

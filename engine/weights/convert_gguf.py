@@ -19,8 +19,7 @@ from gguf import GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
 _BLOCK_VALUES = 4 * 2**20
-_NORMAL, _CONTROL, _UNUSED = 1, 3, 5
-"""The types of tokens in a GGUF."""
+_NORMAL, _CONTROL, _UNUSED = 1, 3, 5  # the types of tokens in a GGUF
 _ORDINARY_FROM, _ORDINARY_TO = 151657, 151664
 """Added tokens that are not special in Qwen's own files: tools, fill-in-the-middle, files."""
 _SPLIT = (

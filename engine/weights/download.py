@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,7 +38,6 @@ class DownloadRetryPolicy:
     first_delay_s: float = 1.0
     max_delay_s: float = 60.0
     max_retry_after_s: float = 600.0
-    """Limit of a server's Retry-After."""
 
     def compute_delay_s(self, failures: int, asked_s: float | None) -> float:
         """Return the delay after so many failures in a row (from 1); it doubles, and respects Retry-After."""
@@ -123,7 +123,7 @@ class Downloader:
                 for file in files:
                     group.create_task(download_one(file))
         except* (InstallError, OSError) as failed:
-            raise find_first_error(failed) from None
+            raise failed.exceptions[0] from None
 
     async def _download_file(self, file: RemoteFile) -> None:
         """Download one file; if its hash is wrong, download it once more."""
@@ -156,7 +156,15 @@ class Downloader:
                 break
             failures = 1 if gained >= _MIN_PROGRESS_BYTES else failures + 1
             if failures >= self._retry_policy.max_attempts:
-                raise self._build_failure(why)
+                raise InstallError(
+                    NoteCode.DOWNLOAD_FAILED.fill(
+                        origin=self._origin.label,
+                        attempts=_count_attempts(self._retry_policy),
+                        why=why,
+                        repo=self._repo,
+                        done=self._progress.format_amount(),
+                    )
+                )
             await self._sleep(self._retry_policy.compute_delay_s(failures, asked_s))
 
     async def _append_stream(self, part: Path, file: RemoteFile, have: int) -> None:
@@ -171,26 +179,11 @@ class Downloader:
                     block += chunk
                     self._progress.add_bytes(len(chunk))
                     if len(block) >= _BLOCK_BYTES:
-                        await self._flush_block(part, block)
+                        content, block = block, bytearray()
+                        await self._threads.run_to_end(partial(_append_block, part, content))
         finally:
             # Keep the received bytes after any end of the stream; the write is short, so it is not awaited.
             _append_block(part, block)
-
-    async def _flush_block(self, part: Path, block: bytearray) -> None:
-        content = bytes(block)
-        block.clear()
-        await self._threads.run_to_end(lambda: _append_block(part, content))
-
-    def _build_failure(self, why: str) -> InstallError:
-        return InstallError(
-            NoteCode.DOWNLOAD_FAILED.fill(
-                origin=self._origin.label,
-                attempts=_count_attempts(self._retry_policy),
-                why=why,
-                repo=self._repo,
-                done=self._progress.format_amount(),
-            )
-        )
 
 
 async def retry_call(
@@ -220,13 +213,7 @@ def _count_attempts(retry_policy: DownloadRetryPolicy) -> EngineNote:
     return NoteCode.TIMES.fill(count=count) if count > 1 else NoteCode.ONCE.fill()
 
 
-def find_first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a nested group."""
-    error = group.exceptions[0]
-    return find_first_error(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _append_block(part: Path, block: bytes | bytearray) -> None:
+def _append_block(part: Path, block: bytearray) -> None:
     if block:
         with part.open("ab") as file:
             file.write(block)

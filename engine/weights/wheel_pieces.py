@@ -17,7 +17,6 @@ from engine.installation.command import run_command
 from engine.installation.installer import ReportProgress, UnpackWheel
 from engine.notes import NoteCode
 from engine.planning.variant import WheelPieces
-from engine.weights.worker_threads import WorkerThreads
 
 _CONVERTER = Path(__file__).parent / "convert_gguf.py"
 _CONVERTER_VERSION = "365bacf0"
@@ -81,14 +80,10 @@ async def _join_files(files: list[Path], joined: Path) -> str:
     """Join the files and return the SHA-256 of the result."""
     whole = hashlib.sha256()
     blocks = _read_blocks(files)
-    threads = WorkerThreads(1)
-    try:
-        with joined.open("wb") as target:
-            while block := await threads.run(lambda: next(blocks, b"")):
-                whole.update(block)
-                target.write(block)
-    finally:
-        threads.close()
+    with joined.open("wb") as target:
+        while block := await asyncio.to_thread(next, blocks, b""):
+            whole.update(block)
+            target.write(block)
     return whole.hexdigest()
 
 

@@ -14,7 +14,6 @@ from engine.weights.listing import Digest
 _T = TypeVar("_T")
 
 _STEP_BYTES = 16 * 2**20
-"""Hashed in one step."""
 
 
 class WorkerThreads:

@@ -17,7 +17,7 @@ from engine.interfaces import EngineState
 from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import alive, pretend_installed, until
+from tests.engine.fakes import alive, pretend_installed, restart_engine, until
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,8 @@ async def test_an_engine_that_cannot_start_exits_with_1(owner: Engine, kvasir: K
     assert "damaged" in owner.status().detail
 
 
-async def test_the_log_is_printed_and_followed(owner: Engine, kvasir: Kvasir, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("owner")
+async def test_the_log_is_printed_and_followed(kvasir: Kvasir, tmp_path: Path) -> None:
     """The last lines come without the key; -f also follows the next start and a file that replaces a full one."""
     key = json.loads((tmp_path / "home" / "engine" / "runtime.json").read_text())["api_key"]
     code, out, _ = await _finish(await kvasir("logs", "-n", "2"))
@@ -122,7 +123,7 @@ async def test_the_log_is_printed_and_followed(owner: Engine, kvasir: Kvasir, tm
     async with asyncio.timeout(240):
         while "fired up" not in (line := (await following.stdout.readline()).decode()):
             assert key not in line
-        await owner.restart()
+        await restart_engine(tmp_path / "home")
         while "fired up" not in (await following.stdout.readline()).decode():
             pass
         log = tmp_path / "home" / "engine" / "engine.log"

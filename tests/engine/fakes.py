@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from engine.control.control_socket import EngineAction, EngineCommand
 from engine.installation.installer import Installer
 from engine.interfaces import EngineState
 from engine.planning.catalogue import resolve_model
@@ -253,3 +254,8 @@ def alive(pid: int) -> bool:
 async def refuse_wheel(name: str, version: str, sha256: str) -> Path:
     """Fail as for a wheel that cannot be downloaded."""
     raise FileNotFoundError(f"{name} {version} {sha256[:4]} cannot be downloaded. Check the network.")
+
+
+async def restart_engine(home: Path, *, fresh: bool = False) -> None:
+    """Restart the engine of a state directory, as ``kvasir engine restart`` does."""
+    await Engine.send_command(home, EngineCommand(EngineAction.RESTART, fresh))

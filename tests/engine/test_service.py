@@ -46,7 +46,6 @@ async def test_remote_engine(sglang: FakeSglang, engine: Callable[..., Engine], 
     assert (status.state, status.model, status.url) == (EngineState.READY, "org/some-model", sglang.url)
     assert made.context_tokens == 16384
     assert made.count_tokens("héllo") == 6  # bytes: its vocabulary is not known
-    assert made.truncate_text("héllo", 3) == "hé"
     assert [d async for d in used.stream(ASK, Sampling(), request_id="r")] == [ContentDelta("hi"), StreamEnd("stop")]
     assert sglang.bodies[0]["model"] == "org/some-model"
     assert not (tmp_path / "home").exists()

@@ -24,7 +24,7 @@ from engine.planning.hardware import Machine
 from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, refuse_wheel, until
+from tests.engine.fakes import SMALL_MODEL, alive, pretend_installed, refuse_wheel, restart_engine, until
 
 ASK = [ChatMessage("user", "ping")]
 FAST = SupervisorPolicy(ready_poll_s=0.05, health_interval_s=0.1, first_delay_s=0.01)
@@ -150,7 +150,9 @@ def _flag(installed: Path, name: str) -> list[int]:
 
 
 @pytest.mark.slow
-async def test_memory_profile_falls_persists_and_resets(make: Callable[..., Engine], installed: Path) -> None:
+async def test_memory_profile_falls_persists_and_resets(
+    make: Callable[..., Engine], installed: Path, tmp_path: Path
+) -> None:
     """After two failures it runs; a new start keeps the profile; ``fresh`` returns to the plan's own."""
     (installed / "fails").write_text("pool-cpu pool-cpu")
     engine = make()
@@ -173,7 +175,7 @@ async def test_memory_profile_falls_persists_and_resets(make: Callable[..., Engi
     await again.start()
     assert (await again.wait_until_ready(30)).state is EngineState.READY
     assert _flag(installed, "--max-total-tokens")[3:] == [values[-1]]
-    await again.restart(fresh=True)
+    await restart_engine(tmp_path / "home", fresh=True)
     await until(lambda: len(_starts(installed)) == 5)
     await until(lambda: again.status().state is EngineState.READY)
     assert _flag(installed, "--max-total-tokens")[-1] == values[0]

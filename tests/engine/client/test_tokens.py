@@ -131,23 +131,6 @@ def test_extreme_texts(pair: tuple[TokenEncoding, Tokenizer]) -> None:
     assert ours.count_tokens("a\ud800b") == ours.count_tokens("a\ufffdb")
 
 
-@given(_near, st.integers(0, 30))
-def test_truncated_text_is_a_prefix_that_fits(pair: tuple[TokenEncoding, Tokenizer], text: str, most: int) -> None:
-    ours, _ = pair
-    beginning = ours.truncate_text(text, most)
-    assert ours.count_tokens(beginning) <= most
-    assert text.startswith(beginning)
-    if ours.count_tokens(text) <= most:
-        assert beginning == text
-
-
-def test_truncation_keeps_as_much_as_fits(pair: tuple[TokenEncoding, Tokenizer]) -> None:
-    """Also if normalisation changes the text."""
-    ours, _ = pair
-    for text in ("word " * 500, "e\u0301 " * 500, "今天的会议。" * 200):
-        assert ours.count_tokens(ours.truncate_text(text, 100)) >= 97
-
-
 def test_control_tokens_in_a_text_are_ordinary_text(tmp_path: Path) -> None:
     special = [{"id": 5000, "content": "<think>", "special": True}]
     assert 5000 not in load_tokenizer_json(vocabulary_file(tmp_path, "qwen2", added_tokens=special)).encode("<think>")
@@ -194,7 +177,6 @@ def test_ranks_file_counts_as_its_tokenizer(tmp_path: Path) -> None:
 @given(st.text())
 def test_byte_count_is_an_upper_bound(text: str) -> None:
     assert ByteCounter().count_tokens(text) >= len(text)
-    assert ByteCounter().count_tokens(ByteCounter().truncate_text(text, 7)) <= 7
 
 
 async def _no_wheel(name: str, version: str, sha256: str) -> Path:

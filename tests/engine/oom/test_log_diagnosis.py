@@ -105,7 +105,7 @@ def test_known_problems(name: str, sentence: str, hopeless: bool, damaged: bool)
     found = find_known_problem(death.lines)
     assert found is not None
     assert sentence in found.problem.value
-    assert (found.is_permanent, found.may_be_damaged) == (hopeless, damaged)
+    assert (found.outcome != "again", found.outcome == "damaged") == (hopeless, damaged)
 
 
 @pytest.mark.parametrize(

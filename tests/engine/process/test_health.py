@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.client.wire import ServerLoad, parse_load
 from engine.oom.state import PeakLoad
-from engine.process.health import HealthMonitor
+from engine.process.supervisor import HealthMonitor, SupervisorPolicy
 
 
 def _busy(done: int, running: int = 1) -> ServerLoad:
@@ -12,7 +12,7 @@ def _busy(done: int, running: int = 1) -> ServerLoad:
 
 
 def test_failed_checks_count_only_in_a_row() -> None:
-    watchman = HealthMonitor(max_failed_checks=3, token_deadline_s=60)
+    watchman = HealthMonitor(SupervisorPolicy(max_failed_checks=3, token_deadline_s=60))
     said = [
         watchman.add_check(n, healthy=well, loads=None) for n, well in enumerate([False, False, True, False, False])
     ]
@@ -21,7 +21,7 @@ def test_failed_checks_count_only_in_a_row() -> None:
 
 
 def test_stalled_requests_are_a_hang_but_idleness_is_not() -> None:
-    watchman = HealthMonitor(3, 60)
+    watchman = HealthMonitor(SupervisorPolicy(max_failed_checks=3, token_deadline_s=60))
     assert watchman.add_check(0, healthy=True, loads=_busy(1)) is None
     assert watchman.add_check(59, healthy=True, loads=_busy(1)) is None
     assert watchman.add_check(61, healthy=True, loads=_busy(2)) is None
@@ -31,13 +31,13 @@ def test_stalled_requests_are_a_hang_but_idleness_is_not() -> None:
 
 
 def test_unknown_load_is_no_hang() -> None:
-    watchman = HealthMonitor(3, 1)
+    watchman = HealthMonitor(SupervisorPolicy(max_failed_checks=3, token_deadline_s=1))
     for now in range(100):
         assert watchman.add_check(now, healthy=True, loads=ServerLoad(3, 0, 0.9, None)) is None
 
 
 def test_peak_load_is_recorded() -> None:
-    watchman = HealthMonitor(3, 60)
+    watchman = HealthMonitor(SupervisorPolicy(max_failed_checks=3, token_deadline_s=60))
     for use, waiting, retractions in ((0.2, 0, 0), (0.7, 2, 1), (0.1, 0, 1)):
         watchman.add_check(0, healthy=True, loads=ServerLoad(0, waiting, use, None), retractions=retractions)
     assert watchman.peak_load == PeakLoad(checks=3, cache_use=0.7, waiting=2, retractions=1)

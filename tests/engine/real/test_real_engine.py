@@ -37,7 +37,7 @@ from engine.process.supervisor import SupervisorPolicy
 from engine.routing.request_queue import QueueCounts
 from engine.service import Engine
 from engine.settings import EngineSettings
-from tests.engine.fakes import SMALL_MODEL, alive, until
+from tests.engine.fakes import SMALL_MODEL, alive, restart_engine, until
 from tests.engine.real.real_model import have_small_model
 from tests.waiting import WAIT_S
 
@@ -320,7 +320,7 @@ async def test_killed_scheduler_and_full_disk(engine: Engine, home: Path) -> Non
         assert Engine.read_status(home) == engine.status()
         assert not sglang_processes(home)
         (home / "filler").unlink()
-        await engine.restart()
+        await restart_engine(home)
     else:
         await until(lambda: engine.status().state is EngineState.STARTING, 60)
     await _is_back(engine, before)

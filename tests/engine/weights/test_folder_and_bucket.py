@@ -26,7 +26,7 @@ from engine.weights.download import DownloadRetryPolicy
 from engine.weights.origin import WeightsSource
 from engine.weights.store import WeightsStore
 from tests.engine.fake_hub import REPO, WANTED, FakeHub, fake_hub, get_refusal, model, report_nothing, safetensors
-from tests.engine.fakes import refuse_wheel, until
+from tests.engine.fakes import refuse_wheel, restart_engine, until
 from tests.sources.object_store.bench_objects import S3Faults, refused, s3_client
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def on_shelf(tmp_path: Path, shelf: Path) -> Callable[[], WeightsStore]:
 async def test_folder_is_used_in_place(on_shelf: Callable[[], WeightsStore], shelf: Path) -> None:
     """Nothing is copied or written into it; the same for a model that is named by its folder."""
     before = sorted(path.name for path in shelf.iterdir())
-    assert not on_shelf().needs_download(WANTED)
+    assert on_shelf().find_folder(WANTED) is not None
     assert await on_shelf().provide_checkpoint(WANTED, report_nothing) == shelf
     assert await on_shelf().provide_checkpoint(Checkpoint(str(shelf), "bf16"), report_nothing) == shelf
     assert sorted(path.name for path in shelf.iterdir()) == before
@@ -241,7 +241,7 @@ async def test_engine_downloads_with_progress_and_starts_on_the_folder(
     assert (await engine.wait_until_ready(30)).state is EngineState.FAILED
     assert "pickle" in engine.status().detail
     hub.files = files
-    await engine.restart()
+    await restart_engine(tmp_path / "home")
     await until(lambda: engine.status().state is not EngineState.FAILED)
     statuses = await _settled(engine)
     assert statuses[-1].state is EngineState.READY

@@ -71,7 +71,7 @@ def home(tmp_path: Path) -> Path:
 async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hub: FakeHub, tmp_path: Path) -> None:
     """No pickles, programs or subfolders; only the hub gets the token; a second start sends no request."""
     steps: list[tuple[float | None, str]] = []
-    assert make().needs_download(WANTED)
+    assert make().find_folder(WANTED) is None
     folder = await make().provide_checkpoint(WANTED, lambda share, step: steps.append((share, str(step))))
     assert {path.name for path in folder.iterdir()} == NEEDED | {"checked.json"}
     assert all((folder / name).read_bytes() == hub.files[name] for name in NEEDED)
@@ -79,7 +79,7 @@ async def test_downloads_needed_files_once(make: Callable[..., WeightsStore], hu
     assert any(share is not None and "GiB" in line for share, line in steps)
     assert hub.tokens == {("hub", f"Bearer {TOKEN}"), ("cdn", None)}
     count = len(hub.asked)
-    assert not make().needs_download(WANTED)
+    assert make().find_folder(WANTED) is not None
     assert await make().provide_checkpoint(WANTED, report_nothing) == folder
     assert len(hub.asked) == count
 
@@ -136,7 +136,7 @@ async def test_wrong_bytes_are_downloaded_once_more_then_reported(
 async def test_file_of_wrong_length_is_downloaded_again(make: Callable[..., WeightsStore], hub: FakeHub) -> None:
     folder = await make().provide_checkpoint(WANTED, report_nothing)
     os.truncate(folder / FIRST, 10)
-    assert make().needs_download(WANTED)
+    assert make().find_folder(WANTED) is None
     hub.served.clear()
     await make().provide_checkpoint(WANTED, report_nothing)
     assert hub.served == {FIRST: len(hub.files[FIRST])}
@@ -150,7 +150,7 @@ async def test_required_verification_compares_every_byte(make: Callable[..., Wei
     damaged[-1] ^= 1
     (folder / FIRST).write_bytes(damaged)
     os.utime(folder / FIRST, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not make().needs_download(WANTED)
+    assert make().find_folder(WANTED) is not None
     make().require_verification(WANTED)
     hub.served.clear()
     await make().provide_checkpoint(WANTED, report_nothing)

