@@ -23,7 +23,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="folder for messages and credentials")
     parser.add_argument("--events-url", help="send events to this URL as signed requests instead of Socket Mode")
     parser.add_argument("--pace", choices=("exact", "generous", "off"), default="generous", help="rate limits")
-    parser.add_argument("--stream-ttl", type=float, default=limits.STREAM_TTL_S, help="lifetime of a stream in seconds")
     parser.add_argument(
         "--ack-deadline", type=float, default=limits.ACK_DEADLINE_S, help="seconds to wait for an acknowledgement"
     )
@@ -55,21 +54,6 @@ def _parse_folder(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def build_options(arguments: argparse.Namespace) -> SandboxOptions:
-    """Return the options of a parsed command line."""
-    return SandboxOptions(
-        state=arguments.state,
-        port=arguments.port,
-        events_url=arguments.events_url,
-        pace=arguments.pace,
-        stream_ttl_s=arguments.stream_ttl,
-        ack_deadline_s=arguments.ack_deadline,
-        retry_delays_s=arguments.retry_delays,
-        files=dict(arguments.files),
-        oauth_workspaces=arguments.oauth_workspaces,
-    )
-
-
 async def run_sandbox(options: SandboxOptions, *, with_parent: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or until standard input ends because the parent has."""
     stopping = asyncio.Event()
@@ -96,19 +80,28 @@ async def run_sandbox(options: SandboxOptions, *, with_parent: bool = False) -> 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     arguments = build_parser().parse_args(argv)
-    options = build_options(arguments)
+    options = SandboxOptions(
+        state=arguments.state,
+        port=arguments.port,
+        events_url=arguments.events_url,
+        pace=arguments.pace,
+        ack_deadline_s=arguments.ack_deadline,
+        retry_delays_s=arguments.retry_delays,
+        files=dict(arguments.files),
+        oauth_workspaces=arguments.oauth_workspaces,
+    )
     try:
         asyncio.run(run_sandbox(options, with_parent=arguments.with_parent))
     except StateInUse as error:
-        print(f"The sandbox cannot start: {error}.", file=sys.stderr)  # noqa: T201
-        return 1
+        problem = f"The sandbox cannot start: {error}."
     except OSError as error:
-        print(f"The sandbox cannot start on port {options.port}: {error}. Choose another with --port.", file=sys.stderr)  # noqa: T201
-        return 1
+        problem = f"The sandbox cannot start on port {options.port}: {error}. Choose another with --port."
     except (ValueError, sqlite3.Error) as error:
-        print(f"The sandbox cannot read its state in {options.state}: {error}.", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+        problem = f"The sandbox cannot read its state in {options.state}: {error}."
+    else:
+        return 0
+    print(problem, file=sys.stderr)  # noqa: T201
+    return 1
 
 
 if __name__ == "__main__":

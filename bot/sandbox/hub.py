@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
@@ -16,8 +15,8 @@ from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.limits import RateLimiter
 from bot.sandbox.oauth.issued_tokens import IssuedTokens
 from bot.sandbox.state import directory, wire
-from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, Json, SlackChannel
+from bot.sandbox.state.records import PageUpdate
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
 
@@ -41,59 +40,39 @@ SCOPES = (
     "users:read",
     "users:read.email",
 )
-"""The scopes that the app gets on installation. A test compares them with its manifest."""
+"""The app gets these scopes on installation. A test compares them with its manifest."""
 
 
-@dataclass(slots=True)
-class Grants:
-    """The app's scopes and tokens now; the control API changes them."""
-
-    scopes: frozenset[str] = frozenset(SCOPES)
-    revoked_tokens: set[str] = field(default_factory=set)
-    """``bot``, ``app``: the tokens that were revoked."""
-
-
+@dataclass(slots=True, kw_only=True)
 class Hub:
     """What all endpoints share."""
 
-    def __init__(
-        self,
-        *,
-        clock: SandboxClock,
-        workspace: Workspace,
-        storage: Storage,
-        outbox: Outbox,
-        faults: Faults,
-        limiter: RateLimiter,
-        credentials: Credentials,
-        tokens: IssuedTokens,
-    ) -> None:
-        self.clock = clock
-        self.workspace = workspace
-        self.storage = storage
-        self.outbox = outbox
-        self.carrier = outbox.carrier
-        self.faults = faults
-        self.limiter = limiter
-        self.credentials = credentials
-        self.grants = Grants()
-        self.tokens = tokens
-        """The tokens that OAuth has given out for this workspace."""
-        self.status: Json = {}
-        """The state of engine and knowledge, which the launcher sends."""
-        self.trigger_lifetime_s = limits.TRIGGER_LIFETIME_S
-        self._listeners: list[Callable[[PageUpdate], None]] = []
-        self._triggers: dict[str, tuple[str, float]] = {}
+    clock: SandboxClock
+    workspace: Workspace
+    storage: Storage
+    outbox: Outbox
+    faults: Faults
+    limiter: RateLimiter
+    credentials: Credentials
+    tokens: IssuedTokens
+    scopes: frozenset[str]
+    revoked_tokens: frozenset[str] = frozenset()
+    """The control API revoked the tokens of these kinds: ``bot``, ``app``."""
+    status: Json = field(default_factory=dict)
+    """The launcher sends this state of engine and knowledge."""
+    trigger_lifetime_s: float = limits.TRIGGER_LIFETIME_S
+    show_update: Callable[[PageUpdate], None] = lambda _update: None
+    """Shows an update on the open pages; a workspace without a page ignores it."""
+    _triggers: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def settle_changes(self) -> None:
         """Pass on the changes of the last operation on the workspace, without waiting."""
         changes = self.workspace.take_changes()
-        if changes.records:
-            self.storage.queue_records(changes.records)
+        self.storage.queue_records(changes.records)
         for event, room, delay_s in self.faults.order_events(changes.events):
             self._send_event(event, room, delay_s)
         for update in changes.updates:
-            self.publish_update(update)
+            self.show_update(update)
 
     async def settle_and_store(self) -> None:
         """Pass on the changes and wait until they are on disk."""
@@ -122,40 +101,22 @@ class Hub:
     def _send_event(self, event: Json, room: SlackChannel | None, delay_s: float) -> None:
         if not self.tokens.is_installed:
             return
-        if isinstance(event.get("user"), dict) and "users:read.email" not in self.grants.scopes:
+        if isinstance(event.get("user"), dict) and "users:read.email" not in self.scopes:
             event = event | {"user": directory.without_email(event["user"])}
-        delay_s += self.faults.take_event_delay()
-        for _ in range(1 + self.faults.take_duplicates()):
+        delay_s += self.faults.event_delays_s.pop(0) if self.faults.event_delays_s else 0.0
+        copies, self.faults.duplicates = 1 + self.faults.duplicates, 0
+        for _ in range(copies):
             token = self.credentials.verification_token
             body = wire.event_callback(self.workspace, event, room, now=self.clock.now(), token=token)
             self.outbox.send_event(body, delay_s)
 
-    def publish_update(self, update: PageUpdate) -> None:
-        """Send an update to the open pages."""
-        for listener in list(self._listeners):
-            listener(update)
-
-    @contextlib.contextmanager
-    def subscribe(self, listener: Callable[[PageUpdate], None]) -> Iterator[None]:
-        """Call the listener with each update within this block."""
-        self._listeners.append(listener)
-        try:
-            yield
-        finally:
-            self._listeners.remove(listener)
-
-    def set_status(self, status: Json) -> None:
-        """Store the state of engine and knowledge, and show it."""
-        self.status = status
-        self.publish_status()
-
     def publish_status(self) -> None:
         """Show engine, knowledge and whether the app is connected on the open pages."""
-        self.publish_update(PageUpdate("status", self.status_frame()))
+        self.show_update(PageUpdate("status", self.status_frame()))
 
     def status_frame(self) -> Json:
         """Return the status in the form that pages get."""
-        return {"type": "status", "status": self.status, "connected": self.carrier.is_connected()}
+        return {"type": "status", "status": self.status, "connected": self.outbox.carrier.connected.is_set()}
 
     def new_trigger(self, person: str) -> str:
         """Return a new trigger id for an action of a person."""
@@ -169,10 +130,3 @@ class Hub:
         now = self.clock.now()
         self._triggers = {name: entry for name, entry in self._triggers.items() if entry[1] >= now}
         return person if ends >= now else None
-
-    def change_grants(self, *, scopes: Iterable[str] | None = None, revoked: Iterable[str] | None = None) -> None:
-        """Change the app's scopes or revoked tokens."""
-        if scopes is not None:
-            self.grants = replace(self.grants, scopes=frozenset(scopes))
-        if revoked is not None:
-            self.grants = replace(self.grants, revoked_tokens=set(revoked))

@@ -17,14 +17,13 @@ BLOCKS_PER_MESSAGE = 50
 BLOCKS_PER_VIEW = 100
 VIEWS_PER_STACK = 3
 VIEW_TITLE = 24
-"""Of a view's title, and of its buttons."""
 PRIVATE_METADATA = 3_000
 SECTION_TEXT = 3_000
 SECTION_FIELDS = 10
 FIELD_TEXT = 2_000
 HEADER_TEXT = 150
 MARKDOWN_TEXT = 12_000
-"""The sum over a message's markdown blocks, and of one call's ``markdown_text``."""
+"""All markdown blocks of a message together have at most so many characters, and so has one ``markdown_text``."""
 CONTEXT_ELEMENTS = 10
 ACTIONS_ELEMENTS = 25
 CONTEXT_ACTIONS_ELEMENTS = 5
@@ -36,33 +35,29 @@ ID_LENGTH = 255
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_CHARACTERS = 10_000
-"""Of all cells of a table together."""
+"""All cells of a table together have at most so many characters."""
 TASK_TEXT = 256
-"""Of a streamed task's title, details and output."""
 
 POST_TEXT = 40_000
 """``chat.postMessage`` cuts a longer text here."""
 UPDATE_TEXT = 4_000
 STREAM_TEXT = 40_000
-"""Of a whole streamed message."""
 STREAM_TTL_S = 300.0
 PROMPTS = 4
-"""The prompts that an app may suggest at once."""
 SESSION_TITLE = 200
 UPLOAD_BYTES = 25_000_000
-"""Of one file that a person attaches on the page. Slack allows 1 GB."""
+"""A person may attach files up to this size on the page. Slack allows 1 GB."""
 
 SOCKETS_PER_APP = 10
 ACK_DEADLINE_S = 3.0
 TRIGGER_LIFETIME_S = 3.0
-"""How long after an action of a person the app may open a modal."""
+"""The app may open a modal for so long after an action of a person."""
 RETRY_DELAYS_S = (0.0, 60.0, 300.0)
 EVENT_LIFETIME_S = 3_600.0
-"""How long an event waits for an app that is not connected at all."""
+"""An event waits so long for an app that is not connected at all."""
 RESPONSE_URL_USES = 5
 RESPONSE_URL_LIFETIME_S = 1_800.0
 PAGE_LIMIT = 1_000
-"""The largest page of a paginated answer."""
 
 Pace = Literal["exact", "generous", "off"]
 _FACTOR: dict[Pace, int] = {"exact": 1, "generous": 20}
@@ -75,18 +70,16 @@ class Tier:
     calls: int
     per_s: float = 60.0
     by_channel: bool = False
-    """Counted for each channel instead of for the workspace."""
+    """Whether calls are counted for each channel instead of for the workspace."""
 
 
-TIER_1 = Tier(1)
 TIER_2 = Tier(20)
 TIER_3 = Tier(50)
 TIER_4 = Tier(100)
-POSTING = Tier(1, per_s=1.0, by_channel=True)
-"""One message a second and channel; Slack allows short bursts, and the sandbox allows ``BURST``."""
-BURST = 5
+POSTING = Tier(5, per_s=5.0, by_channel=True)
+"""Slack allows one message a second and channel, and short bursts; the sandbox allows bursts of five."""
 SPECIAL = Tier(600)
-"""Methods without a tier (``auth.test``): hundreds of calls a minute."""
+"""Methods without a tier (``auth.test``) may be called hundreds of times a minute."""
 
 
 class RateLimiter:
@@ -101,7 +94,7 @@ class RateLimiter:
         """Count a call; return the seconds to wait if it exceeds the limit, else None."""
         if self.pace == "off":
             return None
-        limit, window_s = self._find_window(tier)
+        limit, window_s = tier.calls * _FACTOR[self.pace], tier.per_s
         calls = self._calls.setdefault((method, channel if tier.by_channel else ""), deque())
         now = self._now()
         while calls and calls[0] <= now - window_s:
@@ -111,9 +104,3 @@ class RateLimiter:
             return wait_s if calls[0] <= now + wait_s - window_s else wait_s + 1  # rounding of floats may fall short
         calls.append(now)
         return None
-
-    def _find_window(self, tier: Tier) -> tuple[int, float]:
-        factor = _FACTOR[self.pace]
-        if tier.by_channel:
-            return tier.calls * BURST * factor, tier.per_s * BURST
-        return tier.calls * factor, tier.per_s

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +15,16 @@ from aiohttp import web
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
-from bot.sandbox.delivery.outbox import Carrier, Outbox, RetrySchedule
+from bot.sandbox.delivery.outbox import Carrier, Outbox
 from bot.sandbox.delivery.socket_mode import SocketMode
 from bot.sandbox.delivery.webhook import Webhook
+from bot.sandbox.http.actions import PersonActions
 from bot.sandbox.http.api import Api
 from bot.sandbox.http.browser import Browser, build_guard
 from bot.sandbox.http.control import ControlApi
 from bot.sandbox.http.credentials import Credentials, load_credentials
 from bot.sandbox.http.documents import DocumentPages
-from bot.sandbox.http.uploads import AppFiles, Uploads
+from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import SCOPES, Hub
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.limits import Pace, RateLimiter
@@ -35,13 +35,13 @@ from bot.sandbox.state.model import TEAM_NAME, Envelope
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.sandbox.state.storage import Storage
 from bot.sandbox.state.workspace import Workspace
+from engine.files import hold_file_lock
 from engine.tasks import cancel_tasks
 
 HOST = "127.0.0.1"
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWEEP_S = 1.0
-_LOCK_TRIES = 50
-_LOCK_EVERY_S = 0.1
+_LOCK_S = 5.0
 
 
 class StateInUse(OSError):
@@ -54,22 +54,20 @@ class SandboxOptions:
 
     state: Path
     port: int = 3000
-    """0 chooses a free port."""
+    """The port 0 chooses a free one."""
     events_url: str | None = None
-    """The URL that gets events as HTTP requests; None for Socket Mode."""
+    """Events are sent to this URL as HTTP requests, or over Socket Mode if it is None."""
     pace: Pace = "generous"
-    stream_ttl_s: float = limits.STREAM_TTL_S
     ack_deadline_s: float = limits.ACK_DEADLINE_S
     retry_delays_s: Sequence[float] = limits.RETRY_DELAYS_S
     scopes: Sequence[str] = SCOPES
     subscriptions: Sequence[str] = SUBSCRIPTIONS
     clock: SandboxClock = field(default_factory=SandboxClock)
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Folders whose documents the page may open, by the name of their source."""
+    """The page may open the documents of these folders, which are named by their sources."""
     oauth_workspaces: int = 0
-    """How many workspaces there are in which the app is installed by OAuth; 0 for one that has it from the start."""
+    """The app is installed by OAuth in so many workspaces; 0 means one workspace that has it from the start."""
     token_lifetime_s: float = LIFETIME_S
-    """Of the tokens of OAuth; 0 for tokens that do not expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +78,7 @@ class RunningSandbox:
     credentials: Credentials
     hub: Hub
     further: Sequence[RunningSandbox] = ()
-    """The other workspaces; each has a control API below its own ``base_url``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What all workspaces share."""
-
-    options: SandboxOptions
-    credentials: Credentials
-    carrier: Carrier
-    sockets: SocketMode
-    base_url: str
-
-    def create_socket_url(self) -> str:
-        return self.sockets.create_url(self.base_url)
-
-    def make_workspace_url(self, number: int) -> str:
-        """Return the address below which a further workspace has its control API."""
-        return f"{self.base_url}/workspaces/{number + 1}"
+    """Each of the other workspaces has a control API below its own ``base_url``."""
 
 
 @contextlib.asynccontextmanager
@@ -113,130 +93,97 @@ async def serve_sandbox(options: SandboxOptions) -> AsyncIterator[RunningSandbox
     """
     async with contextlib.AsyncExitStack() as stack:
         credentials = await asyncio.to_thread(load_credentials, options.state)
-        await stack.enter_async_context(_lock_state(options.state))
-        listening = stack.enter_context(_open_port(options.port))
+        await _lock_state(stack, options.state)
+        listening = stack.enter_context(socket.create_server((HOST, options.port)))
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
-        storage = Storage(options.state / "workspace.sqlite3")
-        stack.push_async_callback(storage.close)
-        records = await storage.open_records()
-
-        faults = Faults()
-        sockets = SocketMode(options.clock, faults, lambda: credentials.app_token)
-        webhook = _create_webhook(options, credentials)
-        place = _Place(options, credentials, webhook or sockets, sockets, base_url)
-        hub = _create_hub(place, storage, WireIds(0), faults, is_installed=not options.oauth_workspaces)
-        (webhook or sockets).on_change = hub.publish_status
-        hub.workspace.restore_records(records)
-        await hub.settle_and_store()
-
-        uploads = Uploads(hub, options.state / "uploads", base_url)
-        browser = Browser(hub, Interactions(hub, base_url), uploads, base_url)
-        app, first = _create_application(place, hub, browser, uploads)
-        others = [await _add_workspace(stack, place, app, number) for number in range(1, options.oauth_workspaces)]
-        app.add_routes(OAuthServer([first, *others]).list_routes())
+        sockets = SocketMode(options.clock, base_url)
+        carrier: Carrier = sockets
+        if options.events_url is not None:
+            webhook = Webhook(options.clock, options.events_url, credentials)
+            carrier = await stack.enter_async_context(webhook)
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
+        place = _Place(options, credentials, carrier, sockets, base_url, app)
+        first, *others = [await _open_workspace(stack, place, n) for n in range(options.oauth_workspaces or 1)]
+        browser = Browser(first.hub, first.actions, base_url)
+        carrier.on_change = first.hub.publish_status
+        pages = (browser, DocumentPages(options.files), OAuthServer([first, *others]))
+        app.add_routes([route for page in pages for route in page.list_routes()])
+        app.add_routes([web.get("/link/", sockets.handle_connection)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
-        if webhook:
-            stack.push_async_callback(webhook.close)
-        stack.push_async_callback(hub.outbox.close)
         stack.push_async_callback(browser.close)
         stack.push_async_callback(sockets.close)
-        hub.outbox.resume_events([record for record in records if isinstance(record, Envelope)])
-        if webhook:
-            webhook.start()
-        stack.push_async_callback(cancel_tasks, asyncio.create_task(_expire_streams(hub)))
-        further = [
-            RunningSandbox(place.make_workspace_url(number), credentials, other.hub)
-            for number, other in enumerate(others, 1)
-        ]
-        yield RunningSandbox(base_url, credentials, hub, further)
+        further = [RunningSandbox(other.url, credentials, other.hub) for other in others]
+        yield RunningSandbox(base_url, credentials, first.hub, further)
 
 
-def _create_webhook(options: SandboxOptions, credentials: Credentials) -> Webhook | None:
-    if options.events_url is None:
-        return None
-    return Webhook(options.clock, options.events_url, credentials.signing_secret, credentials.verification_token)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What all workspaces share."""
+
+    options: SandboxOptions
+    credentials: Credentials
+    carrier: Carrier
+    sockets: SocketMode
+    base_url: str
+    app: web.Application
 
 
-def _create_hub(place: _Place, storage: Storage, ids: WireIds, faults: Faults, *, is_installed: bool) -> Hub:
-    options = place.options
-    clock = options.clock
-    schedule = RetrySchedule(options.ack_deadline_s, options.retry_delays_s)
+async def _open_workspace(stack: contextlib.AsyncExitStack, place: _Place, number: int) -> Tenant:
+    """Open a workspace and add its endpoints; those of a further one are below an address of its own."""
+    options, clock, ids = place.options, place.options.clock, WireIds(number)
+    mark = str(number + 1) if number else ""
+    path = f"/workspaces/{mark}" if number else ""
+    storage = Storage(options.state / f"workspace{mark}.sqlite3")
+    stack.push_async_callback(storage.close)
+    records = await storage.open_records()
+    is_installed = not options.oauth_workspaces
     hub = Hub(
         clock=clock,
-        workspace=Workspace(clock.now, subscriptions=options.subscriptions, stream_ttl_s=options.stream_ttl_s),
+        workspace=Workspace(clock.now, subscriptions=options.subscriptions),
         storage=storage,
-        outbox=Outbox(clock, place.carrier, storage.queue_records, schedule, ids),
-        faults=faults,
+        outbox=Outbox(clock, place.carrier, storage.queue_records, ids, options.ack_deadline_s, options.retry_delays_s),
+        faults=Faults() if number else place.sockets.faults,
         limiter=RateLimiter(clock.now, options.pace),
         credentials=place.credentials,
         tokens=IssuedTokens(clock.now, options.token_lifetime_s, is_installed, is_installed),
+        scopes=frozenset(options.scopes),
     )
-    hub.change_grants(scopes=options.scopes)
-    return hub
-
-
-def _create_application(place: _Place, hub: Hub, browser: Browser, uploads: Uploads) -> tuple[web.Application, Tenant]:
-    """Return the application with all endpoints behind the guard, but those of OAuth, and its workspace."""
-    interactions, base_url = browser.interactions, place.base_url
-    api = Api(hub, interactions, base_url, place.create_socket_url, WireIds(0))
-    control = ControlApi(hub, interactions, api, place.sockets, uploads)
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[build_guard(base_url)])
-    pages = (api, control, browser, DocumentPages(place.options.files), uploads, AppFiles(hub))
-    app.add_routes([route for page in pages for route in page.list_routes()])
-    app.add_routes([web.get("/link/", place.sockets.handle_connection)])
-    return app, Tenant(TEAM_NAME, hub, api, WireIds(0))
-
-
-async def _add_workspace(stack: contextlib.AsyncExitStack, place: _Place, app: web.Application, number: int) -> Tenant:
-    """Add a further workspace, without a page."""
-    ids, url, state = WireIds(number), place.make_workspace_url(number), place.options.state
-    storage = Storage(state / f"workspace{number + 1}.sqlite3")
-    stack.push_async_callback(storage.close)
-    records = await storage.open_records()
-    hub = _create_hub(place, storage, ids, Faults(), is_installed=False)
     hub.workspace.restore_records(records)
     await hub.settle_and_store()
     stack.push_async_callback(hub.outbox.close)
-    uploads, interactions = Uploads(hub, state / f"uploads{number + 1}", url), Interactions(hub, url)
-    api = Api(hub, interactions, place.base_url, place.create_socket_url, ids)
-    inner = web.Application(client_max_size=_MAX_BODY_BYTES)
-    pages = (api, ControlApi(hub, interactions, api, place.sockets, uploads), uploads, AppFiles(hub))
-    inner.add_routes([route for page in pages for route in page.list_routes()])
-    app.add_subapp(url.removeprefix(place.base_url), inner)
-    return Tenant(f"{TEAM_NAME} {number + 1}", hub, api, ids)
+    hub.outbox.resume_events([record for record in records if isinstance(record, Envelope)])
+    stack.push_async_callback(cancel_tasks, asyncio.create_task(_expire_streams(hub)))
+
+    url = place.base_url + path
+    uploads, interactions = Uploads(hub, options.state / f"uploads{mark}", url), Interactions(hub, url)
+    actions = PersonActions(hub, interactions, uploads)
+    api = Api(hub, interactions, place.base_url, place.sockets.create_url, ids)
+    pages = (api, ControlApi(hub, actions, api, place.sockets), uploads)
+    routes = [route for page in pages for route in page.list_routes()]
+    if number:
+        inner = web.Application(client_max_size=_MAX_BODY_BYTES)
+        inner.add_routes(routes)
+        place.app.add_subapp(path, inner)
+    else:
+        place.app.add_routes(routes)
+    return Tenant(f"{TEAM_NAME} {mark}".strip(), url, hub, api, actions, ids)
 
 
-@contextlib.asynccontextmanager
-async def _lock_state(state: Path) -> AsyncIterator[None]:
+async def _lock_state(stack: contextlib.AsyncExitStack, state: Path) -> None:
     """Lock the state folder for this process; wait for a process that is just ending.
 
     Raises:
         StateInUse: another process keeps the lock.
 
     """
-    with (state / "lock").open("w") as file:
-        for _ in range(_LOCK_TRIES):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            await asyncio.sleep(_LOCK_EVERY_S)
-        else:
-            raise StateInUse(f"another sandbox is running with the state in {state}; stop it first")
-        yield
-
-
-@contextlib.contextmanager
-def _open_port(port: int) -> Iterator[socket.socket]:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        yield listening
-    finally:
-        listening.close()
+        async with asyncio.timeout(_LOCK_S):
+            await stack.enter_async_context(hold_file_lock(state / "lock"))
+    except TimeoutError as error:
+        raise StateInUse(f"another sandbox is running with the state in {state}; stop it first") from error
 
 
 async def _expire_streams(hub: Hub) -> None:

@@ -1,1 +1,1 @@
-"""Block Kit as Slack checks it: blocks, elements, views."""
+"""Block Kit as Slack checks it: blocks and views."""

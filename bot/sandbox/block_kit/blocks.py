@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bot.sandbox import limits
@@ -12,6 +13,8 @@ from bot.sandbox.state.refusals import RefusedCall, build_refusal
 
 Complaints = Iterator[str]
 _Check = Callable[[Json, str], Complaints]
+_PLAIN_TEXT = ("plain_text",)
+_ANY_TEXT = ("mrkdwn", "plain_text")
 
 
 def check_blocks(blocks: Any, *, most: int = limits.BLOCKS_PER_MESSAGE) -> list[Json]:  # noqa: ANN401
@@ -47,16 +50,21 @@ def _check_all(blocks: Sequence[Json], most: int) -> Complaints:
 
 def _check_block(block: Json, at: str) -> Complaints:
     kind = block.get("type")
-    check = _CHECKS.get(kind) if isinstance(kind, str) else None
-    if check is None:
+    checks = _BLOCKS.get(kind) if isinstance(kind, str) else None
+    if checks is None:
         yield f"unsupported type: {kind} [json-pointer:{at}/type]"
         return
-    yield from _check_length(block, "block_id", limits.ID_LENGTH, at, least=0)
-    yield from check(block, at)
+    yield from _check_length("block_id", limits.ID_LENGTH, block, at, least=0)
+    yield from _run_checks(checks, block, at)
 
 
-def _check_length(holder: Mapping[str, Any], name: str, most: int, at: str, *, least: int = 1) -> Complaints:
-    """Add an error for a text outside its bounds; a missing text is fine if it may be empty."""
+def _run_checks(checks: Sequence[_Check], holder: Json, at: str) -> Complaints:
+    for check in checks:
+        yield from check(holder, at)
+
+
+def _check_length(name: str, most: int, holder: Json, at: str, *, least: int = 1) -> Complaints:
+    """Complain about a text outside its bounds; a missing text is fine if it may be empty."""
     text = holder.get(name)
     if text is None:
         if least:
@@ -69,15 +77,29 @@ def _check_length(holder: Mapping[str, Any], name: str, most: int, at: str, *, l
         yield f"must be more than {least - 1} characters [json-pointer:{at}/{name}]"
 
 
-def _check_text(holder: Mapping[str, Any], name: str, most: int, at: str, *kinds: str) -> Complaints:
-    """Add the errors of a text object."""
+def _check_text(name: str, most: int, kinds: Sequence[str], holder: Json, at: str) -> Complaints:
+    """Complain about a text object."""
     text = holder.get(name)
     if not isinstance(text, dict):
         yield f"missing required field: {name} [json-pointer:{at}]"
         return
-    if text.get("type") not in kinds:
-        yield f"unsupported type: {text.get('type')} [json-pointer:{at}/{name}/type]"
-    yield from _check_length(text, "text", most, f"{at}/{name}")
+    yield from _check_type(kinds, text, f"{at}/{name}")
+    yield from _check_length("text", most, text, f"{at}/{name}")
+
+
+def _check_type(kinds: Sequence[str], holder: Json, at: str) -> Complaints:
+    if holder.get("type") not in kinds:
+        yield f"unsupported type: {holder.get('type')} [json-pointer:{at}/type]"
+
+
+def _check_choice(name: str, choices: Sequence[str | None], holder: Json, at: str) -> Complaints:
+    if holder.get(name) not in choices:
+        yield f"invalid {name} [json-pointer:{at}/{name}]"
+
+
+def _check_object(name: str, holder: Json, at: str) -> Complaints:
+    if not isinstance(holder.get(name), dict):
+        yield f"missing required field: {name} [json-pointer:{at}]"
 
 
 def _list_items(block: Json, name: str, most: int, at: str) -> Iterator[tuple[Json, str]]:
@@ -86,7 +108,7 @@ def _list_items(block: Json, name: str, most: int, at: str) -> Iterator[tuple[Js
             yield item, f"{at}/{name}/{n}"
 
 
-def _check_count(block: Json, name: str, most: int, at: str) -> Complaints:
+def _check_count(name: str, most: int, block: Json, at: str) -> Complaints:
     items = block.get(name)
     if not isinstance(items, list) or not items:
         yield f"missing required field: {name} [json-pointer:{at}]"
@@ -98,87 +120,55 @@ def _check_section(block: Json, at: str) -> Complaints:
     if "text" not in block and not block.get("fields"):
         yield f"missing required field: text [json-pointer:{at}]"
     if "text" in block:
-        yield from _check_text(block, "text", limits.SECTION_TEXT, at, "mrkdwn", "plain_text")
+        yield from _check_text("text", limits.SECTION_TEXT, _ANY_TEXT, block, at)
     if "fields" in block:
-        yield from _check_count(block, "fields", limits.SECTION_FIELDS, at)
+        yield from _check_count("fields", limits.SECTION_FIELDS, block, at)
         for field, place in _list_items(block, "fields", limits.SECTION_FIELDS, at):
-            yield from _check_length(field, "text", limits.FIELD_TEXT, place)
+            yield from _check_length("text", limits.FIELD_TEXT, field, place)
     if isinstance(block.get("accessory"), dict):
         yield from _check_element(block["accessory"], f"{at}/accessory")
 
 
-def _check_header(block: Json, at: str) -> Complaints:
-    yield from _check_text(block, "text", limits.HEADER_TEXT, at, "plain_text")
-
-
-def _check_markdown(block: Json, at: str) -> Complaints:
-    yield from _check_length(block, "text", limits.MARKDOWN_TEXT, at)
-
-
 def _check_context(block: Json, at: str) -> Complaints:
-    yield from _check_count(block, "elements", limits.CONTEXT_ELEMENTS, at)
+    yield from _check_count("elements", limits.CONTEXT_ELEMENTS, block, at)
     for element, place in _list_items(block, "elements", limits.CONTEXT_ELEMENTS, at):
-        if element.get("type") not in {"mrkdwn", "plain_text", "image"}:
-            yield f"unsupported type: {element.get('type')} [json-pointer:{place}/type]"
-        elif element["type"] != "image":
-            yield from _check_length(element, "text", limits.SECTION_TEXT, place)
+        yield from _check_type((*_ANY_TEXT, "image"), element, place)
+        if element.get("type") in _ANY_TEXT:
+            yield from _check_length("text", limits.SECTION_TEXT, element, place)
 
 
-def _check_actions(block: Json, at: str) -> Complaints:
-    yield from _check_elements(block, at, limits.ACTIONS_ELEMENTS)
-
-
-def _check_context_actions(block: Json, at: str) -> Complaints:
-    yield from _check_elements(block, at, limits.CONTEXT_ACTIONS_ELEMENTS)
-    for element, place in _list_items(block, "elements", limits.CONTEXT_ACTIONS_ELEMENTS, at):
-        if element.get("type") not in {"feedback_buttons", "icon_button"}:
-            yield f"unsupported type: {element.get('type')} [json-pointer:{place}/type]"
-
-
-def _check_elements(block: Json, at: str, most: int) -> Complaints:
-    yield from _check_count(block, "elements", most, at)
-    ids = [element["action_id"] for element, _ in _list_items(block, "elements", most, at) if element.get("action_id")]
+def _check_elements(most: int, kinds: Sequence[str], block: Json, at: str) -> Complaints:
+    """Complain about interactive elements; with ``kinds``, only these are allowed."""
+    yield from _check_count("elements", most, block, at)
+    elements = list(_list_items(block, "elements", most, at))
+    ids = [element["action_id"] for element, _ in elements if element.get("action_id")]
     if len(ids) != len(set(ids)):
         yield f"duplicate action_id [json-pointer:{at}/elements]"
-    for element, place in _list_items(block, "elements", most, at):
+    for element, place in elements:
         yield from _check_element(element, place)
+        if kinds:
+            yield from _check_type(kinds, element, place)
 
 
 def _check_element(element: Json, at: str) -> Complaints:
-    yield from _check_length(element, "action_id", limits.ID_LENGTH, at, least=0)
-    if element.get("type") == "button":
-        yield from _check_text(element, "text", limits.BUTTON_TEXT, at, "plain_text")
-        yield from _check_length(element, "value", limits.BUTTON_VALUE, at, least=0)
-        yield from _check_length(element, "url", limits.BUTTON_URL, at, least=0)
-        if element.get("style") not in {None, "primary", "danger"}:
-            yield f"invalid style [json-pointer:{at}/style]"
-    elif element.get("type") == "feedback_buttons":
-        yield from _check_feedback_buttons(element, at)
-    elif element.get("type") == "icon_button":
-        yield from _check_icon_button(element, at)
+    yield from _check_length("action_id", limits.ID_LENGTH, element, at, least=0)
+    yield from _run_checks(_ELEMENTS.get(str(element.get("type")), ()), element, at)
 
 
-def _check_feedback_buttons(element: Json, at: str) -> Complaints:
-    for name in ("positive_button", "negative_button"):
-        button = element.get(name)
-        if not isinstance(button, dict):
-            yield f"missing required field: {name} [json-pointer:{at}]"
-            continue
-        yield from _check_text(button, "text", limits.BUTTON_TEXT, f"{at}/{name}", "plain_text")
-        yield from _check_length(button, "value", limits.BUTTON_VALUE, f"{at}/{name}")
+def _check_feedback_button(name: str, element: Json, at: str) -> Complaints:
+    yield from _check_object(name, element, at)
+    if isinstance(element.get(name), dict):
+        yield from _check_text("text", limits.BUTTON_TEXT, _PLAIN_TEXT, element[name], f"{at}/{name}")
+        yield from _check_length("value", limits.BUTTON_VALUE, element[name], f"{at}/{name}")
 
 
-def _check_icon_button(element: Json, at: str) -> Complaints:
-    yield from _check_text(element, "text", limits.BUTTON_TEXT, at, "plain_text")
-    yield from _check_length(element, "value", limits.BUTTON_VALUE, at, least=0)
-    if element.get("icon") != "trash":  # Slack has no other icon
-        yield f"invalid icon [json-pointer:{at}/icon]"
+def _check_visibility(element: Json, at: str) -> Complaints:
     if len(element.get("visible_to_user_ids") or ()) > limits.ICON_VISIBLE_TO:
         yield f"no more than {limits.ICON_VISIBLE_TO} items allowed [json-pointer:{at}/visible_to_user_ids]"
 
 
 def _check_table(block: Json, at: str) -> Complaints:
-    yield from _check_count(block, "rows", limits.TABLE_ROWS, at)
+    yield from _check_count("rows", limits.TABLE_ROWS, block, at)
     for n, row in enumerate(block.get("rows") or ()):
         if not isinstance(row, list) or len(row) > limits.TABLE_COLUMNS:
             yield f"no more than {limits.TABLE_COLUMNS} items allowed [json-pointer:{at}/rows/{n}]"
@@ -197,66 +187,68 @@ def _count_characters(part: Any) -> int:  # noqa: ANN401 - a part of a table
 
 
 def _check_cell(cell: Json, at: str) -> Complaints:
+    yield from _check_type(("raw_text", "rich_text"), cell, at)
     if cell.get("type") == "raw_text":
-        yield from _check_length(cell, "text", limits.TABLE_CHARACTERS, at)
+        yield from _check_length("text", limits.TABLE_CHARACTERS, cell, at)
     elif cell.get("type") == "rich_text":
-        yield from _check_count(cell, "elements", limits.TABLE_CHARACTERS, at)
+        yield from _check_count("elements", limits.TABLE_CHARACTERS, cell, at)
         yield from _check_rich_text(cell, at)
-    else:
-        yield f"unsupported type: {cell.get('type')} [json-pointer:{at}/type]"
 
 
 def _check_rich_text(block: Json, at: str) -> Complaints:
-    element_types = {"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"}
+    kinds = ("rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote")
     for element, place in _list_items(block, "elements", len(block.get("elements") or ()), at):
-        if element.get("type") not in element_types:
-            yield f"unsupported type: {element.get('type')} [json-pointer:{place}/type]"
+        yield from _check_type(kinds, element, place)
 
 
-def _check_task_card(block: Json, at: str) -> Complaints:
-    yield from _check_length(block, "task_id", limits.ID_LENGTH, at)
-    yield from _check_length(block, "title", limits.SECTION_TEXT, at)
-    if block.get("status") not in {None, "pending", "in_progress", "complete", "error"}:
-        yield f"invalid status [json-pointer:{at}/status]"
-
-
-def _check_plan(block: Json, at: str) -> Complaints:
-    yield from _check_length(block, "title", limits.SECTION_TEXT, at)
+def _check_tasks(block: Json, at: str) -> Complaints:
     for task, place in _list_items(block, "tasks", limits.BLOCKS_PER_MESSAGE, at):
-        yield from _check_task_card(task, place)
+        yield from _run_checks(_TASK, task, place)
 
 
-def _check_image(block: Json, at: str) -> Complaints:
-    yield from _check_length(block, "alt_text", limits.FIELD_TEXT, at)
-
-
-def _check_input(block: Json, at: str) -> Complaints:
-    yield from _check_text(block, "label", limits.FIELD_TEXT, at, "plain_text")
-    if not isinstance(block.get("element"), dict):
-        yield f"missing required field: element [json-pointer:{at}]"
-
-
-def _accept_any(_block: Json, _at: str) -> Complaints:
-    return iter(())
-
-
-_CHECKS: Mapping[str, _Check] = {
-    "section": _check_section,
-    "header": _check_header,
-    "markdown": _check_markdown,
-    "context": _check_context,
-    "actions": _check_actions,
-    "context_actions": _check_context_actions,
-    "table": _check_table,
-    "rich_text": _check_rich_text,
-    "task_card": _check_task_card,
-    "plan": _check_plan,
-    "image": _check_image,
-    "input": _check_input,
-    "divider": _accept_any,
-    "alert": _accept_any,
-    "container": _accept_any,
-    "video": _accept_any,
-    "file": _accept_any,
-    "call": _accept_any,
+_BUTTON_TEXT = partial(_check_text, "text", limits.BUTTON_TEXT, _PLAIN_TEXT)
+_BUTTON_VALUE = partial(_check_length, "value", limits.BUTTON_VALUE, least=0)
+_TITLE = partial(_check_length, "title", limits.SECTION_TEXT)
+_TASK: Sequence[_Check] = (
+    partial(_check_length, "task_id", limits.ID_LENGTH),
+    _TITLE,
+    partial(_check_choice, "status", (None, "pending", "in_progress", "complete", "error")),
+)
+_ELEMENTS: Mapping[str, Sequence[_Check]] = {
+    "button": (
+        _BUTTON_TEXT,
+        _BUTTON_VALUE,
+        partial(_check_length, "url", limits.BUTTON_URL, least=0),
+        partial(_check_choice, "style", (None, "primary", "danger")),
+    ),
+    "feedback_buttons": (
+        partial(_check_feedback_button, "positive_button"),
+        partial(_check_feedback_button, "negative_button"),
+    ),
+    "icon_button": (
+        _BUTTON_TEXT,
+        _BUTTON_VALUE,
+        partial(_check_choice, "icon", ("trash",)),  # Slack has no other icon
+        _check_visibility,
+    ),
+}
+_BLOCKS: Mapping[str, Sequence[_Check]] = {
+    "section": (_check_section,),
+    "header": (partial(_check_text, "text", limits.HEADER_TEXT, _PLAIN_TEXT),),
+    "markdown": (partial(_check_length, "text", limits.MARKDOWN_TEXT),),
+    "context": (_check_context,),
+    "actions": (partial(_check_elements, limits.ACTIONS_ELEMENTS, ()),),
+    "context_actions": (
+        partial(_check_elements, limits.CONTEXT_ACTIONS_ELEMENTS, ("feedback_buttons", "icon_button")),
+    ),
+    "table": (_check_table,),
+    "rich_text": (_check_rich_text,),
+    "task_card": _TASK,
+    "plan": (_TITLE, _check_tasks),
+    "image": (partial(_check_length, "alt_text", limits.FIELD_TEXT),),
+    "input": (
+        partial(_check_text, "label", limits.FIELD_TEXT, _PLAIN_TEXT),
+        partial(_check_object, "element"),
+    ),
+    **dict.fromkeys(("divider", "alert", "container", "video", "file", "call"), ()),
 }

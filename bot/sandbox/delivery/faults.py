@@ -8,31 +8,26 @@ from fnmatch import fnmatchcase
 
 from bot.sandbox.state.model import Json, SlackChannel
 
-Event = tuple[Json, SlackChannel | None]
-"""An event for the app, with its conversation if it has one."""
-
 
 @dataclass(slots=True)
 class Fault:
     """The next ``times`` calls of matching methods fail in one way."""
 
     method: str
-    """A pattern: ``chat.*Stream``."""
+    """A pattern such as ``chat.*Stream`` names the methods."""
     times: int = 1
-    """-1: until it is cleared."""
+    """-1 lets calls fail until the fault is cleared."""
     skip: int = 0
-    """The number of calls that pass before."""
+    """So many matching calls pass before the first one fails."""
     error: str | None = None
-    """Slack's error name to answer with."""
     status: int = 200
-    """The HTTP status; 429 sends ``retry_after_s``, 5xx has no JSON body."""
+    """An answer with the HTTP status 429 has ``retry_after_s``, and one with 5xx has no JSON body."""
     retry_after_s: int = 1
     hang_s: float = 0.0
-    """Delay of the answer."""
     lose_reply: bool = False
-    """Run the call, then close the connection without an answer."""
+    """Whether the call is run, and then the connection is closed without an answer."""
     concerns: str = ""
-    """The id of a person, team or channel: only calls that concern it fail. "": all calls."""
+    """Only calls that concern the person, team or channel of this id fail; all calls if it is empty."""
 
     def count_call(self, method: str, concerned: Collection[str]) -> bool:
         """Count a call that concerns some people, teams and channels; return whether it fails."""
@@ -55,12 +50,12 @@ class Faults:
         self.calls: list[Fault] = []
         self.acks_to_drop = 0
         self.duplicates = 0
-        """How many extra times the next event is delivered, each with its own event id."""
+        """The next event is delivered so many extra times, each with its own event id."""
         self.late_message_s: float | None = None
-        """How long the ``message`` event of the next mention with files comes after its ``app_mention``, which then has
-        no files; None for Slack's usual order."""
+        """The ``message`` of the next mention with files comes so many seconds after its ``app_mention``, which has no
+        files then. None means Slack's usual order."""
         self.event_delays_s: list[float] = []
-        """How long the next events are delayed, one after the other, so that later ones overtake them."""
+        """Each is the delay of one of the next events, so that later ones overtake it."""
 
     def clear_faults(self) -> None:
         """Remove all faults."""
@@ -73,19 +68,9 @@ class Faults:
         """Return the fault of a call that concerns some people, teams and channels; None for none."""
         return next((fault for fault in self.calls if fault.count_call(method, concerned)), None)
 
-    def take_ack(self) -> bool:
-        """Return whether to drop an acknowledgement, and count it."""
-        if self.acks_to_drop == 0:
-            return False
-        self.acks_to_drop -= 1
-        return True
-
-    def take_duplicates(self) -> int:
-        """Return how many extra times the next event is delivered, and reset it."""
-        duplicates, self.duplicates = self.duplicates, 0
-        return duplicates
-
-    def order_events(self, events: Sequence[Event]) -> list[tuple[Json, SlackChannel | None, float]]:
+    def order_events(
+        self, events: Sequence[tuple[Json, SlackChannel | None]]
+    ) -> list[tuple[Json, SlackChannel | None, float]]:
         """Return events in the order of their delivery, each with its delay in seconds."""
         delay_s = self.late_message_s
         mention = next((event for event, _ in events if event["type"] == "app_mention" and event.get("files")), None)
@@ -101,7 +86,3 @@ class Faults:
                 is_late = event["type"] == "message" and event.get("ts") == mention["ts"]
                 deliveries.append((event, room, delay_s if is_late else 0.0))
         return deliveries
-
-    def take_event_delay(self) -> float:
-        """Return how long the next event is delayed, in seconds, and count it."""
-        return self.event_delays_s.pop(0) if self.event_delays_s else 0.0

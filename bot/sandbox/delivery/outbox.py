@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
@@ -32,30 +33,22 @@ class DeliveryFailure:
     reason: str
 
 
-class Carrier(Protocol):
+class Carrier(ABC):
     """How envelopes reach the app: Socket Mode, or requests to its URL."""
 
-    def is_connected(self) -> bool:
-        """Return whether an app is connected now."""
+    def __init__(self) -> None:
+        self.connected = asyncio.Event()
+        """It is set while an app is connected."""
+        self.on_change: Callable[[], None] = lambda: None
+        """It is called when the app connects or disconnects."""
 
-    async def wait_until_connected(self) -> None:
-        """Wait until an app is connected."""
-
+    @abstractmethod
     async def deliver_envelope(self, envelope: Envelope, deadline_s: float) -> Acknowledgement | DeliveryFailure:
         """Deliver once and wait for the acknowledgement."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySchedule:
-    """When an event that was not acknowledged is sent again, and for how long it waits for an app."""
-
-    ack_deadline_s: float = limits.ACK_DEADLINE_S
-    retry_delays_s: Sequence[float] = limits.RETRY_DELAYS_S
-    lifetime_s: float = limits.EVENT_LIFETIME_S
-
-
 OnOutcome = Callable[[Acknowledgement | DeliveryFailure | None], Awaitable[None]]
-"""Called with the outcome of a command or an interaction; None if no app is connected."""
+"""Handles the outcome of a command or an interaction; the outcome is None if no app is connected."""
 
 
 class Outbox:
@@ -66,31 +59,30 @@ class Outbox:
         clock: SandboxClock,
         carrier: Carrier,
         store: Callable[[dict[tuple[str, str], Record | None]], None],
-        schedule: RetrySchedule,
         ids: WireIds,
+        ack_deadline_s: float,
+        retry_delays_s: Sequence[float],
     ) -> None:
         self._clock = clock
         self.carrier = carrier
         self._store = store
-        self.schedule = schedule
         self._ids = ids
+        self._ack_deadline_s = ack_deadline_s
+        self._retry_delays_s = retry_delays_s
         self._tasks: set[asyncio.Task[None]] = set()
         self.pending: dict[str, Envelope] = {}
         self.given_up: deque[Envelope] = deque(maxlen=_REMEMBERED)
 
-    def send_event(self, payload: Json, delay_s: float = 0.0) -> Envelope:
+    def send_event(self, payload: Json, delay_s: float = 0.0) -> None:
         """Send an event after a delay, until it is acknowledged or its last retry failed."""
         envelope = self._create_envelope("events_api", payload)
         envelope = replace(envelope, due=envelope.created + delay_s)
         self._store_envelope(envelope)
         self._start_task(self._deliver_event(envelope))
-        return envelope
 
-    def send_once(self, kind: Transport, payload: Json, on_outcome: OnOutcome) -> Envelope:
+    def send_once(self, kind: Transport, payload: Json, on_outcome: OnOutcome) -> None:
         """Send a command or an interaction; these are not sent again."""
-        envelope = self._create_envelope(kind, payload)
-        self._start_task(self._deliver_once(envelope, on_outcome))
-        return envelope
+        self._start_task(self._deliver_once(self._create_envelope(kind, payload), on_outcome))
 
     def resume_events(self, envelopes: Sequence[Envelope]) -> None:
         """Continue with the events that were pending when the process ended."""
@@ -119,34 +111,31 @@ class Outbox:
         self._store({(name_kind(envelope), envelope.key): None})
 
     async def _deliver_event(self, envelope: Envelope) -> None:
-        """Deliver, with retries after the schedule's delays; waiting for an absent app is no retry."""
+        """Deliver, with retries after delays; waiting for an absent app is no retry."""
         while True:
             await self._clock.sleep_until(envelope.due)
-            await self.carrier.wait_until_connected()
-            if self._clock.now() - envelope.created > self.schedule.lifetime_s:
+            await self.carrier.connected.wait()
+            if self._clock.now() - envelope.created > limits.EVENT_LIFETIME_S:
                 break
             outcome = await self._deliver_envelope(envelope)
             if isinstance(outcome, Acknowledgement):
                 self._discard_envelope(envelope)
                 return
-            if envelope.attempt >= len(self.schedule.retry_delays_s):
+            if envelope.attempt >= len(self._retry_delays_s):
                 break
-            due = self._clock.now() + self.schedule.retry_delays_s[envelope.attempt]
+            due = self._clock.now() + self._retry_delays_s[envelope.attempt]
             envelope = replace(envelope, attempt=envelope.attempt + 1, reason=outcome.reason, due=due)
             self._store_envelope(envelope)
         self.given_up.append(envelope)
         self._discard_envelope(envelope)
 
     async def _deliver_once(self, envelope: Envelope, on_outcome: OnOutcome) -> None:
-        if not self.carrier.is_connected():
-            await on_outcome(None)
-            return
-        await on_outcome(await self._deliver_envelope(envelope))
+        await on_outcome(await self._deliver_envelope(envelope) if self.carrier.connected.is_set() else None)
 
     async def _deliver_envelope(self, envelope: Envelope) -> Acknowledgement | DeliveryFailure:
         """Deliver once, with the workspace's ids of the wire."""
         envelope = replace(envelope, payload=self._ids.translate_ids(envelope.payload))
-        outcome = await self.carrier.deliver_envelope(envelope, self.schedule.ack_deadline_s)
+        outcome = await self.carrier.deliver_envelope(envelope, self._ack_deadline_s)
         if isinstance(outcome, Acknowledgement) and outcome.payload:
             return Acknowledgement(self._ids.translate_ids(outcome.payload))
         return outcome

@@ -6,11 +6,9 @@ The wire is that of https://docs.slack.dev/apis/events-api/using-socket-mode.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import itertools
 import json
-from collections.abc import Callable
+import secrets
 from typing import Literal
 
 from aiohttp import WSMsgType, web
@@ -18,7 +16,7 @@ from aiohttp import WSMsgType, web
 from bot.sandbox import limits
 from bot.sandbox.delivery.clock import SandboxClock
 from bot.sandbox.delivery.faults import Faults
-from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
+from bot.sandbox.delivery.outbox import Acknowledgement, Carrier, DeliveryFailure
 from bot.sandbox.state.model import APP_ID, Envelope, Json
 
 TICKET_LIFETIME_S = 600.0
@@ -27,58 +25,35 @@ HOST = "sandbox-applink"
 DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
 
 
-def sign_ticket(secret: str, now: float) -> str:
-    """Return a ticket for a connection: its expiry and a signature, so nothing is stored."""
-    ends = str(int(now + TICKET_LIFETIME_S))
-    return f"{ends}-{_sign_expiry(secret, ends)}"
-
-
-def is_valid_ticket(secret: str, now: float, ticket: str) -> bool:
-    """Return whether this process signed the ticket and it has not expired."""
-    ends, _, signature = ticket.partition("-")
-    is_genuine = hmac.compare_digest(signature, _sign_expiry(secret, ends))
-    return is_genuine and ends.isdigit() and now <= int(ends)
-
-
-def _sign_expiry(secret: str, ends: str) -> str:
-    return hmac.new(secret.encode(), ends.encode(), hashlib.sha256).hexdigest()
-
-
-class SocketMode:
+class SocketMode(Carrier):
     """The carrier over the app's websockets, at most ten."""
 
-    def __init__(self, clock: SandboxClock, faults: Faults, secret: Callable[[], str]) -> None:
+    def __init__(self, clock: SandboxClock, base_url: str) -> None:
+        super().__init__()
         self._clock = clock
-        self._faults = faults
-        self._secret = secret
+        self._base_url = base_url
+        self.faults = Faults()
+        self._tickets: dict[str, float] = {}
         self._sockets: list[web.WebSocketResponse] = []
         self._turn = itertools.count()
         self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Acknowledgement | DeliveryFailure]]] = {}
-        self._present = asyncio.Event()
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when the app connects or disconnects."""
 
-    def create_url(self, base_url: str) -> str:
+    def create_url(self) -> str:
         """Return the address for a new connection, with a ticket that expires."""
-        ticket = sign_ticket(self._secret(), self._clock.now())
-        return f"{base_url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={APP_ID}"
+        now = self._clock.now()
+        ticket = secrets.token_urlsafe(24)
+        self._tickets = {one: ends for one, ends in self._tickets.items() if ends >= now}
+        self._tickets[ticket] = now + TICKET_LIFETIME_S
+        return f"{self._base_url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={APP_ID}"
 
     @property
     def connections(self) -> int:
         """Return how many websockets are open."""
         return len(self._sockets)
 
-    def is_connected(self) -> bool:
-        """Return whether the app has a connection."""
-        return bool(self._sockets)
-
-    async def wait_until_connected(self) -> None:
-        """Wait until the app has a connection."""
-        await self._present.wait()
-
     async def handle_connection(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection of the app."""
-        if not is_valid_ticket(self._secret(), self._clock.now(), request.query.get("ticket", "")):
+        if self._tickets.get(request.query.get("ticket", ""), 0.0) < self._clock.now():
             raise web.HTTPUnauthorized(text="invalid ticket")
         socket = web.WebSocketResponse(heartbeat=_PING_S)
         await socket.prepare(request)
@@ -105,9 +80,9 @@ class SocketMode:
 
     def _update_presence(self) -> None:
         if self._sockets:
-            self._present.set()
+            self.connected.set()
         else:
-            self._present.clear()
+            self.connected.clear()
         self.on_change()
 
     def _hello_frame(self) -> Json:
@@ -125,7 +100,10 @@ class SocketMode:
         except ValueError:
             return
         envelope_id = frame.get("envelope_id") if isinstance(frame, dict) else None
-        if envelope_id not in self._waiting or self._faults.take_ack():
+        if envelope_id not in self._waiting:
+            return
+        if self.faults.acks_to_drop:
+            self.faults.acks_to_drop -= 1
             return
         _, waiting = self._waiting[envelope_id]
         if not waiting.done():

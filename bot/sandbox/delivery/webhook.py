@@ -10,13 +10,14 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable
+from typing import Self
 from urllib.parse import urlencode
 
 import aiohttp
 
 from bot.sandbox.delivery.clock import SandboxClock
-from bot.sandbox.delivery.outbox import Acknowledgement, DeliveryFailure
+from bot.sandbox.delivery.outbox import Acknowledgement, Carrier, DeliveryFailure
+from bot.sandbox.http.credentials import Credentials
 from bot.sandbox.state.model import Envelope, Json
 from engine.tasks import cancel_tasks
 
@@ -30,46 +31,33 @@ def sign_request(secret: str, timestamp: str, body: str) -> str:
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class Webhook:
+class Webhook(Carrier):
     """The carrier that posts to a URL; the URL must first answer a ``url_verification``."""
 
-    def __init__(self, clock: SandboxClock, url: str, secret: str, token: str) -> None:
+    def __init__(self, clock: SandboxClock, url: str, credentials: Credentials) -> None:
+        super().__init__()
         self._clock = clock
         self._url = url
-        self._secret = secret
-        self._token = token
-        self._session: aiohttp.ClientSession | None = None
-        self._verified = asyncio.Event()
-        self._verification: asyncio.Task[None] | None = None
-        self.on_change: Callable[[], None] = lambda: None
-        """Called once the URL is verified."""
+        self._credentials = credentials
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Start to verify the URL, with retries until it answers."""
         self._session = aiohttp.ClientSession()
         self._verification = asyncio.create_task(self._verify_url())
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop and release the connections."""
         await cancel_tasks(self._verification)
-        if self._session:
-            await self._session.close()
-
-    def is_connected(self) -> bool:
-        """Return whether the URL has been verified."""
-        return self._verified.is_set()
-
-    async def wait_until_connected(self) -> None:
-        """Wait until the URL has been verified."""
-        await self._verified.wait()
+        await self._session.close()
 
     async def _verify_url(self) -> None:
         challenge = secrets.token_urlsafe(30)
-        body = {"token": self._token, "challenge": challenge, "type": "url_verification"}
+        body = {"token": self._credentials.verification_token, "challenge": challenge, "type": "url_verification"}
         while True:
             outcome = await self._post_body(json.dumps(body), "application/json", {}, 3.0)
             if isinstance(outcome, str) and challenge in outcome:
-                self._verified.set()
+                self.connected.set()
                 self.on_change()
                 return
             await asyncio.sleep(_VERIFY_EVERY_S)
@@ -88,13 +76,11 @@ class Webhook:
     async def _post_body(
         self, body: str, content_type: str, headers: dict[str, str], deadline_s: float
     ) -> str | DeliveryFailure:
-        if self._session is None:
-            return DeliveryFailure("connection_failed")
         timestamp = str(int(self._clock.now()))
         headers |= {
             "Content-Type": content_type,
             "X-Slack-Request-Timestamp": timestamp,
-            "X-Slack-Signature": sign_request(self._secret, timestamp, body),
+            "X-Slack-Signature": sign_request(self._credentials.signing_secret, timestamp, body),
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
         }
         timeout = aiohttp.ClientTimeout(total=deadline_s)

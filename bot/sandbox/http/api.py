@@ -16,7 +16,7 @@ from aiohttp import web
 from bot.sandbox.delivery.faults import Fault
 from bot.sandbox.hub import Hub
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.methods import agents, chat, conversations, files, organization, people, streaming, views
+from bot.sandbox.methods import agents, chat, conversations, files, people, streaming, views
 from bot.sandbox.methods.call import Arguments, Call, Method
 from bot.sandbox.oauth.wire_ids import WireIds
 from bot.sandbox.state.model import Json
@@ -27,14 +27,13 @@ _SERVER_ERROR = 500
 _CONCERNED = (
     "user", "initiator_user_id", "recipient_user_id", "team_id", "recipient_team_id", "channel", "channel_id",
 )  # fmt: skip
-"""The arguments that name whom and what a call concerns."""
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for module in (agents, chat, conversations, files, organization, people, streaming, views)
+    for module in (agents, chat, conversations, files, people, streaming, views)
     for method in module.METHODS
 }
-"""All methods of the sandbox; others are ``unknown_method``."""
+"""Calls of other methods are refused as ``unknown_method``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,9 @@ class CallRecord:
     method: str
     args: Json
     at: float
-    """Seconds since the epoch, of the workspace's clock."""
+    """It began at this time of the workspace's clock, in seconds since the epoch."""
     seconds: float
-    """From the request's headers until the answer is ready to send."""
+    """It took so long from the request's headers until its answer was ready to send."""
     error: str | None
 
 
@@ -91,7 +90,8 @@ class Api:
         except sqlite3.Error:
             body, headers = {"ok": False, "error": "internal_error"}, {}
         error = body.get("error")
-        self.calls.append(CallRecord(name, Arguments(values).without_token(), at, time.perf_counter() - started, error))
+        arguments = {name: value for name, value in values.items() if name != "token" and value is not None}
+        self.calls.append(CallRecord(name, arguments, at, time.perf_counter() - started, error))
         if fault and fault.lose_reply and request.transport:
             request.transport.abort()
         if fault and fault.status >= _SERVER_ERROR:
@@ -117,7 +117,7 @@ class Api:
         if wait_s is not None:
             raise RefusedCall("ratelimited", retry_after_s=wait_s)
         self._hub.workspace.expire_streams()
-        scopes = self._hub.grants.scopes
+        scopes = self._hub.scopes
         call = Call(self._hub.workspace, args, scopes, self._base_url, self._new_socket_url, self._hub.take_trigger)
         headers = {"x-oauth-scopes": ",".join(sorted(scopes)), "x-accepted-oauth-scopes": ",".join(method.scopes)}
         return {"ok": True, **method.answer(call)}, headers
@@ -136,11 +136,11 @@ class Api:
         if not is_app and not self._hub.is_bot_token(token):
             raise RefusedCall("invalid_auth")
         kind = "app" if is_app else "bot"
-        if kind in self._hub.grants.revoked_tokens:
+        if kind in self._hub.revoked_tokens:
             raise RefusedCall("token_revoked")
         if kind != method.caller:
             raise RefusedCall("not_allowed_token_type")
-        granted = self._hub.grants.scopes if kind == "bot" else {"connections:write"}
+        granted = self._hub.scopes if kind == "bot" else {"connections:write"}
         if method.scopes and not granted & set(method.scopes):
             raise RefusedCall("missing_scope", needed=method.scopes[0], provided=",".join(sorted(granted)))
 

@@ -18,13 +18,12 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox import limits
 from bot.sandbox.http.actions import PersonActions
-from bot.sandbox.http.uploads import Uploads
 from bot.sandbox.hub import Hub
-from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS, Interactions
+from bot.sandbox.interactions import APP_COMMANDS, APP_SHORTCUTS
 from bot.sandbox.state import directory
 from bot.sandbox.state.accounts import person_frame
-from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, TEAM_NAME, Json, SlackChannel
+from bot.sandbox.state.records import PageUpdate
 from bot.sandbox.state.refusals import RefusedCall
 from bot.sandbox.state.workspace import message_frame, session_frame
 from engine.tasks import cancel_tasks
@@ -44,7 +43,7 @@ _SECURITY = {
 _COALESCE_S = 0.03
 """Updates of one message within this time are sent as one."""
 _HISTORY = 200
-"""The number of messages of a conversation that a page gets at first, and with each request for more."""
+"""A page gets so many messages of a conversation at first, and with each request for more."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -74,31 +73,24 @@ class BrowserPage:
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self.socket = socket
         self.person = ""
-        self._waiting: dict[str, Json] = {}
+        self.waiting: dict[str, Json] = {}
         self._has_updates = asyncio.Event()
 
     def queue_update(self, update: PageUpdate) -> None:
-        """Queue an update that this page's person may see; it replaces an earlier one with the same key."""
-        if self.person and (update.audience is None or self.person in update.audience):
-            self._waiting.pop(update.key, None)
-            self._waiting[update.key] = update.body
-            self._has_updates.set()
+        """Queue an update for this page; it replaces an earlier one with the same key.
 
-    def queue_answer(self, number: object, answer: Json) -> None:
-        """Queue an answer. The one queue keeps snapshots and updates in order."""
-        self._waiting[f"answer/{number}"] = {"type": "reply", "id": number, **answer}
+        The one queue keeps answers, snapshots and updates in order.
+        """
+        self.waiting.pop(update.key, None)
+        self.waiting[update.key] = update.body
         self._has_updates.set()
-
-    def clear_queue(self) -> None:
-        """Drop the waiting updates, because a snapshot follows."""
-        self._waiting.clear()
 
     async def send_updates(self) -> None:
         """Send waiting updates, without end."""
         while True:
             await self._has_updates.wait()
             self._has_updates.clear()
-            waiting, self._waiting = self._waiting, {}
+            waiting, self.waiting = self.waiting, {}
             await self.socket.send_str(json.dumps(list(waiting.values()), ensure_ascii=False))
             await asyncio.sleep(_COALESCE_S)
 
@@ -106,14 +98,14 @@ class BrowserPage:
 class Browser:
     """The page and its websocket."""
 
-    def __init__(self, hub: Hub, interactions: Interactions, uploads: Uploads, base_url: str) -> None:
+    def __init__(self, hub: Hub, actions: PersonActions, base_url: str) -> None:
         self._hub = hub
-        self.interactions = interactions
         self._cookie = f"kvasir_sandbox_{urlsplit(base_url).port}"  # cookies are shared between ports
         self._session = secrets.token_urlsafe(32)
         self._files = _read_page_files()
         self._pages: set[BrowserPage] = set()
-        self._actions = PersonActions(hub, interactions, uploads).list_actions()
+        self._actions = actions.list_actions()
+        hub.show_update = self._queue_update
 
     def list_routes(self) -> list[web.RouteDef]:
         """Return the endpoints."""
@@ -162,14 +154,18 @@ class Browser:
         self._pages.add(page)
         sender = asyncio.create_task(page.send_updates())
         try:
-            with self._hub.subscribe(page.queue_update):
-                async for frame in socket:
-                    if frame.type is WSMsgType.TEXT:
-                        await self._handle_frame(page, frame.data)
+            async for frame in socket:
+                if frame.type is WSMsgType.TEXT:
+                    await self._handle_frame(page, frame.data)
         finally:
             self._pages.discard(page)
             await cancel_tasks(sender)
         return socket
+
+    def _queue_update(self, update: PageUpdate) -> None:
+        for page in self._pages:
+            if page.person and (update.audience is None or page.person in update.audience):
+                page.queue_update(update)
 
     async def _handle_frame(self, page: BrowserPage, data: str) -> None:
         """Run the action that a page requests, and queue the answer."""
@@ -182,7 +178,8 @@ class Browser:
         except (KeyError, TypeError, ValueError, AttributeError):
             answer = {"ok": False, "error": "invalid_arguments"}
         self._hub.settle_changes()
-        page.queue_answer(body.get("id") if isinstance(body, dict) else None, answer)
+        number = body.get("id") if isinstance(body, dict) else None
+        page.queue_update(PageUpdate(f"answer/{number}", {"type": "reply", "id": number, **answer}))
         with contextlib.suppress(sqlite3.Error):  # the next change tries again, for example when the disk was full
             await self._hub.storage.wait_until_stored()
 
@@ -193,20 +190,18 @@ class Browser:
             case "history":
                 return self._read_history(page, body)
             case name:
-                return self._actions[name](page.person, body, lambda asked: self._find_visible_channel(page, asked))
+                room = self._find_visible_channel(page, body) if body.get("channel") else ""
+                return self._actions[name](page.person, body, room)
 
     def _choose_person(self, page: BrowserPage, body: Json) -> Json:
         """Switch to a person; return everything that they see."""
-        page.person = self._hub.workspace.find_person(body["person"]).id
-        page.clear_queue()
-        return {"snapshot": self._build_snapshot(page.person)}
-
-    def _build_snapshot(self, person: str) -> Json:
         workspace = self._hub.workspace
+        person = workspace.find_person(body["person"]).id
+        page.person = person
+        page.waiting.clear()
         rooms = workspace.list_visible_channels(person)
         home = workspace.find_home(person)
-        modals = [v.body for v in workspace.views.values() if v.kind == "modal" and v.user == person]
-        return {
+        snapshot = {
             "team": TEAM_NAME,
             "me": person,
             "bot": BOT_USER,
@@ -217,9 +212,10 @@ class Browser:
             "messages": [frame for room in rooms for frame in self._list_messages(room.id, person, None)],
             "sessions": [session_frame(s) for s in workspace.sessions.values() if s.channel in {r.id for r in rooms}],
             "home": home.body if home else None,
-            "modals": modals,
+            "modals": [view.body for view in workspace.list_modals(person)],
             "status": self._hub.status_frame(),
         }
+        return {"snapshot": snapshot}
 
     def _build_channel(self, room: SlackChannel, person: str) -> Json:
         more = len(self._hub.workspace.list_history(room.id)) > _HISTORY

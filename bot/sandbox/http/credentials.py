@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.files import replace_private_file
 
 _OAUTH_PORT = 3080
-"""The port of Kvasir's page to install it; the workspace itself usually has 3000."""
+"""Kvasir's page to install it has this port, since the workspace itself usually has 3000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import re
-import secrets
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -14,8 +13,8 @@ from aiohttp import web
 
 from bot.sandbox.http.documents import render_markdown
 from bot.sandbox.hub import Hub
-from bot.sandbox.state.files import save_file
-from bot.sandbox.state.model import AppFile, Json
+from bot.sandbox.methods.files import new_file_id, save_file
+from bot.sandbox.state.model import Json
 from bot.sandbox.state.refusals import RefusedCall
 
 _ID = re.compile(r"F[0-9A-F]{10}")
@@ -30,12 +29,16 @@ class Uploads:
         self._base_url = base_url
 
     def list_routes(self) -> list[web.RouteDef]:
-        """Return the one route."""
-        return [web.get("/files-pri/{team}-{id}/download/{name}", self.serve_file)]
+        """Return the endpoints."""
+        return [
+            web.get("/files-pri/{team}-{id}/download/{name}", self.serve_file),
+            web.post("/upload/v1/{id}", self.store_upload),
+            web.get("/docs/{id}", self.show_file),
+        ]
 
     def store_file(self, name: str, data: bytes, user: str) -> Json:
         """Store a file and return its Slack file object."""
-        file_id = f"F{secrets.token_hex(5).upper()}"
+        file_id = new_file_id()
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / file_id).write_bytes(data)
         url = f"{self._base_url}/files-pri/T-{file_id}/download/{quote(name, safe='')}"
@@ -61,31 +64,17 @@ class Uploads:
             is_app = self._hub.is_bot_token(token)
         except RefusedCall:
             is_app = False
-        if not is_app or "files:read" not in self._hub.grants.scopes:
+        if not is_app or "files:read" not in self._hub.scopes:
             return web.Response(status=302, headers={"Location": f"{self._base_url}/?redir=files"})
         path = self._folder / request.match_info["id"]
         if not _ID.fullmatch(path.name) or not path.is_file():
             return web.Response(status=404, text="There is no such file.")
         return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type="application/octet-stream")
 
-
-class AppFiles:
-    """The addresses of the app's files."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def list_routes(self) -> list[web.RouteDef]:
-        """Return the endpoints."""
-        return [web.post("/upload/v1/{id}", self.store_upload), web.get("/docs/{id}", self.show_file)]
-
-    def _find_file(self, request: web.Request) -> AppFile | None:
-        return self._hub.workspace.files.get(request.match_info["id"])
-
     async def store_upload(self, request: web.Request) -> web.Response:
-        """Store the content of a file."""
+        """Store the content of a file of the app."""
         data = await request.read()
-        file = self._find_file(request)
+        file = self._hub.workspace.files.get(request.match_info["id"])
         if file is None or file.channels or len(data) != file.length:
             return web.Response(status=400, text="The size is not the one that was announced.")
         save_file(self._hub.workspace, replace(file, text=data.decode("utf-8", errors="replace")))
@@ -94,7 +83,7 @@ class AppFiles:
 
     async def show_file(self, request: web.Request) -> web.Response:
         """Show a canvas or a Markdown file as a page, and any other file as text."""
-        file = self._find_file(request)
+        file = self._hub.workspace.files.get(request.match_info["id"])
         if file is None:
             return web.Response(status=404, text="There is no such file.")
         if file.is_canvas or file.name.endswith(".md"):

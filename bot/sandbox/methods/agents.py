@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_3, TIER_4
@@ -92,13 +92,15 @@ def set_prompts(call: Call) -> Json:
     """Suggest up to four prompts at the end of the conversation; those of a thread are ignored, as for each agent."""
     room = call.find_joined_channel("channel_id")
     prompts = call.args.get_structure("prompts")
-    if not isinstance(prompts, list) or not all(isinstance(p, dict) and p.get("message") for p in prompts):
-        raise RefusedCall("invalid_arguments")
-    if len(prompts) > limits.PROMPTS or not all(p.get("title") for p in prompts):
+    if not isinstance(prompts, list) or len(prompts) > limits.PROMPTS or not all(map(_is_prompt, prompts)):
         raise RefusedCall("invalid_arguments")
     if not call.args.get_text("thread_ts"):
         call.workspace.set_session(replace(_find_session(call, room.id, ""), prompts=prompts))
     return {}
+
+
+def _is_prompt(prompt: Any) -> bool:  # noqa: ANN401 - what the app sends
+    return isinstance(prompt, dict) and bool(prompt.get("message") and prompt.get("title"))
 
 
 _SCOPES = ("chat:write",)

@@ -28,10 +28,6 @@ class Arguments:
         value = self._values.get(name, default)
         return value if isinstance(value, str) else json.dumps(value)
 
-    def optional_text(self, name: str) -> str | None:
-        """Return a string, None if it is missing or empty."""
-        return self.get_text(name) or None
-
     def required_text(self, name: str, error: str | None = None) -> str:
         """Return a required string.
 
@@ -40,9 +36,9 @@ class Arguments:
 
         """
         value = self.get_text(name)
+        if not value and error:
+            raise RefusedCall(error)
         if not value:
-            if error:
-                raise RefusedCall(error)
             raise build_refusal("invalid_arguments", [f"missing required field: {name}"])
         return value
 
@@ -78,10 +74,6 @@ class Arguments:
         except ValueError as cause:
             raise RefusedCall(error) from cause
 
-    def without_token(self) -> Json:
-        """Return the arguments without the token, for the record of calls."""
-        return {name: value for name, value in self._values.items() if name != "token"}
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -91,10 +83,9 @@ class Call:
     args: Arguments
     scopes: Collection[str]
     base_url: str
-    """``http://127.0.0.1:3000``."""
     new_socket_url: Callable[[], str]
     take_trigger: Callable[[str], str | None]
-    """Returns the person behind a trigger id; None if it is unknown or used."""
+    """Returns the person behind a trigger id, or None if it is unknown or used."""
 
     def find_channel(self, name: str = "channel") -> SlackChannel:
         """Return the call's conversation; the app sees public channels and those that it is in.
@@ -132,7 +123,7 @@ class Call:
             raise RefusedCall(refusal)
         return room
 
-    def build_page(self, items: Sequence[Json], name: str, default: int = 100) -> Json:
+    def build_page(self, items: Sequence[Any], name: str, default: int = 100) -> Json:
         """Return one page of a list, with the cursor of the next one.
 
         Raises:
@@ -142,33 +133,12 @@ class Call:
         size = self.args.get_number("limit", default) or default
         if not 0 < size <= limits.PAGE_LIMIT:
             raise RefusedCall("invalid_limit")
-        start = parse_cursor(self.args.get_text("cursor"))
-        more = start + size < len(items)
-        body = {name: list(items[start : start + size])}
-        return body | {"response_metadata": {"next_cursor": format_cursor(start + size) if more else ""}}
-
-
-def format_cursor(start: int) -> str:
-    """Return the cursor of the page that begins at an item."""
-    return f"n{start}="
-
-
-def parse_cursor(text: str) -> int:
-    """Return the index at which a cursor's page begins.
-
-    Raises:
-        RefusedCall: ``invalid_cursor``.
-
-    """
-    if not text:
-        return 0
-    digits = text.removeprefix("n").removesuffix("=")
-    if not digits.isdigit():
-        raise RefusedCall("invalid_cursor")
-    return int(digits)
-
-
-Kind = Literal["bot", "app"]
+        digits = (self.args.get_text("cursor") or "n0=").removeprefix("n").removesuffix("=")
+        if not digits.isdigit():
+            raise RefusedCall("invalid_cursor")
+        end = int(digits) + size
+        page = list(items[int(digits) : end])
+        return {name: page, "response_metadata": {"next_cursor": f"n{end}=" if end < len(items) else ""}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +149,6 @@ class Method:
     answer: Callable[[Call], Json]
     tier: Tier
     scopes: Sequence[str] = field(default=())
-    """One of these scopes is enough; empty: none is needed."""
-    caller: Kind = "bot"
-    """Whose token it requires."""
+    """One of these scopes is enough; no scope is needed if there are none."""
+    caller: Literal["bot", "app"] = "bot"
+    """The kind of token that it requires."""

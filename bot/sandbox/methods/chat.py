@@ -52,11 +52,11 @@ def post_message(call: Call) -> Json:
     """Post a message of the app."""
     room = find_target(call)
     text, blocks = _read_content(call.args)
-    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.get_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     message = replace(message, thread_ts=root, metadata=call.args.get_structure("metadata", "invalid_metadata_format"))
     if "chat:write.customize" in call.scopes:
-        message = replace(message, username=call.args.optional_text("username"))
+        message = replace(message, username=call.args.get_text("username") or None)
     call.workspace.post_message(message)
     return {"channel": room.id, "ts": message.ts, "message": wire.message_object(call.workspace, message)}
 
@@ -68,7 +68,7 @@ def post_ephemeral(call: Call) -> Json:
     text, blocks = _read_content(call.args)
     if call.workspace.find_person(user).id not in room.members:
         raise RefusedCall("user_not_in_channel")
-    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.get_text("thread_ts"))
     message = build_app_message(room.id, call.workspace.next_ts(), text[: limits.POST_TEXT], blocks)
     if root is None or call.workspace.list_replies(room.id, root):  # Slack shows it only in an active thread
         call.workspace.post_ephemeral(replace(message, thread_ts=root, ephemeral_to=user))

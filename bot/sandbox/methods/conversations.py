@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from bot.sandbox import limits
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
-from bot.sandbox.methods.call import Call, Method, format_cursor, parse_cursor
-from bot.sandbox.methods.organization import read_workspace
+from bot.sandbox.methods.call import Call, Method
+from bot.sandbox.methods.people import read_workspace
 from bot.sandbox.state import directory, wire
 from bot.sandbox.state.model import BOT_USER, Json, SlackChannel, SlackMessage
 from bot.sandbox.state.refusals import RefusedCall
@@ -31,7 +31,9 @@ def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
 
 
 def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
+    """Return a page of the conversations that the app may see."""
     team = read_workspace(call)
+    rooms = [room for room in rooms if room.kind == "channel" or BOT_USER in room.members]
     rooms = [room for room in rooms if team is None or team in {room.host, *room.shared_with}]
     kinds = call.args.get_text("types", "public_channel").split(",")
     exclude_archived = call.args.get_flag("exclude_archived")
@@ -41,15 +43,13 @@ def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
 
 def list_conversations(call: Call) -> Json:
     """List the conversations that the app may see."""
-    rooms = call.workspace.channels.values()
-    return _list_page(call, [room for room in rooms if room.kind == "channel" or BOT_USER in room.members])
+    return _list_page(call, call.workspace.channels.values())
 
 
 def list_user_conversations(call: Call) -> Json:
     """List the conversations of the app, or those that a person shares with the app."""
-    user = call.args.get_text("user", BOT_USER)
-    rooms = call.workspace.list_visible_channels(call.workspace.find_person(user).id)
-    return _list_page(call, [room for room in rooms if room.kind == "channel" or BOT_USER in room.members])
+    person = call.workspace.find_person(call.args.get_text("user", BOT_USER))
+    return _list_page(call, call.workspace.list_visible_channels(person.id))
 
 
 def get_info(call: Call) -> Json:
@@ -63,8 +63,7 @@ def list_members(call: Call) -> Json:
     """List the members of a conversation."""
     room = call.find_channel()
     _require_scope(call, room, "read")
-    page = call.build_page([{"id": member} for member in room.members], "members")
-    return page | {"members": [member["id"] for member in page["members"]]}
+    return call.build_page(room.members, "members")
 
 
 def open_direct(call: Call) -> Json:
@@ -86,7 +85,8 @@ def join_channel(call: Call) -> Json:
     room = call.find_channel()
     if room.kind != "channel":
         raise RefusedCall("method_not_supported_for_channel_type")
-    return {"channel": directory.channel_object(call.workspace, call.workspace.add_member(BOT_USER, room.id))}
+    call.workspace.add_member(BOT_USER, room.id)
+    return {"channel": directory.channel_object(call.workspace, call.workspace.channels[room.id])}
 
 
 def _filter_by_time(call: Call, messages: Iterable[SlackMessage]) -> list[SlackMessage]:
@@ -112,8 +112,7 @@ def get_history(call: Call) -> Json:
     _require_scope(call, room, "history")
     messages = _filter_by_time(call, call.workspace.list_history(room.id))[::-1]
     page = call.build_page([wire.message_object(call.workspace, message) for message in messages], "messages")
-    more = bool(page["response_metadata"]["next_cursor"])
-    return page | {"has_more": more, "pin_count": 0}
+    return page | {"has_more": bool(page["response_metadata"]["next_cursor"]), "pin_count": 0}
 
 
 def get_replies(call: Call) -> Json:
@@ -124,18 +123,11 @@ def get_replies(call: Call) -> Json:
     root = call.workspace.find_message(room.id, message.root) if message else None
     if message is None or root is None:
         raise RefusedCall("thread_not_found")
-    size = call.args.get_number("limit", limits.PAGE_LIMIT) or limits.PAGE_LIMIT
-    if size < 1:
-        raise RefusedCall("invalid_limit")
-    start = parse_cursor(call.args.get_text("cursor"))
     replies = _filter_by_time(call, call.workspace.list_replies(room.id, root.ts))
-    page = [root, *replies[start : start + size]]
-    more = start + size < len(replies)
-    return {
-        "messages": [wire.message_object(call.workspace, message) for message in page],
-        "has_more": more,
-        "response_metadata": {"next_cursor": format_cursor(start + size) if more else ""},
-    }
+    objects = [wire.message_object(call.workspace, message) for message in replies]
+    page = call.build_page(objects, "messages", limits.PAGE_LIMIT)
+    messages = [wire.message_object(call.workspace, root), *page["messages"]]
+    return page | {"messages": messages, "has_more": bool(page["response_metadata"]["next_cursor"])}
 
 
 METHODS = (

@@ -7,17 +7,66 @@ from dataclasses import replace
 
 from bot.sandbox.limits import TIER_2, TIER_3, TIER_4
 from bot.sandbox.methods.call import Call, Method
-from bot.sandbox.state.files import build_file_object, delete_file, find_file, save_file
-from bot.sandbox.state.model import AppFile, Json
+from bot.sandbox.state.model import BOT_USER, AppFile, Json
 from bot.sandbox.state.refusals import RefusedCall
-from bot.sandbox.state.workspace import build_app_message
+from bot.sandbox.state.workspace import Workspace, build_app_message
 
 _MAX_CANVAS_CHARACTERS = 1_048_576
 _LEVELS = {"read", "write"}
 
 
-def _new_id() -> str:
+def _build_file_object(workspace: Workspace, file: AppFile, base_url: str) -> Json:
+    """Return Slack's object of a file; https://docs.slack.dev/reference/objects/file-object."""
+    address = f"{base_url}/docs/{file.id}"
+    return {
+        "id": file.id,
+        "name": file.name,
+        "title": file.title or file.name,
+        "mimetype": "application/vnd.slack-docs" if file.is_canvas else "text/plain",
+        "filetype": "quip" if file.is_canvas else file.name.rpartition(".")[2].lower(),
+        "user": BOT_USER,
+        "size": len(file.text.encode()),
+        "mode": "quip" if file.is_canvas else "snippet",
+        "is_external": False,
+        "permalink": address,
+        "url_private": address,
+        "url_private_download": address,
+        "channels": list(file.channels),
+        "created": int(workspace.now()),
+    }
+
+
+def _find_file(call: Call, file_id: str) -> AppFile:
+    if (file := call.workspace.files.get(file_id)) is None:
+        raise RefusedCall("file_not_found")
+    return file
+
+
+def new_file_id() -> str:
+    """Return a new id of a file."""
     return f"F{secrets.token_hex(5).upper()}"
+
+
+def save_file(workspace: Workspace, file: AppFile) -> AppFile:
+    """Store a new or changed file."""
+    workspace.files[file.id] = file
+    workspace.changes.save_record(file)
+    return file
+
+
+def _delete_file(workspace: Workspace, file: AppFile) -> None:
+    """Delete a file; a message that has nothing else goes with it."""
+    del workspace.files[file.id]
+    workspace.changes.delete_record(file)
+    for channel in file.channels:
+        for message in list(workspace.messages.get(channel, {}).values()):
+            remaining = [one for one in message.files if one["id"] != file.id]
+            if len(remaining) == len(message.files):
+                continue
+            if remaining or message.text:
+                workspace.replace_message(message, replace(message, files=remaining))
+            else:
+                workspace.delete_message(BOT_USER, message.channel, message.ts)
 
 
 def get_upload_url(call: Call) -> Json:
@@ -26,7 +75,7 @@ def get_upload_url(call: Call) -> Json:
     length = call.args.get_number("length", 0)
     if length <= 0:
         raise RefusedCall("invalid_arguments")
-    file = save_file(call.workspace, AppFile(_new_id(), name, length=length))
+    file = save_file(call.workspace, AppFile(new_file_id(), name, length=length))
     return {"file_id": file.id, "upload_url": f"{call.base_url}/upload/v1/{file.id}"}
 
 
@@ -36,17 +85,17 @@ def complete_upload(call: Call) -> Json:
     if not isinstance(entries, list) or not entries:
         raise RefusedCall("invalid_arguments")
     room = call.check_posting(call.find_joined_channel("channel_id"))
-    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.get_text("thread_ts"))
     objects = []
     for entry in entries:
-        file = find_file(call.workspace, str(entry.get("id")), "file_not_found")
+        file = _find_file(call, str(entry.get("id")))
         if len(file.text.encode()) != file.length:
             raise RefusedCall("file_not_found")
         file = save_file(
             call.workspace,
             replace(file, title=str(entry.get("title") or file.name), channels=(*file.channels, room.id)),
         )
-        objects.append(build_file_object(call.workspace, file, call.base_url))
+        objects.append(_build_file_object(call.workspace, file, call.base_url))
     message = build_app_message(room.id, call.workspace.next_ts(), call.args.get_text("initial_comment"))
     call.workspace.post_message(replace(message, thread_ts=root, files=objects))
     return {"files": objects}
@@ -54,13 +103,13 @@ def complete_upload(call: Call) -> Json:
 
 def show_file(call: Call) -> Json:
     """Return a file's object."""
-    file = find_file(call.workspace, call.args.required_text("file"), "file_not_found")
-    return {"file": build_file_object(call.workspace, file, call.base_url)}
+    file = _find_file(call, call.args.required_text("file"))
+    return {"file": _build_file_object(call.workspace, file, call.base_url)}
 
 
 def remove_file(call: Call) -> Json:
     """Delete a file of the app."""
-    delete_file(call.workspace, find_file(call.workspace, call.args.required_text("file"), "file_not_found"))
+    _delete_file(call.workspace, _find_file(call, call.args.required_text("file")))
     return {}
 
 
@@ -73,7 +122,7 @@ def create_canvas(call: Call) -> Json:
     if len(markdown) > _MAX_CANVAS_CHARACTERS:
         raise RefusedCall("canvas_creation_failed")
     title = call.args.get_text("title") or "Untitled"
-    file = AppFile(_new_id(), title, title, is_canvas=True, text=markdown, length=len(markdown.encode()))
+    file = AppFile(new_file_id(), title, title, is_canvas=True, text=markdown, length=len(markdown.encode()))
     return {"canvas_id": save_file(call.workspace, file).id}
 
 
@@ -98,13 +147,13 @@ def set_canvas_access(call: Call) -> Json:
 
 def remove_canvas(call: Call) -> Json:
     """Delete a canvas of the app."""
-    delete_file(call.workspace, _find_canvas(call))
+    _delete_file(call.workspace, _find_canvas(call))
     return {}
 
 
 def _find_canvas(call: Call) -> AppFile:
-    canvas = find_file(call.workspace, call.args.required_text("canvas_id"), "canvas_not_found")
-    if not canvas.is_canvas:
+    canvas = call.workspace.files.get(call.args.required_text("canvas_id"))
+    if canvas is None or not canvas.is_canvas:
         raise RefusedCall("canvas_not_found")
     return canvas
 

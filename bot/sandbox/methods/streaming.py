@@ -40,7 +40,7 @@ def start_stream(call: Call) -> Json:
     """Start a streamed message."""
     room = find_target(call)
     _check_recipient(call, room)
-    root = call.workspace.find_root(room.id, call.args.optional_text("thread_ts"))
+    root = call.workspace.find_root(room.id, call.args.get_text("thread_ts"))
     if root is None and room.kind == "im":
         raise RefusedCall("invalid_thread_ts")
     mode = call.args.get_text("task_display_mode", "timeline")
@@ -56,7 +56,7 @@ def start_stream(call: Call) -> Json:
 
 
 def _read_chunks(call: Call) -> list[Json]:
-    return read_chunks(call.args.optional_text("markdown_text"), call.args.get_structure("chunks", "invalid_chunks"))
+    return read_chunks(call.args.get_text("markdown_text"), call.args.get_structure("chunks", "invalid_chunks"))
 
 
 def _find_streaming_message(call: Call) -> SlackMessage:
@@ -103,7 +103,7 @@ def stop_stream(call: Call) -> Json:
     after = replace(
         _append_chunks(before, chunks), metadata=call.args.get_structure("metadata", "invalid_metadata_format")
     )
-    status = call.args.optional_text("session_status")
+    status = call.args.get_text("session_status")
     if status:
         set_session_status(call, after.channel, after.root, status)
     after = call.workspace.end_stream(after, "done")

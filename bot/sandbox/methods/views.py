@@ -11,13 +11,7 @@ from bot.sandbox.state.refusals import RefusedCall
 
 
 def _read_view(call: Call, kind: str) -> Json:
-    """Return the call's view after checking it.
-
-    Raises:
-        RefusedCall: ``invalid_arguments``, ``invalid_blocks``.
-
-    """
-    return check_view(call.args.get_structure("view", "invalid_arguments"), kind)
+    return check_view(call.args.get_structure("view"), kind)
 
 
 def publish_home(call: Call) -> Json:
@@ -26,13 +20,16 @@ def publish_home(call: Call) -> Json:
     content = _read_view(call, "home")
     before = call.workspace.find_home(user)
     _check_hash(call, before)
-    view = build_view(before.id if before else new_view_id(), user, content)
+    return _set_view(call, build_view(before.id if before else new_view_id(), user, content))
+
+
+def _set_view(call: Call, view: View) -> Json:
     call.workspace.set_view(view)
     return {"view": view.body}
 
 
 def _check_hash(call: Call, before: View | None) -> None:
-    expected_hash = call.args.optional_text("hash")
+    expected_hash = call.args.get_text("hash")
     if expected_hash and before and before.hash != expected_hash:
         raise RefusedCall("hash_conflict")
 
@@ -50,22 +47,18 @@ def _read_modal(call: Call) -> tuple[str, Json]:
 def open_modal(call: Call) -> Json:
     """Open a modal for the person behind the trigger."""
     user, content = _read_modal(call)
-    view = build_view(new_view_id(), user, content)
-    call.workspace.set_view(view)
-    return {"view": view.body}
+    return _set_view(call, build_view(new_view_id(), user, content))
 
 
 def push_modal(call: Call) -> Json:
     """Lay a modal on the one that the trigger's person has open."""
     user, content = _read_modal(call)
-    stack = [view for view in call.workspace.views.values() if view.user == user and view.kind == "modal"]
+    stack = call.workspace.list_modals(user)
     if not stack:
         raise RefusedCall("view_not_found")
     if len(stack) >= limits.VIEWS_PER_STACK:
         raise RefusedCall("push_limit_reached")
-    view = build_view(new_view_id(), user, content, under=stack[-1])
-    call.workspace.set_view(view)
-    return {"view": view.body}
+    return _set_view(call, build_view(new_view_id(), user, content, under=stack[-1]))
 
 
 def update_view(call: Call) -> Json:
@@ -76,13 +69,8 @@ def update_view(call: Call) -> Json:
     if before is None:
         raise RefusedCall("not_found")
     _check_hash(call, before)
-    view = build_view(before.id, before.user, _read_view(call, before.kind), under=_find_below(call, before))
-    call.workspace.set_view(view)
-    return {"view": view.body}
-
-
-def _find_below(call: Call, view: View) -> View | None:
-    return call.workspace.views.get(view.body["previous_view_id"] or "")
+    under = call.workspace.views.get(before.body["previous_view_id"] or "")
+    return _set_view(call, build_view(before.id, before.user, _read_view(call, before.kind), under=under))
 
 
 METHODS = (

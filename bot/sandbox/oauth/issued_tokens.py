@@ -21,11 +21,10 @@ class IssuedTokens:
 
     now: Callable[[], float]
     lifetime_s: float = LIFETIME_S
-    """0 for an app without token rotation."""
+    """The tokens of an app without token rotation have the lifetime 0 and do not expire."""
     is_preinstalled: bool = True
     """Whether the app has a token from the start."""
     is_installed: bool = True
-    """Whether the app is installed, so that it gets events."""
     _expiries: dict[str, float] = field(default_factory=dict)
     _revoked_tokens: set[str] = field(default_factory=set)
     _refresh_tokens: set[str] = field(default_factory=set)

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from bot.sandbox.http.actions import PersonActions
 from bot.sandbox.http.api import Api, CallRecord, apply_fault, read_token
 from bot.sandbox.hub import Hub
 from bot.sandbox.oauth.wire_ids import WireIds
@@ -33,8 +34,11 @@ class Tenant:
     """A workspace in which the app can be installed."""
 
     name: str
+    url: str
+    """The address below which it has its control API."""
     hub: Hub
     api: Api
+    actions: PersonActions
     ids: WireIds
 
     @property
@@ -166,7 +170,7 @@ class OAuthServer:
         body = {
             "app_id": APP_ID,
             "authed_user": {"id": _INSTALLER},
-            "scope": ",".join(sorted(tenant.hub.grants.scopes)),
+            "scope": ",".join(sorted(tenant.hub.scopes)),
             "token_type": "bot",
             "bot_user_id": BOT_USER,
             "team": None if is_org_wide else {"id": TEAM_ID, "name": tenant.name},

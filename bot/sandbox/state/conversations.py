@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.sandbox.state import directory
-from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.model import BOT_USER, ChannelKind, Json, SlackChannel
-from bot.sandbox.state.records import Records
+from bot.sandbox.state.records import PageUpdate, Records
 from bot.sandbox.state.refusals import RefusedCall
 
 _MESSAGE_SUBSCRIPTION: dict[ChannelKind, str] = {
@@ -38,9 +37,10 @@ class Conversations(Records):
             members=list(members),
             created=int(self.now()),
         )
-        return self.save_channel(room)
+        self.save_channel(room)
+        return room
 
-    def add_member(self, member: str, channel: str, inviter: str | None = None) -> SlackChannel:
+    def add_member(self, member: str, channel: str, inviter: str | None = None) -> None:
         """Add a person to a channel; nothing changes for a member.
 
         Raises:
@@ -49,14 +49,13 @@ class Conversations(Records):
         """
         room = self.channels[channel]
         if member in room.members:
-            return room
+            return
         _check_open_membership(room)
-        room = self.change_channel(channel, members=[*room.members, member])
+        self.change_channel(channel, members=[*room.members, member])
         event = self._member_event("member_joined_channel", member, room)
         self._send_event(event | ({"inviter": inviter} if inviter else {}), channel)
-        return room
 
-    def remove_member(self, member: str, channel: str) -> SlackChannel:
+    def remove_member(self, member: str, channel: str) -> None:
         """Remove a person from a channel; nothing changes for others.
 
         Raises:
@@ -65,14 +64,12 @@ class Conversations(Records):
         """
         room = self.channels[channel]
         if member not in room.members:
-            return room
+            return
         _check_open_membership(room)
         self._send_event(self._member_event("member_left_channel", member, room), channel)
-        room = self.change_channel(channel, members=[one for one in room.members if one != member])
-        left = _name_event("channel_left", room)
-        if member == BOT_USER and left in self.subscriptions:
-            self.changes.events.append(({"type": left, "channel": channel, "event_ts": self.next_ts()}, room))
-        return room
+        self.change_channel(channel, members=[one for one in room.members if one != member])
+        if member == BOT_USER:
+            self._queue_event({"type": _name_event("channel_left", room), "channel": channel}, self.channels[channel])
 
     def _member_event(self, kind: str, member: str, room: SlackChannel) -> Json:
         event: Json = {
@@ -81,40 +78,34 @@ class Conversations(Records):
             "channel": room.id,
             "channel_type": "C" if room.kind == "channel" else "G",
             "team": self.people[member].team,
-            "event_ts": self.next_ts(),
         }
         return event | ({"enterprise": self.organization.id} if self.organization else {})
 
-    def share_channel(self, channel: str, teams: Sequence[str]) -> SlackChannel:
+    def share_channel(self, channel: str, teams: Sequence[str]) -> None:
         """Share a channel with exactly these teams; the app gets an event for each one that is added or removed."""
         before = self.channels[channel].shared_with
-        room = self.change_channel(channel, shared_with=list(teams))
+        self.change_channel(channel, shared_with=list(teams))
         for team in [team for team in teams if team not in before]:
-            event: Json = {"type": "channel_shared", "connected_team_id": team, "channel": channel}
-            self._send_event(event | {"event_ts": self.next_ts()}, channel)
+            self._send_event({"type": "channel_shared", "connected_team_id": team, "channel": channel}, channel)
+        is_external = self.is_shared_externally(self.channels[channel])
         for team in [team for team in before if team not in teams]:
             event = {"type": "channel_unshared", "previously_connected_team_id": team, "channel": channel}
-            is_external = self.is_shared_externally(room)
-            self._send_event(event | {"is_ext_shared": is_external, "event_ts": self.next_ts()}, channel)
-        return room
+            self._send_event(event | {"is_ext_shared": is_external}, channel)
 
-    def rename_channel(self, channel: str, name: str) -> SlackChannel:
+    def rename_channel(self, channel: str, name: str) -> None:
         """Rename a channel."""
-        room = self.change_channel(channel, name=name)
+        self.change_channel(channel, name=name)
+        room = self.channels[channel]
         about = {"id": room.id, "name": room.name, "created": room.created}
-        self._send_event(
-            {"type": _name_event("channel_rename", room), "channel": about, "event_ts": self.next_ts()}, channel
-        )
-        return room
+        self._send_event({"type": _name_event("channel_rename", room), "channel": about}, channel)
 
-    def set_archived(self, channel: str, person: str, *, archived: bool) -> SlackChannel:
+    def set_archived(self, channel: str, person: str, *, archived: bool) -> None:
         """Archive a channel, or unarchive it."""
-        room = self.change_channel(channel, archived=archived)
-        kind = _name_event("channel_archive" if archived else "channel_unarchive", room)
-        self._send_event({"type": kind, "channel": channel, "user": person, "event_ts": self.next_ts()}, channel)
-        return room
+        self.change_channel(channel, archived=archived)
+        kind = _name_event("channel_archive" if archived else "channel_unarchive", self.channels[channel])
+        self._send_event({"type": kind, "channel": channel, "user": person}, channel)
 
-    def change_channel_id(self, old: str, new: str) -> SlackChannel:
+    def change_channel_id(self, old: str, new: str) -> None:
         """Give a conversation another id, under which it keeps its members and messages.
 
         Raises:
@@ -135,16 +126,14 @@ class Conversations(Records):
         self.changes.updates.append(
             PageUpdate(f"channel/{old}/gone", {"type": "channel_gone", "id": old}, frozenset(before.members))
         )
-        room = self.save_channel(replace(before, id=new))
-        event = {"type": "channel_id_changed", "old_channel_id": old, "new_channel_id": new}
-        self._send_event(event | {"event_ts": self.next_ts()}, new)
-        return room
+        self.save_channel(replace(before, id=new))
+        self._send_event({"type": "channel_id_changed", "old_channel_id": old, "new_channel_id": new}, new)
 
-    def change_channel(self, channel: str, **changed: Any) -> SlackChannel:  # noqa: ANN401 - any field of a channel
+    def change_channel(self, channel: str, **changed: Any) -> None:  # noqa: ANN401 - any field of a channel
         """Change any field of a channel, without an event."""
-        return self.save_channel(replace(self.channels[channel], **changed))
+        self.save_channel(replace(self.channels[channel], **changed))
 
-    def save_channel(self, room: SlackChannel) -> SlackChannel:
+    def save_channel(self, room: SlackChannel) -> None:
         """Store a conversation and show it to its members; it leaves the pages of former members."""
         former = self.channels[room.id].members if room.id in self.channels else ()
         self.channels[room.id] = room
@@ -156,7 +145,6 @@ class Conversations(Records):
             )
         body = {"type": "channel", "channel": directory.channel_object(self, room), "members": list(room.members)}
         self.changes.updates.append(PageUpdate(f"channel/{room.id}", body, frozenset(room.members)))
-        return room
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,9 +154,14 @@ class Conversations(Records):
 
     def _send_event(self, event: Json, channel: str) -> None:
         room = self.channels[channel]
-        name = _MESSAGE_SUBSCRIPTION[room.kind] if event["type"] == "message" else event["type"]
-        if BOT_USER in room.members and name in self.subscriptions:
-            self.changes.events.append((event, room))
+        if BOT_USER in room.members:
+            self._queue_event(event, room)
+
+    def _queue_event(self, event: Json, room: SlackChannel | None = None) -> None:
+        """Add an event, of a conversation or of none, if the app subscribes to it."""
+        name = _MESSAGE_SUBSCRIPTION[room.kind] if room and event["type"] == "message" else event["type"]
+        if name in self.subscriptions:
+            self.changes.events.append(({"event_ts": self.next_ts()} | event, room))
 
 
 def _name_event(name: str, room: SlackChannel) -> str:

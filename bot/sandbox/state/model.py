@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
-"""A JSON object of the wire."""
 
 TEAM_ID = "T0SANDBOX1"
 TEAM_NAME = "Sandbox"
 TEAM_DOMAIN = "sandbox"
 SIBLING_TEAM_ID = "T0SANDBOX2"
-"""The second workspace of the organization, if the sandbox is an Enterprise Grid."""
+"""An organization of the sandbox has this second workspace."""
 PARTNER_TEAM_ID = "T0PARTNER1"
-"""The workspace of another company."""
 APP_ID = "A0KVASIR01"
 BOT_USER = "U0KVASIR01"
 BOT_ID = "B0KVASIR01"
 SYSTEM_USER = "USLACKBOT"
-"""The author of the workspace's own messages, such as timeouts of commands."""
+"""The workspace's own messages, such as timeouts of commands, have this author."""
 
 
 Role = Literal["owner", "admin", "member", "guest", "single_channel_guest"]
@@ -44,16 +42,15 @@ class SlackPerson(IdentifiedRecord):
     """An account: a human, the app's bot user, or the workspace itself."""
 
     name: str
-    """The handle, without ``@``."""
+    """A handle has no ``@`` here."""
     real_name: str
     title: str = ""
     is_bot: bool = False
     locale: str = "en-US"
-    """The language of the person's Slack."""
     role: Role = "member"
     email: str = ""
     team: str = TEAM_ID
-    """The workspace or organization of the account; another company's has another one."""
+    """The account belongs to this workspace or organization."""
     deleted: bool = False
     updated: int = 0
 
@@ -66,18 +63,18 @@ class SlackChannel(IdentifiedRecord):
     """A conversation: a public or private channel, or a direct message of a group or of two."""
 
     name: str
-    """Empty for a direct message of two, ``mpdm-ada--bo-1`` for that of a group."""
+    """A direct message of two has no name, and one of a group has a name like ``mpdm-ada--bo-1``."""
     kind: ChannelKind
     members: Sequence[str]
     created: int
     topic: str = ""
     archived: bool = False
     host: str = TEAM_ID
-    """The team that created it."""
+    """This team created it."""
     shared_with: Sequence[str] = ()
-    """The other teams: sibling workspaces, or other companies."""
+    """The other teams are sibling workspaces or other companies."""
     refusal: str = ""
-    """How Slack refuses the app's messages here, such as ``restricted_action_read_only_channel``; "" if it may post."""
+    """Slack refuses the app's messages with this error, such as ``restricted_action_read_only_channel``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +113,22 @@ class SlackMessage:
     text: str = field(repr=False)
     blocks: Sequence[Json] = ()
     thread_ts: str | None = None
-    """The ts of the root for replies, None for the root itself."""
+    """A reply has the ts of its root, and the root has None."""
     bot_id: str | None = None
     app_id: str | None = None
     username: str | None = None
     workflow_id: str | None = None
-    """The workflow that posted it, None for most messages."""
     subtype: str | None = None
     client_msg_id: str | None = None
     edited: Json | None = None
     reactions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     metadata: Json | None = None
     ephemeral_to: str | None = None
-    """The only person who sees it; such a message is in no history."""
+    """Only this person sees an ephemeral message, which is in no history."""
     stream: StreamState | None = None
     stream_started: float = 0.0
     files: Sequence[Json] = ()
-    """File objects of ``uploads.py``."""
+    """They are Slack's file objects."""
     plan: bool = False
     """Whether its tasks are in one plan block."""
 
@@ -155,13 +151,13 @@ class AppFile(IdentifiedRecord):
     title: str = ""
     is_canvas: bool = False
     text: str = field(default="", repr=False)
-    """Empty until it is uploaded."""
+    """The text is empty until the file is uploaded."""
     length: int = 0
-    """The announced size in bytes."""
+    """The upload was announced with this size in bytes."""
     channels: Sequence[str] = ()
-    """The conversations whose members may read it."""
+    """The members of these conversations may read it."""
     users: Sequence[str] = ()
-    """The other people who may."""
+    """These other people may read it, too."""
 
 
 SessionStatus = Literal["active", "processing", "suspended", "closed"]
@@ -175,7 +171,7 @@ class Session:
     thread_ts: str
     status: SessionStatus
     text: str = ""
-    """The text of the legacy ``assistant.threads.setStatus``."""
+    """The legacy ``assistant.threads.setStatus`` sets this text."""
     agent: bool = False
     """Whether ``agents.sessions.setStatus`` set the status; then the legacy text does not change it."""
     title: str = ""
@@ -208,11 +204,11 @@ class Envelope(IdentifiedRecord):
     payload: Json = field(repr=False)
     created: float
     attempt: int = 0
-    """The number of failed deliveries."""
+    """So many deliveries have failed."""
     reason: str | None = None
-    """The reason of the last failure."""
+    """The last delivery failed for this reason."""
     due: float = 0.0
-    """The earliest time of the next delivery."""
+    """It is not delivered before this time."""
 
 
 Record = SlackPerson | SlackChannel | UserGroup | Organization | SlackMessage | Session | View | Envelope | AppFile

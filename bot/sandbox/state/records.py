@@ -1,15 +1,16 @@
-"""People, conversations and messages as records in memory, and lookups."""
+"""People, conversations and messages as records in memory, lookups, and the effects of an operation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
-from bot.sandbox import limits
-from bot.sandbox.state.changes import Changes
 from bot.sandbox.state.demo import BOT, PEOPLE, SYSTEM, first_channels
 from bot.sandbox.state.model import (
     TEAM_ID,
     AppFile,
+    Json,
     Organization,
     Record,
     Session,
@@ -18,6 +19,7 @@ from bot.sandbox.state.model import (
     SlackPerson,
     UserGroup,
     View,
+    name_kind,
 )
 from bot.sandbox.state.refusals import RefusedCall
 
@@ -57,35 +59,55 @@ SUBSCRIPTIONS = (
     "tokens_revoked",
     "user_change",
 )
-"""The events that the app gets, those of its manifest; ``message.…`` by the kind of conversation."""
+"""The app gets these events, which are those of its manifest; ``message.…`` depends on the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageUpdate:
+    """An update for open pages. A later one with the same key replaces one that was not sent yet."""
+
+    key: str
+    body: Json
+    audience: frozenset[str] | None = None
+    """Only the pages of these people get it; None means all pages."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """The effects that an operation collects; the hub takes them and does the I/O."""
+
+    records: dict[tuple[str, str], Record | None] = field(default_factory=dict)
+    """Each (kind, key) has its new record, or None if it was deleted."""
+    events: list[tuple[Json, SlackChannel | None]] = field(default_factory=list)
+    """Each event for the app comes with its conversation, if it has one."""
+    updates: list[PageUpdate] = field(default_factory=list)
+
+    def save_record(self, record: Record) -> None:
+        """Add a record that is new or changed."""
+        self.records[name_kind(record), record.key] = record
+
+    def delete_record(self, record: Record) -> None:
+        """Add the deletion of a record."""
+        self.records[name_kind(record), record.key] = None
 
 
 class Records:
     """All records, with their indexes."""
 
-    def __init__(
-        self,
-        now: Callable[[], float],
-        *,
-        subscriptions: Collection[str] = SUBSCRIPTIONS,
-        stream_ttl_s: float = limits.STREAM_TTL_S,
-    ) -> None:
+    def __init__(self, now: Callable[[], float], *, subscriptions: Collection[str] = SUBSCRIPTIONS) -> None:
         self.now = now
         self.subscriptions = subscriptions
-        self.stream_ttl_s = stream_ttl_s
         self.people: dict[str, SlackPerson] = {}
         self.channels: dict[str, SlackChannel] = {}
         self.groups: dict[str, UserGroup] = {}
         self.organization: Organization | None = None
-        """The Enterprise Grid organization; None if the sandbox is a workspace of its own."""
         self.messages: dict[str, dict[str, SlackMessage]] = {}
         self.threads: dict[tuple[str, str], dict[str, None]] = {}
-        """The ts of each thread's replies, in order."""
+        """Each (channel, ts of a root) has the ts of its replies, oldest first."""
         self.ephemerals: dict[tuple[str, str], SlackMessage] = {}
         self.sessions: dict[str, Session] = {}
         self.views: dict[str, View] = {}
         self.files: dict[str, AppFile] = {}
-        """The files and canvases of the app."""
         self.changes = Changes()
         self._last_micros = 0
         self._streaming: dict[tuple[str, str], None] = {}
@@ -94,40 +116,27 @@ class Records:
 
     def restore_records(self, records: Iterable[Record]) -> None:
         """Load stored records; the first people and channels that are not among them are added."""
-        messages: list[SlackMessage] = []
-        records = list(records)
-        self.files = {record.id: record for record in records if isinstance(record, AppFile)}
-        for record in records:
-            match record:
-                case SlackPerson():
-                    self.people[record.id] = record
-                case SlackChannel():
-                    self.channels[record.id] = record
-                case UserGroup():
-                    self.groups[record.id] = record
-                case Organization():
-                    self.organization = record
-                case SlackMessage():
-                    messages.append(record)
-                case Session():
-                    self.sessions[record.key] = record
-                case View():
-                    self.views[record.id] = record
-                case _:
-                    pass
-        for message in sorted(messages, key=lambda message: message.ts):
-            self._index_message(message)
-        self._add_first_records()
-
-    def _add_first_records(self) -> None:
-        for person in (*PEOPLE, BOT, SYSTEM):
-            if person.id not in self.people:
-                self.people[person.id] = person
-                self.changes.save_record(person)
-        for channel in first_channels(int(self.now())):
-            if channel.id not in self.channels:
-                self.channels[channel.id] = channel
-                self.changes.save_record(channel)
+        tables: dict[type[Record], dict[str, Any]] = {
+            SlackPerson: self.people,
+            SlackChannel: self.channels,
+            UserGroup: self.groups,
+            Session: self.sessions,
+            View: self.views,
+            AppFile: self.files,
+        }
+        for record in sorted(records, key=lambda record: record.key):  # the messages of a channel in their order
+            if isinstance(record, SlackMessage):
+                self._index_message(record)
+            elif isinstance(record, Organization):
+                self.organization = record
+            elif type(record) in tables:
+                tables[type(record)][record.key] = record
+        first_records: list[Record] = [*PEOPLE, BOT, SYSTEM, *first_channels(int(self.now()))]
+        for record in first_records:
+            table = tables[type(record)]
+            if record.key not in table:
+                table[record.key] = record
+                self.changes.save_record(record)
 
     def take_changes(self) -> Changes:
         """Return the collected changes and clear them."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from bot.sandbox.state.model import Record, dump_record, load_record
 
-T = TypeVar("T")
 RecordChanges = Mapping[tuple[str, str], Record | None]
 
 _SCHEMA = """
@@ -43,7 +41,7 @@ class Storage:
             sqlite3.Error: it cannot be opened, or is not a database.
 
         """
-        return await self._in_thread(self._read_records)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_records)
 
     def queue_records(self, records: RecordChanges) -> None:
         """Queue records to write (None: to delete); only the latest version of each is written."""
@@ -68,22 +66,19 @@ class Storage:
         try:
             await self.wait_until_stored()
         finally:
-            await self._in_thread(self._close_file)
-            self._thread.shutdown(wait=False)
+            self._thread.shutdown()
+            self._database.close()
+            self._database = None
 
     async def _write_batch(self) -> None:
         batch, self._waiting = self._waiting, {}
-        rows = [(kind, key, _encode_record(record)) for (kind, key), record in batch.items()]
         try:
-            await self._in_thread(self._commit_rows, rows)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._commit_records, batch)
         except BaseException:
             self._waiting = {**batch, **self._waiting}  # the next commit writes them
             raise
         finally:
             self._writing = None
-
-    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def _read_records(self) -> list[Record]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,23 +91,14 @@ class Storage:
         rows = self._database.execute("SELECT kind, body FROM record").fetchall()
         return [load_record(kind, json.loads(body)) for kind, body in rows]
 
-    def _commit_rows(self, rows: list[tuple[str, str, str | None]]) -> None:
+    def _commit_records(self, records: RecordChanges) -> None:
         if self._database is None:
             return
         with self._database as database:
             database.execute("BEGIN")
-            database.executemany(
-                "INSERT OR REPLACE INTO record VALUES (?, ?, ?)", [row for row in rows if row[2] is not None]
-            )
-            database.executemany(
-                "DELETE FROM record WHERE kind = ? AND key = ?", [row[:2] for row in rows if row[2] is None]
-            )
-
-    def _close_file(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-
-def _encode_record(record: Record | None) -> str | None:
-    return None if record is None else json.dumps(dump_record(record), ensure_ascii=False)
+            for row, record in records.items():
+                if record is None:
+                    database.execute("DELETE FROM record WHERE kind = ? AND key = ?", row)
+                else:
+                    body = json.dumps(dump_record(record), ensure_ascii=False)
+                    database.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (*row, body))

@@ -10,7 +10,7 @@ from bot.sandbox.state.model import Json, SlackChannel, SlackPerson, UserGroup
 _SLACK_TOKENS = re.compile(
     r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|!(?:here|channel|everyone|subteam\^S[A-Z0-9]+(?:\|[^<>]*)?)|https?://[^\s<>]+)>"
 )
-"""Text in Slack's own form, which is not escaped again."""
+"""Text in Slack's own form is not escaped again."""
 _TYPED = re.compile(
     r"(?<![\w@])@(?P<person>[A-Z][\w.-]*)|(?P<url>https?://[^\s<>|\u3000-\u303f\uff00-\uffef]+)|(?<!\w)#(?P<channel>[a-z][\w-]*)",
     re.ASCII | re.IGNORECASE,
@@ -41,21 +41,23 @@ def encode_typed_text(
     names = {g.handle.lower(): f"!subteam^{g.id}|@{g.handle}" for g in groups if not g.disabled}
     names |= {p.name.lower(): f"@{p.id}" for p in people}
     rooms = {c.name: c.id for c in channels if c.name}
-    parts: list[str] = []
+    parts = _split_text(_SLACK_TOKENS, typed)
+    return "".join(_encode_names(part, names, rooms) if isinstance(part, str) else part.group() for part in parts)
+
+
+def _split_text(pattern: re.Pattern[str], text: str) -> Iterator[str | re.Match[str]]:
+    """Return the matches of a pattern, and the text before, between and after them."""
     at = 0
-    for token in _SLACK_TOKENS.finditer(typed):
-        parts += [_encode_names(typed[at : token.start()], names, rooms), token.group()]
-        at = token.end()
-    return "".join([*parts, _encode_names(typed[at:], names, rooms)])
+    for found in pattern.finditer(text):
+        yield text[at : found.start()]
+        yield found
+        at = found.end()
+    yield text[at:]
 
 
 def _encode_names(typed: str, names: dict[str, str], rooms: dict[str, str]) -> str:
-    parts: list[str] = []
-    at = 0
-    for found in _TYPED.finditer(typed):
-        parts += [escape_text(typed[at : found.start()]), _encode_token(found, names, rooms)]
-        at = found.end()
-    return "".join([*parts, escape_text(typed[at:])])
+    parts = _split_text(_TYPED, typed)
+    return "".join(escape_text(part) if isinstance(part, str) else _encode_token(part, names, rooms) for part in parts)
 
 
 def _encode_token(found: re.Match[str], names: dict[str, str], rooms: dict[str, str]) -> str:
@@ -83,14 +85,11 @@ def build_rich_text(text: str) -> Json:
 
 
 def _split_elements(text: str) -> Iterator[Json]:
-    at = 0
-    for token in _TOKEN.finditer(text):
-        if token.start() > at:
-            yield {"type": "text", "text": unescape_text(text[at : token.start()])}
-        yield _build_element(token)
-        at = token.end()
-    if at < len(text):
-        yield {"type": "text", "text": unescape_text(text[at:])}
+    for part in _split_text(_TOKEN, text):
+        if not isinstance(part, str):
+            yield _build_element(part)
+        elif part:
+            yield {"type": "text", "text": unescape_text(part)}
 
 
 def _build_element(token: re.Match[str]) -> Json:

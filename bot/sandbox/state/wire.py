@@ -89,14 +89,10 @@ def _thread_fields(records: Records, found: SlackMessage) -> Json:
 
 def message_event(records: Records, found: SlackMessage) -> Json:
     """Return the ``message`` event of a new message."""
-    room = records.channels[found.channel]
-    body = message_object(records, found)
-    for name in ("reply_count", "reply_users", "reply_users_count", "latest_reply", "is_locked", "subscribed"):
-        body.pop(name, None)
-    return body | {
+    return message_object(records, found) | {
         "channel": found.channel,
         "event_ts": found.ts,
-        "channel_type": room.kind,
+        "channel_type": records.channels[found.channel].kind,
     }
 
 
@@ -108,30 +104,17 @@ def mention_event(records: Records, found: SlackMessage) -> Json:
     return body
 
 
-def changed_event(records: Records, before: SlackMessage, after: SlackMessage, ts: str) -> Json:
-    """Return the ``message_changed`` event of an edit."""
+def changed_event(records: Records, before: SlackMessage, after: SlackMessage | None, ts: str) -> Json:
+    """Return the ``message_changed`` event of an edit; ``message_deleted`` if there is no message any more."""
+    change: Json = {"subtype": "message_deleted", "deleted_ts": before.ts}
+    if after:
+        change = {"subtype": "message_changed", "message": message_object(records, after)}
     return {
         "type": "message",
-        "subtype": "message_changed",
-        "message": message_object(records, after),
-        "previous_message": message_object(records, before),
-        "channel": after.channel,
-        "hidden": True,
-        "ts": ts,
-        "event_ts": ts,
-        "channel_type": records.channels[after.channel].kind,
-    }
-
-
-def deleted_event(records: Records, before: SlackMessage, ts: str) -> Json:
-    """Return the ``message_deleted`` event."""
-    return {
-        "type": "message",
-        "subtype": "message_deleted",
+        **change,
         "previous_message": message_object(records, before),
         "channel": before.channel,
         "hidden": True,
-        "deleted_ts": before.ts,
         "ts": ts,
         "event_ts": ts,
         "channel_type": records.channels[before.channel].kind,

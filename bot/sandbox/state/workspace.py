@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.sandbox import limits
 from bot.sandbox.state import text, wire
 from bot.sandbox.state.accounts import Accounts
-from bot.sandbox.state.changes import PageUpdate
 from bot.sandbox.state.demo import BOT
 from bot.sandbox.state.model import (
     APP_ID,
@@ -26,10 +26,11 @@ from bot.sandbox.state.model import (
     StreamState,
     View,
 )
+from bot.sandbox.state.records import PageUpdate
 from bot.sandbox.state.refusals import RefusedCall
 
 MAX_EPHEMERALS = 1_000
-"""The number of ephemeral messages that are kept until a restart."""
+"""So many ephemeral messages are kept until a restart."""
 
 
 class Workspace(Accounts):
@@ -41,7 +42,7 @@ class Workspace(Accounts):
         """End the streams that exceed their lifetime, as Slack does even with active ones."""
         for channel, ts in list(self._streaming):
             message = self.messages[channel][ts]
-            if self.now() - message.stream_started >= self.stream_ttl_s:
+            if self.now() - message.stream_started >= limits.STREAM_TTL_S:
                 self.end_stream(message, "expired")
 
     # ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,26 +121,27 @@ class Workspace(Accounts):
         if session and session.text and message.user == BOT_USER:
             self.set_session(replace(session, status=session.status if session.agent else "active", text=""))
 
-    def post_ephemeral(self, message: SlackMessage) -> SlackMessage:
+    def post_ephemeral(self, message: SlackMessage) -> None:
         """Show a message to one person; it is in no history, and the app gets no event."""
         self.ephemerals[message.channel, message.ts] = message
         while len(self.ephemerals) > MAX_EPHEMERALS:
             self.ephemerals.pop(next(iter(self.ephemerals)))
         self._show_message(message)
-        return message
 
     def post_notice(
         self, person: str, channel: str, words: str, *, thread_ts: str | None = None, actions: Sequence[Json] = ()
-    ) -> SlackMessage:
+    ) -> None:
         """Show a message of the workspace to one person, with its action blocks."""
         blocks: list[Json] = [{"type": "section", "text": {"type": "mrkdwn", "text": words}}, *actions]
-        message = SlackMessage(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
-        return self.post_ephemeral(message)
+        self.post_ephemeral(
+            SlackMessage(channel, self.next_ts(), SYSTEM_USER, words, blocks, thread_ts, ephemeral_to=person)
+        )
 
     def replace_message(self, before: SlackMessage, after: SlackMessage, *, announce: bool = True) -> SlackMessage:
         """Replace a message by its new version."""
         if before.ephemeral_to:
-            return self.post_ephemeral(after)
+            self.post_ephemeral(after)
+            return after
         self.messages[before.channel][before.ts] = after
         self.changes.save_record(after)
         self._show_message(after)
@@ -187,14 +189,14 @@ class Workspace(Accounts):
         before = self.find_own_message(owner, channel, ts, "cant_delete_message")
         if before.stream == "streaming":
             raise RefusedCall("cant_delete_message")
+        tombstone = None
         if self.threads.get((before.channel, before.ts)):
-            tombstone = SlackMessage(
-                before.channel, before.ts, SYSTEM_USER, "This message was deleted.", subtype="tombstone"
-            )
-            event = wire.changed_event(self, before, tombstone, self.next_ts())
+            words = "This message was deleted."
+            tombstone = SlackMessage(before.channel, before.ts, SYSTEM_USER, words, subtype="tombstone")
+        event = wire.changed_event(self, before, tombstone, self.next_ts())
+        if tombstone:
             self.replace_message(before, tombstone, announce=False)
         else:
-            event = wire.deleted_event(self, before, self.next_ts())
             self._remove_message(before)
         self._send_event(event, before.channel)
 
@@ -235,7 +237,6 @@ class Workspace(Accounts):
             "reaction": name,
             "item": {"type": "message", "channel": channel, "ts": ts},
             "item_user": before.user,
-            "event_ts": self.next_ts(),
         }
         self._send_event(event, channel)
 
@@ -271,7 +272,6 @@ class Workspace(Accounts):
             "channel": channel,
             "thread_ts": root,
             "streaming_message_ts": [message.ts for message in streams],
-            "event_ts": self.next_ts(),
         }
         self._send_event(event, channel)
 
@@ -293,32 +293,28 @@ class Workspace(Accounts):
         """Return a person's Home tab; None if the app has not published one."""
         return next((view for view in self.views.values() if view.kind == "home" and view.user == person), None)
 
+    def list_modals(self, person: str) -> list[View]:
+        """Return the modals that a person has open, the lowest first."""
+        return [view for view in self.views.values() if view.kind == "modal" and view.user == person]
+
     def open_home(self, person: str, tab: str, looked_at: str = "") -> None:
         """Send the app the event that a person opened its Home, while looking at a channel."""
-        room = self.find_direct_channel((person, BOT_USER))
-        event = self._build_context_event("app_home_opened", person, looked_at) | {"tab": tab}
-        home = self.find_home(person)
-        if tab == "home" and home:
-            event["view"] = home.body
-        if "app_home_opened" in self.subscriptions:
-            self.changes.events.append((event, room))
+        home = self.find_home(person) if tab == "home" else None
+        self._queue_context_event(person, looked_at, {"type": "app_home_opened", "tab": tab}, home)
 
     def change_context(self, person: str, looked_at: str) -> None:
         """Send the app the event that a person looks at a channel while the app is open."""
-        if "app_context_changed" in self.subscriptions:
-            room = self.find_direct_channel((person, BOT_USER))
-            self.changes.events.append((self._build_context_event("app_context_changed", person, looked_at), room))
+        self._queue_context_event(person, looked_at, {"type": "app_context_changed"})
 
-    def _build_context_event(self, kind: str, person: str, looked_at: str) -> Json:
+    def _queue_context_event(self, person: str, looked_at: str, event: Json, home: View | None = None) -> None:
         room = self.find_direct_channel((person, BOT_USER))
         entity = {"type": "slack#/types/channel_id", "value": looked_at, "team_id": TEAM_ID}
-        return {
-            "type": kind,
+        common = {
             "user": person,
             "channel": room.id if room else "",
             "context": {"entities": [entity]} if looked_at else {},
-            "event_ts": self.next_ts(),
         }
+        self._queue_event(event | common | ({"view": home.body} if home else {}), room)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
