@@ -303,7 +303,7 @@ async def test_withdrawal_deletes_a_message_that_another_process_notes_meanwhile
     bot = socket_bot
     ts, first = await ask_and_wait(bot)
     second = await bot.sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="the other half")
-    await bot.sandbox.faults({"method": "chat.delete", "hang_s": 0.5})
+    await bot.sandbox.faults({"method": "chat.delete", "hang_s": 2.0})
     await bot.sandbox.delete("ada", "#general", ts)
     await bot.sandbox.wait_until(lambda: has_state(bot, ts, TurnState.SUPERSEDED))
     await asyncio.sleep(0.2)  # Slack deletes the first message now

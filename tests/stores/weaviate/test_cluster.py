@@ -233,6 +233,9 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
     assert (await search_bench.sync()).added == 150
     deleted, closed, new = names(0, 25), names(25, 50), names(150, 175)
     used = cluster.nodes[0]  # the first configured node is tried first
+    stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
+    witness = Witness(stale)
+    await stale.open(INDEX, DIMENSIONS)
     async with asking(search_bench, names(0, 175)) as asked:
         await asyncio.sleep(0.5)
         used.kill()
@@ -246,10 +249,7 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
         async with asyncio.timeout(WAIT_S):
             while asked.asked <= before + 10:  # noqa: ASYNC110 - the questions go on by themselves
                 await asyncio.sleep(0.02)
-        await asyncio.to_thread(used.start)
-        stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
-        witness = Witness(stale)
-        await stale.open(INDEX, DIMENSIONS)
+        await asyncio.to_thread(used.start)  # and ask at once, before the other nodes repair what it missed
         found = await search_bench.search("shelf common things", store=witness, limit=150)
         documents, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
         assert proposed & {*closed}, "no search used the replica that was down, so this test shows nothing"
