@@ -31,7 +31,6 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
 )
-from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.weaviate.nodes import WeaviateLimits
@@ -131,7 +130,7 @@ class ClusterSearch:
     progress: list[SyncProgress] = field(default_factory=list)
 
     async def sync(self) -> SourceReport:
-        tools = SyncTools(self.embedder, self.store, self.rig.index, passages, index_terms)
+        tools = SyncTools(self.embedder, self.store, self.rig.index, passages)
         coordinator = SyncCoordinator(lambda: open_run(tools, [self.shelf.key.id]))
         report = await coordinator.refresh([self.shelf], self.progress.append)
         return report.sources["shelf"]
@@ -231,41 +230,57 @@ async def test_a_node_killed_under_load_and_brought_back_fails_no_question_and_s
 ) -> None:
     search_bench.shelf.put(names(0, 150))
     assert (await search_bench.sync()).added == 150
-    deleted, closed, new = names(0, 25), names(25, 50), names(150, 175)
-    used = cluster.nodes[0]  # the first configured node is tried first
-    stale = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
-    witness = Witness(stale)
-    await stale.open(INDEX, DIMENSIONS)
-    async with asking(search_bench, names(0, 175)) as asked:
-        await asyncio.sleep(0.5)
-        used.kill()
-        search_bench.shelf.remove(deleted)
-        search_bench.shelf.put(closed, OTHERS)
-        search_bench.shelf.put(new)
-        report = await search_bench.sync()
-        assert (report.error, report.added, report.deleted) == (None, 25, 25)
-        asked.gone |= {*deleted, *closed}
-        before = asked.asked
-        async with asyncio.timeout(WAIT_S):
-            while asked.asked <= before + 10:  # noqa: ASYNC110 - the questions go on by themselves
-                await asyncio.sleep(0.02)
-        await asyncio.to_thread(used.start)  # and ask at once, before the other nodes repair what it missed
-        found = await search_bench.search("shelf common things", store=witness, limit=150)
-        documents, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
-        assert proposed & {*closed}, "no search used the replica that was down, so this test shows nothing"
-        assert found.refused_count == len(proposed & {*closed}), (
-            "each revoked passage that the replica proposed is counted"
-        )
-        assert documents
-        assert not documents & asked.gone
-        await asyncio.sleep(PATIENT.settle_s + 3)
-        await stale.close()
+    async with asking(search_bench, names(0, 225)) as asked:
+        for round_ in range(3):
+            await asyncio.sleep(0.5)
+            stale = await bring_back_a_stale_node(search_bench, cluster, asked, round_)
+            await asyncio.sleep(PATIENT.settle_s + 3)
+            if stale:
+                break
+        else:
+            pytest.fail("no search used the replica that was down, so this test shows nothing")
     assert asked.failed == []
     assert asked.leaked == set()
-    assert await search_bench.shown("shelf common things", limit=200, readers=OTHERS) == set(closed)
+    closed = {*asked.gone} & {*search_bench.shelf.documents}
+    assert await search_bench.shown("shelf common things", limit=250, readers=OTHERS) == closed
+    open_names = {*search_bench.shelf.documents} - closed
     async with asyncio.timeout(WAIT_S):  # a search may use the replica that was down until it has caught up
-        while await search_bench.shown("shelf common things", limit=200) != {*names(50, 175)}:  # noqa: ASYNC110
+        while await search_bench.shown("shelf common things", limit=250) != open_names:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
+
+
+async def bring_back_a_stale_node(
+    search_bench: ClusterSearch, cluster: WeaviateCluster, asked: Asking, round_: int
+) -> set[str]:
+    """Change passages while a node is down; return which of them it still proposes when it is back.
+
+    The others repair a node that is back, often before the first search: then it proposes none.
+    """
+    deleted, closed = names(50 * round_, 50 * round_ + 25), names(50 * round_ + 25, 50 * round_ + 50)
+    used = cluster.nodes[0]  # the first configured node is tried first
+    used.kill()
+    search_bench.shelf.remove(deleted)
+    search_bench.shelf.put(closed, OTHERS)
+    search_bench.shelf.put(names(150 + 25 * round_, 175 + 25 * round_))
+    report = await search_bench.sync()
+    assert (report.error, report.added, report.deleted) == (None, 25, 25)
+    asked.gone |= {*deleted, *closed}
+    before = asked.asked
+    async with asyncio.timeout(WAIT_S):
+        while asked.asked <= before + 10:  # noqa: ASYNC110 - the questions go on by themselves
+            await asyncio.sleep(0.02)
+    await asyncio.to_thread(used.start)
+    store = WeaviateStore(used.url, used.grpc_url, used.api_key, placement=Placement(replicas=3), limits=PATIENT)
+    witness = Witness(store)
+    await store.open(INDEX, DIMENSIONS)
+    found = await search_bench.search("shelf common things", store=witness, limit=150)
+    await store.close()
+    documents, proposed = {hit.document for hit in found.hits}, {one.chunk.document for one in witness.proposed}
+    stale = proposed & asked.gone & {*search_bench.shelf.documents}
+    assert found.refused_count == len(stale), "each revoked passage that the replica proposed is counted"
+    assert documents
+    assert not documents & asked.gone
+    return stale
 
 
 async def test_the_leader_killed_in_a_sync_loses_nothing(search_bench: ClusterSearch, cluster: WeaviateCluster) -> None:
