@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.answering.answer import Answerer
-from bot.answering.cache_salts import CacheSalts
+from bot.answering.cache_salts import find_cache_salt
 from bot.answering.limits import Limits
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.checker import feature_checkers
 from bot.answering.support.judge import Judges
 from bot.answering.verified_answers.finder import StoredVerifiedAnswers, VerifiedAnswerFinder
-from bot.answering.verified_answers.phrasings import PhrasingWriter
+from bot.answering.verified_answers.phrasings import write_phrasings
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
@@ -205,9 +205,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log))
         )
-        metrics = Metrics(engine.status, engine.collect_stats, engine.count_requests)
-        metrics.watch_identities(lambda: library.identities.failures)
-        ready_library = ReadyLibrary(library, workspace, metrics.record_refused)
+        metrics = Metrics(
+            engine.status, engine.collect_stats, engine.count_requests, lambda: library.identities.failures
+        )
+        ready_library = ReadyLibrary(library, workspace, metrics.refused.inc)
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
@@ -224,7 +225,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             changes=changes,
             answerer=VerifiedAnswerer(answerer, finder),
             forget=answerer.forget_conversation,
-            library=ready_library,
+            library=library,
+            search=ready_library.search,
             engine_status=engine.status,
             event_log=event_log if _uses_slack_source(settings) else None,
             adding=_create_document_additions(settings, library),
@@ -233,9 +235,9 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             configuration=configured,
             list_named=library.list_named_principals,
             materials=library.materials,
-            find_salt=CacheSalts(library.find_rights_key, slack.cache_key).find_salt,
+            find_salt=functools.partial(find_cache_salt, library.find_rights_key, slack.cache_key),
             identities=library.identities,
-            verified=VerifiedTools(verified, finder, PhrasingWriter(measured_engine).write_phrasings),
+            verified=VerifiedTools(verified, finder, functools.partial(write_phrasings, measured_engine)),
             control=lambda: engine.thinking_control,
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,
@@ -298,7 +300,7 @@ async def _run_until_stopped(
         if workspace is None:
             await app.run_until_revoked()
             return
-        display.start(keep_page_updated(workspace, engine, ready_library.library), "show page")
+        display.start(keep_page_updated(workspace.publish_status, engine, ready_library.library), "show page")
         async with asyncio.TaskGroup() as group:
             group.create_task(workspace.raise_when_ended(), name="workspace")
             await app.run_until_revoked()

@@ -79,7 +79,6 @@ class DocumentAdditions:
     def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
         self.source = spec.name
         self.store = open_upload_store(spec, home)
-        """Holds the documents."""
         self._library = library
 
     async def store_document(self, name: str, data: bytes, *, by: str, title: str | None = None) -> StoredDocument:
@@ -169,35 +168,25 @@ async def sync_source(
 ) -> tuple[Mapping[str, Message], Message | None]:
     """Sync a source; return why documents of it cannot be found, by their names, and why the sync failed.
 
+    If a sync is running, wait up to ``patience_s`` for its end first.
+
     Raises:
         SyncRunning: another sync takes longer than ``patience_s``.
-        KnowledgeError: the sync cannot start.
-
-    """
-    report = (await _refresh_source(library, source, on_progress, patience_s)).sources[source]
-    status = next(one for one in (await library.status()).sources if one.name == source)
-    failures = (*status.failures, *report.failures)
-    return (
-        {failure.document: explain_failure(failure.code, failure.reason) for failure in failures},
-        None if report.error is None else explain_failure(report.error_code, report.error),
-    )
-
-
-async def _refresh_source(
-    library: RefreshableLibrary, source: str, on_progress: OnProgress | None, patience_s: float
-) -> SyncReport:
-    """Sync a source. If a sync is running, wait up to ``patience_s`` for its end first.
-
-    Raises:
-        SyncRunning: the other sync takes longer.
         KnowledgeError: the sync cannot start.
 
     """
     ends = time.monotonic() + patience_s
     while True:
         try:
-            return await library.refresh(source, on_progress)
+            report = (await library.refresh(source, on_progress)).sources[source]
+            break
         except SyncRunning:
             if time.monotonic() >= ends:
                 raise
         await asyncio.sleep(_AGAIN_S)
+    status = next(one for one in (await library.status()).sources if one.name == source)
+    failures = (*status.failures, *report.failures)
+    return (
+        {failure.document: explain_failure(failure.code, failure.reason) for failure in failures},
+        None if report.error is None else explain_failure(report.error_code, report.error),
+    )

@@ -132,17 +132,15 @@ async def _wait_until_ready(process: asyncio.subprocess.Process, port: int, log:
     if "http://" in line:
         return line[line.index("http://") :].strip()
     reason = log.read_text(encoding="utf-8", errors="replace").strip()
-    if "address already in use" in reason.lower():
-        raise WorkspaceError(
-            f"Port {port} is taken, perhaps by another Kvasir. Stop that, or choose another: KVASIR_SANDBOX_PORT=3001."
-        )
-    if "another sandbox is running" in reason:
-        raise WorkspaceError(
-            f"Another Kvasir runs with the state in {log.parent.parent}. Stop that, or give this one its own folder: "
-            "KVASIR_HOME=/another/folder KVASIR_SANDBOX_PORT=3001."
-        )
-    if "cannot start on port" in reason:
-        raise WorkspaceError(
-            f"Port {port} cannot be opened on this machine. Choose one from 1024 to 65535: KVASIR_SANDBOX_PORT=3001."
-        )
+    known_reasons = {
+        "address already in use": f"Port {port} is taken, perhaps by another Kvasir. Stop that, or choose another: "
+        "KVASIR_SANDBOX_PORT=3001.",
+        "another sandbox is running": f"Another Kvasir runs with the state in {log.parent.parent}. Stop that, or give "
+        "this one its own folder: KVASIR_HOME=/another/folder KVASIR_SANDBOX_PORT=3001.",
+        "cannot start on port": f"Port {port} cannot be opened on this machine. Choose one from 1024 to 65535: "
+        "KVASIR_SANDBOX_PORT=3001.",
+    }
+    for words, text in known_reasons.items():
+        if words in reason.lower():
+            raise WorkspaceError(text)
     raise WorkspaceError(f"The workspace did not open: {reason.splitlines()[-1] if reason else 'no reason given'}")

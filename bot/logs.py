@@ -70,7 +70,7 @@ class _Mask:
     def __init__(self, secrets: Collection[str]) -> None:
         every = {*secrets, *(part for secret in secrets for part in _find_passwords(secret))}
         maskable = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, maskable))) if maskable else None
+        self._secrets = re.compile("|".join(map(re.escape, maskable)) or r"(?!)")  # without secrets, it never matches
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
@@ -79,9 +79,7 @@ class _Mask:
         return event
 
     def mask_text(self, value: str) -> str:
-        if self._secrets is not None:
-            value = self._secrets.sub("***", value)
-        return _TOKEN.sub("***", value)
+        return _TOKEN.sub("***", self._secrets.sub("***", value))
 
 
 def _find_passwords(secret: str) -> set[str]:

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
@@ -43,13 +44,21 @@ class MetricsPortTaken(BotError):
     """The port for metrics is not free."""
 
 
-class Metrics:
+class Metrics(Collector):
     """The counters and their registry; one for each process."""
 
     def __init__(
-        self, status: Callable[[], EngineStatus], stats: Callable[[], EngineStats], queue: Callable[[], QueueCounts]
+        self,
+        status: Callable[[], EngineStatus],
+        stats: Callable[[], EngineStats],
+        queue: Callable[[], QueueCounts],
+        failures: Callable[[], Mapping[str, int]],
     ) -> None:
-        """Store the functions that return the engine's state at each scrape."""
+        """Store what returns the engine's state, and the failures of identity sources by source, at each scrape."""
+        self._status = status
+        self._stats = stats
+        self._queue = queue
+        self._failures = failures
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "kvasir_engine_requests",
@@ -57,7 +66,7 @@ class Metrics:
             ["ended"],
             registry=self.registry,
         )
-        self._first_token = Histogram(
+        self.first_token = Histogram(
             "kvasir_engine_first_token_seconds",
             "Time from the request to the engine's first token, thinking included.",
             buckets=_FIRST_TOKEN_S,
@@ -81,7 +90,7 @@ class Metrics:
             buckets=_JUDGEMENT_S,
             registry=self.registry,
         )
-        self._refused = Counter(
+        self.refused = Counter(
             "kvasir_refused_passages",
             "Passages that the store proposed to people who may not read them. None was shown.",
             registry=self.registry,
@@ -89,11 +98,7 @@ class Metrics:
         self._votes = Counter(
             "kvasir_feedback", "Votes on answers, changed ones too.", ["vote"], registry=self.registry
         )
-        self.registry.register(_EngineState(status, stats, queue))
-
-    def record_first_token(self, seconds: float) -> None:
-        """Count a first token."""
-        self._first_token.observe(seconds)
+        self.registry.register(self)
 
     def record_answer(self, how: str, usage: Usage | None = None) -> None:
         """Count an answer by outcome: done, failed or left."""
@@ -107,47 +112,16 @@ class Metrics:
         if how == "done":
             self._judgement_time.observe(seconds)
 
-    def record_refused(self, passages: int) -> None:
-        """Count passages that the store proposed to people who may not read them."""
-        self._refused.inc(passages)
-
     def record_vote(self, vote: str) -> None:
         """Count a vote on an answer: good or bad."""
         self._votes.labels(vote).inc()
-
-    def watch_identities(self, failures: Callable[[], Mapping[str, int]]) -> None:
-        """Count the failures of identity sources at each scrape; ``failures`` returns them by source."""
-        self.registry.register(_IdentityFailures(failures))
 
     def render_metrics(self) -> bytes:
         """Return everything in Prometheus' format."""
         return generate_latest(self.registry)
 
-
-class _IdentityFailures(Collector):
-    def __init__(self, failures: Callable[[], Mapping[str, int]]) -> None:
-        self._failures = failures
-
     def collect(self) -> Iterator[Metric]:
-        yield CounterMetricFamily(
-            "kvasir_identity_failures",
-            "Failures of identity sources. People held fewer principals meanwhile.",
-            value=sum(self._failures().values()),
-        )
-
-
-class _EngineState(Collector):
-    """Reads the engine's state at each scrape, so that no number is stale."""
-
-    def __init__(
-        self, status: Callable[[], EngineStatus], stats: Callable[[], EngineStats], queue: Callable[[], QueueCounts]
-    ) -> None:
-        self._status = status
-        self._stats = stats
-        self._queue = queue
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield one gauge for each state, the queue, and figures of the process."""
+        """Yield the engine's state and the failures of identity sources at each scrape, so that no number is stale."""
         now, stats, queue = self._status().state, self._stats(), self._queue()
         states = GaugeMetricFamily("kvasir_engine_state", "1 for the engine's current state, else 0.", labels=["state"])
         for state in EngineState:
@@ -174,6 +148,11 @@ class _EngineState(Collector):
             yield GaugeMetricFamily(
                 "kvasir_engine_ready_after_seconds", "How long the last start took.", value=stats.startup_s
             )
+        yield CounterMetricFamily(
+            "kvasir_identity_failures",
+            "Failures of identity sources. People held fewer principals meanwhile.",
+            value=sum(self._failures().values()),
+        )
 
 
 class ClosableEngine(ChatEngine, OptionScorer, Protocol):
@@ -185,13 +164,12 @@ class ClosableEngine(ChatEngine, OptionScorer, Protocol):
         """Stream an answer; closing it cancels it in the engine."""
 
 
+@dataclass(frozen=True, slots=True)
 class MeasuredEngine:
     """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``OptionScorer``."""
 
-    def __init__(self, engine: ClosableEngine, metrics: Metrics) -> None:
-        """Store the engine and the metrics."""
-        self._engine = engine
-        self._metrics = metrics
+    _engine: ClosableEngine
+    _metrics: Metrics
 
     def status(self) -> EngineStatus:
         """Return the current state."""
@@ -220,7 +198,7 @@ class MeasuredEngine:
                         asked_s = time.monotonic()  # time in the queue does not count
                     elif not has_begun:
                         has_begun = True
-                        self._metrics.record_first_token(time.monotonic() - asked_s)
+                        self._metrics.first_token.observe(time.monotonic() - asked_s)
                     if isinstance(delta, StreamEnd):
                         how, usage = "done", delta.usage
                     yield delta

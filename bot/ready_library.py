@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from knowledge.interfaces import ANY_MEMBER, Hit, LiveWebRequest, Material, SearchResult, Viewers
 from knowledge.library import Library
-from knowledge.readable import RecentDocument
-from knowledge.status import LibraryStatus, explain_nothing_read
-from knowledge.sync.report import OnProgress, SyncReport
+from knowledge.status import explain_nothing_read
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
@@ -76,33 +74,3 @@ class ReadyLibrary:
         """Return the current text of a passage with a link that a person can open; None if it no longer exists."""
         found = await self.library.read_passage(chunks, viewers)
         return None if found is None else self._make_reachable(found)
-
-    async def refresh(
-        self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
-    ) -> SyncReport:
-        """Bring one source, or all, up to date; ``approve`` (``approval_marks``) deletes what was shown and is gone."""
-        return await self.library.refresh(source, on_progress, approve=approve)
-
-    async def status(self) -> LibraryStatus:
-        """Return the state of the sources."""
-        return await self.library.status()
-
-    async def count_readable(self, viewers: Viewers) -> Mapping[str, int]:
-        """Return how many documents of each source all viewers may read; sources without any are left out."""
-        return await self.library.count_readable(viewers)
-
-    async def list_recent(self, viewers: Viewers, within: str, limit: int) -> Sequence[RecentDocument]:
-        """Return the documents within a channel's filters that all viewers may read, those that changed last first."""
-        return await self.library.list_recent(viewers, within, limit)
-
-    async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
-        """Return whether a person's own answer to a question would differ from that for other viewers."""
-        return await self.library.has_more(query, person, others)
-
-    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
-        """Return which of some chunks are current and may be read by all viewers."""
-        return await self.library.filter_current(chunks, viewers)
-
-    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return which of some chunks are current; it checks no rights."""
-        return await self.library.list_current(chunks)

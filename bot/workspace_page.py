@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -27,15 +26,17 @@ _EVERY_S = 2.0
 _SUGGESTIONS = 3
 
 
-class StatusPage(Protocol):
-    """The page of the local workspace."""
+async def keep_page_updated(
+    publish_status: Callable[[Mapping[str, object]], Awaitable[bool]],
+    engine: Engine,
+    library: Library,
+    *,
+    every_s: float = _EVERY_S,
+) -> None:
+    """Publish the state of the engine and the knowledge, with suggested questions, until cancelled.
 
-    async def publish_status(self, status: Mapping[str, object]) -> bool:
-        """Show ``status``; return whether that worked."""
-
-
-async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, *, every_s: float = _EVERY_S) -> None:
-    """Publish the state of the engine and the knowledge, with suggested questions, until cancelled."""
+    ``publish_status`` returns whether the page shows the state.
+    """
     shown_status: Mapping[str, object] = {}
     suggestions = _Suggestions(library)
     sources: tuple[SourceStatus, ...] = ()
@@ -54,7 +55,7 @@ async def keep_page_updated(page: StatusPage, engine: Engine, library: Library, 
                     trouble = str(error)
                     _log.warning("knowledge not shown on the page", error=trouble)
             status = build_page_status(engine.status(), sources, readable, questions)
-            if status != shown_status and await page.publish_status(status):
+            if status != shown_status and await publish_status(status):
                 shown_status = status
             await asyncio.sleep(every_s)
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+_MAX_WAIT_S = 1e9
+
 
 def to_utc(moment: datetime) -> datetime | None:
     """Return a moment in UTC; one without a zone counts as UTC. None for a moment outside the calendar."""
@@ -26,8 +28,17 @@ def parse_http_date(text: str | None) -> datetime | None:
     """Return a date as HTTP headers and e-mails write it; None for any other text."""
     try:
         return to_utc(parsedate_to_datetime(text)) if text else None
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
+
+
+def parse_retry_after_s(header: str | None, now: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for; None if there is none, or it is malformed."""
+    value = (header or "").strip()
+    if value.isascii() and value.replace(".", "", 1).isdecimal():
+        return min(float(value), _MAX_WAIT_S)
+    date = parse_http_date(value)
+    return None if date is None else max(date.timestamp() - now, 0.0)
 
 
 def count_days(moment_s: float | None) -> int | None:

@@ -6,7 +6,6 @@ import traceback
 from pathlib import Path
 
 _FRAMES = 3
-"""The number of innermost calls in a description."""
 
 
 def unwrap_group(error: BaseException) -> BaseException:

@@ -228,7 +228,6 @@ class ProviderBusy(ProviderError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-        """Seconds that it asks to wait; None if it states none."""
 
 
 class ProviderFailed(ProviderError):

@@ -32,7 +32,7 @@ from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
 from knowledge.search.with_materials import search_with_materials
-from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.settings import KnowledgeSettings
 from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
@@ -42,7 +42,7 @@ from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
-from knowledge.sync.running.index_writer import IndexWriter
+from knowledge.sync.running.run import IndexWriter
 from knowledge.sync.running.tools import ChunkDocument
 
 __all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
@@ -84,7 +84,6 @@ class Library:
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
         self.embedder = embedder
-        """The one of the index."""
         self._calibration = calibration = find_calibration(embedder.identity)
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
@@ -103,20 +102,13 @@ class Library:
             now=clock.now,
         )
         self.syncs = LibrarySync(settings, self._sources, writer, self._rights, self._find_searched, sleep=clock.sleep)
-        """Sync by the clock and after changes, and repair the index."""
         self._documents = DocumentSearch(
             indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
         )
         self.access = AccessExplainer(self._documents, self._sources, self._rules, self.identities)
-        """Explains who may read a document."""
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
         self._web = web
         self.materials = MaterialLoader(embedder.count_tokens)
-        """Reads files and messages that come with a question."""
-
-    def sources(self) -> tuple[SourceSpec, ...]:
-        """Return the configured sources."""
-        return self._settings.sources
 
     async def search(
         self,

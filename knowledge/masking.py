@@ -35,18 +35,15 @@ def _mask_once(text: str) -> str:
     return "".join([*parts, text[end:]])
 
 
-def _merge_touching(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield sorted spans, merging those that touch each other."""
-    current: tuple[int, int] | None = None
+def _merge_touching(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return sorted spans, merging those that touch each other."""
+    merged: list[tuple[int, int]] = []
     for start, stop in spans:
-        if current is not None and start <= current[1]:
-            current = current[0], max(current[1], stop)
-            continue
-        if current is not None:
-            yield current
-        current = start, stop
-    if current is not None:
-        yield current
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], stop)
+        else:
+            merged.append((start, stop))
+    return merged
 
 
 def _find_secrets(text: str) -> Iterator[tuple[int, int]]:
@@ -94,14 +91,13 @@ def _match_chinese_id(text: str) -> int:
     return len(text) if "10X98765432"[total % 11] == text[17].upper() else 0
 
 
-def _match_international_phone(text: str) -> int:
-    digits = sum(character.isdigit() for character in text)
-    return len(text) if 8 <= digits <= 15 else 0  # noqa: PLR2004 - E.164
+def _match_phone(text: str, digits: range = range(8, 16)) -> int:
+    """Accept a number with so many digits, by default as many as E.164 allows."""
+    return len(text) if sum(character.isdigit() for character in text) in digits else 0
 
 
 def _match_national_phone(text: str) -> int:
-    digits = sum(character.isdigit() for character in text)
-    return len(text) if 9 <= digits <= 12 else 0  # noqa: PLR2004 - with the leading 0; fewer may be a date
+    return _match_phone(text, range(9, 13))  # with the leading 0; fewer may be a date
 
 
 def _match_password(text: str) -> int:
@@ -115,16 +111,12 @@ def _match_random(text: str) -> int:
     pieces = [piece for piece in _MARKS.split(bare) if piece]
     if len(pieces) == 1 and len(re.findall(r"\d+", bare)) > _DIGIT_RUNS:
         return len(text)
-    if max(map(len, pieces), default=0) < _PIECE and _share_of_changes(bare) < _CHANGES:
+    changes = sum(1 for _ in groupby(bare, _character_kind)) / len(bare)
+    if max(map(len, pieces), default=0) < _PIECE and changes < _CHANGES:
         return 0
     in_words = sum(len(word) for piece in pieces for word in _WORD.findall(piece))
     share = in_words / max(sum(map(len, pieces)), 1)
     return len(text) if share < (_WORD_SHARE if re.search(r"\d", bare) else _WORD_SHARE_WITHOUT_DIGITS) else 0
-
-
-def _share_of_changes(text: str) -> float:
-    """Return how often the kind of character changes, per character."""
-    return sum(1 for _ in groupby(text, _character_kind)) / len(text)
 
 
 def _character_kind(character: str) -> str:
@@ -141,7 +133,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{4,}|^[A-Z]{1,3}$|^\d+$|^[a-z]{1,2}$")
 _WORD_SHARE = 0.72
 _WORD_SHARE_WITHOUT_DIGITS = 0.5
 _CHANGES = 0.5
-"""Base64 has 0.65 on average; names of ciphers and versions have less than 0.4."""
+"""Changes of the kind of character, per character. Base64 has 0.65 on average; names of ciphers have less than 0.4."""
 _PIECE = 12
 """Characters between marks; the parts of cipher names are shorter."""
 _DIGIT_RUNS = 2
@@ -183,8 +175,8 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Callable[[str], int]], ...]] = tup
         (rf"(?<!{_NAME})[UWCGDTB](?:\d[A-Z0-9]{{7,9}}|(?=[A-Z0-9]*\d[A-Z]+\d)[A-Z][A-Z0-9]{{7,9}})(?!{_NAME})",
          _match_any),
         # Phones
-        (r"(?<![\w+])\+\s?[1-9](?:[ ().\-/\u00a0]{0,3}\d){7,14}(?!\d)", _match_international_phone),
-        (r"(?<!\d)(?<!\d[.-])00[1-9](?:[ \-/]?\d){8,13}(?!\.?\d)", _match_international_phone),
+        (r"(?<![\w+])\+\s?[1-9](?:[ ().\-/\u00a0]{0,3}\d){7,14}(?!\d)", _match_phone),
+        (r"(?<!\d)(?<!\d[.-])00[1-9](?:[ \-/]?\d){8,13}(?!\.?\d)", _match_phone),
         (r"(?<!\d)(?<!\d[.-])(?:86[ -]?)?1[3-9]\d(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?![.-]?\d)", _match_any),
         (r"(?<![\w.-])0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}(?![.-]?\w)", _match_national_phone),
         (r"\(0?\d{2,4}\)[ -]?\d{3,4}[ .-]?\d{4}(?!\d)", _match_any),

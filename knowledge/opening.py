@@ -102,15 +102,8 @@ def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
         name = content.name or listed.document
         document, kind = await parser.parse(name, content), parser.find_kind(name, content)
         title = (content.title or "").strip() or document.title
-        cut = functools.partial(
-            _cut_document,
-            document if title == document.title else replace(document, title=title),
-            key,
-            listed,
-            kind,
-            embedder,
-        )
-        return title, await asyncio.to_thread(cut)
+        named = document if title == document.title else replace(document, title=title)
+        return title, await asyncio.to_thread(_cut_document, named, key, listed, kind, embedder)
 
     return make_passages
 

@@ -28,6 +28,11 @@ def compile_path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
     return matches_path
 
 
+def compile_exclusion(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return a function that decides whether a path is excluded; without patterns, none is."""
+    return compile_path_filter(patterns) if patterns else lambda _: False
+
+
 def find_literal_roots(patterns: Sequence[str]) -> tuple[str, ...]:
     """Return folders or files that contain everything that the patterns include; none if it may be anywhere."""
     taking = [_strip_slashes(pattern) for pattern in patterns if not pattern.startswith("!")]

@@ -33,7 +33,6 @@ class SourceDocuments:
     name: str
     kind: str
     documents: int
-    """The number of documents that they may see."""
     synced_at: datetime | None
     """As ``SourceStatus.synced_at``."""
     titles: tuple[str, ...]

@@ -40,7 +40,6 @@ class SourceSpec:
     options: Mapping[str, object]
     """The kind's own keys, as written."""
     base_dir: Path
-    """The base of relative paths."""
     schedule: str | None = None
     """A cron line of its own; None for the nightly sync only."""
     readers: frozenset[str] = EVERYONE
@@ -80,7 +79,6 @@ class KnowledgeSettings:
     nightly: str | None = "30 2 * * *"
     """A cron line for syncing every source, in local time; None for never."""
     identity_file: Path | None = None
-    """The file of people and their principals; None if there is none."""
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""

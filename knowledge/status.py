@@ -39,7 +39,6 @@ class SourceStatus:
     documents: int
     chunks: int
     failed: int
-    """The number of failed documents."""
     failures: tuple[QuarantinedDocument, ...]
     """The first failed documents, with their reasons."""
     pending_deletions: int
@@ -52,13 +51,11 @@ class SourceStatus:
     syncing: SyncProgress | None
     """The progress of a sync in this process; None if there is none."""
     first_pending_deletions: tuple[PendingDeletion, ...] = ()
-    """The first pending deletions, by name."""
     approval_mark: str = ""
     """Identifies exactly these pending deletions, for an approval (``records.make_approval_mark``); "" for none."""
     age_s: float | None = None
     """Seconds since ``synced_at``; None if there was none."""
     max_age_s: float = MAX_AGE_S
-    """The limit for ``age_s``."""
     next_at: datetime | None = None
     """When the schedule syncs it next, if a bot runs; aware. None: never."""
     is_watched: bool = False
@@ -72,7 +69,6 @@ class SourceStatus:
     unreachable: int = 0
     """The number of documents of which nobody holds a reader; only ``AccessExplainer.add_unreachable`` counts them."""
     unreachable_readers: tuple[str, ...] = ()
-    """The first readers of those documents."""
 
     @property
     def late(self) -> bool:
@@ -85,12 +81,10 @@ class LibraryStatus:
     """The state of the knowledge."""
 
     store: str
-    """The store's kind."""
     indexing: bool
     """Whether a new index is growing, because the embedder, the chunker or the terms changed."""
     sources: tuple[SourceStatus, ...]
     growth: IndexGrowth | None = None
-    """The progress of the new index; None if there is none."""
     last_repair: LastRepair | None = None
     """When store and manifest were last compared, and how many chunks differed; None if never."""
     refused_passages: RefusedPassages | None = None

@@ -23,49 +23,34 @@ class NamedThreadPool:
     def __init__(self, name: str, width: int = 4) -> None:
         self._name = name
         self._width = width
-        self._crew: _DaemonThreads | None = None
-
-    async def run(self, call: Callable[[], _T]) -> _T:
-        """Return the result of the call, or raise its error."""
-        if self._crew is None:
-            self._crew = _DaemonThreads(self._name, self._width)
-        return await asyncio.wrap_future(self._crew.queue_call(call))
-
-    def run_later(self, call: Callable[[], object]) -> None:
-        """Run a call after those that are waiting, and ignore its result."""
-        if self._crew is not None:
-            self._crew.queue_call(call)
-
-    def close(self) -> None:
-        """Accept no more calls, and wait for none; the next ``run`` opens the pool again."""
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.dismiss_threads()
-
-
-class _DaemonThreads:
-    """Start daemon threads. An executor's threads would delay the end of the process if they hang."""
-
-    def __init__(self, name: str, width: int) -> None:
-        self._name = name
-        self._width = width
         self._calls: _Calls = SimpleQueue()
         self._threads = 0
 
-    def queue_call(self, call: Callable[[], _T]) -> Future[_T]:
-        """Queue a call, and return the future of its result."""
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Return the result of the call, or raise its error."""
+        return await asyncio.wrap_future(self._queue_call(call))
+
+    def run_later(self, call: Callable[[], object]) -> None:
+        """Run a call after those that are waiting, and ignore its result; do nothing if the pool is not open."""
+        if self._threads:
+            self._queue_call(call)
+
+    def close(self) -> None:
+        """Accept no more calls, and wait for none; the next ``run`` opens the pool again."""
+        for _ in range(self._threads):
+            self._calls.put(None)
+        self._calls = SimpleQueue()
+        self._threads = 0
+
+    def _queue_call(self, call: Callable[[], _T]) -> Future[_T]:
         future = Future[_T]()
         self._calls.put((future, call))
         if self._threads < self._width:
             name = f"{self._name}_{self._threads}"
+            # An executor's threads would delay the end of the process if they hang.
             threading.Thread(target=_run_calls, args=(self._calls,), name=name, daemon=True).start()
             self._threads += 1
         return future
-
-    def dismiss_threads(self) -> None:
-        """Stop the threads after the queued calls."""
-        for _ in range(self._threads):
-            self._calls.put(None)
 
 
 def _run_calls(calls: _Calls) -> None:

@@ -136,6 +136,7 @@ def create_real_answerer(library: Library, engine: QuotingEngine) -> Answerer:
 
 @contextlib.asynccontextmanager
 async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
+    library = OpenLibrary()
     with tempfile.TemporaryDirectory() as folder:
         async with (
             open_ledger(f"sqlite:///{folder}/ledger.db") as ledger,
@@ -145,7 +146,8 @@ async def run_kvasir(url: str, answerer: Any) -> AsyncIterator[None]:
                     ledger,
                     SharedChanges(ledger.database),
                     answerer,
-                    OpenLibrary(),
+                    library,
+                    library.search,
                     lambda: EngineStatus(EngineState.READY),
                 ),
                 # The Slack here has no rate limits, so that the work of a turn counts and not the wait for a limit.

@@ -34,7 +34,7 @@ from bot.answering.support.calibration import (
     fit_calibration,
     prompt_of_pairs,
 )
-from bot.answering.support.judge import Calibration, engine_logit
+from bot.answering.support.judge import Calibration, engine_logit, judge_question
 from bot.app import create_engine
 from bot.config.settings import load_settings
 from bot.languages.registry import Language
@@ -77,7 +77,9 @@ async def judge_claims(engine: CalibratedEngine, all_pairs: Sequence[Pairs]) -> 
         prompt, passage = prompt_of_pairs(engine, all_pairs, number)
         for nth, claim in enumerate((*pairs.stated, *pairs.not_stated)):
             began_s = time.monotonic()
-            logit = await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
+            logit = await engine_logit(
+                engine, prompt, judge_question(claim, (passage,), prompt.language), within_s=_REPLY_S
+            )
             seconds = time.monotonic() - began_s
             found.append(JudgedClaim(logit, claim in pairs.stated, prompt.language, seconds, nth == 0))
     return found
@@ -114,7 +116,11 @@ async def measure_pace(engine: CalibratedEngine, judge_after_tokens: int | None)
                 began_s, tokens = began_s or last_s, tokens + 1
                 if judge_after_tokens and tokens % judge_after_tokens == 0:
                     claim = f"{next(claims)} ({tokens})"  # no reply comes from the cache
-                    judging.create_task(engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S))
+                    judging.create_task(
+                        engine_logit(
+                            engine, prompt, judge_question(claim, (passage,), prompt.language), within_s=_REPLY_S
+                        )
+                    )
     return (tokens - 1) / (last_s - began_s)
 
 

@@ -50,8 +50,8 @@ def build_rows(model: type[BaseModel]) -> Iterator[str]:
 def build_page() -> str:
     """Return the page."""
     parts: list[Iterable[str]] = [[HEAD, "## kvasir.toml", ""]]
-    for table in TABLES:
-        parts.append([f"### The table `{table.heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
+    for heading, table in TABLES.items():
+        parts.append([f"### The table `{heading}`", "", "| key | default | meaning |", "| --- | --- | --- |"])
         parts += [build_rows(table), [""]]
     parts.append(["## Environment variables", "", "| variable | default | meaning |", "| --- | --- | --- |"])
     parts.append(build_rows(Environment))

@@ -16,7 +16,6 @@ import psutil
 
 from knowledge.chunking import chunker
 from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, Source, SourceKey, StoredChunk, Vector
-from knowledge.lexical.terms import index_terms
 from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
@@ -59,7 +58,7 @@ async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocumen
     try:
         index = await manifest.add_index(IndexIdentity("lancedb", embedder.identity, str(chunker.VERSION), "1"))
         await store.open(index.name, embedder.dimensions)
-        yield SyncTools(embedder, store, manifest.open_index(index), passages, index_terms)
+        yield SyncTools(embedder, store, manifest.open_index(index), passages)
     finally:
         await store.close()
         await manifest.close()
@@ -155,7 +154,7 @@ async def measure_memory(size_mb: int) -> tuple[float, float, float]:
             ]
             process = psutil.Process()
             before = _read_pss_mb(process)
-            cheap = replace(kit, index_terms=str.lower, store=DiscardingStore())
+            cheap = replace(kit, store=DiscardingStore())
             run = asyncio.create_task(sync_sources(cheap, sources))
             while not run.done():
                 own, parsing = _read_pss_mb(process) - before, sum(map(_read_pss_mb, process.children()))

@@ -9,7 +9,8 @@ from bot.answering.outgoing import release_event, release_text
 from tests.test_architecture import ROOT, imports, module_name, modules
 
 CARRIERS = re.compile(
-    r"\b(?:Finished|Hit|Passage|Reasoning|RecentDocument|SearchResult|StoredAnswer|StoredVote|Text|VerifiedAnswer)\b"
+    r"\b(?:DocumentAccess|Finished|Hit|Passage|Reasoning|RecentDocument|SearchResult|StoredAnswer|StoredVote|Text"
+    r"|UploadRecord|VerifiedAnswer|WebPage)\b"
 )
 """The types that carry such texts."""
 SHOWING = ("bot.cli", "bot.slack", "bot.terminal")
@@ -25,7 +26,7 @@ SHOW_RELEASED = {
 SHOW_NOTHING = {
     "bot.cli.commands.verify": "checks sentences that its caller has",
     "bot.cli.status_view": "its Text is that of a terminal's library",
-    "bot.slack.conversations.library": "declares what a search returns",
+    "bot.slack.conversations.library": "declares what the library returns",
     "bot.slack.features.asking.recent_questions": "shows questions by StoredQuestions",
     "bot.slack.features.documents.add_page": "shows an address alone",
     "bot.slack.features.feedback.open_questions": "shows questions by StoredQuestions",

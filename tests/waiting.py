@@ -6,5 +6,5 @@ machine can delay every effect, so no limit may be an assertion about speed.
 
 from __future__ import annotations
 
-WAIT_S = 240.0
+WAIT_S = 180.0
 """Less than pytest's timeout of a test, so that a failure says what did not come."""

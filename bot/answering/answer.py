@@ -18,7 +18,6 @@ from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources,
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
 from bot.answering.limits import Limits
-from bot.answering.manner import describe_manner
 from bot.answering.notices.answer_notices import (
     describe_queue_position,
     explain_missing_answer,
@@ -29,7 +28,7 @@ from bot.answering.notices.answer_notices import (
 )
 from bot.answering.notices.small_talk import choose_small_talk_reply
 from bot.answering.notices.source_overview import Contents, asks_for_sources, describe_sources
-from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, plan_budget
+from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, describe_manner, plan_budget
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.support.interfaces import Judge, NewChecker, NewJudge
@@ -75,12 +74,11 @@ class Answerer:
         self._contents = contents
         self._compare = compare
         self._limits = limits or Limits()
-        self._now = time.monotonic
-        self._retriever = Retriever(search, engine, still=still, limits=self._limits, now=self._now)
+        self._retriever = Retriever(search, engine, still=still, limits=self._limits)
 
     def forget_conversation(self, conversation: str) -> None:
         """Forget which passages a conversation has seen, and its questions; "" for all conversations."""
-        self._retriever.forget_conversation(conversation)
+        self._retriever.places.forget_conversation(conversation)
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer: Sources, Text and Notice as they come, Finished last.
@@ -90,16 +88,16 @@ class Answerer:
         """
         text = question.text.strip()
         language = question.asker.language or choose_language(text)
-        turn = Turn(text[: self._limits.question_chars], question, language, self._now())
+        turn = Turn(text[: self._limits.question_chars], question, language, time.monotonic())
         async with aclosing(self._list_events(turn)) as events:
             async for event in events:
                 if isinstance(event, Text):
-                    turn.timings.setdefault("first_text", self._now() - turn.began)
+                    turn.timings.setdefault("first_text", time.monotonic() - turn.began)
                     event = turn.cite_new(event)  # noqa: PLW2901 - the same text, with what it cites
                 yield event
         for notice in list_web_notices(turn):
             yield notice
-        yield turn.make_finished(self._now())
+        yield turn.make_finished(time.monotonic())
 
     async def _list_events(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not any(char.isalnum() for char in turn.question):
@@ -242,7 +240,8 @@ class Answerer:
             preparing,
             lambda: CheckedStream(
                 prompt_passages, checker, turn.numbering,
-                question=turn.question, language=turn.language, limits=self._limits, said=turn.user_texts,
+                question=turn.question, language=turn.language, limits=self._limits,
+                said=(turn.asked_question.text, *(one.question for one in turn.asked_question.history)),
                 evidence=_choose_evidence(turn, judge),
             ),
         )  # fmt: skip
@@ -276,17 +275,17 @@ class Answerer:
         requester = replace(turn.requester, has_shown_output=lambda: turn.is_shown)
         name = turn.asked_question.id or uuid.uuid4().hex
         deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
-        stream.ends_at = self._now() + self._limits.answer_s
+        stream.ends_at = time.monotonic() + self._limits.answer_s
         async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
             while (delta := await _read_next(deltas, self._patience_s(stream), stream)) is not None:
                 if isinstance(delta, QueuePosition):
-                    stream.waits, stream.ends_at = delta.position > 0, self._now() + self._limits.answer_s
+                    stream.waits, stream.ends_at = delta.position > 0, time.monotonic() + self._limits.answer_s
                     yield InLine(describe_queue_position(delta.position, delta.eta_s, turn.language))
                     continue
                 if isinstance(delta, StreamRestart):
                     stream.restart()
                     continue
-                turn.timings.setdefault("first_token", self._now() - turn.began)
+                turn.timings.setdefault("first_token", time.monotonic() - turn.began)
                 if (stage := stream.add_delta(delta, self._limits.answer_chars)) is not None:
                     yield _make_step(turn, stage)
                 if isinstance(delta, ContentDelta) and stream.checked_stream.feed_text(delta.text):
@@ -302,12 +301,12 @@ class Answerer:
         """Return the timeout of the next delta; None in the queue, which has its own limit."""
         if stream.waits:
             return None
-        left_s = stream.ends_at - self._now()
+        left_s = stream.ends_at - time.monotonic()
         return left_s if stream.has_begun else min(left_s, self._limits.first_token_s)
 
     async def _release_text(self, stream: EngineStream, *, last: bool = False) -> list[str]:
         """Return what may be shown of the model's text, once the checker has read the passages."""
-        async with asyncio.timeout(max(1.0, stream.ends_at - self._now())):
+        async with asyncio.timeout(max(1.0, stream.ends_at - time.monotonic())):
             await asyncio.shield(stream.preparing)
             return await (
                 stream.checked_stream.finish_text(cut=stream.was_cut)

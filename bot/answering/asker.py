@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
-from bot.answering.manner import Tone
 from bot.answering.policy import Policy
 from bot.answering.thinking import Depth, Length
 from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
 
+Tone = Literal["plain", "friendly", "formal"]
+TONES: Final[tuple[Tone, ...]] = get_args(Tone)
 ALL_TEAMS: Final = "*"
+"""The workspace of an asker to whom the verified answers of all workspaces may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,8 @@ class Asker:
     within: str = ""
     """Filters that narrow the search in addition to those of the question (``in:handbook type:pdf``)."""
     policy: Policy = field(default_factory=Policy)
-    """What of the live web may be used."""
     depth: Depth = "normal"
-    """How long the model may think."""
     length: Length = "normal"
-    """How long the person wants the answer to be."""
     language: Language | None = None
     """The language of the answer; None for that of the question."""
     tone: Tone = "plain"

@@ -15,20 +15,16 @@ from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
 
 
-class CacheSalts:
-    """Makes salts. Viewers who may read the same documents have the same one, in each process with the same key."""
+async def find_cache_salt(find_rights_key: Callable[[Viewers], Awaitable[str]], key: str, viewers: Viewers) -> str:
+    """Return the salt of an answer for these viewers; one that is never used again if their rights are unknown.
 
-    def __init__(self, find_rights_key: Callable[[Viewers], Awaitable[str]], key: str) -> None:
-        """``find_rights_key`` is ``Library.find_rights_key``, and ``key`` a secret."""
-        self._find_rights_key = find_rights_key
-        self._key = key.encode()
-
-    async def find_salt(self, viewers: Viewers) -> str:
-        """Return the salt of an answer for these viewers; one that is never used again if their rights are unknown."""
-        try:
-            rights = await self._find_rights_key(viewers)
-        except KnowledgeError:
-            rights = ""
-        if not rights:
-            return secrets.token_hex(16)
-        return hmac.new(self._key, rights.encode(), hashlib.sha256).hexdigest()[:32]
+    Viewers who may read the same documents have the same salt, in each process with the same key. ``find_rights_key``
+    is ``Library.find_rights_key``, and ``key`` a secret.
+    """
+    try:
+        rights = await find_rights_key(viewers)
+    except KnowledgeError:
+        rights = ""
+    if not rights:
+        return secrets.token_hex(16)
+    return hmac.new(key.encode(), rights.encode(), hashlib.sha256).hexdigest()[:32]

@@ -129,7 +129,6 @@ class CheckedStream:
         self.marked = 0
         """Unsupported sentences that are shown with a warning."""
         self.dropped = 0
-        """Unsupported sentences that are dropped."""
         self.contradicted = 0
         """Sentences that are dropped because the passages contradict them."""
         self.refused = False

@@ -137,7 +137,7 @@ class Offer:
     """The verified answer to a similar question; only people who may read all of its passages hear of it."""
 
     answer: str
-    """Its id."""
+    """The id of the verified answer."""
     question: str = field(repr=False)
     passages: tuple[Passage, ...] = field(default=(), repr=False)
 
@@ -157,7 +157,6 @@ class Finished:
     timings: dict[str, float]
     """Seconds from the question: ``search``, ``first_token``, ``first_text``, ``total``, those that happened."""
     web: WebUse = field(default_factory=WebUse)
-    """Whether the live web was searched, why, and the result."""
     marked_count: int = 0
     """Sentences shown with a warning, as no passage supports them."""
     removed_count: int = 0

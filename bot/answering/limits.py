@@ -17,15 +17,15 @@ class Limits:
     hits: int = 8
     search_s: float = 20.0
     searches: int = 12
-    """At once; the wait for a free place does not count towards ``search_s``."""
+    """Searches at once; the wait for a free place does not count towards ``search_s``."""
     first_token_s: float = 120.0
-    """From its turn at the engine to the first delta."""
+    """Seconds from the turn at the engine to the first delta."""
     answer_s: float = 600.0
-    """From its turn at the engine to the last delta."""
+    """Seconds from the turn at the engine to the last delta."""
     answer_chars: int = 24_000
-    """Of what the model writes, before the check; of a thought, no more is kept either."""
+    """The most characters that the model writes, before the check; no more of a thought is kept, either."""
     quote_s: float = 5.0
-    """For choosing extracts by meaning; afterwards shared words decide."""
+    """Seconds for choosing extracts by meaning; afterwards, shared words decide."""
     little_chars: int = 200
     """An answer that was cut before this much was shown gets the best passages as well."""
     unsupported: Unsupported = "mark"

@@ -55,7 +55,6 @@ class Policies:
 
     everywhere: Policy = Policy()
     channels: Mapping[str, Mode] = field(default_factory=dict)
-    """By the channel's id; a channel narrows, and never widens."""
 
     def find_policy(self, channel: str) -> Policy:
         """Return the policy of a channel."""
@@ -66,9 +65,7 @@ class Why(StrEnum):
     """Why the web is searched, or would be."""
 
     ASKED = "asked"
-    """A person asked for it."""
     LINK = "link"
-    """People wrote a link."""
     RECENT = "recent"
     """It is about the present of the world."""
     WEAK = "weak"
@@ -82,15 +79,14 @@ class WebUse:
     """Whether the web is searched for an answer, why, and the result."""
 
     live: LiveWebRequest | None = None
-    """The request; None for no search."""
     why: Why = Why.WEAK
     policy: Policy = Policy()
     closed_links: tuple[str, ...] = ()
     """Links of the question that the policy does not allow."""
     question: str = field(default="", repr=False)
-    """Without the words that ask for the web."""
+    """The question without the words that ask for the web."""
     look: WebSearchReport | None = None
-    """None if it was not searched."""
+    """The report of the search; None if the web was not searched."""
     readable: bool = True
     """Whether there was a question, with filters that can be meant."""
 

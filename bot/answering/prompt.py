@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bot.answering.asker import Tone
 from bot.answering.events import Exchange, Passage
 from bot.answering.history_window import find_window_start
 from bot.answering.markdown.citations import strip_displayed
@@ -47,15 +48,14 @@ class Budget:
     """How many tokens each part of a prompt may take."""
 
     prompt_tokens: int
-    """Of the whole prompt, the template's own tokens included."""
+    """The most tokens of the whole prompt, with those of the template."""
     answer_tokens: int
-    """Of thinking and answer together."""
+    """The most tokens of thinking and answer together."""
     thinking_tokens: int
-    """Of the thinking alone, 0 for none."""
+    """The most tokens of the thinking alone, 0 for none."""
     passages: int
-    """Of the best of them, those included that earlier turns had already."""
+    """The most passages, with those that earlier turns had already."""
     passage_tokens: int
-    """Of one passage."""
     history_tokens: int
     brief: bool
     """Whether the instructions are the short ones that a very small model can follow."""
@@ -71,11 +71,9 @@ class Prompt:
     shown_numbers: frozenset[int]
     """The numbers of the passages that the model sees."""
     tokens: int
-    """At most the budget's ``prompt_tokens``."""
     question_text: str
     """The question as the last message ends with it, with what follows it."""
     language: Language
-    """Of the question and the instructions."""
 
     def replace_question(self, text: str) -> tuple[ChatMessage, ...]:
         """Return the messages with another text in the question's place, so that the engine has all before it read."""
@@ -171,6 +169,16 @@ def shorten_to_tokens(text: str, tokens: int, count_tokens: CountTokens) -> str:
             return ""
         marked = shortened + _ELLIPSIS
     return marked
+
+
+def describe_manner(language: Language | None, tone: Tone, question_language: Language) -> str:
+    """Return the line about language and tone that ends a prompt.
+
+    "" if the model answers plainly in the question's language, which ``language`` None stands for.
+    """
+    pack = find_pack(language or question_language)
+    line = "" if language in {None, question_language} else pack.language_line.format(name=pack.name)
+    return " ".join(filter(None, (line, pack.tone_lines.get(tone, ""))))
 
 
 _Turn = tuple[str, Exchange]

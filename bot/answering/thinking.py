@@ -14,7 +14,6 @@ from engine.interfaces import ThinkingControl
 Depth = Literal["deep", "normal", "off"]
 DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
 Length = Literal["short", "normal", "long"]
-"""How long a person wants answers to be."""
 LENGTHS: Final[tuple[Length, ...]] = get_args(Length)
 
 
@@ -42,7 +41,6 @@ class Defaults:
 
     everywhere: Depth = "normal"
     channels: Mapping[str, Depth] = field(default_factory=dict)
-    """By the channel's id."""
 
     def find_depth(self, channel: str) -> Depth:
         """Return the depth of a channel."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Sources, Text
-from bot.answering.policy import WebUse
 from bot.languages.registry import choose_language
 from bot.messages import live_web
 from bot.messages.forms import verified
@@ -22,7 +21,7 @@ class Transcript:
     """What of the text the documents say in their own words."""
     notices: list[str] = field(default_factory=list)
     passages: tuple[Passage, ...] = ()
-    end: Finished | None = None
+    end: Finished = field(default_factory=lambda: Finished("unknown", (), {}))
 
     def add_event(self, event: AnswerEvent) -> None:
         """Add one event."""
@@ -42,7 +41,7 @@ class Transcript:
     @property
     def sources(self) -> tuple[Passage, ...]:
         """Return the cited passages, or all passages if none is cited."""
-        return (self.end.cited if self.end else ()) or self.passages
+        return self.end.cited or self.passages
 
 
 def describe_offer(question: str) -> str:
@@ -52,7 +51,8 @@ def describe_offer(question: str) -> str:
 
 def build_transcript_json(transcript: Transcript) -> dict[str, object]:
     """Return an answer in the shape that scripts rely on."""
-    end = transcript.end
+    end, web, look = transcript.end, transcript.end.web, transcript.end.web.look
+    skipped = look.left_out if look else ()
     return {
         "answer": "".join(transcript.text).strip(),
         "extracts": "".join(transcript.extracts).strip(),
@@ -70,11 +70,21 @@ def build_transcript_json(transcript: Transcript) -> dict[str, object]:
             for passage in transcript.sources
         ],
         "notices": transcript.notices,
-        "marked": end.marked_count if end else 0,
-        "removed": end.removed_count if end else 0,
-        "route": _route_json(end),
-        "web": _web_json(end.web if end else WebUse()),
-        "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()} if end else {},
+        "marked": end.marked_count,
+        "removed": end.removed_count,
+        "route": {"web": web.when, "why": web.why.value, "policy": web.policy.mode, "answered_by": end.route},
+        "web": {
+            "asked": look is not None,
+            "provider": look.provider if look else "",
+            "read": list(look.read) if look else [],
+            "left_out": [
+                {"url": one.url, "why": render_message(live_web.SKIP_REASONS[one.why], "en")} for one in skipped
+            ],
+            "not_listed": list(web.closed_links),
+            "trouble": render_message(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
+            "seconds": round(look.seconds, 6) if look else 0.0,
+        },
+        "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()},
     }
 
 
@@ -84,29 +94,3 @@ def _page_json(web: WebOrigin | None) -> dict[str, object] | None:
         return None
     published = web.published.isoformat() if web.published else None
     return {"host": web.host, "published": published, "fetched_at": web.fetched_at.isoformat(), "stale": web.stale}
-
-
-def _route_json(end: Finished | None) -> dict[str, object]:
-    """Return whether the live web was to be searched, why, and what answered in the end."""
-    web = end.web if end else WebUse()
-    return {
-        "web": web.when,
-        "why": web.why.value,
-        "policy": web.policy.mode,
-        "answered_by": end.route if end else "unknown",
-    }
-
-
-def _web_json(web: WebUse) -> dict[str, object]:
-    """Return whether the live web was searched, and the result."""
-    look = web.look
-    skipped = look.left_out if look else ()
-    return {
-        "asked": look is not None,
-        "provider": look.provider if look else "",
-        "read": list(look.read) if look else [],
-        "left_out": [{"url": one.url, "why": render_message(live_web.SKIP_REASONS[one.why], "en")} for one in skipped],
-        "not_listed": list(web.closed_links),
-        "trouble": render_message(live_web.TROUBLES[look.trouble], "en") if look and look.trouble else "",
-        "seconds": round(look.seconds, 6) if look else 0.0,
-    }

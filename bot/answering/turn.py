@@ -34,13 +34,10 @@ class Turn:
     marked_count: int = 0
     removed_count: int = 0
     small_model: bool = False
-    """Whether a small model on the CPU writes the answer."""
     extracted_passages: tuple[Passage, ...] = ()
-    """The passages of which extracts are shown, with their displayed numbers."""
     similarities: Similarities | None = field(default=None, repr=False)
     """How similar the question is to the sentences of the first passages; None until they are compared."""
     search_query: str = ""
-    """What is searched in the documents, with filters."""
     reasoning: str = field(default="", repr=False)
     shown_text: str = field(default="", repr=False)
     """What the model wrote, as it is shown."""
@@ -75,11 +72,6 @@ class Turn:
         """Return who sends the requests to the engine."""
         asker = self.asked_question.asker
         return Requester(asker.person, asker.conversation, asker.cache_salt)
-
-    @property
-    def user_texts(self) -> tuple[str, ...]:
-        """Return what the asker wrote in the conversation, the question first."""
-        return (self.asked_question.text, *(exchange.question for exchange in self.asked_question.history))
 
     def mark_unreadable(self) -> None:
         """Note that there is nothing to ask, neither the documents nor the web."""

@@ -35,6 +35,8 @@ _COLUMNS = (
 def fit_json(found: FitResult) -> dict[str, object]:
     """Return one variant in the shape that scripts rely on; without a plan, its fields are null."""
     plan = found.plan
+    speed = plan.speed if plan else None
+    commands = [list(command) for command in build_manual_commands(plan)] if plan else []
     return {
         "variant": found.variant.name,
         "fits": plan is not None,
@@ -49,22 +51,13 @@ def fit_json(found: FitResult) -> dict[str, object]:
         "kv_tokens": plan and plan.kv_tokens,
         "context": plan and plan.context_tokens,
         "people": plan and plan.people,
-        "argv": list(build_manual_commands(plan)[0]) if plan else [],
+        "argv": commands[0] if plan else [],
         "reasons": list(found.reasons),
-        **_further_json(found),
-    }
-
-
-def _further_json(found: FitResult) -> dict[str, object]:
-    """Return the fields that were added later."""
-    plan = found.plan
-    speed = plan.speed if plan else None
-    return {
         "nodes": plan and plan.layout.nodes,
         "attention_dp": plan and plan.layout.attn_dp,
         "memory_fraction": plan and plan.memory_fraction,
         "cpu_offload_gib": plan and plan.offload_gib,
-        "argv_by_node": [list(command) for command in build_manual_commands(plan)] if plan else [],
+        "argv_by_node": commands,
         "estimate": speed
         and {
             "first_token_s": round(speed.first_token_s, 3),

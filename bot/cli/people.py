@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.config.settings import Settings
 from bot.errors import BotError
 from knowledge.identity.identity_map import IdentityMap
-from knowledge.interfaces import ANY_MEMBER, Viewers
+from knowledge.interfaces import Viewers
 
 
 class PersonNotFound(BotError):
@@ -21,7 +21,6 @@ class CommandPerson:
 
     id: str
     team: str
-    """The person's workspace."""
     viewers: Viewers
     problems: tuple[str, ...] = ()
     """Identity sources that failed, so the person may hold more principals than these."""
@@ -31,16 +30,6 @@ class CommandPerson:
         """Return the principals that the person holds."""
         (principals,) = self.viewers.people
         return principals
-
-
-async def find_viewers(settings: Settings, identities: IdentityMap, user: str | None) -> Viewers:
-    """Return the viewers of a command's answer: a person, or any full member.
-
-    Raises:
-        BotError: the person is unknown, or Slack does not answer.
-
-    """
-    return ANY_MEMBER if user is None else (await find_person(settings, identities, user)).viewers
 
 
 async def find_person(settings: Settings, identities: IdentityMap, user: str) -> CommandPerson:
@@ -61,7 +50,7 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
     from bot.slack.wire.installation import check_token  # noqa: PLC0415
     from bot.slack.wire.transport.web_client import open_web_api  # noqa: PLC0415
     from bot.slack.workspace.installations.parts import open_home_api  # noqa: PLC0415
-    from bot.storage.channels.approved_channels import ApprovedChannels  # noqa: PLC0415
+    from bot.storage.channels.channel_settings import ApprovedChannels  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
 
     slack = settings.slack or find_local_slack(settings.home / "sandbox", settings.sandbox_port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,23 +72,6 @@ class Access:
         """Return everybody who owns all sources or one."""
         return self.owners.union(*self.source_owners.values())
 
-    def owns_anything(self, user: str) -> bool:
-        """Return whether a person owns all sources or one."""
-        return user in self.all_owners
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUpRules:
-    """For how long Kvasir answers in a thread without a mention."""
-
-    days: float = AnswersTable.model_fields["follow_up_days"].default
-    """How long a thread may be without a message until it needs a mention again."""
-
-    @property
-    def memory_s(self) -> float:
-        """Return the same in seconds."""
-        return self.days * 86_400
-
 
 @dataclass(frozen=True, slots=True)
 class QuestionLimits:
@@ -108,27 +91,20 @@ class Configuration:
     access: Access = Access()
     channels: Mapping[str, ChannelTable] = field(default_factory=dict)
     """What is fixed for channels, by the channel's id."""
-    follow_ups: FollowUpRules = field(default_factory=FollowUpRules)
-    """For how long Kvasir answers in a thread without a mention."""
+    follow_up_days: float = AnswersTable.model_fields["follow_up_days"].default
     question_limits: QuestionLimits = field(default_factory=QuestionLimits)
     apps: frozenset[str] = frozenset()
-    """The Slack ids of other apps that get answers."""
     thinking: Defaults = field(default_factory=Defaults)
-    """How deep is thought for people who did not say."""
     unsupported: Unsupported = "mark"
-    """What becomes of a sentence that no passage supports."""
     digest: str | None = SlackTable.model_fields["digest"].default
     """A cron line for the digest to owners; None for never."""
     quiet_hour: str | None = EngineTable.model_fields["quiet_hour"].default
     """A cron line for what the engine tries when nobody is waiting; None for never."""
     identity_file: Path | None = None
-    """The file of people and their principals."""
     live: LiveSettings | None = None
     """How the live web is asked; None: never."""
     web: Policies = field(default_factory=Policies)
-    """What of it may be asked where."""
     workspaces: tuple[str, ...] = ()
-    """The workspaces and organizations that may install the app by OAuth."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -147,8 +123,13 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
     refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
     slack = read_table(SlackTable, data.get("slack", {}), f"[slack] in {path}")
-    access = replace(
-        _read_access(data.get("access", {}), path),
+    owners = read_table(AccessTable, data.get("access", {}), f"[access] in {path}").owners
+    if owners is not None and not owners:
+        raise SettingsError(
+            f"[access] in {path}: owners is empty, so nobody could manage anything. Name one, or leave it out."
+        )
+    access = Access(
+        frozenset(owners or ()),
         source_owners={table["name"]: frozenset(table["owners"]) for table in data["source"] if table.get("owners")},
         admins=frozenset(slack.admins),
     )
@@ -165,7 +146,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         nightly=read_table(SyncTable, data.get("sync", {}), f"[sync] in {path}").nightly or None,
         access=access,
         channels=channels,
-        follow_ups=FollowUpRules(answers.follow_up_days),
+        follow_up_days=answers.follow_up_days,
         question_limits=QuestionLimits(slack.questions_per_minute, slack.channel_questions_per_minute),
         apps=frozenset(slack.apps),
         thinking=Defaults(answers.think, {id_: one.think for id_, one in channels.items() if one.think}),
@@ -177,14 +158,6 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         web=Policies(build_web_policy(live), web),
         workspaces=tuple(slack.workspaces),
     )
-
-
-def _read_access(value: object, path: Path) -> Access:
-    where = f"[access] in {path}"
-    owners = read_table(AccessTable, value, where).owners
-    if owners is not None and not owners:
-        raise SettingsError(f"{where}: owners is empty, so nobody could manage anything. Name one, or leave it out.")
-    return Access(frozenset(owners or ()))
 
 
 def _read_identity_file(value: object, sources: Collection[SourceSpec], path: Path) -> Path | None:
@@ -300,18 +273,18 @@ def _name_readers(readers: Sequence[str] | None, source: SourceTable) -> frozens
     return named - EVERYONE | {f"{WORKSPACE}{one}" for one in source.workspaces}
 
 
-def _name_place(model: type[PathRightsTable | WeightTable], table: Mapping[str, Any], where: str) -> str:
+def _name_place(heading: str, table: Mapping[str, Any], where: str) -> str:
     path = table.get("path")
-    return f"{where}: {model.heading}" + (f" of {path}" if isinstance(path, str) else "")
+    return f"{where}: {heading}" + (f" of {path}" if isinstance(path, str) else "")
 
 
 def _read_path_rights(table: Mapping[str, Any], source: SourceTable, where: str) -> PathRights:
-    rights = read_table(PathRightsTable, table, _name_place(PathRightsTable, table, where))
+    rights = read_table(PathRightsTable, table, _name_place("[[source.rights]]", table, where))
     return PathRights(rights.path, _name_readers(rights.readers, source))
 
 
 def _read_weight(table: Mapping[str, Any], where: str) -> PathWeight:
-    weight = read_table(WeightTable, table, _name_place(WeightTable, table, where))
+    weight = read_table(WeightTable, table, _name_place("[[source.weights]]", table, where))
     return PathWeight(weight.path, weight.weight)
 
 

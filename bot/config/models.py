@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from bot.answering.asker import Tone
 from bot.answering.limits import Unsupported
-from bot.answering.manner import Tone
 from bot.answering.policy import Mode
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
@@ -84,13 +84,11 @@ class Table(BaseModel):
     """A table of ``kvasir.toml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-    heading: ClassVar[str]
 
 
 class SyncTable(Table):
     """``[sync]``."""
 
-    heading = "[sync]"
     nightly: CronLine = toml_field(
         "30 2 * * *", 'a cron line such as "30 2 * * *", or "" for never', "When all sources are synced."
     )
@@ -99,7 +97,6 @@ class SyncTable(Table):
 class EngineTable(Table):
     """``[engine]``."""
 
-    heading = "[engine]"
     quiet_hour: CronLine = toml_field(
         "30 4 * * *",
         'a cron line such as "30 4 * * *", or "" for never',
@@ -110,7 +107,6 @@ class EngineTable(Table):
 class AccessTable(Table):
     """``[access]``."""
 
-    heading = "[access]"
     owners: list[UserId] | None = toml_field(
         None,
         'a list of Slack user ids such as ["U012AB3CD"]',
@@ -121,7 +117,6 @@ class AccessTable(Table):
 class IdentityTable(Table):
     """``[identity]``."""
 
-    heading = "[identity]"
     file: PeopleFile | None = toml_field(
         None,
         'a .csv or .toml file such as "people.csv"',
@@ -132,7 +127,6 @@ class IdentityTable(Table):
 class AnswersTable(Table):
     """``[answers]``."""
 
-    heading = "[answers]"
     think: Depth = toml_field("normal", "deep, normal or off", "How long R1 thinks before it answers.")
     unsupported: Unsupported = toml_field(
         "mark", '"mark", "drop" or "show"', "What happens to a sentence that no passage supports."
@@ -149,7 +143,6 @@ class AnswersTable(Table):
 class SlackTable(Table):
     """``[slack]``."""
 
-    heading = "[slack]"
     admins: list[UserId] = toml_field(
         [],
         'a list of Slack user ids such as ["U012AB3CD"]',
@@ -182,7 +175,6 @@ class SlackTable(Table):
 class ChannelTable(Table):
     """``[[channel]]``: what is fixed for a channel; people choose the rest by ``/kb channel``."""
 
-    heading = "[[channel]]"
     id: ChannelId = toml_field(..., 'a channel\'s Slack id such as "C034EF5GH" (its details show it)', "The channel.")
     search: Name | None = toml_field(
         None, 'filters such as "in:handbook type:pdf"', "Filters that every search in this channel uses."
@@ -212,7 +204,6 @@ class ChannelTable(Table):
 class WebTable(Table):
     """``[web]``. Without this table the live web is off."""
 
-    heading = "[web]"
     mode: Mode = toml_field(
         "on",
         '"on", "listed" (only the domains that are named) or "off"',
@@ -244,7 +235,6 @@ class WebTable(Table):
 class WeightTable(Table):
     """``[[source.weights]]``."""
 
-    heading = "[[source.weights]]"
     path: Name = toml_field(..., 'a path such as "archive/**"', "The documents of the source that it applies to.")
     weight: Weight = toml_field(
         ...,
@@ -256,7 +246,6 @@ class WeightTable(Table):
 class PathRightsTable(Table):
     """``[[source.rights]]``."""
 
-    heading = "[[source.rights]]"
     path: Name = toml_field(..., 'a path such as "hr/**"', "The documents of the source that it applies to.")
     readers: Annotated[list[Reader], Field(min_length=1)] = toml_field(
         ...,
@@ -269,7 +258,6 @@ class SourceTable(Table):
     """``[[source]]``: the keys of every kind. Each kind has more of its own."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
-    heading = "[[source]]"
     name: Name = toml_field(..., "a text", "The name that /kb, filters and citations use.")
     kind: Name = toml_field(..., "a text", "What kind of source it is, such as folder or website.")
     schedule: Name | None = toml_field(None, "a text", "A cron line for syncs of this source alone.")
@@ -307,20 +295,20 @@ class SourceTable(Table):
     )
 
 
-TABLES: tuple[type[Table], ...] = (
-    SourceTable,
-    PathRightsTable,
-    WeightTable,
-    SyncTable,
-    AccessTable,
-    IdentityTable,
-    AnswersTable,
-    SlackTable,
-    ChannelTable,
-    EngineTable,
-    WebTable,
-)
-"""In the order of the reference."""
+TABLES: Mapping[str, type[Table]] = {
+    "[[source]]": SourceTable,
+    "[[source.rights]]": PathRightsTable,
+    "[[source.weights]]": WeightTable,
+    "[sync]": SyncTable,
+    "[access]": AccessTable,
+    "[identity]": IdentityTable,
+    "[answers]": AnswersTable,
+    "[slack]": SlackTable,
+    "[[channel]]": ChannelTable,
+    "[engine]": EngineTable,
+    "[web]": WebTable,
+}
+"""The tables by their headings, in the order of the reference."""
 
 _Model = TypeVar("_Model", bound=Table)
 

@@ -63,7 +63,6 @@ class Settings:
     engine: EngineSettings
     knowledge: KnowledgeSettings
     configuration: Configuration
-    """What ``kvasir.toml`` says."""
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"

@@ -139,7 +139,6 @@ DEPTHS = {
     "normal": Message("I think for a moment before I answer", "稍作思考后回答"),
     "off": Message("I answer at once, without thinking", "不思考，直接回答"),
 }
-"""By the word that sets the depth."""
 
 # ── The app manifest ──────────────────────────────────────────────────────────────────────────────────────────────────
 

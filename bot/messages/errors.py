@@ -120,11 +120,6 @@ CODES: Final[Mapping[ErrorCode, Message]] = {
 }
 """Errors of the knowledge, also those that the manifest stores."""
 
-BY_CLASS: Final[Mapping[type[Exception], Message]] = {
-    BotError: AS_RAISED,
-}
-"""Other errors, by their class or its nearest base."""
-
 
 def describe_error(error: BaseException) -> str:
     """Return what the command line says about an error."""
@@ -133,13 +128,17 @@ def describe_error(error: BaseException) -> str:
 
 def explain_error(error: BaseException) -> Message:
     """Return what a person reads about an error: no traceback, no secret and no text of another library."""
-    if isinstance(error, BotError) and error.message is not None:
-        return error.message
+    if isinstance(error, BotError) and str(error):
+        return error.message or AS_RAISED.fill(text=error)
     if isinstance(error, EngineError):
         return word_note(error.note)
     if isinstance(error, knowledge.KnowledgeError) and str(error):
         return _explain_knowledge_error(error)
-    return _explain_by_class(error)
+    if isinstance(error, TimeoutError):
+        return TIMEOUT
+    if isinstance(error, OSError) and error.strerror:
+        return SYSTEM.fill(reason=f"{error.strerror} ({error.filename})" if error.filename else error.strerror)
+    return UNEXPECTED.fill(kind=type(error).__name__)
 
 
 def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
@@ -173,14 +172,3 @@ def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
 def explain_failure(code: ErrorCode, text: str) -> Message:
     """Return what a person reads about a failure of a source or a document."""
     return CODES[code].fill(text=text)
-
-
-def _explain_by_class(error: BaseException) -> Message:
-    found = next((BY_CLASS[kind] for kind in type(error).__mro__ if kind in BY_CLASS), None)
-    if found is not None and str(error):
-        return found.fill(text=error)
-    if isinstance(error, TimeoutError):
-        return TIMEOUT
-    if isinstance(error, OSError) and error.strerror:
-        return SYSTEM.fill(reason=f"{error.strerror} ({error.filename})" if error.filename else error.strerror)
-    return UNEXPECTED.fill(kind=type(error).__name__)

@@ -17,7 +17,6 @@ class Message:
     en_one: str = ""
     """The English text where ``count`` is 1 and the text differs."""
     fields: Mapping[str, object] = field(default_factory=dict, hash=False)
-    """What is already filled in."""
 
     def fill(self, **fields: object) -> Message:
         """Return the text with its fields filled in, for a reader whose language is not known yet."""

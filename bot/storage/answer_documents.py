@@ -32,7 +32,6 @@ class AnswerDocument(NamedTuple):
     """A canvas or a file with a part of an answer."""
 
     id: str
-    """Slack's id."""
     kind: DocumentKind
 
 

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from bot.storage.columns import match_columns, match_rows
 from bot.storage.preferences import refuses_storage
 from bot.storage.tables import answer_shares, answers, feedback, insert_into, turns
-from bot.storage.turns.questions import QuestionKey, TurnState
+from bot.storage.turns.questions import UNFINISHED, QuestionKey, TurnState
 from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
 _MAX_CHARACTERS = 40_000
-"""Of a stored question or answer."""
+"""The most characters of a stored question or answer."""
 
 _IS_KEY = match_columns(answers.c.team, answers.c.channel, answers.c.ts)
 _FIND = sa.select(answers).where(_IS_KEY)
@@ -40,7 +40,6 @@ _LIST_RECENT = (
     .order_by(answers.c.created_at.desc())
     .limit(sa.bindparam("at_most"))
 )
-
 _LIST_UNANSWERED = (
     sa.select(answers)
     .where(match_columns(answers.c.team), answers.c.route.in_(UNANSWERED_ROUTES))
@@ -49,12 +48,24 @@ _LIST_UNANSWERED = (
 )
 
 
+_IS_ASKER = match_columns(answers.c.team, answers.c.user)
+_IS_VOTER = match_columns(feedback.c.team, feedback.c.user)
+_COUNT_OF_PERSON = sa.select(sa.func.count()).select_from(answers).where(_IS_ASKER)
+_ERASE_PERSON = (
+    sa.delete(feedback).where(_IS_VOTER | sa.exists().where(IS_OF_FEEDBACK, _IS_ASKER)),
+    sa.delete(answers).where(_IS_ASKER),
+    sa.update(turns)
+    .where(match_columns(turns.c.team, turns.c.user))
+    .where(turns.c.state.not_in(UNFINISHED))
+    .values(text=""),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
     """A passage that an answer cites."""
 
     n: int
-    """Its number in the answer."""
     source: str
     document: str
     title: str
@@ -84,19 +95,17 @@ class StoredAnswer:
     model: str
     """The model that was served, "" if none was."""
     marked: int = 0
-    """Sentences that were shown with a warning."""
     removed: int = 0
-    """Sentences that were left out."""
     seconds: float = 0.0
     """How long the answer took."""
     created_at: float = field(default_factory=time.time)
 
 
+@dataclass(slots=True)
 class Answers:
     """The stored answers. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     @transaction
     def save_answer(self, connection: sa.Connection, answer: StoredAnswer) -> None:
@@ -129,6 +138,19 @@ class Answers:
         """Return the newest questions to which the documents had no answer, the newest first."""
         parameters = {"of_team": team, "at_most": limit}
         return [read_answer(row._asdict()) for row in await self.database.fetch_rows(_LIST_UNANSWERED, parameters)]
+
+    async def count_answers(self, team: str, user: str) -> int:
+        """Return how many answers to a person's questions are stored."""
+        return int((await self.database.fetch_rows(_COUNT_OF_PERSON, {"of_team": team, "of_user": user}))[0][0])
+
+    @transaction
+    def erase_person(self, connection: sa.Connection, team: str, user: str) -> None:
+        """Delete a person's answered questions, their answers with all votes on them, and the person's votes.
+
+        The row of a question stays without its text, so that its answer is still deleted in Slack if the question is.
+        """
+        for statement in _ERASE_PERSON:
+            connection.execute(statement, {"of_team": team, "of_user": user})
 
 
 def find_answer(connection: sa.Connection, key: QuestionKey) -> StoredAnswer | None:

@@ -83,11 +83,11 @@ _EXPLAIN = (
 )
 
 
+@dataclass(slots=True)
 class Feedback:
     """The votes. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     @transaction
     def save_vote(self, connection: sa.Connection, key: QuestionKey, user: str, vote: Vote) -> bool:

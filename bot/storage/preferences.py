@@ -38,7 +38,6 @@ class Preferences:
     """The language of what Kvasir shows to the person alone; None for that of the person's Slack."""
     length: Length = "normal"
     keeps_answers: bool = True
-    """Whether answers to the person are stored."""
 
 
 NO_PREFERENCES: Final = Preferences()
@@ -67,14 +66,6 @@ class PersonalPreferences:
         """Change what a person chose."""
         await self._store_change(team, user, change)
         self._chosen.forget_value(f"{team} {user}")
-
-    async def choose_depth(self, team: str, user: str, default: Depth) -> Depth:
-        """Return how long to think for a person: their own choice, or a default."""
-        return (await self.find_or_default(team, user)).depth or default
-
-    async def find_length(self, team: str, user: str) -> Length:
-        """Return how long a person wants answers to be."""
-        return (await self.find_or_default(team, user)).length
 
     async def _load_preferences(self, team: str, user: str) -> Preferences:
         rows = await self.database.fetch_rows(_FIND, {"of_team": team, "of_user": user})

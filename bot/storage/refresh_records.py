@@ -13,7 +13,7 @@ from bot.languages.registry import Language
 from bot.storage.columns import match_columns
 from bot.storage.processes import is_dead, name_this_process
 from bot.storage.tables import insert_into, refresh_messages
-from knowledge.database.database import Database
+from knowledge.database.database import Database, transaction
 
 LEASE_S: Final = 60.0
 """How long a refresh counts as running without renewal. A dead process of this machine is noticed earlier."""
@@ -39,12 +39,13 @@ class RefreshRecords:
     """The messages of one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
     def __init__(self, database: Database, team: str, now: Callable[[], float] = time.time) -> None:
-        self._database = database
+        self.database = database
         self._team = team
         self._owner = name_this_process()
         self._now = now
 
-    async def save_record(self, record: RefreshRecord) -> None:
+    @transaction
+    def save_record(self, connection: sa.Connection, record: RefreshRecord) -> None:
         """Store that this process refreshes and shows it in a message."""
         row = {
             "team": self._team,
@@ -56,16 +57,12 @@ class RefreshRecords:
             "owner": self._owner,
             "lease_until": self._now() + LEASE_S,
         }
-
-        def insert_row(connection: sa.Connection) -> None:
-            connection.execute(insert_into(refresh_messages, connection.dialect.name).on_conflict_do_nothing(), row)
-
-        await self._database.write(insert_row)
+        connection.execute(insert_into(refresh_messages, connection.dialect.name).on_conflict_do_nothing(), row)
 
     async def remove_record(self, record: RefreshRecord) -> None:
         """Delete a message that shows the end of its refresh."""
         place = {"of_team": self._team, "of_channel": record.channel, "of_ts": record.ts}
-        await self._database.write(lambda connection: connection.execute(_DELETE, place))
+        await self.database.write(lambda connection: connection.execute(_DELETE, place))
 
     async def renew_leases(self) -> None:
         """Store that the refreshes of this process still run."""
@@ -80,10 +77,10 @@ class RefreshRecords:
         query = sa.select(refresh_messages).where(refresh_messages.c.team == self._team)
         return [
             RefreshRecord(row.channel, row.ts, row.source, row.approves, row.language)
-            for row in await self._database.fetch_rows(query)
+            for row in await self.database.fetch_rows(query)
             if row.lease_until < self._now() or is_dead(row.owner)
         ]
 
     async def _set_lease(self, until: float) -> None:
         values = {"of_team": self._team, "of_owner": self._owner, "lease_until": until}
-        await self._database.write(lambda connection: connection.execute(_RENEW, values))
+        await self.database.write(lambda connection: connection.execute(_RENEW, values))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Mapping
+from json import dumps
 
 from bot.control_characters import CONTROL_CHARACTER, strip_control_characters
 
@@ -23,8 +23,16 @@ def print_result(text: str) -> None:
 
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = dumps(value, ensure_ascii=False)
     print_result(CONTROL_CHARACTER.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+
+
+def print_outcome(value: Mapping[str, object], text: str, *, json: bool) -> None:
+    """Print the result of a command: as one JSON object, or as text for a person."""
+    if json:
+        print_json(value)
+    else:
+        print_result(text)
 
 
 def print_note(text: str) -> None:

@@ -6,13 +6,16 @@ import difflib
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from engine.errors import EngineRefused
 from engine.notes import NoteCode
 from engine.planning.model_folder import describe_model_folder
 from engine.planning.variant import Variant
+
+_FIELDS = frozenset(Variant.__dataclass_fields__)
 
 
 def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
@@ -22,8 +25,12 @@ def parse_catalogue(text: str) -> dict[str, tuple[Variant, ...]]:
         ValueError: a field is unknown, missing or of the wrong type, or a shape is impossible; the text says where.
 
     """
-    adapter = TypeAdapter(tuple[Variant, ...], config=ConfigDict(extra="forbid"))
-    found = {table: adapter.validate_python(entries) for table, entries in tomllib.loads(text).items()}
+    adapter = TypeAdapter(tuple[Variant, ...])
+    tables: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
+    for entry in (entry for entries in tables.values() for entry in entries):
+        if unknown := entry.keys() - _FIELDS:
+            raise ValueError(f"{entry.get('name')}: unknown {', '.join(sorted(unknown))}")
+    found = {table: adapter.validate_python(entries) for table, entries in tables.items()}
     for variant in (variant for variants in found.values() for variant in variants):
         _validate_variant(variant)
     return found

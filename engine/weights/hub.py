@@ -18,6 +18,7 @@ from engine.errors import InstallError
 from engine.notes import NoteCode
 from engine.weights.listing import Digest, ModelListing, RemoteFile, is_needed
 from engine.weights.origin import TransientOriginError
+from engine.weights.worker_threads import WorkerThreads
 
 _LIST_S = 30.0
 _CONNECT_S = 20.0
@@ -41,13 +42,15 @@ class HubOrigin:
         self._list_timeout_s = _LIST_S if list_timeout_s is None else list_timeout_s
         self.label = endpoint.rstrip("/")
         self._token = token
+        self._threads = WorkerThreads(1)
+        """A hub that hangs holds one thread of its own, not those of the whole process."""
         self._session: aiohttp.ClientSession | None = None
 
     async def list_files(self, repo: str, revision: str | None) -> ModelListing:
         """Return the files of a model with sizes and hashes; see ``Origin.list_files``."""
         try:
             async with asyncio.timeout(2 * self._list_timeout_s):
-                info = await asyncio.to_thread(self._fetch_info, repo, revision)
+                info = await self._threads.run(lambda: self._fetch_info(repo, revision))
         except TimeoutError as error:
             raise TransientOriginError("it did not answer in time") from error
         except Exception as error:  # noqa: BLE001  # the library's errors and its client's have no common class
@@ -81,6 +84,7 @@ class HubOrigin:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        self._threads.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()

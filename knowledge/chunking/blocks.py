@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import chain, pairwise
 
-from knowledge.chunking.lines import iterate_lines
 from knowledge.tables import is_table_row, is_table_rule
 
 CountTokens = Callable[[str], int]
@@ -60,6 +59,15 @@ def split_blocks(text: str, limit: int, target: int, count_tokens: CountTokens) 
         for piece in _split_block(kind, block, limit, target, count_tokens):
             if piece.text:
                 yield piece
+
+
+def iterate_lines(text: str) -> Iterator[str]:
+    r"""Yield the items of ``text.split("\n")`` without the list, which needs several times the text's memory."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _find_raw_blocks(text: str) -> Iterator[tuple[BlockKind, str]]:

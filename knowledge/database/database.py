@@ -30,7 +30,6 @@ from knowledge.thread_pool import NamedThreadPool
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 Work = Callable[[Connection], _T]
-"""What is done in one transaction."""
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 _DRIVERS: Final = {
@@ -76,7 +75,7 @@ class Database:
         """
         self._url = parse_url(url)
         connect = _SqliteConnections if self._url.get_backend_name() == "sqlite" else _PostgresConnections
-        self._connections: _Connections = connect(self._url, options or DatabaseOptions())
+        self._connections = connect(self._url, options or DatabaseOptions())
         self.writes = 0
         """Writing transactions of this process so far."""
 
@@ -173,20 +172,6 @@ def parse_url(url: str) -> URL:
         return translate_parameters(parsed.set(drivername=driver))
     except ValueError as error:
         raise DatabaseError(f"KVASIR_DATABASE_URL {error}.") from None
-
-
-class _Connections(Protocol):
-    limit_s: float
-    """For a transaction, with its wait in this process."""
-
-    async def run(self, work: Work[_T], *, write: bool) -> _T:
-        """Run a transaction within the time of the options."""
-
-    def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
-        """Hold a lock between machines; see ``Database.hold_lock``."""
-
-    async def close(self) -> None:
-        """Close every connection."""
 
 
 class _SqliteConnections:

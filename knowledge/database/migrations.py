@@ -33,7 +33,6 @@ class Migrations:
     name: str
     """What people call the tables."""
     versions: Path
-    """The folder of the revisions."""
     newest: str
     """The revision of the tables that this Kvasir uses."""
     table: str

@@ -55,12 +55,11 @@ class SearchCalibration:
     other_language: float
     """A passage's score is multiplied by it if the question is in another language."""
     one_language: LogisticWeights
-    """For a question and a passage in the same language."""
     across_languages: LogisticWeights
     background: float
     """The expected cosine of a question with any passage, until there are measured ones."""
     answerable: float
-    """The least confidence of an answerable question (``fusion.is_answerable``)."""
+    """The least confidence of an answerable question (``fusion.estimate_best_confidence``)."""
     related: RelatedLimits
     alike: float
     """Copies of a passage differ in their cosine by at most this much."""
@@ -76,7 +75,6 @@ class SimilarityScale:
 
     similar: float
     similar_across: float
-    """Between two languages."""
     unlike: float
     """Expected of sentences that share no words."""
 

@@ -24,13 +24,11 @@ TTL_S: Final = 50.0
 MAX_PEOPLE: Final = 50
 """A larger audience asks only the sources that answer in bulk. Its people hold no principals of the others."""
 _DEADLINE_S = 3.0
-"""For one source."""
+"""How long one source may take to answer."""
 _PAUSE_S = 5.0
 """How long a source that failed is not asked again."""
 _MAX_CACHED = 20_000
 _NOTHING: frozenset[str] = frozenset()
-
-_Key = tuple[Person, bool]
 
 
 class IdentityMap:
@@ -51,7 +49,7 @@ class IdentityMap:
         self.failures: Counter[str] = Counter()
         self._now = now
         self._deadline_s = deadline_s
-        self._cache: OrderedDict[_Key, tuple[float, frozenset[str]]] = OrderedDict()
+        self._cache: OrderedDict[tuple[Person, bool], tuple[float, frozenset[str]]] = OrderedDict()
         self._paused_until: dict[str, float] = {}
 
     async def expand_people(self, people: Sequence[Person], /) -> Sequence[frozenset[str]]:
@@ -88,7 +86,10 @@ class IdentityMap:
                 if more := found.get(person.id):
                     held[person] |= self._select_valid(source, more)
         for person, principals in held.items():
-            self._store_principals((person, are_few), started + ttl_s, principals)
+            self._cache[person, are_few] = (started + ttl_s, principals)
+            self._cache.move_to_end((person, are_few))
+        while len(self._cache) > _MAX_CACHED:
+            self._cache.popitem(last=False)
         return held
 
     async def _ask_source(
@@ -117,9 +118,3 @@ class IdentityMap:
             self.failures[source.identity_name] += 1
             _log.warning("principals refused", source=source.identity_name, refused=len(principals) - len(valid))
         return valid
-
-    def _store_principals(self, key: _Key, expires_at: float, principals: frozenset[str]) -> None:
-        self._cache[key] = (expires_at, principals)
-        self._cache.move_to_end(key)
-        while len(self._cache) > _MAX_CACHED:
-            self._cache.popitem(last=False)

@@ -38,7 +38,6 @@ class PeopleTable:
     inactive: frozenset[str] = frozenset()
     """Slack ids and e-mail addresses of people to whom the file gives nothing."""
     skipped_rows: int = 0
-    """Rows without a Slack id or a valid e-mail address."""
     ignored_columns: tuple[str, ...] = ()
 
     def find_principals(self, person: Person) -> frozenset[str]:
@@ -66,7 +65,8 @@ def parse_people(text: str, *, is_toml: bool) -> PeopleTable:
     """
     if is_toml:
         return _collect_people(_read_toml(text))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)  # the most frequent one of the first line
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(rows, [])
         fields = _read_header(header)
@@ -81,12 +81,6 @@ def parse_people(text: str, *, is_toml: bool) -> PeopleTable:
 
 
 # ── CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _find_delimiter(text: str) -> str:
-    """Return the delimiter: the most frequent one of the first line."""
-    header = text.partition("\n")[0]
-    return max(",;\t", key=header.count)
 
 
 def _read_header(header: Sequence[str]) -> list[str]:

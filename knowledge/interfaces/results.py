@@ -37,7 +37,6 @@ class WebOrigin:
     published: datetime | None
     """As the page says; aware, UTC."""
     fetched_at: datetime
-    """When this copy was fetched; aware, UTC."""
     stale: bool
     """Whether a newer copy was requested and did not come."""
 
@@ -113,9 +112,7 @@ class Hit:
     chunks: tuple[str, ...] = ()
     """The ids of the chunks in ``context``, in the document's order."""
     web: WebOrigin | None = None
-    """For a page of the live web; None for others."""
     material: MaterialOrigin | None = None
-    """For a file or a message that came with the question; None for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,7 @@ class SearchResult:
     seconds: float
     """From the call to the return, embedding included."""
     answerable: bool
-    """Whether the hits are sure enough to answer (``fusion.is_answerable``)."""
+    """Whether the hits are sure enough to answer (``fusion.estimate_best_confidence``)."""
     web: WebSearchReport | None = None
     """None if the web was not searched and no link was read."""
     trouble: KnowledgeError | None = None

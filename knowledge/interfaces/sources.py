@@ -38,9 +38,7 @@ class ListedDocument:
     """A cheap token (size and mtime, ETag, commit) that changes when the content may have; compared for equality."""
     size_bytes: int | None = None
     modified_at: datetime | None = None
-    """Aware, UTC."""
     url: str | None = None
-    """Where a person opens it, or None."""
     readers: frozenset[str] = EVERYONE
 
 
@@ -173,7 +171,6 @@ class SourceContext:
     state_dir: Path
     """A folder of this source alone, for files that outlive a sync (a clone). The source creates it."""
     memory: Callable[[SourceKey], Memory]
-    """Returns the memory of a source with this root."""
     readers: frozenset[str] = EVERYONE
     """As configured. A source with rights of its own can only narrow them (``intersect_readers``)."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -182,4 +179,3 @@ class SourceContext:
     """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     web: WebSettings = field(default_factory=WebSettings)
-    """How to connect to the web: proxies, ports, certificates."""

@@ -35,7 +35,6 @@ class TermWeights:
 
     weights: Mapping[str, float]
     average_terms: float
-    """The average number of terms in a text."""
 
     def score_terms(self, terms: str) -> float:
         """Return the score that a text with these index terms would have in the store."""

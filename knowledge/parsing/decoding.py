@@ -25,7 +25,6 @@ _BEYOND_HANGUL = 0.15
 """The share of lead bytes after those of EUC-KR's Hangul, whose common rows overlap GB2312's."""
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸ"
 _WESTERN = frozenset([*map(chr, range(0x80)), *_WESTERN_LETTERS, *"¡¿«»“”„‘’‚–—…•€£§°·©®™\u00a0"])
-"""The characters of Western European text in Windows-1252."""
 
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*+=\s*+["']?\s*+([\w.:-]{1,40})""", re.IGNORECASE)
 _META_WITHIN = 4096

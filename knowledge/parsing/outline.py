@@ -17,7 +17,11 @@ _SEPARATORS = re.compile(r"[-_\s]+")
 class Outline:
     """Headings, blocks and pages in reading order. Call ``list_sections()`` once at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, summary: str = "") -> None:
+        """Begin with a summary of the document, if it has one; the text begins after it."""
+        self.title: str | None = None
+        """The heading of the highest level with which the text begins, if it does."""
+        self._began = False
         self._sections: list[Section] = []
         self._path: list[tuple[int, str]] = []
         self._blocks: list[str] = []
@@ -27,10 +31,15 @@ class Outline:
         self._in_list = False
         self._bare: str | None = None
         """A heading without any content yet."""
+        if summary.strip():
+            self._blocks.append(summary.strip("\n").rstrip())
 
     def add_heading(self, level: int, title: str, anchor: str | None = None) -> None:
         """Begin a section under the nearest heading of a smaller level."""
         title = collapse_blanks(title)
+        if level <= 1 and not self._began:
+            self.title = title
+        self._began = True
         if not title:
             return
         # A heading with only deeper headings stays in their paths. One without any content becomes text.
@@ -48,6 +57,7 @@ class Outline:
         text = text.strip("\n").rstrip()
         self._in_list = False
         if text.strip():
+            self._began = True
             self._blocks.append(text)
             self._bare = None
 

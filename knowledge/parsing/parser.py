@@ -16,7 +16,6 @@ from knowledge.parsing.file_types import detect_format, name_kind
 from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_reading, decode_result, encode_task
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
-"""The default size limit of a document."""
 
 _DEADLINE_S = 120.0
 _RECYCLE_AFTER = 500
@@ -87,9 +86,7 @@ class Parser:
         check_size(document, len(content.data), self._max_bytes)
         kind = detect_format(document, content.media_type, content.data)
         task = ParsingTask(kind, document, content.media_type, self._deadline_s)
-        async with self._turn:
-            answer = await self._ask_process(task, content.data)
-        return _decode_answer(answer, document, decode_result)
+        return await self._run_task(task, content.data, decode_result)
 
     async def read_content(
         self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
@@ -101,9 +98,7 @@ class Parser:
 
         """
         task = ParsingTask(kind, url, media_type, self._deadline_s, robots_tag)
-        async with self._turn:
-            answer = await self._ask_process(task, data)
-        return _decode_answer(answer, url, decode_reading)
+        return await self._run_task(task, data, decode_reading)
 
     @staticmethod
     def find_kind(document: str, content: DocumentContent) -> str:
@@ -114,6 +109,16 @@ class Parser:
         """End the process. It is safe to call twice."""
         async with self._turn:
             await self._end_process()
+
+    async def _run_task(self, task: ParsingTask, data: bytes, decode: Callable[[str], _Read]) -> _Read:
+        async with self._turn:
+            answer = await self._ask_process(task, data)
+        try:
+            return decode(answer)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ParseError(
+                f"{task.document} made its parser return nonsense. Export it again, or exclude it."
+            ) from error
 
     async def _ask_process(self, task: ParsingTask, data: bytes) -> str:
         if self._process is not None and self._process.returncode is not None:
@@ -142,9 +147,11 @@ class Parser:
     async def _start_process(self, document: str) -> asyncio.subprocess.Process:
         argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        # None of these is a secret. The interfaces import numpy, which reserves memory for a thread on every core.
+        environment = {"OPENBLAS_NUM_THREADS": "1"} | {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=_make_environment()
+                *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=environment
             )
         except OSError as error:
             raise ParseError(
@@ -197,12 +204,6 @@ async def _wait_for_end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _make_environment() -> dict[str, str]:
-    """Return the environment variables that the process needs. None of them is a secret."""
-    # The interfaces import numpy, which otherwise reserves address space for a thread on every core.
-    return {"OPENBLAS_NUM_THREADS": "1"} | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-
-
 async def _exchange_frames(
     process: asyncio.subprocess.Process, task: ParsingTask, data: bytes, max_text_bytes: int
 ) -> str:
@@ -245,10 +246,3 @@ async def _describe_crash(document: str, process: asyncio.subprocess.Process) ->
         f"{document} crashed its parser{why}. Open it, save it again or export it as PDF or text, "
         "or exclude it from the source."
     )
-
-
-def _decode_answer(answer: str, document: str, decode: Callable[[str], _Read]) -> _Read:
-    try:
-        return decode(answer)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ParseError(f"{document} made its parser return nonsense. Export it again, or exclude it.") from error

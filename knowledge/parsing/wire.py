@@ -18,7 +18,7 @@ from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
 
 HEADER: Final = struct.Struct(">II")
-"""Lengths of the JSON and of the bytes after it."""
+"""The lengths of the JSON and of the bytes after it."""
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
@@ -43,11 +43,10 @@ class ParsingTask:
 
     kind: Format | ReadingKind
     document: str
-    """Its id, or its address."""
+    """The document's id, or the address of the web content."""
     media_type: str | None
     deadline_s: float
     robots_tag: str = ""
-    """A page's ``X-Robots-Tag``."""
 
 
 def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
@@ -63,25 +62,17 @@ def decode_task(head: bytes) -> ParsingTask:
     return ParsingTask(task_kind, document, media_type, deadline_s, robots_tag)
 
 
-def encode_result(result: Document | ParseError) -> tuple[bytes, bytes]:
-    """Return the header and the body of the frame that answers a task. The body may be large."""
+def encode_result(result: object) -> tuple[bytes, bytes]:
+    """Return the header and the body of the frame that answers a task. The body may be large.
+
+    For a ``ReadingKind``, ``result`` is None or a dataclass of texts, dates, numbers and lists of them.
+    """
+    body: object = {"read": result}
     if isinstance(result, ParseError):
-        body: object = {"error": type(result).__name__, "text": str(result)}
-    else:
+        body = {"error": type(result).__name__, "text": str(result)}
+    elif isinstance(result, Document):
         sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
         body = {"title": result.title, "sections": sections}
-    return _encode_frame(body)
-
-
-def encode_reading(read: object) -> tuple[bytes, bytes]:
-    """Return the frame that answers a ``ReadingKind``.
-
-    ``read`` is None or a dataclass of texts, dates, numbers and lists of them.
-    """
-    return _encode_frame({"read": read})
-
-
-def _encode_frame(body: object) -> tuple[bytes, bytes]:
     # Halves of surrogate pairs cannot be encoded, so they are dropped.
     encoded = json.dumps(body, ensure_ascii=False, default=_encode_value).encode("utf-8", "ignore")
     return HEADER.pack(0, len(encoded)), encoded
@@ -112,8 +103,7 @@ def decode_reading(body: str) -> object:
         ParseError, ValueError, KeyError: as ``decode_result``.
 
     """
-    read: object = _decode_answer(body)["read"]
-    return read
+    return _decode_answer(body)["read"]
 
 
 def _decode_answer(body: str) -> dict[str, Any]:

@@ -11,14 +11,35 @@ import os
 import resource
 import signal
 import sys
-from typing import BinaryIO
+from importlib import import_module
+from typing import Any, BinaryIO
 
 from knowledge.errors import DocumentTooLarge, ParseError
-from knowledge.parsing.registry import parse_as, read_as
-from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_task, encode_reading, encode_result
+from knowledge.parsing.file_types import Format
+from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_task, encode_result
 
 _GRACE_S = 10
-"""After the deadline. The parent enforces the deadline itself; the alarm is for a dead parent."""
+"""Seconds from the deadline to the alarm. The parent enforces the deadline itself; the alarm is for a dead parent."""
+
+# Libraries are imported when they are first needed.
+_FORMATS = {
+    Format.MARKDOWN: ("markdown", "parse_markdown"),
+    Format.HTML: ("web_page", "parse_html"),
+    Format.TEXT: ("markdown", "parse_text"),
+    Format.TABLE: ("tables", "parse_table"),
+    Format.PDF: ("pdf", "parse_pdf"),
+    Format.DOCX: ("word", "parse_docx"),
+    Format.PPTX: ("slides", "parse_pptx"),
+    Format.XLSX: ("sheets", "parse_xlsx"),
+}
+_TEXTUAL = {Format.MARKDOWN, Format.HTML, Format.TEXT, Format.TABLE}
+_READINGS = {
+    ReadingKind.PAGE: ("article", "read_crawled_page"),
+    ReadingKind.ARTICLE: ("article", "read_article"),
+    ReadingKind.FEED: ("feeds", "read_feed"),
+    ReadingKind.SITEMAP: ("sitemap", "read_sitemap"),
+    ReadingKind.NAMES: ("crawled_page", "read_link_texts"),
+}
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -37,14 +58,35 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 def _answer_task(task: ParsingTask, data: bytes) -> tuple[bytes, bytes]:
     try:
         if isinstance(task.kind, ReadingKind):
-            return encode_reading(read_as(task.kind, data, task))
-        return encode_result(parse_as(task.kind, data, task.document, task.media_type))
+            return encode_result(_read_as(task.kind, data, task))
+        return encode_result(_parse_as(task.kind, data, task))
     except ParseError as error:
         return encode_result(error)
     except MemoryError:
         return encode_result(DocumentTooLarge(f"{task.document} needs too much memory. Split it, or exclude it."))
     except RecursionError:
         return encode_result(ParseError(f"{task.document} is nested too deeply. Simplify it, or exclude it."))
+
+
+def _read_as(kind: ReadingKind, data: bytes, task: ParsingTask) -> Any:  # noqa: ANN401 - each kind has its own
+    """Read web content that is not a document yet."""
+    module, function = _READINGS[kind]
+    read = getattr(import_module(f"knowledge.web.reading.{module}"), function)
+    meta = {
+        ReadingKind.PAGE: (task.document, task.media_type or "", task.robots_tag),
+        ReadingKind.ARTICLE: (task.document, task.media_type or ""),
+        ReadingKind.FEED: (task.media_type or "", task.document),
+        ReadingKind.SITEMAP: (),
+        ReadingKind.NAMES: (task.document, task.media_type or ""),
+    }[kind]
+    return read(data, *meta)
+
+
+def _parse_as(kind: Format, data: bytes, task: ParsingTask) -> Any:  # noqa: ANN401 - a function loaded by name
+    """Parse a document in its format."""
+    module, function = _FORMATS[kind]
+    parse = getattr(import_module(f"knowledge.parsing.formats.{module}"), function)
+    return parse(data, task.document, task.media_type) if kind in _TEXTUAL else parse(data, task.document)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ class DocumentSearch:
         self._rules = rules
         self._checker = checker
         self._reranker = reranker
-        self._hybrid: tuple[OpenIndex, HybridSearch] | None = None
+        self._opened: tuple[OpenIndex, HybridSearch, AudienceClasses] | None = None
 
     async def search(self, plan: QueryPlan) -> DocumentResults:
         """Return what the documents have for a question.
@@ -62,7 +62,7 @@ class DocumentSearch:
         open_sources = (id_ for id_ in plan.scope.sources if may_read(viewers, self._rules[id_].named_readers))
         plan = replace(plan, scope=replace(plan.scope, sources=frozenset(open_sources)))
         while True:
-            index, hybrid = await self._follow_active_search()
+            index, hybrid, _ = await self._follow_active_search()
             try:
                 results = await search_checked(hybrid.find_documents, plan, self._checker, index.manifest)
             except StoreError:
@@ -124,14 +124,14 @@ class DocumentSearch:
         return frozenset(await self._find_current(await self.follow_active_index(), chunks))
 
     async def find_rights_key(self, viewers: Viewers) -> str:
-        """Return a key that is equal for viewers who may read the same documents; "" if it is unknown.
+        """Return a key that is equal for viewers who may read the same documents.
 
         Raises:
             StoreError, DatabaseError: that part failed.
 
         """
-        _, hybrid = await self._follow_active_search()
-        return await hybrid.find_rights_key(viewers, frozenset(self._rules))
+        _, _, classes = await self._follow_active_search()
+        return await classes.find_rights_key(viewers, frozenset(self._rules))
 
     async def list_named_principals(self) -> frozenset[str]:
         """Return the principals that open documents which not every full member may read.
@@ -140,14 +140,24 @@ class DocumentSearch:
             StoreError, DatabaseError: that part failed.
 
         """
-        _, hybrid = await self._follow_active_search()
-        return await hybrid.list_named_principals()
+        _, _, classes = await self._follow_active_search()
+        return await classes.list_named_principals()
 
-    async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch]:
+    async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch, AudienceClasses]:
         index = await self.follow_active_index()
-        if self._hybrid is None or self._hybrid[0] is not index:
-            self._hybrid = index, self._open_search(index)
-        return self._hybrid
+        if self._opened is None or self._opened[0] is not index:
+            classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
+            hybrid = HybridSearch(
+                self._embedder if index.dense else None,
+                index.store,
+                partial(self._find_current, index),
+                self._calibration,
+                neighbours=index.manifest.find_neighbours,
+                classes=classes,
+                reranker=self._reranker,
+            )
+            self._opened = index, hybrid, classes
+        return self._opened
 
     async def follow_active_index(self) -> OpenIndex:
         """Return the active index, also after another process switched it."""
@@ -187,18 +197,6 @@ class DocumentSearch:
             with contextlib.suppress(DatabaseError):  # the log has it, and the answer goes on
                 await index.manifest.add_refused(sum(results.refused.values()), time.time())
         return results
-
-    def _open_search(self, index: OpenIndex) -> HybridSearch:
-        classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
-        return HybridSearch(
-            self._embedder if index.dense else None,
-            index.store,
-            partial(self._find_current, index),
-            self._calibration,
-            neighbours=index.manifest.find_neighbours,
-            classes=classes,
-            reranker=self._reranker,
-        )
 
 
 def _group_stretches(parts: Sequence[Chunk], listed: Mapping[str, CurrentChunk]) -> list[list[Chunk]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,13 +11,10 @@ from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, KnowledgeError, StoreError
 from knowledge.interfaces import LiveWebRequest, SearchResult, WebSearchReport, WebTrouble
 from knowledge.search.plan import QueryPlan
-from knowledge.search.results import DocumentResults, make_empty_results
+from knowledge.search.results import DocumentResults, FindDocuments, make_empty_results
 from knowledge.search.with_web import rank_with_web
 from knowledge.stores.common import run_both
 from knowledge.web.live.web_passages import LiveResults
-
-SearchDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
-"""Returns what the documents have for a question (``knowledge.search.documents``)."""
 
 
 class WebSearcher(Protocol):
@@ -29,7 +25,7 @@ class WebSearcher(Protocol):
 
 
 async def search_documents_and_web(
-    search_documents: SearchDocuments,
+    search_documents: FindDocuments,
     web: WebSearcher | None,
     calibration: SearchCalibration,
     plan: QueryPlan,
@@ -55,7 +51,7 @@ async def search_documents_and_web(
 
 
 async def _search_both(
-    search_documents: SearchDocuments,
+    search_documents: FindDocuments,
     web: WebSearcher,
     calibration: SearchCalibration,
     plan: QueryPlan,
@@ -79,7 +75,7 @@ async def _search_both(
     return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error, related=related)
 
 
-async def _try_documents(search_documents: SearchDocuments, plan: QueryPlan) -> DocumentResults | KnowledgeError:
+async def _try_documents(search_documents: FindDocuments, plan: QueryPlan) -> DocumentResults | KnowledgeError:
     """Return the documents' results, or the error of their search."""
     try:
         return await search_documents(plan)

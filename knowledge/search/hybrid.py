@@ -6,16 +6,16 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import StoreError
-from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector, Viewers
+from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
-from knowledge.search.passages import JoinedPassage, JoinResult, Neighbours, PassageJoiner
+from knowledge.search.passages import CurrentChunks, JoinedPassage, JoinResult, Neighbours, join_passages
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
 from knowledge.search.ranking.fusion import ROWS_UNKNOWN, ScoredCandidate, profile_query
@@ -24,9 +24,6 @@ from knowledge.stores.common import run_both
 
 _MAX_LOOKUPS = 8
 """The number of lookups at the store before a search returns what it has. Four widen the pool to its limit."""
-
-CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
-"""Returns the current ones of these chunk ids from the manifest. Other ids may not be shown."""
 
 
 class Reranker(Protocol):
@@ -97,7 +94,7 @@ class HybridSearch:
         self._current = current
         self._calibration = calibration
         self._breadth = breadth or Breadth()
-        self._joiner = None if neighbours is None else PassageJoiner(store, current, neighbours)
+        self._neighbours = neighbours
         self._classes = classes
         self._reranker = reranker
         self._rows = 0
@@ -128,10 +125,12 @@ class HybridSearch:
         missing: frozenset[str] = frozenset()
         for _ in range(_MAX_LOOKUPS):
             found = await self._find_candidates(question)
-            if not plan.join or self._joiner is None or not found.picks:
+            if not plan.join or self._neighbours is None or not found.picks:
                 break
             chunks = {one.chunk.id: one.chunk for one in found.usable}
-            joined = await self._joiner.join_passages(_list_chunks(found.picks), chunks)
+            joined = await join_passages(
+                self._store, self._current, self._neighbours, _list_chunks(found.picks), chunks
+            )
             before, missing = missing, _find_missing(found, joined)
             if missing <= before and all(
                 _is_unchanged(one.candidate, found, joined, plan.scope) for one in found.picks
@@ -225,24 +224,6 @@ class HybridSearch:
         """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""
         rows, _ = await run_both(self._count_rows(), self._narrow_scope(scope))
         return rows
-
-    async def find_rights_key(self, viewers: Viewers, sources: frozenset[str]) -> str:
-        """Return a key that is equal for viewers who may read the same documents of some sources; "" if it is unknown.
-
-        Raises:
-            DatabaseError: the manifest's database failed.
-
-        """
-        return "" if self._classes is None else await self._classes.find_rights_key(viewers, sources)
-
-    async def list_named_principals(self) -> frozenset[str]:
-        """Return the principals that open documents which not every full member may read.
-
-        Raises:
-            DatabaseError: the manifest's database failed.
-
-        """
-        return frozenset() if self._classes is None else await self._classes.list_named_principals()
 
     async def _narrow_scope(self, scope: Scope) -> Scope:
         """Return the scope with the audience classes that the store may propose."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,27 +65,15 @@ class Identifier:
     """An exact name in a question."""
 
     name: str
-    """As written."""
     telling: bool
     """Whether documents without it cannot answer. A version or a file may be the asker's own."""
     part: str
     """Its longest run of letters and digits, folded, which occurs in every text that has the name."""
     pattern: re.Pattern[str]
-    """The pattern that finds it in a folded text."""
 
     def occurs_in(self, folded: str) -> bool:
         """Return whether a text from ``fold_text`` has the whole name."""
         return self.part in folded and self.pattern.search(folded) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class ExactMatches:
-    """How the exact names of a question occur in the candidates."""
-
-    gains: Mapping[str, float]
-    """The gain of each candidate by the names that it has, by its id. Candidates without a gain are left out."""
-    trust: float
-    """The remaining share of the confidence: ``MISSING_NAME_TRUST`` if no candidate has a telling name, else 1."""
 
 
 def find_identifiers(question: str) -> tuple[Identifier, ...]:
@@ -107,13 +95,16 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def weigh_exact_matches(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> ExactMatches:
-    """Find the names in the candidates. A name is worth more if fewer candidates have it.
+def weigh_exact_matches(candidates: Sequence[Candidate], names: Sequence[Identifier]) -> tuple[dict[str, float], float]:
+    """Return the gain of each candidate by the names that it has, and the remaining share of the confidence.
+
+    Gains are by the candidates' ids; those without one are left out. A name is worth more if fewer candidates have it.
+    The share is ``MISSING_NAME_TRUST`` if no candidate has a telling name, else 1.
 
     A name that occurs anywhere in the scope is among the candidates, because the lexical leg ranks rare terms first.
     """
     if not names or not candidates:
-        return ExactMatches({}, 1.0)
+        return {}, 1.0
     texts = {one.chunk.id: fold_text(one.chunk.searchable_text) for one in candidates}
     holding = {name.name: {id_ for id_, text in texts.items() if name.occurs_in(text)} for name in names}
     gains: dict[str, float] = {}
@@ -122,7 +113,7 @@ def weigh_exact_matches(candidates: Sequence[Candidate], names: Sequence[Identif
         gain = EXACT_WEIGHTS[name.telling] / len(names) * (1 - len(ids) / len(candidates))
         gains.update({id_: gains.get(id_, 0.0) + gain for id_ in ids})
     absent = any(name.telling and not holding[name.name] for name in names)
-    return ExactMatches(gains, MISSING_NAME_TRUST if absent else 1.0)
+    return gains, MISSING_NAME_TRUST if absent else 1.0
 
 
 def _make_identifier(token: str, shape: re.Pattern[str], telling: bool) -> Identifier:  # noqa: FBT001 - a row of _SHAPES

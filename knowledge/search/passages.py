@@ -14,6 +14,9 @@ from typing import Final
 from knowledge.interfaces import Chunk, CurrentChunk, Store
 from knowledge.stores.common import run_both
 
+CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
+"""Returns the current ones of these chunk ids from the manifest. Other ids may not be shown."""
+
 Neighbours = Callable[[Collection[str], int], Awaitable[Mapping[str, tuple[Sequence[str], Sequence[str]]]]]
 """Return the current chunks before and after each of these in its document, at most so many."""
 
@@ -36,6 +39,9 @@ class JoinLimits:
     """Limit for a passage: two full chunks."""
 
 
+JOIN_LIMITS: Final = JoinLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class JoinedPassage:
     """A hit with its joined neighbours."""
@@ -55,61 +61,50 @@ class JoinResult:
     current: Mapping[str, CurrentChunk]
     """The manifest's rows for the hits, the known chunks and the neighbours."""
     neighbours_of_hits: frozenset[str]
-    """The neighbours of the hits."""
     missing: frozenset[str]
     """Neighbours that are no longer listed or have no row, so that their passages lack them."""
 
 
-class PassageJoiner:
-    """Joins the hits of a search to passages. Holds no state."""
+async def join_passages(
+    store: Store, current: CurrentChunks, neighbours: Neighbours, hits: Sequence[Chunk], known: Mapping[str, Chunk]
+) -> JoinResult:
+    """Return the passage of each hit.
 
-    def __init__(
-        self,
-        store: Store,
-        current: Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]],
-        neighbours: Neighbours,
-        room: JoinLimits | None = None,
-    ) -> None:
-        self._store = store
-        self._current = current
-        self._neighbours = neighbours
-        self._room = room or JoinLimits()
+    If a hit is listed differently now, its document has changed, and neighbours of other hits may belong to another
+    version. If its readers changed, those of its neighbours changed too.
 
-    async def join_passages(self, hits: Sequence[Chunk], known: Mapping[str, Chunk]) -> JoinResult:
-        """Return the passage of each hit.
+    Args:
+        store: has the rows of neighbours.
+        current: returns what the manifest lists.
+        neighbours: returns the neighbours of chunks from the manifest.
+        hits: best first.
+        known: chunks that need not be fetched, by their ids.
 
-        If a hit is listed differently now, its document has changed, and neighbours of other hits may belong to another
-        version. If its readers changed, those of its neighbours changed too.
+    Raises:
+        StoreError, DatabaseError: that part failed.
 
-        Args:
-            hits: best first.
-            known: chunks that need not be fetched, by their ids.
-
-        Raises:
-            StoreError, DatabaseError: that part failed.
-
-        """
-        near = await self._neighbours([hit.id for hit in hits], self._room.reach)
-        adjacent = {id_ for before, after in near.values() for id_ in (*before, *after)}
-        unknown = sorted(adjacent - known.keys())
-        ids = {*adjacent, *known, *(hit.id for hit in hits)}
-        listed, rows = await run_both(self._current(ids), self._store.read_rows(unknown))
-        chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
-        found = {hit.id for hit in hits}
-        passages: dict[str, JoinedPassage] = {}
-        used_ids: set[str] = set()
-        for hit in hits:
-            if hit.id in used_ids:
-                continue
-            before, after = near.get(hit.id, ((), ()))
-            line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used_ids]
-            line = [id_ for id_ in line if id_ not in found or _is_same_section(hit, chunks[id_])]
-            parts = grow_passage(hit, [chunks[id_] for id_ in _find_unbroken_stretch(hit.id, line, listed)], self._room)
-            used_ids.update(part.id for part in parts)
-            text = format_passage(hit, parts) if len(parts) > 1 else ""
-            passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
-        missing = frozenset(id_ for id_ in adjacent if id_ not in listed or id_ not in chunks)
-        return JoinResult(passages, listed, frozenset(adjacent), missing)
+    """
+    near = await neighbours([hit.id for hit in hits], JOIN_LIMITS.reach)
+    adjacent = {id_ for before, after in near.values() for id_ in (*before, *after)}
+    unknown = sorted(adjacent - known.keys())
+    ids = {*adjacent, *known, *(hit.id for hit in hits)}
+    listed, rows = await run_both(current(ids), store.read_rows(unknown))
+    chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
+    found = {hit.id for hit in hits}
+    passages: dict[str, JoinedPassage] = {}
+    used_ids: set[str] = set()
+    for hit in hits:
+        if hit.id in used_ids:
+            continue
+        before, after = near.get(hit.id, ((), ()))
+        line = [id_ for id_ in (*before, hit.id, *after) if id_ in chunks and id_ not in used_ids]
+        line = [id_ for id_ in line if id_ not in found or _is_same_section(hit, chunks[id_])]
+        parts = grow_passage(hit, [chunks[id_] for id_ in _find_unbroken_stretch(hit.id, line, listed)], JOIN_LIMITS)
+        used_ids.update(part.id for part in parts)
+        text = format_passage(hit, parts) if len(parts) > 1 else ""
+        passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
+    missing = frozenset(id_ for id_ in adjacent if id_ not in listed or id_ not in chunks)
+    return JoinResult(passages, listed, frozenset(adjacent), missing)
 
 
 def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, CurrentChunk]) -> list[str]:

@@ -26,12 +26,9 @@ class QueryPlan:
     words: str
     """Without filters, and shortened."""
     terms: str
-    """For BM25."""
     names: tuple[Identifier, ...]
-    """Its exact names."""
     scope: Scope
     limit: int
-    """The most passages to return."""
     join: bool
     """Whether to join hits to readable passages (``Hit.context``)."""
 

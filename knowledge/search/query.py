@@ -75,7 +75,6 @@ class ParsedQuery:
     sources: frozenset[str] = frozenset()
     """Names as typed; empty if none was named."""
     kinds: frozenset[str] = frozenset()
-    """As in ``Scope.kinds``."""
     after: datetime | None = None
     before: datetime | None = None
 
@@ -92,7 +91,6 @@ class _Filter:
     start: int
     end: int
     text: str
-    """As typed."""
     key: str
     values: tuple[str, ...]
 

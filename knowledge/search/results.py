@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from knowledge.embedding.calibration import SearchCalibration
@@ -14,8 +14,8 @@ from knowledge.search.ranking.fusion import (
     ROWS_UNKNOWN,
     ScoredCandidate,
     estimate_background,
+    estimate_best_confidence,
     estimate_confidence,
-    is_answerable,
     is_related,
     profile_query,
 )
@@ -32,13 +32,12 @@ class DocumentResults:
     question: PreparedQuery
     per_document: int = PER_DOCUMENT
     usable: Sequence[Candidate] = ()
-    """All candidates that may be shown."""
     ranked_hits: Sequence[ScoredCandidate] = ()
     """The passages to show if there are no web pages."""
     current: Mapping[str, CurrentChunk] = field(default_factory=dict)
     passages: Mapping[str, JoinedPassage] = field(default_factory=dict)
     trust: float = 1.0
-    """The remaining share of the confidence (``ExactMatches``)."""
+    """The remaining share of the confidence (``weigh_exact_matches``)."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Passages that the store proposed and the manifest refused for their readers, by the source's name."""
 
@@ -81,7 +80,11 @@ class DocumentResults:
 
     def is_answered_by(self, hits: Sequence[Hit]) -> bool:
         """Return whether these passages are sure enough to answer the question."""
-        return is_answerable(self.question.plan.words, self.question.profile, hits)
+        return estimate_best_confidence(self.question.plan.words, hits) >= self.question.profile.calibration.answerable
+
+
+FindDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
+"""Returns what the documents have for a question."""
 
 
 def make_empty_results(plan: QueryPlan, calibration: SearchCalibration) -> DocumentResults:

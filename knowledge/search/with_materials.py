@@ -55,7 +55,6 @@ class _Entry:
 
 
 SearchRest = Callable[[LiveWebRequest | None], Awaitable[SearchResult]]
-"""Searches documents and the web."""
 
 
 async def search_with_materials(

@@ -17,7 +17,7 @@ from knowledge.interfaces import WEB, Candidate, Chunk, Hit
 from knowledge.lexical import terms
 from knowledge.lexical.bm25 import estimate_weights
 from knowledge.search.access.scope import passes_filters
-from knowledge.search.passages import JoinLimits, format_passage, grow_passage
+from knowledge.search.passages import JOIN_LIMITS, format_passage, grow_passage
 from knowledge.search.ranking.candidates import pick_ranked, rank_candidates
 from knowledge.search.ranking.fusion import ScoredCandidate, estimate_confidence
 from knowledge.search.results import DocumentResults
@@ -35,7 +35,6 @@ _STEP: Final = 4
 _SAME_SHARE: Final = 0.9
 """The share of a page's runs in a document that makes the passage a copy."""
 _NUMBER = re.compile(r"\d+")
-_ROOM: Final = JoinLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ def _choose_shown(
 
 def _make_hit(place: _WebCandidate, score: float, sure: float, chosen_ids: Collection[str]) -> Hit:
     page, chunk = place.page, place.candidate.chunk
-    parts = grow_passage(chunk, _find_stretch(page.chunks, place.place, chosen_ids), _ROOM)
+    parts = grow_passage(chunk, _find_stretch(page.chunks, place.place, chosen_ids), JOIN_LIMITS)
     return Hit(
         id=chunk.id,
         source="",
@@ -202,10 +201,10 @@ def _make_hit(place: _WebCandidate, score: float, sure: float, chosen_ids: Colle
 def _find_stretch(chunks: Sequence[Chunk], place: int, chosen_ids: Collection[str]) -> list[Chunk]:
     """Return the chunks around a passage, up to the next chunk that is shown by itself."""
     before: list[Chunk] = []
-    for chunk in chunks[max(0, place - _ROOM.reach) : place]:
+    for chunk in chunks[max(0, place - JOIN_LIMITS.reach) : place]:
         before = [] if chunk.id in chosen_ids else [*before, chunk]
     after: list[Chunk] = []
-    for chunk in chunks[place + 1 : place + 1 + _ROOM.reach]:
+    for chunk in chunks[place + 1 : place + 1 + JOIN_LIMITS.reach]:
         if chunk.id in chosen_ids:
             break
         after.append(chunk)

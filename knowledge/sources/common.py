@@ -15,7 +15,7 @@ from knowledge.interfaces import EVERYONE, ListedDocument
 
 _Item = TypeVar("_Item")
 
-_FIELD = re.compile(r"\{([^{}]+)\}")
+FIELD = re.compile(r"\{([^{}]+)\}")
 
 SUFFIXES = (
     ".md", ".markdown", ".mdx", ".txt", ".text", ".rst", ".html", ".htm", ".xhtml",
@@ -23,6 +23,7 @@ SUFFIXES = (
 )  # fmt: skip
 """The suffixes that a source lists unless its key ``suffixes`` names others."""
 
+_HEARTBEAT_S = 60.0
 MAX_MB = 50.0
 """The default of ``max_mb``: a source does not read a larger document."""
 
@@ -64,7 +65,7 @@ def split_batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]
 
 def fill_link_template(template: str, **fields: str) -> str:
     """Return a link: the template with each ``{name}`` replaced by its percent-encoded value."""
-    return _FIELD.sub(lambda field: quote(fields[field[1]]) if field[1] in fields else field[0], template)
+    return FIELD.sub(lambda field: quote(fields[field[1]]) if field[1] in fields else field[0], template)
 
 
 def strip_suffix(path: str) -> str:
@@ -77,14 +78,10 @@ def is_hidden_path(path: str) -> bool:
     return any(part.startswith((".", "~$")) for part in path.split("/"))
 
 
-HEARTBEAT_S = 60.0
-"""``with_heartbeats`` yields an empty batch after this many seconds without a document."""
-
-
 async def with_heartbeats(
-    batches: AsyncGenerator[Sequence[ListedDocument], None], quiet_s: float = HEARTBEAT_S
+    batches: AsyncGenerator[Sequence[ListedDocument], None],
 ) -> AsyncIterator[Sequence[ListedDocument]]:
-    """Yield the batches of a listing, and an empty batch whenever none came for ``quiet_s`` seconds.
+    """Yield the batches of a listing, and an empty batch whenever none came for ``_HEARTBEAT_S``.
 
     A sync gives up a source that yields nothing for too long. A listing that starts slowly (the first fetch of a large
     repository) needs these empty batches; it has a deadline of its own.
@@ -92,8 +89,8 @@ async def with_heartbeats(
     step: asyncio.Task[Sequence[ListedDocument] | None] | None = None
     try:
         while True:
-            step = asyncio.create_task(_next_batch(batches))
-            while not (await asyncio.wait({step}, timeout=quiet_s))[0]:
+            step = asyncio.ensure_future(anext(batches, None))
+            while not (await asyncio.wait({step}, timeout=_HEARTBEAT_S))[0]:
                 yield ()
             batch = step.result()
             if batch is None:
@@ -104,7 +101,3 @@ async def with_heartbeats(
             step.cancel()
             await asyncio.gather(step, return_exceptions=True)
         await batches.aclose()
-
-
-async def _next_batch(batches: AsyncIterator[Sequence[ListedDocument]]) -> Sequence[ListedDocument] | None:
-    return await anext(batches, None)

@@ -27,16 +27,14 @@ async def save_state(memory: Memory, version: int, state: dict[str, Any]) -> Non
     await memory.save(json.dumps({"version": version, "held": state}, ensure_ascii=False).encode())
 
 
-async def load_sealed_state(memory: Memory, form: int) -> Mapping[str, object] | None:
+async def load_sealed_state(memory: Memory, form: int) -> dict[str, Any] | None:
     """Return the state that ``save_sealed_state`` saved; None if it is missing, of another version or altered."""
-    state: object = await load_state(memory, form)
-    if not isinstance(state, Mapping):
+    state = await load_state(memory, form) or {}
+    data = state.get("data")
+    if not isinstance(data, str) or state.get("digest") != _compute_digest(data):
         return None
-    data, digest = state.get("data"), state.get("digest")
-    if not isinstance(data, str) or digest != _compute_digest(data):
-        return None
-    value = await asyncio.to_thread(json.loads, data)
-    return value if isinstance(value, dict) else None
+    value: dict[str, Any] = await asyncio.to_thread(json.loads, data)
+    return value
 
 
 async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:

@@ -20,12 +20,11 @@ from knowledge.interfaces import (
     lists_rights,
     narrow_readers,
 )
-from knowledge.path_filter import compile_path_filter
+from knowledge.path_filter import compile_exclusion, compile_path_filter
 from knowledge.settings import PathRights, SourceSpec
 
 _ANYBODY: Final = frozenset({WORLD})
 FindReaders = Callable[[str], frozenset[str]]
-"""Returns the configured readers of a document."""
 
 
 def make_configured_readers(spec: SourceSpec) -> FindReaders:
@@ -63,9 +62,8 @@ def narrow_source(source: Source, exclude: Sequence[str], rights: Sequence[PathR
     """Return a source without the documents that ``exclude`` matches, and with narrower readers by ``rights``."""
     if not exclude and not rights:
         return source
-    excludes = compile_path_filter(exclude) if exclude else lambda _: False
     return _NARROWED_CLASSES[isinstance(source, WatchableSource), isinstance(source, RightsSource)](
-        source, excludes, make_path_readers(rights)
+        source, compile_exclusion(exclude), make_path_readers(rights)
     )
 
 
@@ -131,4 +129,4 @@ _NARROWED_CLASSES: Mapping[tuple[bool, bool], type[_NarrowedSource]] = {
     (False, True): _NarrowedRightsSource,
     (True, True): _WatchedRightsSource,
 }
-"""By whether the source can be watched, and whether it can say who may read."""
+"""The class by whether the source can be watched, and whether it can say who may read."""

@@ -20,7 +20,6 @@ from knowledge.web.http.settings import WebSettings
 _Options = TypeVar("_Options")
 
 COMMON_KEYS = ("name", "kind", "schedule", "readers", "workspaces", "rights", "max_age", "weight", "weights", "exclude")
-"""The keys that every kind of source accepts."""
 
 EXCLUDE = "exclude"
 """The key that leaves documents out of any source. A kind with an option of this name handles it itself (website)."""
@@ -32,7 +31,7 @@ class SourceKind:
 
     options: type[Any]
     build: Callable[[SourceContext, Any], Source]
-    """Reads no document and opens no connection; raises ``SourceMisconfigured``."""
+    """Builds a source without reading a document or opening a connection; raises ``SourceMisconfigured``."""
 
 
 KINDS: Mapping[str, str] = {

@@ -15,8 +15,8 @@ from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
-from knowledge.sync.running.index_writer import IndexWriter
 from knowledge.sync.running.repair import Drift
+from knowledge.sync.running.run import IndexWriter
 from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
 

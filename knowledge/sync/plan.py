@@ -20,29 +20,12 @@ RETRY_LAST_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class AddDocument:
-    """Read a document that the manifest does not have."""
+class DocumentRead:
+    """Read a document that is new, changed, or may have changed while it was read; or a failed one again."""
 
     entry: ListedDocument
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateDocument:
-    """Read a document whose version, link or readers changed, or that may have changed while it was read."""
-
-    entry: ListedDocument
-    record: KnownDocument
-
-
-@dataclass(frozen=True, slots=True)
-class RetryDocument:
-    """Read a failed document again, because its retry is due."""
-
-    entry: ListedDocument
-    record: KnownDocument
-
-
-DocumentRead = AddDocument | UpdateDocument | RetryDocument
+    record: KnownDocument | None = None
+    """None if the manifest does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +54,7 @@ class SyncPlan:
     @property
     def brings_new(self) -> bool:
         """Return whether it reads documents with no searchable version. Each may be a renamed document."""
-        return any(isinstance(read, AddDocument) or not read.record.answers for read in self.reads)
+        return any(read.record is None or not read.record.answers for read in self.reads)
 
     def recheck_deletions(self, failed: int) -> SyncPlan:
         """Return the plan after some new documents could not be read: it deletes the same or less.
@@ -109,17 +92,14 @@ def make_plan(
             continue
         if row.pending_deletion:
             restored_documents.append(row)
-        if _has_changed(listed, row):
-            reads.append(UpdateDocument(listed, row))
+        if _has_changed(listed, row) or (row.reason is not None and _is_retry_due(row, now)):
+            reads.append(DocumentRead(listed, row))
         elif row.reason is not None:
-            if _is_retry_due(row, now):
-                reads.append(RetryDocument(listed, row))
-            else:
-                pending_retries += 1
-                never_read += not row.answers
+            pending_retries += 1
+            never_read += not row.answers
     unchanged = len(records) - len(missing) - len(reads) - pending_retries
     names = {row.document for row in records}
-    reads.extend(AddDocument(listed) for document, listed in listing.items() if document not in names)
+    reads.extend(DocumentRead(listed) for document, listed in listing.items() if document not in names)
     approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
     approved_names = {row.document for row in approved}
     others = [row for row in missing if row.document not in approved_names]
@@ -144,17 +124,14 @@ def compute_retry_delay_s(attempts: int) -> float:
 def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
     if row.reason is not None:
         # A document keeps its link until it can be read again. Only a smaller audience counts at once.
-        return listed.version != row.version or encode_readers(_narrow_readers(listed, row)) != row.readers
+        narrowed = narrow_readers(decode_readers(row.readers), listed.readers)
+        return listed.version != row.version or encode_readers(narrowed) != row.readers
     return (
         listed.version != row.version
         or listed.url != row.url
         or encode_readers(listed.readers) != row.readers
         or _is_racy(listed, row)
     )
-
-
-def _narrow_readers(listed: ListedDocument, row: KnownDocument) -> frozenset[str]:
-    return narrow_readers(decode_readers(row.readers), listed.readers)
 
 
 def _is_retry_due(row: KnownDocument, now: float) -> bool:

@@ -14,17 +14,13 @@ class SyncProgress:
     """The progress of one source."""
 
     source: str
-    """The name of the source."""
     listed: int
-    """Documents listed so far."""
     done: int
     """Documents that were read so far, including failed ones."""
     failed: int
-    """Failed documents so far."""
     total: int
     """Documents that must be read; 0 until the listing has ended."""
     seconds: float
-    """Seconds since the source began."""
     eta_s: float | None
     """Estimated seconds to the end, None while unknown."""
 
@@ -56,7 +52,6 @@ class SourceReport:
     """Why the sync of this source stopped early, in a sentence for a person; None if it did not."""
     error_code: ErrorCode = ErrorCode.OTHER
     failures: tuple[QuarantinedDocument, ...] = ()
-    """The first failed documents, with their reasons."""
 
     @property
     def ok(self) -> bool:

@@ -39,7 +39,6 @@ class Schedule:
         """
         self._timezone = timezone
         self._runs: set[asyncio.Task[None]] = set()
-        """The active runs."""
         self._scheduler = AsyncIOScheduler(executors={"default": AsyncIOExecutor()})
         lines: list[tuple[str | None, str]] = [*sources.items()]
         if nightly is not None:

@@ -37,7 +37,6 @@ class SourceWatcher:
         self._refresh = refresh
         self._sleep = sleep
         self.watched: set[str] = set()
-        """Names of the sources that are being watched."""
         self.troubles: dict[str, str] = {}
         """Why the other sources are not watched."""
 

@@ -37,7 +37,7 @@ async def open_live(
     """Open the live web for a ``with`` block; ``embedder`` is the embedder of the documents.
 
     Raises:
-        ValueError: a host or a provider in the settings is malformed.
+        ValueError: a host in the settings is malformed.
 
     """
     rules = build_rules(live.private_hosts, web.ports, live.allowed_domains)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.answering.prompt import Prompt
-from bot.answering.support.judge import Calibration, engine_logit
+from bot.answering.support.judge import Calibration, engine_logit, judge_question
 from bot.languages.registry import Language
 from engine.interfaces import OptionScorer
 from scripts.support.sets import Pair
@@ -38,7 +38,8 @@ class RecordingJudge:
 
     async def judge(self, claim: str, passages: Sequence[int]) -> float:
         """Return one half."""
-        self.logit = await engine_logit(self._engine, self._prompt, claim, passages, within_s=self._within_s)
+        text = judge_question(claim, passages, self._prompt.language)
+        self.logit = await engine_logit(self._engine, self._prompt, text, within_s=self._within_s)
         return 0.5
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.answering.markdown.sentences import passage_sentences, sentences
+from bot.answering.markdown.sentences import passage_sentences, split_pieces
 from scripts.support.sets import Evidence, Label, Loader, Pair, draw_sample, read_file, read_lines
 
 _OWN = Path(__file__).resolve().parents[2] / "tests" / "data" / "support_pairs.jsonl"
@@ -117,7 +117,7 @@ def _load_begin(folder: Path) -> Iterator[Pair]:
     for path in ("wow/begin_test_wow.tsv", "cmu-dog/begin_dev_cmu.tsv", "topicalchat/begin_dev_tc.tsv"):
         text = read_file(folder, "begin", path)
         for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)):
-            if row["begin_label"] in labels and len(sentences(row["response"])) == 1:
+            if row["begin_label"] in labels and sum(bool(piece.text) for piece in split_pieces(row["response"])) == 1:
                 source = (Evidence(_join_tokens(row["knowledge"])),)
                 yield Pair(f"begin/{path}{number}", "begin", "en", source, _join_tokens(row["response"]),
                            labels[row["begin_label"]], question=row["message"])  # fmt: skip

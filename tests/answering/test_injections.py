@@ -24,7 +24,7 @@ from reportlab.pdfgen.canvas import Canvas
 from bot.answering.policy import Policy
 from knowledge.interfaces import Document, Hit, WebOrigin, WebSearchReport
 from knowledge.parsing.formats.pdf import parse_pdf
-from knowledge.web.live.passage_selection import select_passages
+from knowledge.web.live.live_web import select_passages
 from knowledge.web.reading.article import clean_article, read_article
 from knowledge.web.reading.page_loader import WebPage
 from tests.answering.conftest import Ask, Room

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from bot.answering.events import Exchange, Passage, Quote
 from bot.answering.history_window import find_window_start
-from bot.answering.manner import describe_manner
 from bot.answering.prompt import (
     Budget,
     ContextTooSmall,
     Prompt,
     build_prompt,
+    describe_manner,
     plan_budget,
     shorten_to_tokens,
 )

@@ -113,7 +113,7 @@ class Wire:
 
     @contextlib.asynccontextmanager
     async def page(self) -> Any:
-        task = asyncio.create_task(keep_page_updated(self, self.running(), self.library(), every_s=0.0))
+        task = asyncio.create_task(keep_page_updated(self.publish_status, self.running(), self.library(), every_s=0.0))
         try:
             yield
             assert not task.done()

@@ -13,7 +13,7 @@ from bot.languages.registry import LANGUAGES
 from bot.messages.errors import explain_error
 from bot.messages.message import render_both
 from bot.ready_library import ReadyLibrary
-from bot.slack.conversations.redaction import redact_report, redact_status
+from bot.slack.conversations.visible_sources import redact_report, redact_status
 from bot.slack.features.kit import kb_texts, status_texts
 from bot.workspace_page import build_page_status
 from engine.interfaces import EngineState, EngineStatus
@@ -30,7 +30,7 @@ ENGINE = EngineStatus(EngineState.READY, model="r1")
 async def everything_shown(library: Library, report: SyncReport) -> str:
     shelf = ReadyLibrary(library, None)
     shelf.first_sync_done.set()
-    state = await shelf.status()
+    state = await library.status()
     found = [await shelf.search(words, limit=20) for words in ("Lyon office closes", "type:md Lyon")]
     unknown = [await explain_source(shelf, name) for name in ("board", "noard")]
     assert unknown[0] == unknown[1].replace("noard", "board"), "as if there were no such source"

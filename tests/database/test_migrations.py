@@ -27,7 +27,7 @@ from knowledge.database.migrations import (
 )
 from knowledge.errors import DatabaseError, DatabaseUnavailable
 from knowledge.sync.manifest import tables as manifest_tables
-from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
+from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 from tests.postgres import create_database
 
 EVERY = pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from bot.answering.answer import Answerer
+from bot.answering.asker import TONES
 from bot.answering.events import Exchange, Passage, Quote
-from bot.answering.manner import TONES, describe_manner
-from bot.answering.prompt import build_prompt, plan_budget
+from bot.answering.prompt import build_prompt, describe_manner, plan_budget
 from bot.answering.quoting import format_quotes
 from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.retrieval.question_rewriting import build_rewrite_messages

@@ -64,9 +64,9 @@ class ProductionLibrary:
     async def empty(self) -> None:
         """Remove everything, so that the next test starts empty."""
         async with self.opened() as library:
-            for row in await library._indexes._manifest.list_indexes():
+            for row in await library._indexes.manifest.list_indexes():
                 await library._indexes.written.store.drop_index(row.name)
-                await library._indexes._manifest.forget_index(row)
+                await library._indexes.manifest.forget_index(row)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])

@@ -35,7 +35,7 @@ async def test_a_search_does_not_show_what_another_question_found_revoked_meanwh
         await library.refresh()
         now.s += 60
         documents = library._documents
-        index, hybrid = await documents._follow_active_search()
+        index, hybrid, _ = await documents._follow_active_search()
 
         async def find_documents(plan: QueryPlan) -> DocumentResults:
             found = await hybrid.find_documents(plan)

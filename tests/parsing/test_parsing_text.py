@@ -10,9 +10,8 @@ from knowledge.errors import DocumentEncrypted, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode_text, looks_binary
 from knowledge.parsing.file_types import Format, detect_format
-from knowledge.parsing.formats.markdown import parse_markdown, slugify_heading
+from knowledge.parsing.formats.markdown import parse_markdown, parse_text, slugify_heading
 from knowledge.parsing.formats.tables import parse_table
-from knowledge.parsing.formats.text import parse_text
 from knowledge.parsing.formats.web_page import parse_html
 
 
@@ -82,6 +81,12 @@ def test_markdown_keeps_headings_code_tables_and_anchors() -> None:
         Section(("Own",), "text", None, "custom"),
         Section(("Empty at the end",), "Empty at the end", None, "empty-at-the-end"),
     )
+
+
+@pytest.mark.parametrize(("written", "shown"), [("lead trail  ", ["lead trail\n\nText."]), (" ", ["Text."])])
+def test_a_description_has_no_blanks_at_its_end(written: str, shown: list[str]) -> None:
+    document = parse_markdown(f'---\ndescription: "{written}"\n---\n\nText.\n'.encode(), "a.md")
+    assert [section.text for section in document.sections] == shown
 
 
 @pytest.mark.parametrize(

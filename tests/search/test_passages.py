@@ -175,5 +175,5 @@ async def test_a_hit_that_vanishes_while_joining_is_searched_again(bench: Search
         bench.manifest.clear()
         return near
 
-    search._joiner._neighbours = neighbours  # type: ignore[union-attr, assignment]
+    search._neighbours = neighbours  # type: ignore[assignment]
     assert (await search.search("zebra", scope=EVERYWHERE, limit=1, join=True)).hits == ()

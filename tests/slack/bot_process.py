@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.slack.turns.dependencies import QuestionAnswerer, SlackDependencies
+from bot.answering.verified_answers.verified_answerer import Answering
+from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.workspace.app import open_slack_app
@@ -36,7 +37,7 @@ class SlowAnswerer:
         yield make_finished()
 
 
-async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: TurnSettings = QUICK_TURNS) -> None:
+async def serve_bot(state: Path, answerer: Answering, turn_settings: TurnSettings = QUICK_TURNS) -> None:
     """Serve until SIGTERM."""
     settings = SlackSettings(
         bot_token=os.environ["SLACK_BOT_TOKEN"],
@@ -46,8 +47,14 @@ async def serve_bot(state: Path, answerer: QuestionAnswerer, turn_settings: Turn
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{state / 'ledger.sqlite3'}"
     async with contextlib.AsyncExitStack() as stack:
         ledger = await wait_for_database(lambda: stack.enter_async_context(open_ledger(url)))
+        library = FakeLibrary()
         dependencies = SlackDependencies(
-            ledger, SharedChanges(ledger.database), answerer, FakeLibrary(), lambda: EngineStatus(EngineState.READY)
+            ledger,
+            SharedChanges(ledger.database),
+            answerer,
+            library,
+            library.search,
+            lambda: EngineStatus(EngineState.READY),
         )
         app = await stack.enter_async_context(open_slack_app(settings, dependencies, turn_settings=turn_settings))
         await app.connect()

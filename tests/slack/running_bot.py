@@ -302,13 +302,16 @@ def make_dependencies(
         changes,
         VerifiedAnswerer(answerer, finder),
         library,
+        replacements.get("search", library.search),
         lambda: EngineStatus(EngineState.READY, model="r1"),
         configuration=Configuration(
             **{"sources": (), "nightly": None, "question_limits": QuestionLimits(0, 0)}
             | {name: replacements[name] for name in configured}
         ),
         verified=VerifiedTools(stored, finder, setup.write_phrasings),
-        **{name: value for name, value in replacements.items() if name not in {*configured, "verified_setup"}},
+        **{
+            name: value for name, value in replacements.items() if name not in {*configured, "search", "verified_setup"}
+        },
     )
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.storage.channels.approved_channels import ApprovedChannels
-from bot.storage.channels.channel_moves import ChannelMoves
+from bot.storage.channels.channel_settings import ApprovedChannels
 from bot.storage.tables import tables
 from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
-from tests.slack.people.test_changes import wait_for_notice
+from bot.storage.workspace_rows import WorkspaceRows
+from tests.slack.people.test_directory_events import wait_for_notice
 from tests.slack.people.world import PRIVATE, SHARED, ask_for_viewers, run_company
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
 
@@ -66,7 +66,7 @@ async def test_approval_of_a_shared_channel_moves(tmp_path: Path) -> None:
 
 async def test_every_table_with_a_channel_is_moved_and_rows_of_the_new_id_stay(tmp_path: Path) -> None:
     async with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}") as ledger:
-        approved, moves = ApprovedChannels(ledger.database), ChannelMoves(ledger.database, "T1")
+        approved, moves = ApprovedChannels(ledger.database), WorkspaceRows(ledger.database, "T1")
         for team in ("T1", "T2"):
             await ledger.claim_question(QuestionMessage(QuestionKey(team, "C1", "1.0"), "1.0", "U1", "how?"))
             await approved.set_approved(team, "C1", "U1", approved=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.turns.app_turns import AppTurns
 from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.question_counts import AppTurns
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
 

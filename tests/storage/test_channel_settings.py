@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
-from bot.storage.installations.installation_data import InstallationData
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
+from bot.storage.workspace_rows import WorkspaceRows
 
 ALL = ChannelSettings(("docs", "手册"), "off", "zh", "deep", "formal", True, 3)
 
@@ -35,7 +35,7 @@ async def processes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
     async with open_ledger(url) as one, open_ledger(url) as other:
         both = Process(one), Process(other)
-        await InstallationData(one.database, "T1").erase_workspace()
+        await WorkspaceRows(one.database, "T1").erase_workspace()
         for process in both:
             await process.changes.read_changes()
         yield both
@@ -56,7 +56,7 @@ async def test_another_process_sees_a_change_at_its_next_reading(processes: tupl
     await other.changes.read_changes()
     assert (await other.store.find_settings("C1")).tone == ""
     assert await other.store.find_settings("C2") == ChannelSettings()
-    await InstallationData(one.ledger.database, "T1").erase_workspace()
+    await WorkspaceRows(one.ledger.database, "T1").erase_workspace()
     await other.changes.read_changes()
     assert await other.store.find_settings("C1") == ChannelSettings()
 

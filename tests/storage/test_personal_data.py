@@ -10,7 +10,6 @@ import pytest
 
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback, Vote
-from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.replicas import Replicas
 from bot.storage.turns.ledger import Ledger, open_ledger
@@ -34,16 +33,16 @@ def make_answer(ts: str, user: str) -> StoredAnswer:
 
 async def test_erasing_a_person_leaves_the_others(ledger: Ledger) -> None:
     """Her answers go with all votes on them, and her votes on other answers."""
-    answers, votes, data = Answers(ledger.database), Feedback(ledger.database), PersonalData(ledger.database)
+    answers, votes = Answers(ledger.database), Feedback(ledger.database)
     hers, his = make_answer("1.0", "U1"), make_answer("2.0", "U2")
     elsewhere = replace(make_answer("3.0", "U1"), key=QuestionKey("T2", "C1", "3.0"))
     for answer in (hers, his, elsewhere):
         await answers.save_answer(answer)
     for key, voter in ((hers.key, "U2"), (his.key, "U1"), (his.key, "U3")):
         await votes.save_vote(key, voter, Vote.BAD)
-    assert await data.count_answers("T1", "U1") == 1
-    await data.erase_person("T1", "U1")
-    assert await data.count_answers("T1", "U1") == 0
+    assert await answers.count_answers("T1", "U1") == 1
+    await answers.erase_person("T1", "U1")
+    assert await answers.count_answers("T1", "U1") == 0
     assert [(one.voter, one.answer.key) for one in await votes.list_bad("T1", 10)] == [("U3", his.key)]
     assert await answers.find_answer(elsewhere.key) is not None
 

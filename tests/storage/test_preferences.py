@@ -22,15 +22,12 @@ async def test_depth_falls_back_to_a_default(tmp_path: Path) -> None:
 
         for depth in ("deep", "off", "deep"):
             await choose(depth)  # type: ignore[arg-type]
-        assert await wishes.choose_depth("T1", "U1", "normal") == "deep"
-        assert [await wishes.choose_depth(*who) for who in (("T2", "U1", "normal"), ("T1", "U2", "off"))] == [
-            "normal",
-            "off",
-        ]
+        assert (await wishes.find_or_default("T1", "U1")).depth == "deep"
+        for who in (("T2", "U1"), ("T1", "U2")):
+            assert await wishes.find_or_default(*who) == NO_PREFERENCES
         await choose(None)
         assert await wishes.find_preferences("T1", "U1") == NO_PREFERENCES
         await ledger.database.write(lambda connection: connection.exec_driver_sql("drop table bot_wishes"))
-        assert await wishes.choose_depth("T1", "U1", "normal") == "normal"
         assert await wishes.find_or_default("T1", "U1") == NO_PREFERENCES
 
 

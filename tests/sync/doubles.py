@@ -233,9 +233,7 @@ class Rig:
         self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
     ) -> SyncReport:
         every = sources or (self.source,)
-        tools = SyncTools(
-            self.embedder, self.store, self.index, passages, str.lower, limits=self.limits, now=lambda: self.clock_s
-        )
+        tools = SyncTools(self.embedder, self.store, self.index, passages, limits=self.limits, now=lambda: self.clock_s)
         keys = [source.key.id for source in every] if configured is None else configured
         agreed = {source.key.name: await self.index.list_pending_names(source.key) for source in every if approve}
         coordinator = SyncCoordinator(lambda: open_run(tools, keys))

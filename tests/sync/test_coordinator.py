@@ -52,7 +52,7 @@ class Stage:
         if self.before_it_opens is not None:
             await self.before_it_opens.wait()
         rig = self.rig
-        tools = SyncTools(rig.embedder, rig.store, rig.index, self._passages, str.lower, limits=self.limits)
+        tools = SyncTools(rig.embedder, rig.store, rig.index, self._passages, limits=self.limits)
         keys = [f"{name}\x1fdict\x1f/{name}" for name in ("handbook", "wiki", "blog", "slow")]
         try:
             async with open_run(tools, keys) as run:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import ListedDocument
 from knowledge.sync.manifest.records import KnownDocument
-from knowledge.sync.plan import AddDocument, RetryDocument, UpdateDocument, compute_retry_delay_s, make_plan
+from knowledge.sync.plan import DocumentRead, compute_retry_delay_s, make_plan
 
 NOW = 1_800_000_000.0
 
@@ -44,7 +44,7 @@ def test_an_incomplete_listing_deletes_and_marks_nothing() -> None:
 
 def test_a_link_or_readers_that_changed_make_an_update() -> None:
     for listed in (ListedDocument("a", "1", url="https://x.test"), ListedDocument("a", "1", readers=frozenset({"U1"}))):
-        assert make_plan({"a": listed}, [known("a")], now=NOW).reads == (UpdateDocument(listed, known("a")),)
+        assert make_plan({"a": listed}, [known("a")], now=NOW).reads == (DocumentRead(listed, known("a")),)
 
 
 @pytest.mark.parametrize(("age_s", "again"), [(-5.0, True), (0.0, True), (1.9, True), (2.1, False), (500.0, False)])
@@ -57,10 +57,10 @@ def test_a_document_modified_just_before_it_was_read_is_read_again(age_s: float,
 def test_a_failed_document_is_retried_later() -> None:
     resting = known("a", reason="broken", retry_at=NOW + 1)
     assert make_plan(listing("a"), [resting], now=NOW).pending_retries == 1
-    assert make_plan(listing("a"), [resting], now=NOW + 1).reads == (RetryDocument(ListedDocument("a", "1"), resting),)
+    assert make_plan(listing("a"), [resting], now=NOW + 1).reads == (DocumentRead(ListedDocument("a", "1"), resting),)
     assert make_plan(listing("a"), [resting], now=NOW - 90_000).reads != (), "the clock that said when was wrong"
     assert make_plan(listing("a", version="2"), [resting], now=NOW).reads == (
-        UpdateDocument(ListedDocument("a", "2"), resting),
+        DocumentRead(ListedDocument("a", "2"), resting),
     )
 
 
@@ -81,8 +81,8 @@ NAMES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.sampled_fr
 def test_every_document_gets_one_action(before: dict[str, str], after: dict[str, str], *, complete: bool) -> None:
     rows = [known(document, version) for document, version in before.items()]
     made = make_plan({d: ListedDocument(d, v) for d, v in after.items()}, rows, now=NOW, complete=complete)
-    added = {read.entry.document for read in made.reads if isinstance(read, AddDocument)}
-    updated = {read.entry.document for read in made.reads if isinstance(read, UpdateDocument)}
+    added = {read.entry.document for read in made.reads if read.record is None}
+    updated = {read.entry.document for read in made.reads if read.record is not None}
     gone = {row.document for row in (*made.deletes, *made.pending_deletions)}
     assert added == after.keys() - before.keys()
     assert updated == {d for d in after.keys() & before.keys() if after[d] != before[d]}

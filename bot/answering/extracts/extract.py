@@ -24,9 +24,9 @@ from knowledge.lexical.terms import query_terms
 
 SOURCES = 3
 SOURCE_CHARS = 400
-"""Of one source, its citation and path aside."""
+"""The most characters of one source, without its citation and path."""
 _PARTS = 3
-"""Sentences, list items or rows."""
+"""The most sentences, list items or rows of one source."""
 _WEIGHTS = np.array([0.3, 2.7, 0.85, 1.4, -0.7, 0.9, 0.3])
 """Of the features in ``score_parts``. The second, third and sixth were fitted on XQuAD's English questions, where
 nothing introduces a list, so the fourth is half of the second. The others were chosen on every fourth question of

@@ -18,7 +18,6 @@ _MARKER = (
     rf"[ \t]*[\[【［]\s*(?:{_LABELLED}|\^?{_NUMBERS}(?:†[^\]】］\n]{{0,40}})?)\s*[\]】］](?:\([^()\s]{{0,300}}\))?"
 )
 MARKERS: Final = re.compile(rf"(?:{_MARKER})+", re.IGNORECASE)
-"""Several markers in a row."""
 MARKER_BEGUN: Final = re.compile(
     r"[ \t]*(?:[\[【［][^\]】］\n]{0,100}|[\[【［][^\]】］\n]{0,100}[\]】］](?:\([^()\s]{0,300})?)?$"
 )

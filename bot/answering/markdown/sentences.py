@@ -155,11 +155,6 @@ def split_pieces(text: str) -> list[Piece]:
     return splitter.feed(text) + splitter.flush()
 
 
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a whole text, lines and blocks apart, without white space and empty ones."""
-    return [piece.text for piece in split_pieces(text) if piece.text]
-
-
 @lru_cache(maxsize=512)
 def join_wrapped_lines(text: str) -> str:
     """Join lines that were only broken to fit a width: a prose line that goes on in the next. Tabs mean columns.

@@ -43,11 +43,9 @@ def explain_unavailable_engine(status: EngineStatus, language: Language) -> str 
         return None
     reason = render_notes(status.notes, language)
     detail = f" {reason}" if reason else ""
-    return render_message(phrase, language, progress=_describe_progress(status.progress), reason=reason, detail=detail)
-
-
-def _describe_progress(progress: float | None) -> Message | str:
-    return "" if progress is None else answers.PROGRESS.fill(percent=round(100 * max(0.0, min(1.0, progress))))
+    share = status.progress
+    progress = "" if share is None else answers.PROGRESS.fill(percent=round(100 * max(0.0, min(1.0, share))))
+    return render_message(phrase, language, progress=progress, reason=reason, detail=detail)
 
 
 def describe_queue_position(position: int, eta_s: float | None, language: Language) -> str:

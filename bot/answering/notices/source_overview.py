@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from bot.languages.registry import Language
 from bot.messages import answers
@@ -58,19 +58,13 @@ _CHINESE = re.compile(
     )[吗呢啊呀]?""",
     re.VERBOSE,
 )
+
+Contents = Callable[[Viewers, str], Awaitable[Sequence[SourceDocuments]]]
+"""Returns the sources that every viewer may read something of, as filters leave them; raises ``KnowledgeError``.
+
+``Library.list_documents`` implements it."""
+
 _SAID_AROUND = re.compile(r"^[\s,.!?，。！？:：]+|[\s,.!?，。！？:：]+$")
-
-
-class Contents(Protocol):
-    """What the sources hold for some viewers; ``Library.list_documents`` is the real one."""
-
-    async def __call__(self, viewers: Viewers, within: str, /) -> Sequence[SourceDocuments]:
-        """Return the sources that every one of ``viewers`` may read something of, as filters (``within``) leave them.
-
-        Raises:
-            KnowledgeError: they cannot be read.
-
-        """
 
 
 def asks_for_sources(question: str) -> bool:

@@ -14,11 +14,11 @@ from knowledge.search.query import separate_filters
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60
-"""Of an answer: it begins with what it is about."""
+"""Characters of the beginning of an answer, which names what it is about."""
 _NAME_WORDS = 3
 _CHAIN = 3
 _OUTSIDE_CHARS = 200
-"""Of earlier questions in a web query: a search engine must not see a whole thread."""
+"""Characters of earlier questions in a web query: a search engine must not see a whole thread."""
 
 _POINTERS = re.compile(
     r"\b(?:it|its|they|them|their|theirs|that|this|these|those|there|he|him|his|she|her|former|latter|above|instead"
@@ -66,6 +66,11 @@ _EMPTY_WORDS = re.compile(
 _EMPTY_CHINESE = re.compile(
     "什么|怎么样|怎么|怎样|如何|为什么|多少|多久|多长|多大|几|哪里|哪个|哪些|哪|谁|吗|呢|吧|啊|的|了|是|有|在|我|你|请|能|(?<![年例晚])会|可以|需要|"
     "应该|要|详细|具体|例子|一下|说|讲|更|再|和|与|时间|时候"
+)
+_NAMES_A_FILE = re.compile(
+    r"\b(?:files?|documents?|attach\w*|pdfs?|pages?|slides?|decks?|sheets?|spreadsheets?|reports?|summar\w+)\b"
+    r"|文件|附件|文档|表格|幻灯片|第.{1,4}页|总结|概括",
+    re.IGNORECASE,
 )
 
 
@@ -174,6 +179,11 @@ def depends_on_history(question: str) -> bool:
     if _points_back(text) or _is_fragment(text) or any(pack.follow_up.search(text) for pack in LANGUAGES.values()):
         return True
     return _count_substance(text) < (1 if _DEFINES.search(text) else 2)
+
+
+def asks_about_material(question: str) -> bool:
+    """Return whether a question names a file, a page or a summary, or cannot be understood alone."""
+    return bool(_NAMES_A_FILE.search(question)) or depends_on_history(question)
 
 
 def is_function_word(word: str) -> bool:

@@ -18,16 +18,16 @@ from typing import Final
 from knowledge.interfaces import Hit, Viewers
 
 FindReadableChunks = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]
-"""Which of some chunks are still current and may be read by all viewers."""
+"""Returns which of some chunks are still current and may be read by all viewers."""
 
 MOST: Final = 24
 """Passages of a conversation; with more the prompt starts over."""
 _SAME_SUBJECT: Final = 2
 """New passages of a follow-up whose best hit its conversation has seen. Each costs the engine time."""
 _BETTER_HITS: Final = 3
-"""The same if it has seen another hit."""
+"""New passages of a follow-up whose conversation has seen another hit than the best one."""
 _NEW_SUBJECT: Final = 5
-"""The same if it has seen none: the subject is new."""
+"""New passages of a follow-up whose conversation has seen none of the hits: the subject is new."""
 CLOSE: Final = 0.6
 """Of the best hit's score. Hits below answered no follow-up in the measurements, and a small model takes them for the
 answer. Of 251 questions to a real documentation with an answer among the first three passages, none loses it.
@@ -95,7 +95,8 @@ def place_hits(
         is_follow_up: whether the question cannot be understood without those before it.
 
     """
-    materials = [PlacedPassage(hit) for hit in sorted(filter(_is_material, hits), key=_get_place)]
+    places = [(hit.material.place, hit) for hit in hits if hit.material is not None]
+    materials = [PlacedPassage(hit) for _, hit in sorted(places, key=lambda one: one[0])]
     best = [hit for hit in hits if hit.material is None][:most]
     seen_at = {hit.id: hit.synced_at for hit in hits}
     earlier_passages = [
@@ -115,14 +116,6 @@ def place_hits(
     if not goes_on or len(earlier_passages) + len(new) > MOST:
         return [*materials, *(PlacedPassage(hit) for hit in _sort_hits(best))]
     return [*earlier_passages, *materials, *(PlacedPassage(_strip_shown_context(hit, held)) for hit in _sort_hits(new))]
-
-
-def _is_material(hit: Hit) -> bool:
-    return hit.material is not None
-
-
-def _get_place(hit: Hit) -> int:
-    return hit.material.place if hit.material is not None else 0
 
 
 def _list_documents(hits: Iterable[Hit]) -> set[tuple[str, str]]:

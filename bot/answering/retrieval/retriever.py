@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -73,16 +74,14 @@ class Retriever:
         *,
         still: FindReadableChunks | None,
         limits: Limits,
-        now: Callable[[], float],
     ) -> None:
         self._search = search
         self._engine = engine
         self._rewriter = Rewriter(engine)
         self._still = still
         self._limits = limits
-        self._now = now
         self._searching = asyncio.Semaphore(limits.searches)
-        self._places = ConversationPassages()
+        self.places = ConversationPassages()
 
     async def find_passages(self, turn: Turn) -> Notice | None:
         """Search; on success ``turn.passages`` is filled, else the reason is returned."""
@@ -117,7 +116,7 @@ class Retriever:
             return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(error)))
         except TimeoutError:
             return Notice(render_message(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
-        turn.timings["search"] = self._now() - turn.began
+        turn.timings["search"] = time.monotonic() - turn.began
         turn.answerable, turn.related, turn.trouble = result.answerable, result.related, result.trouble
         turn.web = replace(turn.web, look=result.web)
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
@@ -128,10 +127,6 @@ class Retriever:
         turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
-    def forget_conversation(self, conversation: str) -> None:
-        """Forget which passages a conversation has seen."""
-        self._places.forget_conversation(conversation)
-
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
         status, question = self._engine.status(), turn.asked_question
@@ -139,12 +134,12 @@ class Retriever:
         if status.small_model or explain_unavailable_engine(status, turn.language) is not None:
             near = hits[: self._limits.hits]
             return [PlacedPassage(hit) for hit in near if hit.web or hit.score >= CLOSE * near[0].score]
-        earlier = () if starts_over or not question.history else self._places.list_passages(question.asker.conversation)
+        earlier = () if starts_over or not question.history else self.places.list_passages(question.asker.conversation)
         chunks = {chunk for one in earlier for chunk in one.chunks}
         still = await self._still(chunks, question.asker.viewers) if chunks and self._still else frozenset()
         placed = place_hits(hits, earlier, still, self._limits.hits, is_follow_up=depends_on_history(turn.question))
         if result.related:  # else no engine reads it, and what it has read stays as it is
-            self._places.note_passages(question.asker.conversation, question.text.strip(), placed)
+            self.places.note_passages(question.asker.conversation, question.text.strip(), placed)
         return placed
 
 

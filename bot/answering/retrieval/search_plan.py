@@ -26,11 +26,10 @@ class SearchPlan:
     """One search."""
 
     query: str
-    """For the documents, with filters."""
+    """The query for the documents, with filters."""
     live: LiveWebRequest | None
-    """For the web; None if it may not be searched."""
+    """The request for the web; None if it may not be searched."""
     within_s: float
-    """For all of it."""
     starts_over: bool
     """Whether the question has filters of its own, so that passages of earlier answers do not stay."""
 

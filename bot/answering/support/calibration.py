@@ -41,15 +41,16 @@ gateway: 17 of 19 right ones in English and 3 of 5 in Chinese are above them, an
 """
 
 FEATURES_WEIGHT: Final = 0.4
-"""Of a model that is calibrated here. On the sentences above, weights from 0.4 to 0.8 do the same for the 1.5B."""
+"""The weight of the features for a model that is calibrated here. On the sentences above, weights from 0.4 to
+0.8 do the same for the 1.5B."""
 _LEAST_AUC: Final = 0.75
-"""On the committed pairs. Below it a model is no judge."""
+"""Below this AUC on the committed pairs, a model is no judge."""
 _RIDGE: Final = 0.1
 _LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 _REPLY_S: Final = 30.0
 """Nobody waits for these judgements, and the deadlines of answers do not count for them."""
 _PAUSE_S: Final = 10.0
-"""After a refusal, before the next try."""
+"""Seconds from a refusal to the next try."""
 
 
 class CalibratedEngine(ChatEngine, OptionScorer, Protocol):
@@ -156,7 +157,7 @@ def auc(scores: NDArray[np.float64], targets: Sequence[bool]) -> float:
 
 
 _PASSAGES: Final = 3
-"""In a prompt: the one that is asked about, and two others, as in an answer."""
+"""Passages in a prompt: the one that is asked about, and two others, as in an answer."""
 
 
 def prompt_of_pairs(engine: CalibratedEngine, pairs: Sequence[Pairs], number: int) -> tuple[Prompt, int]:
@@ -183,9 +184,10 @@ def build_whole_prompt(engine: ChatEngine, question: str, passages: Sequence[Pas
 
 async def _patient_logit(engine: OptionScorer, prompt: Prompt, claim: str, passage: int) -> float:
     """Return the engine's logit, asked again while people are served first."""
+    text = judge_question(claim, (passage,), prompt.language)
     while True:
         try:
-            return await engine_logit(engine, prompt, claim, (passage,), within_s=_REPLY_S)
+            return await engine_logit(engine, prompt, text, within_s=_REPLY_S)
         except (EngineOverloaded, EngineTimeout):
             await asyncio.sleep(_PAUSE_S)
 

@@ -87,7 +87,10 @@ class FeatureChecker:
 
         """
         self._question, self._subject = extract_claims(question), find_subject(question)
-        self._passages = {passage.n: _analyse_passage(passage) for passage in passages}
+        self._passages = {
+            passage.n: analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
+            for passage in passages
+        }
         foreign = [p for p in self._passages.values() if question and p.language != self._question.language]
         if foreign:
             await self._embed([sentence for p in foreign for sentence in p.sentences[:LIKELY_ACROSS]])
@@ -155,10 +158,6 @@ class FeatureChecker:
         if total < 0:
             return Verdict("unsupported", score=score)
         return Verdict("supported", passages, verdict.against, score)
-
-
-def _analyse_passage(passage: Passage) -> AnalysedPassage:
-    return analyse_passage(passage.text, f"{passage.document} › {passage.title} › {passage.heading}")
 
 
 def _decide_by_features(findings: Sequence[_Finding], cited: Collection[int]) -> Verdict:

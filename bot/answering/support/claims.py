@@ -30,7 +30,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _QUOTED = re.compile(r"[“「『\"]([^“”「」『』\"\n]{1,24})[”」』\"]")
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:@#+=\\~-]*[A-Za-z0-9_/=]|[A-Za-z0-9]")
 _CAPITAL = re.compile(r"(?<=[a-z,0-9] )[A-Z][a-z]+\b|(?<=; )[A-Z][a-z]+\b(?![^;:.]{0,80}: )")
-"""Not of the column's name in a row: "Kind: hotel; Limit: 120 euros"."""
+"""A capitalised word inside a sentence, but not the name of a column in a row: "Kind: hotel; Limit: 120 euros"."""
 _CALENDAR = re.compile(
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)"

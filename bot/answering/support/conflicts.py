@@ -53,12 +53,12 @@ def is_contradicted(found: Match) -> bool:
         return not (own or any(map(_replaces_word, alignment.changed_words)))
     opposed = alignment.has_opposite and not alignment.swapped_words  # both are there, in another order
     # A passage that has the name elsewhere may say the same of it: "The same holds for Dublin."
-    strange = (name for name in alignment.renamed_names if not _stem_parts(name) <= found.passage.whole.all_words)
+    strange = (
+        name
+        for name in alignment.renamed_names
+        if not found.passage.whole.all_words.issuperset(map(stem, name.split("_")))
+    )
     return opposed or _has_swap(alignment, stretch.text) or (same_polarity and any(strange))
-
-
-def _stem_parts(name: str) -> set[str]:
-    return {stem(part) for part in name.split("_")}
 
 
 def _replaces_word(change: tuple[str, str]) -> bool:

@@ -13,7 +13,7 @@ from bot.answering.prompt import Prompt
 from bot.answering.quoting import neutralise_control_tokens
 from bot.languages.registry import Language, find_pack
 from engine.errors import EngineError, EngineTimeout
-from engine.interfaces import ANONYMOUS, ChatMessage, EngineState, OptionScorer, Requester
+from engine.interfaces import ANONYMOUS, EngineState, OptionScorer, Requester
 
 _CLAIM_CHARS: Final = 600
 _LARGEST_LOGIT: Final = 12.0
@@ -45,10 +45,10 @@ class Patience:
     """How long a judgement is waited for, in seconds."""
 
     gpu_s: float = 1.0
-    """Also where the engine's device is not known."""
+    """Seconds for an engine on GPUs, or on an unknown device."""
     cpu_s: float = 4.0
     prompt_s: float = 40.0
-    """Where the engine has not read the prompt yet. On two busy cores a 1.5B took up to 20 s for 900 tokens."""
+    """Seconds if the engine has not read the prompt yet. On two busy cores a 1.5B took up to 20 s for 900 tokens."""
     rest_s: float = 60.0
     """No judgement is asked for during this time after a late one."""
 
@@ -88,13 +88,7 @@ class Judges:
         within_s = self._patience.cpu_s if status.on_cpu else self._patience.gpu_s
         within_s = within_s if has_read else self._patience.prompt_s
         try:
-            return await score_yes(
-                self._engine,
-                prompt.replace_question(text),
-                prompt.language,
-                within_s=within_s,
-                requester=requester,
-            )
+            return await engine_logit(self._engine, prompt, text, within_s=within_s, requester=requester)
         except EngineTimeout:
             if has_read:
                 self._rests_until = self._now() + self._patience.rest_s
@@ -103,15 +97,17 @@ class Judges:
         return None
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class EngineJudge:
-    """The judge of one answer; implements ``bot.answering.support.interfaces.Judge``."""
+    """The judge of one answer; implements ``bot.answering.support.interfaces.Judge``.
 
-    def __init__(self, judges: Judges, prompt: Prompt, calibration: Calibration, requester: Requester) -> None:
-        """Take the prompt of the answer: what stands before its question is in the engine's cache."""
-        self._judges = judges
-        self._prompt = prompt
-        self._calibration = calibration
-        self._requester = requester
+    What stands before the question in the answer's prompt is in the engine's cache.
+    """
+
+    _judges: Judges
+    _prompt: Prompt
+    _calibration: Calibration
+    _requester: Requester
 
     @property
     def features_weight(self) -> float:
@@ -134,43 +130,17 @@ class EngineJudge:
 
 
 async def engine_logit(
-    engine: OptionScorer,
-    prompt: Prompt,
-    claim: str,
-    passages: Sequence[int],
-    *,
-    within_s: float,
-    requester: Requester = ANONYMOUS,
+    engine: OptionScorer, prompt: Prompt, text: str, *, within_s: float, requester: Requester = ANONYMOUS
 ) -> float:
-    """Return the logarithm of how much likelier the engine says yes than no.
-
-    Raises:
-        EngineError: as ``engine.interfaces.OptionScorer.score_options``.
-
-    """
-    text = judge_question(claim, passages, prompt.language)
-    return await score_yes(
-        engine, prompt.replace_question(text), prompt.language, within_s=within_s, requester=requester
-    )
-
-
-async def score_yes(
-    engine: OptionScorer,
-    messages: Sequence[ChatMessage],
-    language: Language,
-    *,
-    within_s: float,
-    requester: Requester = ANONYMOUS,
-) -> float:
-    """Return the logarithm of how much likelier the engine says yes than no to what it is asked in a language.
+    """Return the logarithm of how much likelier the engine says yes than no to a text in place of a prompt's question.
 
     Raises:
         EngineError: as ``engine.interfaces.OptionScorer.score_options``.
 
     """
     yes, no = await engine.score_options(
-        messages,
-        find_pack(language).yes_no,
+        prompt.replace_question(text),
+        find_pack(prompt.language).yes_no,
         request_id=f"judge-{uuid.uuid4().hex}",
         timeout_s=within_s,
         requester=requester,

@@ -44,7 +44,7 @@ class AnalysedPassage:
     """A passage, ready for comparing."""
 
     text: str
-    """With its title and heading."""
+    """The text with its title and heading."""
     sentences: tuple[str, ...]
     words: tuple[frozenset[str], ...]
     """The content words of each sentence."""
@@ -112,7 +112,7 @@ class Match:
     passage: AnalysedPassage
     stretch: Claims
     similarity: float
-    """Of the embeddings, up to the scale's limit."""
+    """The similarity of the embeddings, up to the limit of the scale."""
     overlap: float
     """The share of the sentence's words, numbers and names that stand in the stretch."""
     near: tuple[Claims, ...]

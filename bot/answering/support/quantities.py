@@ -14,7 +14,7 @@ from dataclasses import dataclass
 PLAIN = "plain"
 """The kind of a number without a unit that is known; it meets a number of any kind."""
 _COUNT, _HEADS, _TIMES = "count", "head", "×"
-"""Of what a counter counts: 三个 is no 三年, but may be 三名."""
+"""Kinds of what a counter counts: 三个 is no 三年, but may be 三名."""
 
 _OF_DATE = ("year", "month-name", "day-of-month")
 _SECONDS, _MONTHS = "s", "month"

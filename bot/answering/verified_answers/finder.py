@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -30,7 +30,7 @@ _CACHED_TEXTS: Final = 20_000
 
 
 class CurrentChunks(Protocol):
-    """What the finder needs of the library; ``bot.ready_library`` has the real one."""
+    """What the finder needs of the library; ``knowledge.library`` has the real one."""
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers, /) -> frozenset[str]:
         """Return which of some chunks are current and may be read by all viewers."""
@@ -60,7 +60,6 @@ class VerifiedAnswerFinder:
         embed: Embed | None = None,
         thresholds: OfferThresholds | None = None,
         marks: bool = True,
-        now: Callable[[], float] = time.time,
     ) -> None:
         """Without ``embed`` nothing similar is found. Without ``marks``, answers that need review are not stored so."""
         self._stored = stored
@@ -70,7 +69,6 @@ class VerifiedAnswerFinder:
         )
         self._thresholds = thresholds or OfferThresholds(1.0, 1.0)
         self._marks = marks
-        self._now = now
 
     async def find_same(self, question: Question) -> VerifiedAnswer | None:
         """Return the verified answer to the same question, None if there is none for sure.
@@ -117,7 +115,7 @@ class VerifiedAnswerFinder:
             DatabaseError: what they may read cannot be found out.
 
         """
-        if not answer.is_active(self._now()):
+        if not answer.is_active(time.time()):
             return False
         if await self.is_readable(answer, viewers):
             return True
@@ -161,7 +159,7 @@ class VerifiedAnswerFinder:
         return True
 
     async def _list_active(self, question: Question) -> list[VerifiedAnswer]:
-        return [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(self._now())]
+        return [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(time.time())]
 
     async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:
         """Return the answers to near questions with the same facts, the nearest first."""
@@ -186,11 +184,9 @@ class VerifiedAnswerFinder:
 
     def _compare_questions(self, question: str, text: str, vectors: Mapping[str, Vector]) -> float:
         """Return by how much the cosine of two questions exceeds what an offer needs."""
-        return float(vectors[question] @ vectors[text]) - self._choose_threshold(question, text)
-
-    def _choose_threshold(self, one: str, other: str) -> float:
-        is_same_language = choose_language(one) == choose_language(other)
-        return self._thresholds.same_language if is_same_language else self._thresholds.across_languages
+        is_same_language = choose_language(question) == choose_language(text)
+        threshold = self._thresholds.same_language if is_same_language else self._thresholds.across_languages
+        return float(vectors[question] @ vectors[text]) - threshold
 
 
 def may_have_verified_answer(question: Question) -> bool:

@@ -26,39 +26,36 @@ _MOST: Final = 8
 _BULLET = re.compile(r"^[\s\-*•>\"“]*(?:\(?\d{1,2}[.):、]\s*)?|[\s\"”]*$")
 
 
-class PhrasingWriter:
-    """Asks the engine for phrasings, without thinking; a small model writes none."""
+async def write_phrasings(engine: ChatEngine, question: str, *, within_s: float = _WITHIN_S) -> Sequence[str]:
+    """Return phrasings with the same facts as a question, which the engine writes without thinking.
 
-    def __init__(self, engine: ChatEngine, *, within_s: float = _WITHIN_S) -> None:
-        self._engine = engine
-        self._within_s = within_s
+    There are none if the engine is not ready, small, late or failing.
+    """
+    status = engine.status()
+    if status.state is not EngineState.READY or status.small_model:
+        return ()
+    try:
+        async with asyncio.timeout(within_s):
+            return accept_phrasings(await _ask_engine(engine, question, within_s), question)
+    except (EngineError, TimeoutError):
+        return ()
 
-    async def write_phrasings(self, question: str) -> Sequence[str]:
-        """Return phrasings with the same facts as a question; none if the engine is not ready, late or failing."""
-        status = self._engine.status()
-        if status.state is not EngineState.READY or status.small_model:
-            return ()
-        try:
-            async with asyncio.timeout(self._within_s):
-                return accept_phrasings(await self._ask_engine(question), question)
-        except (EngineError, TimeoutError):
-            return ()
 
-    async def _ask_engine(self, question: str) -> str:
-        sampling = Sampling(temperature=0.6, max_tokens=_TOKENS, thinking_tokens=0)
-        messages = (ChatMessage("user", _ASK.format(question=neutralise_control_tokens(question))),)
-        deltas = self._engine.stream(
-            messages,
-            sampling,
-            request_id=f"phrasings-{uuid.uuid4().hex}",
-            requester=Requester(answer_timeout_s=self._within_s),
-        )
-        text = ""
-        async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
-            async for delta in stream:
-                if isinstance(delta, ContentDelta):
-                    text += delta.text
-        return text
+async def _ask_engine(engine: ChatEngine, question: str, within_s: float) -> str:
+    sampling = Sampling(temperature=0.6, max_tokens=_TOKENS, thinking_tokens=0)
+    messages = (ChatMessage("user", _ASK.format(question=neutralise_control_tokens(question))),)
+    deltas = engine.stream(
+        messages,
+        sampling,
+        request_id=f"phrasings-{uuid.uuid4().hex}",
+        requester=Requester(answer_timeout_s=within_s),
+    )
+    text = ""
+    async with aclosing(deltas) as stream:  # type: ignore[type-var]  # an engine's stream is a generator
+        async for delta in stream:
+            if isinstance(delta, ContentDelta):
+                text += delta.text
+    return text
 
 
 def accept_phrasings(written: str, question: str) -> list[str]:

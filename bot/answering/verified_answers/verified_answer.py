@@ -18,7 +18,6 @@ class VerifiedAnswer:
     team: str
     question: str = field(repr=False)
     phrasings: tuple[str, ...] = field(default=(), repr=False)
-    """Other ways to ask the same, in any language."""
     answer: str = field(repr=False)
     """Markdown with the numbers of ``passages``."""
     language: Language

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -34,12 +35,12 @@ class Answering(Protocol):
         """Answer a question; closing the generator cancels the answer."""
 
 
+@dataclass(frozen=True, slots=True)
 class VerifiedAnswerer:
     """Puts verified answers before those that are generated."""
 
-    def __init__(self, answerer: Answering, finder: VerifiedAnswerFinder) -> None:
-        self._answerer = answerer
-        self._finder = finder
+    _answerer: Answering
+    _finder: VerifiedAnswerFinder
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of the verified answer, or of another one with the offer of a similar verified one.

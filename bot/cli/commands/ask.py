@@ -48,13 +48,13 @@ async def main(arguments: argparse.Namespace) -> int:
         judges = Judges(engine, Calibrations(settings.home).find_calibration)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
-        verified = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
+        stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
         answerer = VerifiedAnswerer(
             create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits),
-            create_verified_finder(library, verified, marks=False),
+            create_verified_finder(library, stored, marks=False),
         )
 
-        async def start_answer(typed: str) -> AsyncGenerator[AnswerEvent, None]:
+        async def list_events(typed: str) -> AsyncGenerator[AnswerEvent, None]:
             question, wants_documents = strip_documents_prefix(typed)
             asker = Asker(team=ALL_TEAMS, policy=settings.configuration.web.everywhere, depth=depth)
             if arguments.person is not None:
@@ -63,31 +63,24 @@ async def main(arguments: argparse.Namespace) -> int:
             request = Question(
                 question, asker=asker, id="ask", wants_documents=wants_documents, wants_web=arguments.web
             )
-            return _prepend_notice(answerer.answer(request), why)
+            if why:
+                yield Notice(why)
+            async with aclosing(answerer.answer(request)) as events:
+                async for event in events:
+                    yield event
 
         if arguments.question == "-":
 
             async def answer_line(line: bytes) -> dict[str, object]:
-                return build_transcript_json(
-                    await _collect_answer(await start_answer(parse_question(line)), quiet=True)
-                )
+                return build_transcript_json(await _collect_answer(list_events(parse_question(line)), quiet=True))
 
             return await answer_each_line(answer_line, lambda line: {"question": decode_line(line)})
-        transcript = await _collect_answer(await start_answer(arguments.question), quiet=arguments.json)
+        transcript = await _collect_answer(list_events(arguments.question), quiet=arguments.json)
     if arguments.json:
         print_json(build_transcript_json(transcript))
     else:
         _show_sources(transcript.sources)
     return 0
-
-
-async def _prepend_notice(events: AsyncGenerator[AnswerEvent, None], why: str) -> AsyncGenerator[AnswerEvent, None]:
-    """Yield the events of an answer, after a notice why the model does not think as requested."""
-    if why:
-        yield Notice(why)
-    async with aclosing(events) as answer:
-        async for event in answer:
-            yield event
 
 
 async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:

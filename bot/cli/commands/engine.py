@@ -17,7 +17,7 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.status import engine_json
 from bot.config.settings import Settings
 from bot.terminal.lines import format_engine_state
-from bot.terminal.output import print_error, print_json, print_note, print_result
+from bot.terminal.output import print_error, print_note, print_outcome, print_result
 from engine.control.control_socket import EngineAction, EngineCommand
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineRefused, EngineUnavailable
@@ -40,7 +40,8 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.action == "logs":
         return await _print_log(settings, arguments.lines, follow=arguments.follow)
     if arguments.action == "status":
-        _show_status(await Engine.query_status(settings.engine), json=arguments.json)
+        status = await Engine.query_status(settings.engine)
+        print_outcome(engine_json(status), format_engine_state(status), json=arguments.json)
         return 0
     if settings.engine.url is not None:
         raise EngineRefused(
@@ -108,14 +109,7 @@ def _show_final_state(status: EngineStatus, *, json: bool) -> None:
     """Show the final state, with ``json`` also to stderr. Its detail names the memory profile and the reason."""
     if json:
         print_note(format_engine_state(status))
-    _show_status(status, json=json)
-
-
-def _show_status(status: EngineStatus, *, json: bool) -> None:
-    if json:
-        print_json(engine_json(status))
-    else:
-        print_result(format_engine_state(status))
+    print_outcome(engine_json(status), format_engine_state(status), json=json)
 
 
 # ── The log ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,9 +11,9 @@ from bot.slack.wire.installation import check_token
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from bot.slack.wire.transport.web_client import open_http_session
 from bot.slack.workspace.installations.parts import InstallationParts
-from bot.storage.installations.installation_data import InstallationData
 from bot.storage.turns.ledger import open_ledger
-from bot.terminal.output import print_json, print_result
+from bot.storage.workspace_rows import WorkspaceRows
+from bot.terminal.output import print_outcome
 
 
 class ErasureRefused(BotError):
@@ -27,10 +27,8 @@ async def main(arguments: argparse.Namespace) -> int:
     if slack is None or slack.oauth is None:
         raise ErasureRefused("No workspace has installed this Kvasir by OAuth. Set SLACK_CLIENT_ID.")
     name = await erase_workspace(slack, slack.oauth, settings.database_url, arguments.workspace)
-    if arguments.json:
-        print_json({"erased": arguments.workspace})
-    else:
-        print_result(f"The database has nothing about {name} ({arguments.workspace}) any more.")
+    text = f"The database has nothing about {name} ({arguments.workspace}) any more."
+    print_outcome({"erased": arguments.workspace}, text, json=arguments.json)
     return 0
 
 
@@ -53,6 +51,6 @@ async def erase_workspace(slack: SlackSettings, oauth: OAuthSettings, database_u
             async with parts.open_api(installation) as api:
                 await check_token(api)
         except SlackUnauthorized:
-            await InstallationData(ledger.database, team).erase_workspace()
+            await WorkspaceRows(ledger.database, team).erase_workspace()
             return installation.name
     raise ErasureRefused(f"Slack accepts the token of {installation.name} ({team}). Uninstall the app there first.")

@@ -13,7 +13,7 @@ from bot.answering.outgoing import release_text
 from bot.cli.command_settings import load_command_settings
 from bot.storage.feedback import Feedback, StoredVote
 from bot.storage.turns.ledger import open_ledger
-from bot.terminal.output import print_json, print_result
+from bot.terminal.output import print_outcome
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -24,10 +24,8 @@ async def main(arguments: argparse.Namespace) -> int:
     descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.writelines(f"{json.dumps(describe_vote(one), ensure_ascii=False)}\n" for one in votes)
-    if arguments.json:
-        print_json({"file": str(arguments.file), "votes": len(votes)})
-    else:
-        print_result(f"{len(votes)} votes in {arguments.file}")
+    result = {"file": str(arguments.file), "votes": len(votes)}
+    print_outcome(result, f"{len(votes)} votes in {arguments.file}", json=arguments.json)
     return 0
 
 

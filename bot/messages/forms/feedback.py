@@ -43,7 +43,6 @@ REASON_NAMES: Mapping[str, Message] = {
     "exposed": Message("It should not have been shown here", "不应在此显示"),
     "other": Message("Something else", "其他"),
 }
-"""By the word that is stored."""
 COMMENT = Message("In your words", "具体说明")
 COMMENT_HINT = Message(
     "The owners of Kvasir's documents may read this, with the question and the answer.",

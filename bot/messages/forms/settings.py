@@ -47,7 +47,6 @@ LENGTH_NAMES: Final[Mapping[str, Message]] = {
     "normal": Message("normal", "一般"),
     "long": Message("long", "详细"),
 }
-"""As the summary in Home has them."""
 
 PRIVACY = Message("Privacy", "隐私")
 PRIVACY_HINT = Message(

@@ -53,7 +53,6 @@ class Handling(StrEnum):
 
     ANSWER = "answer"
     LEAVE = "leave"
-    """Nothing."""
     MUTE = "mute"
     UNMUTE = "unmute"
 
@@ -89,7 +88,6 @@ class ThreadFacts:
     is_silent: bool = False
     """Whether nobody has written for so long that a mention is needed again."""
     is_mention_only: bool = False
-    """Whether the channel's rules ask for a mention."""
     has_asked: bool = False
     """Whether the author of the message has asked Kvasir in this thread."""
     talkers: str = ""

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import structlog
 
-from bot.config.configuration import FollowUpRules
 from bot.languages.registry import Language, choose_language
 from bot.messages import threads as texts
 from bot.messages.message import render_both, render_message
@@ -42,7 +41,7 @@ class ThreadAttention:
     def __init__(
         self,
         records: ThreadRecords,
-        rules: FollowUpRules,
+        follow_up_days: float,
         threads: ThreadLoader,
         messenger: EphemeralMessenger,
         me: BotUser,
@@ -52,7 +51,7 @@ class ThreadAttention:
     ) -> None:
         """``find_language`` returns the language of a person, None if it is unknown."""
         self._records = records
-        self._rules = rules
+        self._follow_up_s = follow_up_days * 86_400
         self._threads = threads
         self._messenger = messenger
         self._me = me
@@ -107,7 +106,7 @@ class ThreadAttention:
     async def _collect_facts(self, message: QuestionMessage, record: ThreadRecord) -> ThreadFacts:
         return ThreadFacts(
             is_muted=record.is_muted,
-            is_silent=self._records.now() - record.last_at > self._rules.memory_s,
+            is_silent=self._records.now() - record.last_at > self._follow_up_s,
             is_mention_only=(await self._channel_rules.find_rule(message.key.channel)).is_mention_only,
             has_asked=record.has_asked,
             talkers=record.talkers,

@@ -19,12 +19,24 @@ from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettin
 _log = structlog.get_logger(__name__)
 
 
-class SettingsAccess:
-    """Decides who may change the settings of a channel: its creator, Kvasir's owners and Slack's administrators."""
+class ChannelChanges:
+    """Stores changed settings and announces them; a channel's creator, owners and administrators may change them."""
 
-    def __init__(self, directory: SlackDirectory, roles: RoleFinder) -> None:
+    def __init__(
+        self,
+        api: SlackWebApi,
+        store: ChannelSettingsStore,
+        rules: ChannelRules,
+        directory: SlackDirectory,
+        roles: RoleFinder,
+        messenger: EphemeralMessenger,
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._rules = rules
         self._directory = directory
         self._roles = roles
+        self._messenger = messenger
 
     async def find_refusal(self, channel: str, user: str) -> Message | None:
         """Return why a person may not change the settings of a channel, None if the person may."""
@@ -39,24 +51,6 @@ class SettingsAccess:
         _log.info("channel settings refused", channel=channel, user=user)
         creator = texts.CREATOR.fill(user=found.creator) if found.creator else texts.A_CREATOR
         return texts.NOT_ALLOWED.fill(creator=creator)
-
-
-class ChannelChanges:
-    """Stores changed settings and announces them."""
-
-    def __init__(
-        self,
-        api: SlackWebApi,
-        store: ChannelSettingsStore,
-        rules: ChannelRules,
-        directory: SlackDirectory,
-        messenger: EphemeralMessenger,
-    ) -> None:
-        self._api = api
-        self._store = store
-        self._rules = rules
-        self._directory = directory
-        self._messenger = messenger
 
     async def change_settings(self, channel: str, user: str, before: ChannelSettings, after: ChannelSettings) -> None:
         """Store settings, and post one line in the channel that says who changed what.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from bot.answering.manner import TONES, Tone
+from bot.answering.asker import TONES, Tone
 from bot.answering.policy import MODES, Policies, Policy
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.answering.thinking import DEPTHS, Defaults, Depth
@@ -44,7 +44,6 @@ class ChannelRule:
     tone: Tone
     is_mention_only: bool
     unasked_per_hour: int
-    """How many questions are answered in an hour without a mention."""
 
 
 class ChannelRules:
@@ -72,15 +71,6 @@ class ChannelRules:
 
         """
         return self.combine_settings(channel, await self._chosen.find_settings(channel))
-
-    async def find_chosen(self, channel: str) -> ChannelSettings:
-        """Return what people chose in a channel.
-
-        Raises:
-            DatabaseError: the settings cannot be read.
-
-        """
-        return await self._chosen.find_settings(channel)
 
     def combine_settings(self, channel: str, chosen: ChannelSettings) -> ChannelRule:
         """Return the rule of a channel in which people chose these settings; ``kvasir.toml`` comes first."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from knowledge.interfaces import SearchResult, Viewers
+from bot.answering.verified_answers.finder import CurrentChunks
+from knowledge.interfaces import Viewers
 from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus
 from knowledge.sync.report import OnProgress, SyncReport
 
 
-class KnowledgeLibrary(Protocol):
-    """Searches, refreshes and describes the documents; ``bot.ready_library`` has the real one."""
-
-    async def search(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
-        """Return the best passages that all viewers may read."""
+class KnowledgeLibrary(CurrentChunks, Protocol):
+    """Refreshes and describes the documents; ``knowledge.library`` has the real one."""
 
     async def refresh(
         self, source: str | None = None, *, on_progress: OnProgress, approve: Mapping[str, str] | None = None
@@ -39,9 +37,3 @@ class KnowledgeLibrary(Protocol):
 
     async def has_more(self, query: str, person: Viewers, others: Viewers) -> bool:
         """Return whether a person's own answer to a question would differ from that for other viewers."""
-
-    async def filter_current(self, chunks: Collection[str], viewers: Viewers) -> frozenset[str]:
-        """Return which of some chunks are current and may be read by all viewers."""
-
-    async def list_current(self, chunks: Collection[str]) -> frozenset[str]:
-        """Return which of some chunks are current; it checks no rights."""

@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 
 from bot.answering.outgoing import release_text
 from bot.slack.people.directory import SlackDirectory
-from bot.slack.people.finder import is_direct_message
-from bot.slack.wire.errors import SlackError
+from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.answers import StoredAnswer
@@ -33,11 +32,11 @@ class StoredQuestions:
     ) -> list[_Item]:
         """Return the items whose question stands in a conversation that a person is in."""
         channels = {get_answer(item).key.channel for item in items}
-        visible = await self._filter_channels({one for one in channels if not is_direct_message(one)}, user)
+        visible = await self._filter_channels({one for one in channels if not one.startswith("D")}, user)
 
         def is_visible(answer: StoredAnswer) -> bool:
             channel = answer.key.channel
-            return answer.user == user if is_direct_message(channel) else channel in visible
+            return answer.user == user if channel.startswith("D") else channel in visible
 
         return [item for item in items if is_visible(get_answer(item))]
 
@@ -60,10 +59,8 @@ class StoredQuestions:
     async def _find_link(self, key: QuestionKey) -> str:
         if (link := self._links.get(key)) is not None:
             return link
-        try:
-            found = await self._api.call("chat.getPermalink", channel=key.channel, message_ts=key.ts)
-        except SlackError:
+        if (found := await find_permalink(self._api, key.channel, key.ts)) is None:
             return ""
         if len(self._links) >= _MAX_LINKS:
             self._links.clear()
-        return self._links.setdefault(key, render.encode_link_target(str(found["permalink"])))
+        return self._links.setdefault(key, render.encode_link_target(found))

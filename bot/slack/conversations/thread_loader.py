@@ -50,7 +50,6 @@ class ThreadMessage:
     app: str = ""
     """The name under which another app posted it; ``user`` is empty then, also if it posts in a person's name."""
     files: tuple[Mapping[str, Any], ...] = ()
-    """Its files as Slack describes them."""
     subject: Subject | None = None
     """What it is about, if it is a question about another message."""
     is_of_other_kvasir: bool = False
@@ -62,7 +61,6 @@ class Thread:
     """The messages of a thread before a question."""
 
     messages: tuple[ThreadMessage, ...] = ()
-    """Oldest first."""
     history: tuple[Exchange, ...] = ()
 
 
@@ -203,15 +201,6 @@ class ThreadLoader:
         self._api = api
         self._me = me
         self._names: OrderedDict[str, str] = OrderedDict()
-
-    async def read_history(self, question: QuestionMessage) -> tuple[Exchange, ...]:
-        """Return the exchanges of the thread before a question.
-
-        Raises:
-            SlackError: Slack does not return the thread.
-
-        """
-        return (await self.read_thread(question)).history
 
     async def read_thread(self, question: QuestionMessage) -> Thread:
         """Return the messages of the thread before a question.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
@@ -15,16 +15,14 @@ from bot.messages.message import Message
 from bot.slack.wire.transport.file_download import FileRefused, download_file, find_address, is_image
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Material
+from knowledge.materials import MaterialLoader
 
 _log = structlog.get_logger("kvasir.materials")
 
 MAX_BYTES: Final = 20_000_000
-"""Of one file."""
 LIFETIME_S: Final = 600.0
-"""How long a file that was read stays in memory."""
 _MAX_CACHED: Final = 32
 _AT_ONCE: Final = 4
-"""Files that are downloaded at once, for all questions."""
 _REASONS: Final = {
     DocumentEncrypted: materials.ENCRYPTED,
     DocumentScanned: materials.SCANNED,
@@ -33,22 +31,12 @@ _REASONS: Final = {
 }
 
 
-class MaterialMaker(Protocol):
-    """Makes materials of files and messages; ``knowledge.materials`` has the real one."""
-
-    async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
-        """Return a file in passages. Raises ``ParseError`` if that is impossible."""
-
-    async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
-        """Return a message in passages."""
-
-
 class FileLoader:
     """Reads files, and forgets them ``lifetime_s`` later."""
 
-    def __init__(self, client: AsyncWebClient, maker: MaterialMaker, *, lifetime_s: float = LIFETIME_S) -> None:
+    def __init__(self, client: AsyncWebClient, loader: MaterialLoader, *, lifetime_s: float = LIFETIME_S) -> None:
         self._client = client
-        self._maker = maker
+        self._loader = loader
         self._lifetime_s = lifetime_s
         self._read: OrderedDict[str, Material | Message] = OrderedDict()
         self._downloading = asyncio.Semaphore(_AT_ONCE)
@@ -76,7 +64,7 @@ class FileLoader:
 
     async def _parse_file(self, id_: str, name: str, data: bytes) -> Material | Message:
         try:
-            material = await self._maker.read_file(id_, name, data)
+            material = await self._loader.read_file(id_, name, data)
         except ParseError as error:
             _log.info("file not read", reason=type(error).__name__, bytes=len(data))
             return _REASONS.get(type(error), materials.BROKEN).fill(name=name)

@@ -25,7 +25,6 @@ class QuestionMaterials:
     def __init__(self, files: ThreadFiles, quoted: QuotedMessages) -> None:
         self._files = files
         self.quoted = quoted
-        """Reads the messages that questions are about."""
 
     async def read_materials(
         self, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]

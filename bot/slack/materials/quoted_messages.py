@@ -10,16 +10,16 @@ from typing import Final
 
 from bot.messages.forms import materials as texts
 from bot.slack.conversations.thread_loader import ThreadLoader, ThreadMessage
-from bot.slack.materials.file_loader import MaterialMaker
-from bot.slack.materials.thread_files import find_permalink
 from bot.slack.people.accounts import ChannelKind, Status
 from bot.slack.people.directory import SlackDirectory
-from bot.slack.people.refusals import AudienceRefused
+from bot.slack.people.viewers import AudienceRefused
 from bot.slack.wire.errors import SlackGone, SlackRefused
 from bot.slack.wire.events import BotUser, find_mentioned_users, make_readable
+from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 from knowledge.interfaces import Material
+from knowledge.materials import MaterialLoader
 
 NEWEST: Final = 80
 """Messages of a long thread that are read, besides its first one and the one that the question is about."""
@@ -31,12 +31,12 @@ class QuotedMessages:
     """Reads messages for a person who may see them."""
 
     def __init__(
-        self, api: SlackWebApi, threads: ThreadLoader, directory: SlackDirectory, maker: MaterialMaker, me: BotUser
+        self, api: SlackWebApi, threads: ThreadLoader, directory: SlackDirectory, loader: MaterialLoader, me: BotUser
     ) -> None:
         self._api = api
         self._threads = threads
         self._directory = directory
-        self._maker = maker
+        self._loader = loader
         self._me = me
 
     async def check_access(self, user: str, channel: str) -> None:
@@ -89,7 +89,7 @@ class QuotedMessages:
                 author = one.app or names.get(one.user, "") or (_OUR_NAME if one.is_ours else "?")
                 title = f"{author}, {datetime.fromtimestamp(float(one.ts), UTC):%Y-%m-%d %H:%M} UTC"
                 url = _make_link(link, subject, one.ts)
-                material = await self._maker.read_message(f"{subject.channel}-{one.ts}", title, text, url)
+                material = await self._loader.read_message(f"{subject.channel}-{one.ts}", title, text, url)
                 is_central = one.ts in {subject.ts, subject.thread_ts}
                 materials.append(replace(material, is_given=True, is_central=is_central))
         return tuple(materials)

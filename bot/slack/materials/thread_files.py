@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bot.answering.retrieval.material_questions import asks_about_material
+from bot.answering.retrieval.follow_ups import asks_about_material
 from bot.messages.errors import explain_error
 from bot.messages.forms import materials as texts
 from bot.messages.message import Message, join_names
 from bot.slack.conversations.thread_loader import ThreadLoader, ThreadMessage
 from bot.slack.materials.file_loader import FileLoader
-from bot.slack.wire.errors import SlackError
+from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.transport.file_download import FileRefused, is_image
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionMessage
@@ -24,7 +24,6 @@ from knowledge.materials import MAX_PAGES
 MAX_FILES: Final = 10
 """Files of one question, the newest first; Slack's own composer sends as many in a message."""
 _WITHIN_S: Final = 30.0
-"""For reading all files of a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,6 @@ class _AttachedFile:
     file: Mapping[str, Any]
     ts: str
     is_own: bool
-    """Whether it is attached to the question itself."""
 
 
 class ThreadFiles:
@@ -107,12 +105,3 @@ class ThreadFiles:
     async def _read_file(self, channel: str, attached: _AttachedFile) -> Material:
         material = await self._reader.read_file(attached.file)
         return replace(material, url=await find_permalink(self._api, channel, attached.ts))
-
-
-async def find_permalink(api: SlackWebApi, channel: str, ts: str) -> str | None:
-    """Return Slack's link to a message, None if Slack does not say."""
-    try:
-        answer = await api.call("chat.getPermalink", channel=channel, message_ts=ts)
-    except SlackError:  # a citation without a link is better than no answer
-        return None
-    return str(answer["permalink"])

@@ -26,7 +26,6 @@ class Status(StrEnum):
     """A multi-channel guest."""
     SINGLE_CHANNEL_GUEST = "single_channel_guest"
     FOREIGN = "foreign"
-    """A person of another company."""
     DEACTIVATED = "deactivated"
     BOT = "bot"
     UNKNOWN = "unknown"
@@ -57,7 +56,7 @@ class Account:
     id: str
     status: Status = Status.UNKNOWN
     email: str = ""
-    """In lower case; "" if Slack does not return it or has not confirmed it."""
+    """The address in lower case; "" if Slack does not return it or has not confirmed it."""
     workspaces: frozenset[str] = frozenset()
     """The ids of the company's workspaces that the person belongs to, and of its organization."""
     updated: int = 0
@@ -76,7 +75,6 @@ class ChannelKind(StrEnum):
     DIRECT = "direct"
     PUBLIC = "public"
     PRIVATE = "private"
-    """A private channel or a group message."""
     SHARED = "shared"
     """Shared with another company (Slack Connect)."""
 

@@ -19,7 +19,7 @@ from bot.languages.registry import Language
 from bot.slack.people.accounts import Account, Channel, ChannelKind, Company, Status, parse_account, parse_channel
 from bot.slack.people.fresh_cache import FreshCache
 from bot.slack.wire.errors import SlackError, SlackRefused
-from bot.slack.wire.events import get_object
+from bot.slack.wire.events import get_channel_id, get_object
 from bot.slack.wire.transport.web_api import SlackWebApi, fetch_pages
 
 _log = structlog.get_logger(__name__)
@@ -28,14 +28,15 @@ TTL_S: Final = 50.0
 """How long anything is cached. With what is computed from it, a change without an event counts within a minute."""
 _PAGE_SIZE = 1_000
 _MAX_PAGES = 30
-"""Of people and of members; a larger workspace or channel counts as unknown."""
+"""The most pages of people or members; a larger workspace or channel counts as unknown."""
 _MAX_PEOPLE = 60_000
 _MAX_CHANNELS = 2_000
 _MAX_SINGLE_PEOPLE = 200
-"""People that are fetched one by one for one audience."""
 _ATTEMPTS = 3
 """How often accounts are found that an event or a new connection removes from the cache meanwhile."""
 _CONCURRENT = 8
+_CONVERSIONS = {"channel_convert_to_private", "channel_convert_to_public"}
+"""Subtypes of the messages that Slack posts when a channel becomes private or public."""
 _UNKNOWN_PAGES = 20
 """The assumed cost of a list of all people before the first one, in calls."""
 
@@ -43,16 +44,13 @@ _T = TypeVar("_T")
 
 
 class DirectoryPart(StrEnum):
-    """What is cached, by the id of a person or of a channel."""
+    """What is cached: accounts and joined channels by person, channels and members by channel, groups under ""."""
 
     PERSON = "person"
     CHANNEL = "channel"
     MEMBERS = "members"
-    """Of a channel."""
     JOINED = "joined"
-    """The channels of a person."""
     GROUPS = "groups"
-    """All user groups; the key is ""."""
 
 
 class SlackDirectory:
@@ -221,6 +219,30 @@ class SlackDirectory:
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def apply_event(self, body: Mapping[str, Any]) -> None:
+        """Change what is cached, before anything else handles the event."""
+        event = get_object(body, "event")
+        kind, channel, user = str(event.get("type") or ""), get_channel_id(event), str(event.get("user") or "")
+        match kind:
+            case "member_joined_channel":
+                self._members.change(channel, lambda members: members | {user})
+                self._note_change(DirectoryPart.MEMBERS, channel)
+                self._forget_everywhere(DirectoryPart.JOINED, user)
+            case "member_left_channel":
+                self.forget_members(channel, user)
+            case "user_change" | "team_join":
+                self.change_person(get_object(event, "user"))
+            case "message" if event.get("subtype") in _CONVERSIONS:
+                self._forget_channel(channel)
+            case "channel_id_changed":
+                for name in ("old_channel_id", "new_channel_id"):
+                    self._forget_channel(str(event.get(name) or ""))
+                self._joined.clear()
+            case _ if kind.startswith("subteam_"):
+                self._forget_everywhere(DirectoryPart.GROUPS, "")
+            case _ if kind.startswith(("channel_", "group_")):
+                self._forget_channel(channel)
+
     def change_person(self, user: Mapping[str, Any]) -> None:
         """Replace an account by a newer one; forget it if it is unknown which is newer."""
         account = parse_account(user, self._company)
@@ -239,27 +261,15 @@ class SlackDirectory:
 
         self._people.change(account.id, choose_newer)
 
-    def add_member(self, channel: str, user: str) -> None:
-        """Add a member to a channel."""
-        self._members.change(channel, lambda members: members | {user})
-        self._note_change(DirectoryPart.MEMBERS, channel)
-        self._forget_everywhere(DirectoryPart.JOINED, user)
-
     def forget_members(self, channel: str, user: str) -> None:
         """Forget the members of a channel that a person left: the event may be a late repetition."""
         self._forget_everywhere(DirectoryPart.MEMBERS, channel)
         self._forget_everywhere(DirectoryPart.JOINED, user)
 
-    def forget_channel(self, channel: str) -> None:
+    def _forget_channel(self, channel: str) -> None:
         """Forget what a channel is and who is in it."""
         self._forget_everywhere(DirectoryPart.CHANNEL, channel)
         self._forget_everywhere(DirectoryPart.MEMBERS, channel)
-
-    def replace_channel(self, old: str, new: str) -> None:
-        """Forget a channel that has another id now, and in which channels people are."""
-        self.forget_channel(old)
-        self.forget_channel(new)
-        self._joined.clear()
 
     def expect_shared(self, channel: str) -> None:
         """Forget a channel that is not known as shared with another company, because an event says that it is."""
@@ -271,10 +281,6 @@ class SlackDirectory:
             return None
 
         self._channels.change(channel, choose_channel)
-
-    def forget_groups(self) -> None:
-        """Forget the user groups."""
-        self._forget_everywhere(DirectoryPart.GROUPS, "")
 
     def forget_entry(self, part: DirectoryPart, key: str) -> None:
         """Forget what another process knows to have changed."""

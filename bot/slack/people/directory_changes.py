@@ -16,9 +16,8 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger(__name__)
 
 _BATCH_S = 0.5
-"""How long changes are collected before they are stored together."""
 _MAX_CHARACTERS = 150
-"""Of the changes in one row."""
+"""The most characters of the changes in one row."""
 
 
 class DirectoryChanges:

@@ -11,18 +11,13 @@ from typing import Any, Final
 
 import structlog
 
+from bot.messages import replies
+from bot.messages.message import Message
 from bot.slack.people.accounts import Account, ChannelKind, Company
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.fresh_cache import FreshCache
-from bot.slack.people.viewers import (
-    Readership,
-    Refusal,
-    decide_members,
-    decide_person,
-    decide_shared_channel,
-    list_principals,
-)
-from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.slack.people.viewers import Readership, decide_members, decide_person, list_principals
+from bot.storage.channels.channel_settings import ApprovedChannels
 from bot.storage.turns.questions import is_app
 from knowledge.errors import KnowledgeError
 from knowledge.identity.identity_map import IdentityMap
@@ -32,11 +27,11 @@ from knowledge.interfaces.people import Person
 _log = structlog.get_logger(__name__)
 
 _DEADLINE_S = 12.0
-"""For all calls of one audience. After it, the audience counts as unknown."""
+"""The deadline of all calls of one audience. After it, the audience counts as unknown."""
 _MAX_PEOPLE_WITH_CHANNELS = 8
-"""Of how many people all channels are read, at one call each."""
+"""All channels are read of at most so many people, at one call each."""
 _MAX_NAMED_CHANNELS = 40
-"""Of how many channels the members are read for one audience, because documents name the channels as readers."""
+"""The members are read of at most so many channels that documents name as readers."""
 _CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{5,}")
 
 _COMPUTED_S = 4.0
@@ -58,8 +53,8 @@ class Audience:
     viewers: Viewers
     is_complete: bool = True
     """Whether all viewers are known; if not, only what is open to the world may be shown."""
-    refusal: Refusal | None = None
-    """Why there must be no answer at all."""
+    refusal: Message | None = None
+    """Why there must be no answer at all, and the next step."""
 
 
 UNKNOWN_AUDIENCE: Final = Audience(WORLD_ONLY, is_complete=False)
@@ -90,7 +85,7 @@ class ViewerFinder:
             DatabaseError: the approval of a shared channel cannot be read.
 
         """
-        if is_direct_message(channel):
+        if channel.startswith("D"):
             return await self.find_person_audience(asker)
         return await _within_deadline(self._find_channel_audience(channel, asker))
 
@@ -133,14 +128,18 @@ class ViewerFinder:
         accounts, _ = await asyncio.gather(self._directory.find_accounts([user]), self._directory.list_groups())
         readers = decide_person(accounts[user])
         if not readers.people:
-            return make_world_audience(readers)
+            return Audience(WORLD_ONLY, readers.is_complete, readers.refusal)
         return Audience(await self._add_principals(readers, ""))
 
+    async def _find_shared_audience(self, channel: str) -> Audience:
+        """Return the audience of a channel that is shared with another company."""
+        return Audience(WORLD_ONLY, refusal=None if await self._is_approved(channel) else replies.SHARED_CHANNEL)
+
     async def _find_press_audience(self, channel: str, user: str) -> Audience:
-        if not is_direct_message(channel):
+        if not channel.startswith("D"):
             found = await self._directory.find_channel(channel)
             if found is not None and found.kind is ChannelKind.SHARED:
-                shared = make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
+                shared = await self._find_shared_audience(channel)
                 if shared.refusal is not None:
                     return shared
                 return replace(await self._find_person_audience(user), refusal=None)
@@ -151,7 +150,7 @@ class ViewerFinder:
         if found is None:
             return UNKNOWN_AUDIENCE
         if found.kind is ChannelKind.SHARED:
-            return make_world_audience(decide_shared_channel(approved=await self._is_approved(channel)))
+            return await self._find_shared_audience(channel)
         if found.kind is ChannelKind.DIRECT:
             return await self._find_person_audience(asker)
         members = await self._list_members(channel, asker)
@@ -230,19 +229,9 @@ class ViewerFinder:
         return named if len(named) <= _MAX_NAMED_CHANNELS else None
 
 
-def make_world_audience(readers: Readership) -> Audience:
-    """Return the audience of readers of whom no principal may be used."""
-    return Audience(WORLD_ONLY, readers.is_complete, readers.refusal)
-
-
 async def _within_deadline(finding: Coroutine[Any, Any, Audience]) -> Audience:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             return await finding
     except TimeoutError:
         return UNKNOWN_AUDIENCE
-
-
-def is_direct_message(channel: str) -> bool:
-    """Return whether a conversation is a direct message of two people, by its id."""
-    return channel.startswith("D")

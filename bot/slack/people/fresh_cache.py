@@ -11,7 +11,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _ATTEMPTS = 3
-"""How often a value is fetched that changes while it is fetched."""
 _FAILURE_S = 2.0
 """How long a failed key is not fetched again, so that all its callers fail at once."""
 

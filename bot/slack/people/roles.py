@@ -17,7 +17,6 @@ class Role(StrEnum):
     OWNER = "owner"
     """One of ``[access] owners``. Who owns a single source has ``Access.is_owner``."""
     MEMBER = "member"
-    """A full member of the company."""
     GUEST = "guest"
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from bot.errors import BotError
+from bot.messages import replies
+from bot.messages.message import Message
 from bot.slack.people.accounts import Account, Channel, ChannelKind, Company, Status
 from knowledge.interfaces import EVERYONE, GUESTS, WORLD, Viewers
 from knowledge.interfaces.people import WORKSPACE
@@ -23,13 +25,8 @@ _OF_ANYBODY: Final = frozenset({WORLD})
 _MAX_COMPARISONS = 50_000
 
 
-class Refusal(StrEnum):
-    """Why a person gets no answer."""
-
-    SHARED_CHANNEL = "shared_channel"
-    """No owner has approved this shared channel."""
-    FOREIGN_PERSON = "foreign_person"
-    """The person belongs to another company and asks outside an approved channel."""
+class AudienceRefused(BotError):
+    """Nobody may get an answer here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +34,10 @@ class Readership:
     """The people who will see a message; without any, only what is open to the world may be shown."""
 
     people: tuple[Account, ...] = ()
-    """Full members and guests."""
     anybody: frozenset[str] = frozenset()
     """The principals of a full member of whom nothing else is known, if any of them may see it."""
     is_complete: bool = True
-    """Whether nothing about the readers is unknown."""
-    refusal: Refusal | None = None
+    refusal: Message | None = None
 
 
 UNKNOWN_READERSHIP: Final = Readership(is_complete=False)
@@ -52,17 +47,12 @@ def decide_person(account: Account) -> Readership:
     """Return the readers of what only one person sees."""
     match account.status:
         case Status.FOREIGN:
-            return Readership(refusal=Refusal.FOREIGN_PERSON)
+            return Readership(refusal=replies.FOREIGN_PERSON)
         case Status.UNKNOWN:
             return UNKNOWN_READERSHIP
         case Status.BOT | Status.DEACTIVATED:
             return Readership()
     return Readership((account,))
-
-
-def decide_shared_channel(*, approved: bool) -> Readership:
-    """Return the readers of a channel that is shared with another company."""
-    return Readership(refusal=None if approved else Refusal.SHARED_CHANNEL)
 
 
 def decide_members(channel: Channel, members: Collection[Account], company: Company) -> Readership:

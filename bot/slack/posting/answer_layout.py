@@ -40,7 +40,6 @@ class AnswerLayout:
         self._api = api
         self._limits = limits
         self.documents = documents
-        """The canvases and files of answers."""
 
     async def improve_messages(
         self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply

@@ -24,7 +24,6 @@ class CompleteAnswer(NamedTuple):
     channel: str = ""
     thread_ts: str = ""
     asker: str = ""
-    """The Slack id of the person who asked."""
     offered_id: str = ""
     """The id of the verified answer to a similar question, "" if there is none."""
     is_unasked: bool = False

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from bot.messages import replies
 from bot.messages.message import render_message
-from bot.slack.posting.message_sink import (
-    AnswerEnding,
-    AnswerMessage,
-    PostedMessage,
-    ReplyTarget,
-    SlackCapabilities,
-    open_message,
-)
-from bot.slack.wire.errors import SlackError, SlackGone, SlackRefused, SlackStopped
+from bot.slack.posting.message_sink import AnswerEnding, AnswerMessage, PostedMessage, ReplyTarget, open_message
+from bot.slack.wire.errors import SlackGone, SlackRefused, SlackStopped
+from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.text.render import NOTICE_MARK
-from bot.slack.wire.transport.web_api import SlackWebApi
 
 _UNCHANGEABLE_CODES = {"cant_update_message", "edit_window_closed", "streaming_state_conflict"}
 
@@ -24,25 +15,23 @@ _UNCHANGEABLE_CODES = {"cant_update_message", "edit_window_closed", "streaming_s
 class EarlierAnswer:
     """The messages of the earlier answer: the revised one takes the place of the first, and the others are deleted."""
 
-    def __init__(self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities) -> None:
+    def __init__(self, target: ReplyTarget) -> None:
         self.messages = list(target.earlier)
         """The timestamps of what is not replaced yet."""
         self._link = ""
         self._target = target
-        self._api = api
-        self._capabilities = capabilities
 
     async def open_message(self, text: str) -> AnswerMessage:
         """Show the first text in place of the earlier answer, or else in a new message."""
         if (replaced := await self._replace_answer(text, AnswerEnding())) is not None:
             return replaced
-        return await open_message(self._target, self._api, self._capabilities, self._take_link() + text)
+        return await open_message(self._target, self._take_link() + text)
 
     async def post_text(self, text: str, ending: AnswerEnding, *, is_plain: bool = False) -> AnswerMessage:
         """Show a whole text in place of the earlier answer, or else in a new message."""
         if (replaced := await self._replace_answer(text, ending, is_plain=is_plain)) is not None:
             return replaced
-        post = PostedMessage(self._target, self._api, self._capabilities, is_plain=is_plain)
+        post = PostedMessage(self._target, is_plain=is_plain)
         await post.end_message(self._take_link() + text, ending)
         return post
 
@@ -59,7 +48,7 @@ class EarlierAnswer:
         if not self.messages:
             return None
         [ts] = self.messages
-        post = PostedMessage(self._target, self._api, self._capabilities, ts=ts, is_plain=is_plain)
+        post = PostedMessage(self._target, ts, is_plain=is_plain)
         try:
             await post.end_message(text, ending)
         except SlackGone as error:
@@ -83,7 +72,7 @@ class EarlierAnswer:
 
     async def _delete_message(self, ts: str) -> bool:
         try:
-            await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
+            await self._target.api.call("chat.delete", channel=self._target.channel, ts=ts)
         except SlackGone as error:
             return error.code == "message_not_found"
         except (SlackRefused, SlackStopped):
@@ -91,7 +80,6 @@ class EarlierAnswer:
         return True
 
     async def _make_link(self, ts: str) -> None:
-        with contextlib.suppress(SlackError):
-            answer = await self._api.call("chat.getPermalink", channel=self._target.channel, message_ts=ts)
-            sentence = render_message(replies.REVISES, self._target.language, url=answer["permalink"])
+        if (url := await find_permalink(self._target.api, self._target.channel, ts)) is not None:
+            sentence = render_message(replies.REVISES, self._target.language, url=url)
             self._link = f"_{NOTICE_MARK} {sentence}_\n\n"

@@ -39,7 +39,6 @@ class LongCode(NamedTuple):
     text: str
     """The code, without the marks that keep Slack from pinging people."""
     name: str
-    """The name of its file."""
     start: int
     end: int
     """Where its block begins and ends in the text, in lines."""

@@ -14,8 +14,7 @@ from bot.languages.registry import Language
 from bot.messages import slack_errors
 from bot.slack.posting.plan import AnswerPlan
 from bot.slack.wire.errors import SlackError, SlackLimited, SlackRefused
-from bot.slack.wire.rate_limits import MessagePace, RateLimits
-from bot.slack.wire.refused_methods import RefusedMethods
+from bot.slack.wire.rate_limits import MessagePace, RateLimits, RefusedMethods
 from bot.slack.wire.text.render import make_fallback_text
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import is_app
@@ -27,7 +26,7 @@ POST_CHARACTERS = 3_500
 _MAX_NOTIFICATION = 3_000
 _MAX_TEXT = 40_000
 """Characters of a posted message without blocks."""
-MAX_STREAM_AGE_S = 240.0
+_MAX_STREAM_AGE_S = 240.0
 """The age at which a stream is closed; Slack ends it about 300 s after its start."""
 
 ROOM_WAIT_S = 1.0
@@ -56,16 +55,16 @@ class AnswerForm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReplyTarget:
-    """The thread and the person of an answer."""
+    """The thread and the person of an answer, and what reaches them."""
 
+    api: SlackWebApi
+    capabilities: SlackCapabilities
     channel: str
     thread_ts: str
     question_ts: str
     user: str
     find_workspace: Callable[[str], Awaitable[str]]
-    """Returns the workspace of a person, by the Slack id."""
     language: Language
-    """The language of the question."""
     revision: int
     """How often the question was edited."""
     earlier: tuple[str, ...]
@@ -73,7 +72,6 @@ class ReplyTarget:
     regenerates: bool
     """Whether this answer replaces them because the asker wants another one."""
     is_unasked: bool
-    """Whether nobody asked Kvasir."""
     share_name: str
     """The name of the channel in which the answer may be shared, "" for none."""
     texts: dict[str, str] = field(default_factory=dict)
@@ -85,11 +83,8 @@ class SlackCapabilities:
     """What this Slack supports, as calls have shown, and the calls that all replies together may make."""
 
     refused_methods: RefusedMethods = field(default_factory=RefusedMethods)
-    max_stream_age_s: float = MAX_STREAM_AGE_S
     status_every_s: float = 2.0
-    """The shortest time between two changes of a status."""
     prompts_every_s: float = 10.0
-    """The shortest time between two changes of what is suggested to a person."""
     now: Callable[[], float] = time.monotonic
     plan_after_s: float = 1.0
     """How long an answer without text waits before its plan is shown."""
@@ -119,19 +114,13 @@ class AnswerMessage(abc.ABC):
     """An unfinished message."""
 
     limit = POST_CHARACTERS
-    """The most characters that it can have."""
 
-    def __init__(
-        self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, *, ts: str | None = None
-    ) -> None:
+    def __init__(self, target: ReplyTarget, ts: str | None = None) -> None:
         self.text = ""
-        """Its text so far."""
         self.ts = ts
         """The message's timestamp, None before it exists."""
         self._target = target
-        self._api = api
-        self._capabilities = capabilities
-        self._pace = MessagePace(capabilities.now)
+        self._pace = MessagePace(target.capabilities.now)
 
     @property
     def remaining_s(self) -> float:
@@ -165,22 +154,16 @@ class StreamedMessage(AnswerMessage):
 
     limit = STREAM_CHARACTERS
 
-    def __init__(
-        self,
-        target: ReplyTarget,
-        api: SlackWebApi,
-        capabilities: SlackCapabilities,
-        plan: AnswerPlan | None = None,
-    ) -> None:
+    def __init__(self, target: ReplyTarget, plan: AnswerPlan | None = None) -> None:
         """Take ``plan`` for a message that shows the progress above its text."""
-        super().__init__(target, api, capabilities)
+        super().__init__(target)
         self.plan = plan
-        self._opened_at = capabilities.now()
+        self._opened_at = target.capabilities.now()
 
     @property
     def remaining_s(self) -> float:
         """Return how long until the stream must be closed, in seconds."""
-        return self._capabilities.max_stream_age_s - (self._capabilities.now() - self._opened_at)
+        return _MAX_STREAM_AGE_S - (self._target.capabilities.now() - self._opened_at)
 
     @property
     def has_news(self) -> bool:
@@ -189,7 +172,7 @@ class StreamedMessage(AnswerMessage):
 
     def get_pause_s(self, *, is_text: bool) -> float:
         """Return how long to wait before the next append, in seconds."""
-        has_room = self._capabilities.limits.appends.has_room()
+        has_room = self._target.capabilities.limits.appends.has_room()
         return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
 
     def drop_plan(self) -> bool:
@@ -202,15 +185,15 @@ class StreamedMessage(AnswerMessage):
         if self.ts is None:
             await self._start_stream(text)
         else:
-            await asyncio.sleep(self._capabilities.limits.appends.reserve_call())
+            await asyncio.sleep(self._target.capabilities.limits.appends.reserve_call())
             await self._call_stream("chat.appendStream", text, channel=self._target.channel, ts=self.ts)
         self._pace.note_call(is_text=bool(text))
 
     async def _start_stream(self, text: str) -> None:
         target = self._target
-        if not self._capabilities.limits.streams.begin(self):
+        if not self._target.capabilities.limits.streams.begin(self):
             raise SlackLimited(slack_errors.LIMITED.fill(seconds=0))
-        self._opened_at = self._capabilities.now()
+        self._opened_at = self._target.capabilities.now()
         try:
             started = await self._call_stream(
                 "chat.startStream",
@@ -223,7 +206,7 @@ class StreamedMessage(AnswerMessage):
                 task_display_mode=None if self.plan is None else "plan",
             )
         except SlackError:
-            self._capabilities.limits.streams.end(self)
+            self._target.capabilities.limits.streams.end(self)
             raise
         self.ts = str(started.get("ts", ""))
 
@@ -236,7 +219,7 @@ class StreamedMessage(AnswerMessage):
             }
         else:
             content = {"markdown_text": text or None}
-        answer = await self._api.call(method, **content, **arguments)
+        answer = await self._target.api.call(method, **content, **arguments)
         if self.plan is not None:
             self.plan.note_shown(chunks)
         self.text += text
@@ -255,34 +238,24 @@ class StreamedMessage(AnswerMessage):
                 session_status="active" if ending.ends_session else None,
             )
         finally:
-            self._capabilities.limits.streams.end(self)
+            self._target.capabilities.limits.streams.end(self)
         self._target.texts[str(self.ts)] = self.text
 
 
 class PostedMessage(AnswerMessage):
     """A message that is posted with its first text and updated with more. It shows no plan."""
 
-    def __init__(
-        self,
-        target: ReplyTarget,
-        api: SlackWebApi,
-        capabilities: SlackCapabilities,
-        *,
-        ts: str | None = None,
-        is_plain: bool = False,
-    ) -> None:
+    def __init__(self, target: ReplyTarget, ts: str | None = None, *, is_plain: bool = False) -> None:
         """Take ``is_plain`` for a message without blocks."""
-        super().__init__(target, api, capabilities, ts=ts)
+        super().__init__(target, ts)
         self.continues_stream = False
         """Whether it was a stream, which may have more text in Slack than is known."""
         self._is_plain = is_plain
 
     @classmethod
-    def continue_from(
-        cls, message: AnswerMessage, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities
-    ) -> PostedMessage:
+    def continue_from(cls, message: AnswerMessage, target: ReplyTarget) -> PostedMessage:
         """Return a message that continues a stopped stream by updates."""
-        posted = cls(target, api, capabilities, ts=message.ts)
+        posted = cls(target, message.ts)
         posted.text = message.text
         posted.limit = message.limit
         posted.continues_stream = True
@@ -290,7 +263,7 @@ class PostedMessage(AnswerMessage):
 
     def get_pause_s(self, *, is_text: bool) -> float:
         """Return how long to wait before the next update, in seconds: the last ones of all answers need room."""
-        has_room = self._capabilities.can_update_often
+        has_room = self._target.capabilities.can_update_often
         return self._pace.get_wait_s(is_text=is_text) if has_room else ROOM_WAIT_S
 
     async def show_line(self, line: str) -> PostedMessage:
@@ -318,42 +291,38 @@ class PostedMessage(AnswerMessage):
             "blocks": [] if self._is_plain else blocks,  # an update without this key keeps the blocks
             "metadata": ending.metadata,
         }
-        limits = self._capabilities.limits
+        limits = self._target.capabilities.limits
         is_new = self.ts is None
         await asyncio.sleep(limits.reserve_post(self._target.channel) if is_new else limits.updates.reserve_call())
         if is_new:
-            posted = await self._api.call(
+            posted = await self._target.api.call(
                 "chat.postMessage", thread_ts=self._target.thread_ts, unfurl_links=False, unfurl_media=False, **content
             )
             self.ts = str(posted.get("ts", ""))
         else:
-            await self._api.call("chat.update", ts=self.ts, **content)
+            await self._target.api.call("chat.update", ts=self.ts, **content)
         self.text = whole
 
 
-async def open_stream(
-    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str, plan: AnswerPlan | None = None
-) -> StreamedMessage | None:
+async def open_stream(target: ReplyTarget, text: str, plan: AnswerPlan | None = None) -> StreamedMessage | None:
     """Open a stream with its first text or its plan; return None if Slack does not support or now limits streams."""
-    stream = StreamedMessage(target, api, capabilities, plan)
-    if capabilities.can_stream(target):
+    stream = StreamedMessage(target, plan)
+    if target.capabilities.can_stream(target):
         try:
             await stream.add_text(text)
         except SlackLimited:
             return None
         except SlackRefused as error:
-            capabilities.refused_methods.note_refusal("chat.startStream", target.user, error)
+            target.capabilities.refused_methods.note_refusal("chat.startStream", target.user, error)
         else:
             return stream
     return None
 
 
-async def open_message(
-    target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities, text: str
-) -> AnswerMessage:
+async def open_message(target: ReplyTarget, text: str) -> AnswerMessage:
     """Open a message with its first text: a stream, or else a post."""
-    if (stream := await open_stream(target, api, capabilities, text)) is not None:
+    if (stream := await open_stream(target, text)) is not None:
         return stream
-    post = PostedMessage(target, api, capabilities)
+    post = PostedMessage(target)
     await post.add_text(text)
     return post

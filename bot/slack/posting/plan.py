@@ -38,7 +38,6 @@ _TASKS: dict[Stage, tuple[TaskId, ...]] = {
     "think": ("think",),
     "write": ("check",),
 }
-"""The tasks that run in each stage."""
 
 
 @dataclass(slots=True)

@@ -5,30 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 
-from bot.slack.posting.message_sink import (
-    AnswerEnding,
-    AnswerMessage,
-    ReplyTarget,
-    SlackCapabilities,
-    StreamedMessage,
-    open_stream,
-)
+from bot.slack.posting.message_sink import AnswerEnding, AnswerMessage, ReplyTarget, StreamedMessage, open_stream
 from bot.slack.posting.plan import AnswerPlan
 from bot.slack.wire.errors import SlackRefused, SlackStopped
-from bot.slack.wire.transport.web_api import SlackWebApi
 
 
 class PlanMessage:
     """Opens the stream when it is due, and deletes it if it would be left without text."""
 
-    def __init__(self, target: ReplyTarget, api: SlackWebApi, capabilities: SlackCapabilities) -> None:
+    def __init__(self, target: ReplyTarget) -> None:
         self.plan: AnswerPlan | None = None
         """None as long as nobody asks for a plan, and once a message cannot show it."""
         self._due_at = float("inf")
         self._restarts = False
         self._target = target
-        self._api = api
-        self._capabilities = capabilities
 
     def request_update(self, plan: AnswerPlan, after_s: float) -> None:
         """Show a plan in ``after_s``, or earlier if that was requested."""
@@ -62,7 +52,7 @@ class PlanMessage:
     async def open(self) -> StreamedMessage | None:
         """Open the stream; without one, the plan is not shown."""
         self._restarts = False
-        stream = await open_stream(self._target, self._api, self._capabilities, "", self.plan)
+        stream = await open_stream(self._target, "", self.plan)
         if stream is None:
             self.plan = None
         return stream
@@ -75,7 +65,7 @@ class PlanMessage:
         if self.plan is not None:
             self.plan.forget_shown()
         with contextlib.suppress(SlackRefused):
-            await self._api.call("chat.delete", channel=self._target.channel, ts=message.ts)
+            await self._target.api.call("chat.delete", channel=self._target.channel, ts=message.ts)
 
     def finish(self, *, continues: bool = False, failed: bool = False) -> None:
         """End the plan with the text of its message."""

@@ -11,20 +11,18 @@ from typing import Any
 import structlog
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
-from bot.languages.registry import Language
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.forms import verified
 from bot.messages.message import render_message
 from bot.slack.posting.buttons import AnswerButton, CompleteAnswer, arrange_buttons
-from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget, SlackCapabilities
+from bot.slack.posting.message_sink import AnswerEnding, Block, ReplyTarget
 from bot.slack.posting.plan import AnswerPlan
 from bot.slack.posting.status_line import StatusLine
 from bot.slack.posting.writer import CLEANUP_TIMEOUT_S, AnswerWriter, SaveReplies
 from bot.slack.wire.errors import SlackError, SlackRefused, SlackUnavailable
 from bot.slack.wire.events import METADATA_PREFIX
 from bot.slack.wire.text import render
-from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import TurnLost
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +34,6 @@ _MAX_CHUNKS_CHARACTERS = 4_000
 """Slack's limit of a payload is 8 KB."""
 
 _MAX_QUESTION = 200
-"""Characters of a question that a notice names."""
 
 
 class AnswerReply:
@@ -45,23 +42,19 @@ class AnswerReply:
     def __init__(
         self,
         target: ReplyTarget,
-        api: SlackWebApi,
-        capabilities: SlackCapabilities,
         buttons: Sequence[AnswerButton],
         *,
         save_replies: SaveReplies,
     ) -> None:
         self._target = target
-        self._api = api
+        self.language = target.language
+        self.thread_ts = target.thread_ts
         self._buttons = buttons
         self._renderer = render.MarkdownRenderer({})
-        self._writer = AnswerWriter(target, api, capabilities, save_replies, self._renderer.feed, self._explain_refusal)
-        self._plan = AnswerPlan(target.language, capabilities.now)
-        self._plan_after_s = capabilities.plan_after_s
-        self._status = StatusLine(
-            target, api, capabilities, target.language, self._show_waiting_line, lambda: self._writer.shows_plan
-        )
-        self._passages: tuple[Passage, ...] = ()
+        self._writer = AnswerWriter(target, save_replies, self._renderer.feed)
+        self._plan = AnswerPlan(target.language, target.capabilities.now)
+        self.status = StatusLine(target, self._show_waiting_line, lambda: self._writer.shows_plan)
+        self.passages: tuple[Passage, ...] = ()
         self._finished: Finished | None = None
         self._notices: list[str] = []
         self._texts: list[str] = []
@@ -77,11 +70,6 @@ class AnswerReply:
             self.add_notice(render_message(notice, target.language))
 
     @property
-    def language(self) -> Language:
-        """Return the language of the question."""
-        return self._target.language
-
-    @property
     def replies(self) -> list[str]:
         """Return the timestamps of the answer's messages, in order."""
         return self._writer.replies
@@ -92,19 +80,9 @@ class AnswerReply:
         return self._writer.messages
 
     @property
-    def thread_ts(self) -> str:
-        """Return the ``ts`` of the answer's thread."""
-        return self._target.thread_ts
-
-    @property
     def first_call_s(self) -> float | None:
         """Return the time from the first text to its Slack call, in seconds."""
         return self._writer.first_call_s
-
-    @property
-    def passages(self) -> tuple[Passage, ...]:
-        """Return the passages from which the answer was made."""
-        return self._passages
 
     @property
     def markdown(self) -> str:
@@ -119,8 +97,8 @@ class AnswerReply:
 
     def start_status(self) -> None:
         """Show that the bot works on the question: by a status at once, and later by a plan."""
-        self._status.start()
-        self._show_plan(self._plan_after_s)
+        self.status.start()
+        self._show_plan(self._target.capabilities.plan_after_s)
 
     def add_notice(self, text: str) -> None:
         """Show one line above the answer, or under it if the answer already has text."""
@@ -187,31 +165,19 @@ class AnswerReply:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 for ts in deleted:
                     with contextlib.suppress(SlackError):
-                        await self._api.call("chat.delete", channel=self._target.channel, ts=ts)
+                        await self._target.api.call("chat.delete", channel=self._target.channel, ts=ts)
         return deleted
-
-    @property
-    def clear_status_in_s(self) -> float | None:
-        """Return when to clear the status again, None if that is not necessary."""
-        return self._status.clear_in_s
-
-    def leave_status(self) -> None:
-        """Leave the status as it is, because the turn was interrupted."""
-        self._status.leave()
 
     async def clear_status(self) -> None:
         """End the session and clear the status."""
+        # The last new message of an answer has cleared the status.
+        is_earlier = set(self._target.earlier).issuperset(self._writer.replies)
+        answered_at = None if is_earlier else self._writer.opened_at
         has_stream_ended_session = self._ends_session and self._writer.ended_by_stream
-        is_session_over = self._writer.closed and (not self._status.has_session or has_stream_ended_session)
+        is_session_over = self._writer.closed and (not self.status.has_session or has_stream_ended_session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
-                await self._status.stop(is_session_over=is_session_over, answered_at=self._answered_at)
-
-    @property
-    def _answered_at(self) -> float | None:
-        """Return when the answer's last new message was sent, which cleared the status; None without one."""
-        is_earlier = set(self._target.earlier).issuperset(self._writer.replies)
-        return None if is_earlier else self._writer.opened_at
+                await self.status.stop(is_session_over=is_session_over, answered_at=answered_at)
 
     async def _write_text(self, *, reads_on: bool) -> SlackError | None:
         """Send the text; with ``reads_on``, return an error that another attempt may get over."""
@@ -256,9 +222,9 @@ class AnswerReply:
                 self._renderer.links |= {passage.n: passage.url for passage in cites}
                 self._writer.write_markdown(markdown)
             case Sources(passages):
-                if self._passages and not passages:
+                if self.passages and not passages:
                     self._writer.refresh_plan(restarts=True)
-                self._passages = passages
+                self.passages = passages
             case Notice(text):
                 self.add_notice(text)
             case Offer(answer, question):
@@ -267,7 +233,7 @@ class AnswerReply:
             case InLine(text):
                 self._show_queue_position(text)
             case Step(text):
-                self._status.set_words(text)
+                self.status.set_words(text)
             case Finished():
                 self._finished = event
 
@@ -276,8 +242,8 @@ class AnswerReply:
         self._queue_text = text
         if self._writer.shows_plan:
             return
-        is_visible = self._status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
-        if self._status.is_limited or self._writer.shows_waiting_line:
+        is_visible = self.status.set_words(render_message(replies.BUSY, self.language, text=text) if text else "")
+        if self.status.is_limited or self._writer.shows_waiting_line:
             self._show_waiting_line()
         elif not is_visible and text and not self._show_plan(0.0) and not self._has_queue_notice:
             self._has_queue_notice = True
@@ -296,20 +262,17 @@ class AnswerReply:
         self._writer.write_text(f"\n\n_{text}_" if self._writer.has_written else text)
         self._writer.end_text(self._build_ending)
 
-    def _explain_refusal(self, refusal: SlackRefused) -> str:
-        return render_message(replies.ANSWER_REFUSED, self.language, code=refusal.code)
-
     def build_ending(self) -> AnswerEnding:
         """Return the end of a complete answer."""
         return AnswerEnding(tuple(self._build_blocks()), self._build_metadata())
 
     def _build_ending(self) -> AnswerEnding:
-        self._ends_session = self._status.has_session
+        self._ends_session = self.status.has_session
         return replace(self.build_ending(), ends_session=self._ends_session)
 
     def _build_blocks(self) -> list[Block]:
         done = self._finished
-        looked_at = self._passages if done is not None and done.route == "engine" else ()
+        looked_at = self.passages if done is not None and done.route == "engine" else ()
         footer = render.format_source_list(done.cited if done is not None else (), looked_at, self.language)
         tail: list[Block] = [render.build_context_block(text) for text in (footer, "\n".join(self._notices)) if text]
         elements = self._build_buttons(done) if done is not None and self.failure is None else []
@@ -333,7 +296,7 @@ class AnswerReply:
     def _build_metadata(self) -> dict[str, Any]:
         revision = {"revision": self._target.revision} if self._target.revision else {}
         cited = self._finished.cited if self._finished is not None else ()
-        chunks = ",".join(dict.fromkeys(chunk for passage in (*self._passages, *cited) for chunk in passage.chunks))
+        chunks = ",".join(dict.fromkeys(chunk for passage in (*self.passages, *cited) for chunk in passage.chunks))
         chunk_ids = {"chunks": chunks} if len(chunks) <= _MAX_CHUNKS_CHARACTERS else {}
         payload = {"question": self._target.question_ts} | chunk_ids | revision
         return {"event_type": ANSWER_EVENT, "event_payload": payload}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bot.languages.registry import Language
 from bot.messages import answers
 from bot.messages.message import render_message
-from bot.slack.posting.message_sink import ReplyTarget, SlackCapabilities
+from bot.slack.posting.message_sink import ReplyTarget
 from bot.slack.wire.errors import SlackError, SlackLimited, SlackRefused, SlackUnavailable
+from bot.slack.wire.tasks import PeriodicTask
 from bot.slack.wire.transport.web_api import SlackWebApi
+from bot.storage.turns.open_statuses import OpenStatuses
 from bot.storage.turns.questions import is_app
 
 SESSION_METHOD = "agents.sessions.setStatus"
@@ -31,9 +32,6 @@ class StatusLine:
     def __init__(
         self,
         target: ReplyTarget,
-        api: SlackWebApi,
-        capabilities: SlackCapabilities,
-        language: Language,
         on_limited: Callable[[], None],
         is_replaced: Callable[[], bool],
     ) -> None:
@@ -42,14 +40,11 @@ class StatusLine:
         ``is_replaced`` returns whether a message shows the progress, so that no words are needed.
         """
         self._thread = {"channel_id": target.channel, "thread_ts": target.thread_ts}
-        self._user = target.user
+        self._target = target
         self._on_limited = on_limited
         self._is_replaced = is_replaced
-        self._api = api
-        self._capabilities = capabilities
-        self._limits = capabilities.limits
         self._words, self._default_text = (
-            render_message(one, language) for one in (answers.SEARCHING, answers.THINKING)
+            render_message(one, target.language) for one in (answers.SEARCHING, answers.THINKING)
         )
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +56,6 @@ class StatusLine:
         self._shown_at = 0.0
         """When Slack last answered that it shows the status, on the monotonic clock."""
         self.is_limited = False
-        """Whether Slack shows nothing because of a rate limit."""
         self.clear_in_s: float | None = None
         """When somebody must clear the status again, because it could not be cleared; None if it needs no clearing."""
 
@@ -77,12 +71,12 @@ class StatusLine:
             self._is_call_in_flight = False
             if self.is_limited:
                 self._on_limited()
-                limits = (self._api.get_limited_s(method) for method in (SESSION_METHOD, WORDS_METHOD))
-                await asyncio.sleep(max(self._capabilities.status_every_s, *limits))
+                limits = (self._target.api.get_limited_s(method) for method in (SESSION_METHOD, WORDS_METHOD))
+                await asyncio.sleep(max(self._target.capabilities.status_every_s, *limits))
                 continue
             if not self._has_status:
                 return
-            await asyncio.sleep(self._capabilities.status_every_s)
+            await asyncio.sleep(self._target.capabilities.status_every_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await self._changed.wait()
@@ -101,43 +95,35 @@ class StatusLine:
         return not self.has_session
 
     def _allows_method(self, method: str) -> bool:
-        return self._capabilities.refused_methods.allows_method(method, self._user)
+        return self._target.capabilities.refused_methods.allows_method(method, self._target.user)
 
     async def _show_status(self) -> bool:
         """Show the session and the words; return whether a rate limit was in the way."""
+        limits = self._target.capabilities.limits
         was_limited = False
-        if self._allows_method(SESSION_METHOD) and not self.has_session and not self._limits.sessions.begin(self):
-            was_limited = True
-        elif self._allows_method(SESSION_METHOD) and not self.has_session:
-            initiator = {} if is_app(self._user) else {"initiator_user_id": self._user}
+        if self._allows_method(SESSION_METHOD) and not self.has_session:
+            initiator = {} if is_app(self._target.user) else {"initiator_user_id": self._target.user}
             session = {"status": "processing", **initiator}
-            try:
-                self.has_session = await self._call_method(SESSION_METHOD, session)
-            except SlackLimited:
-                was_limited = True
-        if self._allows_method(WORDS_METHOD) and not self._limits.words.try_reserve():
-            was_limited = True
-        elif self._allows_method(WORDS_METHOD):
-            try:
-                self._has_status = await self._call_method(WORDS_METHOD, {"status": self._words}) or self._has_status
-                self._shown_at = time.monotonic()
-            except SlackLimited:
-                was_limited = True
+            is_shown = await self._call_method(SESSION_METHOD, session) if limits.sessions.begin(self) else None
+            self.has_session = bool(is_shown)
+            was_limited = is_shown is None
+        if self._allows_method(WORDS_METHOD):
+            words = {"status": self._words}
+            is_shown = await self._call_method(WORDS_METHOD, words) if limits.words.try_reserve() else None
+            if is_shown is None:
+                return True
+            self._has_status = is_shown or self._has_status
+            self._shown_at = time.monotonic()
         return was_limited
 
-    async def _call_method(self, method: str, arguments: Mapping[str, Any]) -> bool:
-        """Call a method and return whether Slack has done it.
-
-        Raises:
-            SlackLimited: Slack limits the method.
-
-        """
+    async def _call_method(self, method: str, arguments: Mapping[str, Any]) -> bool | None:
+        """Call a method and return whether Slack has done it; None if Slack limits the method."""
         try:
-            await self._api.call(method, wait=False, **self._thread, **arguments)
+            await self._target.api.call(method, wait=False, **self._thread, **arguments)
         except SlackLimited:
-            raise
+            return None
         except SlackRefused as error:
-            self._capabilities.refused_methods.note_refusal(method, self._user, error)
+            self._target.capabilities.refused_methods.note_refusal(method, self._target.user, error)
             return False
         except SlackError:
             return False
@@ -163,20 +149,39 @@ class StatusLine:
         methods = [SESSION_METHOD] if self.has_session and (is_late or not is_session_over) else []
         is_cleared = answered_at is not None and answered_at > self._shown_at
         methods += [WORDS_METHOD] if self._has_status and (is_late or not is_cleared) else []
-        self._limits.sessions.end(self)
-        delays = [await clear_status(self._api, method, **self._thread) for method in methods]
-        self.clear_in_s = max((delay for delay in delays if delay is not None), default=None)
+        self._target.capabilities.limits.sessions.end(self)
+        self.clear_in_s = await _clear_statuses(self._target.api, methods, **self._thread)
 
     def leave(self) -> None:
         """Leave the status as it is, because the turn was interrupted and another attempt follows."""
-        self._limits.sessions.end(self)
+        self._target.capabilities.limits.sessions.end(self)
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
 
-async def clear_status(api: SlackWebApi, method: str, channel_id: str, thread_ts: str) -> float | None:
-    """Clear what a method shows in a thread; return in how many seconds to try again, None for never."""
+class StatusCleaner(PeriodicTask):
+    """Clears statuses that the end of a turn could not clear, of this process and of dead ones."""
+
+    def __init__(self, statuses: OpenStatuses, api: SlackWebApi, every_s: float) -> None:
+        super().__init__("status cleaner", every_s)
+        self._statuses = statuses
+        self._api = api
+
+    async def run_once(self) -> None:
+        """Clear the statuses that are due. After a stop, another process or the next start clears the rest."""
+        for status in await self._statuses.take_due():
+            clear_in_s = await _clear_statuses(self._api, _CLEARED, status.channel, status.thread_ts)
+            await self._statuses.settle_status(status, clear_in_s)
+
+
+async def _clear_statuses(api: SlackWebApi, methods: Iterable[str], channel_id: str, thread_ts: str) -> float | None:
+    """Clear what methods show in a thread; return in how many seconds to try again, None for never."""
+    delays = [await _clear_status(api, method, channel_id, thread_ts) for method in methods]
+    return max((delay for delay in delays if delay is not None), default=None)
+
+
+async def _clear_status(api: SlackWebApi, method: str, channel_id: str, thread_ts: str) -> float | None:
     try:
         await api.call(method, wait=False, channel_id=channel_id, thread_ts=thread_ts, status=_CLEARED[method])
     except SlackLimited:

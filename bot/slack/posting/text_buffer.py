@@ -19,7 +19,6 @@ class TextBuffer:
         self.opening = ""
         """The start of the next message: a reopened fence, or the head of a table that continues."""
         self.in_flight = 0
-        """The number of pending characters in the current call."""
         self.first_call_s: float | None = None
         """The time from the first text to its call, in seconds."""
         self._first_text_at = 0.0

@@ -16,6 +16,8 @@ from typing import Any
 
 import structlog
 
+from bot.messages import replies
+from bot.messages.message import render_message
 from bot.slack.posting.earlier_answer import EarlierAnswer
 from bot.slack.posting.message_sink import (
     POST_CHARACTERS,
@@ -27,7 +29,6 @@ from bot.slack.posting.message_sink import (
     Block,
     PostedMessage,
     ReplyTarget,
-    SlackCapabilities,
     StreamedMessage,
 )
 from bot.slack.posting.plan import AnswerPlan
@@ -37,18 +38,15 @@ from bot.slack.posting.waiting import CallSchedule, WaitingLine
 from bot.slack.wire.errors import SlackError, SlackRefused, SlackStopped, SlackUnavailable
 from bot.slack.wire.tasks import run_despite_cancellation
 from bot.slack.wire.text import cutting
-from bot.slack.wire.transport.web_api import SlackWebApi
 
 _log = structlog.get_logger(__name__)
 
 CLEANUP_TIMEOUT_S = 5.0
-"""How long cleaning up after a cancelled reply may take."""
 _QUICK_ANSWER_S = 0.2
 _MIN_ROOM = 100
 """A message with room for fewer characters counts as full."""
 
 SaveReplies = Callable[[Sequence[str]], Awaitable[None]]
-"""Stores the timestamps of an answer's messages."""
 
 
 class AnswerWriter:
@@ -57,24 +55,18 @@ class AnswerWriter:
     def __init__(
         self,
         target: ReplyTarget,
-        api: SlackWebApi,
-        capabilities: SlackCapabilities,
         save_replies: SaveReplies,
         render_markdown: Callable[[str], str],
-        explain_refusal: Callable[[SlackRefused], str],
     ) -> None:
         self._target = target
-        self._api = api
-        self._capabilities = capabilities
         self._save_replies = save_replies
-        self._explain_refusal = explain_refusal
         self._form = AnswerForm.COMPLETE
         self._has_blocks_in_flight = False
-        self._earlier = EarlierAnswer(target, api, capabilities)
+        self._earlier = EarlierAnswer(target)
         self._buffer = TextBuffer(render_markdown)
         self._waiting_line = WaitingLine()
         self._message: AnswerMessage | None = None
-        self._plan = PlanMessage(target, api, capabilities)
+        self._plan = PlanMessage(target)
         self._ending: Callable[[], AnswerEnding] | None = None
         self._is_unconfirmed = False
         """Whether it is unknown if Slack has accepted the last call."""
@@ -88,7 +80,6 @@ class AnswerWriter:
         self.ended_by_stream = False
         """Whether the last message was a stream, whose end also ends the session."""
         self.replies: list[str] = []
-        """The timestamps of the answer's messages, in order."""
         self.opened_at = 0.0
         """When the last message was sent, on the monotonic clock."""
 
@@ -232,18 +223,18 @@ class AnswerWriter:
             if isinstance(self._message, PostedMessage):
                 await self._message.show_line(line)
             elif self._message is None:
-                post = PostedMessage(self._target, self._api, self._capabilities)
+                post = PostedMessage(self._target)
                 await self._record_opening(post.show_line(line))
 
     def _get_opening_pause_s(self) -> float:
         """Return how long the first text waits: a post waits for a quick end, or for the end if no update has room."""
         if self._can_stream_now():
             return 0.0
-        return self._buffer.get_wait_s(_QUICK_ANSWER_S) if self._capabilities.can_update_often else ROOM_WAIT_S
+        return self._buffer.get_wait_s(_QUICK_ANSWER_S) if self._target.capabilities.can_update_often else ROOM_WAIT_S
 
     def _can_stream_now(self) -> bool:
-        is_limited = self._api.get_limited_s("chat.startStream") > 0
-        return self.streams and self._capabilities.can_stream(self._target) and not is_limited
+        is_limited = self._target.api.get_limited_s("chat.startStream") > 0
+        return self.streams and self._target.capabilities.can_stream(self._target) and not is_limited
 
     async def _send_call(self, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call; return False if its text must be sent in another way."""
@@ -320,7 +311,8 @@ class AnswerWriter:
         except SlackRefused as error:
             self.refusal = error
             self._buffer.in_flight = len(self._buffer.pending)
-            await self._post_plain(self._explain_refusal(error), None)
+            sentence = render_message(replies.ANSWER_REFUSED, self._target.language, code=error.code)
+            await self._post_plain(sentence, None)
         self.closed = True
 
     async def _post_plain(self, text: str, metadata: Block | None) -> None:
@@ -336,7 +328,7 @@ class AnswerWriter:
             self._switch_to_updates(message)
 
     def _switch_to_updates(self, message: AnswerMessage) -> None:
-        self._message = PostedMessage.continue_from(message, self._target, self._api, self._capabilities)
+        self._message = PostedMessage.continue_from(message, self._target)
 
     async def _finish_text(self, message: AnswerMessage | None, piece: str, ending: AnswerEnding) -> None:
         self._plan.finish()

@@ -14,7 +14,7 @@ from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.unasked_answers import UnaskedAnswers
 from bot.storage.answers import StoredAnswer, StoredPassage
-from bot.storage.turns.questions import QuestionKey, QuestionMessage
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, is_app
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
@@ -34,9 +34,7 @@ class AnswerFollowUp:
         self._offers = offers
         self._layout = layout
         self.documents = layout.documents
-        """The canvases and files of answers."""
         self.unasked = unasked
-        """Decides about answers that nobody asked for."""
 
     async def handle_answer(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
@@ -46,7 +44,7 @@ class AnswerFollowUp:
         self._shared.reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store_answer(message, question, finished, reply)
         await self._layout.improve_messages(message, question.text, finished, reply)
-        if finished.search_query and not (question.wants_web or message.is_unasked or message.is_of_app):
+        if finished.search_query and not (question.wants_web or message.is_unasked or is_app(message.user)):
             for offer in self._offers:
                 offer(message, finished.search_query, reply.language)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.answering.events import AnswerEvent, Question
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
+from bot.answering.verified_answers.verified_answerer import Answering
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
 from bot.slack.conversations.library import KnowledgeLibrary
-from bot.slack.materials.file_loader import MaterialMaker
 from bot.slack.people.finder import ListNamed
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.shared_changes import SharedChanges
@@ -22,7 +21,16 @@ from engine.interfaces import EngineStatus, ThinkingControl
 from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
-from knowledge.interfaces import Hit, Viewers
+from knowledge.interfaces import Hit, SearchResult, Viewers
+from knowledge.materials import MaterialLoader
+
+
+class SearchDocuments(Protocol):
+    """Searches the documents; ``bot.ready_library`` has the real one."""
+
+    async def __call__(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
+        """Return the best passages that all viewers may read."""
+
 
 FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
 """Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""
@@ -35,13 +43,6 @@ FindSalt = Callable[[Viewers], Awaitable[str]]
 async def omit_salt(_viewers: Viewers) -> str:
     """Return no salt: all requests share the engine's prefix cache."""
     return ""
-
-
-class QuestionAnswerer(Protocol):
-    """Answers questions; ``bot.answering`` has the real one."""
-
-    def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
-        """Answer a question; closing the generator cancels the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ class SlackDependencies:
     ledger: Ledger
     changes: SharedChanges
     """What other processes change; the app reads it as long as it runs."""
-    answerer: QuestionAnswerer
+    answerer: Answering
     library: KnowledgeLibrary
+    search: SearchDocuments
     engine_status: Callable[[], EngineStatus]
     event_log: ChannelEventLog | None = None
     """Stores events of public channels if they are a source."""
@@ -77,7 +79,7 @@ class SlackDependencies:
     """Returns the principals that restricted documents name as readers; None if that is unknown."""
     forget: Callable[[str], None] = lambda _: None
     """Forgets what a conversation has seen, because a question of it was deleted or edited."""
-    materials: MaterialMaker | None = None
+    materials: MaterialLoader | None = None
     """Reads the files of questions; None where none is read."""
     find_salt: FindSalt = omit_salt
     verified: VerifiedTools | None = None

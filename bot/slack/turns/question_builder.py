@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -12,14 +12,12 @@ from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
-from bot.answering.thinking import Depth, Length
 from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.conversations.thread_loader import Thread
 from bot.slack.materials.question_materials import mix_salt, read_materials
-from bot.slack.people.refusals import AudienceRefused, explain_refusal
-from bot.slack.people.viewers import may_see_answer
+from bot.slack.people.viewers import AudienceRefused, may_see_answer
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
@@ -27,11 +25,6 @@ from bot.storage.turns.questions import QuestionMessage
 from knowledge.interfaces import Viewers
 
 _log = structlog.get_logger("kvasir.turns")
-
-FindDepth = Callable[[str, str, Depth], Awaitable[Depth]]
-"""Returns how long to think before an answer, given team, user and the channel's default."""
-FindLength = Callable[[str, str], Awaitable[Length]]
-"""Returns how long a person wants answers to be, given team and user."""
 
 
 class QuestionBuilder:
@@ -59,7 +52,7 @@ class QuestionBuilder:
             raise failed.exceptions[0] from None
         audience, thread = finding.result(), reading.result()
         if audience.refusal is not None:
-            raise AudienceRefused(explain_refusal(audience.refusal))
+            raise AudienceRefused(audience.refusal)
         rule, within = (
             await self._shared.rules.find_rule(key.channel),
             await self._shared.rules.find_filters(key.channel, audience.viewers),
@@ -82,6 +75,7 @@ class QuestionBuilder:
         read = await read_materials(self._shared.materials, message, text, thread.messages)
         for notice in read.notices:
             reply.add_notice(render_message(notice, reply.language))
+        chosen = await self._shared.preferences.find_or_default(key.team, message.user)
         return Question(
             text=text,
             history=history,
@@ -94,8 +88,8 @@ class QuestionBuilder:
                 conversation=message.conversation,
                 within=within,
                 policy=narrow_policy(rule.web, audience.viewers),
-                depth=await self._shared.preferences.choose_depth(key.team, message.user, rule.depth),
-                length=await self._shared.preferences.find_length(key.team, message.user),
+                depth=chosen.depth or rule.depth,
+                length=chosen.length,
                 language=rule.language,
                 tone=rule.tone,
             ),

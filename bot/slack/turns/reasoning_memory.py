@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from bot.storage.turns.questions import QuestionKey
 
 MAX_CHARACTERS = 20_000
-"""Characters of one reasoning."""
 _MAX_ENTRIES = 1_000
 _LIFETIME_S = 3_600.0
 
@@ -20,7 +19,6 @@ class Reasoning:
     """The reasoning behind one answer."""
 
     asker: str
-    """The Slack id of the person who asked."""
     text: str = field(repr=False)
     is_cut: bool
     chunks: frozenset[str]

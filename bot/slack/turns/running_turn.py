@@ -1,17 +1,21 @@
-"""The state of turns that run, and of those that wait for another attempt."""
+"""The state of turns that run, and of those that wait for another attempt, and the log line of a turn."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+import structlog
 
 from bot.slack.posting.reply import AnswerReply
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
+_log = structlog.get_logger("kvasir.turns")
+
 _MAX_DELAY_S = 60.0
-"""The longest delay between two attempts at an interrupted turn."""
 
 
 class CancelReason(StrEnum):
@@ -76,3 +80,40 @@ class RetryDelays:
     def forget_delays(self, key: QuestionKey) -> None:
         """Forget the delays of a turn that has ended."""
         self._delays.pop(key, None)
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """A turn's figures for the log, which its steps fill in: ids and numbers, no texts."""
+
+    outcome: str = "done"
+    """``done``, ``found`` (an earlier attempt had completed it), ``failed``, ``late``, ``stopped``, ``deleted``,
+    ``edited``, ``lost`` (to another process), ``superseded``, ``gone`` (or refused), ``given up``, ``ending``;
+    ``open``, ``overtaken``: another attempt follows."""
+    route: str = ""
+    attempts: int = 0
+    wait_s: float = 0.0
+    """The time from the question's submission to the start of its turn."""
+    begun_s: float = 0.0
+    """The time from the start of the turn to the request for an answer."""
+    first_call_s: float | None = None
+    """The time from the answer's first text to the Slack call that carries it."""
+    error: str = ""
+    started_at: float = field(default_factory=time.perf_counter)
+
+    def write_line(self, key: QuestionKey) -> None:
+        """Write the line."""
+        _log.info(
+            "turn",
+            team=key.team,
+            channel=key.channel,
+            ts=key.ts,
+            outcome=self.outcome,
+            route=self.route,
+            attempts=self.attempts,
+            wait_s=round(self.wait_s, 4),
+            begun_s=round(self.begun_s, 4),
+            first_call_s=None if self.first_call_s is None else round(self.first_call_s, 4),
+            seconds=round(time.perf_counter() - self.started_at, 3),
+            error=self.error,
+        )

@@ -13,7 +13,6 @@ class TurnSettings:
     """Turns of a workspace that run at once, with those in the engine's queue, which is fair and shows positions. Other
     turns wait in the order of their arrival."""
     show_places_every_s: float = 10.0
-    """How often waiting turns show their places in the line."""
     deadline_s: float = 900.0
     """The deadline of one answer, from the start of its turn to its last word; a model may think for minutes."""
     recheck_s: float = 45.0
@@ -21,7 +20,6 @@ class TurnSettings:
     drain_s: float = 20.0
     """How long running answers may continue when the process shuts down."""
     heartbeat_s: float = 5.0
-    """The interval of lease renewals and of the search for abandoned turns."""
     attempts: int = 3
     """Attempts at a question that crashes the process, before it gets an apology."""
     generations: int = 2

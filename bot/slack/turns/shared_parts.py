@@ -22,7 +22,6 @@ from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.finder import ViewerFinder
 from bot.slack.people.reader_languages import ReaderLanguages
-from bot.slack.people.refusals import explain_refusal
 from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
@@ -34,8 +33,7 @@ from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.slack.wire.transport.web_client import post_to_response_url
 from bot.storage.answers import Answers
-from bot.storage.channels.approved_channels import ApprovedChannels
-from bot.storage.channels.channel_settings import ChannelSettingsStore
+from bot.storage.channels.channel_settings import ApprovedChannels, ChannelSettingsStore
 from bot.storage.feedback import Feedback
 from bot.storage.preferences import PersonalPreferences
 from bot.storage.turns.answer_shares import AnswerShares
@@ -89,10 +87,12 @@ class SharedParts:
         self.rules = ChannelRules(
             fixed.channels, fixed.web, fixed.thinking, self.channel_settings, dependencies.library
         )
-        self.channel_changes = ChannelChanges(api, self.channel_settings, self.rules, self.directory, self.messenger)
+        self.channel_changes = ChannelChanges(
+            api, self.channel_settings, self.rules, self.directory, self.roles, self.messenger
+        )
         self.attention = ThreadAttention(
             ThreadRecords(self.database),
-            fixed.follow_ups,
+            fixed.follow_up_days,
             self.threads,
             self.messenger,
             me,
@@ -118,7 +118,7 @@ class SharedParts:
         """
         audience = await self.viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
-            raise InteractionRefused(explain_refusal(audience.refusal))
+            raise InteractionRefused(audience.refusal)
         if not audience.is_complete:
             raise InteractionRefused(replies.AUDIENCE_UNKNOWN)
         return audience.viewers

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Sources, Text
+from bot.answering.verified_answers.verified_answerer import Answering
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
 from bot.slack.conversations.addressing import asks_everybody
-from bot.slack.conversations.thread_order import begin_in_order
-from bot.slack.people.refusals import AudienceRefused
+from bot.slack.people.viewers import AudienceRefused
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.answer_follow_up import AnswerFollowUp
-from bot.slack.turns.dependencies import QuestionAnswerer
 from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
 from bot.slack.turns.question_builder import QuestionBuilder
 from bot.slack.turns.recovery.crash_recovery import AnswerRecovery
 from bot.slack.turns.reply_factory import ReplyFactory
-from bot.slack.turns.running_turn import CancelReason, RunningTurn
+from bot.slack.turns.running_turn import CancelReason, RunningTurn, TurnRecord
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.wire.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused, SlackStopped
-from bot.storage.turns.ledger import Ledger
+from bot.storage.turns.ledger import Ledger, ThreadBusy
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from engine.errors import EngineError
 
+_POLL_S = 0.2
+_EARLIER_S = 10.0
+"""How long an earlier question goes first while nothing is answered in the thread. Its process may be overloaded; if it
+has died, another takes the question over at its next heartbeat."""
 _WITHHELD = "withheld"
 """The outcome of a question that nobody asked Kvasir, and that gets no answer."""
 
@@ -40,7 +43,7 @@ class TurnRunner:
     def __init__(
         self,
         ledger: Ledger,
-        answerer: QuestionAnswerer,
+        answerer: Answering,
         questions: QuestionBuilder,
         replies: ReplyFactory,
         recovery: AnswerRecovery,
@@ -92,7 +95,7 @@ class TurnRunner:
         self, key: QuestionKey, begun: LedgerTurn | None, running: RunningTurn, record: TurnRecord
     ) -> QuestionMessage | None:
         try:
-            turn = begun or await begin_in_order(self._ledger, key, running.has_earlier, self._settings.deadline_s)
+            turn = begun or await self._begin_in_order(key, running.has_earlier)
             if turn is not None and turn.state is TurnState.RECEIVED:
                 record.outcome = "overtaken"
                 return turn.message
@@ -109,7 +112,7 @@ class TurnRunner:
             return await self._end_cancelled(key, running, record)
         finally:
             if running.reply is not None:
-                running.reply.leave_status()
+                running.reply.status.leave()
         try:
             if record.outcome != "found":  # the documents belong to an earlier answer
                 await self._follow_up.documents.delete_documents(key, earlier)
@@ -119,6 +122,27 @@ class TurnRunner:
                 raise
             return await self._end_cancelled(key, running, record)
 
+    async def _begin_in_order(self, key: QuestionKey, has_earlier: Callable[[], bool]) -> LedgerTurn | None:
+        """Wait until no other process answers in a question's thread, at most one deadline; then begin its turn.
+
+        Returns None if the question is no longer open. If this process has an earlier question of the thread now, the
+        turn is not begun: its state is ``received``.
+        """
+        started_at = free_at = time.monotonic()
+        while (now := time.monotonic()) < started_at + self._settings.deadline_s:
+            earlier_first = now <= free_at + _EARLIER_S
+            wait_for = [TurnState.ANSWERING, TurnState.RECEIVED] if earlier_first else [TurnState.ANSWERING]
+            try:
+                return await self._ledger.begin_turn(key, wait_for=wait_for)
+            except ThreadBusy as busy:
+                if busy.state is TurnState.ANSWERING:
+                    free_at = now
+                if has_earlier():
+                    turn = await self._ledger.find_turn(key)
+                    return replace(turn, state=TurnState.RECEIVED) if turn and turn.state in UNFINISHED else None
+                await asyncio.sleep(_POLL_S)
+        return await self._ledger.begin_turn(key, wait_for=())
+
     async def _finish_turn(
         self, turn: LedgerTurn, state: TurnState, reply: AnswerReply, record: TurnRecord
     ) -> QuestionMessage | None:
@@ -126,7 +150,7 @@ class TurnRunner:
 
         A question that gets no answer because nobody asked Kvasir is deleted in the same transaction.
         """
-        key, clear_in_s = turn.message.key, reply.clear_status_in_s
+        key, clear_in_s = turn.message.key, reply.status.clear_in_s
         if record.outcome == _WITHHELD and await self._ledger.forget_unasked(key, turn.revision):
             self.forget_answer(key, turn.message.conversation)
             return None
@@ -147,7 +171,7 @@ class TurnRunner:
                 return await self._retract_answer(key, reply, record)
             case CancelReason.STOPPED if reply is not None:
                 await reply.conclude(render_message(replies.STOPPED, reply.language), at_once=True)
-                clear_in_s = reply.clear_status_in_s
+                clear_in_s = reply.status.clear_in_s
                 if not await self._ledger.finish_turn(
                     key, running.revision, TurnState.DONE, "stopped", clear_status_in_s=clear_in_s
                 ):
@@ -175,7 +199,7 @@ class TurnRunner:
             await self._leave_to_withdrawal(key, reply)
         elif reply is not None and (turn is None or not self._ledger.owns_turn(turn)):
             record.outcome = CancelReason.LOST
-            reply.leave_status()
+            reply.status.leave()
             deleted = await reply.delete_messages(but=turn.replies if turn is not None else ())
             # The other process may have found them in the thread meanwhile, and be content with them.
             again = await self._ledger.answer_deleted(key, deleted)
@@ -217,7 +241,7 @@ class TurnRunner:
                 raise
             record.outcome, record.error = "gone", str(error)
             await reply.clear_status()
-            await self._replies.undelivered.explain_refusal(turn.message, error, reply)
+            await self._replies.explain_refusal(turn.message, error, reply)
             return TurnState.FAILED
         except TimeoutError as error:
             record.outcome, record.error = "late", "deadline"

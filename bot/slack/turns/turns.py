@@ -18,23 +18,25 @@ import structlog
 
 from bot.slack.conversations.thread_queue import ThreadQueue
 from bot.slack.turns.generated_answers import GeneratedAnswer
-from bot.slack.turns.recovery.lease_keeper import LeaseKeeper
 from bot.slack.turns.recovery.withdrawals import Withdrawals
-from bot.slack.turns.running_turn import CancelReason, RetryDelays, RunningTurn
+from bot.slack.turns.running_turn import CancelReason, RetryDelays, RunningTurn, TurnRecord
 from bot.slack.turns.settings import TurnSettings
-from bot.slack.turns.turn_log import TurnRecord
 from bot.slack.turns.turn_runner import TurnRunner
 from bot.slack.turns.waiting_turns import WaitingTurns
 from bot.slack.wire.errors import SlackError, SlackUnauthorized
+from bot.slack.wire.tasks import PeriodicTask
+from bot.storage.processes import LAST_CALLS_S
 from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.turns.ledger import Ledger
-from bot.storage.turns.questions import LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from knowledge.database.failures import wait_for_database
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.turns")
 
 _FILES_WAIT_S = 30.0
 """How old a question may be when its files arrive in a second event. An older question keeps its answer."""
+_PURGE_EVERY_S = 86_400.0
 
 ThreadId = tuple[str, str, str]
 
@@ -228,10 +230,11 @@ class TurnManager:
         """Take over the turns of dead processes and start to renew the leases.
 
         Raises:
-            DatabaseError: the ledger cannot be read.
+            DatabaseError: the ledger cannot be read, for longer than a start waits.
 
         """
-        await self._leases.take_over()
+        await wait_for_database(self._leases.adopt_turns)
+        self._leases.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
     async def close(self) -> None:
         """Start no more turns and give running ones ``drain_s``, then cancel them; they stay open in the ledger."""
@@ -304,3 +307,61 @@ class TurnManager:
             self._on_unauthorized(error)
         with contextlib.suppress(DatabaseError):
             await self._ledger.refund_attempt(key)
+
+
+class LeaseKeeper(PeriodicTask):
+    """Renews the leases at intervals. Turns that were changed elsewhere are cancelled, abandoned ones are queued."""
+
+    def __init__(self, ledger: Ledger, turns: TurnManager, settings: TurnSettings) -> None:
+        super().__init__("lease keeper", settings.heartbeat_s)
+        self._ledger = ledger
+        self._turns = turns
+        self._settings = settings
+        self._purged_at = float("-inf")
+
+    async def run_once(self) -> None:
+        """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""
+        await self._renew_leases()
+        await self.adopt_turns()
+        if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
+            await self._purge_ledger()
+
+    async def _renew_leases(self) -> None:
+        """Renew the leases, apply edits and deletions of other processes, and queue interrupted turns again."""
+        ours = await self._ledger.renew_leases()
+        for key, running in list(self._turns.running.items()):
+            if key not in ours:
+                await self._cancel_if_lost(key, running)
+            elif running.revision not in {-1, ours[key]}:
+                running.cancel(CancelReason.EDITED)
+        for key in ours:
+            if self._turns.may_enqueue(key) and (turn := await self._ledger.find_turn(key)) is not None:
+                self._turns.enqueue(turn.message)
+
+    async def _cancel_if_lost(self, key: QuestionKey, running: RunningTurn) -> None:
+        """Cancel a running turn whose lease is gone: the question was deleted, or another process has it."""
+        turn = await self._ledger.find_turn(key)
+        if turn is not None and turn.state is TurnState.SUPERSEDED:
+            running.cancel(CancelReason.DELETED)
+        elif (
+            turn is not None and turn.state in UNFINISHED and running.revision >= 0 and not self._ledger.owns_turn(turn)
+        ):
+            running.cancel(CancelReason.LOST)
+
+    async def adopt_turns(self) -> None:
+        """Queue the turns and withdrawals that other processes have abandoned.
+
+        Raises:
+            DatabaseError: the ledger cannot be read.
+
+        """
+        for turn in await self._ledger.list_unfinished():
+            self._turns.enqueue(turn.message)
+        for turn in await self._ledger.list_withdrawn():
+            self._turns.withdraw(turn.message.key)
+
+    async def _purge_ledger(self) -> None:
+        await self._ledger.purge_turns(
+            turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
+        )
+        self._purged_at = time.monotonic()

@@ -42,7 +42,7 @@ class UnaskedAnswers:
             return False
         try:
             query = add_filters(question.text, question.asker.within, datetime.now(UTC))
-            found = await self._shared.dependencies.library.search(query, limit=2, viewers=question.asker.viewers)
+            found = await self._shared.dependencies.search(query, limit=2, viewers=question.asker.viewers)
         except KnowledgeError as error:
             _log.info("unasked question not searched", channel=message.key.channel, error=type(error).__name__)
             return False

@@ -20,7 +20,6 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.tasks import cancel_tasks
 
 _FIRST_LINE_S = 0.1
-"""How long a question waits before its place is shown."""
 _REPEAT_S = 60.0
 """Slack clears a status after two minutes."""
 _MEASURED_TURNS = 50

@@ -20,7 +20,14 @@ from bot.messages.message import Message
 
 
 class SlackError(BotError):
-    """An error with a text for a person: what happened, then the next step. It never contains a token."""
+    """An error with a text for a person: what happened, then the next step. It never contains a token.
+
+    ``code`` is Slack's name of the error, "" if another error has none.
+    """
+
+    def __init__(self, text: str | Message, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class SlackUnauthorized(SlackError):
@@ -40,11 +47,7 @@ class SlackLimited(SlackError):
 
 
 class SlackGone(SlackError):
-    """The channel, thread or message no longer exists for the bot; ``code`` is Slack's error name."""
-
-    def __init__(self, text: str | Message, code: str = "") -> None:
-        super().__init__(text)
-        self.code = code
+    """The channel, thread or message no longer exists for the bot."""
 
 
 class SlackStopped(SlackError):
@@ -52,11 +55,7 @@ class SlackStopped(SlackError):
 
 
 class SlackRefused(SlackError):
-    """Slack refused the call; ``code`` is its error name."""
-
-    def __init__(self, text: str | Message, code: str) -> None:
-        super().__init__(text)
-        self.code = code
+    """Slack refused the call."""
 
 
 class SlackMissingScope(SlackRefused):

@@ -16,9 +16,8 @@ Payload = Mapping[str, Any]
 PERSON_SUBTYPES = {"", "file_share", "thread_broadcast", "me_message"}
 """Subtypes of messages that people write; all others are reports about the channel."""
 METADATA_PREFIX = "kvasir_"
-"""How the event types of the metadata begin that a Kvasir gives its messages."""
+"""The event types of the metadata that a Kvasir gives its messages begin with this."""
 MUTE_REACTION = "mute"
-"""Slack's name of 🔇."""
 _CHANNEL_ENTITY = "slack#/types/channel_id"
 _TIMESTAMP = re.compile(r"\d+(?:\.\d+)?")
 REDELIVERY_S = 600.0
@@ -69,7 +68,7 @@ class AppAsked:
     key: QuestionKey
     thread_ts: str
     app: str
-    """The id of its bot."""
+    """The id of the app's bot."""
     text: str
     ids: frozenset[str]
     """What names the author, as only Slack can set it: the ids of the bot, of its app and of its workflow."""
@@ -85,9 +84,8 @@ class MessageEdited:
 
     message: MessageReceived
     edited_ts: str
-    """When, to order the edits of a message."""
+    """The time of the edit, which orders the edits of a message."""
     is_newly_addressed: bool
-    """Whether this edit added the mention of the bot."""
 
     @property
     def is_early(self) -> bool:
@@ -117,11 +115,10 @@ class MuteReaction:
     """A person added 🔇 to a message of the bot, or removed it."""
 
     key: QuestionKey
-    """The place of the message."""
     user: str
     is_added: bool
     at: float
-    """When, in seconds since the epoch."""
+    """The time of the reaction, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +178,8 @@ SlackEvent = (
 
 def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
     """Return the meaning of an event, or None if it is not for the bot."""
-    event = body.get("event")
-    if not isinstance(event, dict):
-        return None
-    kind = event.get("type")
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    event = get_object(body, "event")
+    reader = _READERS.get(_get_text(event, "type"))
     return reader(body, event, me) if reader is not None else None
 
 
@@ -343,6 +337,12 @@ def get_object(payload: Payload, name: str) -> Payload:
     """Return a payload's nested object, or an empty one."""
     value = payload.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def get_channel_id(event: Payload) -> str:
+    """Return the channel of an event, which names it by its id or as an object, or ""."""
+    channel = event.get("channel")
+    return str((channel.get("id") if isinstance(channel, dict) else channel) or "")
 
 
 def has_mention(text: str, user: str) -> bool:

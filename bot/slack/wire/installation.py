@@ -72,8 +72,15 @@ async def check_token(api: SlackWebApi) -> Installation:
         answer, headers = await api.call_with_headers("auth.test")
     granted = frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip())
     me = await read_bot_user(api, answer)
-    _check_scopes(granted)
-    for scope, purpose in list_missing_scopes(granted).items():
+    missing = list_missing_scopes(granted)
+    for scope in REQUIRED_SCOPES:
+        if scope in missing:
+            raise SlackMissingScope(
+                f"The Slack app lacks the scope {scope} (to {SCOPES[scope]}). Add it under OAuth & Permissions at "
+                "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
+                scope,
+            )
+    for scope, purpose in missing.items():
         _log.warning("scope missing", scope=scope, without_it=f"Kvasir cannot {purpose}")
     return Installation(me, str(answer.get("team", "")), granted)
 
@@ -117,18 +124,6 @@ async def _list_workspaces(api: SlackWebApi) -> tuple[str, ...]:
         _log.warning("workspaces not listed", error=str(error), without_it="people and groups are read one by one")
         return ()
     return tuple(str(team["id"]) for page in pages for team in page.get("teams") or () if team.get("id"))
-
-
-def _check_scopes(granted: frozenset[str]) -> None:
-    if not granted:
-        return  # this server does not list scopes
-    for scope in REQUIRED_SCOPES:
-        if scope not in granted:
-            raise SlackMissingScope(
-                f"The Slack app lacks the scope {scope} (to {SCOPES[scope]}). Add it under OAuth & Permissions at "
-                "api.slack.com/apps (`kvasir manifest` prints all of them) and reinstall the app.",
-                scope,
-            )
 
 
 def list_missing_scopes(granted: frozenset[str]) -> dict[str, str]:

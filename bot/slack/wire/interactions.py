@@ -12,7 +12,7 @@ from bot.languages.registry import Language, choose_language
 
 
 class InteractionRefused(BotError):
-    """Nothing happens that a person wanted; the text says why, as mrkdwn."""
+    """Nothing happens that a person wanted; the text says why, as mrkdwn: escape each name and title in its fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +50,14 @@ class SlashCommand(Interaction):
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> SlashCommand:
         """Read Slack's payload."""
-        names = ("text", "user_id", "channel_id", "response_url", "trigger_id")
-        fields = {name: str(payload.get(name) or "") for name in names}
+        text = str(payload.get("text") or "")
         return cls(
-            user=fields["user_id"],
-            channel=fields["channel_id"],
-            response_url=fields["response_url"],
-            text=fields["text"],
-            trigger_id=fields["trigger_id"],
-            language=choose_language(fields["text"]),
+            user=str(payload.get("user_id") or ""),
+            channel=str(payload.get("channel_id") or ""),
+            response_url=str(payload.get("response_url") or ""),
+            text=text,
+            trigger_id=str(payload.get("trigger_id") or ""),
+            language=choose_language(text),
         )
 
 
@@ -113,7 +112,6 @@ class ShortcutUse(Interaction):
 
     trigger_id: str
     message: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Slack's message object."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> ShortcutUse:
@@ -136,7 +134,6 @@ class ModalSubmission(Interaction):
     values: Mapping[str, tuple[str, ...]] = field(repr=False)
     """What the person entered or chose, by the id of the block; empty for an empty field."""
     metadata: str = field(default="", repr=False)
-    """The ``private_metadata`` with which the modal was opened."""
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> ModalSubmission:

@@ -1,4 +1,4 @@
-"""Keeps the calls of all answers together within Slack's rate limits, so that Slack refuses none of them.
+"""Decides which calls Slack would accept: within its rate limits, and of methods that it does not refuse.
 
 Slack counts calls in a sliding window. Each window here is a little longer and allows a little less. Calls are
 delayed on their way, and commands and buttons make calls of their own.
@@ -6,17 +6,18 @@ delayed on their way, and commands and buttons make calls of their own.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+
+from bot.slack.wire.errors import SlackRefused
+from bot.slack.wire.settings import is_loopback
 
 _MINUTE_S = 62.0
 STREAM_LIFETIME_S = 300.0
 """Slack ends a stream about this long after its start."""
 _SESSION_LIFETIME_S = 1_000.0
-"""Longer than the deadline of an answer."""
+"""This is longer than the deadline of an answer."""
 _LOCAL_SCALE = 20
 """The workspace on this machine allows so many times Slack's calls."""
 _MAX_CHANNELS = 2_000
@@ -31,11 +32,14 @@ _READS = {
     "conversations.replies": 48,
     "users.info": 96,
 }
-"""Tier 3 or 4."""
+"""These methods have tier 3 or 4."""
+
+_MISSING_CODES = {"unknown_method", "method_deprecated"}
+_TEMPORARY_CODES = {"feature_not_enabled", "not_allowed", "team_not_found", "user_not_found", "missing_scope"}
+_REFUSAL_S = 600.0
+_MAX_PEOPLE = 10_000
 
 Now = Callable[[], float]
-Reserve = Callable[[], float]
-"""Reserves a call and returns how long to wait before it, in seconds."""
 
 
 class CallWindow:
@@ -149,10 +153,10 @@ class RateLimits:
         """``agents.sessions.setStatus``, tier 3: once for the beginning and once for the end of an answer."""
         self.words = CallWindow(44 * scale, now=now)
         """``assistant.threads.setStatus``, tier 3."""
-        self.reads: Mapping[str, Reserve] = {
+        self.reads: Mapping[str, Callable[[], float]] = {
             method: CallWindow(calls * scale, now=now).reserve_call for method, calls in _READS.items()
         }
-        """Reserve calls that find out who sees an answer, and read threads."""
+        """Reserve calls that find out who sees an answer, and read threads; return how long to wait, in seconds."""
         self._posts: OrderedDict[str, CallWindow] = OrderedDict()
 
     def reserve_post(self, channel: str) -> float:
@@ -164,13 +168,30 @@ class RateLimits:
         return window.reserve_call()
 
 
+class RefusedMethods:
+    """Says whether a method is worth a call for a person."""
+
+    def __init__(self, now: Now = time.monotonic) -> None:
+        self._now = now
+        self._missing: set[str] = set()
+        self._refused_until: dict[tuple[str, str], float] = {}
+        """By method and user, the oldest first. A user's id names the workspace, too."""
+
+    def allows_method(self, method: str, user: str) -> bool:
+        """Return whether Slack has the method, and has not refused it to this person lately."""
+        return method not in self._missing and self._refused_until.get((method, user), 0.0) <= self._now()
+
+    def note_refusal(self, method: str, user: str, error: SlackRefused) -> None:
+        """Remember a refusal if the next call would be refused, too."""
+        if error.code in _MISSING_CODES:
+            self._missing.add(method)
+        elif error.code in _TEMPORARY_CODES:
+            self._refused_until.pop((method, user), None)
+            self._refused_until[method, user] = self._now() + _REFUSAL_S
+            if len(self._refused_until) > _MAX_PEOPLE:
+                self._refused_until.pop(next(iter(self._refused_until)))
+
+
 def choose_rate_limits(api_url: str | None) -> RateLimits:
     """Return Slack's limits, or those of a workspace on this machine."""
-    return RateLimits(_LOCAL_SCALE if _is_loopback(urlsplit(api_url or "").hostname or "") else 1)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return RateLimits(_LOCAL_SCALE if is_loopback(api_url or "") else 1)

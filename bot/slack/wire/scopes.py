@@ -22,7 +22,6 @@ SCOPES = {
     "users:read": "read names in place of user ids, and know guests and the language of a person's Slack",
     "users:read.email": "match a person with the accounts that a source names as its readers",
 }
-"""The scopes that the bot requests, and what each is for."""
 
 REQUIRED_SCOPES = ("app_mentions:read", "chat:write")
 """The scopes without which nothing works; each other scope enables one feature."""

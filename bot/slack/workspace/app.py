@@ -21,8 +21,8 @@ from bot.slack.features.kit.feature import Feature
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.directory_changes import DirectoryChanges
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.posting.status_line import StatusCleaner
 from bot.slack.turns.dependencies import SlackDependencies
-from bot.slack.turns.recovery.status_cleaner import StatusCleaner
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.turns import TurnManager
@@ -35,12 +35,12 @@ from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.wire.transport.http_server import HttpServer
 from bot.slack.wire.transport.socket_mode import SocketModeClient
 from bot.slack.wire.transport.web_api import RenewToken, SlackWebApi
-from bot.slack.wire.transport.web_client import copy_without_token, make_web_client, open_http_session
+from bot.slack.wire.transport.web_client import make_web_client, open_http_session
 from bot.slack.workspace.features import build_features
 from bot.slack.workspace.listeners import SlackListeners
 from bot.storage.channels.channel_event_log import record_connection
-from bot.storage.installations.installation_data import InstallationData
 from bot.storage.turns.open_statuses import OpenStatuses
+from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.database.database import Database
 
 _log = structlog.get_logger(__name__)
@@ -177,7 +177,7 @@ async def open_workspace(
 async def _erase_uninstalled(api: SlackWebApi, database: Database, team: str) -> None:
     """Erase the data of a workspace if Slack confirms that the app is uninstalled there."""
     if await confirm_uninstallation(api, team):
-        await InstallationData(database, team).erase_workspace()
+        await WorkspaceRows(database, team).erase_workspace()
 
 
 def _build_bolt_app(
@@ -206,7 +206,7 @@ def create_bolt_app(
     return AsyncApp(
         name="slack_bolt.kvasir",  # Bolt gives the logger of this name the level of the next one
         logger=logging.getLogger("slack_bolt"),
-        client=copy_without_token(client),
+        client=make_web_client(client.base_url, None, client.session),  # the token is what ``authorize`` returns
         before_authorize=before_authorize,
         authorize=authorize,  # type: ignore[arg-type]  # Bolt accepts None, too
         signing_secret=settings.signing_secret or "",

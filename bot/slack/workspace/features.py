@@ -37,7 +37,6 @@ from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.turn_runner import TurnRunner
 from bot.slack.turns.turns import TurnManager
 from bot.slack.turns.unasked_answers import UnaskedAnswers
-from bot.slack.turns.undelivered_answer import UndeliveredAnswers
 from bot.slack.turns.waiting_turns import TurnTimes, WaitingTurns
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.transport.web_client import upload_bytes
@@ -108,7 +107,7 @@ def _build_turns(
         ledger,
         shared.dependencies.answerer,
         QuestionBuilder(shared),
-        ReplyFactory(shared, buttons, UndeliveredAnswers(shared)),
+        ReplyFactory(shared, buttons),
         AnswerRecovery(ledger, shared.threads, shared.api),
         MessageFiles(shared),
         settings=settings,

@@ -17,6 +17,7 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.errors import BotError
 from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.errors import explain_error
@@ -25,7 +26,6 @@ from bot.messages.message import render_message
 from bot.slack.conversations.history.channel_events import read_channel_event
 from bot.slack.features.kit.feature import CommandHandler, EventHandler, Feature, ShortcutHandler
 from bot.slack.features.kit.modal import Modal
-from bot.slack.people.changes import apply_event
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.turns.turns import TurnManager
 from bot.slack.wire.events import (
@@ -51,9 +51,9 @@ from bot.slack.wire.interactions import (
 )
 from bot.slack.wire.text import render
 from bot.slack.workspace.home_tab import HomeTab
-from bot.storage.channels.channel_moves import ChannelMoves
 from bot.storage.turns.questions import QuestionMessage
-from knowledge.errors import DatabaseError
+from bot.storage.workspace_rows import WorkspaceRows
+from knowledge.errors import DatabaseError, KnowledgeError
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class SlackListeners:
         self.turns = turns
         self.home = home
         self.on_removed = on_removed
-        self.channel_moves = ChannelMoves(shared.database, shared.me.team)
+        self.channel_moves = WorkspaceRows(shared.database, shared.me.team)
         self.event_log = shared.dependencies.event_log
         """Stores events of public channels if they are a source."""
         self.commands: dict[str, CommandHandler] = {}
@@ -115,7 +115,7 @@ class SlackListeners:
 
     async def _handle_event(self, body: Mapping[str, Any], next_: NextMiddleware) -> BoltResponse | None:
         """Store an event before Bolt acknowledges it."""
-        apply_event(self._shared.directory, body)
+        self._shared.directory.apply_event(body)
         try:
             await self.handle_event(body)
             await self._log_channel_event(body)
@@ -270,13 +270,19 @@ class SlackListeners:
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
         """Run a handler; return why it failed, "" if it did not. A refusal is no failure."""
         try:
+            await self._answer_refusal(handler, act)
+        except Exception as error:  # noqa: BLE001 (the person learns of every failure)
+            trace = None if isinstance(error, BotError | KnowledgeError) else error
+            _log.warning("command failed", command=name, error=type(error).__name__, exc_info=trace)
+            return render_message(explain_error(error), act.language)
+        return ""
+
+    async def _answer_refusal(self, handler: Callable[[Act], Awaitable[None]], act: Act) -> None:
+        """Run a handler; if it refuses, tell the person why."""
+        try:
             await handler(act)
         except InteractionRefused as refusal:
             await self._shared.messenger.answer_interaction(act, render_message(explain_error(refusal), act.language))
-        except Exception as error:  # noqa: BLE001 (the person learns of every failure)
-            _log.warning("command failed", command=name, error=type(error).__name__, exc_info=error)
-            return render_message(explain_error(error), act.language)
-        return ""
 
     async def _report(self, running: Awaitable[str], act: Interaction) -> None:
         """Wait for a handler; if it fails, tell the person why."""

@@ -43,7 +43,6 @@ class ChannelEventKind(StrEnum):
     TOUCHED = "touched"
     """A reply was added, edited or deleted."""
     GONE = "gone"
-    """The thread was deleted."""
     CHANNEL = "channel"
     """The channel itself changed: joined, left, renamed, archived."""
     MOVED = "moved"

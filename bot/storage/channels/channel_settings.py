@@ -1,4 +1,4 @@
-"""Stores what people chose for a channel; every process sees a change within seconds."""
+"""Stores what people chose for a channel, and which shared channels an owner has approved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.storage.columns import match_columns
 from bot.storage.shared_changes import ChangeKind, SharedCache, SharedChanges, add_change
-from bot.storage.tables import channel_settings, insert_into, threads
+from bot.storage.tables import approved_channels, channel_settings, insert_into, threads
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.database.database import Database, transaction
 
@@ -22,6 +22,9 @@ _IS_CHANNEL = match_columns(channel_settings.c.team, channel_settings.c.channel)
 _FIND = sa.select(channel_settings).where(_IS_CHANNEL)
 _LOCK = sa.select(channel_settings.c.unasked_at).where(_IS_CHANNEL).with_for_update()
 _SET_UNASKED = sa.update(channel_settings).where(_IS_CHANNEL)
+_IS_APPROVED = match_columns(approved_channels.c.team, approved_channels.c.channel)
+_FIND_APPROVED = sa.select(approved_channels.c.channel).where(_IS_APPROVED)
+_DELETE_APPROVED = sa.delete(approved_channels).where(_IS_APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +124,22 @@ def _read_settings(row: sa.Row[Any]) -> ChannelSettings:
         bool(row.mention_only),
         row.unasked_per_hour,
     )
+
+
+class ApprovedChannels:
+    """The shared channels that an owner has approved. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def is_approved(self, team: str, channel: str) -> bool:
+        """Return whether an owner has approved a channel."""
+        return bool(await self.database.fetch_rows(_FIND_APPROVED, {"of_team": team, "of_channel": channel}))
+
+    @transaction
+    def set_approved(self, connection: sa.Connection, team: str, channel: str, owner: str, *, approved: bool) -> None:
+        """Store that an owner approves a channel, or withdraws the approval."""
+        connection.execute(_DELETE_APPROVED, {"of_team": team, "of_channel": channel})
+        if approved:
+            row = {"team": team, "channel": channel, "owner": owner, "approved_at": time.time()}
+            connection.execute(insert_into(approved_channels, connection.dialect.name).on_conflict_do_nothing(), row)

@@ -1,4 +1,4 @@
-"""Stores in which workspaces and organizations the app is installed, with encrypted tokens.
+"""Stores in which workspaces and organizations the app is installed, with encrypted tokens, and states of OAuth.
 
 One process refreshes a token: ``claim_refresh`` gives it a lease, and ``replace_tokens`` replaces only the version that
 it has read. Every change has a number of ``SharedChanges``, so the other processes read the new token at once.
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from bot.storage.columns import match_columns
 from bot.storage.installations.token_cipher import BotTokens, TokenCipher
 from bot.storage.shared_changes import ChangeKind, add_change
-from bot.storage.tables import home_workspace, insert_into, installations
+from bot.storage.tables import home_workspace, insert_into, installations, oauth_states
 from knowledge.database.database import Database, transaction
 
 REFRESH_LEASE_S: Final = 60.0
@@ -31,6 +31,18 @@ _FIND = sa.select(installations).where(_IS_TEAM)
 _CLAIM = sa.update(installations).where(_IS_VERSION, _ROW.refresh_until < sa.bindparam("now"))
 _UPDATE = sa.update(installations).where(_IS_VERSION)
 _HOME = sa.select(home_workspace.c.workspace)
+
+STATE_LIFETIME_S: Final = 600
+_MAX_STATES: Final = 1_000
+"""Anybody may begin an installation, so the oldest states go."""
+
+_TAKE_STATE = sa.delete(oauth_states).where(
+    match_columns(oauth_states.c.state), oauth_states.c.expires_at > sa.bindparam("now")
+)
+_LATEST_STATES = sa.select(oauth_states.c.state).order_by(oauth_states.c.expires_at.desc()).limit(_MAX_STATES)
+_DELETE_OLD_STATES = sa.delete(oauth_states).where(
+    (oauth_states.c.expires_at <= sa.bindparam("now")) | oauth_states.c.state.not_in(_LATEST_STATES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +58,12 @@ class StoredInstallation:
     scopes: str
     """The granted scopes, with commas between."""
     installer: str
-    """Who installed the app last."""
     installed_at: float
     """When the app was first installed, in seconds since the epoch, like the other times."""
     sealed_tokens: str = field(default="", repr=False)
     version: int = 0
     """Identifies the tokens; refreshed ones have the next number."""
     refreshed_at: float = 0.0
-    """When Slack gave out the tokens."""
     expires_at: float = 0.0
     """When the bot's token expires, 0.0 for never."""
     problem: str = ""
@@ -160,6 +170,30 @@ class Installations:
         """Return the workspace that was installed first, even if the app is not there any more; "" for none."""
         rows = await self.database.fetch_rows(_HOME)
         return str(rows[0][0]) if rows else ""
+
+
+class OAuthStates:
+    """The states of OAuth. Every method raises ``DatabaseError`` or a subclass.
+
+    Each state proves once, for a short time, that an installation began here.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self._now = now
+
+    @transaction
+    def issue_state(self, connection: sa.Connection) -> str:
+        """Return a new state."""
+        now, state = self._now(), secrets.token_urlsafe(32)
+        connection.execute(sa.insert(oauth_states).values(state=state, expires_at=now + STATE_LIFETIME_S))
+        connection.execute(_DELETE_OLD_STATES, {"now": now})
+        return state
+
+    @transaction
+    def consume_state(self, connection: sa.Connection, state: str) -> bool:
+        """Return whether a state is valid; from then on it is not."""
+        return connection.execute(_TAKE_STATE, {"of_state": state, "now": self._now()}).rowcount > 0
 
 
 def _read_row(row: sa.Row[Any]) -> StoredInstallation:

@@ -41,7 +41,6 @@ class AnswerShare:
     key: QuestionKey
     """The question in the direct messages."""
     target: str
-    """The id of the channel."""
     target_name: str
     claimed_at: float = 0.0
     """When a process began to share it, in seconds since the epoch; 0.0 for never."""

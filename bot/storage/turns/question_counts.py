@@ -1,4 +1,4 @@
-"""Counts the questions of a minute, by person and channel, for all processes together."""
+"""Counts questions for all processes together: those of a minute, by person and channel, and those of other apps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.storage.tables import insert_into, question_counts
+from bot.storage.columns import match_columns
+from bot.storage.tables import insert_into, question_counts, turns
+from bot.storage.turns.questions import APP_PREFIX, QuestionMessage
+from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database
 
 _MINUTE_S: Final = 60
 _KEEP_MINUTES: Final = 10
 _DELETE_OLD = sa.delete(question_counts).where(question_counts.c.minute < sa.bindparam("before"))
+_HOUR_S = 3_600.0
+_IS_IN_THREAD = sa.case((turns.c.thread_ts == sa.bindparam("of_thread_ts"), 1), else_=0)
+_COUNT_OF_APPS = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_IS_IN_THREAD), 0)).where(
+    match_columns(turns.c.team, turns.c.channel),
+    turns.c.ts != sa.bindparam("of_ts"),
+    turns.c.created_at > sa.bindparam("since"),
+    turns.c.user.startswith(APP_PREFIX),
+)
 
 
 class LimitReached(Exception):
@@ -68,3 +79,25 @@ def _build_count(dialect: str) -> Any:  # noqa: ANN401 - of either dialect
     return insert.on_conflict_do_update(
         index_elements=question_counts.primary_key, set_={"minute": insert.excluded.minute, "count": count}
     ).returning(question_counts.c.count)
+
+
+class AppTurns:
+    """The questions of other apps: two apps that answer each other never stop.
+
+    ``now`` returns the time in seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._now = now
+
+    async def count_last_hour(self, message: QuestionMessage) -> tuple[int, int]:
+        """Return how many other questions of apps came in the last hour in the channel, and of these in the thread.
+
+        Raises:
+            DatabaseError: the database fails.
+
+        """
+        place = {**name_parameters(message.key), "of_thread_ts": message.thread_ts, "since": self._now() - _HOUR_S}
+        ((in_channel, in_thread),) = await self._database.fetch_rows(_COUNT_OF_APPS, place)
+        return int(in_channel), int(in_thread)

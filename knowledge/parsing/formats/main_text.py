@@ -15,9 +15,8 @@ from urllib.parse import urljoin
 from knowledge.dates import parse_iso_date
 
 _LONGEST = 3_000_000
-"""Characters. trafilatura takes seconds for a longer page."""
+"""The most characters of a page: trafilatura takes seconds for a longer one."""
 _LONGEST_NAME = 300
-"""Characters of an author's name."""
 
 _RUN = 8
 """Letters of a run that is searched in the main text."""

@@ -1,19 +1,19 @@
-"""Parse Markdown: CommonMark with tables, front matter, and GitHub's anchors for headings."""
+"""Parse Markdown (CommonMark with tables, front matter, and GitHub's anchors for headings) and plain text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from knowledge.chunking.lines import iterate_lines
+from knowledge.chunking.blocks import iterate_lines
 from knowledge.interfaces import Document
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.formats.tables import format_markdown_table
-from knowledge.parsing.formats.text import split_paragraphs
 from knowledge.parsing.formats.web_page import extract_visible_text
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
@@ -36,17 +36,30 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 def parse_markdown(data: bytes, document: str, media_type: str | None = None) -> Document:
     """Parse Markdown. The title is the front matter's, else a first heading of level 1, else the file's name."""
     matter, body = _split_front_matter(decode_text(data, media_type=media_type))
-    writer = _MarkdownWriter()
-    if matter.get("description"):
-        writer.outline.add_block(matter["description"])
+    writer = _MarkdownWriter(Outline(matter.get("description", "")))
     if _is_parseable(body):
         parser = MarkdownIt("commonmark", {"maxNesting": 40}).enable("table").enable("strikethrough")
         writer.write(SyntaxTreeNode(parser.parse(body)))
     else:
         writer.write_lines(body)
     return make_document(
-        matter.get("title") or writer.title or make_title_from_name(document), writer.outline.list_sections()
+        matter.get("title") or writer.outline.title or make_title_from_name(document), writer.outline.list_sections()
     )
+
+
+def parse_text(data: bytes, document: str, media_type: str | None = None) -> Document:
+    """Parse plain text of any encoding. The title is the file's name."""
+    outline = Outline()
+    for paragraph in _split_paragraphs(decode_text(data, media_type=media_type)):
+        outline.add_block(paragraph)
+    return Document(make_title_from_name(document), outline.list_sections())
+
+
+def _split_paragraphs(text: str) -> Iterator[str]:
+    """Split at blank lines, in linear time."""
+    for is_blank, lines in groupby(iterate_lines(text), key=lambda line: not line.strip()):
+        if not is_blank:
+            yield "\n".join(line.rstrip() for line in lines)
 
 
 def slugify_heading(heading: str) -> str:
@@ -90,26 +103,24 @@ def _strip_quotes(value: str) -> str:
 
 
 def _is_parseable(text: str) -> bool:
-    if len(text) > _MAX_PARSED_CHARACTERS:
-        return False
-    return all(len(paragraph) <= _MAX_PARAGRAPH_CHARACTERS for paragraph in split_paragraphs(text))
+    return len(text) <= _MAX_PARSED_CHARACTERS and all(
+        len(paragraph) <= _MAX_PARAGRAPH_CHARACTERS for paragraph in _split_paragraphs(text)
+    )
 
 
 class _MarkdownWriter:
     """Walks the blocks of one document and writes them as plain text."""
 
-    def __init__(self) -> None:
-        self.outline = Outline()
-        self.title: str | None = None
+    def __init__(self, outline: Outline) -> None:
+        self.outline = outline
         self._anchors = HeadingAnchors()
-        self._began = False
 
     def write(self, root: SyntaxTreeNode) -> None:
         for node in root.children:
             if node.type == "heading":
                 self._write_heading(int(node.tag[1:]), _render_plain(node.children))
             else:
-                self._write_block(_render_block(node))
+                self.outline.add_block(_render_block(node))
 
     def write_lines(self, text: str) -> None:
         """Write text that is too large for the parser, recognising only headings and fences."""
@@ -122,25 +133,17 @@ class _MarkdownWriter:
             if line.strip() and not heading:
                 held.append(line.rstrip())
                 continue
-            self._write_block("\n".join(held))
+            self.outline.add_block("\n".join(held))
             held = []
             if heading:
                 self._write_heading(len(heading.group(1)), heading.group(2) or "")
-        self._write_block("\n".join(held))
+        self.outline.add_block("\n".join(held))
 
     def _write_heading(self, level: int, text: str) -> None:
         own = _OWN_ANCHOR.search(text)
         title = collapse_blanks(_OWN_ANCHOR.sub("", text))
         anchor = own.group(1) if own else self._anchors.make_anchor(title)
-        if level == 1 and not self._began:
-            self.title = title
-        self._began = True
         self.outline.add_heading(level, title, anchor or None)
-
-    def _write_block(self, text: str) -> None:
-        if text.strip():
-            self._began = True
-            self.outline.add_block(text)
 
 
 def _render_block(node: SyntaxTreeNode) -> str:
@@ -165,7 +168,8 @@ def _render_fence(node: SyntaxTreeNode) -> str:
 
 
 def _render_table(node: SyntaxTreeNode) -> str:
-    return format_markdown_table([_read_cells(row) for part in node.children for row in part.children])
+    rows = (row for part in node.children for row in part.children)
+    return format_markdown_table([[_render_inline(cell.children) for cell in row.children] for row in rows])
 
 
 def _render_list(node: SyntaxTreeNode) -> str:
@@ -177,10 +181,6 @@ def _render_list(node: SyntaxTreeNode) -> str:
         indent = "\n" + " " * (len(mark) + 1)
         lines.append(f"{mark} {text.strip()}".replace("\n", indent))
     return "\n".join(lines)
-
-
-def _read_cells(row: SyntaxTreeNode) -> list[str]:
-    return [_render_inline(cell.children) for cell in row.children]
 
 
 _RENDERERS: Final[dict[str, Callable[[SyntaxTreeNode], str]]] = {

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 
 MAX_UNPACKED_BYTES = 400_000_000
-"""Bytes of all parts of an Office file together."""
-
 MAX_PART_BYTES = 150_000_000
-"""Bytes of the largest part."""
-
-ARCHIVE_ERRORS: Final = (
+_ARCHIVE_ERRORS: Final[tuple[type[Exception], ...]] = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
     SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,
 )  # fmt: skip
@@ -24,10 +22,11 @@ XML errors are ``SyntaxError``s."""
 _ENCRYPTED_FLAG: Final = 1
 
 
-def check_package(data: bytes, document: str) -> None:
-    """Refuse an archive that is broken or too large when unpacked, according to its directory.
+@contextmanager
+def reading_package(data: bytes, document: str, *library_errors: type[Exception]) -> Iterator[None]:
+    """Refuse an archive that is too large when unpacked, according to its directory, or that a library finds broken.
 
-    If the directory lies, reading stops at the size that it states.
+    If the directory lies, reading stops at the size that it states. ``library_errors`` are the library's own.
 
     Raises:
         DocumentTooLarge: it would unpack to too much (a "zip bomb").
@@ -39,7 +38,7 @@ def check_package(data: bytes, document: str) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-        raise make_broken_error(document) from error
+        raise _make_broken_error(document) from error
     if any(part.flag_bits & _ENCRYPTED_FLAG for part in parts):
         raise DocumentEncrypted(f"{document} needs a password. Save a copy without one, or exclude it.")
     sizes = [part.file_size for part in parts]
@@ -48,8 +47,11 @@ def check_package(data: bytes, document: str) -> None:
             f"{document} unpacks to {sum(sizes) / 1e6:,.0f} MB, more than the limit of "
             f"{MAX_UNPACKED_BYTES / 1e6:,.0f} MB. Split it, or exclude it."
         )
+    try:
+        yield
+    except (*_ARCHIVE_ERRORS, *library_errors) as error:
+        raise _make_broken_error(document) from error
 
 
-def make_broken_error(document: str) -> ParseError:
-    """Return the error for an Office file that cannot be opened."""
+def _make_broken_error(document: str) -> ParseError:
     return ParseError(f"{document} is a broken Office file. Open it, save it again, then sync the source.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from math import hypot
 from unicodedata import east_asian_width
 
@@ -24,7 +25,6 @@ from knowledge.parsing.outline import Outline, collapse_blanks, make_document, m
 _FULL_LINE = 0.75
 """Share of the page's usual line. A shorter line ends its paragraph."""
 _USUAL = 0.9
-"""The quantile of line widths that counts as usual."""
 _MIN_USUAL_WIDTH = 40
 _JOINT = "\x02"
 _HYPHENS = (_JOINT, "\ufffe", "\u00ad")
@@ -258,17 +258,14 @@ def _count_columns(text: str) -> int:
 
 def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
     """Join lines into paragraphs. Consecutive short lines (a table, a list) stay lines of one block."""
-    short: list[str] = []
-    for text, joined in _join_broken_lines(lines, usual_width):
-        if not joined and not (text.endswith(_ENDS) and _count_columns(text) >= _FULL_LINE * usual_width):
-            short.append(text)
-            continue
-        if short:
-            yield "\n".join(short)
-            short = []
-        yield text
-    if short:
-        yield "\n".join(short)
+
+    def is_short(line: tuple[str, bool]) -> bool:
+        text, joined = line
+        return not joined and not (text.endswith(_ENDS) and _count_columns(text) >= _FULL_LINE * usual_width)
+
+    for are_short, run in groupby(_join_broken_lines(lines, usual_width), is_short):
+        texts = [text for text, _ in run]
+        yield from ["\n".join(texts)] if are_short else texts
 
 
 def _join_broken_lines(lines: Sequence[str], usual_width: int) -> Iterator[tuple[str, bool]]:

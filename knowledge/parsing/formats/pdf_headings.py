@@ -27,11 +27,10 @@ class PdfHeading:
     level: int
     title: str
     page: int
-    """0-based."""
+    """The index of its page, from 0."""
     line: str
     """The line on that page at which it begins."""
     lines: int = 1
-    """The number of its lines, if its line is known."""
 
 
 def find_headings_by_size(pages: Sequence[Sequence[SizedLine]]) -> list[PdfHeading]:

@@ -13,14 +13,12 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from knowledge.errors import DocumentTooLarge
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import reading_package
 from knowledge.parsing.formats.tables import describe_rows
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 MAX_CELLS = 3_000_000
 """Cells of one workbook that are read, including empty ones between others."""
-
-_PACKAGE_ERRORS = (InvalidFileException, *ARCHIVE_ERRORS)
 
 
 def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Document:
@@ -31,13 +29,9 @@ def parse_xlsx(data: bytes, document: str, *, max_cells: int = MAX_CELLS) -> Doc
         ParseError: it is broken.
 
     """
-    check_package(data, document)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _parse_workbook(data, document, _CellAllowance(document, max_cells))
-    except _PACKAGE_ERRORS as error:
-        raise make_broken_error(document) from error
+    with reading_package(data, document, InvalidFileException), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _parse_workbook(data, document, _CellAllowance(document, max_cells))
 
 
 def _parse_workbook(data: bytes, document: str, cells: _CellAllowance) -> Document:

@@ -11,15 +11,13 @@ import pptx
 from pptx.exc import PythonPptxError
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import reading_package
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 Shape = Any
-"""A python-pptx shape; the package has no types."""
 
 _GENERIC_TITLE = re.compile(r"powerpoint[- ]pr\w+|untitled.*|演示文稿\d*|slide 1", re.IGNORECASE)
-_PACKAGE_ERRORS = (PythonPptxError, *ARCHIVE_ERRORS)
 
 
 def parse_pptx(data: bytes, document: str) -> Document:
@@ -30,11 +28,8 @@ def parse_pptx(data: bytes, document: str) -> Document:
         ParseError: it is broken.
 
     """
-    check_package(data, document)
-    try:
+    with reading_package(data, document, PythonPptxError):
         return _parse_deck(pptx.Presentation(io.BytesIO(data)), document)
-    except _PACKAGE_ERRORS as error:
-        raise make_broken_error(document) from error
 
 
 def _parse_deck(deck: Any, document: str) -> Document:  # noqa: ANN401 - python-pptx has no types

@@ -29,9 +29,9 @@ _INLINE: Final = frozenset({
 })  # fmt: skip
 _INLINE_MARKS: Final = {"br": "\n", "code": "`"}
 _ITEM_MARKS: Final = {"li": "- ", "dd": "  "}
+_LAYOUT: Final = "table table, table h1, table h2, table h3, table pre"  # only a table for layout has such elements
 _HEADING = re.compile(r"h[1-6]")
 _BLOCK = re.compile(r"```.*?\n```|\S(?:(?!\n\n).)*", re.DOTALL)
-"""A block of code, or text between blank lines."""
 _HIDING_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:^|;)\s*opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
     r"|font-size\s*:\s*0(?![.\d]*[1-9])|(?:left|top|right|text-indent)\s*:\s*-\d{4,}",
@@ -137,21 +137,17 @@ def extract_visible_text(html: str) -> str:
     """Return the text of a fragment, with blank lines between blocks."""
     if "<" not in html:
         return html
-    body = LexborHTMLParser(html).body
-    writer = _PageWriter(page_furniture=False)
-    if body is not None:
-        writer.write_tree(body)
-    return "\n\n".join(part for section in writer.list_sections() for part in (*section.headings[-1:], section.text))
+    sections = _extract_sections(LexborHTMLParser(html).body, page_furniture=False)
+    return "\n\n".join(part for section in sections for part in (*section.headings[-1:], section.text))
 
 
 def _find_main_element(tree: LexborHTMLParser) -> tuple[LexborNode | None, bool]:
     """Return the element with the main text, and whether it is less than the whole body."""
-    body = tree.body
     for selector in ("main", "[role=main]", "article"):
         found = tree.css(selector)
         if len(found) == 1 and len(found[0].text(deep=True)) >= _MIN_MAIN_CHARACTERS:
             return found[0], True
-    return body, False
+    return tree.body, False
 
 
 def _find_title(tree: LexborHTMLParser, sections: tuple[Section, ...]) -> str | None:
@@ -215,7 +211,7 @@ class _PageWriter:
             self._outline.add_heading(int(tag[1]), _PERMALINK.sub("", node.text(deep=True)), _find_anchor(node))
         elif tag == "pre":
             self._outline.add_block(f"```\n{node.text(deep=True).strip(chr(10)).rstrip()}\n```")
-        elif tag == "table" and _is_data_table(node):
+        elif tag == "table" and node.css_first(_LAYOUT) is None:
             self._outline.add_block(format_markdown_table(list(_read_table_rows(node))))
         else:
             self._prefix = _ITEM_MARKS.get(tag, self._prefix)
@@ -266,11 +262,6 @@ def _follows_element(node: LexborNode) -> bool:
     while before is not None and before.tag in {"-text", "-comment"}:
         before = before.prev
     return before is not None
-
-
-def _is_data_table(table: LexborNode) -> bool:
-    """Return whether a table has data, rather than the page's layout."""
-    return table.css_first("table table, table h1, table h2, table h3, table pre") is None
 
 
 def _read_table_rows(table: LexborNode) -> Iterator[list[str]]:

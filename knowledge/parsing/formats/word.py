@@ -13,13 +13,11 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
 from knowledge.interfaces import Document
-from knowledge.parsing.formats.office_archive import ARCHIVE_ERRORS, check_package, make_broken_error
+from knowledge.parsing.formats.office_archive import reading_package
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
-Element = Any
-"""An lxml element; python-docx has no types for them."""
-
+Element = Any  # of lxml; python-docx has no types
 Notes = dict[tuple[str, str], str]
 """The text of notes, by kind and id."""
 
@@ -30,12 +28,12 @@ _SKIPPED_TAGS: Final = {
     qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), qn("w:instrText"),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }  # fmt: skip
-"""Skipped: deleted text, properties, field codes, and the copies of drawings for old programs."""
+"""Deleted text, properties, field codes, and the copies of drawings for old programs."""
 _NOTES: Final = {"footnotes": "footnote", "endnotes": "endnote"}
 _REFERENCES: Final = {qn(f"w:{kind}Reference"): kind for kind in _NOTES.values()}
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _GENERIC_TITLE = re.compile(r"word document|microsoft word.*|untitled.*|document\d*|文档\d*", re.IGNORECASE)
-_PACKAGE_ERRORS = (OpcError, *ARCHIVE_ERRORS)
+_STYLE, _ITEM, _LEVEL = (f"{qn('w:pPr')}/{qn(f'w:{name}')}" for name in ("pStyle", "numPr", "outlineLvl"))
 
 
 def parse_docx(data: bytes, document: str) -> Document:
@@ -46,16 +44,15 @@ def parse_docx(data: bytes, document: str) -> Document:
         ParseError: it is broken.
 
     """
-    check_package(data, document)
-    try:
+    with reading_package(data, document, OpcError):
         opened = docx.Document(io.BytesIO(data))
         writer = _WordWriter(_read_heading_levels(opened), _read_item_styles(opened), _read_notes(opened))
         writer.write_body(opened.element.body)
         core_title = collapse_blanks(opened.core_properties.title or "")
-    except _PACKAGE_ERRORS as error:
-        raise make_broken_error(document) from error
     title = "" if _GENERIC_TITLE.fullmatch(core_title) else core_title
-    return make_document(title or writer.title or make_title_from_name(document), writer.outline.list_sections())
+    return make_document(
+        title or writer.outline.title or make_title_from_name(document), writer.outline.list_sections()
+    )
 
 
 def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - python-docx has no types
@@ -65,7 +62,7 @@ def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - pytho
         name = style.find(qn("w:name"))
         label = name.get(qn("w:val"), "") if name is not None else ""
         heading = _HEADING_NAME.fullmatch(label)
-        own = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
+        own = style.find(_LEVEL)
         level = 0 if label.lower() == "title" else int(heading.group(1)) if heading else _read_outline_level(own)
         if level is not None:
             levels[style.get(qn("w:styleId"), "")] = level
@@ -75,9 +72,7 @@ def _read_heading_levels(opened: Any) -> dict[str, int]:  # noqa: ANN401 - pytho
 def _read_item_styles(opened: Any) -> frozenset[str]:  # noqa: ANN401 - python-docx has no types
     """Return the ids of the styles that number their paragraphs or give them bullets."""
     styles = opened.styles.element.iter(qn("w:style"))
-    return frozenset(
-        style.get(qn("w:styleId"), "") for style in styles if style.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
-    )
+    return frozenset(style.get(qn("w:styleId"), "") for style in styles if style.find(_ITEM) is not None)
 
 
 def _read_notes(opened: Any) -> Notes:  # noqa: ANN401 - python-docx has no types
@@ -102,57 +97,39 @@ class _WordWriter:
 
     def __init__(self, levels: dict[str, int], item_styles: frozenset[str], notes: Notes) -> None:
         self.outline = Outline()
-        self.title: str | None = None
         self._levels = levels
         self._item_styles = item_styles
         self._notes = notes
-        self._began = False
 
     def write_body(self, body: Element) -> None:
         for element in _iterate_blocks(body):
-            if element.tag == _TABLE:
-                self._write_block(format_markdown_table(list(_read_table_rows(element, self._notes))))
-            else:
+            if element.tag != _TABLE:
                 self._write_paragraph(element)
+            elif table := format_markdown_table(list(_read_table_rows(element, self._notes))):
+                self.outline.add_block(table)
 
     def _write_paragraph(self, element: Element) -> None:
         text = _read_text(element, self._notes).strip()
         level = self._find_level(element)
         if not text:
             return
-        if level is None and self._is_item(element):
-            self._began = True
+        if level is not None:
+            self.outline.add_heading(level, text)
+        elif self._is_item(element):
             self.outline.add_item(f"- {text}")
-            return
-        if level is None:
-            self._write_block(text)
-            return
-        if level <= 1 and not self._began:
-            self.title = collapse_blanks(text)
-        self._began = True
-        self.outline.add_heading(level, text)
+        else:
+            self.outline.add_block(text)
 
     def _is_item(self, element: Element) -> bool:
         """Return whether a paragraph is a list item, by itself or by its style."""
-        properties = element.find(qn("w:pPr"))
-        if properties is None:
-            return False
-        style = properties.find(qn("w:pStyle"))
+        style = element.find(_STYLE)
         by_style = style is not None and style.get(qn("w:val"), "") in self._item_styles
-        return by_style or properties.find(qn("w:numPr")) is not None
+        return by_style or element.find(_ITEM) is not None
 
     def _find_level(self, element: Element) -> int | None:
-        properties = element.find(qn("w:pPr"))
-        if properties is None:
-            return None
-        style = properties.find(qn("w:pStyle"))
+        style = element.find(_STYLE)
         named = self._levels.get(style.get(qn("w:val"), "")) if style is not None else None
-        return named if named is not None else _read_outline_level(properties.find(qn("w:outlineLvl")))
-
-    def _write_block(self, text: str) -> None:
-        if text:
-            self._began = True
-            self.outline.add_block(text)
+        return named if named is not None else _read_outline_level(element.find(_LEVEL))
 
 
 def _iterate_blocks(parent: Element) -> Iterator[Element]:

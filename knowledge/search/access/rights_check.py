@@ -9,7 +9,7 @@ from typing import Final
 
 from knowledge.interfaces import CurrentChunk, Scope
 from knowledge.search.plan import QueryPlan
-from knowledge.search.results import DocumentResults
+from knowledge.search.results import DocumentResults, FindDocuments
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.rights import RightsAnswer, RightsChecker
@@ -18,8 +18,6 @@ WITHIN_S: Final = 3.0
 """A question waits so long for sources to say who may read: Notion allows three calls a second."""
 _ROUNDS: Final = 4
 """Searches for one question: when hits drop out, others take their places, and they are checked, too."""
-
-FindDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
 
 
 async def search_checked(

@@ -29,19 +29,19 @@ class Ranking:
 
     ranked: Sequence[ScoredCandidate]
     trust: float
-    """The remaining share of the confidence (``ExactMatches``)."""
+    """The remaining share of the confidence (``weigh_exact_matches``)."""
 
 
 def rank_candidates(
     candidates: Sequence[Candidate], question: PreparedQuery, current: Mapping[str, CurrentChunk]
 ) -> Ranking:
     """Return candidates, best first. ``current`` has the configured weights of documents."""
-    exact = weigh_exact_matches(candidates, question.plan.names)
+    exact_gains, trust = weigh_exact_matches(candidates, question.plan.names)
     gains = dict(weigh_document_names(candidates, question.plan.words))
-    for id_, gain in exact.gains.items():
+    for id_, gain in exact_gains.items():
         gains[id_] = gains.get(id_, 0.0) + gain
     weights = {id_: listed.weight for id_, listed in current.items()}
-    return Ranking(penalise_repeats(fuse_candidates(candidates, question.profile, gains, weights)), exact.trust)
+    return Ranking(penalise_repeats(fuse_candidates(candidates, question.profile, gains, weights)), trust)
 
 
 def pick_ranked(

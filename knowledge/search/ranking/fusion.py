@@ -37,14 +37,12 @@ class QueryProfile:
     ideal_bm25: float
     """The score of a passage that alone in the store has every term of the question, each once."""
     cjk: bool
-    """Whether it is written in Chinese, Japanese or Korean."""
     calibration: SearchCalibration
     dense: bool = True
     """Whether there are cosines. If not, only words count."""
     terms: int = LEXICAL_TERMS
     """The number of distinct terms."""
     rows: int = ROWS_UNKNOWN
-    """Of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +174,6 @@ def estimate_best_confidence(query: str, hits: Sequence[Hit]) -> float:
     cjk = is_cjk(query)
     second = [hit for hit in hits[1:2] if is_cjk(f"{hit.title}\n{hit.heading}\n{hit.text}") == cjk]
     return max((hit.confidence for hit in (*hits[:1], *second)), default=0.0)
-
-
-def is_answerable(query: str, question: QueryProfile, hits: Sequence[Hit]) -> bool:
-    """Return whether the passages are sure enough to answer a question."""
-    return estimate_best_confidence(query, hits) >= question.calibration.answerable
 
 
 def is_related(candidates: Sequence[Candidate], question: QueryProfile) -> bool:

@@ -49,9 +49,7 @@ class _WordedQuery:
     shares: tuple[float, ...]
     """The share of each word in the meaning of the question; together 1."""
     starts: Mapping[str, Sequence[int]]
-    """The places of each word."""
     has_ideographs: bool
-    """Whether the question has an ideograph."""
 
     def find_spans(self, name: _Words) -> Iterator[_Span]:
         """Yield the places where the question has a name, except within a hyphenated word."""

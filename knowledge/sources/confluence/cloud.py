@@ -7,18 +7,22 @@ from dataclasses import replace
 
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import (
+    GROUP,
     NOBODY,
+    USER,
     Attachment,
     ConfluencePage,
     ContentRef,
     PageBody,
     Space,
     TreeNode,
+    advance_start,
+    next_page_by_start,
+    parse_named_readers,
     parse_version,
 )
-from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi, run_concurrently
-from knowledge.sources.hosted.http_call import ApiCall, quote_part
+from knowledge.sources.hosted.http_call import ApiCall, ServiceResponse, quote_part
 from knowledge.sources.hosted.json_form import (
     JsonObject,
     get_int,
@@ -29,7 +33,6 @@ from knowledge.sources.hosted.json_form import (
     require_objects,
     require_text,
 )
-from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 _LIMIT = 250
 _COLLECTIONS = {
@@ -48,25 +51,24 @@ class Cloud:
     async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
         """Return the current spaces."""
         filters = {"keys": ",".join(sorted(keys))} if keys else {}
-        visible: list[Space] = []
-        async for page in self._fetch_pages(ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **filters)):
-            visible += [
-                Space(require_text(one, "id"), require_text(one, "key"))
-                for one in require_objects(page, "results")
-                if keys or get_text(one, "type") != "personal"
-            ]
-        return visible
+        first = ApiCall.get("api/v2/spaces", status="current", limit=_LIMIT, **filters)
+        return [
+            Space(require_text(one, "id"), require_text(one, "key"))
+            async for one in self._api.fetch_objects(first, _next_page_by_link)
+            if keys or get_text(one, "type") != "personal"
+        ]
 
     async def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
         """Yield the current pages or posts; restrictions, labels and files need calls of their own."""
         first = ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/{kind}s", status="current", limit=_LIMIT)
-        async for page in self._fetch_pages(first):
+        async for page in self._api.fetch_pages(first, _next_page_by_link):
             site = get_text(get_object(page, "_links"), "base") or self._site
             yield [_parse_page(one, kind, site) for one in require_objects(page, "results")]
 
     async def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
         """Yield the files of these pages, from the listing of all files that the account sees."""
-        async for page in self._fetch_pages(ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)):
+        first = ApiCall.get("api/v2/attachments", status="current", limit=_LIMIT)
+        async for page in self._api.fetch_pages(first, _next_page_by_link):
             site = get_text(get_object(page, "_links"), "base") or self._site
             files = (_parse_attachment(one, site) for one in require_objects(page, "results"))
             yield [one for one in files if one.page in pages]
@@ -74,18 +76,16 @@ class Cloud:
     async def find_labelled(self, space: Space, labels: Collection[str]) -> frozenset[str]:
         """Return the ids of the pages and posts with one of these labels."""
         ids: set[str] = set()
-        async for page in self._fetch_pages(ApiCall.get("api/v2/labels", limit=_LIMIT)):
-            for label in require_objects(page, "results"):
-                if get_text(label, "name") in labels:
-                    ids |= await self._find_with_label(require_text(label, "id"), space)
+        async for label in self._api.fetch_objects(ApiCall.get("api/v2/labels", limit=_LIMIT), _next_page_by_link):
+            if get_text(label, "name") in labels:
+                ids |= await self._find_with_label(require_text(label, "id"), space)
         return frozenset(ids)
 
     async def _find_with_label(self, label: str, space: Space) -> set[str]:
         ids: set[str] = set()
         for kind in ("pages", "blogposts"):
             first = ApiCall.get(f"api/v2/labels/{quote_part(label)}/{kind}", limit=_LIMIT, **{"space-id": space.id})
-            async for page in self._fetch_pages(first):
-                ids |= {require_text(one, "id") for one in require_objects(page, "results")}
+            ids |= {require_text(one, "id") async for one in self._api.fetch_objects(first, _next_page_by_link)}
         return ids
 
     async def fetch_restrictions(self, space: Space, pages: Collection[str]) -> Mapping[str, frozenset[str]]:
@@ -95,13 +95,11 @@ class Cloud:
         """
         restrictions: dict[str, frozenset[str]] = {}
         cql = f'space = "{space.key}" and type in (page, blogpost)'
-        async for page in self._fetch_pages(
-            ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)
-        ):
-            for one in require_objects(page, "results"):
-                admitted = _parse_restriction(get_object(one, "restrictions", "read"))
-                if admitted is not None:
-                    restrictions[require_text(one, "id")] = admitted
+        first = ApiCall.get("rest/api/content/search", cql=cql, limit=100, expand=_RESTRICTED)
+        async for one in self._api.fetch_objects(first, _next_page_by_link):
+            admitted = _parse_restriction(get_object(one, "restrictions", "read"))
+            if admitted is not None:
+                restrictions[require_text(one, "id")] = admitted
         missing = [one for one in pages if one not in restrictions]
         answers = await run_concurrently([lambda one=one: self._fetch_restriction(one) for one in missing])  # type: ignore[misc]
         return {**restrictions, **dict(zip(missing, answers, strict=True))}
@@ -127,25 +125,21 @@ class Cloud:
     async def fetch_space_readers(self, space: Space) -> frozenset[str]:
         """Return the readers of a space: people, groups and roles, each by id."""
         readers: set[str] = set()
-        async for page in self._fetch_pages(
-            ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)
-        ):
-            for one in require_objects(page, "results"):
-                operation, principal = get_object(one, "operation"), get_object(one, "principal")
-                if (get_text(operation, "key"), get_text(operation, "targetType")) == ("read", "space"):
-                    readers.add(f"confluence:{require_text(principal, 'type').lower()}:{require_text(principal, 'id')}")
+        first = ApiCall.get(f"api/v2/spaces/{quote_part(space.id)}/permissions", limit=_LIMIT)
+        async for one in self._api.fetch_objects(first, _next_page_by_link):
+            operation, principal = get_object(one, "operation"), get_object(one, "principal")
+            if (get_text(operation, "key"), get_text(operation, "targetType")) == ("read", "space"):
+                readers.add(f"confluence:{require_text(principal, 'type').lower()}:{require_text(principal, 'id')}")
         return frozenset(readers)
 
     async def fetch_members(self, group: str) -> frozenset[str]:
         """Return the members of a group; none if the account may not see them."""
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/membersByGroupId"
-        people: set[str] = set()
+        people = self._api.fetch_objects(ApiCall.get(path, start=0, limit=200), next_page_by_start)
         try:
-            async for page in self._api.fetch_pages(ApiCall.get(path, start=0, limit=200), _next_page_by_start):
-                people |= {USER + require_text(one, "accountId") for one in require_objects(page, "results")}
+            return frozenset({USER + require_text(one, "accountId") async for one in people})
         except CallRefused:
             return NOBODY
-        return frozenset(people)
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page's current body."""
@@ -177,9 +171,6 @@ class Cloud:
     def make_anchor(self, title: str, heading: str) -> str:  # noqa: ARG002 - the other edition needs it
         """Return the anchor of a heading: its words, joined by hyphens."""
         return "-".join(heading.split())
-
-    def _fetch_pages(self, first: ApiCall) -> AsyncIterator[JsonObject]:
-        return self._api.fetch_pages(first, _next_page_by_link)
 
     async def _fetch_restriction(self, content: str) -> frozenset[str]:
         """Return the readers whom a page's own restriction admits."""
@@ -237,12 +228,7 @@ def _parse_restriction(read: JsonObject) -> frozenset[str] | None:
 
 
 def _parse_readers(read: JsonObject) -> set[str] | None:
-    """Return the readers that a restriction names; None if their lists are missing."""
-    people, groups = (get_object(read, "restrictions", kind).get("results") for kind in ("user", "group"))
-    if not isinstance(people, list) or not isinstance(groups, list):
-        return None
-    named = {USER + (get_text(one, "accountId") or "?") for one in people if isinstance(one, Mapping)}
-    return named | {GROUP + (get_text(one, "id") or "?") for one in groups if isinstance(one, Mapping)}
+    return parse_named_readers(read, lambda user: get_text(user, "accountId") or "?", "id")
 
 
 def _is_incomplete(read: JsonObject) -> bool:
@@ -251,16 +237,7 @@ def _is_incomplete(read: JsonObject) -> bool:
 
 
 def _next_restriction_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    return _advance_start(call, 200) if _is_incomplete(page) else None
-
-
-def _next_page_by_start(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    count = len(require_objects(page, "results"))
-    return _advance_start(call, count) if count and get_text(get_object(page, "_links"), "next") else None
-
-
-def _advance_start(call: ApiCall, step: int) -> ApiCall:
-    return call.with_params(start=int(call.params_dict()["start"]) + step)
+    return advance_start(call, 200) if _is_incomplete(page) else None
 
 
 def _next_page_by_link(call: ApiCall, page: JsonObject) -> ApiCall | None:

@@ -7,16 +7,16 @@ e-mail addresses that they show, Data Center's by their names. A file of people 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from knowledge.errors import IdentityError
 from knowledge.interfaces.people import Person, normalize_email
-from knowledge.sources.confluence.rights import GROUP, USER
+from knowledge.sources.confluence.model import GROUP, USER, next_page_by_start
 from knowledge.sources.hosted.http_api import HttpApi, fetch_or_none, run_concurrently
 from knowledge.sources.hosted.http_call import ApiCall
-from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, require_objects
+from knowledge.sources.hosted.json_form import get_object, get_text, require_objects
 
 INDEX_S: Final = 3_600.0
 """How long the index of Cloud's e-mail addresses is used. Each hit in it is checked again."""
@@ -67,9 +67,7 @@ class DataCenterIdentities:
 
     def _list_by_address(self, person: Person) -> frozenset[str]:
         domain = self._domain
-        if domain is None:
-            return _NOTHING
-        return frozenset(email.removesuffix(domain) for email in person.emails if email.endswith(domain))
+        return frozenset(email.removesuffix(domain) for email in person.emails if domain and email.endswith(domain))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -168,13 +166,12 @@ class CloudIdentities:
         call = ApiCall.get(
             "rest/api/search/user", cql="type=user", sitePermissionTypeFilter="all", start=0, limit=_LIMIT
         )
-        async for results in _fetch_results(self._api, call):
-            for one in results:
-                user = get_object(one, "user")
-                email, account = normalize_email(get_text(user, "email") or ""), get_text(user, "accountId")
-                if account and email:
-                    twice |= {email} if index.get(email, account) != account else set()
-                    index[email] = account
+        async for one in self._api.fetch_objects(call, next_page_by_start):
+            user = get_object(one, "user")
+            email, account = normalize_email(get_text(user, "email") or ""), get_text(user, "accountId")
+            if account and email:
+                twice |= {email} if index.get(email, account) != account else set()
+                index[email] = account
         self._index = {email: account for email, account in index.items() if email not in twice}
         self._index_due_at = started + INDEX_S
 
@@ -218,19 +215,7 @@ async def _collect_principals(
 
 async def _fetch_groups(api: HttpApi, key: str, **account: str) -> frozenset[str]:
     """Return the groups of an account; ``key`` is the member of a group by which readers name it."""
-    groups = set[str]()
-    async for results in _fetch_results(api, ApiCall.get("rest/api/user/memberof", start=0, limit=_LIMIT, **account)):
-        groups |= {GROUP + name for one in results if (name := get_text(one, key))}
-    return frozenset(groups)
-
-
-async def _fetch_results(api: HttpApi, first: ApiCall) -> AsyncIterator[Sequence[JsonObject]]:
-    async for page in api.fetch_pages(first, _next_page):
-        yield require_objects(page, "results")
-
-
-def _next_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    count = len(require_objects(page, "results"))
-    if not count or not get_text(get_object(page, "_links"), "next"):
-        return None
-    return call.with_params(start=int(call.params_dict()["start"]) + count)
+    groups = api.fetch_objects(
+        ApiCall.get("rest/api/user/memberof", start=0, limit=_LIMIT, **account), next_page_by_start
+    )
+    return frozenset({GROUP + name async for one in groups if (name := get_text(one, key))})

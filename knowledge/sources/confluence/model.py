@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Self
 
 from knowledge.interfaces import EVERYONE
-from knowledge.sources.hosted.json_form import JsonObject, get_object, require_text
-from knowledge.sources.hosted.retry_policy import ServiceResponse
+from knowledge.sources.hosted.http_call import ApiCall
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, require_objects, require_text
 
 NOBODY: frozenset[str] = frozenset()
+USER, GROUP = "confluence:user:", "confluence:group:"
+"""Prefixes of readers: people by account id (Cloud) or user name (Data Center), groups by id or name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,14 @@ class ConfluencePage:
     title: str
     version: int
     link: str
-    """Where a person opens it."""
     parent: ContentRef | None = None
-    """The node that holds it; None at the top of its space."""
     modified_at: datetime | None = None
     labels: frozenset[str] | None = None
-    """None if the listing does not contain labels."""
+    """Its labels; None if the listing does not contain labels."""
     restriction: frozenset[str] | None = None
     """The readers whom the page's own view restriction admits; None if the listing does not contain restrictions."""
     attachments: tuple[Attachment, ...] | None = None
-    """None if the listing does not contain files."""
+    """Its files; None if the listing does not contain files."""
     space: str = ""
     """The id of its space, if the page was fetched alone."""
 
@@ -63,10 +63,9 @@ class Attachment:
     media_type: str | None
     size_bytes: int | None
     link: str
-    """Where a person opens it."""
     modified_at: datetime | None = None
     download_path: str = ""
-    """Relative to the service's address, if the edition names one."""
+    """The path of its bytes below the service's address, if the edition names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,51 +96,23 @@ class TreeNode:
     parent: ContentRef | None = None
 
 
-class Edition(Protocol):
-    """The API of one edition; its methods raise as ``HttpApi`` does."""
+def next_page_by_start(call: ApiCall, page: JsonObject, *, overlap: int = 0) -> ApiCall | None:
+    """Return the call for the page after this one, None after the last; ``overlap`` results are listed again."""
+    count = len(require_objects(page, "results"))
+    if not count or not get_text(get_object(page, "_links"), "next"):
+        return None
+    return advance_start(call, max(count - overlap, 1))
 
-    async def list_spaces(self, keys: Collection[str]) -> Sequence[Space]:
-        """Return the spaces with these keys that exist; without keys, all except personal spaces."""
 
-    def list_pages(self, space: Space, kind: str) -> AsyncIterator[Sequence[ConfluencePage]]:
-        """Yield the current pages (``page``) or posts (``blogpost``) of a space."""
+def advance_start(call: ApiCall, step: int) -> ApiCall:
+    """Return the same call with a larger ``start``."""
+    return call.with_params(start=int(dict(call.params)["start"]) + step)
 
-    def list_attachments(self, pages: Mapping[str, ConfluencePage]) -> AsyncIterator[Sequence[Attachment]]:
-        """Yield the files attached to these pages."""
 
-    async def fetch_page(self, ref: ContentRef) -> ConfluencePage:
-        """Return a page or post with its own restriction and its space.
-
-        Raises:
-            CallRefused: with status 404 if it is gone, in the trash or in the archive.
-
-        """
-
-    async def fetch_node(self, ref: ContentRef) -> TreeNode:
-        """Return a node that the listing of pages does not contain."""
-
-    async def fetch_space_readers(self, space: Space) -> frozenset[str]:
-        """Return the readers of a space."""
-
-    async def fetch_members(self, group: str) -> frozenset[str]:
-        """Return the members of a group, which is given as a reader."""
-
-    async def fetch_body(self, ref: ContentRef) -> PageBody:
-        """Return a page's current body.
-
-        Raises:
-            CallRefused: with status 404 if the page is gone, in the trash or in the archive.
-
-        """
-
-    async def fetch_attachment(self, page: str, attachment: str) -> Attachment:
-        """Return a file's current properties."""
-
-    async def download_file(self, file: Attachment, document: str, limit: int) -> ServiceResponse:
-        """Return the bytes of a file."""
-
-    async def fetch_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return people's display names by id; those that cannot be found are missing."""
-
-    def make_anchor(self, title: str, heading: str) -> str:
-        """Return the anchor of a heading, which follows ``#`` in a link."""
+def parse_named_readers(read: JsonObject, user_id: Callable[[JsonObject], str], group_key: str) -> set[str] | None:
+    """Return the readers that an expanded restriction names; None if their lists are missing."""
+    people, groups = (get_object(read, "restrictions", kind).get("results") for kind in ("user", "group"))
+    if not isinstance(people, list) or not isinstance(groups, list):
+        return None
+    named = {USER + user_id(one) for one in people if isinstance(one, Mapping)}
+    return named | {GROUP + (get_text(one, group_key) or "?") for one in groups if isinstance(one, Mapping)}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE
 from knowledge.sources.confluence.model import (
+    GROUP,
     NOBODY,
+    USER,
     Attachment,
     ConfluencePage,
     ContentRef,
     PageBody,
     Space,
     TreeNode,
+    next_page_by_start,
+    parse_named_readers,
     parse_version,
 )
-from knowledge.sources.confluence.rights import GROUP, USER
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
-from knowledge.sources.hosted.http_call import ApiCall, quote_part
+from knowledge.sources.hosted.http_call import ApiCall, ServiceResponse, quote_part
 from knowledge.sources.hosted.json_form import (
     JsonObject,
     check_objects,
@@ -31,7 +35,6 @@ from knowledge.sources.hosted.json_form import (
     require_objects,
     require_text,
 )
-from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 _LIMIT = 100
 _TRIES = 3
@@ -128,14 +131,12 @@ class DataCenter:
 
     async def fetch_members(self, group: str) -> frozenset[str]:
         """Return the members of a group; none if the account may not see them."""
-        people: set[str] = set()
         path = f"rest/api/group/{quote_part(group.removeprefix(GROUP))}/member"
+        pages = self._fetch_results(ApiCall.get(path, start=0, limit=200))
         try:
-            async for results in self._fetch_results(ApiCall.get(path, start=0, limit=200)):
-                people |= {USER + _user_name(one) for one in results}
+            return frozenset({USER + _user_name(one) async for people in pages for one in people})
         except CallRefused:
             return NOBODY
-        return frozenset(people)
 
     async def fetch_body(self, ref: ContentRef) -> PageBody:
         """Return a page's current body."""
@@ -208,7 +209,7 @@ class DataCenter:
         """
         for _ in range(_TRIES):
             last: str | None = None
-            async for page in self._api.fetch_pages(first, _next_overlapping_page):
+            async for page in self._api.fetch_pages(first, partial(next_page_by_start, overlap=1)):
                 results = require_objects(page, "results")
                 if last is not None and (not results or _result_id(results[0]) != last):
                     break
@@ -221,13 +222,6 @@ class DataCenter:
 
 def _result_id(one: JsonObject) -> str:
     return get_text(one, "id") or get_text(one, "key") or _user_name(one)
-
-
-def _next_overlapping_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    results = require_objects(page, "results")
-    if not results or not get_text(get_object(page, "_links"), "next"):
-        return None
-    return call.with_params(start=int(call.params_dict()["start"]) + max(len(results) - 1, 1))
 
 
 def _parse_parent(one: JsonObject) -> ContentRef | None:
@@ -252,14 +246,8 @@ def _parse_subject(subject: JsonObject) -> frozenset[str]:
 
 def _parse_restriction(one: JsonObject) -> frozenset[str]:
     """Return the readers whom an expanded restriction admits; an incomplete one admits fewer, never more."""
-    people, groups = (
-        get_object(one, "restrictions", "read", "restrictions", kind).get("results") for kind in ("user", "group")
-    )
-    if not isinstance(people, list) or not isinstance(groups, list):
-        return NOBODY
-    named = {USER + _user_name(one) for one in people if isinstance(one, Mapping)}
-    named |= {GROUP + (get_text(one, "name") or "?") for one in groups if isinstance(one, Mapping)}
-    return frozenset(named) or EVERYONE
+    named = parse_named_readers(get_object(one, "restrictions", "read"), _user_name, "name")
+    return NOBODY if named is None else frozenset(named) or EVERYONE
 
 
 def _parse_attachment(one: JsonObject, page: str, site: str) -> Attachment:

@@ -26,16 +26,10 @@ from knowledge.sources.common import (
     split_batches,
     too_large_error,
 )
-from knowledge.sources.confluence.audiences import CALLS_AT_ONCE, PageAudiences
+from knowledge.sources.confluence.audiences import CALLS_AT_ONCE, Edition, PageAudiences
 from knowledge.sources.confluence.cloud import Cloud
 from knowledge.sources.confluence.identities import CloudIdentities, DataCenterIdentities
-from knowledge.sources.confluence.model import (
-    Attachment,
-    ConfluencePage,
-    ContentRef,
-    Edition,
-    Space,
-)
+from knowledge.sources.confluence.model import Attachment, ConfluencePage, ContentRef, Space
 from knowledge.sources.confluence.server import DataCenter
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from knowledge.sources.hosted.http_api import (
@@ -46,8 +40,7 @@ from knowledge.sources.hosted.http_api import (
     fetch_or_none,
     run_concurrently,
 )
-from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
-from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
+from knowledge.sources.hosted.http_call import QUESTION_PATIENCE, parse_secure_url, quote_link
 from knowledge.sources.registry import SourceKind
 
 _HTML_VERSION = 1
@@ -79,7 +72,6 @@ class ConfluenceOptions:
     edition: str | None = None
     """``cloud`` or ``data-center``; by default, the address decides."""
     attachments: bool = True
-    """Whether files attached to pages (PDF, DOCX …) are documents too."""
     blog_posts: bool = False
     rights: str = "own"
     """``own``: as in Confluence; ``restrictions``: full members may see the spaces; ``ignore``: as in ``readers``."""
@@ -103,9 +95,8 @@ class ConfluenceSource:
         options: ConfluenceOptions,
         context: SourceContext,
         api: HttpApi,
+        edition: Edition,
         identities: CloudIdentities | DataCenterIdentities | None,
-        *,
-        cloud: bool,
     ) -> None:
         self.key = key
         self.identities = identities
@@ -113,29 +104,12 @@ class ConfluenceSource:
         self._options = options
         self._limit = parse_size_limit(context.name, options.max_mb)
         self._api = api
-        self._edition: Edition
-        self._lookups: Cloud | None = None
-        """Extra calls for Cloud; the listings of Data Center contain everything."""
-        if cloud:
-            self._edition = self._lookups = Cloud(api, key.root)
-        else:
-            self._edition = DataCenter(
-                api,
-                key.root,
-                rights=options.rights != "ignore",
-                labels=bool(options.labels),
-                attachments=options.attachments,
-            )
+        self._edition = edition
         self._audiences = PageAudiences(
-            self._edition,
-            self._lookups,
-            rights=options.rights,
-            readers=context.readers,
-            everyone=frozenset(options.everyone),
+            edition, rights=options.rights, readers=context.readers, everyone=frozenset(options.everyone)
         )
         self._names: dict[str, str] = {}
         self._spaces: dict[str, Space] = {}
-        """Known spaces by their keys."""
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages of one space after the other, then the files.
@@ -231,13 +205,11 @@ class ConfluenceSource:
         key, blog, id_, _ = parts.groups()
         ref = ContentRef(id_, "blogpost" if blog else "page")
         page = await fetch_or_none(partial(self._edition.fetch_page, ref), _GONE)
-        spaces = await self._find_spaces({key}) if isinstance(page, ConfluencePage) else ()
-        return [
-            limit
-            for space in spaces
-            if isinstance(page, ConfluencePage) and page.space == space.id
-            for limit in await self._audiences.explain_readers(space, page)
-        ]
+        if page is not None:
+            for space in await self._find_spaces({key}):
+                if page.space == space.id:
+                    return await self._audiences.explain_readers(space, page)
+        return []
 
     async def close(self) -> None:
         """Close the connections."""
@@ -291,9 +263,9 @@ class ConfluenceSource:
         labels = frozenset(self._options.labels)
         if not labels:
             return list(pages)
-        if self._lookups is None:
+        if isinstance(self._edition, DataCenter):
             return [one for one, page in pages.items() if page.labels and page.labels & labels]
-        having = await self._lookups.find_labelled(space, labels)
+        having = await self._edition.find_labelled(space, labels)
         return [one for one in pages if one in having]
 
     def _make_listed(self, space: Space, page: ConfluencePage, readers: frozenset[str]) -> ListedDocument:
@@ -337,14 +309,22 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     service = HostedService("Confluence", url, "token")
     headers = FixedHeaders(_auth_headers(options, context.secrets.get("token", "")))
     key = SourceKey(context.name, "confluence", str(url))
+    api = HttpApi(service, context, headers)
     # A question does not wait for the calls of a sync.
     calls = HttpApi(service, context, headers, patience=QUESTION_PATIENCE)
     name = f"Confluence {url.authority}{url.path.rstrip('/')}"
-    identities = (
-        CloudIdentities(name, calls, context.now) if cloud else DataCenterIdentities(name, calls, options.email_domain)
-    )
-    own = identities if options.rights != "ignore" else None
-    return ConfluenceSource(key, options, context, HttpApi(service, context, headers), own, cloud=cloud)
+    has_rights = options.rights != "ignore"
+    edition: Edition
+    identities: CloudIdentities | DataCenterIdentities
+    if cloud:
+        edition = Cloud(api, key.root)
+        identities = CloudIdentities(name, calls, context.now)
+    else:
+        edition = DataCenter(
+            api, key.root, rights=has_rights, labels=bool(options.labels), attachments=options.attachments
+        )
+        identities = DataCenterIdentities(name, calls, options.email_domain)
+    return ConfluenceSource(key, options, context, api, edition, identities if has_rights else None)
 
 
 KIND = SourceKind(ConfluenceOptions, build)

@@ -7,15 +7,14 @@ import re
 from collections.abc import AsyncIterator, Sequence
 
 from knowledge.errors import SourceError
+from knowledge.sources.common import split_batches
 from knowledge.sources.drive.files import EXPORTS, FIELDS, PERMISSION_FIELDS, remove_images
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
-from knowledge.sources.hosted.http_call import ApiCall, quote_part
+from knowledge.sources.hosted.http_call import ApiCall, ServiceResponse, quote_part
 from knowledge.sources.hosted.json_form import JsonObject, get_text, require_objects, require_text
-from knowledge.sources.hosted.retry_policy import ServiceResponse
 
 _ALL_DRIVES = {"supportsAllDrives": "true", "includeItemsFromAllDrives": "true"}
 _FOLDERS_PER_QUERY = 25
-"""How many folders one query names."""
 _THROTTLING_CODES = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"})
 _ERROR_CODE = re.compile("[A-Za-z]{1,60}")
 
@@ -41,15 +40,14 @@ class DriveApi:
         async for page in self._api.fetch_pages(first, build_next_call):
             yield require_objects(page, "changes"), get_text(page, "newStartPageToken")
 
-    async def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
+    def list_drive(self, drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield everything in a shared drive, or all that the account sees of its own (""), without the trash."""
-        async for file in self._list_files("trashed = false", drive):
-            yield file
+        return self._list_files("trashed = false", drive)
 
     async def list_folders(self, folders: Sequence[str], drive: str) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the direct children of these folders, without the trash."""
-        for start in range(0, len(folders), _FOLDERS_PER_QUERY):
-            some = " or ".join(f"'{folder}' in parents" for folder in folders[start : start + _FOLDERS_PER_QUERY])
+        for batch in split_batches(folders, _FOLDERS_PER_QUERY):
+            some = " or ".join(f"'{folder}' in parents" for folder in batch)
             async for file in self._list_files(f"({some}) and trashed = false", drive):
                 yield file
 
@@ -78,15 +76,12 @@ class DriveApi:
             f"drive/v3/files/{quote_part(identifier)}/permissions", supportsAllDrives="true", pageSize=100,
             fields=f"nextPageToken,permissions({PERMISSION_FIELDS})",
         )  # fmt: skip
-        permissions: list[JsonObject] = []
         try:
-            async for page in self._api.fetch_pages(first, build_next_call):
-                permissions += require_objects(page, "permissions")
+            return [one async for one in self._api.fetch_objects(first, build_next_call, "permissions")]
         except CallRefused as error:
             if error.status in {403, 404}:
                 return []
             raise
-        return permissions
 
     async def fetch_content(self, file: JsonObject, document: str, limit: int) -> tuple[bytes, str]:
         """Return the bytes and the media type of a file.

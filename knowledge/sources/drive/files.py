@@ -6,8 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -16,7 +15,6 @@ from knowledge.sources.hosted.json_form import (
     JsonObject,
     filter_texts,
     get_int,
-    get_object,
     get_text,
     get_time,
     require_text,
@@ -31,7 +29,6 @@ EXPORTS: Final[Mapping[str, str]] = {
     f"{NATIVE}spreadsheet": f"{_OFFICE}spreadsheetml.sheet",
     f"{NATIVE}presentation": f"{_OFFICE}presentationml.presentation",
 }
-"""The format in which Google's own documents are exported."""
 FIELDS = (
     "id,name,mimeType,parents,trashed,version,md5Checksum,headRevisionId,modifiedTime,size,webViewLink,driveId,"
     "permissions(id,type,emailAddress,domain,deleted,view,expirationTime,allowFileDiscovery),permissionIds,"
@@ -49,7 +46,7 @@ class FileAudience:
     """The readers of a file, and until when the permissions hold."""
 
     readers: tuple[str, ...]
-    """Sorted, such as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
+    """The sorted readers, such as ``drive:user:ada@company.com``, ``drive:group:…``, ``drive:domain:company.com``."""
     expires_at: float | None = None
     """When the first permission expires, in seconds since the epoch; Drive does not report that as a change."""
 
@@ -67,28 +64,6 @@ class DriveFile:
     parents: tuple[str, ...]
     drive: str
     audience: FileAudience
-
-    def to_json(self) -> JsonObject:
-        """Return the file as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: JsonObject) -> DriveFile:
-        """Return the file from the JSON of ``to_json``."""
-        audience = get_object(value, "audience")
-        expires_at = audience.get("expires_at")
-        readers = tuple(filter_texts(audience.get("readers")))
-        return cls(
-            id=require_text(value, "id"),
-            document=require_text(value, "document"),
-            version=require_text(value, "version"),
-            link=get_text(value, "link") or "",
-            modified=get_text(value, "modified") or "",
-            size_bytes=get_int(value, "size_bytes"),
-            parents=tuple(filter_texts(value.get("parents"))),
-            drive=get_text(value, "drive") or "",
-            audience=FileAudience(readers, expires_at if isinstance(expires_at, float) else None),
-        )
 
 
 def is_document(file: JsonObject) -> bool:
@@ -162,11 +137,6 @@ def hash_rights(folder: JsonObject) -> str:
     """Return a hash that changes when a folder's place or its permissions may have changed for its content."""
     rights = [folder.get(key) for key in ("parents", "permissionIds", "permissions", "inheritedPermissionsDisabled")]
     return hashlib.sha256(json.dumps(rights, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def modified_at(file: DriveFile) -> datetime | None:
-    """Return when a file was last changed."""
-    return get_time({"at": file.modified}, "at")
 
 
 def remove_images(markdown: bytes) -> bytes:

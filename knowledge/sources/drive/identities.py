@@ -43,9 +43,11 @@ class GoogleIdentities:
 
         """
         emails = sorted(frozenset[str]().union(*(person.emails for person in people)))
-        found = await run_concurrently([partial(self._find_groups, email) for email in emails], _CONCURRENT)
-        groups = dict(zip(emails, found, strict=True))
-        return {person.id: frozenset[str]().union(*map(groups.__getitem__, person.emails)) for person in people}
+        calls = [partial(fetch_or_none, partial(self._fetch_groups, email), _NO_ACCOUNT) for email in emails]
+        groups = dict(zip(emails, await run_concurrently(calls, _CONCURRENT), strict=True))
+        return {
+            person.id: frozenset[str]().union(*(groups[email] or () for email in person.emails)) for person in people
+        }
 
     async def find_holdable(self, principals: frozenset[str], /) -> frozenset[str]:
         """Return Google's groups."""
@@ -66,9 +68,6 @@ class GoogleIdentities:
             await self._api.close()
         finally:
             await self._account.close()
-
-    async def _find_groups(self, email: str) -> frozenset[str]:
-        return await fetch_or_none(partial(self._fetch_groups, email), _NO_ACCOUNT) or frozenset()
 
     async def _fetch_groups(self, email: str) -> frozenset[str]:
         groups = set[str]()

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, Final, NamedTuple
+
+from pydantic import TypeAdapter
 
 from knowledge.errors import SourceError
 from knowledge.sources.drive.api import DriveApi
@@ -24,7 +27,7 @@ from knowledge.sources.drive.files import (
     parse_file,
 )
 from knowledge.sources.hosted.http_api import CallRefused, fetch_or_none, run_concurrently
-from knowledge.sources.hosted.json_form import JsonObject, get_object, get_objects, get_text, require_text
+from knowledge.sources.hosted.json_form import JsonObject, filter_texts, get_object, get_objects, get_text, require_text
 
 OWN_FILES = ""
 """Replaces a shared drive's id for the files that the account sees outside shared drives."""
@@ -34,8 +37,7 @@ class StaleSnapshot(Exception):
     """The snapshot cannot be updated: only a whole listing helps."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrivePlace:
+class DrivePlace(NamedTuple):
     """A part of the listing: a shared drive (or ``OWN_FILES``), whole or below some folders."""
 
     drive: str
@@ -50,33 +52,21 @@ class DriveSnapshot:
     tokens: dict[str, str] = field(default_factory=dict)
     files: dict[str, DriveFile] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
-    """``hash_rights`` by folder id."""
+    """The ``hash_rights`` of each folder, by its id."""
     shortcuts: dict[str, str] = field(default_factory=dict)
-    """The target of each shortcut."""
 
     def to_json(self) -> JsonObject:
         """Return the snapshot as JSON."""
-        return {
-            "places": [[place.drive, list(place.roots)] for place in self.places],
-            "tokens": self.tokens,
-            "files": [file.to_json() for file in self.files.values()],
-            "folders": self.folders,
-            "shortcuts": self.shortcuts,
-        }
+        value = _SNAPSHOT.dump_python(self, mode="json")
+        return {**value, "files": list(value["files"].values())}
 
-    @classmethod
-    def from_json(cls, value: JsonObject) -> DriveSnapshot:
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> DriveSnapshot:
         """Return the snapshot from the JSON of ``to_json``."""
-        places = value.get("places")
-        assert isinstance(places, list)  # noqa: S101 - sealed, so it is as it was saved
-        files = [DriveFile.from_json(one) for one in get_objects(value, "files")]
-        return cls(
-            tuple(DrivePlace(drive, tuple(roots)) for drive, roots in places),
-            _text_members(get_object(value, "tokens")),
-            {file.id: file for file in files},
-            _text_members(get_object(value, "folders")),
-            _text_members(get_object(value, "shortcuts")),
-        )
+        return _SNAPSHOT.validate_python({**value, "files": {file["id"]: file for file in value["files"]}})
+
+
+_SNAPSHOT: Final = TypeAdapter(DriveSnapshot)
 
 
 class DriveListing:
@@ -202,12 +192,9 @@ class DriveListing:
     async def _fetch_targets(self) -> Sequence[DriveFile]:
         """Return the current targets of shortcuts: the change feed does not report files that lie elsewhere."""
         targets = [one for one in dict.fromkeys(self.snapshot.shortcuts.values()) if one not in self.snapshot.files]
-        found = await run_concurrently([partial(self._fetch_target, one) for one in targets])
-        return await self._parse_files([one for one in found if one is not None and is_document(one)])
-
-    async def _fetch_target(self, identifier: str) -> JsonObject | None:
-        found = await fetch_or_none(partial(self._drive.fetch_file, identifier))
-        return None if found is None or found.get("trashed") is True else found
+        calls = [partial(fetch_or_none, partial(self._drive.fetch_file, one)) for one in targets]
+        found = [one for one in await run_concurrently(calls) if one is not None and one.get("trashed") is not True]
+        return await self._parse_files([one for one in found if is_document(one)])
 
     # ── Changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,10 +243,4 @@ class DriveListing:
     def _is_in_place(self, place: DrivePlace, file: JsonObject) -> bool:
         if (get_text(file, "driveId") or OWN_FILES) != place.drive:
             return False
-        parents = file.get("parents")
-        under = isinstance(parents, list) and any(one in self.snapshot.folders for one in parents)
-        return not place.roots or under
-
-
-def _text_members(value: JsonObject) -> dict[str, str]:
-    return {key: one for key, one in value.items() if isinstance(one, str)}
+        return not place.roots or any(one in self.snapshot.folders for one in filter_texts(file.get("parents")))

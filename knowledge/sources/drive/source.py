@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.sources.common import (
@@ -18,20 +19,18 @@ from knowledge.sources.common import (
     widen_to_everyone,
 )
 from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
-from knowledge.sources.drive.files import DriveFile, FileAudience, file_version, modified_at
+from knowledge.sources.drive.files import DriveFile, FileAudience, file_version
 from knowledge.sources.drive.google_account import ServiceAccount
 from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
 from knowledge.sources.drive.identities import GoogleIdentities
 from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
 from knowledge.sources.hosted.http_api import CallRefused, HostedService, HttpApi, fetch_or_none, run_concurrently
-from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
-from knowledge.sources.hosted.json_form import get_object, get_text
-from knowledge.sources.hosted.retry_policy import QUESTION_PATIENCE
+from knowledge.sources.hosted.http_call import QUESTION_PATIENCE, parse_secure_url, quote_link
+from knowledge.sources.hosted.json_form import get_text
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.registry import SourceKind
 
 _STATE_VERSION = 2
-"""Increased when the form of the remembered state changes."""
 _BATCH = 1000
 _CALLS_AT_ONCE = 8
 
@@ -43,13 +42,11 @@ class DriveOptions:
     credentials_file: str | None = None
     """The JSON file with a service account's key, relative to the configuration file."""
     credentials_env: str | None = None
-    """The variable with that JSON, in place of the file."""
     subject: str | None = None
     """The person in whose name Kvasir reads, by domain-wide delegation."""
     groups_as: str | None = None
     """An administrator in whose name Kvasir reads groups, by delegation of ``admin.directory.group.readonly``."""
     drives: tuple[str, ...] = ()
-    """Ids of shared drives."""
     folders: tuple[str, ...] = ()
     """Ids of folders, each with everything below it. Neither drives nor folders means all that is shared."""
     rights: str = "own"
@@ -173,12 +170,14 @@ class DriveSource:
     async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
         """Return the time of the last whole listing and its snapshot; None when a whole one is due."""
         state = await load_sealed_state(self._memory, _STATE_VERSION)
-        full_at = state.get("full_at") if state else None
-        if state is None or not isinstance(full_at, float) or state.get("scope") != self._listing_scope():
+        if state is None or state.get("scope") != self._listing_scope():
             return 0.0, None
-        if not 0 <= self._context.now() - full_at < self._options.full_every_h * 3600:
+        try:
+            if not 0 <= self._context.now() - state["full_at"] < self._options.full_every_h * 3600:
+                return 0.0, None
+            return state["full_at"], await asyncio.to_thread(DriveSnapshot.from_json, state["held"])
+        except (KeyError, TypeError, ValueError, AttributeError):  # another version wrote it
             return 0.0, None
-        return full_at, await asyncio.to_thread(DriveSnapshot.from_json, get_object(state, "held"))
 
     def _listing_scope(self) -> Sequence[object]:
         """Return the options that a remembered listing must have been made with."""
@@ -191,7 +190,7 @@ class DriveSource:
                 document=file.document,
                 version=file.version,
                 size_bytes=file.size_bytes,
-                modified_at=modified_at(file),
+                modified_at=parse_iso_date(file.modified),
                 url=quote_link(file.link),
                 readers=self._limit_readers(file.audience),
             )

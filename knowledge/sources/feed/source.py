@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Final, NamedTuple
 
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
+
+from knowledge.dates import parse_timestamp
 from knowledge.errors import (
     FetchError,
     FetchRefused,
@@ -23,12 +24,12 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.parsing.formats.main_text import MAIN_TEXT
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
-from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, OWN_NETWORK_HINT, unreachable_error
+from knowledge.sources.web_pages import DOCUMENT_TYPES, OWN_NETWORK_HINT, unreachable_error
 from knowledge.web.crawling.host_client import (
     ACCESS_DENIED_STATUSES,
     HostClient,
@@ -71,16 +72,14 @@ class FeedOptions:
     max_mb: float = MAX_MB
 
 
-@dataclass(frozen=True, slots=True)
-class RememberedEntry:
-    """An entry as it was last listed."""
+class RememberedEntry(NamedTuple):
+    """An entry as it was last listed; its times are seconds since the epoch."""
 
     title: str
     link: str | None
     version: str
     published_at: float | None
-    last_seen_at: float
-    """Seconds since the epoch."""
+    last_seen_at: FiniteFloat
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,9 @@ class FeedState:
     entries: Mapping[str, RememberedEntry]
     etag: str | None = None
     last_modified: str | None = None
+
+
+_STATE: Final = TypeAdapter(FeedState)
 
 
 class FeedSource:
@@ -106,6 +108,7 @@ class FeedSource:
     ) -> None:
         self.key = key
         self._context = context
+        self._memory = context.memory(key)
         self._options = options
         self._keep_s = keep_s
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
@@ -117,10 +120,6 @@ class FeedSource:
         self._hosts: dict[str, HostClient] = {}
         self._robots_lock = asyncio.Lock()
         self._texts = _EntryTexts(context.state_dir / "entries")
-
-    @property
-    def _memory(self) -> Memory:
-        return self._context.memory(self.key)
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the entries.
@@ -138,7 +137,7 @@ class FeedSource:
         newest = sorted(remembered, key=lambda id_: remembered[id_].last_seen_at, reverse=True)[:_MAX_ENTRIES]
         remembered = {id_: remembered[id_] for id_ in sorted(newest)}
         await asyncio.to_thread(self._texts.delete_others, remembered)
-        await save_state(self._memory, _STATE_VERSION, _encode_state(replace(after, entries=remembered)))
+        await save_state(self._memory, _STATE_VERSION, asdict(replace(after, entries=remembered)))
         yield [self._make_listed(id_, entry) for id_, entry in remembered.items()]
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
@@ -178,7 +177,7 @@ class FeedSource:
         if found.status == _UNCHANGED:
             listed = max((entry.last_seen_at for entry in before.entries.values()), default=now)
             current_ids = {
-                id_: replace(e, last_seen_at=now) if e.last_seen_at == listed else e
+                id_: e._replace(last_seen_at=now) if e.last_seen_at == listed else e
                 for id_, e in before.entries.items()
             }
             return replace(before, entries=current_ids)
@@ -194,7 +193,12 @@ class FeedSource:
                 "put it into the key url."
             )
         await asyncio.to_thread(self._texts.save_all, entries)
-        fresh = {entry.id: _remember_entry(entry, now) for entry in entries}
+        fresh = {
+            one.id: RememberedEntry(
+                one.title, one.link, one.version, one.published_at.timestamp() if one.published_at else None, now
+            )
+            for one in entries
+        }
         return FeedState({**before.entries, **fresh}, found.headers.get("etag"), found.headers.get("last-modified"))
 
     def _check_status(self, status: int) -> None:
@@ -213,7 +217,7 @@ class FeedSource:
         return ListedDocument(
             document=id_,
             version=entry.version,
-            modified_at=datetime.fromtimestamp(entry.published_at, UTC) if entry.published_at is not None else None,
+            modified_at=None if entry.published_at is None else parse_timestamp(entry.published_at),
             url=entry.link or strip_query(self._options.url),
             readers=self._context.readers,
         )
@@ -334,36 +338,9 @@ class _EntryTexts:
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _remember_entry(entry: FeedEntry, now: float) -> RememberedEntry:
-    published = entry.published_at.timestamp() if entry.published_at is not None else None
-    return RememberedEntry(entry.title, entry.link, entry.version, published, now)
-
-
-def _encode_state(remembered: FeedState) -> dict[str, Any]:
-    entries = {
-        id_: [e.title, e.link, e.version, e.published_at, e.last_seen_at] for id_, e in remembered.entries.items()
-    }
-    return {"etag": remembered.etag, "last_modified": remembered.last_modified, "entries": entries}
-
-
 def _decode_state(state: object) -> FeedState:
-    """Return the state from the JSON of ``_encode_state``; an empty one if any part has another form."""
+    """Return the saved state; an empty one if there is none, or any part has another form."""
     try:
-        assert isinstance(state, dict)  # noqa: S101 - caught below with every other wrong form
-        entries = {str(id_): _decode_entry(*fields) for id_, fields in state["entries"].items()}
-        for validator in (state["etag"], state["last_modified"]):
-            assert validator is None or isinstance(validator, str)  # noqa: S101
-        return FeedState(entries, state["etag"], state["last_modified"])
-    except (AssertionError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return _STATE.validate_python(state)
+    except ValidationError:
         return FeedState({})
-
-
-def _decode_entry(title: object, link: object, version: object, published: object, seen_at: object) -> RememberedEntry:
-    assert isinstance(title, str)  # noqa: S101
-    assert link is None or isinstance(link, str)  # noqa: S101
-    assert isinstance(version, str)  # noqa: S101
-    assert isinstance(seen_at, (int, float)) and math.isfinite(seen_at)  # noqa: S101, PT018
-    if published is not None:
-        assert isinstance(published, (int, float))  # noqa: S101
-        datetime.fromtimestamp(published, UTC)
-    return RememberedEntry(title, link, version, published, seen_at)

@@ -34,9 +34,6 @@ class IgnoreRules:
         rules = [_parse_rule(pattern) for pattern in patterns]
         self._rules = [rule for rule in reversed(rules) if rule is not None]
 
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
     def ignores_entry(self, path: str, *, folder: bool) -> bool:
         """Return whether a file or folder is left out, given that its parent folder is not."""
         for rule in self._rules:
@@ -63,7 +60,8 @@ def _parse_rule(line: str) -> _Rule | None:
     pattern = pattern.removeprefix("/")
     if not pattern:
         return None
-    expression = _make_expression(pattern, _count_literal_letters(pattern) if anchored else 0)
+    literal = len(re.split(r"[*?\[\\]", pattern, maxsplit=1)[0]) if anchored else 0
+    expression = _make_expression(pattern, literal)
     if expression is None:
         return None
     start = "" if anchored else "(?:.*/)?"
@@ -76,11 +74,6 @@ def _strip_end_blanks(line: str) -> str:
     stripped = line.rstrip(" ")
     quoted = len(stripped) - len(stripped.rstrip("\\"))
     return f"{stripped} " if quoted % 2 and len(stripped) < len(line) else stripped
-
-
-def _count_literal_letters(pattern: str) -> int:
-    """Return how many letters come before the first special one."""
-    return len(re.split(r"[*?\[\\]", pattern, maxsplit=1)[0])
 
 
 def _make_expression(pattern: str, literal: int) -> str | None:
@@ -128,11 +121,6 @@ def _parse_letters(pattern: str, place: int) -> tuple[str | None, int]:
     if end < 0:
         return None, len(pattern)
     body = re.sub(r"[\\\[\]^&~|]", lambda mark: f"\\{mark[0]}", pattern[start:end])
-    if _has_backwards_range(pattern[start:end]):
-        return None, end + 1
+    if any(found[1] > found[2] for found in re.finditer(r"(.)-(.)", pattern[start:end], re.DOTALL)):
+        return None, end + 1  # a range that ends before it starts, which a regular expression must not have
     return f"(?!/)[{'^' if negated else ''}{body}]", end + 1
-
-
-def _has_backwards_range(letters: str) -> bool:
-    """Return whether a range ends before it starts, which a regular expression must not have."""
-    return any(found[1] > found[2] for found in re.finditer(r"(.)-(.)", letters, re.DOTALL))

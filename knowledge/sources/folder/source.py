@@ -25,7 +25,6 @@ from knowledge.thread_pool import NamedThreadPool
 _is_plain = re.compile(r"[A-Za-z0-9_.~/-]*").fullmatch
 _BATCH = 2000
 _MAX_PATTERN_LETTERS = 1_000_000
-"""How many characters of an ignore file are read."""
 _ATTEMPTS = 3
 
 
@@ -34,7 +33,7 @@ class FolderOptions:
     """The keys of a ``[[source]]`` of kind ``folder``."""
 
     path: str
-    """Relative to the configuration file; ``~`` is the home directory."""
+    """The folder, relative to the configuration file; ``~`` is the home directory."""
     url: str | None = None
     """Where a person opens a document: ``{path}`` is its path, ``{stem}`` the path without its suffix.
 
@@ -42,27 +41,10 @@ class FolderOptions:
     """
     suffixes: tuple[str, ...] = SUFFIXES
     max_mb: float = MAX_MB
-    """The size of the largest file to read."""
     ignore: tuple[str, ...] = ()
     """Patterns of files to leave out, as in ``.gitignore``; a file ``.kvasirignore`` at the root adds more."""
     watch: bool = True
     """Whether a change starts a sync at once, if the system reports changes."""
-
-    def resolve_root(self, base: Path) -> str:
-        """Return the absolute path without following symbolic links, since another root is another source.
-
-        Raises:
-            ValueError: it is not a path, or not a text that the manifest can hold.
-
-        """
-        try:
-            root = os.path.abspath(base / Path(self.path).expanduser())  # noqa: PTH100 - Path.resolve would follow links
-        except RuntimeError as error:  # no user of that name has a home directory
-            raise ValueError(str(error)) from error
-        if "\0" in root:
-            raise ValueError("it holds a NUL")
-        root.encode()
-        return root
 
 
 class FolderSource:
@@ -220,10 +202,10 @@ class FolderSource:
             )
         # Opening a pipe must not block, and a file may be replaced before it is opened.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - the descriptor was checked
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor was checked
             before = os.fstat(file.fileno())
             self._check_file(before, document)
-            data = _read_up_to(file.fileno(), before.st_size + 1)
+            data = file.read(before.st_size + 1)
             after = os.fstat(file.fileno())
         settled = _file_version(before) == _file_version(after) and len(data) == before.st_size
         return DocumentContent(data, None, _file_version(after)) if settled else None
@@ -243,8 +225,12 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
 
     """
     try:
-        root = options.resolve_root(context.base_dir)
-    except ValueError as error:
+        # Links are not followed, since another root is another source.
+        root = os.path.abspath(context.base_dir / Path(options.path).expanduser())  # noqa: PTH100 - as above
+        root.encode()
+        if "\0" in root:
+            raise ValueError("it holds a NUL")  # noqa: TRY301 - one error for every wrong path
+    except (RuntimeError, ValueError) as error:  # RuntimeError: no user of that name has a home directory
         raise SourceMisconfigured(
             f"Source {context.name}: {options.path!a} in {str(context.base_dir)!a} is not a path in UTF-8. "
             "Correct it in kvasir.toml, or move the folder."
@@ -280,14 +266,6 @@ def _read_ignore_file(root: str) -> list[str]:
 
 def _file_version(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-
-
-def _read_up_to(descriptor: int, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    while limit > 0 and (piece := os.read(descriptor, min(limit, 1 << 24))):
-        pieces.append(piece)
-        limit -= len(piece)
-    return b"".join(pieces)
 
 
 def _unreadable_folder_message(root: str, unread: Sequence[tuple[str, OSError]]) -> str:

@@ -28,7 +28,6 @@ class FolderWalk:
         self._folders: set[tuple[int, int]] = set()
         self._seen: set[tuple[int, int]] = set()
         self.unreadable: list[tuple[str, OSError]] = []
-        """Folders that could not be read, with their errors."""
 
     def iterate_files(self) -> Iterator[list[_FoundFile]]:
         """Yield the files, one folder at a time."""
@@ -63,10 +62,10 @@ class FolderWalk:
             if entry.is_symlink():
                 self._links.append((document + name, path + entry.name))
             elif entry.is_dir(follow_symlinks=False):
-                if name not in SKIPPED_FOLDERS and not self._is_ignored(document + name, folder=True):
+                if name not in SKIPPED_FOLDERS and not self._ignored.ignores_entry(document + name, folder=True):
                     folders.append((document + name, path + entry.name))
             elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
-                if self._is_ignored(document + name, folder=False):
+                if self._ignored.ignores_entry(document + name, folder=False):
                     continue
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                     files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
@@ -78,19 +77,17 @@ class FolderWalk:
             status = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - one of many
         except OSError:
             return  # A link to nothing is not a document.
-        if self._is_ignored(document, folder=stat.S_ISDIR(status.st_mode)):
+        if self._ignored.ignores_entry(document, folder=stat.S_ISDIR(status.st_mode)):
             return
         if stat.S_ISDIR(status.st_mode):
             yield from self._walk_folders([(document, path)])
-        elif (status.st_dev, status.st_ino) not in self._seen and self._is_document(document, status):
+        elif (
+            (status.st_dev, status.st_ino) not in self._seen
+            and stat.S_ISREG(status.st_mode)
+            and document.lower().endswith(self._suffixes)
+        ):
             self._seen.add((status.st_dev, status.st_ino))
             yield [(document, path, status)]
-
-    def _is_ignored(self, document: str, *, folder: bool) -> bool:
-        return bool(self._ignored) and self._ignored.ignores_entry(document, folder=folder)
-
-    def _is_document(self, document: str, status: os.stat_result) -> bool:
-        return stat.S_ISREG(status.st_mode) and document.lower().endswith(self._suffixes)
 
 
 def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.DirEntry[str]]]:
@@ -107,7 +104,9 @@ def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.Dir
             composed = unicodedata.normalize("NFC", name)
             name = name if composed in names else composed
             names.add(name)
-        pairs.append((name if name.isascii() else _spell_as_text(name), entry))
+        # An id must be text, so bytes that are not UTF-8 are written as ``\xNN``.
+        text = name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+        pairs.append((text, entry))
     return pairs
 
 
@@ -129,11 +128,6 @@ def find_path(root: str, document: str) -> str | None:
             return None
         path = f"{path}/{entry.name}" if path else entry.name
     return path
-
-
-def _spell_as_text(name: str) -> str:
-    r"""Return a name with bytes that are not UTF-8 written as ``\xNN``, because an id must be text."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_inside(path: str, root: str) -> bool:

@@ -10,13 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from knowledge.errors import SourceError
 
 _CALM_MS = 200
-"""A burst of changes ends when nothing has changed for this long …"""
+"""A burst of changes ends when nothing has changed for this long."""
 _BURST_MS = 1_000
-"""… or this long after its first change."""
+"""A burst of changes ends at the latest this long after its first change."""
 _LOOK_MS = 2_000
-"""How often to check that the root is still the same folder."""
-
-_Identity = tuple[int, int]
 
 
 async def watch_folder(root: str, matters: Callable[[str], bool]) -> AsyncGenerator[None]:
@@ -68,7 +65,7 @@ def _iterate_bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int,
     """Yield the changes of each burst; raise ``RuntimeError`` when another folder has taken the root's place."""
     from watchfiles import watch  # noqa: PLC0415 - slow to load, and only a running bot needs it
 
-    watched = _folder_identity(root)
+    watched = os.stat(root)  # noqa: PTH116 - as the walk does
     for burst in watch(
         root,
         watch_filter=None,
@@ -82,13 +79,8 @@ def _iterate_bursts(root: str, stop: threading.Event) -> Iterator[set[tuple[int,
     ):
         if burst:
             yield {(int(change), path) for change, path in burst}
-        if _folder_identity(root) != watched:
+        if not os.path.samestat(os.stat(root), watched):  # noqa: PTH116 - as the walk does
             raise RuntimeError("it was moved, unmounted or recreated")
-
-
-def _folder_identity(root: str) -> _Identity:
-    status = os.stat(root)  # noqa: PTH116 - as the walk does
-    return status.st_dev, status.st_ino
 
 
 def _explain_failure(error: OSError | RuntimeError) -> str:

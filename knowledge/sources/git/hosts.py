@@ -22,7 +22,6 @@ _FILE_URLS = {
     "bitbucket-server": "{origin}/projects/{project}/repos/{name}/browse/{path}?at={ref}",
 }
 HOSTS = tuple(_FILE_URLS)
-"""The values of the key ``host``."""
 _PUBLIC_HOSTS = {
     "github.com": "github",
     "gitlab.com": "gitlab",
@@ -38,7 +37,6 @@ class Remote:
     """The checked address of a repository; it holds no secret."""
 
     url: str
-    """The URL or the absolute path for git."""
     scheme: str
     """The only protocol that git may use."""
     web_origin: str = ""

@@ -81,8 +81,7 @@ class Mirror:
             await self._git.run(
                 *_FETCH, "--update-shallow", "--", "origin", f"+{tip.ref}:{_TIP}", deadline_s=FETCH_S, remote=True
             )
-            return await self._resolve_commit(_TIP)
-        return await self._resolve_commit(tip.commit)
+        return await self._resolve_commit(_TIP)
 
     async def list_blobs(self, commit: str, roots: Sequence[str]) -> Mapping[str, str]:
         r"""Return the blob of each file, or of each file below ``roots``; symbolic links and submodules are left out.
@@ -279,7 +278,7 @@ class LogParser:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._resolve_commit = ("", 0)
+        self._commit = ("", 0)
         self._first = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[str, int, set[str]]]:
@@ -288,9 +287,9 @@ class LogParser:
         paths: set[str] = set()
         for token in tokens:
             if match := _LOG_HEAD.fullmatch(token):
-                yield (*self._resolve_commit, paths)
-                self._resolve_commit, paths, self._first = (match[1].decode(), int(match[2])), set(), True
+                yield (*self._commit, paths)
+                self._commit, paths, self._first = (match[1].decode(), int(match[2])), set(), True
             elif token:
                 paths.add(_decode_path(token.removeprefix(b"\n") if self._first else token))
                 self._first = False
-        yield (*self._resolve_commit, paths)
+        yield (*self._commit, paths)

@@ -18,7 +18,6 @@ from knowledge.sources.git.hosts import Remote
 LOCAL_S = 600.0
 """The deadline of a command that reaches no remote."""
 LIST_REFS_S = 60.0
-"""The deadline of listing a remote's branches."""
 FETCH_S = 3600.0
 """The deadline of a transfer; git ends one that stalls for a minute."""
 
@@ -232,10 +231,6 @@ def _last_complaint(stderr: str, token: str | None) -> str:
     ]
     if not lines or (token and token in lines[-1]):
         return ""
-    complaint = _ADDRESS.sub(_hide_credentials, lines[-1].partition(": ")[2])
+    # Git quotes the address of a proxy from the environment: its user and password are left out.
+    complaint = _ADDRESS.sub(lambda address: f"//{address[0][2:].rpartition('@')[2]}", lines[-1].partition(": ")[2])
     return f": {complaint.strip().rstrip('.')[:160]}"
-
-
-def _hide_credentials(address: re.Match[str]) -> str:
-    """Return an address without user and password; git quotes that of a proxy from the environment."""
-    return f"//{address[0][2:].rpartition('@')[2]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from knowledge.dates import parse_timestamp
 from knowledge.errors import SourceError
-from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.path_filter import compile_path_filter, find_literal_roots
 from knowledge.sources.common import (
     MAX_MB,
@@ -72,7 +72,6 @@ class _BranchState:
     tip: BranchTip
     commit: str
     blobs: Mapping[str, str]
-    """The blob of each document."""
     dates: Mapping[str, int]
 
 
@@ -88,6 +87,7 @@ class GitSource:
     def __init__(self, key: SourceKey, context: SourceContext, options: GitOptions, git: Git, max_bytes: int) -> None:
         self.key = key
         self._context = context
+        self._memory = context.memory(key)
         self._options = options
         self._remote = git.remote
         self._mirror = Mirror(git)
@@ -97,10 +97,6 @@ class GitSource:
         self._roots = find_literal_roots(options.paths)
         self._suffixes = tuple(suffix.lower() for suffix in options.suffixes)
         self._blobs: Mapping[str, str] | None = None
-
-    @property
-    def _memory(self) -> Memory:
-        return self._context.memory(self.key)
 
     def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the files in batches.

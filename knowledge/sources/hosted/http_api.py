@@ -15,9 +15,8 @@ from yarl import URL
 from knowledge.errors import FetchError, SourceDenied, SourceError, SourceUnavailable
 from knowledge.interfaces import SourceContext
 from knowledge.sources.common import too_large_error
-from knowledge.sources.hosted.http_call import ApiCall
-from knowledge.sources.hosted.json_form import JsonObject
-from knowledge.sources.hosted.retry_policy import CallPacer, RetryLimits, ServiceResponse, compute_wait_s
+from knowledge.sources.hosted.http_call import ApiCall, CallPacer, RetryLimits, ServiceResponse, compute_wait_s
+from knowledge.sources.hosted.json_form import JsonObject, require_objects
 from knowledge.web.http.connections import create_unguarded_connector
 from knowledge.web.http.fetch import create_tls_context
 from knowledge.web.http.guard import create_unchecked_target
@@ -46,7 +45,6 @@ class CallRefused(SourceError):
         super().__init__(message)
         self.status = status
         self.error_code = error_code
-        """The service's own error code, "" if it sent none."""
 
 
 class AnswerTooLarge(SourceError):
@@ -88,7 +86,6 @@ class HostedService:
     """A hosted service, its name and address, and how it reports errors."""
 
     name: str
-    """The name that people know, such as ``Confluence``."""
     url: URL
     """The base of all paths, without a slash at the end."""
     credentials: str = "credentials"
@@ -124,7 +121,6 @@ class HttpApi:
         self._pace = CallPacer(per_second, context.sleep) if per_second else None
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._failures_in_a_row = 0
-        """How many calls in a row failed in all their attempts."""
 
     async def fetch_json(self, call: ApiCall) -> JsonObject:
         """Return an answer that is a JSON object."""
@@ -165,6 +161,14 @@ class HttpApi:
             page = await self.fetch_json(call)
             yield page
             call = following(call, page)
+
+    async def fetch_objects(
+        self, first: ApiCall, following: Callable[[ApiCall, JsonObject], ApiCall | None], key: str = "results"
+    ) -> AsyncIterator[JsonObject]:
+        """Yield the objects of a listing, which each page has under ``key``; otherwise as ``fetch_pages``."""
+        async for page in self.fetch_pages(first, following):
+            for one in require_objects(page, key):
+                yield one
 
     async def download_document(self, call: ApiCall, document: str, limit: int) -> ServiceResponse:
         """Return a document's bytes.

@@ -1,13 +1,17 @@
-"""A call to a hosted service, and how its addresses are built and checked. Pure."""
+"""A call to a hosted service, its response, and when it may be made or repeated. Pure but for the clock."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from yarl import URL
 
+from knowledge.dates import parse_retry_after_s
 from knowledge.sources.hosted.json_form import JsonObject
 
 
@@ -16,12 +20,11 @@ class ApiCall:
     """One request. Every call may be repeated: the POSTs of these services only read."""
 
     path: str
-    """Relative to the service's address; its parts are percent-encoded (``quote_part``)."""
+    """The path below the service's address; its parts are percent-encoded (``quote_part``)."""
     params: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     """A call with a body is a POST."""
     media_type: str = "application/json"
-    """The media type of the body."""
 
     @classmethod
     def get(cls, path: str, **params: str | int) -> ApiCall:
@@ -40,15 +43,11 @@ class ApiCall:
 
     def with_params(self, **params: str | int) -> ApiCall:
         """Return the same call with some parameters replaced."""
-        return replace(self, params=tuple({**dict(self.params), **ApiCall.get("", **params).params_dict()}.items()))
+        return replace(self, params=tuple((dict(self.params) | dict(ApiCall.get("", **params).params)).items()))
 
     def with_body(self, **values: object) -> ApiCall:
         """Return the same POST with some members of its body replaced."""
         return replace(self, body=json.dumps({**json.loads(self.body or "{}"), **values}, sort_keys=True))
-
-    def params_dict(self) -> dict[str, str]:
-        """Return the parameters by name."""
-        return dict(self.params)
 
     def follow_link(self, link: str) -> ApiCall:
         """Return the call for the page that a link names: the same path with the link's parameters."""
@@ -79,3 +78,55 @@ def parse_secure_url(address: str) -> URL:
     if url.user or url.password or url.query_string or url.fragment:
         raise ValueError("it holds more than a host and a path")
     return url
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceResponse:
+    """A response with its whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """How long Kvasir waits for a service."""
+
+    call_s: float = 60.0
+    """The time limit for one call with its redirects, from the connection to the last byte."""
+    download_s: float = 300.0
+    """The time limit for a call that downloads a document."""
+    attempts: int = 6
+    waits_s: float = 300.0
+    """The limit for all waits between the attempts of a call; a service that asks for more gets no retry."""
+
+
+QUESTION_PATIENCE: Final = RetryLimits(call_s=20.0, attempts=3, waits_s=10.0)
+"""The limits for the calls of a question, which has a deadline of its own."""
+
+
+class CallPacer:
+    """Keeps calls to an average rate; calls of one second may come at once."""
+
+    def __init__(self, per_second: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._gap_s = 1.0 / per_second
+        self._sleep = sleep
+        self._due = float("-inf")
+
+    async def wait_for_turn(self) -> None:
+        """Wait until a call may start."""
+        now = asyncio.get_running_loop().time()
+        self._due = max(self._due + self._gap_s, now - 1.0)
+        if self._due > now:
+            await self._sleep(self._due - now)
+
+
+def compute_wait_s(response: ServiceResponse | str, attempt: int, now: float, chance: float) -> float:
+    """Return how long to wait before the next attempt: what the service asks for, else 1, 2, 4 … seconds.
+
+    ``chance`` (0 to 1) adds jitter of up to half of the wait.
+    """
+    retry_after_s = None if isinstance(response, str) else parse_retry_after_s(response.headers.get("Retry-After"), now)
+    base = float(2 ** (attempt - 1)) if retry_after_s is None else retry_after_s
+    return base + chance * max(base / 2 if retry_after_s is None else min(base / 2, 5.0), 0.1)

@@ -12,15 +12,11 @@ JsonObject = Mapping[str, object]
 """A JSON object whose members are not checked yet."""
 
 
-class MalformedAnswer(SourceError):
-    """A service's answer does not have the documented form."""
-
-
 def require_text(value: JsonObject, key: str) -> str:
     """Return a member that must be a text; a whole number becomes one.
 
     Raises:
-        MalformedAnswer: it is missing or is something else.
+        SourceError: it is missing or is something else.
 
     """
     found = value.get(key)
@@ -59,7 +55,7 @@ def require_objects(value: JsonObject, key: str) -> Sequence[JsonObject]:
     """Return a member that must be a list of objects.
 
     Raises:
-        MalformedAnswer: it is missing or is something else.
+        SourceError: it is missing or is something else.
 
     """
     return check_objects(value.get(key), key)
@@ -75,7 +71,7 @@ def check_objects(value: object, what: str) -> Sequence[JsonObject]:
     """Return a value that must be a list of objects.
 
     Raises:
-        MalformedAnswer: it is something else.
+        SourceError: it is something else.
 
     """
     if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
@@ -93,8 +89,8 @@ def get_time(value: JsonObject, key: str) -> datetime | None:
     return parse_iso_date(get_text(value, key) or "")
 
 
-def _malformed_error(key: str) -> MalformedAnswer:
-    return MalformedAnswer(
+def _malformed_error(key: str) -> SourceError:
+    return SourceError(
         f"The service answered in an unexpected form: “{key}” is missing or is something else. Check that the "
         "configured address is the service's own; nothing was deleted."
     )

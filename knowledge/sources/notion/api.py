@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError
 from knowledge.sources.hosted.http_api import CallRefused, HttpApi
 from knowledge.sources.hosted.http_call import ApiCall, quote_part
-from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, get_time, require_objects, require_text
+from knowledge.sources.hosted.json_form import JsonObject, get_object, get_text, require_objects, require_text
 from knowledge.sources.notion.blocks import NotionBlock
 
 API_VERSION = "2026-03-11"
@@ -29,9 +30,9 @@ class NotionPage:
     """A page as Notion returned it."""
 
     id: str
-    """Without hyphens."""
+    """The page's id without hyphens."""
     last_edited: str
-    """As Notion writes it, by the minute."""
+    """When it was last edited, by the minute, as Notion writes it."""
     parent: str
     """The kind and the id of its parent."""
     url: str
@@ -39,7 +40,7 @@ class NotionPage:
 
     def make_version(self, now: datetime) -> str:
         """Return a version that changes with the page; ``~`` marks one that may still change unnoticed."""
-        edited = get_time({"edited": self.last_edited}, "edited")
+        edited = parse_iso_date(self.last_edited)
         settled = edited is not None and now - edited >= SETTLING_TIME
         return self.last_edited if settled else f"{self.last_edited}~"
 
@@ -105,10 +106,9 @@ class NotionApi:
     ) -> tuple[NotionBlock, ...]:
         blocks: list[NotionBlock] = []
         first = ApiCall.get(f"v1/blocks/{quote_part(block)}/children", page_size=100)
-        async for page in self._api.fetch_pages(first, _next_page):
-            for one in require_objects(page, "results"):
-                count[0] += 1
-                blocks.append(NotionBlock(one, await self._fetch_nested(one, depth, above, count)))
+        async for one in self._api.fetch_objects(first, _next_page):
+            count[0] += 1
+            blocks.append(NotionBlock(one, await self._fetch_nested(one, depth, above, count)))
         if count[0] > _MAX_BLOCKS:
             raise SourceError(f"The page {block} has more than {_MAX_BLOCKS:,} blocks. Split it, or exclude it.")
         return tuple(blocks)

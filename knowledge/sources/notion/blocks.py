@@ -88,12 +88,10 @@ def _render_blocks(blocks: Sequence[NotionBlock]) -> str:
 def _render_block(block: NotionBlock) -> str:
     if block.kind in _MEDIA_KINDS:
         return _render_media(block) + _render_blocks(block.children)
+    if form := _FORMS.get(block.kind):
+        return form.format(text=_render_rich_text(block.content), children=_render_blocks(block.children))
     write = _RENDERERS.get(block.kind)
     return write(block) if write else _render_blocks(block.children)
-
-
-def _render_paragraph(block: NotionBlock) -> str:
-    return f"<p>{_render_rich_text(block.content)}</p>{_render_blocks(block.children)}"
 
 
 def _render_heading(block: NotionBlock) -> str:
@@ -104,27 +102,15 @@ def _render_heading(block: NotionBlock) -> str:
     )
 
 
-def _render_list_item(block: NotionBlock) -> str:
-    return f"<li>{_render_rich_text(block.content)}{_render_blocks(block.children)}</li>"
-
-
 def _render_to_do(block: NotionBlock) -> str:
     mark = "[x]" if block.content.get("checked") is True else "[ ]"
     return f"<li>{mark} {_render_rich_text(block.content)}{_render_blocks(block.children)}</li>"
-
-
-def _render_toggle(block: NotionBlock) -> str:
-    return f"<p><strong>{_render_rich_text(block.content)}</strong></p><div>{_render_blocks(block.children)}</div>"
 
 
 def _render_callout(block: NotionBlock) -> str:
     sign = get_text(get_object(block.content, "icon"), "emoji")
     head = " ".join(part for part in (escape(sign or ""), _render_rich_text(block.content)) if part)
     return f"<div><p>{head}</p>{_render_blocks(block.children)}</div>"
-
-
-def _render_quote(block: NotionBlock) -> str:
-    return f"<blockquote><p>{_render_rich_text(block.content)}</p>{_render_blocks(block.children)}</blockquote>"
 
 
 def _render_code(block: NotionBlock) -> str:
@@ -148,7 +134,7 @@ def _render_table(block: NotionBlock) -> str:
     header = block.content.get("has_column_header") is True
     rows = (
         "".join(
-            f"<{tag}>{_render_cell(cell)}</{tag}>"
+            f"<{tag}>{_render_rich_text({'cell': cell}, 'cell')}</{tag}>"
             for cell in _table_cells(row)
             for tag in ["th" if header and not n else "td"]
         )
@@ -162,10 +148,6 @@ def _table_cells(row: NotionBlock) -> Sequence[object]:
     return cells if isinstance(cells, list) else ()
 
 
-def _render_cell(cell: object) -> str:
-    return _render_rich_text({"cell": cell}, "cell")
-
-
 def _render_child_title(block: NotionBlock) -> str:
     return f"<p>{escape(get_text(block.content, 'title') or '')}</p>"
 
@@ -175,19 +157,21 @@ def _render_meeting(block: NotionBlock) -> str:
     return (f"<p><strong>{title}</strong></p>" if title else "") + _render_blocks(block.children)
 
 
+_FORMS: Final = {
+    "paragraph": "<p>{text}</p>{children}",
+    "bulleted_list_item": "<li>{text}{children}</li>",
+    "numbered_list_item": "<li>{text}{children}</li>",
+    "toggle": "<p><strong>{text}</strong></p><div>{children}</div>",
+    "template": "<p><strong>{text}</strong></p><div>{children}</div>",
+    "quote": "<blockquote><p>{text}</p>{children}</blockquote>",
+}
 _RENDERERS: Final[Mapping[str, Callable[[NotionBlock], str]]] = {
-    "paragraph": _render_paragraph,
     "heading_1": _render_heading,
     "heading_2": _render_heading,
     "heading_3": _render_heading,
     "heading_4": _render_heading,
-    "bulleted_list_item": _render_list_item,
-    "numbered_list_item": _render_list_item,
     "to_do": _render_to_do,
-    "toggle": _render_toggle,
-    "template": _render_toggle,
     "callout": _render_callout,
-    "quote": _render_quote,
     "code": _render_code,
     "equation": _render_equation,
     "table": _render_table,
@@ -238,15 +222,11 @@ def _date_text(value: JsonObject, kind: str) -> str:
     return " – ".join(filter(None, (get_text(date, "start"), get_text(date, "end"))))
 
 
-def _formula_text(value: JsonObject, kind: str) -> str:
-    return _property_text(get_object(value, kind))
-
-
-def _rollup_text(value: JsonObject, kind: str) -> str:
-    rollup = get_object(value, kind)
-    if rollup.get("type") == "array":
-        return ", ".join(filter(None, map(_property_text, get_objects(rollup, "array"))))
-    return _property_text(rollup)
+def _computed_text(value: JsonObject, kind: str) -> str:
+    computed = get_object(value, kind)
+    if computed.get("type") == "array":
+        return ", ".join(filter(None, map(_property_text, get_objects(computed, "array"))))
+    return _property_text(computed)
 
 
 def _unique_id_text(value: JsonObject, kind: str) -> str:
@@ -263,8 +243,8 @@ _PROPERTY_READERS: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {
     **dict.fromkeys(("select", "status", "created_by", "last_edited_by", "button"), _name_text),
     **dict.fromkeys(("multi_select", "people", "files"), _names_text),
     "date": _date_text,
-    "formula": _formula_text,
-    "rollup": _rollup_text,
+    "formula": _computed_text,
+    "rollup": _computed_text,
     "unique_id": _unique_id_text,
 }
 

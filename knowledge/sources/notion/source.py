@@ -7,10 +7,14 @@ everybody with ``rights = "ignore"``; otherwise Kvasir refuses it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
+from pydantic import TypeAdapter
+
+from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
@@ -23,13 +27,13 @@ from knowledge.sources.hosted.http_api import (
     run_concurrently,
 )
 from knowledge.sources.hosted.http_call import parse_secure_url, quote_link
-from knowledge.sources.hosted.json_form import get_object, get_time
 from knowledge.sources.memory import load_sealed_state, save_sealed_state
 from knowledge.sources.notion.api import API_VERSION, NotionApi, NotionPage, parse_page, parse_page_id
 from knowledge.sources.notion.blocks import get_page_title, render_page_html
 from knowledge.sources.notion.tree import DATABASE, PAGE, Child, KnownPage, PageMoved, TreeWalk
 from knowledge.sources.registry import SourceKind
 
+_KNOWN_PAGES: Final = TypeAdapter(dict[str, KnownPage])
 _STATE_VERSION = 1
 """Increased when the remembered state, or the conversion of pages to HTML, changes."""
 
@@ -49,7 +53,6 @@ class NotionOptions:
     full_every_h: float = 24.0
     """After this many hours the source fetches everything again, and uses nothing that it remembers."""
     requests_per_s: float = 3.0
-    """Notion's own limit, on average."""
     url: str = "https://api.notion.com"
     max_mb: float = MAX_MB
 
@@ -100,7 +103,7 @@ class NotionSource:
             {
                 "full_at": full_at,
                 "roots": self._root_names(),
-                "pages": {id_: page.to_json() for id_, page in walk.pages.items()},
+                "pages": {id_: asdict(page) for id_, page in walk.pages.items()},
             },
         )
 
@@ -146,13 +149,14 @@ class NotionSource:
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return the time of the last full walk and what it found; nothing when a full walk is due."""
         state = await load_sealed_state(self._memory, _STATE_VERSION)
-        full_at = state.get("full_at") if state else None
-        if state is None or not isinstance(full_at, float) or state.get("roots") != self._root_names():
+        if state is None or state.get("roots") != self._root_names():
             return 0.0, {}
-        if not 0 <= self._context.now() - full_at < self._full_every_s:
+        try:
+            if not 0 <= self._context.now() - state["full_at"] < self._full_every_s:
+                return 0.0, {}
+            return state["full_at"], _KNOWN_PAGES.validate_python(state["pages"])
+        except (KeyError, TypeError, ValueError):  # another version wrote it
             return 0.0, {}
-        pages = get_object(state, "pages")
-        return full_at, {id_: KnownPage.from_json(get_object(pages, id_)) for id_ in pages}
 
     def _root_names(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)
@@ -168,7 +172,7 @@ class NotionSource:
             ListedDocument(
                 document=page.id,
                 version=self._format_version(page),
-                modified_at=get_time({"edited": page.last_edited}, "edited"),
+                modified_at=parse_iso_date(page.last_edited),
                 url=quote_link(page.url) or None,
                 readers=self._context.readers,
             )

@@ -15,7 +15,7 @@ from functools import partial
 
 from knowledge.errors import SourceError
 from knowledge.sources.hosted.http_api import fetch_or_none
-from knowledge.sources.hosted.json_form import JsonObject, filter_texts, get_objects, require_text
+from knowledge.sources.hosted.json_form import get_objects, require_text
 from knowledge.sources.notion.api import NotionApi, NotionPage, parse_page, parse_parent, strip_hyphens
 from knowledge.sources.notion.blocks import iterate_children
 
@@ -39,19 +39,6 @@ class KnownPage:
     parent: str
     children: tuple[Child, ...]
 
-    def to_json(self) -> JsonObject:
-        """Return the page as JSON."""
-        return {"version": self.version, "parent": self.parent, "children": [list(one) for one in self.children]}
-
-    @classmethod
-    def from_json(cls, value: JsonObject) -> KnownPage:
-        """Return the page from the JSON of ``to_json``."""
-        children = value.get("children")
-        pairs = [filter_texts(one) for one in children] if isinstance(children, list) else []
-        return cls(
-            require_text(value, "version"), require_text(value, "parent"), tuple((kind, one) for kind, one in pairs)
-        )
-
 
 @dataclass(slots=True)
 class TreeWalk:
@@ -60,13 +47,11 @@ class TreeWalk:
     notion: NotionApi
     now: datetime
     roots: Sequence[Child]
-    """None means all that is shared with us."""
+    """The configured pages and databases; without any, the walk finds all that is shared with us."""
     previous: Mapping[str, KnownPage] = field(default_factory=dict)
     pages: dict[str, KnownPage] = field(default_factory=dict)
     _current: dict[str, NotionPage] = field(default_factory=dict)
-    """Current pages that a listing already returned."""
     _databases: dict[str, None] = field(default_factory=dict)
-    """Databases that search returned."""
     _pages_to_reread: set[str] = field(default_factory=set)
     """Pages whose blocks must be searched although their version is the same."""
     _visited_pages: set[Child] = field(default_factory=set)

@@ -56,7 +56,9 @@ class S3Store:
             try:
                 async with asyncio.timeout(LIST_S):
                     if pages is None:
-                        pages = aiter(await self._list_pages())
+                        client = await self._open_client()
+                        listing = client.get_paginator("list_objects_v2")
+                        pages = aiter(listing.paginate(Bucket=self._bucket, Prefix=self._prefix))
                     page = await anext(pages, None)
             except Exception as error:  # noqa: BLE001 - the client's errors have no common class; none is quoted
                 raise self._translate_error(error) from None
@@ -85,10 +87,6 @@ class S3Store:
         if client is not None:
             await client.close()
 
-    async def _list_pages(self) -> Any:  # noqa: ANN401 - the client has no types
-        client = await self._open_client()
-        return client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-
     async def _get_object(self, key: str, limit: int) -> tuple[bytes, str]:
         client = await self._open_client()
         answer = await client.get_object(Bucket=self._bucket, Key=self._prefix + key)
@@ -98,7 +96,7 @@ class S3Store:
                 raise too_large_error(key, answer["ContentLength"], limit)
             return await body.read(), answer["ETag"].strip('"')
 
-    async def _open_client(self) -> Any:  # noqa: ANN401 - as above
+    async def _open_client(self) -> Any:  # noqa: ANN401 - the client has no types
         async with self._open_lock:
             if self._client is None:
                 s3fs = await asyncio.to_thread(_import_s3fs)

@@ -22,7 +22,7 @@ from knowledge.sources.common import (
     strip_suffix,
 )
 from knowledge.sources.object_store.s3 import S3Store
-from knowledge.sources.object_store.stores import FileSystemStore, ObjectStore, StoredObject
+from knowledge.sources.object_store.stores import FileSystemStore, StoredObject
 from knowledge.sources.registry import SourceKind
 
 _OTHER_KINDS = {
@@ -76,7 +76,13 @@ class ObjectsSource:
     has_uniform_readers = True
 
     def __init__(
-        self, key: SourceKey, options: ObjectsOptions, store: ObjectStore, *, max_bytes: int, readers: frozenset[str]
+        self,
+        key: SourceKey,
+        options: ObjectsOptions,
+        store: S3Store | FileSystemStore,
+        *,
+        max_bytes: int,
+        readers: frozenset[str],
     ) -> None:
         self.key = key
         self._store = store
@@ -136,10 +142,10 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
     _check_options(context, options, protocol, path)
     display_url = options.url.rstrip("/") + (f" at {options.endpoint_url}" if options.endpoint_url else "")
     root = options.url.rstrip("/") + (f"@{options.endpoint_url}" if options.endpoint_url else "")
-    store: ObjectStore
+    store: S3Store | FileSystemStore
     if protocol in _S3:
         bucket, _, prefix = path.rstrip("/").partition("/")
-        store = S3Store(display_url, bucket, prefix, _s3_options(context.secrets, options))
+        store = S3Store(display_url, bucket, prefix, _driver_options(context, options, protocol))
     else:
         store = FileSystemStore(display_url, options.url, protocol, _driver_options(context, options, protocol))
     return ObjectsSource(
@@ -191,19 +197,15 @@ def _check_driver(context: SourceContext, protocol: str) -> None:
         raise config_error(context.name, f"{protocol}:// needs the package {module}. Install it (pip install {extra})")
 
 
-def _s3_options(secrets: Mapping[str, str], options: ObjectsOptions) -> Mapping[str, object]:
-    kwargs: dict[str, object] = {"anon": options.anonymous, "key": secrets.get("key"), "secret": secrets.get("secret")}
-    kwargs |= {"token": secrets.get("session"), "endpoint_url": options.endpoint_url}
-    if options.region:
-        kwargs["client_kwargs"] = {"region_name": options.region}
-    return {name: value for name, value in kwargs.items() if value is not None}
-
-
 def _driver_options(context: SourceContext, options: ObjectsOptions, protocol: str) -> Mapping[str, object]:
     """Return our keys under the names that the driver expects."""
     secrets = context.secrets
     kwargs: dict[str, object | None] = {"endpoint_url": options.endpoint_url}
-    if protocol in _GCS:
+    if protocol in _S3:
+        kwargs |= {"key": secrets.get("key"), "secret": secrets.get("secret"), "token": secrets.get("session")}
+        kwargs["anon"] = options.anonymous
+        kwargs["client_kwargs"] = {"region_name": options.region} if options.region else None
+    elif protocol in _GCS:
         file = str(context.base_dir / Path(options.credentials).expanduser()) if options.credentials else None
         kwargs["token"] = "anon" if options.anonymous else file
     elif protocol in _AZURE:

@@ -1,4 +1,4 @@
-"""What the source needs of an object store, and an implementation for everything that ``fsspec`` opens."""
+"""The store of everything that ``fsspec`` opens, and what it shares with ``S3Store``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from knowledge.dates import parse_iso_date, parse_timestamp, to_utc
 from knowledge.errors import SourceDenied, SourceError, SourceUnavailable
@@ -29,27 +29,14 @@ class StoredObject:
     """One object in a listing."""
 
     key: str
-    """Relative to the source's root."""
+    """The object's path below the source's root."""
     version: str
     size_bytes: int | None
     modified_at: datetime | None
 
 
-class ObjectStore(Protocol):
-    """What the source needs of a store; every error is a ``SourceError`` that quotes nothing from the store."""
-
-    def list_objects(self) -> AsyncGenerator[Sequence[StoredObject], None]:
-        """Yield all objects under the root, in batches."""
-
-    async def read_object(self, key: str, limit: int) -> tuple[bytes, str]:
-        """Return an object's bytes and their version."""
-
-    async def close(self) -> None:
-        """Close the connections; the next call opens them again."""
-
-
 class FileSystemStore:
-    """A store read by the blocking calls of ``fsspec``, without its caches."""
+    """A store read by the blocking calls of ``fsspec``, without its caches; no error quotes the store."""
 
     def __init__(self, display_url: str, url: str, protocol: str, options: Mapping[str, object]) -> None:
         self._display_url = display_url

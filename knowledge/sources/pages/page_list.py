@@ -27,7 +27,7 @@ class AddedPage:
 
     url: str
     added_at: float
-    """Seconds since the epoch."""
+    """When it was added, in seconds since the epoch."""
     added_by: str
 
     @property

@@ -17,8 +17,15 @@ from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext,
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
 from knowledge.sources.pages.page_list import AddedPage, PageList
 from knowledge.sources.registry import SourceKind
-from knowledge.sources.web_pages.body_spool import BodySpool
-from knowledge.sources.web_pages.page_visit import DOCUMENT_TYPES, TOO_LARGE, PageVisit, page_content, read_visit
+from knowledge.sources.web_pages import (
+    DOCUMENT_TYPES,
+    TOO_LARGE,
+    BodySpool,
+    PageVisit,
+    page_content,
+    read_visit,
+    too_large_visit,
+)
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import (
     ACCESS_DENIED_STATUSES,
@@ -156,7 +163,7 @@ class PagesSource:
                 raise SourceError(f"{strip_query(url)} is closed to robots. Remove it from the list.")
             found = await host.fetch(url, self._ask)
         except FetchTooLarge:
-            return PageVisit(url, f"over {self._limit}", "", unreadable=TOO_LARGE, fetched_at=self._context.now()), None
+            return too_large_visit(url, self._limit, self._context.now()), None
         except FetchError as error:
             raise SourceError(
                 f"{strip_query(url)} could not be read: {error.reason}. The next sync tries again."

@@ -7,7 +7,7 @@ import contextlib
 import re
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,7 +39,6 @@ _CONNECT_TIMEOUT_KEYS = {
     "asyncpg": "timeout", "psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout",
     "mysqldb": "connect_timeout", "aiomysql": "connect_timeout",
 }  # fmt: skip
-"""The driver's own name for its connection timeout."""
 _READ_ONLY_STATEMENTS: Mapping[str, Sequence[str]] = {
     "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "SET SESSION max_execution_time = {ms}"),
@@ -78,14 +77,25 @@ class SqlDatabase:
             is_list = ":kvasir_keys" in statement
             name = "kvasir_keys" if is_list else "kvasir_key"
             clause = clause.bindparams(bindparam(name, key, NullType(), expanding=is_list))
+        if self._engine is None:
+            self._engine = _create_engine(self._url, self._statement_s)
+        engine = self._engine
         read = (
-            self._read_async(clause) if isinstance(self._open_engine(), AsyncEngine) else self._read_in_thread(clause)
+            self._read_async(engine, clause)
+            if isinstance(engine, AsyncEngine)
+            else self._read_in_thread(engine, clause)
         )
         async with contextlib.aclosing(read):
             while True:
-                with translate_errors(self.display_url, self._statement_s):
+                try:
                     async with asyncio.timeout(self._statement_s + _CONNECT_S + _GRACE_S):
                         batch = await anext(read, None)
+                except TimeoutError:
+                    raise SourceUnavailable(
+                        _TOO_SLOW.format(where=self.display_url, seconds=self._statement_s)
+                    ) from None
+                except Exception as error:  # noqa: BLE001 - while rows arrive, SQLAlchemy does not wrap the driver's errors
+                    raise _translate_error(error, self.display_url, self._statement_s) from None
                 if batch is None:
                     return
                 yield batch
@@ -99,14 +109,9 @@ class SqlDatabase:
             self._threads.run_later(engine.dispose)
         self._threads.close()
 
-    def _open_engine(self) -> Engine | AsyncEngine:
-        if self._engine is None:
-            self._engine = _create_engine(self._url, self._statement_s)
-        return self._engine
-
-    async def _read_async(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
-        engine = self._open_engine()
-        assert isinstance(engine, AsyncEngine)  # noqa: S101 - the caller has checked it
+    async def _read_async(
+        self, engine: AsyncEngine, clause: TextClause
+    ) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         async with engine.connect() as connection:
             for setting in _read_only_settings(connection.dialect, self._statement_s):
                 await connection.execute(text(setting))
@@ -116,9 +121,9 @@ class SqlDatabase:
             async for rows in result.partitions(_BATCH_ROWS):
                 yield columns, [row._asdict() for row in rows]
 
-    async def _read_in_thread(self, clause: TextClause) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
-        engine = self._open_engine()
-        assert isinstance(engine, Engine)  # noqa: S101 - as above
+    async def _read_in_thread(
+        self, engine: Engine, clause: TextClause
+    ) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
         rows = _read_batches(engine, clause, self._statement_s)
         try:
             while (batch := await self._threads.run(lambda: next(rows, None))) is not None:
@@ -131,17 +136,13 @@ def _read_batches(
     engine: Engine, clause: TextClause, statement_s: float
 ) -> Generator[tuple[Sequence[str], Batch], None, None]:
     with engine.connect() as connection:
-        _apply_settings(connection, statement_s)
+        for setting in _read_only_settings(connection.dialect, statement_s):
+            connection.execute(text(setting))
         result = connection.execute(clause, execution_options=_STREAM_OPTIONS)
         columns = list(result.keys())
         yield columns, ()
         for rows in result.partitions(_BATCH_ROWS):
             yield columns, [row._asdict() for row in rows]
-
-
-def _apply_settings(connection: Connection, statement_s: float) -> None:
-    for setting in _read_only_settings(connection.dialect, statement_s):
-        connection.execute(text(setting))
 
 
 def _read_only_settings(dialect: Dialect, statement_s: float) -> Sequence[str]:
@@ -249,18 +250,8 @@ _FAILURES: Sequence[tuple[str, str, type[SourceError], str]] = (
 """SQLSTATE or the error's words, and what they mean; the first match counts."""
 
 
-@contextlib.contextmanager
-def translate_errors(where: str, statement_s: float) -> Iterator[None]:
-    """Translate any error of a database; its own words are quoted only if they are about the statement."""
-    try:
-        yield
-    except TimeoutError:
-        raise SourceUnavailable(_TOO_SLOW.format(where=where, seconds=statement_s)) from None
-    except Exception as error:  # noqa: BLE001 - while rows arrive, SQLAlchemy does not wrap the driver's errors
-        raise _translate_error(error, where, statement_s) from None
-
-
 def _translate_error(error: Exception, where: str, statement_s: float) -> SourceError:
+    """Translate any error of a database; its own words are quoted only if they are about the statement."""
     cause = getattr(error, "orig", None) or error
     words = str(cause).partition("\n")[0]
     state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")

@@ -15,26 +15,42 @@ from knowledge.errors import SourceError
 from knowledge.interfaces import EVERYONE, ListedDocument, intersect_readers
 from knowledge.interfaces.audiences import is_single_principal
 from knowledge.interfaces.people import normalize_principal
-from knowledge.sources.common import fill_link_template
+from knowledge.sources.common import FIELD, MAX_MB, fill_link_template
 
 Row = Mapping[str, object]
 
-_FIELD = re.compile(r"\{([^{}]+)\}")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class RowForm:
-    """How a row becomes a document: names of columns, or templates with ``{column}``."""
+class SqlOptions:
+    """The keys of a ``[[source]]`` of kind ``sql``, and how a row becomes a document.
 
+    A template holds names of columns in braces.
+    """
+
+    url_env: str
+    """The variable with the database's address, as SQLAlchemy writes it."""
     key: str
-    title: str | None
-    text: str | None
-    """None: a line for each column that has no other role."""
-    updated_at: str | None
-    link: str | None
-    readers_column: str | None
+    """The column whose value identifies a row for good."""
+    query: str | None = None
+    table: str | None = None
+    """A whole table or view, instead of a query."""
+    title: str | None = None
+    """A column or a template."""
+    text: str | None = None
+    """A column or a template; by default, a line for each column."""
+    updated_at: str | None = None
+    """A column that changes whenever the row does; without it, every row is read at every sync."""
+    link: str | None = None
+    """Where a person opens the row: a template, which may also hold ``{key}``."""
+    readers_column: str | None = None
+    """A column with the readers of the row: a list, or Slack ids separated by commas; nobody if it is NULL."""
+    format: str = "text"
+    """The format of the text: ``text``, ``markdown`` or ``html``."""
+    timeout_s: float = 120.0
+    max_mb: float = MAX_MB
 
     def named_columns(self) -> frozenset[str]:
         """Return the columns that the form names."""
@@ -46,7 +62,7 @@ class RowForm:
 
     def listing_columns(self) -> frozenset[str]:
         """Return the columns that a listing needs if ``updated_at`` is the version."""
-        linked = set(_FIELD.findall(self.link or "")) - {"key"}
+        linked = set(FIELD.findall(self.link or "")) - {"key"}
         parts = {self.key, self.updated_at, self.readers_column} - {None}
         return frozenset(str(part) for part in parts | linked)
 
@@ -64,7 +80,11 @@ class RowForm:
             version=self.make_version(row),
             size_bytes=None if text is None else len(text.encode(errors="replace")),
             modified_at=parse_moment(row[self.updated_at]) if self.updated_at else None,
-            url=self._row_url(document, row),
+            url=None
+            if self.link is None
+            else fill_link_template(
+                self.link, **{name: format_value(value) for name, value in row.items()} | {"key": document}
+            ),
             readers=self.find_readers(row, configured),
         )
 
@@ -96,13 +116,6 @@ class RowForm:
         left_out = {self.key, self.title, self.updated_at, self.readers_column}
         parts = ((name, format_value(value)) for name, value in row.items() if name not in left_out)
         return "\n".join(f"{name}: {value}" for name, value in parts if value)
-
-    def _row_url(self, document: str, row: Row) -> str | None:
-        if self.link is None:
-            return None
-        return fill_link_template(
-            self.link, **{name: format_value(value) for name, value in row.items()} | {"key": document}
-        )
 
     def find_readers(self, row: Row, configured: frozenset[str]) -> frozenset[str]:
         """Return the readers of a row, among the configured ones; ``*`` stands for all of these."""
@@ -142,27 +155,30 @@ def parse_moment(value: object) -> datetime | None:
     return datetime.combine(value, time(), UTC) if isinstance(value, date) else None
 
 
-def missing_columns_error(form: RowForm, columns: Collection[str]) -> SourceError | None:
-    """Return the error for columns that the query does not have, or None."""
-    missing = sorted(form.named_columns() - set(columns))
-    if not missing:
-        return None
-    return SourceError(
-        f"The query has no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. Correct the source's "
-        "keys in kvasir.toml."
-    )
+def check_columns(options: SqlOptions, columns: Collection[str]) -> None:
+    """Check that the query has all columns that the options name.
+
+    Raises:
+        SourceError: it lacks some.
+
+    """
+    if missing := sorted(options.named_columns() - set(columns)):
+        raise SourceError(
+            f"The query has no column {', '.join(missing)}. Its columns are: {', '.join(columns)}. Correct the "
+            "source's keys in kvasir.toml."
+        )
 
 
 def _template_columns(part: str | None) -> frozenset[str]:
     if part is None:
         return frozenset()
-    return frozenset(_FIELD.findall(part)) if "{" in part else frozenset({part})
+    return frozenset(FIELD.findall(part)) if "{" in part else frozenset({part})
 
 
 def _render_template(part: str, row: Row) -> str:
     if "{" not in part:
         return format_value(row[part])
-    return _FIELD.sub(lambda field: format_value(row[field[1]]), part)
+    return FIELD.sub(lambda field: format_value(row[field[1]]), part)
 
 
 def _decode_bytes(data: bytes) -> str:

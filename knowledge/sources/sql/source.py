@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
-from knowledge.sources.common import MAX_MB, parse_size_limit, too_large_error
+from knowledge.sources.common import parse_size_limit, too_large_error
 from knowledge.sources.registry import SourceKind
 from knowledge.sources.sql.database import Batch, SqlDatabase, parse_database_url
-from knowledge.sources.sql.rows import RowForm, missing_columns_error
+from knowledge.sources.sql.rows import SqlOptions, check_columns
 from knowledge.sources.sql.statement import (
     check_statement,
     make_columns_statement,
@@ -29,36 +28,6 @@ _MEDIA_TYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text
 _KEY_CONVERTERS: Mapping[type, Callable[[str], object]] = {
     int: int, float: float, UUID: UUID, Decimal: Decimal, datetime: datetime.fromisoformat, date: date.fromisoformat,
 }  # fmt: skip
-"""Converts the text of a key back to the type of its column."""
-
-
-@dataclass(frozen=True, slots=True)
-class SqlOptions:
-    """The keys of a ``[[source]]`` of kind ``sql``. A template holds names of columns in braces."""
-
-    url_env: str
-    """The variable with the database's address, as SQLAlchemy writes it."""
-    key: str
-    """The column whose value identifies a row for good."""
-    query: str | None = None
-    """One SELECT."""
-    table: str | None = None
-    """Instead of a query: a whole table or view."""
-    title: str | None = None
-    """A column or a template."""
-    text: str | None = None
-    """A column or a template; by default, a line for each column."""
-    updated_at: str | None = None
-    """A column that changes whenever the row does; without it, every row is read at every sync."""
-    link: str | None = None
-    """Where a person opens the row: a template, which may also hold ``{key}``."""
-    readers_column: str | None = None
-    """A column with the readers of the row: a list, or Slack ids separated by commas; nobody if it is NULL."""
-    format: str = "text"
-    """The format of the text: ``text``, ``markdown`` or ``html``."""
-    timeout_s: float = 120.0
-    """The deadline of one statement."""
-    max_mb: float = MAX_MB
 
 
 class SqlSource:
@@ -74,14 +43,13 @@ class SqlSource:
         key: SourceKey,
         database: SqlDatabase,
         statement: str,
-        form: RowForm,
         options: SqlOptions,
         context: SourceContext,
     ) -> None:
         self.key = key
         self._database = database
         self._statement = statement
-        self._form = form
+        self._form = options
         self._media_type = _MEDIA_TYPES[options.format]
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
         self._readers = context.readers
@@ -126,8 +94,7 @@ class SqlSource:
             raise SourceError(
                 f"{listed.document} is gone from the query. Its row was deleted, or the query no longer returns it."
             )
-        if (error := missing_columns_error(self._form, matches[0].keys())) is not None:
-            raise error  # the table changed after the listing
+        check_columns(self._form, matches[0].keys())  # the table may have changed after the listing
         data = self._form.render_text(matches[0]).encode(errors="replace")
         if len(data) > self._max_bytes:
             raise too_large_error(listed.document, len(data), self._max_bytes)
@@ -175,8 +142,7 @@ class SqlSource:
     async def _fetch_columns(self) -> Sequence[str]:
         async with aclosing(self._database.fetch_batches(make_columns_statement(self._statement))) as batches:
             columns, _ = await anext(batches)
-        if (error := missing_columns_error(self._form, columns)) is not None:
-            raise error
+        check_columns(self._form, columns)
         return columns
 
     def _listing_columns(self, columns: Sequence[str]) -> Sequence[str] | None:
@@ -251,9 +217,8 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
         raise SourceMisconfigured(f"Source {context.name}: format must be text, markdown or html. Correct it.")
     if not 0 < options.timeout_s < 86_400:  # noqa: PLR2004 - a day
         raise SourceMisconfigured(f"Source {context.name}: timeout_s must be a number of seconds above 0. Correct it.")
-    form = RowForm(options.key, options.title, options.text, options.updated_at, options.link, options.readers_column)
     database = SqlDatabase(url, options.timeout_s)
-    return SqlSource(SourceKey(context.name, "sql", database.display_url), database, statement, form, options, context)
+    return SqlSource(SourceKey(context.name, "sql", database.display_url), database, statement, options, context)
 
 
 KIND = SourceKind(SqlOptions, build)

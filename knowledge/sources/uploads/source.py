@@ -17,7 +17,7 @@ from knowledge.sources.registry import SourceKind, read_options, source_folder_n
 from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore, get_plain_name
 
 _POLL_S = 2.0
-"""Between two checks for changes."""
+"""Seconds between two checks for changes."""
 
 
 @dataclass(frozen=True, slots=True)

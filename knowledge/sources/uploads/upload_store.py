@@ -23,6 +23,7 @@ from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.sources.common import SUFFIXES, too_large_error
 
 _MAX_NAME_BYTES = 200
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -35,7 +36,7 @@ class UploadRecord:
     sha256: str
     size_bytes: int
     added_at: float
-    """Seconds since the epoch."""
+    """When it was added, in seconds since the epoch."""
     added_by: str
     title: str | None = None
     media_type: str | None = None
@@ -113,7 +114,11 @@ class UploadStore:
             before = self.find_record(name)
             if before is not None and origin and before.version == card.version:
                 card = replace(card, readers=_join_readers(before.readers, card.readers))
-            is_same = before is not None and _is_same(before, card) and (self._blobs / card.sha256).exists()
+            is_same = (
+                before is not None
+                and (before.version, before.readers) == (card.version, card.readers)
+                and (self._blobs / card.sha256).exists()
+            )
             if before is not None and is_same and before.origin == origin:
                 return UploadResult.UNCHANGED
             _write_file(self._blobs / card.sha256, data)
@@ -257,12 +262,8 @@ def parse_document_name(name: str) -> str:
 
     """
     base_name = _CONTROL.sub("", unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])).strip()
-    if (
-        not base_name
-        or base_name.startswith(".")
-        or not _is_text(base_name)
-        or len(base_name.encode()) > _MAX_NAME_BYTES
-    ):
+    is_text = not _SURROGATE.search(base_name)
+    if base_name.startswith(".") or not (is_text and 0 < len(base_name.encode()) <= _MAX_NAME_BYTES):
         raise SourceError("A document needs a name of up to 200 bytes that does not begin with a dot. Rename the file.")
     if not base_name.lower().endswith(SUFFIXES):
         raise UnsupportedFormat(f"Kvasir does not read {base_name}. It reads: {', '.join(s[1:] for s in SUFFIXES)}.")
@@ -272,18 +273,6 @@ def parse_document_name(name: str) -> str:
 def get_plain_name(document: str) -> str:
     """Return the name that people see of a document, by its id."""
     return document.rpartition("/")[2]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_same(one: UploadRecord, other: UploadRecord) -> bool:
-    return (one.version, one.readers) == (other.version, other.readers)
 
 
 def _join_readers(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -11,8 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, FetchRefused, FetchTooLarge, FetchTypeNotAllowed
-from knowledge.sources.web_pages.body_spool import BodySpool
-from knowledge.sources.web_pages.page_visit import TOO_LARGE, PageVisit, read_visit
+from knowledge.sources.web_pages import BodySpool, PageVisit, read_visit, too_large_visit
 from knowledge.sources.website.frontier import Frontier, QueuedPage
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import (
@@ -33,7 +31,6 @@ _SITEMAP_TRUST_S = 7 * 86_400.0
 """How long a page is not fetched because its date in the sitemap is unchanged."""
 _DAY_S = 86_400.0
 _MAX_LINKS = 200_000
-"""How many different addresses the crawl remembers."""
 _OK, _UNCHANGED, _SERVER_ERROR = 200, 304, 500
 _REFUSALS = range(400, 500)
 _TEMPORARY_REFUSALS = frozenset({408, 425, 429})
@@ -42,22 +39,6 @@ _TEMPORARY_REFUSALS = frozenset({408, 425, 429})
 
 class SiteDown(Exception):
     """Neither the last pages nor the start page answered: the crawl ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlOptions:
-    """How a crawl fetches pages."""
-
-    ask: FetchOptions
-    max_bytes: int
-    start_url: str
-    """The start page, which shows whether the site is up."""
-    follow: bool = True
-    """Whether the crawl follows links."""
-    fetched_pages: Mapping[str, FetchedResponse] = field(default_factory=dict)
-    """Pages that are already fetched, by address."""
-    resume_from: float = math.inf
-    """The start of an interrupted crawl: the pages that it fetched since then are not fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +54,35 @@ class FoundPage:
 
     visit: PageVisit
     data: bytes | None = field(default=None, repr=False)
-    """None if the page has not changed."""
+    """The page's bytes; None if it has not changed."""
 
 
+@dataclass(slots=True, kw_only=True)
 class Crawl:
     """Crawls the pages of a frontier and yields the documents; ``visits`` is what the source remembers of all pages."""
 
-    def __init__(
-        self,
-        site: Site,
-        host: HostClient,
-        frontier: Frontier,
-        *,
-        previous: Mapping[str, PageVisit],
-        spool: BodySpool,
-        reader: SiteParser,
-        options: CrawlOptions,
-        now: float,
-    ) -> None:
-        self._site = site
-        self._host = host
-        self._frontier = frontier
-        self._previous = previous
-        self._spool = spool
-        self._reader = reader
-        self._options = options
-        self._now = now
-        self._lost_in_a_row = 0
-        self._seen_versions: set[tuple[str, str]] = set()
-        self._links: dict[str, str] = {}
-        self._listed: set[str] = set()
-        self._aliases: list[tuple[str, PageVisit, str]] = []
-        self.visits: dict[str, PageVisit] = {}
-        self.lost_pages: dict[str, str] = {}
-        """Pages that did not answer, with the reason."""
+    site: Site
+    host: HostClient
+    frontier: Frontier
+    previous: Mapping[str, PageVisit]
+    spool: BodySpool
+    reader: SiteParser
+    now: float
+    ask: FetchOptions
+    max_bytes: int
+    start_url: str
+    """The start page, which shows whether the site is up."""
+    follow_links: bool
+    fetched_pages: Mapping[str, FetchedResponse]
+    resume_from: float
+    """The start of an interrupted crawl: the pages that it fetched since then are not fetched again."""
+    visits: dict[str, PageVisit] = field(default_factory=dict)
+    lost_pages: dict[str, str] = field(default_factory=dict)
+    _lost_in_a_row: int = 0
+    _seen_versions: set[tuple[str, str]] = field(default_factory=set)
+    _links: dict[str, str] = field(default_factory=dict)
+    _listed: set[str] = field(default_factory=set)
+    _aliases: list[tuple[str, PageVisit, str]] = field(default_factory=list)
 
     async def iterate_pages(self) -> AsyncGenerator[Sequence[tuple[str, PageVisit, str | None]], None]:
         """Yield each page that is a document: its id, its visit, and its date in the sitemap.
@@ -115,7 +91,7 @@ class Crawl:
             SiteDown: the site no longer answers.
 
         """
-        while stops := self._frontier.next_level():
+        while stops := self.frontier.next_level():
             async with aclosing(self._visit_pages(stops)) as looked_at:
                 async for stop, result in looked_at:
                     listed = await self._record_result(stop, result)
@@ -150,11 +126,11 @@ class Crawl:
 
     async def _visit_page(self, stop: QueuedPage) -> FoundPage | LostPage | None:
         """Return the page, why it did not answer, or None if it is not a document."""
-        if not self._host.robots.allows_url(stop.address):
+        if not self.host.robots.allows_url(stop.address):
             return None
-        last_visit = self._previous.get(stop.document)
+        last_visit = self.previous.get(stop.document)
         if last_visit is not None and (
-            self._options.resume_from <= last_visit.fetched_at <= self._now  # by an interrupted crawl
+            self.resume_from <= last_visit.fetched_at <= self.now  # by an interrupted crawl
             or self._is_unchanged_in_sitemap(stop, last_visit)
         ):
             return FoundPage(last_visit)
@@ -163,7 +139,7 @@ class Crawl:
         except (FetchTypeNotAllowed, FetchRefused):
             return None  # not a document, or it redirects to a forbidden address
         except FetchTooLarge:
-            return FoundPage(self._too_large_visit(stop))
+            return FoundPage(too_large_visit(stop.address, self.max_bytes, self.now))
         except FetchError as error:
             return LostPage(error.reason)
 
@@ -171,10 +147,10 @@ class Crawl:
         validators = (
             build_conditional_headers(last_visit.etag, last_visit.last_modified) if last_visit is not None else {}
         )
-        ask = replace(self._options.ask, conditional_headers=validators)
-        found = self._options.fetched_pages.get(stop.address) or await self._host.fetch(stop.address, ask)
+        ask = replace(self.ask, conditional_headers=validators)
+        found = self.fetched_pages.get(stop.address) or await self.host.fetch(stop.address, ask)
         if found.status == _UNCHANGED and last_visit is not None:
-            return FoundPage(replace(last_visit, fetched_at=self._now, sitemap_date=stop.sitemap_date))
+            return FoundPage(replace(last_visit, fetched_at=self.now, sitemap_date=stop.sitemap_date))
         if found.status in ACCESS_DENIED_STATUSES or (
             found.status == _OK and is_login_url(found.url) and not is_login_url(stop.address)
         ):
@@ -199,18 +175,14 @@ class Crawl:
         if stop.sitemap_date is None or stop.sitemap_date != last_visit.sitemap_date:
             return False
         date = parse_iso_date(stop.sitemap_date)
-        age_s = self._now - last_visit.fetched_at
+        age_s = self.now - last_visit.fetched_at
         return date is not None and 0 <= age_s < _SITEMAP_TRUST_S and last_visit.fetched_at > date.timestamp() + _DAY_S
 
-    def _too_large_visit(self, stop: QueuedPage) -> PageVisit:
-        version = f"over {self._options.max_bytes}"
-        return PageVisit(stop.address, version, "", unreadable=TOO_LARGE, fetched_at=self._now)
-
     async def _read_page(self, stop: QueuedPage, found: FetchedResponse) -> FoundPage | None:
-        address = self._site.normalize_link(found.url, found.url)
-        if address is None or not self._host.robots.allows_url(address):
+        address = self.site.normalize_link(found.url, found.url)
+        if address is None or not self.host.robots.allows_url(address):
             return None  # it has moved to another site
-        visit = await read_visit(found, address, self._site, self._reader, self._now, stop.sitemap_date)
+        visit = await read_visit(found, address, self.site, self.reader, self.now, stop.sitemap_date)
         return FoundPage(visit, found.data)
 
     async def _record_result(
@@ -223,10 +195,10 @@ class Crawl:
         if result is None:
             return None
         visit = self._limit_links(result.visit)
-        document = self._site.document_id(visit.address)
-        if document != stop.document and not self._frontier.claim_page(document):
+        document = self.site.document_id(visit.address)
+        if document != stop.document and not self.frontier.claim_page(document):
             return None
-        if visit.unreadable == LOGIN_REQUIRED and (last_visit := self._previous.get(document)) is not None:
+        if visit.unreadable == LOGIN_REQUIRED and (last_visit := self.previous.get(document)) is not None:
             # The page has no links now. Keep the old ones: those pages may want a login too, and are not deleted.
             visit = self._limit_links(replace(visit, links=tuple(dict.fromkeys((*visit.links, *last_visit.links)))))
         self.visits[document] = visit
@@ -234,7 +206,7 @@ class Crawl:
         if not self._is_listed(document, visit):
             return None
         if result.data is not None:
-            await asyncio.to_thread(self._spool.store_body, document, visit.version, result.data)
+            await asyncio.to_thread(self.spool.store_body, document, visit.version, result.data)
         return document, visit
 
     async def _record_lost(self, stop: QueuedPage, reason: str) -> tuple[str, PageVisit] | None:
@@ -244,7 +216,7 @@ class Crawl:
             if not await self._is_site_up():
                 raise SiteDown
             self._lost_in_a_row = 0
-        last_visit = self._previous.get(stop.document)
+        last_visit = self.previous.get(stop.document)
         if last_visit is None:
             return None
         self.visits[stop.document] = last_visit
@@ -254,7 +226,7 @@ class Crawl:
     async def _is_site_up(self) -> bool:
         """Return whether the start page answers, so that only some pages are broken."""
         try:
-            found = await self._host.fetch(self._options.start_url, replace(self._options.ask, accept=None))
+            found = await self.host.fetch(self.start_url, replace(self.ask, accept=None))
         except FetchError:
             return False
         return found.status < _SERVER_ERROR and found.status not in _TEMPORARY_REFUSALS
@@ -273,15 +245,15 @@ class Crawl:
         return replace(visit, links=tuple(shared))
 
     def _queue_links(self, visit: PageVisit) -> None:
-        if self._options.follow:
-            self._frontier.add_pages(visit.links)
+        if self.follow_links:
+            self.frontier.add_pages(visit.links)
         if visit.canonical is not None:
-            self._frontier.add_pages([visit.canonical])
+            self.frontier.add_pages([visit.canonical])
 
     def _is_listed(self, document: str, visit: PageVisit) -> bool:
         if not visit.index:
             return False
-        canonical = self._site.document_id(visit.canonical) if visit.canonical is not None else document
+        canonical = self.site.document_id(visit.canonical) if visit.canonical is not None else document
         if canonical not in {document, "/"}:  # many pages name the start page as canonical by mistake
             self._aliases.append((document, visit, canonical))
             return False

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from knowledge.sources.web_pages.page_visit import PageVisit
+from knowledge.sources.web_pages import PageVisit
 
 STATE_VERSION = 1
 
 
-def encode_visits(visits: Mapping[str, PageVisit], begun: float | None = None) -> dict[str, Any]:
+def encode_visits(visits: Mapping[str, PageVisit], begun: float | None) -> dict[str, Any]:
     """Return visits by document as JSON; links become numbers, because most pages share them.
 
     ``begun`` is the start of an unfinished crawl, in seconds since the epoch.

@@ -11,10 +11,10 @@ from knowledge.web.crawling.canonical_urls import Site
 
 _MAX_SEGMENTS = 20
 _MAX_REPEATS = 3
-"""Of one part of a path: a wrong relative link repeats itself without end."""
+"""The most repeats of one part of a path: a wrong relative link repeats itself without end."""
 _MAX_ADDRESS_LETTERS = 1_500
 _MAX_DATES = 60
-"""Addresses of one shape that contain dates: a calendar has no end."""
+"""The most addresses of one shape that contain dates: a calendar has no end."""
 _SEEN_PER_PAGE = 20
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?:[-/_.]?(?:0?[1-9]|1[0-2]))?(?:[-/_.]?\d\d?)?(?!\d)")
 _DATE_KEY = re.compile(r"(?:^|[?&])(?:year|month|day|week|date|from|to|start|end|cal\w*)=", re.IGNORECASE)
@@ -49,7 +49,6 @@ class Frontier:
         self._depth = -1
         self._page_count = 0
         self.is_cut = False
-        """Whether the site has more pages than the crawl may visit."""
 
     def add_pages(self, addresses: Iterable[str], *, dates: dict[str, str] | None = None) -> None:
         """Add pages to the next level, except those that were added before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -18,23 +18,28 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import DocumentContent, ListedDocument, Memory, SourceContext, SourceKey
-from knowledge.path_filter import compile_path_filter
+from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.path_filter import compile_exclusion, compile_path_filter
 from knowledge.sources.common import MAX_MB, config_error, parse_size_limit, too_large_error, with_heartbeats
 from knowledge.sources.memory import load_state, save_state
 from knowledge.sources.registry import SourceKind
-from knowledge.sources.web_pages.body_spool import BodySpool
-from knowledge.sources.web_pages.page_visit import (
+from knowledge.sources.web_pages import (
     DOCUMENT_TYPES,
     OWN_NETWORK_HINT,
     TOO_LARGE,
+    BodySpool,
     PageVisit,
     page_content,
     read_visit,
     unreachable_error,
 )
-from knowledge.sources.website.crawl import CLOSED, Crawl, CrawlOptions, SiteDown
-from knowledge.sources.website.crawl_memory import STATE_VERSION, decode_visits, encode_visits, find_interrupted_crawl
+from knowledge.sources.website.crawl import CLOSED, Crawl, SiteDown
+from knowledge.sources.website.crawl_memory import (
+    STATE_VERSION,
+    decode_visits,
+    encode_visits,
+    find_interrupted_crawl,
+)
 from knowledge.sources.website.frontier import Frontier
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import (
@@ -52,10 +57,9 @@ from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
 
 _DELAY_S = 0.5
-"""Between two requests to a host outside the company's network."""
+"""Seconds between two requests to a host outside the company's network."""
 _PAGE_S = 120.0
 _SAVE_EVERY_S = 30.0
-"""How often a running crawl saves what it has found."""
 _RESUMABLE_S = 86_400.0
 """How long after its start an interrupted crawl can be resumed."""
 _OK = 200
@@ -84,7 +88,7 @@ class WebsiteOptions:
     robots: bool = True
     """Whether to obey robots.txt; only the owner of a site may turn it off."""
     delay_s: float | None = None
-    """Between two requests; by default half a second, none for ``allow_hosts``, more if robots.txt asks for it."""
+    """Seconds between two requests: by default 0.5, none for ``allow_hosts``, more if robots.txt asks for it."""
     contact: str | None = None
     """How the site's owner reaches the operator: part of the User-Agent."""
     authorization_env: str | None = None
@@ -105,6 +109,7 @@ class WebsiteSource:
     ) -> None:
         self.key = key
         self._context = context
+        self._memory = context.memory(key)
         self._options = options
         self._site = site
         self._max_bytes = parse_size_limit(context.name, options.max_mb)
@@ -115,18 +120,13 @@ class WebsiteSource:
             authorization=context.secrets.get("authorization"),
             limits=replace(web.limits, total_s=_PAGE_S, wire_bytes=self._max_bytes, body_bytes=self._max_bytes),
         )
-        own = bool(options.allow_hosts) and allowed.is_private_host(_host_name(options.url))
+        own = allowed.is_private_host(urlsplit(options.url).hostname or "")
         delay_s = options.delay_s if options.delay_s is not None else (0.0 if own else _DELAY_S)
         self._host = HostClient(self._fetcher, RequestSpacing(delay_s, context.sleep, context.now), context.now)
         self._reader = SiteParser()
         self._spool = BodySpool(context.state_dir / "spool")
         self._is_interrupted = False
-        """Whether a listing has begun and not finished."""
         self._visits: Mapping[str, PageVisit] = {}
-
-    @property
-    def _memory(self) -> Memory:
-        return self._context.memory(self.key)
 
     def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the pages as they are found.
@@ -172,18 +172,20 @@ class WebsiteSource:
         await asyncio.to_thread(self._spool.delete_bodies if begun is None else self._spool.measure_bodies)
         self._is_interrupted = begun is not None
         if self._options.robots:
-            await self._read_robots()
+            try:
+                await self._host.load_robots(self._site.origin)
+            except FetchError as error:
+                raise unreachable_error(self._options.url, error) from None
         site, here = await self._open_start_page()
+        excludes = compile_exclusion(self._options.exclude)
         frontier = Frontier(
-            site, self._make_exclusion_filter(), max_pages=self._options.max_pages, max_depth=self._options.max_depth
+            site, lambda page: not excludes(page), max_pages=self._options.max_pages, max_depth=self._options.max_depth
         )
-        asking = CrawlOptions(
-            self._ask, self._max_bytes, self._options.url, follow=self._options.links, fetched_pages=here,
-            resume_from=math.inf if begun is None else begun,
-        )  # fmt: skip
         crawl = Crawl(
-            site, self._host, frontier, previous=visits, spool=self._spool, reader=self._reader, options=asking, now=now
-        )
+            site=site, host=self._host, frontier=frontier, previous=visits, spool=self._spool, reader=self._reader,
+            now=now, ask=self._ask, max_bytes=self._max_bytes, start_url=self._options.url,
+            follow_links=self._options.links, fetched_pages=here, resume_from=math.inf if begun is None else begun,
+        )  # fmt: skip
         self._visits = crawl.visits
         limits = replace(
             self._context.web.limits, total_s=_PAGE_S, wire_bytes=MAX_SITEMAP_BYTES, body_bytes=MAX_SITEMAP_BYTES
@@ -214,12 +216,6 @@ class WebsiteSource:
         state = await asyncio.to_thread(encode_visits, visits, begun)
         await save_state(self._memory, STATE_VERSION, state)
 
-    async def _read_robots(self) -> None:
-        try:
-            await self._host.load_robots(self._site.origin)
-        except FetchError as error:
-            raise self._explain_away(error) from None
-
     async def _open_start_page(self) -> tuple[Site, Mapping[str, FetchedResponse]]:
         """Fetch the start page; return the site at the address to which it redirects, and the page.
 
@@ -238,7 +234,7 @@ class WebsiteSource:
         except FetchTooLarge:
             return self._site, {}  # the start page is too large to be read
         except FetchError as error:
-            raise self._explain_away(error) from None
+            raise unreachable_error(url, error) from None
         if found.status in ACCESS_DENIED_STATUSES or (is_login_url(found.url) and not is_login_url(url)):
             raise SourceDenied(
                 f"{self._display_url} asks for a login. Name a variable with credentials in authorization_env, or "
@@ -264,12 +260,6 @@ class WebsiteSource:
                 "Put that address into the key url of the source."
             )
         return Site(there.origin, self._site.hosts | there.hosts, self._site.prefix)
-
-    def _make_exclusion_filter(self) -> Callable[[str], bool]:
-        if not self._options.exclude:
-            return lambda _: True
-        excludes = compile_path_filter(self._options.exclude)
-        return lambda document: not excludes(document)
 
     def _make_listed(self, document: str, visit: PageVisit, sitemap_date: str | None) -> ListedDocument:
         closed = visit.unreadable in {LOGIN_REQUIRED, CLOSED}
@@ -307,9 +297,6 @@ class WebsiteSource:
                 "Raise the key max_pages, or leave pages out with exclude."
             )
 
-    def _explain_away(self, error: FetchError) -> SourceError:
-        return unreachable_error(self._options.url, error)
-
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _fetch_again(self, listed: ListedDocument) -> tuple[PageVisit, bytes]:
@@ -324,8 +311,7 @@ class WebsiteSource:
             raise SourceError(f"{document} is gone from the site, or is not public any more.")
         if found.status != _OK:
             raise SourceError(f"{document} could not be read: it answers {found.status}. The next sync tries again.")
-        visit = await read_visit(found, found.url, self._site, self._reader, self._context.now())
-        return visit, found.data
+        return await read_visit(found, found.url, self._site, self._reader, self._context.now()), found.data
 
     def _unreadable_error(self, document: str, reason: str) -> SourceError:
         if reason == TOO_LARGE:
@@ -364,10 +350,3 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
 
 
 KIND = SourceKind(WebsiteOptions, build)
-
-
-def _host_name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

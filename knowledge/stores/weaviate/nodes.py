@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import ssl
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +22,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
+import certifi
 import grpc  # type: ignore[import-untyped]
+import httpx
 
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.stores.common import enforce_deadline
 from knowledge.stores.weaviate.address import NodeAddress
 from knowledge.stores.weaviate.errors import IndexGone, NodeDown, WeaviateErrors
 from knowledge.stores.weaviate.search import SearchCall
-from knowledge.stores.weaviate.trust import TrustStore, load_trust_store
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
     import weaviate
@@ -68,6 +70,26 @@ class WeaviateLimits:
     """For one probe, and the pause between probes of a suspended node."""
     settle_s: float = 60.0
     """How long a node that is ready again gets no calls, so that its replica can catch up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TrustStore:
+    """One set of authorities, in the forms that REST and gRPC need."""
+
+    rest: ssl.SSLContext = field(repr=False)
+    channel: grpc.ChannelCredentials = field(repr=False)
+
+    def apply_to(self, client: WeaviateAsyncClient) -> None:
+        """Make a client that is not connected yet check REST's certificates with these authorities.
+
+        The client has no option for that and uses the defaults of httpx. Its mounts for proxies, which it has none of,
+        accept connections with a context.
+        """
+
+        def make_mounts(_colour: object) -> dict[str, httpx.AsyncHTTPTransport]:
+            return {"https://": httpx.AsyncHTTPTransport(verify=self.rest, trust_env=False)}
+
+        client._connection._make_mounts = make_mounts  # type: ignore[assignment,method-assign]  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +272,10 @@ class WeaviateNodes:
     async def _connect_node(self, node: _Node) -> NodeConnection:
         async with node.connecting:
             if node.link is None:
-                link = _make_link(node.address, self._key, await load_trust_store(self._ca_file))
+                trust = None
+                if self._ca_file is not None:
+                    trust = await asyncio.to_thread(_load_trust_store, self._ca_file)
+                link = _make_link(node.address, self._key, trust)
                 try:
                     await link.client.connect()
                 except BaseException:
@@ -309,7 +334,7 @@ def _choose_failure(failures: Sequence[StoreError]) -> StoreError:
     return min(rest, key=lambda error: (isinstance(error, StoreUnavailable), isinstance(error, NodeDown)))
 
 
-def _make_link(address: NodeAddress, key: str | None, trust: TrustStore | None) -> NodeConnection:
+def _make_link(address: NodeAddress, key: str | None, trust: _TrustStore | None) -> NodeConnection:
     target = f"{address.grpc.host}:{address.grpc.port}"
     if address.grpc.secure:
         credentials = grpc.ssl_channel_credentials() if trust is None else trust.channel
@@ -330,7 +355,7 @@ def _make_link(address: NodeAddress, key: str | None, trust: TrustStore | None) 
     return NodeConnection(_make_client(address, key, trust), search, channel)
 
 
-def _make_client(address: NodeAddress, key: str | None, trust: TrustStore | None) -> WeaviateAsyncClient:
+def _make_client(address: NodeAddress, key: str | None, trust: _TrustStore | None) -> WeaviateAsyncClient:
     client = weaviate.use_async_with_custom(
         http_host=address.http.host,
         http_port=address.http.port,
@@ -349,3 +374,10 @@ def _make_client(address: NodeAddress, key: str | None, trust: TrustStore | None
     if trust is not None:
         trust.apply_to(client)
     return client
+
+
+def _load_trust_store(ca_file: Path) -> _TrustStore:
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=ca_file)
+    roots = Path(certifi.where()).read_bytes() + b"\n" + ca_file.read_bytes()
+    return _TrustStore(context, grpc.ssl_channel_credentials(root_certificates=roots))

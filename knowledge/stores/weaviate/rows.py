@@ -35,13 +35,10 @@ RETURNED = (
     "modified_s",
     "modified_us",
 )
-"""The properties of a whole passage."""
 
 SEARCHED = RETURNED[:7]
-"""The properties that a search reads."""
 
 SECOND = 1_000_000
-"""In microseconds."""
 
 
 def make_object_id(chunk_id: str) -> uuid.UUID:

@@ -34,7 +34,6 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
     from weaviate.proto.v1 import search_get_pb2 as wire
 
 SearchCall = Callable[[wire.SearchRequest], Awaitable[wire.SearchReply]]
-"""Sends a search to one node."""
 
 FetchRows = Callable[[int, base_pb2.Filters, Sequence[str]], Awaitable[Sequence[wire.SearchResult]]]
 """Returns the best rows of one leg: at most so many, behind a filter, with these properties."""

@@ -12,6 +12,7 @@ import logging
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -183,13 +184,7 @@ class WeaviateStore:
         """Return rows by id."""
         rows: list[StoredChunk] = []
         for some in slice_values(sorted(set(ids)), 200):
-
-            async def fetch_rows(
-                search: SearchCall, place: SearchTarget, some: Sequence[str] = some
-            ) -> list[StoredChunk]:
-                return await fetch_by_ids(search, place, some)
-
-            rows += await self._search_collection(fetch_rows)
+            rows += await self._search_collection(partial(fetch_by_ids, ids=some))
         return rows
 
     # ── Search ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,16 +195,13 @@ class WeaviateStore:
         """Run both legs concurrently with one filter; see ``Store.find_candidates``."""
         if scope.is_empty:
             return ()
-
-        async def search_legs(search: SearchCall, place: SearchTarget) -> Sequence[Candidate]:
-            return merge_legs(
-                *await run_both(
-                    search_lexical(search, place, terms, vector, pool, scope),
-                    search_dense(search, place, vector, pool, scope),
-                )
+        legs = await self._search_collection(
+            lambda search, place: run_both(
+                search_lexical(search, place, terms, vector, pool, scope),
+                search_dense(search, place, vector, pool, scope),
             )
-
-        return await self._search_collection(search_legs)
+        )
+        return merge_legs(*legs)
 
     # ── The whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     Select,
@@ -18,7 +16,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import CursorResult
 
 from knowledge.database.database import transaction
 from knowledge.errors import ErrorCode, KnowledgeError
@@ -41,6 +38,7 @@ from knowledge.sync.manifest.rows import (
     make_unread_values,
     put_documents,
     slice_items,
+    update_documents,
 )
 
 _CHECK_S = 30.0
@@ -55,11 +53,13 @@ class IndexManifest(Lookups):
 
         Their memories are deleted too, so that nothing of a removed source stays.
         """
-        await self._forget_memories(keys)
+        forgotten = tables.memories.c.source.not_in(keys)
+        if await self.database.fetch_rows(select(tables.memories.c.source).where(forgotten).limit(1)):
+            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(forgotten)))
         stale = select(tables.sources.c.id).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
         )
-        return await self._drop_sources(stale) if await self._fetch_rows(stale) else 0
+        return await self._drop_sources(stale) if await self.database.fetch_rows(stale) else 0
 
     @transaction
     def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
@@ -100,7 +100,7 @@ class IndexManifest(Lookups):
                 )
             )
             marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
-            self._update_documents(
+            update_documents(
                 connection,
                 [
                     {"row": row, "readers": readers[row], "url": mark, "listed_readers": "", "rights_at": 0.0}
@@ -169,8 +169,11 @@ class IndexManifest(Lookups):
         """Delete documents. Return the ids of their chunks, which are pending now."""
         old: list[str] = []
         for some in slice_items(rows):
-            old += self._retire_chunks(connection, some)
+            theirs = tables.chunks.c.document_id.in_(some)
+            old += connection.execute(select(tables.chunks.c.id).where(theirs)).scalars()
+            connection.execute(delete(tables.chunks).where(theirs))
             connection.execute(delete(tables.documents).where(tables.documents.c.id.in_(some)))
+        self._note_pending(connection, old)
         return old
 
     @transaction
@@ -222,11 +225,6 @@ class IndexManifest(Lookups):
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _forget_memories(self, keys: Collection[str]) -> None:
-        stale = tables.memories.c.source.not_in(keys)
-        if await self._fetch_rows(select(tables.memories.c.source).where(stale).limit(1)):
-            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(stale)))
-
     @transaction
     def _drop_sources(self, connection: Connection, stale: Select[int]) -> int:
         self._retire_all(connection, stale)
@@ -240,8 +238,8 @@ class IndexManifest(Lookups):
         )
         found = connection.execute(mine).scalar()
         if found is None:
-            made = connection.execute(insert(tables.sources).values(index_id=self._index, key=key.id))
-            found = _get_inserted_id(made)
+            new = insert(tables.sources).values(index_id=self._index, key=key.id).returning(tables.sources.c.id)
+            found = connection.execute(new).scalar_one()
         return int(found)
 
     def _replace_chunks(self, connection: Connection, documents: Mapping[int, IndexedDocument]) -> list[str]:
@@ -280,14 +278,6 @@ class IndexManifest(Lookups):
         )
         connection.execute(insert(tables.pending).from_select(["id", "index_id"], ours))
 
-    def _retire_chunks(self, connection: Connection, documents: list[int]) -> list[str]:
-        """Make the chunks of documents pending and no longer current."""
-        theirs = select(tables.chunks.c.id).where(tables.chunks.c.document_id.in_(documents))
-        old = list(connection.execute(theirs).scalars())
-        self._note_pending(connection, old)
-        connection.execute(delete(tables.chunks).where(tables.chunks.c.document_id.in_(documents)))
-        return old
-
     def _note_pending(self, connection: Connection, ids: Collection[str]) -> None:
         self._clear_pending(connection, ids)
         if ids:
@@ -302,18 +292,4 @@ class IndexManifest(Lookups):
 
     async def _update_each(self, values: list[dict[str, object]]) -> None:
         if values:
-            await self.database.write(lambda connection: self._update_documents(connection, values))
-
-    def _update_documents(self, connection: Connection, values: list[dict[str, object]]) -> None:
-        if values:
-            parameters: dict[str, BindParameter[object]] = {
-                name: bindparam(name) for name in values[0] if name != "row"
-            }
-            statement = update(tables.documents).where(tables.documents.c.id == bindparam("row")).values(parameters)
-            connection.execute(statement, values)
-
-
-def _get_inserted_id(result: CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    assert key is not None  # noqa: S101 - an INSERT of one row always has one
-    return int(key[0])
+            await self.database.write(lambda connection: update_documents(connection, values))

@@ -8,8 +8,7 @@ switches, and the old index is deleted. If a process dies in between, the next o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.errors import DatabaseError, StoreMisconfigured
@@ -39,7 +38,7 @@ class Indexes:
     """The index ``searched`` and the index ``written`` of one identity."""
 
     def __init__(self, manifest: Manifest, new_store: Callable[[], Store], dimensions: int) -> None:
-        self._manifest = manifest
+        self.manifest = manifest
         self._new_store = new_store
         self._dimensions = dimensions
         self._stores: list[Store] = []
@@ -55,19 +54,13 @@ class Indexes:
             StoreError, DatabaseError: one of them cannot be opened.
 
         """
-        self.written = self.searched = await self._open_index(
-            await self._manifest.add_index(identity, self._dimensions)
-        )
+        self.written = self.searched = await self._open_index(await self.manifest.add_index(identity, self._dimensions))
         await self._search_the_active()
 
     @property
     def is_settled(self) -> bool:
         """Whether the index that is written is the active one."""
         return self.written.row.active
-
-    def hold_sync_lock(self) -> AbstractAsyncContextManager[None]:
-        """Exclude syncs of other machines; see ``Manifest.hold_sync_lock``."""
-        return self._manifest.hold_sync_lock()
 
     async def follow_active(self, *, lost: bool = False) -> None:
         """Search the active index, which another process may have switched.
@@ -89,7 +82,7 @@ class Indexes:
             DatabaseError: another Kvasir has deleted it.
 
         """
-        if all(row.id != self.written.row.id for row in await self._manifest.list_indexes()):
+        if all(row.id != self.written.row.id for row in await self.manifest.list_indexes()):
             await self.follow_active(lost=True)
             raise DatabaseError(
                 "Another Kvasir, of another version or with another model, has made a new index and removed the one "
@@ -104,11 +97,13 @@ class Indexes:
         await self.follow_active()
         switched = not self.is_settled and await self._is_complete(sources)
         if switched:
-            await self._manifest.activate_index(self.written.row)
+            await self.manifest.activate_index(self.written.row)
             self._settle_indexes()
         if self.is_settled:
             # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
-            await self._drop_indexes(row for row in await self._manifest.list_indexes() if row.id < self.written.row.id)
+            for row in await self.manifest.list_indexes():
+                if row.id < self.written.row.id:
+                    await self._drop_index(row)
         return switched
 
     async def measure_growth(
@@ -139,7 +134,7 @@ class Indexes:
             await self._stores.pop().close()
 
     async def _search_the_active(self) -> None:
-        active = next((row for row in await self._manifest.list_indexes() if row.active), None)
+        active = next((row for row in await self.manifest.list_indexes() if row.active), None)
         if active is None or active.id == self.searched.row.id == self.written.row.id:
             return
         if active.id == self.written.row.id:
@@ -159,12 +154,11 @@ class Indexes:
         if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
 
-    async def _drop_indexes(self, rows: Iterable[IndexRow]) -> None:
-        """Delete indexes. Those in another kind of store are only removed from the manifest."""
-        for row in rows:
-            if row.store == self.written.row.store:
-                await self.written.store.drop_index(row.name)
-            await self._manifest.forget_index(row)
+    async def _drop_index(self, row: IndexRow) -> None:
+        """Delete an index. One in another kind of store is only removed from the manifest."""
+        if row.store == self.written.row.store:
+            await self.written.store.drop_index(row.name)
+        await self.manifest.forget_index(row)
 
     async def _open_index(self, row: IndexRow) -> OpenIndex:
         store = self._new_store()
@@ -174,16 +168,16 @@ class Indexes:
             await store.close()
             raise
         self._stores.append(store)
-        return OpenIndex(row, store, self._manifest.open_index(row))
+        return OpenIndex(row, store, self.manifest.open_index(row))
 
     async def _is_complete(self, sources: Sequence[SourceKey]) -> bool:
         """Return whether every source was synced, none of them longer ago than in the active index.
 
         An index that was interrupted and continues later has old readers and documents.
         """
-        active = next((row for row in await self._manifest.list_indexes() if row.active), self.written.row)
+        active = next((row for row in await self.manifest.list_indexes() if row.active), self.written.row)
         times = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
-        before = [(await self._manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
+        before = [(await self.manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
         # A time in the future comes from a clock that was wrong.
         now = time.time()
         return all(new is not None and not new < old <= now for new, old in zip(times, before, strict=True))

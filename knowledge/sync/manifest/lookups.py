@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Executable, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
-from knowledge.database.database import Database, Rows
+from knowledge.database.database import Database
 from knowledge.errors import read_code
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync.manifest import tables
@@ -74,7 +74,7 @@ class Lookups:
         """Return who may read these documents, given by their rows."""
         rights: list[DocumentRights] = []
         for some in slice_items(rows):
-            these = await self._fetch_rows(_RIGHTS.where(tables.documents.c.id.in_(some)))
+            these = await self.database.fetch_rows(_RIGHTS.where(tables.documents.c.id.in_(some)))
             rights += [DocumentRights._make(row) for row in these]
         return rights
 
@@ -83,7 +83,7 @@ class Lookups:
         these = tables.documents.c.document.in_(list(documents))
         return [
             DocumentRights._make(row)
-            for row in await self._fetch_rows(_RIGHTS.where(*_was_read(self._index, key), these))
+            for row in await self.database.fetch_rows(_RIGHTS.where(*_was_read(self._index, key), these))
         ]
 
     async def list_oldest_rights(self, key: SourceKey, *, before: float, limit: int) -> list[DocumentRights]:
@@ -101,7 +101,7 @@ class Lookups:
             .order_by(tables.documents.c.rights_at, tables.documents.c.id)
             .limit(limit)
         )
-        return [DocumentRights._make(row) for row in await self._fetch_rows(query)]
+        return [DocumentRights._make(row) for row in await self.database.fetch_rows(query)]
 
     async def list_audiences(self) -> frozenset[AudienceRow]:
         """Return every audience that a document with passages has."""
@@ -139,7 +139,7 @@ class Lookups:
             .limit(limit)
         )
         first: dict[tuple[str, str, str], DocumentHeading] = {}
-        for row in await self._fetch_rows(query):
+        for row in await self.database.fetch_rows(query):
             heading = DocumentHeading(*tuple(row))
             first.setdefault((heading.source, heading.document, heading.heading), heading)
         return list(first.values())
@@ -163,30 +163,32 @@ class Lookups:
     async def list_pending_chunks(self, limit: int) -> list[str]:
         """Return ids that the store may still have although no document lists them."""
         query = select(tables.pending.c.id).where(tables.pending.c.index_id == self._index).limit(limit)
-        return [id_ for (id_,) in await self._fetch_rows(query)]
+        return [id_ for (id_,) in await self.database.fetch_rows(query)]
 
     async def count_chunks(self) -> int:
         """Count the current chunks of the whole index."""
         query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
-        return int((await self._fetch_rows(query))[0][0])
+        return int((await self.database.fetch_rows(query))[0][0])
 
     async def list_chunk_ids(self) -> set[str]:
         """Return the ids of all current chunks of the index, for repair."""
         query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
-        return {id_ for (id_,) in await self._fetch_rows(query)}
+        return {id_ for (id_,) in await self.database.fetch_rows(query)}
 
     async def list_documents(self, key: SourceKey) -> list[KnownDocument]:
         """Return every document of a source."""
         query = tables.KNOWN.join(tables.sources).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
         )
-        return [KnownDocument._make(row) for row in await self._fetch_rows(query)]
+        return [KnownDocument._make(row) for row in await self.database.fetch_rows(query)]
 
     async def list_document_chunks(self, row: int) -> set[str]:
         """Return the ids of a document's current chunks."""
         return {
             id_
-            for (id_,) in await self._fetch_rows(select(tables.chunks.c.id).where(tables.chunks.c.document_id == row))
+            for (id_,) in await self.database.fetch_rows(
+                select(tables.chunks.c.id).where(tables.chunks.c.document_id == row)
+            )
         }
 
     async def find_chunk_rows(self, ids: Collection[str]) -> list[ChunkRow]:
@@ -211,7 +213,7 @@ class Lookups:
                 .where(theirs)
                 .group_by(tables.chunks.c.text_hash)
             )
-            ids.update((hash_, id_) for hash_, id_ in await self._fetch_rows(one_of_each))
+            ids.update((hash_, id_) for hash_, id_ in await self.database.fetch_rows(one_of_each))
         return ids
 
     # ── For status ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +221,7 @@ class Lookups:
     async def count_source(self, key: SourceKey) -> SourceCounts:
         """Return figures about a source."""
         mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
-        rows = await self._fetch_rows(
+        rows = await self.database.fetch_rows(
             select(
                 tables.sources.c.id,
                 tables.sources.c.listed_at,
@@ -231,7 +233,7 @@ class Lookups:
         if not rows:
             return SourceCounts()
         source, listed_at, error, code, configured = rows[0]
-        counted = await self._fetch_rows(
+        counted = await self.database.fetch_rows(
             select(
                 func.count().filter(tables.documents.c.read_at > 0.0),
                 func.coalesce(func.sum(tables.documents.c.chunks), 0),
@@ -250,7 +252,7 @@ class Lookups:
             .where(*_was_read(self._index, key))
             .group_by(tables.documents.c.readers)
         )
-        return dict(tuple(row) for row in await self._fetch_rows(query))
+        return dict(tuple(row) for row in await self.database.fetch_rows(query))
 
     async def list_readers(self, key: SourceKey) -> list[tuple[str, str]]:
         """Return all read documents of a source, each with its ``encode_readers``."""
@@ -259,7 +261,7 @@ class Lookups:
             .join(tables.sources)
             .where(*_was_read(self._index, key))
         )
-        return [(document, readers) for document, readers in await self._fetch_rows(query)]
+        return [(document, readers) for document, readers in await self.database.fetch_rows(query)]
 
     async def find_named(self, key: SourceKey, *, document: str | None, title: str) -> list[NamedDocument]:
         """Return the read documents of a source with this name, or this title in any case."""
@@ -276,7 +278,7 @@ class Lookups:
             .order_by(tables.documents.c.document)
             .limit(_NAMED)
         )
-        return [NamedDocument(*row) for row in await self._fetch_rows(query)]
+        return [NamedDocument(*row) for row in await self.database.fetch_rows(query)]
 
     async def list_titles(
         self, key: SourceKey, audiences: Collection[str], limit: int, *, newest: bool = False
@@ -290,7 +292,7 @@ class Lookups:
             .order_by(*([changed_at.desc()] if newest else []), tables.documents.c.document)
             .limit(limit)
         )
-        return [ListedTitle(*row) for row in await self._fetch_rows(query)]
+        return [ListedTitle(*row) for row in await self.database.fetch_rows(query)]
 
     async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
         """Return the first documents in quarantine, with their reasons."""
@@ -313,7 +315,7 @@ class Lookups:
         )
         return tuple(
             QuarantinedDocument(document, reason, retry_at or None, _is_public(readers), read_code(code))
-            for document, reason, retry_at, readers, code in await self._fetch_rows(query)
+            for document, reason, retry_at, readers, code in await self.database.fetch_rows(query)
         )
 
     async def list_pending_deletions(self, key: SourceKey, limit: int) -> tuple[PendingDeletion, ...]:
@@ -332,7 +334,7 @@ class Lookups:
         )
         return tuple(
             PendingDeletion(document, title, since, _is_public(readers))
-            for document, title, since, readers in await self._fetch_rows(query)
+            for document, title, since, readers in await self.database.fetch_rows(query)
         )
 
     async def list_pending_names(self, key: SourceKey) -> frozenset[str]:
@@ -342,14 +344,14 @@ class Lookups:
             .join(tables.sources)
             .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id, tables.documents.c.held)
         )
-        return frozenset(document for (document,) in await self._fetch_rows(query))
+        return frozenset(document for (document,) in await self.database.fetch_rows(query))
 
     async def read_last_repair(self) -> LastRepair | None:
         """Return the last comparison of store and manifest, None if there was none."""
         query = select(tables.indexes.c.repaired_at, tables.indexes.c.drift, tables.indexes.c.mended).where(
             tables.indexes.c.id == self._index, tables.indexes.c.repaired_at.is_not(None)
         )
-        rows = await self._fetch_rows(query)
+        rows = await self.database.fetch_rows(query)
         return LastRepair._make(rows[0]) if rows else None
 
     async def read_refused(self) -> RefusedPassages | None:
@@ -357,7 +359,7 @@ class Lookups:
         query = select(tables.indexes.c.refused_at, tables.indexes.c.refused).where(
             tables.indexes.c.id == self._index, tables.indexes.c.refused_at.is_not(None)
         )
-        rows = await self._fetch_rows(query)
+        rows = await self.database.fetch_rows(query)
         return RefusedPassages._make(rows[0]) if rows else None
 
     async def measure_pace(self, last: int, since: float) -> float | None:
@@ -369,15 +371,10 @@ class Lookups:
             .order_by(tables.documents.c.read_at.desc())
             .limit(last)
         )
-        times = [read_at for (read_at,) in await self._fetch_rows(newest) if read_at > 0.0]
+        times = [read_at for (read_at,) in await self.database.fetch_rows(newest) if read_at > 0.0]
         if not times or times[0] < since or times[0] <= times[-1]:
             return None
         return float((len(times) - 1) / (times[0] - times[-1]))
-
-    # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _fetch_rows(self, query: Executable) -> Rows:
-        return await self.database.fetch_rows(query)
 
 
 def _was_read(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:

@@ -16,7 +16,6 @@ from knowledge.errors import SyncRunning
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.manifest.migrations import MIGRATIONS
 from knowledge.sync.manifest.records import IndexIdentity
 
 _DELETED_AT_ONCE = 500
@@ -169,4 +168,4 @@ async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float =
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
-    return Manifest(await open_database(url, MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))
+    return Manifest(await open_database(url, tables.MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))

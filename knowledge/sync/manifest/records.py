@@ -1,4 +1,8 @@
-"""Plain data that the manifest and a sync exchange. No I/O."""
+"""Plain data that the manifest and a sync exchange. No I/O.
+
+The sources of rows are ``SourceKey.id``, and their readers are in the form of ``encode_readers``. Times are seconds
+since the epoch.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,6 @@ class KnownDocument(NamedTuple):
     title: str
     url: str | None
     readers: str
-    """In the form of ``encode_readers``."""
     read_at: float
     """When the bytes were read, in seconds since the epoch; 0.0 if never."""
     pending_deletion: bool
@@ -39,7 +42,6 @@ class KnownDocument(NamedTuple):
     reason: str | None
     """Why the last attempt to index it failed, or None."""
     attempts: int
-    """Failed attempts in a row."""
     retry_at: float
     """When a failed document is tried again without a change, in seconds since the epoch."""
     chunks: int
@@ -60,7 +62,6 @@ class CurrentRow(NamedTuple):
 
     id: str
     source: str
-    """``SourceKey.id``."""
     document: str
     place: int
     """Its order in the document, from 0."""
@@ -68,7 +69,6 @@ class CurrentRow(NamedTuple):
     confirmed_at: float
     """When this version was last seen in its source, in seconds since the epoch."""
     row: int
-    """The row of its document."""
     kind: str
     modified_at: float | None
     rights_at: float
@@ -100,7 +100,6 @@ class AudienceRow(NamedTuple):
     """Documents of a source with the same readers."""
 
     source: str
-    """``SourceKey.id``."""
     readers: str
     url: str
     """Their link if it begins with ``UNSETTLED``, else ""."""
@@ -116,7 +115,6 @@ class DocumentRights(NamedTuple):
 
     row: int
     source: str
-    """``SourceKey.id``."""
     document: str
     readers: str
     rights_at: float
@@ -127,7 +125,6 @@ class ChunkRow(NamedTuple):
 
     id: str
     source: str
-    """``SourceKey.id``."""
     document: str
     readers: str
     text_hash: str
@@ -140,7 +137,6 @@ class LastRepair(NamedTuple):
     """The last comparison of store and manifest."""
 
     at: float
-    """Seconds since the epoch."""
     differences: int
     """Chunks that were on one side only, or different."""
     repairs: int
@@ -185,7 +181,6 @@ class IndexGrowth:
     """The progress of an index that grows next to the one that answers."""
 
     documents: int
-    """Indexed so far."""
     of: int
     """Documents that it will have. For a source that is not synced yet, those of the old index count."""
     eta_s: float | None
@@ -242,7 +237,6 @@ class QuarantinedDocument:
     public: bool = True
     """Whether everybody may read it. Others are not named where everybody can look."""
     code: ErrorCode = ErrorCode.OTHER
-    """The code of ``reason``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +248,6 @@ class PendingDeletion:
     since: float | None
     """When it was first missing, in seconds since the epoch; None if an older Kvasir noticed it."""
     public: bool = True
-    """As ``QuarantinedDocument.public``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +265,6 @@ class SourceCounts:
     """Why the last sync of this source stopped, or None."""
     error_code: ErrorCode = ErrorCode.OTHER
     readers_key: str = ""
-    """As ``CurrentRow.readers_key``."""
 
 
 class DocumentHeading(NamedTuple):
@@ -283,7 +275,6 @@ class DocumentHeading(NamedTuple):
     heading: str
     chunk: str
     source: str = ""
-    """The source's ``SourceKey.id``."""
 
 
 @lru_cache(maxsize=8192)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -25,10 +25,7 @@ def put_documents(
     """Update documents' rows, or insert them with what ``new`` adds; all have the same keys. Return the rows' ids."""
     rows = find_rows(connection, source, values)
     present = [{"row": row, **values[document]} for document, row in rows.items()]
-    if present:
-        columns: dict[str, BindParameter[object]] = {name: bindparam(name) for name in present[0] if name != "row"}
-        ours = tables.documents.c.id == bindparam("row")
-        connection.execute(update(tables.documents).where(ours).values(columns), present)
+    update_documents(connection, present)
     absent = [document for document in values if document not in rows]
     if absent:
         inserted = [
@@ -38,6 +35,14 @@ def put_documents(
         connection.execute(insert(tables.documents), inserted)
         rows |= find_rows(connection, source, absent)
     return rows
+
+
+def update_documents(connection: Connection, values: Sequence[Values]) -> None:
+    """Change documents, each given by its ``row``; all have the same keys."""
+    if values:
+        columns: dict[str, BindParameter[object]] = {name: bindparam(name) for name in values[0] if name != "row"}
+        ours = tables.documents.c.id == bindparam("row")
+        connection.execute(update(tables.documents).where(ours).values(columns), values)
 
 
 def find_rows(connection: Connection, source: int, documents: Collection[str]) -> dict[str, int]:

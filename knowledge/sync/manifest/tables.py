@@ -5,14 +5,18 @@ Chunks belong to documents, documents to a source, and a source to one index. De
 replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
 ``memories`` has what a source remembers between listings; losing one costs only time.
 
-A change of a table is a new revision in ``versions``, and its number in ``migrations.py``. Tests compare both.
+A change of a table is a new revision in ``versions``, and its number in ``MIGRATIONS``. Tests compare both.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     Double,
     ForeignKey,
     Index,
@@ -23,8 +27,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    func,
+    inspect,
     select,
 )
+
+from knowledge.database.migrations import Migrations
 
 tables = MetaData()
 schema = Table("knowledge_schema", tables, Column("version", Integer, primary_key=True))
@@ -187,4 +195,20 @@ NEIGHBOURS = (
     )
     .where(_found.c.id.in_(bindparam("ids", expanding=True)), _found.c.index_id == bindparam("index"))
     .order_by(_found.c.id, _near.c.place)
+)
+
+
+def _find_unversioned(connection: Connection) -> str | None:
+    """Return the revision of tables that a Kvasir without Alembic made, None if there are none."""
+    if not inspect(connection).has_table(schema.name):
+        return None
+    return f"{connection.execute(select(func.max(schema.c.version))).scalar_one():04}"
+
+
+MIGRATIONS: Final = Migrations(
+    name="manifest",
+    versions=Path(__file__).parent / "versions",
+    newest="0005",
+    table="knowledge_revision",
+    find_unversioned=_find_unversioned,
 )

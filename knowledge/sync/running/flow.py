@@ -29,7 +29,6 @@ class PreparedDocument:
     replaces: bool
     """Whether an earlier version of it is searchable."""
     lease: ByteLease
-    """Its part of the read budget."""
 
 
 @dataclass(slots=True, eq=False)

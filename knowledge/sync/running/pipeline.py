@@ -15,15 +15,13 @@ from dataclasses import dataclass
 
 from knowledge.errors import EmbedderError, KnowledgeError, StoreError
 from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
+from knowledge.lexical.terms import index_terms
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.running.copies import VectorCopies
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
 from knowledge.sync.signals import Signal
 
 _log = logging.getLogger(__name__)
-
-IndexTerms = Callable[[str], str]
-"""A chunk's searchable text -> its BM25 terms (``terms.index_terms``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,11 @@ class Pipeline:
         embedder: Embedder,
         store: Store,
         manifest: IndexManifest,
-        index_terms: IndexTerms,
         stages: PipelineLimits,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._manifest = manifest
-        self._index_terms = index_terms
         self._stages = stages
         self._copies = VectorCopies(store, manifest)
         self._changed = Signal()
@@ -162,7 +158,7 @@ class Pipeline:
         texts = [chunk.searchable_text for chunk in chunks]
         vectors, terms = await asyncio.gather(
             self._copies.get_vectors(texts, self._embedder.embed_passages),
-            asyncio.to_thread(list, map(self._index_terms, texts)),
+            asyncio.to_thread(list, map(index_terms, texts)),
         )
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 

@@ -22,7 +22,7 @@ from knowledge.sync.manifest.records import (
     is_storable,
 )
 from knowledge.sync.manifest.rows import to_seconds
-from knowledge.sync.plan import AddDocument, DocumentRead
+from knowledge.sync.plan import DocumentRead
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow
 from knowledge.sync.running.pipeline import Pipeline
 from knowledge.sync.running.read_budget import ByteLease, ReadBudget, SizeEstimates
@@ -78,7 +78,7 @@ class DocumentPreparer:
             read_at = self._tools.now()
             content = await self._read_document(read.entry, lease)
             sha256 = await _hash_bytes(content.data)
-            record = None if isinstance(read, AddDocument) else read.record
+            record = read.record
             listed = _adjust_listing(content, read.entry, record)
             rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
             if record is not None and sha256 == record.sha256 and not rewrite:
@@ -94,7 +94,7 @@ class DocumentPreparer:
             before, fresh = await self._find_new_chunks(document, record, rewrite=rewrite)
             replaces = record is not None and record.answers
             flow.add_document(PreparedDocument(document, before, fresh, replaces=replaces, lease=lease))
-            lease.keep_lease()
+            lease.kept = True
         return None
 
     async def _read_document(self, listed: ListedDocument, lease: ByteLease) -> DocumentContent:

@@ -49,17 +49,13 @@ class ByteLease:
     def __init__(self, budget: ReadBudget) -> None:
         self._budget = budget
         self._bytes = 0
-        self.kept = False
+        self.kept = False  # if True, it is kept after the block, until ``set_size`` gets 0
 
     def set_size(self, size_bytes: int) -> None:
         """Set the real size, or 0 to release it. Never waits."""
         counted = size_bytes if size_bytes > SMALL_BYTES else 0
         self._budget.change_used(counted - self._bytes)
         self._bytes = counted
-
-    def keep_lease(self) -> None:
-        """Keep it after the block, until ``set_size`` gets 0."""
-        self.kept = True
 
 
 class SizeEstimates:

@@ -13,7 +13,7 @@ from knowledge.interfaces import ListedDocument, SourceKey, Store, narrow_reader
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import KnownDocument, decode_readers, encode_readers
 from knowledge.sync.manifest.rows import slice_items
-from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, make_plan
+from knowledge.sync.plan import DocumentRead, SyncPlan, make_plan
 from knowledge.sync.running.pipeline import discard_rows
 
 
@@ -83,9 +83,10 @@ async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: f
 def _find_restricted(reads: Sequence[DocumentRead]) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yield documents whose audience changes, with the readers of both the old and the new rows, and the new ones."""
     for read in reads:
-        if not isinstance(read, AddDocument) and (listed := encode_readers(read.entry.readers)) != read.record.readers:
-            both = narrow_readers(decode_readers(read.record.readers), read.entry.readers)
-            yield read.record.row, (encode_readers(both), listed)
+        record, listed = read.record, encode_readers(read.entry.readers)
+        if record is not None and listed != record.readers:
+            both = narrow_readers(decode_readers(record.readers), read.entry.readers)
+            yield record.row, (encode_readers(both), listed)
 
 
 def _narrow_readers(one: KnownDocument, other: KnownDocument) -> str:

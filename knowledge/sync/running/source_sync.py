@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from typing import cast
 
 from knowledge.defects import describe_defect, unwrap_group
@@ -26,7 +26,7 @@ from knowledge.sync.manifest.records import (
     is_storable,
 )
 from knowledge.sync.manifest.rows import slice_items
-from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan, compute_retry_delay_s, make_plan
+from knowledge.sync.plan import DocumentRead, SyncPlan, compute_retry_delay_s, make_plan
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.flow import SourceFlow
 from knowledge.sync.running.pipeline import Pipeline, discard_rows
@@ -38,7 +38,6 @@ from knowledge.sync.running.tools import SyncTools
 _log = logging.getLogger(__name__)
 
 _TRANSACTION_ROWS = 500
-"""Manifest rows that one transaction changes."""
 
 
 class SyncTimeout(SourceError):
@@ -76,7 +75,7 @@ class SourceSync:
         self._timeouts = 0
         self._unchanged: list[UnchangedDocument] = []
         self._failed: list[FailedDocument] = []
-        self._tally = SyncTally(source.key.name, on_progress, tools.clock, tools.limits.progress_s)
+        self._tally = SyncTally(source.key.name, on_progress, tools.limits.progress_s)
 
     async def run(self) -> SourceReport:
         """Sync the source as far as possible. The report has any error, including a defect."""
@@ -86,7 +85,8 @@ class SourceSync:
                 try:
                     await self._sync_source()
                 finally:
-                    await self._close_source()
+                    async with self._limit_closing():
+                        await self._source.close()
         except* KnowledgeError as group:
             error = cast("KnowledgeError", unwrap_group(group))
         except* Exception as group:  # noqa: BLE001 (a plug-in may raise anything)
@@ -114,11 +114,6 @@ class SourceSync:
             "the log has the details, and the next sync tries again."
         )
 
-    async def _close_source(self) -> None:
-        """Close the source within its time limit."""
-        async with self._limit_closing():
-            await self._source.close()
-
     async def _sync_source(self) -> None:
         listed_at = self._tools.now()
         listing, broken = await self._read_listing()
@@ -129,7 +124,12 @@ class SourceSync:
         )
         self._tally.count_plan(todo, records)
         await mark_changes(self._tools.manifest, todo, listed_at)
-        old = await self._mark_in_shadow(listing, listed_at, complete=broken is None)
+        shadow = self._tools.shadow
+        old: SyncPlan | None = None
+        if shadow is not None:
+            old = await shadow.mark_changes(
+                self._key, listing, now=listed_at, complete=broken is None, approve=self._approve
+            )
         if not todo.brings_new:
             await self._delete_missing(todo, listed_at)
         await self._index_documents(todo.reads)
@@ -138,7 +138,10 @@ class SourceSync:
             raise stopped
         if todo.brings_new:
             await self._delete_missing(todo.recheck_deletions(self._tally.never_read), listed_at)
-        await self._delete_in_shadow(old, listed_at)
+        if shadow is not None and old is not None:
+            gone = old.recheck_deletions(self._tally.never_read)
+            await shadow.delete_missing(self._key, gone, self._tools.manifest, listed_at)
+            await shadow.manifest.record_sync_end(self._key, listed_at=None, error=None)
         await self._tools.manifest.record_sync_end(
             self._key,
             listed_at=listed_at,
@@ -213,22 +216,6 @@ class SourceSync:
             self._tally.count_deletions(rows)
             await discard_rows(self._tools.store, manifest, old)
 
-    async def _mark_in_shadow(
-        self, listing: Mapping[str, ListedDocument], now: float, *, complete: bool
-    ) -> SyncPlan | None:
-        shadow = self._tools.shadow
-        if shadow is None:
-            return None
-        return await shadow.mark_changes(self._key, listing, now=now, complete=complete, approve=self._approve)
-
-    async def _delete_in_shadow(self, todo: SyncPlan | None, now: float) -> None:
-        shadow = self._tools.shadow
-        if shadow is not None and todo is not None:
-            await shadow.delete_missing(
-                self._key, todo.recheck_deletions(self._tally.never_read), self._tools.manifest, now
-            )
-            await shadow.manifest.record_sync_end(self._key, listed_at=None, error=None)
-
     async def _index_documents(self, reads: Sequence[DocumentRead]) -> None:
         if not reads:
             return
@@ -268,7 +255,7 @@ class SourceSync:
         except (SourceError, ParseError) as error:
             self._record_failure(read, error)
         else:
-            if touched is not None and not isinstance(read, AddDocument):
+            if touched is not None and read.record is not None:
                 self._unchanged.append(touched)
                 self._tally.count_unchanged(read.record)
         self._timeouts = 0
@@ -284,8 +271,7 @@ class SourceSync:
             )
 
     def _record_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
-        record = None if isinstance(read, AddDocument) else read.record
-        attempts = (record.attempts if record else 0) + 1
+        attempts = (read.record.attempts if read.record else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
         self._failed.append(FailedDocument(read.entry, str(error), attempts, retry_at, error.code))
         self._tally.count_failure(read, error)

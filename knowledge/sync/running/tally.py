@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from knowledge.errors import ErrorCode, KnowledgeError
 from knowledge.interfaces import EVERYONE, narrow_readers
 from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers
-from knowledge.sync.plan import AddDocument, DocumentRead, SyncPlan
+from knowledge.sync.plan import DocumentRead, SyncPlan
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
 from knowledge.sync.running.flow import PreparedDocument
 
 _REPORTED_FAILURES = 10
-"""Failures that a report names."""
 
 
 @dataclass(slots=True)
@@ -22,9 +22,8 @@ class SyncTally:
 
     source: str
     on_progress: OnProgress
-    clock: Callable[[], float]
     every_s: float
-    began: float = field(init=False)
+    began: float = field(default_factory=time.monotonic)
     listed: int = 0
     unchanged: int = 0
     added: int = 0
@@ -41,16 +40,13 @@ class SyncTally:
     failures: list[QuarantinedDocument] = field(default_factory=list)
     _reported_at: float = float("-inf")
 
-    def __post_init__(self) -> None:
-        self.began = self.clock()
-
     def count_plan(self, todo: SyncPlan, records: Sequence[KnownDocument]) -> None:
         """Count the decisions of a plan."""
         self.unchanged = todo.unchanged_count
         self.pending_deletions = len(todo.pending_deletions)
         self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
-        read = sum(one.record.chunks for one in todo.reads if not isinstance(one, AddDocument))
+        read = sum(one.record.chunks for one in todo.reads if one.record is not None)
         self.chunks_kept = sum(row.chunks for row in records) - read
 
     def count_unchanged(self, record: KnownDocument) -> None:
@@ -71,7 +67,7 @@ class SyncTally:
 
     def count_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
         """Count a document that could not be indexed."""
-        record = None if isinstance(read, AddDocument) else read.record
+        record = read.record
         self.never_read += record is None or not record.answers
         readers = (
             read.entry.readers if record is None else narrow_readers(decode_readers(record.readers), read.entry.readers)
@@ -89,7 +85,7 @@ class SyncTally:
 
     def report_progress(self, *, last: bool = False) -> None:
         """Report the progress, unless the last report is very recent."""
-        now = self.clock()
+        now = time.monotonic()
         if not last and now - self._reported_at < self.every_s:
             return
         self._reported_at = now
@@ -111,7 +107,7 @@ class SyncTally:
             failed=self.pending_retries + len(self.failures),
             chunks_written=self.chunks_written,
             chunks_kept=self.chunks_kept,
-            seconds=self.clock() - self.began,
+            seconds=time.monotonic() - self.began,
             error=None if error is None else str(error),
             error_code=ErrorCode.OTHER if error is None else error.code,
             failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),

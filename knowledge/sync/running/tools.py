@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.running.pipeline import IndexTerms, PipelineLimits
+from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.shadow_index import ShadowIndex
 
 ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
@@ -49,12 +49,8 @@ class SyncTools:
     store: Store
     manifest: IndexManifest
     passages: ChunkDocument
-    index_terms: IndexTerms
     limits: SyncLimits = field(default_factory=SyncLimits)
     shadow: ShadowIndex | None = None
-    """The index that answers while this one grows."""
     readers_keys: Mapping[str, str] = field(default_factory=dict)
     """``SourceSpec.readers_key`` of each source, by ``SourceKey.id``."""
     now: Callable[[], float] = time.time
-    """Seconds since the epoch."""
-    clock: Callable[[], float] = time.monotonic

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from knowledge.dates import parse_retry_after_s
 from knowledge.errors import FetchError, FetchFailed, FetchTimeout
-from knowledge.web.crawling.retry_after import parse_retry_after_s
 from knowledge.web.crawling.robots import RobotsRules
 from knowledge.web.crawling.robots_policy import RobotsPolicy
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
+from knowledge.web.http.guard import check_linked_url, check_url
 
 MAX_CONCURRENT_REQUESTS = 2
 """Requests to one host at the same time."""
@@ -72,7 +73,8 @@ class HostClient:
 
         """
         if linked_from is not None:
-            self._fetcher.check_linked_url(url, self._fetcher.check_url(linked_from))
+            rules = self._fetcher.rules
+            check_linked_url(url, check_url(linked_from, rules), rules)
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             await self._spacing.wait_for_turn()
             is_last = attempt == _MAX_ATTEMPTS

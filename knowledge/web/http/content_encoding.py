@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
 
 import brotli
 
 from knowledge.errors import FetchFailed, FetchTooLarge
 
 ACCEPT_ENCODING = "gzip, deflate, br"
-"""The request header of that name."""
 
 _PIECE_BYTES = 1 << 18
 _ZLIB_METHOD = 8
@@ -21,12 +19,6 @@ _NO_WINDOW = 0
 """The rest of the body is ignored."""
 _MAX_MEMBERS = 10_000
 """Of one body; a hostile one may have a million empty members."""
-
-
-class _Decoder(Protocol):
-    def decode(self, data: bytes) -> Iterator[bytes]: ...
-
-    def is_complete(self) -> bool: ...
 
 
 class ContentDecoder:
@@ -144,7 +136,7 @@ class _BrotliDecoder:
         return not self._started or self._stream.is_finished()
 
 
-def _create_decoder(encoding: str) -> _Decoder:
+def _create_decoder(encoding: str) -> _IdentityDecoder | _ZlibDecoder | _BrotliDecoder:
     if encoding in {"", "identity"}:
         return _IdentityDecoder()
     if encoding in {"gzip", "x-gzip"}:

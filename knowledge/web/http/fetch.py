@@ -57,9 +57,7 @@ class FetchedResponse:
     headers: Mapping[str, str]
     """By name in lower case; several headers of one name are joined by a comma."""
     data: bytes = field(repr=False)
-    """The decoded body."""
     redirects: tuple[Redirect, ...] = ()
-    """The redirects that led here, in order."""
 
     @property
     def media_type(self) -> str:
@@ -76,7 +74,6 @@ class FetchOptions:
     conditional_headers: Mapping[str, str] = field(default_factory=dict)
     """``If-None-Match`` and ``If-Modified-Since``."""
     authorization: str | None = field(default=None, repr=False)
-    """The value of that header."""
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further headers with credentials."""
     json_body: bytes | None = field(default=None, repr=False)
@@ -110,7 +107,7 @@ class Fetcher:
         resolve: connections.ResolveHost | None = None,
     ) -> None:
         self._settings = settings
-        self._rules = rules or AccessRules(frozenset(settings.ports))
+        self.rules = rules or AccessRules(frozenset(settings.ports))
         self._system_resolver = connections.SystemResolver()
         self._resolve = resolve or self._system_resolver
         self._sessions: dict[Proxy | None, aiohttp.ClientSession] = {}
@@ -139,28 +136,6 @@ class Fetcher:
         _log.info("fetch failed: %s (%s)", redact_url(url), error.reason)
         raise error from None
 
-    def check_url(self, url: str) -> Target:
-        """Parse and check a URL by this fetcher's rules, without a request.
-
-        Raises:
-            FetchRefused: the guard refuses the URL.
-
-        """
-        return check_url(url, self._rules)
-
-    def check_linked_url(self, url: str, source: Target) -> Target:
-        """Parse and check a URL that ``source`` links or redirects to.
-
-        Raises:
-            FetchRefused: the guard refuses the URL, or that this host leads to it.
-
-        """
-        return check_linked_url(url, source, self._rules)
-
-    def is_private_host(self, host: str) -> bool:
-        """Return whether the operator allows this host to be at a private address."""
-        return self._rules.is_private_host(host)
-
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         self._system_resolver.close()
@@ -171,7 +146,7 @@ class Fetcher:
     async def _follow_redirects(self, url: str, options: FetchOptions, limits: FetchLimits) -> FetchedResponse:
         redirects: list[Redirect] = []
         sent = options
-        target = first = check_url(url, self._rules)
+        target = first = check_url(url, self.rules)
         for _ in range(limits.max_redirects + 1):
             if target.origin != first.origin:
                 sent = FetchOptions(options.accept)  # for good, even if a later redirect leads back
@@ -192,7 +167,7 @@ class Fetcher:
             url = urljoin(target.url, location.strip(" \t").replace(" ", "%20"))
         except ValueError:
             raise FetchRefused("a redirect leads to a malformed URL") from None
-        following = self.check_linked_url(url, target)
+        following = check_linked_url(url, target, self.rules)
         if target.scheme == "https" and following.scheme == "http":
             raise FetchRefused("a redirect leads from https to http")
         return following
@@ -244,7 +219,7 @@ class Fetcher:
                 # This reads some hundred certificates from disk.
                 self._tls = await asyncio.to_thread(create_tls_context, self._settings)
             if proxy not in self._sessions:  # another task may have opened it meanwhile
-                connector = connections.create_connector(self._rules, proxy, resolve=self._resolve, tls=self._tls)
+                connector = connections.create_connector(self.rules, proxy, resolve=self._resolve, tls=self._tls)
                 self._sessions[proxy] = connections.create_session(connector, self._settings.limits)
         return self._sessions[proxy]
 

@@ -20,7 +20,6 @@ from knowledge.web.http.domains import is_within_domains
 Address = IPv4Address | IPv6Address
 
 DEFAULT_PORTS = frozenset({80, 443})
-"""Allowed ports unless configured otherwise."""
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _MAX_URL_CHARACTERS = 8_000

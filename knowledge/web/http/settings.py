@@ -34,7 +34,6 @@ class WebSettings:
 
     proxies: Proxies = field(default_factory=Proxies)
     ports: Collection[int] = DEFAULT_PORTS
-    """Allowed ports of public hosts."""
     contact: str = ""
     """A page or an e-mail address of those who run Kvasir, for the owners of sites; part of the User-Agent."""
     ca_file: Path | None = None

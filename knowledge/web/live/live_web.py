@@ -12,13 +12,21 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Final
+from urllib.parse import urlsplit
 
+from knowledge.chunking import chunker
+from knowledge.chunking.blocks import CountTokens
 from knowledge.defects import describe_defect
 from knowledge.errors import EmbedderError, FetchTimeout, FetchUnreadable, KnowledgeError, UnreadableReason
 from knowledge.interfaces import (
+    EVERYONE,
+    WEB,
+    Chunk,
+    Document,
     Embedder,
     LiveWebRequest,
     Priority,
@@ -29,11 +37,11 @@ from knowledge.interfaces import (
     WebTrouble,
 )
 from knowledge.lexical import terms
+from knowledge.lexical.bm25 import choose_likeliest
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
-from knowledge.web.live.passage_selection import select_passages
 from knowledge.web.live.web_passages import LivePage, LiveResults, PassageScore
-from knowledge.web.reading.page_loader import PageLoader
+from knowledge.web.reading.page_loader import PageLoader, WebPage
 from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, SearchResults, WebSearch
 
 _log = logging.getLogger(__name__)
@@ -52,9 +60,14 @@ MAX_PASSAGES: Final = 8
 """Passages of a page that are embedded at most; two cores embed about 40 a second."""
 MAX_PASSAGES_OF_LINKED: Final = 16
 
+_KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
+"""Extensions of files; any other address counts as an HTML page."""
+_MAX_CHARACTERS: Final = 200_000
+"""Of a page's text; the rest is ignored."""
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
 class LiveWeb:
     """Looks up questions on the live web. Safe to share between tasks; it stores nothing.
 
@@ -66,17 +79,11 @@ class LiveWeb:
 
     """
 
-    def __init__(
-        self,
-        allowed_domains: frozenset[str],
-        *,
-        pages: PageLoader,
-        search: WebSearch | None,
-        embedder: Embedder,
-        grace_s: float = GRACE_S,
-    ) -> None:
-        self._allowed_domains = allowed_domains
-        self._collaborators = _Collaborators(pages, search, embedder, grace_s)
+    allowed_domains: frozenset[str]
+    pages: PageLoader
+    search: WebSearch | None
+    embedder: Embedder
+    grace_s: float = GRACE_S
 
     async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
@@ -87,23 +94,15 @@ class LiveWeb:
             EmbedderError: nothing can be embedded.
 
         """
-        domains = intersect_domains(self._allowed_domains, live.domains)
+        domains = intersect_domains(self.allowed_domains, live.domains)
         if domains is None:
             refused = tuple(SkippedPage(url, SkipReason.NOT_LISTED) for url in live.links)
             return LiveResults((), WebSearchReport("", (), refused, WebTrouble.NO_SITE_ALLOWED, 0.0))
-        lookup = _Lookup(question, live, domains, self._collaborators)
+        lookup = _Lookup(question, live, domains, self)
         try:
             return await lookup.run()
         finally:
             await lookup.cancel_tasks()
-
-
-@dataclass(frozen=True, slots=True)
-class _Collaborators:
-    pages: PageLoader
-    search: WebSearch | None
-    embedder: Embedder
-    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +119,11 @@ class _EmptyPage(KnowledgeError):
 class _Lookup:
     """One look-up; it owns all of its tasks."""
 
-    def __init__(
-        self, question: str, live: LiveWebRequest, domains: frozenset[str], collaborators: _Collaborators
-    ) -> None:
+    def __init__(self, question: str, live: LiveWebRequest, domains: frozenset[str], web: LiveWeb) -> None:
         self._question = question
         self._live = live
         self._domains = domains
-        self._collaborators = collaborators
+        self._web = web
         self._start = time.monotonic()
         self._deadline = self._start + live.within_s
         self._queue: deque[_QueuedPage] = deque()
@@ -140,7 +137,7 @@ class _Lookup:
         self._trouble: WebTrouble | None = None
         # One page after the other, so that some are complete if there is no time for all.
         self._embedding = asyncio.Lock()
-        self._vector = asyncio.create_task(collaborators.embedder.embed_query(question))
+        self._vector = asyncio.create_task(web.embedder.embed_query(question))
         self._search: asyncio.Task[SearchResults] | None = None
         self._start_search()
 
@@ -172,7 +169,7 @@ class _Lookup:
             or any(page.is_linked for page in self._running.values())
         ):
             return left_s
-        return min(left_s, self._sufficient_at + self._collaborators.grace_s - time.monotonic())
+        return min(left_s, self._sufficient_at + self._web.grace_s - time.monotonic())
 
     def _build_results(self) -> LiveResults:
         late = [SkippedPage(page.url, SkipReason.LATE) for page in self._running.values()]
@@ -197,12 +194,12 @@ class _Lookup:
         query = _ADDRESS.sub(" ", self._live.words or self._question).strip()
         if not self._live.search or not query or len(self._live.links) >= MAX_PAGES:
             return
-        if self._collaborators.search is None:
+        if self._web.search is None:
             self._trouble = None if self._live.links else WebTrouble.NO_PROVIDER
             return
         within_s = SEARCH_SHARE * self._live.within_s
         self._search = asyncio.create_task(
-            self._collaborators.search.search(query, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
+            self._web.search.search(query, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
         )
 
     # ── The pages ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +224,7 @@ class _Lookup:
             self._running[asyncio.create_task(self._read_page(page))] = page
 
     async def _read_page(self, queued: _QueuedPage) -> LivePage:
-        pages, embedder = self._collaborators.pages, self._collaborators.embedder
+        pages, embedder = self._web.pages, self._web.embedder
         left_s = self._deadline - time.monotonic() - EMBEDDING_SHARE * self._live.within_s
         page = await pages.read_page(queued.url, within_s=max(0.0, left_s), allowed_domains=self._domains)
         query_terms = terms.query_terms(self._question).split()
@@ -268,7 +265,7 @@ class _Lookup:
         if not results.provider:  # the log says for operators which providers failed
             masked = QUERY_FULLY_MASKED in results.problems
             self._trouble = WebTrouble.ONLY_PRIVATE_WORDS if masked else WebTrouble.NO_ANSWER
-        self._queue_pages((hit.url for hit in results.hits), linked=False)
+        self._queue_pages(results.urls, linked=False)
 
     def _collect_page(self, task: asyncio.Task[LivePage], queued: _QueuedPage) -> None:
         error = task.exception()
@@ -298,3 +295,23 @@ def _classify_error(error: BaseException) -> SkipReason | UnreadableReason:
             return SkipReason.NOT_FETCHED
     _log.error("a page of the web met a defect: %s", describe_defect(error))
     return SkipReason.DEFECT
+
+
+def select_passages(
+    page: WebPage, query_terms: Sequence[str], limit: int, count_tokens: CountTokens
+) -> tuple[list[Chunk], dict[int, str]]:
+    """Return a page's passages, and the index terms of the chosen ones by their place."""
+    kind = PurePosixPath(urlsplit(page.final_url).path).suffix.removeprefix(".").lower()
+    chunks = [
+        replace(chunk, kind=kind if kind in _KINDS else "html", modified_at=page.published)
+        for chunk in chunker.chunk_document(
+            Document(page.document.title, tuple(chunker.truncate_sections(page.document.sections, _MAX_CHARACTERS))),
+            source=WEB,
+            document_id=page.final_url,
+            url=page.final_url,
+            readers=EVERYONE,
+            count_tokens=count_tokens,
+        )
+    ]
+    index = [terms.index_terms(chunk.searchable_text) for chunk in chunks]
+    return chunks, {place: index[place] for place in choose_likeliest(index, query_terms, limit)}

@@ -14,7 +14,6 @@ class PassageScore:
 
     cosine: float
     terms: str = field(repr=False)
-    """The passage's index terms, for BM25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +21,11 @@ class LivePage:
     """A page in passages."""
 
     url: str
-    """The final URL."""
     web: WebOrigin
     chunks: tuple[Chunk, ...]
-    """All passages in reading order."""
     scores: Mapping[int, PassageScore]
     """Of the passages that may be shown, by their place in ``chunks``; of a long page, the likeliest ones."""
     is_linked: bool
-    """Whether the asker linked to the page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ READABLE_TYPES: Final = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
-"""Media types that Kvasir reads."""
 
 _PARSE_DEADLINE_S = 10.0
 """For one page; an ordinary page takes a fraction of a second, a long PDF a few seconds."""

@@ -11,12 +11,10 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser
 
-NEEDS_SCRIPTS: Final = "it shows its text by scripts alone"
-"""The one reason that needs no words on the page."""
+from knowledge.errors import UnreadableReason
 
 _LONG = 2_000
 _MIDDLE = 900
@@ -67,7 +65,8 @@ def find_blocking_reason(html: str, text: str, *, of_source: bool = False) -> st
     for signs in _load_signs():
         if _matches_signs(signs, size, page) and (not of_source or _matches_surely(signs, size, page)):
             return signs.reason
-    return NEEDS_SCRIPTS if max(size, measure_text(page.body)) < page.minimum_text else None
+    needs_scripts = max(size, measure_text(page.body)) < page.minimum_text
+    return UnreadableReason.SCRIPTS.value if needs_scripts else None
 
 
 def measure_text(text: str) -> int:

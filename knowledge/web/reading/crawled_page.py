@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urljoin
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
 from knowledge.dates import parse_iso_date
 from knowledge.parsing.decoding import decode_text
 from knowledge.web.crawling.robots import ROBOT_NAME, parse_robots_directives
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-"""Media types of HTML pages."""
 
 LOGIN_REQUIRED = "asks for a login"
 
@@ -45,7 +44,6 @@ class CrawledPage:
     links: tuple[str, ...]
     """Absolute addresses of the links that may be followed."""
     canonical: str | None
-    """Absolute."""
     index: bool
     """Whether the page may become a document (no ``noindex``)."""
     modified_at: datetime | None
@@ -145,7 +143,7 @@ def _hash_text(tree: LexborHTMLParser, title: str | None) -> tuple[str, int]:
     """Return the hash of a page's text and tags, and the number of characters of the text."""
     digest = hashlib.sha256((title or "").encode("utf-8", "replace"))
     characters = 0
-    for node in _iterate_nodes(tree.body):
+    for node in () if tree.body is None else tree.body.traverse(include_text=True):
         if node.tag == "-text":
             text = " ".join((node.text_content or "").split())
             characters += len(text)
@@ -153,7 +151,3 @@ def _hash_text(tree: LexborHTMLParser, title: str | None) -> tuple[str, int]:
         else:
             digest.update(f"<{node.tag}>".encode())
     return digest.hexdigest(), characters
-
-
-def _iterate_nodes(body: LexborNode | None) -> Iterator[LexborNode]:
-    return iter(()) if body is None else body.traverse(include_text=True)

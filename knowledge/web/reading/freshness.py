@@ -12,8 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from typing import Final
 
 from hishel import (
@@ -30,8 +29,9 @@ from hishel import (
     StoreAndUse,
 )
 
+from knowledge.dates import parse_http_date
+
 CACHING_HEADERS: Final = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified", "vary"})
-"""The headers of a response that decide about caching."""
 
 _OPTIONS = CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
 _STALE_TOO = CacheOptions(shared=True, supported_methods=["GET"], allow_stale=True)
@@ -56,13 +56,11 @@ class CachedResponse:
     url: str
     status: int
     headers: Mapping[str, str]
-    """By name in lower case."""
     request_headers: Mapping[str, str]
     """By name in lower case; ``Vary`` refers to them."""
     received_at: float
     """When it was received or last revalidated, in seconds since the epoch."""
     redirect_url: str | None = None
-    """The target of a redirect, None for a page."""
 
 
 def is_cacheable(response: CachedResponse) -> bool:
@@ -166,8 +164,5 @@ def _parse_seconds(text: str | None) -> float | None:
 
 def _parse_http_date(text: str | None, default: float) -> float:
     """Return an HTTP date in seconds since the epoch."""
-    try:
-        date = parsedate_to_datetime(text) if text else None
-        return default if date is None else date.replace(tzinfo=date.tzinfo or UTC).timestamp()
-    except (ValueError, OverflowError, TypeError):
-        return default
+    date = parse_http_date(text)
+    return default if date is None else date.timestamp()

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from knowledge.errors import FetchBadStatus, FetchError, FetchTimeout, FetchUnreadable
+from knowledge.errors import FetchBadStatus, FetchError, FetchFailed, FetchTimeout, FetchUnreadable
 from knowledge.interfaces import Document
+from knowledge.web.crawling.expiring_cache import ExpiringCache
 from knowledge.web.crawling.robots_policy import RobotsPolicy
 from knowledge.web.crawling.single_flight import SingleFlight
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions, Redirect, redact_url
-from knowledge.web.http.guard import Target, check_domain
+from knowledge.web.http.guard import Target, check_domain, check_linked_url, check_url, leads_to_private_host
 from knowledge.web.reading.article import Article
 from knowledge.web.reading.article_loader import READABLE_TYPES, ArticleLoader
-from knowledge.web.reading.failure_cache import FailureCache, is_site_failure
 from knowledge.web.reading.freshness import (
     CACHING_HEADERS,
     CachedResponse,
@@ -34,11 +34,16 @@ from knowledge.web.reading.page_cache import CachedPage, PageCache
 _log = logging.getLogger(__name__)
 
 _OPTIONS: Final = FetchOptions(accept=READABLE_TYPES)
-_OK, _NOT_MODIFIED, _GONE = 200, 304, (404, 410)
+_OK, _NOT_MODIFIED, _GONE, _TOO_MANY_REQUESTS, _SERVER_ERROR = 200, 304, (404, 410), 429, 500
 _MAX_REDIRECTS: Final = 5
 """Cached redirects that are followed."""
 _FAIR_TIME_S: Final = 5.0
 """A page that times out after at least this long is not tried again at once."""
+_SITE_FAILURE_S: Final = 30.0
+"""A site that fails may be back soon."""
+_REFUSAL_S: Final = 300.0
+"""A page that is missing, forbidden or without text seldom changes within minutes."""
+_MAX_FAILURES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,6 @@ class WebPage:
     """A page that was read."""
 
     url: str
-    """The requested URL."""
     final_url: str
     """The URL after redirects, in normal form."""
     canonical: str | None
@@ -56,7 +60,6 @@ class WebPage:
     published: datetime | None
     """In UTC, as the page states it."""
     document: Document = field(repr=False)
-    """The main text in sections."""
     text: str = field(repr=False)
     """The same as one text, with Markdown headings."""
     fetched_at: datetime
@@ -73,7 +76,6 @@ class _CachedTrail:
     request: Target
     """The first URL without a fresh copy, which the site is asked for."""
     copy: CachedPage | None = None
-    """The page at the end."""
     is_fresh: bool = False
     """Whether the copy may be used without asking the site."""
     may_serve_stale: bool = False
@@ -104,7 +106,7 @@ class PageLoader:
         self._articles = ArticleLoader()
         self._robots_policy = RobotsPolicy(fetcher.fetch, now)
         self._loads: SingleFlight[CachedPage] = SingleFlight()
-        self._failures = FailureCache(now)
+        self._failures: ExpiringCache[_PageKey, FetchError] = ExpiringCache(_MAX_FAILURES, now)
 
     async def read_page(self, url: str, *, within_s: float, allowed_domains: frozenset[str] = frozenset()) -> WebPage:
         """Return a page: a fresh copy, the site's current page, or an old copy if the site fails.
@@ -118,7 +120,7 @@ class PageLoader:
             FetchError: any other failure to fetch.
 
         """
-        target = self._fetcher.check_url(url)
+        target = check_url(url, self._fetcher.rules)
         check_domain(target.host, allowed_domains)
         trail = _CachedTrail(target)
         key = target.url, allowed_domains
@@ -131,10 +133,10 @@ class PageLoader:
         except TimeoutError:
             error: FetchError = FetchTimeout(f"it took over {within_s:g} s")
             if within_s >= _FAIR_TIME_S:
-                self._failures.add_error(key, error)
+                self._remember_failure(key, error)
         except FetchError as caught:
             error = caught
-        if trail.copy is not None and trail.may_serve_stale and is_site_failure(error):
+        if trail.copy is not None and trail.may_serve_stale and _is_site_failure(error):
             return _build_page(url, trail.copy, stale=True)
         raise error.with_traceback(None) from error.__cause__
 
@@ -166,14 +168,14 @@ class PageLoader:
             )
             if page.response.redirect_url is None:
                 return _CachedTrail(request or target, page, is_fresh=request is None, may_serve_stale=serves_stale)
-            target = self._fetcher.check_linked_url(page.response.redirect_url, target)
+            target = check_linked_url(page.response.redirect_url, target, self._fetcher.rules)
             check_domain(target.host, allowed_domains)
         return _CachedTrail(request or target)
 
     async def _get_cached(self, target: Target) -> CachedPage | None:
         page = await self._cache.get_page(target.url) if self._cache is not None else None
         # A page from a private host is not shown once the operator no longer lists that host.
-        if page is None or not page.from_private_host or self._fetcher.is_private_host(target.host):
+        if page is None or not page.from_private_host or self._fetcher.rules.is_private_host(target.host):
             return page
         return None
 
@@ -189,23 +191,26 @@ class PageLoader:
         cached = CachedResponse(
             response.url, response.status, headers, self._request_headers, self._now(), redirect_url
         )
-        host = self._fetcher.check_url(response.url).host
-        return CachedPage(cached, article, self._fetcher.is_private_host(host))
+        return CachedPage(cached, article, leads_to_private_host(response.url, self._fetcher.rules))
 
     # ── The site ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _load_once(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
-        failure = self._failures.get_error(key)
+        failure = self._failures.get_value(key)
         if failure is not None:
             raise failure
         return await self._loads.run(key, lambda: self._load_page(key, trail))
+
+    def _remember_failure(self, key: _PageKey, error: FetchError) -> None:
+        lifetime_s = _SITE_FAILURE_S if _is_site_failure(error) else _REFUSAL_S
+        self._failures.store_value(key, error.with_traceback(None), lifetime_s)
 
     async def _load_page(self, key: _PageKey, trail: _CachedTrail) -> CachedPage:
         url, allowed_domains = key
         try:
             return await self._fetch_page(trail, allowed_domains)
         except FetchError as error:
-            self._failures.add_error(key, error)
+            self._remember_failure(key, error)
             if isinstance(error, (FetchBadStatus, FetchUnreadable)):
                 _log.info("page not readable: %s (%s)", redact_url(url), error.reason)
             raise
@@ -238,6 +243,13 @@ class PageLoader:
         page = self._build_cached_page(response, await self._articles.read_article(response))
         await self._store_pages([*(self._build_cached_page(redirect, None) for redirect in response.redirects), page])
         return page
+
+
+def _is_site_failure(error: FetchError) -> bool:
+    """Return whether the site itself failed, so that nothing is known of the page."""
+    if isinstance(error, FetchBadStatus):
+        return error.status >= _SERVER_ERROR or error.status == _TOO_MANY_REQUESTS
+    return isinstance(error, (FetchFailed, FetchTimeout))
 
 
 def _build_page(url: str, page: CachedPage, *, stale: bool) -> WebPage:

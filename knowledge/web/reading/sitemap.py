@@ -17,7 +17,6 @@ SITEMAP_TYPES = frozenset({
     "application/xml", "text/xml", "text/plain", "application/gzip", "application/x-gzip", "application/octet-stream",
     "binary/octet-stream", "application/rss+xml", "application/atom+xml", "",
 })  # fmt: skip
-"""Media types of sitemaps."""
 
 MAX_SITEMAP_BYTES = 52_428_800
 """The protocol's limit for one decompressed sitemap."""
@@ -32,7 +31,6 @@ class Sitemap:
     pages: tuple[tuple[str, datetime | None], ...]
     """URLs as they are written, with their ``lastmod``."""
     sitemaps: tuple[str, ...]
-    """URLs of further files."""
 
 
 def read_sitemap(data: bytes) -> Sitemap | None:
@@ -49,12 +47,11 @@ def read_sitemap(data: bytes) -> Sitemap | None:
         entries = list(_iterate_entries(data))
     except etree.XMLSyntaxError:
         return None
-    kinds = {kind for kind, _, _ in entries}
     if not entries and b"urlset" not in data[:1000] and b"sitemapindex" not in data[:1000]:
         return None
     return Sitemap(
         tuple((url, changed) for kind, url, changed in entries if kind == "url"),
-        tuple(url for kind, url, _ in entries if kind == "sitemap") if "sitemap" in kinds else (),
+        tuple(url for kind, url, _ in entries if kind == "sitemap"),
     )
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.language import detect_cjk_language
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import (
-    ResultFields,
     add_site_operators,
     get_member,
     parse_results,
@@ -20,20 +17,18 @@ from knowledge.web.searching.result_parsing import (
 URL: Final = "https://api.search.brave.com/res/v1/web/search"
 _MAX_RESULTS = 20
 _LANGUAGES = {"zh": "zh-hans", "ja": "jp", "ko": "ko"}
-_FIELDS = ResultFields(snippet="description", published_fields=("page_age", "age"))
 
 
-class Brave:
+class Brave(ProviderApi):
     """Searches by Brave; the key goes in ``X-Subscription-Token``."""
 
     name = "brave"
-    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
-        self._api = ProviderApi(ProviderEndpoint("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
+        super().__init__(ProviderEndpoint("Brave Search", url, {"X-Subscription-Token": key}), fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return the hits (see ``SearchProvider``)."""
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[str]:
+        """Return the addresses (see ``SearchProvider``)."""
         parameters = {
             "q": add_site_operators(query, domains),
             "count": str(min(limit, _MAX_RESULTS)),
@@ -43,9 +38,5 @@ class Brave:
         }
         if code := detect_cjk_language(query):
             parameters["search_lang"] = _LANGUAGES[code]  # English by default
-        answer = await self._api.get_json(parameters)
-        return parse_results(get_member(answer, "web", "results"), _FIELDS, limit, datetime.now(UTC))
-
-    async def close(self) -> None:
-        """Close all connections; safe to call twice."""
-        await self._api.close()
+        answer = await self.get_json(parameters)
+        return parse_results(get_member(answer, "web", "results"), limit)

@@ -29,7 +29,6 @@ class CircuitBreaker:
 
     now: Callable[[], float]
     failures: int = 0
-    """In a row."""
     _open_until: float | None = None
     _open_s: float = FIRST_OPEN_S
     _on_trial: bool = False

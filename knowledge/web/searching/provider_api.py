@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
+from knowledge.dates import parse_retry_after_s
 from knowledge.errors import (
     FetchError,
     FetchTypeNotAllowed,
@@ -17,7 +18,6 @@ from knowledge.errors import (
     ProviderFailed,
     ProviderRefused,
 )
-from knowledge.web.crawling.retry_after import parse_retry_after_s
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 from knowledge.web.http.settings import FetchLimits
 
@@ -33,10 +33,8 @@ class ProviderEndpoint:
     """A provider's search endpoint."""
 
     name: str
-    """The provider's name in messages."""
     url: str
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers with the key."""
     refusal_statuses: frozenset[int] = frozenset({401, 402, 403})
     """Statuses that concern the key or the account."""
     remedy: str = "Check that its key is right and that its account has searches left."
@@ -44,7 +42,9 @@ class ProviderEndpoint:
 
 
 class ProviderApi:
-    """Calls one endpoint."""
+    """The part of a ``SearchProvider`` that calls its endpoint."""
+
+    is_self_hosted = False
 
     def __init__(self, endpoint: ProviderEndpoint, fetcher: Fetcher) -> None:
         self._endpoint = endpoint

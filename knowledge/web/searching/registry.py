@@ -20,16 +20,10 @@ def create_providers(search: SearchSettings, web: WebSettings, page_rules: Acces
     ``page_rules`` are the access rules for pages. The provider ``sitemap`` fetches under them too.
 
     Raises:
-        ValueError: a name or an address is malformed, or a provider lacks what it needs.
+        ValueError: an address is malformed.
 
     """
-    providers = []
-    for name in search.provider_order:
-        spec = PROVIDERS.get(name)
-        if spec is None or not search.has_what_it_needs(spec):
-            raise ValueError(f"there is no search provider {name}, or it lacks its key, address or sites")
-        providers.append(_create_provider(spec, search, web, page_rules))
-    return tuple(providers)
+    return tuple(_create_provider(PROVIDERS[name], search, web, page_rules) for name in search.provider_order)
 
 
 def _create_provider(

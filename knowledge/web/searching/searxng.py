@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from knowledge.errors import ProviderFailed
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
-from knowledge.web.searching.result_parsing import ResultFields, add_site_operators, get_member, parse_results
+from knowledge.web.searching.result_parsing import add_site_operators, get_member, parse_results
 
-_FIELDS = ResultFields(snippet="content", published_fields=("publishedDate", "pubdate"))
 _SYNTAX = re.compile(r"(?<!\S)[!:<?]+(?=\S)")
 """SearXNG reads ``!engine``, ``:language``, ``<timeout`` and ``?add`` as commands, so they are removed."""
 _FORBIDDEN = frozenset({401, 403})
 
 
-class Searxng:
+class Searxng(ProviderApi):
     """Searches by a SearXNG without a key; ``is_self_hosted`` says whether the operator runs it."""
 
     name = "searxng"
@@ -31,26 +28,20 @@ class Searxng:
             refusal_statuses=_FORBIDDEN,
             remedy="Its settings.yml must list json under search.formats, and it must not be behind a login.",
         )
-        self._api = ProviderApi(endpoint, fetcher)
+        super().__init__(endpoint, fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return the hits (see ``SearchProvider``).
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[str]:
+        """Return the addresses (see ``SearchProvider``).
 
         Raises:
-            ProviderFailed: also if there are no hits because its engines do not answer.
+            ProviderFailed: also if there are no results because its engines do not answer.
 
         """
-        response = await self._api.get_json(
-            {"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"}
-        )
-        hits = parse_results(get_member(response, "results"), _FIELDS, limit, datetime.now(UTC))
+        response = await self.get_json({"q": add_site_operators(_SYNTAX.sub("", query), domains), "format": "json"})
+        urls = parse_results(get_member(response, "results"), limit)
         unresponsive = get_member(response, "unresponsive_engines")
-        if not hits and isinstance(unresponsive, list) and unresponsive:
+        if not urls and isinstance(unresponsive, list) and unresponsive:
             raise ProviderFailed(
                 f"SearXNG found nothing, because {len(unresponsive)} engines did not answer. Check its statistics."
             )
-        return hits
-
-    async def close(self) -> None:
-        """Close all connections; safe to call twice."""
-        await self._api.close()
+        return urls

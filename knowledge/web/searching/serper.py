@@ -6,15 +6,12 @@ Its answer to a wrong key is not documented, so the error shows any status other
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from knowledge.language import detect_cjk_language
 from knowledge.web.http.fetch import Fetcher
-from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.provider_api import ProviderApi, ProviderEndpoint
 from knowledge.web.searching.result_parsing import (
-    ResultFields,
     add_site_operators,
     get_member,
     parse_results,
@@ -23,20 +20,18 @@ from knowledge.web.searching.result_parsing import (
 URL: Final = "https://google.serper.dev/search"
 _MAX_RESULTS = 10
 """More cost two searches."""
-_FIELDS = ResultFields(url="link", published_fields=("date",))
 
 
-class Serper:
+class Serper(ProviderApi):
     """Searches by Serper; the key goes in ``X-API-KEY``."""
 
     name = "serper"
-    is_self_hosted = False
 
     def __init__(self, key: str, fetcher: Fetcher, url: str = URL) -> None:
-        self._api = ProviderApi(ProviderEndpoint("Serper", url, {"X-API-KEY": key}), fetcher)
+        super().__init__(ProviderEndpoint("Serper", url, {"X-API-KEY": key}), fetcher)
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return the hits (see ``SearchProvider``)."""
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[str]:
+        """Return the addresses (see ``SearchProvider``)."""
         body: dict[str, object] = {
             "q": add_site_operators(query, domains),
             "num": min(limit, _MAX_RESULTS),
@@ -44,8 +39,4 @@ class Serper:
         }
         if code := detect_cjk_language(query):
             body["hl"] = "zh-cn" if code == "zh" else code
-        return parse_results(get_member(await self._api.post_json(body), "organic"), _FIELDS, limit, datetime.now(UTC))
-
-    async def close(self) -> None:
-        """Close all connections; safe to call twice."""
-        await self._api.close()
+        return parse_results(get_member(await self.post_json(body), "organic"), limit, "link")

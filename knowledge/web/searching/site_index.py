@@ -7,16 +7,13 @@ import math
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from knowledge.language import is_cjk
 from knowledge.lexical.terms import index_terms, query_terms
 
-_SEPARATORS = re.compile(r"[/_.,;:+=&-]+")
 _EXTENSION = re.compile(r"\.(?:[xs]?html?|php|aspx?|jsp|md|txt|pdf)$", re.IGNORECASE)
 _MAX_ADDRESS_CHARACTERS: Final = 300
 _LENGTH_WEIGHT: Final = 0.5
@@ -30,30 +27,18 @@ _SMALL_SITE_PAGES: Final = 8
 """On a smaller site even a word in most addresses counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class SiteMatch:
-    """A page whose address or link text has words of the question."""
-
-    url: str
-    title: str
-    """The text of a link to it, else the last words of its address."""
-    published: datetime | None
-    score: float
-
-
 class SiteIndex:
     """An inverted index over the words of addresses, scored by BM25 with each word counted once."""
 
-    def __init__(self, pages: Mapping[str, datetime | None], link_texts: Mapping[str, str] | None = None) -> None:
-        """Index pages with their dates; ``link_texts`` are the texts of links to some of them."""
-        self._link_texts = link_texts or {}
-        self._pages = list(pages.items())
+    def __init__(self, pages: Sequence[str], link_texts: Mapping[str, str]) -> None:
+        """Index pages by their addresses; ``link_texts`` are the texts of links to some of them."""
+        self._pages = pages
         self._places: dict[str, array[int]] = defaultdict(lambda: array("I"))
         self._lengths = array("H")
         terms_of_part: dict[str, frozenset[str]] = {}  # most addresses share their folders
         for place, url in enumerate(pages):
             terms: set[str] = set()
-            for part in (*split_address(url), self._link_texts.get(url, "")):
+            for part in (*split_address(url), link_texts.get(url, "")):
                 if part not in terms_of_part:
                     terms_of_part[part] = frozenset(index_terms(part).split())
                 terms |= terms_of_part[part]
@@ -66,8 +51,8 @@ class SiteIndex:
     def __len__(self) -> int:
         return len(self._pages)
 
-    def search(self, query: str, limit: int) -> list[SiteMatch]:
-        """Return the pages that share enough of the question's words, the best first."""
+    def search(self, query: str, limit: int) -> list[tuple[float, str]]:
+        """Return the scores and addresses of the pages that share enough of the question's words, the best first."""
         weights = {term: self._compute_weight(term) for term in _drop_single_characters(query_terms(query).split())}
         weight_of: dict[int, float] = defaultdict(float)
         for term, weight in weights.items():
@@ -77,7 +62,7 @@ class SiteIndex:
         matching = ((place, weight) for place, weight in weight_of.items() if weight > 0 and weight >= minimum)
         scored = ((self._score_page(place, weight), -place) for place, weight in matching)
         best = heapq.nlargest(limit, scored)
-        return [self._build_match(-place, score) for score, place in best]
+        return [(score, self._pages[-place]) for score, place in best]
 
     def _compute_weight(self, term: str) -> float:
         """Return how well a word distinguishes pages; a word in no address lowers all matches."""
@@ -91,10 +76,6 @@ class SiteIndex:
         length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[place] / self._mean
         return weight * (_K1 + 1) / (1 + _K1 * length)
 
-    def _build_match(self, place: int, score: float) -> SiteMatch:
-        url, published = self._pages[place]
-        return SiteMatch(url, self._link_texts.get(url) or derive_title(url), published, score)
-
 
 def _drop_single_characters(terms: list[str]) -> list[str]:
     """Drop single Chinese characters, which many words share, unless there are no other terms."""
@@ -106,10 +87,3 @@ def split_address(url: str) -> list[str]:
     split = urlsplit(url)
     path = _EXTENSION.sub("", unquote(split.path[:_MAX_ADDRESS_CHARACTERS]))
     return [part for part in (*path.split("/"), unquote(split.query[:_MAX_ADDRESS_CHARACTERS])) if part]
-
-
-def derive_title(url: str) -> str:
-    """Return a page's title by its address: the last part, as words."""
-    path = _EXTENSION.sub("", unquote(urlsplit(url).path)).rstrip("/")
-    last = " ".join(_SEPARATORS.sub(" ", path.rpartition("/")[2]).split())
-    return last[:_MAX_ADDRESS_CHARACTERS] or urlsplit(url).hostname or ""

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from knowledge.dates import parse_iso_date
 from knowledge.errors import FetchError, ParseError, ProviderFailed
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.crawling.host_client import HostClient, RequestSpacing
@@ -21,7 +20,6 @@ from knowledge.web.reading.crawled_page import HTML_TYPES
 from knowledge.web.reading.site_parser import SiteParser
 from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
 from knowledge.web.reading.sitemap_walk import SitemapWalk
-from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.site_index import SiteIndex
 
 _log = logging.getLogger(__name__)
@@ -61,8 +59,8 @@ class SitemapSearch:
         self._parser = SiteParser()
         self._sites = [_CachedSiteIndex(Site.from_url(site), self._build_index, now) for site in sites]
 
-    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
-        """Return the hits (see ``SearchProvider``).
+    async def search(self, query: str, *, limit: int, domains: frozenset[str]) -> Sequence[str]:
+        """Return the addresses (see ``SearchProvider``).
 
         Reading sitemaps continues when the search that started it is cancelled, so that the next search finds more.
 
@@ -78,8 +76,7 @@ class SitemapSearch:
                 "Check [web] sites in kvasir.toml: each site needs a sitemap.xml, or one that its robots.txt names."
             )
         scored = [match for index in indexes for match in index.search(query, limit)]
-        best = sorted(scored, key=lambda match: -match.score)[:limit]
-        return [SearchHit(match.url, match.title, "", match.published) for match in best]
+        return [url for _, url in sorted(scored, key=lambda match: -match[0])[:limit]]
 
     async def close(self) -> None:
         """Stop reading sitemaps, the parsing process and all connections; safe to call twice."""
@@ -100,7 +97,7 @@ class SitemapSearch:
                 link_texts = await self._read_link_texts(site, host)
         except TimeoutError:
             raise FetchError(f"it took over {self._walk_s:g} s") from None
-        first = dict(islice(dates.items(), self._max_pages))
+        first = list(islice(dates, self._max_pages))
         return await asyncio.to_thread(_index_pages, first, link_texts, host.robots)
 
     async def _read_link_texts(self, site: Site, host: HostClient) -> dict[str, str]:
@@ -117,8 +114,8 @@ class SitemapSearch:
         return {page: text for page, text in texts if page is not None}
 
 
-def _index_pages(dates: Mapping[str, str], link_texts: Mapping[str, str], robots: RobotsRules) -> SiteIndex:
-    return SiteIndex({url: parse_iso_date(date) for url, date in dates.items() if robots.allows_url(url)}, link_texts)
+def _index_pages(pages: Sequence[str], link_texts: Mapping[str, str], robots: RobotsRules) -> SiteIndex:
+    return SiteIndex([url for url in pages if robots.allows_url(url)], link_texts)
 
 
 class _CachedSiteIndex:

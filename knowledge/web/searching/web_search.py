@@ -16,7 +16,7 @@ from knowledge.web.crawling.expiring_cache import ExpiringCache
 from knowledge.web.crawling.single_flight import SingleFlight
 from knowledge.web.http.domains import extract_host, is_within_domains
 from knowledge.web.searching.circuit_breaker import MAX_OPEN_S, CircuitBreaker
-from knowledge.web.searching.provider import SearchHit, SearchProvider
+from knowledge.web.searching.provider import SearchProvider
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +34,6 @@ PROVIDER_TIME_SHARE: Final = 0.6
 _FAIR_TIME_S: Final = 2.0
 """A timeout within less time than this does not count as a provider's failure."""
 
-NO_PROVIDER_CONFIGURED: Final = (
-    "No search provider is configured. Set KVASIR_SEARXNG_URL, or the key of another provider (docs/live-web.md)."
-)
 QUERY_FULLY_MASKED: Final = (
     "The question contains only words that must stay private, so the web was not searched. Ask in other words."
 )
@@ -46,8 +43,8 @@ QUERY_FULLY_MASKED: Final = (
 class SearchResults:
     """The outcome of a search."""
 
-    hits: tuple[SearchHit, ...]
-    """The best first, each page once."""
+    urls: tuple[str, ...]
+    """The addresses of pages, the best first, each page once."""
     provider: str
     """The provider that answered; "" if none did."""
     problems: tuple[str, ...]
@@ -91,8 +88,6 @@ class WebSearch:
         The query is masked (``knowledge.masking``) and shortened before it is sent. ``domains`` are hosts with their
         subdomains.
         """
-        if not self._providers:
-            return SearchResults((), "", (NO_PROVIDER_CONFIGURED,))
         key = _SearchKey(shorten_query(mask_secrets(query)), limit, domains)
         if not any(character.isalnum() for character in key.query):
             return SearchResults((), "", (QUERY_FULLY_MASKED,))
@@ -134,28 +129,28 @@ class WebSearch:
                 continue
             has_fallback = any(later.remaining_open_s == 0 for _, later in self._providers[place + 1 :])
             try:
-                hits = await _call_provider(
+                urls = await _call_provider(
                     provider, breaker, key, left_s * (PROVIDER_TIME_SHARE if has_fallback else 1)
                 )
             except ProviderError as error:
                 problems.append(str(error))
                 continue
-            hits = tuple(hit for hit in hits if provider.is_self_hosted or not self._is_private(hit.url))[: key.limit]
+            urls = tuple(url for url in urls if provider.is_self_hosted or not self._is_private(url))[: key.limit]
             answered = answered or provider.name
-            if hits:
-                return SearchResults(hits, provider.name, tuple(problems))
+            if urls:
+                return SearchResults(urls, provider.name, tuple(problems))
         return SearchResults((), answered, tuple(problems))
 
 
 async def _call_provider(
     provider: SearchProvider, breaker: CircuitBreaker, key: _SearchKey, within_s: float
-) -> tuple[SearchHit, ...]:
+) -> tuple[str, ...]:
     """Search by one provider, and record the outcome in its breaker."""
     start = time.monotonic()
     limit = _WIDE_LIMIT if key.domains else key.limit
     try:
         async with asyncio.timeout(within_s):
-            hits = await provider.search(key.query, limit=limit, domains=key.domains)
+            urls = await provider.search(key.query, limit=limit, domains=key.domains)
     except TimeoutError:
         breaker.record_failure() if within_s >= _FAIR_TIME_S else breaker.release()
         raise ProviderFailed(f"{provider.name} did not answer within {within_s:.1f} s.") from None
@@ -167,8 +162,8 @@ async def _call_provider(
         breaker.release()
         raise
     breaker.record_success()
-    _log.info("searched by %s: %d results in %.2f s", provider.name, len(hits), time.monotonic() - start)
-    return tuple(filter_hits(hits, key.domains))
+    _log.info("searched by %s: %d results in %.2f s", provider.name, len(urls), time.monotonic() - start)
+    return tuple(filter_urls(urls, key.domains))
 
 
 def _record_error(breaker: CircuitBreaker, error: ProviderError) -> None:
@@ -195,12 +190,12 @@ def shorten_query(query: str) -> str:
     return " ".join(words)
 
 
-def filter_hits(hits: Iterable[SearchHit], domains: frozenset[str]) -> Iterable[SearchHit]:
-    """Yield the hits within ``domains`` (empty: all), each page once."""
+def filter_urls(urls: Iterable[str], domains: frozenset[str]) -> Iterable[str]:
+    """Yield the addresses within ``domains`` (empty: all), each page once."""
     pages: set[str] = set()
-    for hit in hits:
-        page = build_page_key(hit.url)
-        if page is None or page in pages or (domains and not is_within_domains(extract_host(hit.url), domains)):
+    for url in urls:
+        page = build_page_key(url)
+        if page is None or page in pages or (domains and not is_within_domains(extract_host(url), domains)):
             continue
         pages.add(page)
-        yield hit
+        yield url

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.answering.verified_answers.phrasings import PhrasingWriter, accept_phrasings
+from bot.answering.verified_answers.phrasings import accept_phrasings, write_phrasings
 from engine.service import Engine
 from tests.engine.fakes import DONE, FakeSglang, delta, fake_sglang, ready_engine
 
@@ -41,9 +41,9 @@ def test_phrasings_with_other_facts_are_left_out() -> None:
 
 async def test_engine_writes_phrasings(sglang: FakeSglang, engine: Engine) -> None:
     sglang.stream(delta(content="How many days off do we get?\n我们有几天年假？"), delta(finish="stop"), DONE)
-    assert list(await PhrasingWriter(engine).write_phrasings(ONE)) == [
+    assert list(await write_phrasings(engine, ONE)) == [
         "How many days off do we get?",
         "我们有几天年假？",
     ]
     sglang.refuse(500, {"error": "broken"})
-    assert list(await PhrasingWriter(engine, within_s=0.5).write_phrasings(ONE)) == []
+    assert list(await write_phrasings(engine, ONE, within_s=0.5)) == []

@@ -316,7 +316,7 @@ def test_nicknames_33b_and_13b() -> None:
 @pytest.mark.parametrize(
     ("slip", "message"),
     [
-        ("layers = 1\nlayer = 2", "layer\n *Unexpected"),
+        ("layers = 1\nlayer = 2", "unknown layer"),
         ("layers = 'many'", "layers"),
         ("layers = 1\nkv_heads = 3", "no multiple"),
         ("layers = 1\ncheckpoints = []", "no checkpoint"),

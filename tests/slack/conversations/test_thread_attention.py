@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bot.config.configuration import FollowUpRules
 from bot.config.models import ChannelTable
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
 from tests.slack.thread_script import CHANNELS, CHINESE, ENGLISH, RESTART, Step
@@ -136,8 +135,7 @@ async def test_channel_may_ask_for_a_mention_in_every_message(tmp_path: Path) ->
 
 
 async def test_thread_without_messages_for_days_needs_a_mention_again(tmp_path: Path) -> None:
-    rules = FollowUpRules(days=0.0)
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"follow_ups": rules}) as bot:
+    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"follow_up_days": 0.0}) as bot:
         root = await start_thread(bot)
         assert not await is_answered(bot, "and then?", root)
         assert await is_answered(bot, "@Kvasir and then?", root)

@@ -12,7 +12,7 @@ from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
 from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
-from bot.slack.people.refusals import AudienceRefused
+from bot.slack.people.viewers import AudienceRefused
 from bot.slack.wire.events import BotUser
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text

@@ -14,7 +14,7 @@ from bot.slack.people.directory import TTL_S, SlackDirectory
 from bot.slack.people.finder import ViewerFinder
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.transport.web_client import open_web_api
-from bot.storage.channels.approved_channels import ApprovedChannels
+from bot.storage.channels.channel_settings import ApprovedChannels
 from bot.storage.turns.ledger import open_ledger
 from knowledge.identity.identity_map import IdentityMap
 from tests.slack.people.test_fresh_cache import Clock

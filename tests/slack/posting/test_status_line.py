@@ -10,7 +10,7 @@ import pytest
 
 from bot.answering.events import AnswerEvent, InLine, Question, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
-from bot.slack.wire.refused_methods import RefusedMethods
+from bot.slack.wire.rate_limits import RefusedMethods
 from tests.slack.running_bot import PausedScript, RunningBot, Script, get_text, make_finished, run_bot_in_sandbox
 
 pytestmark = pytest.mark.slow

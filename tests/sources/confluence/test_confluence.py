@@ -13,7 +13,7 @@ from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, Document, ExplainingSource, Source, Viewers, may_read, narrow_readers
 from knowledge.parsing.formats.web_page import parse_html
 from knowledge.sources.confluence import source as confluence
-from knowledge.sources.confluence.rights import find_groups, intersect_audiences
+from knowledge.sources.confluence.audiences import find_groups, intersect_audiences
 from knowledge.sources.confluence.storage_format import find_mentions, render_page_html
 from tests.sources.confluence.fake_confluence import FakeConfluence, FakePage
 from tests.sources.hosted.fake_service import Fault

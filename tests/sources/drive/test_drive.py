@@ -16,7 +16,7 @@ from knowledge.interfaces import EVERYONE, Source
 from knowledge.sources.drive import source as drive
 from tests.sources.drive.fake_drive import NATIVE, FakeDrive
 from tests.sources.hosted.fake_service import Fault
-from tests.sources.hosted.world import World, listing
+from tests.sources.hosted.world import World, listing, seal_malformed_states
 
 DOC, SHEET, SLIDES = f"{NATIVE}document", f"{NATIVE}spreadsheet", f"{NATIVE}presentation"
 
@@ -384,6 +384,18 @@ async def test_throttling_circles_and_invalid_json_end(fake: FakeDrive, world: W
     fake.faults = [Fault("/drive/v3", status=403, body=slower)]
     with pytest.raises(SourceUnavailable):
         await listing(source)
+    await source.close()
+
+
+async def test_a_memory_in_another_form_is_not_used(fake: FakeDrive, world: World) -> None:
+    root = fake.folder("root")
+    fake.file("one.md", b"1", root)
+    source = build(fake, world, folders=[root], rights="ignore")
+    first = await listing(source)
+    ((key, saved),) = world.kept.items()
+    for malformed in seal_malformed_states(saved):
+        world.kept[key] = malformed
+        assert await listing(source) == first, malformed
     await source.close()
 
 

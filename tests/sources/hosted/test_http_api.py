@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowledge.dates import parse_retry_after_s
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source
 from knowledge.sources.confluence import source as confluence
-from knowledge.sources.hosted.retry_policy import CallPacer, ServiceResponse, compute_wait_s
-from knowledge.web.crawling.retry_after import parse_retry_after_s
+from knowledge.sources.hosted.http_call import CallPacer, ServiceResponse, compute_wait_s
 from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import WebSettings
 from tests.sources.confluence.fake_confluence import FakeConfluence

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,3 +54,17 @@ async def listing(source: Source) -> dict[str, ListedDocument]:
             assert one.document not in found
             found[one.document] = one
     return found
+
+
+def seal_malformed_states(saved: bytes) -> Iterator[bytes]:
+    """Yield a sealed state in forms that another version may have written, each with a right digest."""
+    outer = json.loads(saved)
+    state = json.loads(outer["held"]["data"])
+    for key in state:
+        for wrong in (None, "text", 3, [], {}, [3], {"x": 3}):
+            data = json.dumps(state | {key: wrong})
+            digest = hashlib.sha256(data.encode()).hexdigest()
+            yield json.dumps({**outer, "held": {"data": data, "digest": digest}}).encode()
+        data = json.dumps({other: value for other, value in state.items() if other != key})
+        digest = hashlib.sha256(data.encode()).hexdigest()
+        yield json.dumps({**outer, "held": {"data": data, "digest": digest}}).encode()

@@ -18,7 +18,7 @@ from knowledge.sources.notion import source as notion
 from knowledge.sources.notion.api import parse_page_id
 from knowledge.sources.notion.blocks import NotionBlock, render_page_html
 from tests.sources.hosted.fake_service import Fault
-from tests.sources.hosted.world import World, listing
+from tests.sources.hosted.world import World, listing, seal_malformed_states
 from tests.sources.notion.fake_notion import FakeNotion, rich
 
 TOKEN = "ntn_s3cret"
@@ -302,6 +302,17 @@ async def test_deleted_between_listing_and_reading(fake: FakeNotion, world: Worl
 
 
 # ── What the wire can do ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_memory_in_another_form_is_not_used(fake: FakeNotion, world: World) -> None:
+    fake.page("p")
+    source = build(fake, world)
+    first = await listing(source)
+    ((key, saved),) = world.kept.items()
+    for malformed in seal_malformed_states(saved):
+        world.kept[key] = malformed
+        assert await listing(source) == first, malformed
+    await source.close()
 
 
 async def test_a_listing_that_fails_on_page_7_keeps_what_was_remembered(fake: FakeNotion, world: World) -> None:

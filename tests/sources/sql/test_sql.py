@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, RightsSource, Source
 from knowledge.interfaces.audiences import holds_reader
-from knowledge.sources.sql.rows import RowForm, format_value
+from knowledge.sources.sql.rows import SqlOptions, format_value
 from knowledge.sources.sql.statement import check_statement
 from tests import mariadb
 from tests.growth import takes_linear_time
@@ -155,7 +155,7 @@ def test_values_are_written_for_people(value: object, text: str) -> None:
 
 @given(st.text(), st.text())
 def test_a_version_without_updated_at_is_a_hash_of_the_text(one: str, other: str) -> None:
-    form = RowForm("id", None, "t", None, None, None)
+    form = SqlOptions("", "id", text="t")
     assert (form.make_version({"id": 1, "t": one}) == form.make_version({"id": 2, "t": other})) == (one == other)
 
 

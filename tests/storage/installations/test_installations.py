@@ -12,11 +12,16 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from bot.storage import tables
-from bot.storage.installations.installation_data import InstallationData
-from bot.storage.installations.installations import REFRESH_LEASE_S, Installations, StoredInstallation
-from bot.storage.installations.oauth_states import LIFETIME_S, OAuthStates
+from bot.storage.installations.installations import (
+    REFRESH_LEASE_S,
+    STATE_LIFETIME_S,
+    Installations,
+    OAuthStates,
+    StoredInstallation,
+)
 from bot.storage.installations.token_cipher import BotTokens, TokenCipher, TokenKeyError
 from bot.storage.turns.ledger import open_ledger
+from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.database.database import Database
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -115,7 +120,7 @@ async def test_the_first_workspace_stays_the_first(databases: tuple[Database, Da
     homes = await asyncio.gather(one.claim_home("T1"), other.claim_home("T2"))
     assert homes[0] == homes[1] == await one.find_home()
     await one.save_installation(ADA, TOKENS)
-    await InstallationData(databases[0], "T1").erase_workspace()
+    await WorkspaceRows(databases[0], "T1").erase_workspace()
     assert not await other.list_all()
     assert await other.find_home() == homes[0]
 
@@ -125,7 +130,7 @@ async def test_what_is_stored_after_the_end_is_erased_unless_the_app_is_back(
 ) -> None:
     installations = Installations(databases[0], TokenCipher([OLD]))
     await installations.save_installation(ADA, TOKENS)
-    await InstallationData(databases[1], "T1").erase_remains()
+    await WorkspaceRows(databases[1], "T1").erase_remains()
     assert await installations.find_installation("T1") is not None
 
 
@@ -136,7 +141,7 @@ async def test_a_state_counts_once_and_for_a_short_time(databases: tuple[Databas
     assert await other.consume_state(state)
     assert not await one.consume_state(state)
     assert not await one.consume_state("made-up")
-    clock.at += LIFETIME_S
+    clock.at += STATE_LIFETIME_S
     assert not await one.consume_state(late)
 
 
@@ -144,7 +149,7 @@ async def test_the_oldest_states_go(databases: tuple[Database, Database]) -> Non
     clock = Clock()
     states = OAuthStates(databases[0], clock.now)
     first = await states.issue_state()
-    rows = [{"state": f"s{number}", "expires_at": clock.at + LIFETIME_S + number} for number in range(1_000)]
+    rows = [{"state": f"s{number}", "expires_at": clock.at + STATE_LIFETIME_S + number} for number in range(1_000)]
     await databases[0].write(lambda connection: connection.execute(sa.insert(tables.oauth_states), rows))
     clock.at += 1.0
     newest = await states.issue_state()

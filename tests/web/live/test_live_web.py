@@ -13,7 +13,6 @@ from knowledge.errors import EmbedderError
 from knowledge.interfaces import LiveWebRequest, SkipReason, WebTrouble
 from knowledge.web.live.live_web import GRACE_S, MAX_PAGES, MAX_PASSAGES, SUFFICIENT_PAGES
 from knowledge.web.live_settings import SearchSettings
-from knowledge.web.searching.provider import SearchHit
 from knowledge.web.searching.web_search import WebSearch
 from tests.waiting import WAIT_S
 from tests.web.live.small_web import SmallWeb, SmallWebEmbedder
@@ -155,7 +154,7 @@ class BrokenProvider:
     name = "broken"
     is_self_hosted = False
 
-    async def search(self, _query: str, *, limit: int, domains: frozenset[str]) -> Sequence[SearchHit]:
+    async def search(self, _query: str, *, limit: int, domains: frozenset[str]) -> Sequence[str]:
         raise KeyError(QUESTION, limit, domains)
 
     async def close(self) -> None:

@@ -26,7 +26,6 @@ class Kind:
     provider: Any
     names_refusal: bool = True
     """Whether its status distinguishes a wrong key from other problems."""
-    snippets: bool = True
     keyed: bool = True
 
 
@@ -34,7 +33,7 @@ KINDS = {
     "searxng": Kind(FakeSearxng, Searxng, keyed=False),
     "brave": Kind(FakeBrave, Brave, names_refusal=False),
     "tavily": Kind(FakeTavily, Tavily),
-    "exa": Kind(FakeExa, Exa, snippets=False),
+    "exa": Kind(FakeExa, Exa),
     "serper": Kind(FakeSerper, Serper),
 }
 

@@ -22,13 +22,10 @@ PAGES = [
 ]
 
 
-async def test_hits_keep_the_providers_order_and_fields(bench: Bench) -> None:
+async def test_pages_keep_the_providers_order(bench: Bench) -> None:
     bench.fake.pages = PAGES
     found = await bench.provider().search("rate limits", limit=8, domains=frozenset())
-    assert [one.url for one in found] == [page.url for page in PAGES]
-    assert [one.title for one in found] == [page.title for page in PAGES]
-    assert [one.published for one in found] == [DAY, DAY, None]
-    assert [one.snippet for one in found] == [page.text if bench.kind.snippets else "" for page in PAGES]
+    assert found == [page.url for page in PAGES]
     assert bench.fake.asked == ["rate limits"]
 
 
@@ -44,9 +41,9 @@ async def test_a_search_is_narrowed_to_domains_by_the_provider(bench: Bench) -> 
     bench.fake.pages = PAGES
     provider = bench.provider()
     one = await provider.search("limits", limit=8, domains=frozenset({"example.org"}))
-    assert [found.url for found in one] == [PAGES[1].url]
+    assert one == [PAGES[1].url]
     two = await provider.search("limits", limit=8, domains=frozenset({"example.org", "docs.example.com"}))
-    assert [found.url for found in two] == [PAGES[0].url, PAGES[1].url]
+    assert two == [PAGES[0].url, PAGES[1].url]
 
 
 async def test_chinese_and_symbols_arrive_unchanged(bench: Bench) -> None:
@@ -121,7 +118,7 @@ async def test_answers_of_another_form_have_no_results(bench: Bench) -> None:
         assert list(await bench.provider().search("x", limit=3, domains=frozenset())) == [], answer
 
 
-async def test_results_become_plain_text_with_a_valid_address(bench: Bench) -> None:
+async def test_only_valid_addresses_are_results(bench: Bench) -> None:
     bench.fake.pages = [
         Page("javascript:alert(1)", "a", "a"),
         Page("ftp://example.com/a", "a", "a"),
@@ -129,9 +126,7 @@ async def test_results_become_plain_text_with_a_valid_address(bench: Bench) -> N
         Page(f"https://example.com/{'a' * 9_000}", "a", "a"),
         Page("https://example.com/fine", "A <strong>bold</strong>&amp; \x1b[31mred\u202e\u200b title", "x" * 50_000),
     ]
-    (only,) = await bench.provider().search("x", limit=8, domains=frozenset())
-    assert only.title == "A bold& [31mred title"
-    assert len(only.snippet) <= 1_000
+    assert await bench.provider().search("x", limit=8, domains=frozenset()) == ["https://example.com/fine"]
 
 
 async def test_an_endless_answer_is_cut(bench: Bench) -> None:

@@ -73,7 +73,7 @@ async def test_hits_of_hosted_services_on_private_hosts_are_dropped(stack: Async
     own = build_rules(["wiki.intra"])
     search = WebSearch([bench.provider()], is_private=lambda url: leads_to_private_host(url, own))
     results = await search.search("lighthouse", within_s=5)
-    assert [one.url for one in results.hits] == ["https://docs.example/d"]
+    assert results.urls == ("https://docs.example/d",)
 
 
 @pytest.mark.parametrize(

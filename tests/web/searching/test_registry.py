@@ -34,12 +34,6 @@ def test_each_spec_names_its_implementation(spec: ProviderSpec) -> None:
     assert resolve_name(spec.implementation).name == spec.name
 
 
-@pytest.mark.parametrize("name", [*PROVIDERS, "bing"])
-def test_a_provider_without_its_key_is_not_created(name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        create_providers(SearchSettings((name,)), WebSettings(), AccessRules())
-
-
 def test_settings_and_providers_show_no_key() -> None:
     assert "key-of" not in repr(ALL)
     assert "key-of" not in repr([vars(one) for one in create_providers(ALL, WebSettings(), AccessRules())])

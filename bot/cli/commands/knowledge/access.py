@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
 
+from bot.answering.outgoing import release_text
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import CommandPerson, find_person
@@ -29,7 +30,7 @@ async def main(arguments: argparse.Namespace) -> int:
         return 1
     if not arguments.json:
         for line in explain_access(person, documents):
-            print_result(line)
+            print_result(release_text(line))
     return 0 if all(one.may_be_read(person.viewers) for one in documents) else 1
 
 
@@ -73,8 +74,8 @@ def access_json(person: CommandPerson, documents: Sequence[DocumentAccess]) -> d
         "documents": [
             {
                 "source": one.source,
-                "document": one.document,
-                "title": one.title,
+                "document": release_text(one.document),
+                "title": release_text(one.title),
                 "allowed": one.may_be_read(person.viewers),
                 "readers": sorted(map(format_reader, one.readers)),
                 "indexed": sorted(map(format_reader, one.indexed_readers)),

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.answering.outgoing import release_text
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.config.settings import Settings
@@ -18,18 +19,12 @@ from bot.errors import SettingsError
 from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
 from bot.terminal.lines import show_progress
-from bot.terminal.output import print_error, print_json, print_note, print_result
+from bot.terminal.output import print_error, print_json, print_note, print_outcome, print_result
 from bot.terminal.terminal import Terminal
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store
-from knowledge.sources.uploads.upload_store import UploadRecord, UploadResult
-
-_RESULT_WORDS = {
-    UploadResult.ADDED: "added",
-    UploadResult.REPLACED: "replaced",
-    UploadResult.UNCHANGED: "unchanged",
-}
+from knowledge.sources.uploads.upload_store import UploadRecord
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -130,7 +125,7 @@ async def _add_files(additions: DocumentAdditions, arguments: argparse.Namespace
         try:
             data = await asyncio.to_thread(_read_file, path, additions.store.max_bytes)
             upload = await additions.store_document(path.name, data, by=_describe_user(), title=arguments.title)
-            results[upload.name] = _RESULT_WORDS[upload.result]
+            results[upload.name] = upload.result.value
         except OSError as error:
             errors[str(path)] = f"cannot be read: {error.strerror}. Check the path."
         except KnowledgeError as error:
@@ -177,24 +172,24 @@ async def _remove_documents(additions: DocumentAdditions, arguments: argparse.Na
 
 
 def _show_records(records: list[UploadRecord], source: str, pages: list[AddedPage], *, json: bool) -> None:
-    if json:
-        documents = [_record_json(record) for record in records]
-        print_json({"source": source, "documents": documents, "pages": [asdict(page) for page in pages]})
-        return
-    for page in pages:
-        print_result(f"{page.url}  {datetime.fromtimestamp(page.added_at, UTC):%Y-%m-%d} by {page.added_by}")
+    lines = [f"{page.url}  {datetime.fromtimestamp(page.added_at, UTC):%Y-%m-%d} by {page.added_by}" for page in pages]
     for record in records:
         day = datetime.fromtimestamp(record.added_at, UTC)
-        title = f"  “{record.title}”" if record.title else ""
-        print_result(f"{record.name}  {record.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {record.added_by}{title}")
-    if not records and not pages:
-        print_result(f"Nothing was added to {source} yet. Add a file: kvasir add FILE")
+        title = f"  “{release_text(record.title)}”" if record.title else ""
+        name = release_text(record.name)
+        lines.append(f"{name}  {record.size_bytes / 1e6:,.1f} MB  {day:%Y-%m-%d} by {record.added_by}{title}")
+    documents = [_record_json(record) for record in records]
+    print_outcome(
+        {"source": source, "documents": documents, "pages": [asdict(page) for page in pages]},
+        "\n".join(lines) or f"Nothing was added to {source} yet. Add a file: kvasir add FILE",
+        json=json,
+    )
 
 
 def _record_json(record: UploadRecord) -> dict[str, object]:
     return {
-        "name": record.name,
-        "title": record.title,
+        "name": release_text(record.name),
+        "title": release_text(record.title) if record.title else record.title,
         "bytes": record.size_bytes,
         "added_at": datetime.fromtimestamp(record.added_at, UTC).isoformat(),
         "added_by": record.added_by,

@@ -6,7 +6,7 @@ import argparse
 
 from bot.app import open_page_cache
 from bot.cli.command_settings import load_command_settings
-from bot.terminal.output import print_json, print_result
+from bot.terminal.output import print_outcome
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -18,8 +18,6 @@ async def main(arguments: argparse.Namespace) -> int:
         freed_bytes = await cache.delete_pages()
     finally:
         await cache.close()
-    if arguments.json:
-        print_json({"folder": str(folder), "freed_bytes": freed_bytes})
-    else:
-        print_result(f"{freed_bytes / 1e6:,.1f} MB of cached pages deleted in {folder}. Models and the engine stay.")
+    text = f"{freed_bytes / 1e6:,.1f} MB of cached pages deleted in {folder}. Models and the engine stay."
+    print_outcome({"folder": str(folder), "freed_bytes": freed_bytes}, text, json=arguments.json)
     return 0

@@ -7,6 +7,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from bot.answering.outgoing import release_text
 from bot.app import open_page_loader
 from bot.cli.command_settings import load_command_settings
 from bot.terminal.output import print_error, print_json, print_result
@@ -63,7 +64,7 @@ def _show_page(read: _FetchedPage, *, json: bool) -> None:
     if json:
         print_json(_page_json(read))
     elif read.page is not None:
-        print_result(_page_text(read.page))
+        print_result(release_text(_page_text(read.page)))
     else:
         print_error(f"{read.url}: {read.refusal}")
 
@@ -74,8 +75,8 @@ def _page_json(read: _FetchedPage) -> dict[str, object]:
         "url": read.url,
         "final_url": page.final_url if page is not None else None,
         "status": read.status,
-        "title": page.title if page is not None else None,
-        "text": page.text if page is not None else None,
+        "title": release_text(page.title) if page is not None else None,
+        "text": release_text(page.text) if page is not None else None,
         "refused": read.refusal,
         "seconds": round(read.seconds, 6),
     }

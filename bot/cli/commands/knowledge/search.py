@@ -7,10 +7,10 @@ import argparse
 from bot.answering.outgoing import release_text
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.people import find_viewers
+from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
-from bot.terminal.output import print_json, print_result
-from knowledge.interfaces import Hit, SearchResult
+from bot.terminal.output import print_outcome
+from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult
 from knowledge.tables import describe_tables
 
 _QUOTE = 300
@@ -22,7 +22,9 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_configured_library(settings) as library:
 
         async def search(query: str) -> SearchResult:
-            viewers = await find_viewers(settings, library.identities, arguments.person)
+            viewers = ANY_MEMBER
+            if arguments.person is not None:
+                viewers = (await find_person(settings, library.identities, arguments.person)).viewers
             return await library.search(query, limit=arguments.limit, viewers=viewers, join=False)
 
         if arguments.query == "-":
@@ -32,10 +34,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
             return await answer_each_line(answer_line, lambda line: {"query": decode_line(line), "hits": []})
         found = await search(arguments.query)
-        if arguments.json:
-            print_json(search_json(found))
-        else:
-            print_result(search_text(found))
+        print_outcome(search_json(found), search_text(found), json=arguments.json)
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.terminal.lines import format_report, show_progress
-from bot.terminal.output import print_error, print_json, print_note, print_result
+from bot.terminal.output import print_error, print_note, print_outcome
 from bot.terminal.terminal import Terminal
 from knowledge.library import Library
 from knowledge.status import LibraryStatus, SourceStatus
@@ -28,17 +28,9 @@ async def main(arguments: argparse.Namespace) -> int:
                 arguments.source, lambda progress: show_progress(terminal, progress), approve=approve
             )
         state = await library.status()
-    if arguments.json:
-        print_json(report_json(report))
-    else:
-        print_result("\n".join(format_report(report)))
+    print_outcome(report_json(report), "\n".join(format_report(report)), json=arguments.json)
     for sentence in list_problems(report, state):
         print_error(sentence)
-    return exit_status(report)
-
-
-def exit_status(report: SyncReport) -> int:
-    """Return 1 if anything failed, else 3 if documents are pending deletion, else 0."""
     if not report.ok:
         return FAILED
     return PENDING_DELETION if any(source.pending_deletions for source in report.sources.values()) else OK

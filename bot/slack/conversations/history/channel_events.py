@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from bot.slack.wire.events import PERSON_SUBTYPES, BotUser, Payload, get_object, has_mention
+from bot.slack.wire.events import PERSON_SUBTYPES, BotUser, Payload, get_channel_id, get_object, has_mention
 from bot.storage.channels.channel_event_log import ChannelEvent, ChannelEventKind
 
 _CHANNEL_EVENTS = {
@@ -59,9 +59,7 @@ def get_thread_ts(message: Payload) -> str:
 
 def read_channel_event(body: Payload, me: BotUser) -> ChannelEvent | None:
     """Return what an event changes in the threads of public channels, or None if it changes nothing."""
-    event = body.get("event")
-    if not isinstance(event, dict):
-        return None
+    event = get_object(body, "event")
     kind = event.get("type")
     if kind == "message" and event.get("channel_type") == "channel":
         return _read_message(event, me)
@@ -69,9 +67,7 @@ def read_channel_event(body: Payload, me: BotUser) -> ChannelEvent | None:
         old, new, at = (str(event.get(name) or "") for name in ("old_channel_id", "new_channel_id", "event_ts"))
         return ChannelEvent(old, new, ChannelEventKind.MOVED, at) if old and new else None
     if kind in _CHANNEL_EVENTS or (kind in _MEMBER_EVENTS and event.get("user") == me.user):
-        channel = event.get("channel")
-        name = channel.get("id") if isinstance(channel, dict) else channel
-        return ChannelEvent(str(name or ""), "", ChannelEventKind.CHANNEL, str(event.get("event_ts") or ""))
+        return ChannelEvent(get_channel_id(event), "", ChannelEventKind.CHANNEL, str(event.get("event_ts") or ""))
     return None
 
 

@@ -11,7 +11,8 @@ from bot.slack.conversations.history.transcript import Message
 from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.wire.errors import SlackGone
 from bot.slack.wire.events import BotUser
-from bot.slack.wire.transport.web_api import SlackWebApi, TokenBucket, fetch_pages
+from bot.slack.wire.rate_limits import CallWindow
+from bot.slack.wire.transport.web_api import SlackWebApi, fetch_pages
 
 PAGE_SIZE = 500
 """Messages of one call; Slack returns up to 1,000, and fewer when it is busy."""
@@ -21,12 +22,10 @@ _MAX_CACHED_MESSAGES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class SyncRate:
-    """The calls of each method that a sync makes; tier 3 allows 50 a minute, and answers need some of them."""
+    """The calls of each method that a sync makes in a minute; tier 3 allows 50, and answers need some of them."""
 
-    burst: float = 20.0
-    per_s: float = 40 / 60
+    calls: int = 40
     page_size: int = PAGE_SIZE
-    """Messages of one call."""
 
 
 class ChannelLoader:
@@ -43,20 +42,16 @@ class ChannelLoader:
         self.me = me
         self._api = api
         self._url = url.rstrip("/")
-        self._threads = ThreadLoader(api, me)
+        self.threads = ThreadLoader(api, me)
         self._rate = rate
         self._sleep = sleep
-        self._buckets: dict[str, TokenBucket] = {}
+        self._windows: dict[str, CallWindow] = {}
         self._page_lock = asyncio.Lock()
         self._cache: dict[tuple[str, str], Message] = {}
 
     def build_link(self, channel: str, ts: str) -> str:
         """Return the address of a message."""
         return f"{self._url}/archives/{channel}/p{ts.replace('.', '')}"
-
-    async def find_names(self, people: Collection[str]) -> Mapping[str, str]:
-        """Return names by user id, without users whose name Slack does not return."""
-        return await self._threads.find_names(people)
 
     async def list_channels(self, chosen: Collection[str]) -> dict[str, str]:
         """Return the names of the bot's public channels by id: of the chosen ones, or of all if none is chosen."""
@@ -116,8 +111,8 @@ class ChannelLoader:
         return [message for page in pages for message in page.get("messages") or ()]
 
     async def _call_method(self, method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        bucket = self._buckets.setdefault(method, TokenBucket(self._rate.burst, self._rate.per_s))
-        if (wait_s := bucket.reserve_call()) > 0:
+        window = self._windows.setdefault(method, CallWindow(self._rate.calls))
+        if (wait_s := window.reserve_call()) > 0:
             await self._sleep(wait_s)
         return await self._api.call(method, **arguments)
 

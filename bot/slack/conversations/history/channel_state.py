@@ -21,7 +21,6 @@ class ThreadState:
     listed_version: str
     """Changes with the first message and the number of replies, as pages of the channel show them."""
     event_version: str
-    """Changes with every event about it."""
     active_at: float
     """The time of the last change, in seconds since the epoch."""
     eligibility: ThreadEligibility
@@ -59,7 +58,6 @@ class WorkspaceState:
     complete_until: float = 0.0
     """The time until which no event was missed, in seconds since the epoch."""
     listed_at: float = 0.0
-    """The time of the last full listing, in seconds since the epoch."""
     channels: dict[str, ChannelState] = field(default_factory=dict)
     new_ids: dict[str, str] = field(default_factory=dict)
     """The id that a channel has now, by the id that the configuration may still have."""

@@ -21,7 +21,6 @@ from knowledge.interfaces import Memory
 from knowledge.sources.memory import load_state, save_state
 
 _SAVE_EVERY_PAGES = 10
-"""Pages between two times that an unfinished listing is saved."""
 _RECENT_S = 3 * 86_400.0
 """Threads that were active so recently before a gap in the events are read again: their replies may have changed."""
 _OVERLAP_S = 60.0

@@ -20,7 +20,6 @@ from bot.slack.conversations.history.channel_state import WorkspaceState
 from bot.slack.conversations.history.listing import ChannelUpdater
 from bot.slack.conversations.history.transcript import (
     FORMAT_VERSION,
-    Message,
     find_people,
     format_text,
     format_title,
@@ -46,7 +45,7 @@ from knowledge.sources.registry import SourceKind
 _BATCH_SIZE = 2_000
 _POLL_EVERY_S = 5.0
 _DEBOUNCE_S = 10.0
-"""Between an event and the report of a change, so that a conversation is one change."""
+"""The time between an event and the report of a change, so that a conversation is one change."""
 
 Connect = Callable[[], AbstractAsyncContextManager[SlackWebApi]]
 """Opens the Web API; raises ``SlackError``."""
@@ -61,7 +60,6 @@ class SlackOptions:
     since: str = ""
     """Threads that began before this day (``2026-01-31``, UTC) are not listed."""
     bots: bool = False
-    """Whether to include messages of other apps."""
 
 
 class SlackSource:
@@ -127,11 +125,13 @@ class SlackSource:
             if channel_state is not None and channel_state.is_left:
                 raise SourceError(f"{listed.document} is of a channel that Kvasir left. It is shown to nobody.")
             reader = await self._get_reader()
-            messages = await self._read_messages(reader, channel, root)
+            thread = channel_state.threads.get(root) if channel_state is not None else None
+            fetch = reader.fetch_single if thread is not None and thread.has_no_replies else reader.fetch_thread
+            messages = await fetch(channel, root)
             if not messages:
                 raise SourceError(f"{listed.document} was deleted in Slack. Nothing needs to be done.")
             content = select_content(messages, reader.me, bots=self._options.bots)
-            names = await reader.find_names(find_people(content))
+            names = await reader.threads.find_names(find_people(content))
         title = format_title(content, names, channel_state.name if channel_state else channel)
         return DocumentContent(format_text(content, names).encode(), "text/plain; charset=utf-8", listed.version, title)
 
@@ -202,13 +202,6 @@ class SlackSource:
     def _find_readers(self, channel: str) -> frozenset[str]:
         """Return the readers of a public channel: full members, who may join it, and the guests who are in it."""
         return intersect_readers(self._readers, EVERYONE | {channel})
-
-    async def _read_messages(self, reader: ChannelLoader, channel: str, root: str) -> Sequence[Message]:
-        channel_state = self._state.channels.get(channel)
-        thread = channel_state.threads.get(root) if channel_state else None
-        if thread is not None and thread.has_no_replies:
-            return await reader.fetch_single(channel, root)
-        return await reader.fetch_thread(channel, root)
 
 
 def make_slack_kind(

@@ -115,7 +115,8 @@ class ShowReasoningAction:
         try:
             viewers = await self._shared.check_press(in_channel)
         except InteractionRefused as refusal:
-            await self._shared.messenger.reply_to_press(in_channel, explain_error(refusal))
+            text = render_message(explain_error(refusal), in_channel.language)
+            await self._shared.messenger.answer_interaction(in_channel, text)
             return None
         library = self._shared.dependencies.library
         if not reasoning.chunks <= await library.filter_current(reasoning.chunks, viewers):

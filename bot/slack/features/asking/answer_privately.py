@@ -30,7 +30,7 @@ ANSWER_PRIVATELY = "kvasir:answer-privately"
 """The action id; the button's value is the ``ts`` of the thread and that of the question."""
 
 _KIND = "private"
-"""Of the notices that a question was repeated; an edited question is another one."""
+"""The kind of the notices that a question was repeated; an edited question is another one."""
 _DEADLINE_S = 20.0
 
 
@@ -100,7 +100,8 @@ class AnswerPrivatelyAction:
         text = await self._threads.read_question(question)
         if not depends_on_history(text):
             return text
-        earlier = [one.question for one in await self._threads.read_history(question) if one.question]
+        thread = await self._threads.read_thread(question)
+        earlier = [one.question for one in thread.history if one.question]
         return "\n".join([*earlier[-1:], text])
 
 

@@ -14,7 +14,7 @@ from bot.slack.features.kit.private_questions import Submit
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.slack.wire.events import AppAsked
-from bot.storage.turns.app_turns import AppTurns
+from bot.storage.turns.question_counts import AppTurns
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import DatabaseError
 

@@ -13,10 +13,10 @@ from bot.slack.features.kit.modal import Block, Modal, build_checkboxes, build_m
 from bot.slack.features.kit.opening import open_view
 from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.materials.quoted_messages import QuotedMessages
-from bot.slack.materials.thread_files import find_permalink
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ModalSubmission, ShortcutUse, SlashCommand
+from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.text import render
 from bot.storage.turns.questions import Subject
 

@@ -17,7 +17,6 @@ from bot.slack.features.kit.modal import (
     build_text_field,
 )
 from bot.slack.features.kit.opening import open_modal
-from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.buttons import CompleteAnswer
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
@@ -127,7 +126,7 @@ class RateAnswerAction:
     async def _save_vote(self, press: ButtonPress, vote: Vote, question_ts: str) -> None:
         audience = await self._shared.viewers.find_press_audience(press.channel, press.user)
         if audience.refusal is not None:
-            raise ModalRefused(explain_refusal(audience.refusal))
+            raise ModalRefused(audience.refusal)
         if not await self._shared.feedback.save_vote(
             QuestionKey(self._shared.me.team, press.channel, question_ts), press.user, vote
         ):

@@ -18,7 +18,6 @@ from bot.slack.conversations.visible_sources import VisibleSources
 from bot.slack.features.kit import kb_texts, status_texts
 from bot.slack.features.kit.feature import Feature
 from bot.slack.features.kit.subcommand import Subcommand, WrongUsage
-from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.ephemeral import EphemeralMessenger, build_sections
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import SlashCommand
@@ -123,12 +122,12 @@ class SearchRunner:
             raise WrongUsage("search …")
         audience = await self._shared.viewers.find_person_audience(typed.user)
         if audience.refusal is not None:
-            return render_message(explain_refusal(audience.refusal), typed.language)
+            return render_message(audience.refusal, typed.language)
         rule = await self._shared.rules.find_filters(typed.channel, audience.viewers)
         if rule is None:
             return render_message(replies.NOTHING_OPEN, typed.language)
         filtered = add_filters(query, rule, datetime.now(UTC))
-        result = await self._shared.dependencies.library.search(filtered, limit=_MAX_PASSAGES, viewers=audience.viewers)
+        result = await self._shared.dependencies.search(filtered, limit=_MAX_PASSAGES, viewers=audience.viewers)
         text = kb_texts.format_search_results(replace(result, query=query), typed.language)
         if audience.is_complete:
             return text

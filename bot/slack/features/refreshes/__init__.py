@@ -24,8 +24,8 @@ def build_feature(tools: FeatureTools) -> Feature:
 
     return Feature(
         home_actions={
-            APPROVE_DELETION: ApproveDeletionAction(pending, runner, access, messenger).run,
-            REFRESH_SOURCE: RefreshSourceAction(runner, access, messenger).run,
+            APPROVE_DELETION: ApproveDeletionAction(pending, runner, access).run,
+            REFRESH_SOURCE: RefreshSourceAction(runner, access).run,
         },
         subcommands=build_subcommands(runner, pending, access),
         owner_sections=[SourceSection()],

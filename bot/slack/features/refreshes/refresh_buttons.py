@@ -15,8 +15,7 @@ from bot.slack.features.kit import kb_texts
 from bot.slack.features.refreshes.pending_deletions import PendingDeletions, parse_request
 from bot.slack.features.refreshes.refresh import RefreshRunner
 from bot.slack.posting.buttons import MAX_VALUE_CHARACTERS, build_button
-from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 
 _log = structlog.get_logger(__name__)
 
@@ -29,59 +28,49 @@ _MAX_LABEL_CHARACTERS: Final = 75
 class ApproveDeletionAction:
     """Lists a source again and deletes the approved documents that are still missing."""
 
-    def __init__(
-        self,
-        pending: PendingDeletions,
-        refresh: RefreshRunner,
-        access: Access,
-        messenger: EphemeralMessenger,
-    ) -> None:
+    def __init__(self, pending: PendingDeletions, refresh: RefreshRunner, access: Access) -> None:
         self._pending = pending
         self._refresh = refresh
         self._access = access
-        self._messenger = messenger
 
     async def run(self, press: ButtonPress) -> None:
         """Delete what the button names; if the pending deletions have changed, show the current ones instead.
 
         Raises:
+            InteractionRefused: the person does not own the source.
             KnowledgeError: the pending deletions cannot be read.
             TimeoutError: reading them takes too long.
 
         """
         source, mark = parse_request(press.value)
         if not self._access.is_owner(press.user, source):
-            refusal = kb_texts.explain_refusal(self._access, press.user)
-            await self._messenger.answer_interaction(press, render_message(refusal, press.language))
-            return
+            raise InteractionRefused(kb_texts.explain_refusal(self._access, press.user))
         async with asyncio.timeout(_STATUS_TIMEOUT_S):
             current = await self._pending.find_pending(source)
         if [one.approval_mark for one in current] != [mark]:
             await self._pending.show_pending(press, current, source)
             return
-        _log.info("approved", user=press.user, source=source, pending_deletions=current[0].pending_deletions)
+        _log.info("deletion approved", user=press.user, source=source, pending_deletions=current[0].pending_deletions)
         await self._refresh.run(press, source, approve={source: mark})
 
 
 class RefreshSourceAction:
     """Refreshes the source of a button, for those who may."""
 
-    def __init__(self, refresh: RefreshRunner, access: Access, messenger: EphemeralMessenger) -> None:
+    def __init__(self, refresh: RefreshRunner, access: Access) -> None:
         self._refresh = refresh
         self._access = access
-        self._messenger = messenger
 
     async def run(self, press: ButtonPress) -> None:
-        """Refresh the source, or tell the person who may.
+        """Refresh the source.
 
         Raises:
+            InteractionRefused: the person may not refresh it; the text says who may.
             DatabaseError: what the person may see cannot be found out.
 
         """
         if not self._access.may_refresh(press.user, press.value):
-            refusal = kb_texts.explain_refusal(self._access, press.user)
-            await self._messenger.answer_interaction(press, render_message(refusal, press.language))
-            return
+            raise InteractionRefused(kb_texts.explain_refusal(self._access, press.user))
         await self._refresh.run(press, press.value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bot.slack.conversations.channel_changes import SettingsAccess
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.kb_texts import CHANNEL_SETTINGS
 from bot.slack.features.kit.subcommand import Subcommand
@@ -10,14 +9,13 @@ from bot.slack.features.settings.channel_settings import ChannelSettingsModal
 from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, SettingsModal, SettingsPart
 from bot.slack.features.settings.stop_unasked import StopUnaskedAction
 from bot.slack.features.settings.think_command import THINK, ThinkCommand
-from bot.storage.personal_data import PersonalData
 
 
 def build_feature(tools: FeatureTools) -> Feature:
     """Return the commands, the modals and the person's part of Home."""
     shared = tools.shared
-    modal = SettingsModal(shared, PersonalData(shared.database), tools.publish_home)
-    channel = ChannelSettingsModal(shared, SettingsAccess(shared.directory, shared.roles))
+    modal = SettingsModal(shared, tools.publish_home)
+    channel = ChannelSettingsModal(shared)
     return Feature(
         answer_buttons=[StopUnaskedAction(shared)],
         actions={OPEN_SETTINGS: modal.open, CHANNEL_SETTINGS: channel.open},

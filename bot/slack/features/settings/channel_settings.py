@@ -12,7 +12,6 @@ from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.languages.registry import Language
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, render_message
-from bot.slack.conversations.channel_changes import SettingsAccess
 from bot.slack.conversations.channel_descriptions import ASKER, describe_settings
 from bot.slack.conversations.channel_rules import ChannelRule, Setting
 from bot.slack.features.kit.modal import (
@@ -40,9 +39,8 @@ class ChannelSettingsModal(Modal):
 
     callback_id = "kvasir:channel"
 
-    def __init__(self, shared: SharedParts, access: SettingsAccess) -> None:
+    def __init__(self, shared: SharedParts) -> None:
         self._shared = shared
-        self._access = access
 
     async def open(self, act: SlashCommand | ButtonPress) -> None:
         """Open the modal for the channel in which a person typed the command or pressed the button.
@@ -56,10 +54,10 @@ class ChannelSettingsModal(Modal):
 
     async def _build_view(self, act: SlashCommand | ButtonPress) -> dict[str, Any] | None:
         """Return the modal, None if the person learns in a message why it is refused."""
-        if (refusal := await self._access.find_refusal(act.channel, act.user)) is not None:
+        if (refusal := await self._shared.channel_changes.find_refusal(act.channel, act.user)) is not None:
             await self._shared.messenger.answer_interaction(act, render_message(refusal, act.language))
             return None
-        channel, chosen = act.channel, await self._shared.rules.find_chosen(act.channel)
+        channel, chosen = act.channel, await self._shared.channel_settings.find_settings(act.channel)
         rule, most = (
             self._shared.rules.combine_settings(channel, chosen),
             self._shared.rules.combine_settings(channel, ChannelSettings()),
@@ -90,10 +88,10 @@ class ChannelSettingsModal(Modal):
 
         """
         channel, user = submission.metadata, submission.user
-        if (refusal := await self._access.find_refusal(channel, user)) is not None:
+        if (refusal := await self._shared.channel_changes.find_refusal(channel, user)) is not None:
             await self._shared.messenger.reach_person(channel, user, render_message(refusal, submission.language))
             return
-        before = await self._shared.rules.find_chosen(channel)
+        before = await self._shared.channel_settings.find_settings(channel)
         readable = list_source_options(await self._shared.visible_sources.list_readable(user))
         hidden = {source for source in before.sources if source not in readable}
         chosen = hidden | set(submission.values.get(Setting.SOURCES, ())).intersection(readable)

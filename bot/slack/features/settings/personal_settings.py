@@ -19,7 +19,6 @@ from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, ModalSubmission
-from bot.storage.personal_data import PersonalData
 from bot.storage.preferences import Preferences, find_value
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +59,6 @@ class SettingsModal(Modal):
     """Opens the modal, and stores what is submitted."""
 
     shared: SharedParts
-    data: PersonalData
     publish_home: Publish
     callback_id: str = "kvasir:settings"
 
@@ -76,7 +74,7 @@ class SettingsModal(Modal):
 
     async def _build_view(self, press: ButtonPress) -> dict[str, Any]:
         chosen = await self.shared.preferences.find_preferences(self.shared.me.team, press.user)
-        count = await self.data.count_answers(self.shared.me.team, press.user)
+        count = await self.shared.answers.count_answers(self.shared.me.team, press.user)
         limit = describe_thinking_limit(self.shared.dependencies.control(), press.language)
         return build_settings_view(self.callback_id, chosen, count, limit, press.language)
 
@@ -91,7 +89,7 @@ class SettingsModal(Modal):
         chosen = read_settings(submission)
         await self.shared.preferences.change_preferences(self.shared.me.team, submission.user, lambda _: chosen)
         if _ERASE in submission.values.get(_PRIVACY, ()):
-            await self.data.erase_person(self.shared.me.team, submission.user)
+            await self.shared.answers.erase_person(self.shared.me.team, submission.user)
             _log.info("personal data erased", user=submission.user)
         await self.publish_home(submission.user)
 

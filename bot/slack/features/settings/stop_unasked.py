@@ -38,7 +38,7 @@ class StopUnaskedAction:
         await self._shared.check_press(press)
         if Setting.UNASKED in self._shared.rules.list_fixed(press.channel):
             raise InteractionRefused(texts.UNASKED_FIXED)
-        before = await self._shared.rules.find_chosen(press.channel)
+        before = await self._shared.channel_settings.find_settings(press.channel)
         if not before.unasked_per_hour:
             raise InteractionRefused(texts.UNASKED_OFF)
         await self._shared.channel_changes.change_settings(

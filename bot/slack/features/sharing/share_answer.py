@@ -13,7 +13,6 @@ from bot.messages.message import Message, render_message
 from bot.slack.features.kit.channel_questions import ChannelQuestions
 from bot.slack.features.kit.repeat_question import find_own_turn
 from bot.slack.features.sharing.shared_answer import collect_chunks, find_reason_against, format_day, list_events
-from bot.slack.people.refusals import explain_refusal
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.generated_answers import GeneratedAnswer
@@ -71,7 +70,7 @@ class ShareAnswerAction:
             raise InteractionRefused(reason.fill(place=place))
         audience = await self._shared.viewers.find_channel_audience(share.target, press.user)
         if audience.refusal is not None:
-            raise InteractionRefused(explain_refusal(audience.refusal))
+            raise InteractionRefused(audience.refusal)
         is_open = answer is not None and audience.is_complete and not press.value.endswith(_WEB_MARK)
         chunks = await self._find_readable_chunks(answer, message, audience.viewers) if answer and is_open else None
         if answer is None or chunks is None:

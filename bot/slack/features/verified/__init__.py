@@ -33,7 +33,7 @@ def build_feature(tools: FeatureTools) -> Feature:
             Subcommand(
                 ("verified", "verify", "已核实", "核实"),
                 lambda typed, rest: command.show_answers(typed, strip_quotes(rest)),
-                lambda user, _rest: shared.access.owns_anything(user),
+                lambda user, _rest: user in shared.access.all_owners,
             )
         ],
         modals=[modal],

@@ -1,1 +1,1 @@
-"""Turns that did not end: leases, crashes, open statuses, withdrawn answers."""
+"""Turns that did not end: crashes, withdrawn answers."""

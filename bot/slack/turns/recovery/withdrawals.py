@@ -19,7 +19,6 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.turns")
 
 Delete = Callable[[QuestionKey], Awaitable[object]]
-"""Handles the deletion of a question."""
 
 
 class Withdrawals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_MARKDOWN_CHARACTERS = 11_000
-"""Of a block; Slack's limit is 12,000."""
+"""The most characters of a markdown block; Slack's limit is 12,000."""
 _FENCE = re.compile(r" {0,3}(`{3,32}(?!`)|~{3,32}(?!~))([^\n]*)")
 _RULE = re.compile(r" {0,3}(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\n?")
 """The line under the head of a table."""
@@ -14,7 +14,6 @@ _MAX_HEAD_CHARACTERS = 1_000
 FENCE_RESERVE = 34
 """Characters for closing a fence: the end of a line and the longest fence."""
 _MAX_INFO_CHARACTERS = 32
-"""Characters of a fence's info string in a reopened fence."""
 
 
 def find_fence_after(line: str, fence: str | None) -> str | None:

@@ -27,9 +27,8 @@ JOINER = "\u2060"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:[^\n]|\n(?!\n))*?(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?=\()")
-_AUTOLINK = re.compile(r"<(?=https?://[^\s<>]+>)")
+_TAG_START = re.compile(r"<(?!https?://[^\s<>]+>)")
 _MARKUP_START = re.compile(r"[<\[@&]")
-"""The characters with which any markup begins."""
 _PINGS = ("channel", "here", "everyone")
 _AT = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
 _AT_TAIL = re.compile(r"@(\w{0,8})\Z")
@@ -64,23 +63,16 @@ class MarkdownRenderer:
         rendered = []
         prose: list[str] = []
         for line in _LINE.findall(markdown):
-            was_inside = self._fence is not None
-            changes_fence = not self._mid_line and self._update_fence(line)
-            if was_inside or changes_fence:
+            fence = self._fence if self._mid_line else find_fence_after(line, self._fence)
+            if self._fence is not None or fence is not None:
                 rendered += [self._render_prose("".join(prose)), break_pings(line)]
                 prose = []
             else:
                 prose.append(line)
+            self._fence = fence
             self._mid_line = not line.endswith("\n")
         rendered.append(self._render_prose("".join(prose)))
         return "".join(rendered)
-
-    def _update_fence(self, line: str) -> bool:
-        """Return whether a line opens or closes a code fence."""
-        fence = find_fence_after(line, self._fence)
-        changed = fence != self._fence
-        self._fence = fence
-        return changed
 
     def _render_prose(self, text: str) -> str:
         parts = []
@@ -106,14 +98,7 @@ class MarkdownRenderer:
 
 def _escape_html(text: str) -> str:
     """Return the text with escaped HTML; ``<https://…>`` stays a link, and ``<br>`` becomes a space."""
-    text = re.sub(r"<br\s*/?>", " ", text, flags=re.IGNORECASE)
-    parts = []
-    at = 0
-    for opening in re.finditer("<", text):
-        parts.append(text[at : opening.start()])
-        parts.append("<" if _AUTOLINK.match(text, opening.start()) else "&lt;")
-        at = opening.end()
-    return "".join([*parts, text[at:]])
+    return _TAG_START.sub("&lt;", re.sub(r"<br\s*/?>", " ", text, flags=re.IGNORECASE))
 
 
 def encode_link_target(url: str) -> str:
@@ -157,7 +142,6 @@ def make_fallback_text(markdown: str, limit: int = 3_000) -> str:
 # ── Under the answer ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 CONTEXT_LIMIT = 3_000
-"""Characters of one text object."""
 NOTICE_MARK = "ℹ️"
 VERIFIED_MARK = "✓"
 """What the notice of a verified answer begins with instead."""
@@ -174,13 +158,11 @@ def format_source_list(
     The label has the age of the newest source, and a much older source has its own age. A web page has its host and
     date, and its age if no newer copy could be read.
     """
-    passages = list(cited)
-    label = replies.SOURCES
-    if not passages:
-        passages = list(looked_at)
-        label = replies.LOOKED_AT
+    cited_passages = list(cited)
+    passages = cited_passages or list(looked_at)
     if not passages:
         return ""
+    label = replies.SOURCES if cited_passages else replies.LOOKED_AT
     now = now or datetime.now(UTC)
     listed = passages[:_MAX_SOURCES]
     newest = max((passage.as_of for passage in listed if passage.as_of and not passage.web), default=None)

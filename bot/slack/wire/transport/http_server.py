@@ -41,7 +41,6 @@ class HttpServer:
         self._port = port
         self._runner: web.AppRunner | None = None
         self.address = ""
-        """The address for Slack's events, after the start."""
         self.is_connected = False
 
     async def start(self) -> None:

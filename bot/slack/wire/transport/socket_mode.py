@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.wire.errors import SlackError, SlackMissingScope, SlackUnauthorized, SlackUnavailable
 from bot.slack.wire.transport.web_api import SlackWebApi
+from bot.slack.wire.transport.web_client import make_web_client
 from engine.tasks import cancel_tasks
 
 _log = structlog.get_logger(__name__)
@@ -22,7 +23,6 @@ _log = structlog.get_logger(__name__)
 _PING_EVERY_S = 5.0
 _CONNECT_TIMEOUT_S = 30.0
 _CHECK_EVERY_S = 5.0
-"""Between two checks of the connection."""
 
 
 class SocketModeClient:
@@ -93,7 +93,7 @@ class SocketModeClient:
 
     async def _request_address(self) -> str:
         """Return the address of a new websocket from Slack."""
-        api = SlackWebApi(_copy_with_token(self._client, self._app_token))
+        api = SlackWebApi(make_web_client(self._client.base_url, self._app_token, self._client.session))
         try:
             return str((await api.call("apps.connections.open"))["url"])
         except SlackMissingScope as error:
@@ -136,11 +136,3 @@ class SocketModeClient:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await self._handler.client.close()  # type: ignore[no-untyped-call]
-
-
-def _copy_with_token(client: AsyncWebClient, token: str) -> AsyncWebClient:
-    other = AsyncWebClient(
-        token=token, base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[]
-    )
-    other.proxy = client.proxy
-    return other

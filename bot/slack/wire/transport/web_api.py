@@ -16,12 +16,18 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.messages import slack_errors
-from bot.slack.wire.errors import SlackLimited, SlackMissingScope, SlackUnauthorized, SlackUnavailable, map_api_error
+from bot.slack.wire.errors import (
+    SlackLimited,
+    SlackMissingScope,
+    SlackUnauthorized,
+    SlackUnavailable,
+    map_api_error,
+)
 
 _log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 15.0
-"""For one HTTP request to Slack with its connection, without waits for rate limits."""
+"""The timeout of one HTTP request to Slack with its connection, without waits for rate limits."""
 
 _GET_METHODS = {
     "auth.teams.list", "auth.test", "chat.getPermalink", "conversations.history", "conversations.info",
@@ -43,33 +49,15 @@ _LAST_CONTENT = ("markdown_text", "chunks", "blocks", "metadata")
 """What ``chat.stopStream`` adds to a message. Slack refuses a second call, so whether the first worked is unknown."""
 _SPACING_S = {"chat.postMessage": 1.0, "chat.startStream": 3.0, "chat.stopStream": 3.0, "chat.appendStream": 0.6}
 _DEFAULT_SPACING_S = 1.2
-"""Between two calls of a method that Slack has limited, as its tier allows."""
+"""The time between two calls of a method that Slack has limited, as its tier allows."""
 _RETRY_DELAYS_S = (0.3, 1.5)
 _DEFAULT_RETRY_AFTER_S = 1.0
 _WINDOW_S = 0.001
-"""Before a message; a thread may have a few others in this time."""
+"""The width of a window before one message; a thread may have a few others in this time."""
 
 _Json = Mapping[str, Any]
 RenewToken = Callable[[str], Awaitable[bool]]
 """Gives the client another token in place of one that Slack refused; returns False if there is none."""
-
-
-class TokenBucket:
-    """The rate limit of a tier: ``burst`` calls at once, ``per_s`` calls a second on average."""
-
-    def __init__(self, burst: float, per_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._burst = burst
-        self._per_s = per_s
-        self._now = now
-        self._level = burst
-        self._at = now()
-
-    def reserve_call(self) -> float:
-        """Reserve one call and return how long to wait before it, in seconds."""
-        now = self._now()
-        self._level = min(self._burst, self._level + (now - self._at) * self._per_s) - 1.0
-        self._at = now
-        return max(0.0, -self._level / self._per_s)
 
 
 class SlackWebApi:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.wire.settings import SlackSettings
+from bot.slack.wire.settings import SlackSettings, is_loopback
 from bot.slack.wire.transport.web_api import CALL_TIMEOUT_S, SlackWebApi
 
 _log = structlog.get_logger(__name__)
@@ -40,26 +39,15 @@ async def open_http_session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def make_web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession) -> AsyncWebClient:
+def make_web_client(api_url: str | None, token: str | None, session: aiohttp.ClientSession | None) -> AsyncWebClient:
     """Return a Web API client on a shared session; ``SlackWebApi`` retries, so the client does not."""
     base_url = api_url or SLACK_API_URL
     client = AsyncWebClient(
         token=token, base_url=base_url, session=session, logger=logging.getLogger("slack_sdk"), retry_handlers=[]
     )
-    if bypasses_proxy(base_url):
+    if is_loopback(base_url) or proxy_bypass(urlsplit(base_url).hostname or ""):
         client.proxy = None
     return client
-
-
-def bypasses_proxy(url: str) -> bool:
-    """Return whether requests to an address go past the proxy of the environment."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or proxy_bypass(host):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def post_to_response_url(client: AsyncWebClient, url: str, payload: Mapping[str, Any]) -> bool:
@@ -81,8 +69,3 @@ async def _post(client: AsyncWebClient, url: str, **body: Any) -> bool:  # noqa:
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         _log.info("post to slack failed", content=next(iter(body)), error=type(error).__name__)
         return False
-
-
-def copy_without_token(client: AsyncWebClient) -> AsyncWebClient:
-    """Return the same client without its token: Bolt takes the token that ``authorize`` returns."""
-    return AsyncWebClient(base_url=client.base_url, session=client.session, logger=client.logger, retry_handlers=[])

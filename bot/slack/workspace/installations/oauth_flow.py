@@ -26,8 +26,7 @@ from bot.slack.wire.scopes import SCOPES
 from bot.slack.wire.settings import INSTALL_PATH, REDIRECT_PATH
 from bot.slack.workspace.installations import pages
 from bot.slack.workspace.installations.parts import InstallationParts
-from bot.storage.installations.installations import StoredInstallation
-from bot.storage.installations.oauth_states import LIFETIME_S, OAuthStates
+from bot.storage.installations.installations import STATE_LIFETIME_S, OAuthStates, StoredInstallation
 from bot.storage.installations.token_cipher import BotTokens
 from knowledge.errors import DatabaseError
 
@@ -125,7 +124,7 @@ class InstallPages:
             authorization_url=parts.client.base_url.removesuffix("api/") + "oauth/v2/authorize",
             installation_store=store,
             state_store=store,
-            state_expiration_seconds=LIFETIME_S,
+            state_expiration_seconds=STATE_LIFETIME_S,
             callback_options=AsyncCallbackOptions(self._show_success, self._show_problem),
             logger=_BOLT_LOGGER,
         )

@@ -22,10 +22,10 @@ from bot.slack.wire.tasks import BackgroundTasks
 from bot.slack.workspace.app import SlackWorkspace, WorkspaceTools, open_workspace
 from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.token_refresher import WorkspaceToken
-from bot.storage.installations.installation_data import InstallationData
 from bot.storage.installations.installations import StoredInstallation
 from bot.storage.installations.token_cipher import TokenKeyError
 from bot.storage.shared_changes import ChangeKind
+from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.errors import DatabaseError
 
 _log = structlog.get_logger("kvasir.installations")
@@ -259,9 +259,9 @@ class Workspaces:
         if installation is None or not await self._has_ended(installation):
             return
         opened = self._open.get(team)
-        await InstallationData(self._tools.dependencies.ledger.database, team).erase_workspace()
+        await WorkspaceRows(self._tools.dependencies.ledger.database, team).erase_workspace()
         for other in opened.workspace.installation.me.workspaces if opened else ():
-            await InstallationData(self._tools.dependencies.ledger.database, other).erase_remains()
+            await WorkspaceRows(self._tools.dependencies.ledger.database, other).erase_remains()
         await self._end_workspace(team)
         _log.info("workspace erased", team=team)
 
@@ -277,7 +277,7 @@ class Workspaces:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
         await self._close_workspace(team)
         try:
-            await InstallationData(self._tools.dependencies.ledger.database, team).erase_remains()
+            await WorkspaceRows(self._tools.dependencies.ledger.database, team).erase_remains()
         except DatabaseError as error:
             self._unerased.add(team)
             _log.warning("workspace not erased yet", team=team, error=str(error))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 GENERAL = "C0GENERAL1"
 HANDBOOK = EVERYONE | {"C0HANDBOOK"}
 """The readers of a channel's threads: full members, and the guests who are in it."""
-FAST = SyncRate(burst=10_000, per_s=10_000, page_size=50)
+FAST = SyncRate(calls=10_000, page_size=50)
 
 
 class ChannelBench:
@@ -371,7 +371,7 @@ async def test_long_thread_is_read_in_pages(bench: ChannelBench) -> None:
     for n in range(1_000):
         workspace.say_text("bo", GENERAL, f"chapter {n}", root)
     workspace.take_changes()
-    _, text = await bench.read_text(make_document_name(root), rate=SyncRate(10_000, 10_000, page_size=400))
+    _, text = await bench.read_text(make_document_name(root), rate=SyncRate(10_000, page_size=400))
     assert [part.rpartition(" ")[2] for part in text.split("\n\n")[1:]] == [str(n) for n in range(1_000)]
     assert await bench.count_calls("conversations.replies") == 3
 
@@ -401,7 +401,7 @@ async def test_interrupted_listing_resumes(bench: ChannelBench) -> None:
     for n in range(260):
         bench.sandbox.hub.workspace.say_text("ada", GENERAL, f"message {n}")
     bench.sandbox.hub.workspace.take_changes()
-    rate = SyncRate(10_000, 10_000, page_size=10)
+    rate = SyncRate(10_000, page_size=10)
     source = bench.make_source(rate=rate)
     batches = aiter(source.list())
     for _ in range(15):

@@ -33,10 +33,11 @@ async def run_bot_with_board(tmp_path: Path, *owners: str) -> AsyncIterator[Runn
     docs.put("offices.md", "# Open an office\nWhen an office opens.")
     async with Bench(tmp_path, passages).library(board, docs) as library, open_sandbox(tmp_path) as sandbox:
         await library.refresh()
-        ready: Any = ReadyLibrary(library, None)
+        ready = ReadyLibrary(library, None)
         ready.first_sync_done.set()
-        access = {"access": Access(frozenset(owners))}
-        async with run_bot(sandbox, tmp_path, library=ready, dependencies=access) as bot:
+        dependencies = {"access": Access(frozenset(owners)), "search": ready.search}
+        real: Any = library
+        async with run_bot(sandbox, tmp_path, library=real, dependencies=dependencies) as bot:
             yield bot
 
 

@@ -99,7 +99,7 @@ async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:
         assert await other.find_preferences(TEAM_ID, ADA) == NO_PREFERENCES
         await choose(bot, "ada", ADA, length="long")
         await wait_for_preferences(bot, ADA, Preferences(length="long"))
-        assert await other.find_length(TEAM_ID, ADA) == "long"
+        assert (await other.find_preferences(TEAM_ID, ADA)).length == "long"
 
 
 async def test_person_erases_what_is_kept_and_keeps_nothing_more(socket_bot: RunningBot) -> None:

@@ -35,7 +35,7 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         other = Ledger(bot.ledger.database, owner="another process")
         bot.answerer.script = paused = PausedScript("The first half. " if when == "within the answer" else "")
         if when == "before the generation":
-            await bot.sandbox.faults({"method": "conversations.info", "hang_s": 3.0})
+            await bot.sandbox.faults({"method": "conversations.info", "hang_s": 0.5})
         ts = await bot.ask()
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
         match when:
@@ -74,7 +74,7 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
     async with run_bot_in_sandbox(tmp_path, "socket", settings=TurnSettings(heartbeat_s=60.0)) as bot:
         other = Ledger(bot.ledger.database, owner="another process")
         await bot.sandbox.faults(
-            {"method": "conversations.info", "hang_s": 3.0}, {"method": "chat.delete", "hang_s": 3.0}
+            {"method": "conversations.info", "hang_s": 0.3}, {"method": "chat.delete", "hang_s": 0.3}
         )
         ts = await bot.ask("@Kvasir")
         key = QuestionKey(TEAM_ID, CHANNEL, ts)

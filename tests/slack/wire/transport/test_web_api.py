@@ -1,4 +1,4 @@
-"""Tests of rate limits, and of the errors that Slack's answers become."""
+"""Tests of the errors that Slack's answers become."""
 
 from __future__ import annotations
 
@@ -12,15 +12,6 @@ from bot.slack.wire.errors import (
     SlackUnavailable,
     map_api_error,
 )
-from bot.slack.wire.transport.web_api import TokenBucket
-
-
-def test_token_bucket_allows_bursts_and_limits_the_rate() -> None:
-    now = [0.0]
-    bucket = TokenBucket(burst=3, per_s=2, now=lambda: now[0])
-    assert [bucket.reserve_call() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
-    now[0] = 10.0
-    assert bucket.reserve_call() == 0
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.config.configuration import Access
 from bot.sandbox.state import wire
-from bot.storage.channels.approved_channels import ApprovedChannels
 from bot.storage.channels.channel_event_log import ChannelEventLog
-from bot.storage.installations.installation_data import InstallationData
+from bot.storage.channels.channel_settings import ApprovedChannels
 from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.interfaces import EVERYONE, GUESTS, may_read
 from tests.services import free_ports
 from tests.slack.running_bot import FakeLibrary, PausedScript, get_text, make_library_status, make_source_status
@@ -313,7 +313,7 @@ async def test_another_replica_opens_and_closes_the_workspace_too(tmp_path: Path
         await one.install(SECOND)
         for bot in replicas:
             await bot.wait_until_open(FIRST, SECOND)
-        await InstallationData(one.ledger.database, SECOND).erase_workspace()  # by a third replica
+        await WorkspaceRows(one.ledger.database, SECOND).erase_workspace()  # by a third replica
         await rename_table(one.ledger, "bot_feedback", "lost")
         await ApprovedChannels(one.ledger.database).set_approved(SECOND, "C1", "U1", approved=True)  # by a last turn
         for bot in replicas:

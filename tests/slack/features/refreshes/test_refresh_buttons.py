@@ -15,7 +15,7 @@ from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION, Pen
 from bot.slack.features.refreshes.refresh import RefreshRunner
 from bot.slack.features.refreshes.refresh_buttons import ApproveDeletionAction
 from bot.slack.posting.ephemeral import EphemeralMessenger
-from bot.slack.wire.interactions import ButtonPress
+from bot.slack.wire.interactions import ButtonPress, InteractionRefused
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import PendingDeletion
 from knowledge.sync.report import SourceReport, SyncReport
@@ -167,6 +167,7 @@ async def test_without_owners_only_terminal_approves_deletions(tmp_path: Path) -
         refresh = RefreshRunner(
             library, pending, bot.app.workspace.api, messenger, visible, lambda _record: contextlib.nullcontext()
         )
-        approve = ApproveDeletionAction(pending, refresh, Access(), messenger)
-        await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))
+        approve = ApproveDeletionAction(pending, refresh, Access())
+        with pytest.raises(InteractionRefused, match="No owner is configured"):
+            await approve.run(ButtonPress.from_payload(with_button, build_delete_button(HELD, "en")))
     assert library.approved == []

@@ -1,12 +1,14 @@
-"""A web page as a source last fetched it, and the content that the parser gets."""
+"""What the kinds that read web pages share: a page as it was last fetched, and its body until it is read."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from knowledge.dates import parse_http_date
 from knowledge.errors import FetchError, FetchRefused, ParseError, SourceUnavailable
@@ -24,8 +26,9 @@ DOCUMENT_TYPES = HTML_TYPES | {
     "application/pdf", "text/plain", "text/markdown", "text/x-markdown", "text/csv",
     f"{_OFFICE}wordprocessingml.document", f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
 }  # fmt: skip
-"""The media types that become documents."""
 
+_MOST_BYTES = 500_000_000
+_DIGEST_BYTES = 32
 TOO_LARGE = "too large"
 OWN_NETWORK_HINT = "name a host of your own network in allow_hosts"
 
@@ -37,15 +40,14 @@ class PageVisit:
     address: str
     version: str
     media_type: str
-    """With parameters, as the server sent it."""
+    """The media type with its parameters, as the server sent it."""
     etag: str | None = None
     last_modified: str | None = None
     size_bytes: int | None = None
     modified_at: datetime | None = None
-    """As the page or its server says."""
     title: str | None = None
     links: tuple[str, ...] = ()
-    """Addresses on the same site."""
+    """The addresses on the same site to which the page links."""
     canonical: str | None = None
     """The address of the same site that the page names as its canonical one, if it is another."""
     index: bool = True
@@ -79,6 +81,11 @@ async def read_visit(
         index=page.index,
         unreadable=page.unreadable,
     )
+
+
+def too_large_visit(address: str, limit_bytes: int, now: float) -> PageVisit:
+    """Return the visit of a page over the limit."""
+    return PageVisit(address, f"over {limit_bytes}", "", unreadable=TOO_LARGE, fetched_at=now)
 
 
 def _visit_from_headers(found: FetchedResponse, address: str, now: float, sitemap_date: str | None) -> PageVisit:
@@ -125,3 +132,51 @@ def page_content(visit: PageVisit, data: bytes) -> DocumentContent:
     kind = visit.media_type.partition(";")[0].strip().lower()
     media_type = f"{visit.media_type}; {MAIN_TEXT}" if kind in HTML_TYPES else visit.media_type or None
     return DocumentContent(data, media_type, visit.version)
+
+
+class BodySpool:
+    """A folder of page bodies with a size limit, so that each page is fetched once.
+
+    A body that does not fit, or is lost, is fetched again when it is read.
+
+    Each file starts with a digest of its body, so that a file that a crash cut short counts as lost.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bytes = 0
+
+    def measure_bodies(self) -> None:
+        """Measure the bodies that an earlier process left."""
+        try:
+            self._bytes = sum(path.stat().st_size for path in self._folder.iterdir())
+        except OSError:
+            self._bytes = 0
+
+    def store_body(self, name: str, version: str, data: bytes) -> None:
+        """Store a body; do nothing when the spool or the disk is full."""
+        if self._bytes + len(data) > _MOST_BYTES:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_path(name, version).write_bytes(hashlib.sha256(data).digest() + data)
+        except OSError:
+            return
+        self._bytes += len(data)
+
+    def read_body(self, name: str, version: str) -> bytes | None:
+        """Return the body of this version, or None if it is not stored."""
+        try:
+            content = self._make_path(name, version).read_bytes()
+        except OSError:
+            return None
+        data = content[_DIGEST_BYTES:]
+        return data if hashlib.sha256(data).digest() == content[:_DIGEST_BYTES] else None
+
+    def delete_bodies(self) -> None:
+        """Delete all bodies."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._bytes = 0
+
+    def _make_path(self, name: str, version: str) -> Path:
+        return self._folder / hashlib.sha256(f"{name}\0{version}".encode("utf-8", "replace")).hexdigest()

@@ -7,9 +7,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bot.storage.columns import StorableText
-from bot.storage.installations.installation_data import InstallationData
 from bot.storage.tables import tables
 from bot.storage.turns.ledger import open_ledger
+from bot.storage.workspace_rows import WorkspaceRows
 
 
 def fill_row(table: sa.Table, team: str) -> dict[str, object]:
@@ -38,7 +38,7 @@ async def test_every_table_with_a_team_is_erased_and_other_teams_stay(tmp_path: 
                     connection.execute(sa.insert(table).values(fill_row(table, team)))
 
         await ledger.database.write(fill)
-        await InstallationData(ledger.database, "T1").erase_workspace()
+        await WorkspaceRows(ledger.database, "T1").erase_workspace()
         for table in with_team:
             rows = await ledger.database.fetch_rows(sa.select(table.c.team))
             assert [row.team for row in rows] == ["T2"], table.name
