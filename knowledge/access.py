@@ -28,11 +28,11 @@ class DocumentAccess:
     document: str
     title: str
     readers: frozenset[str]
-    """As the source says now, if it can be asked, else as of the last sync."""
+    """The readers that the source names now, if it can be asked, else those of the last sync."""
     indexed_readers: frozenset[str]
-    """As of the last sync."""
+    """The readers as of the last sync."""
     configured_readers: frozenset[str]
-    """As ``kvasir.toml`` says. A person must be among all three."""
+    """The readers in ``kvasir.toml``. A person must be among all three."""
     limits: tuple[RightsLimit, ...] = ()
     """What limits the readers at the source, if it says so."""
     problem: str = ""

@@ -11,7 +11,7 @@ from knowledge.interfaces import EVERYONE, WORLD, LiveWebRequest, Viewers, WebSe
 
 Mode = Literal["off", "listed", "on"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-"""From the narrowest to the widest."""
+"""All modes, from the narrowest to the widest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Policy:
 
     mode: Mode = "off"
     domains: frozenset[str] = frozenset()
-    """In the mode ``listed``: all that is read, each with what lies under it."""
+    """The mode ``listed`` reads only these domains and what lies under them."""
     private: frozenset[str] = frozenset()
     """Hosts of the inner network that the configuration names."""
     searches: bool = False

@@ -16,7 +16,7 @@ from knowledge.stores.weaviate.placement import Consistency
 from knowledge.web.live_settings import PROVIDERS
 
 _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
-"""Without a name and password: the address is shown in status, logs and errors."""
+"""It has no name and password, because the address is shown in status, logs and errors."""
 
 
 _PORT = "a port number from 0 to 65535"

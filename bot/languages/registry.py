@@ -13,7 +13,7 @@ Language = str
 """The code of a language."""
 
 LANGUAGES = {pack.code: pack for pack in (ENGLISH, CHINESE)}
-"""By code, in the order in which a text for everybody has them."""
+"""The languages by their code, in the order in which a text for everybody has them."""
 _NOISE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|<[@#!][^<>\n]*>", re.DOTALL)
 
 

@@ -30,7 +30,7 @@ class Replica:
     """A process of the bot."""
 
     name: str
-    """As ``processes.name_this_process`` returns it."""
+    """The name that ``processes.name_this_process`` returns."""
     team: str
     version: str
     started_at: float

@@ -216,7 +216,7 @@ _MOVES: Mapping[OomCause, tuple[Callable[[MemoryProfile, OomFinding], MemoryProf
     OomCause.DECODE: (_reduce_requests, _lower_fraction, _quantize_kv, _shorten_context),
     OomCause.HOST: (_reduce_tokens, _reduce_requests, _reduce_chunk),
 }
-"""In the order of the attempts. Lighter weights come after all of them."""
+"""The moves in the order of the attempts. Lighter weights come after all of them."""
 
 
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

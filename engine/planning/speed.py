@@ -47,7 +47,7 @@ class SpeedEstimate:
     first_token_s: float
     tokens_per_s: float
     answer_s: float
-    """Until the end of ``ANSWER_TOKENS``, thinking included."""
+    """The seconds until the end of ``ANSWER_TOKENS``, thinking included."""
 
 
 def estimate_speed(

@@ -173,7 +173,7 @@ class Supervisor:
         self.health = HealthMonitor(self._policy)
         self.starts = 0
         self.startup_s: float | None = None
-        """From the last start until ready; None before that."""
+        """The seconds from the last start until ready; None before that."""
 
     async def run(self) -> None:
         """Run the engine. Return when it gives up (the status is then FAILED); stop the engine when cancelled."""

@@ -75,7 +75,7 @@ class ServiceRates:
     def __init__(self) -> None:
         """Start without measurements."""
         self._paces: dict[int, _Pace] = {}
-        """By the logarithm of the load to base two."""
+        """The paces by the logarithm of the load to base two."""
         self._tokens: float | None = None
 
     def record_answer(self, begin_s: float, rest_s: float, tokens: int, load: float) -> None:

@@ -13,7 +13,7 @@ from engine.errors import InstallError
 from engine.notes import NoteCode
 
 CHECKSUM_FILE = "SHA256SUMS"
-"""As ``sha256sum *`` writes it; used where an origin has no hashes."""
+"""The file that ``sha256sum *`` writes; used where an origin has no hashes."""
 CONFIG_FILE = "config.json"
 _NEEDED = (
     CONFIG_FILE, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json",

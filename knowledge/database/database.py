@@ -43,7 +43,7 @@ _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
 _FILE_LIMIT_S: Final = 60.0
-"""For a transaction on a SQLite file: a burst of them queues here, and each waits for ``lock_wait_s`` on its own."""
+"""The time for a transaction on a SQLite file. A burst queues here, and each one waits for its own ``lock_wait_s``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class DatabaseOptions:
     """How long to wait, and how safely to write."""
 
     lock_wait_s: float = 5.0
-    """For another program's lock, and for a connection."""
+    """How long to wait for another program's lock, and for a connection."""
     answer_s: float = 60.0
-    """For a whole transaction at a PostgreSQL server; on a SQLite file it is at least a minute."""
+    """The time for a whole transaction at a PostgreSQL server; on a SQLite file it is at least a minute."""
     readers: int = 4
     """Threads that read a SQLite file, so that a long query delays no short one. With 0 the writing thread also reads,
     and all transactions keep their order."""

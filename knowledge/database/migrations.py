@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = Path(__file__).parent / "environment"
 """The folder that Alembic runs migrations from."""
 _PATIENT: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=600.0)
-"""For a migration: another process may be at it, and large tables take their time."""
+"""The options of a migration: another process may be at it, and large tables take their time."""
 _LOCKS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
 """Alembic keeps what a migration works on in globals, so an event loop runs one migration at a time."""
 

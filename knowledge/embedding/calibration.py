@@ -16,13 +16,13 @@ class LogisticWeights:
     """The weights of a logistic regression that estimates whether a passage answers a question."""
 
     cosine: float
-    """Per 0.1."""
+    """The weight of 0.1 of the cosine."""
     over: float
-    """Per 0.1 of cosine over the background."""
+    """The weight of 0.1 of cosine over the background."""
     bm25: float
-    """Per share of the ideal."""
+    """The weight of the share of the ideal BM25."""
     bm25_root: float
-    """Per square root of that share. In a collection about one subject, its words are common and weigh little."""
+    """The weight of that share's square root. In a collection about one subject, common words weigh little."""
     bias: float
 
 
@@ -39,9 +39,9 @@ class RelatedLimits:
     cjk: float
     """The same for a question and a passage in Chinese, whose vectors are closer to each other."""
     per_decade: float
-    """By how much it grows where the store is ten times larger: the more passages, the nearer the nearest by chance."""
+    """It grows by so much where the store is ten times larger: the more passages, the nearer the nearest by chance."""
     across: float
-    """By how much it is less than ``cosine`` in another language."""
+    """It is so much less than ``cosine`` in another language."""
     share: float
     """Without that cosine, the least share of the ideal BM25: the passage has rare words of the question."""
 
@@ -85,7 +85,7 @@ class SupportWeights:
 
     bias: float
     of: Mapping[str, float]
-    """By the features' names (``bot.answering.support.features``). A feature without a weight counts nothing."""
+    """The weights by the names of ``bot.answering.support.features``. A feature without a weight counts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class SupportCalibration:
 
     scale: SimilarityScale
     same: SupportWeights
-    """For a sentence and a passage in one language."""
+    """The weights of a sentence and a passage in one language."""
     across: SupportWeights
 
 

@@ -47,7 +47,7 @@ class JoinedPassage:
     """A hit with its joined neighbours."""
 
     text: str
-    """"" if nothing was joined."""
+    """The joined text; "" if nothing was joined."""
     chunks: tuple[str, ...]
     """The ids of its chunks, in the document's order."""
 
@@ -57,7 +57,7 @@ class JoinResult:
     """The passages of some hits, and the manifest's rows for their chunks."""
 
     passages: Mapping[str, JoinedPassage]
-    """By the hit's id. A hit within the passage of a better one has none."""
+    """The passages by the hit's id. A hit within the passage of a better one has none."""
     current: Mapping[str, CurrentChunk]
     """The manifest's rows for the hits, the known chunks and the neighbours."""
     neighbours_of_hits: frozenset[str]

@@ -22,9 +22,9 @@ class QueryPlan:
     """A question in the forms in which it is searched, and the scope of the search."""
 
     question: str
-    """As typed, with its filters."""
+    """The question as typed, with its filters."""
     words: str
-    """Without filters, and shortened."""
+    """The question without filters, and shortened."""
     terms: str
     names: tuple[Identifier, ...]
     scope: Scope

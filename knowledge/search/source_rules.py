@@ -24,9 +24,9 @@ class SourceRules:
     key: SourceKey
     weigh: WeighDocument
     find_readers: FindReaders
-    """For readers in the manifest that follow another configuration."""
+    """Finds readers again where the manifest has those of another configuration."""
     find_limit: FindReaders
-    """For readers in the manifest that follow this configuration: whom it refuses although the source admits them."""
+    """Finds whom this configuration refuses although the source admits them, where the manifest follows it."""
     readers_key: str
     """``SourceSpec.readers_key`` now. Readers in the manifest that follow another one need a second look."""
     named_readers: frozenset[str]

@@ -29,7 +29,7 @@ FRESH_S: Final = 55.0
 _BATCH: Final = 25
 """Documents in one call of ``RightsSource.read_rights``."""
 _ASK_S: Final = 10.0
-"""For one call. A question waits for less, but the manifest learns the answer in any case."""
+"""The time for one call. A question waits for less, but the manifest learns the answer in any case."""
 
 _Answer = Mapping[int, str]
 """The encoded readers by the rows of documents; empty if the source did not answer."""

@@ -17,12 +17,12 @@ from knowledge.sync.signals import cancel_and_wait
 _log = logging.getLogger(__name__)
 
 _PACE_S: Final = 15.0
-"""Between two batches of a source: 40 documents a minute, so that its limits leave room for questions."""
+"""The seconds between two batches of a source: 40 documents a minute, so that its limits leave room for questions."""
 _BATCH: Final = 10
 _PAUSE_S: Final = 60.0
-"""Before a source that does not answer is asked again."""
+"""The seconds before a source that does not answer is asked again."""
 _WITHIN_S: Final = 15.0
-"""More than ``RightsChecker`` gives a source."""
+"""It is longer than ``RightsChecker`` gives a source."""
 
 
 class RightsSweep:

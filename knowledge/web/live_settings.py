@@ -12,7 +12,7 @@ class ProviderSpec:
     """The declaration of a search provider: its name, what it needs, and the class that searches."""
 
     name: str
-    """As ``[web] search`` in ``kvasir.toml`` names it."""
+    """The name for ``[web] search`` in ``kvasir.toml``."""
     needs: Literal["key", "address", "sites"]
     """What must be configured before it can search."""
     setting: str
@@ -43,7 +43,7 @@ class SearchSettings:
     """Names of ``PROVIDERS``, each with what it needs. If empty, Kvasir reads links but searches nothing."""
     searxng_url: str | None = None
     api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By the provider's name."""
+    """The keys by the provider's name."""
     sites: tuple[str, ...] = ()
     """Addresses of the sites whose sitemaps the provider ``sitemap`` searches."""
 

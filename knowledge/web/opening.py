@@ -21,7 +21,7 @@ from knowledge.web.searching.registry import create_providers
 from knowledge.web.searching.web_search import WebSearch
 
 MAX_PAGE_BYTES: Final = 20_000_000
-"""Of a decompressed page: each question holds five in memory, and 50 kB may decompress to this."""
+"""The most bytes of a decompressed page: each question holds five in memory, and 50 kB may decompress to this."""
 
 
 @contextlib.asynccontextmanager

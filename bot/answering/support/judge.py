@@ -26,7 +26,7 @@ class Calibration:
 
     slope: float
     intercepts: Mapping[Language, float]
-    """Of each measured language, in which a yes is cheaper than in another; others have that of English."""
+    """The intercept of each measured language, as a yes is cheaper in some; other languages have that of English."""
     features_weight: float
     answered: Mapping[Language, float] = field(default_factory=lambda: {"en": 0.0, "zh": 0.0})
     """The least logit of yes with which passages answer a question (``EngineJudge.finds_answer``)."""

@@ -17,7 +17,7 @@ from bot.slack.wire.events import MessageReceived, find_mentioned_users, make_re
 from bot.storage.turns.questions import QuestionMessage
 
 SEVERAL = "*"
-"""In place of a talker: several people, or people who talk to each other."""
+"""It stands in place of a talker for several people, or people who talk to each other."""
 
 _CALLS_GROUP = re.compile(r"<!(?:subteam\^|here\b|channel\b|everyone\b)")
 _CALLS_NAME = re.compile(r"@\w")

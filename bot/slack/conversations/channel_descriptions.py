@@ -11,7 +11,7 @@ from bot.messages.message import Message, join_clauses, render_message
 from bot.slack.conversations.channel_rules import ChannelRule, Setting
 
 ASKER: Final = "asker"
-"""In place of a language: that of each question."""
+"""It stands in place of a language for that of each question."""
 
 
 def describe_settings(rule: ChannelRule, language: Language) -> Mapping[Setting, str]:

@@ -26,7 +26,7 @@ from knowledge.status import SourceStatus
 _log = structlog.get_logger("kvasir.owners")
 
 _ALERT_HEARTBEATS = 6
-"""After how many heartbeats the sources are checked again, to tell their owners of a failure."""
+"""After so many heartbeats, the sources are checked again, to tell their owners of a failure."""
 _DIGEST: Final = "digest"
 _ALERT: Final = "source"
 _UNKNOWN_PERSON = {"channel_not_found", "user_not_found"}

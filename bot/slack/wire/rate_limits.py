@@ -175,7 +175,7 @@ class RefusedMethods:
         self._now = now
         self._missing: set[str] = set()
         self._refused_until: dict[tuple[str, str], float] = {}
-        """By method and user, the oldest first. A user's id names the workspace, too."""
+        """The times by method and user, the oldest first. A user's id names the workspace, too."""
 
     def allows_method(self, method: str, user: str) -> bool:
         """Return whether Slack has the method, and has not refused it to this person lately."""

@@ -58,7 +58,7 @@ FEATURES: Sequence[BuildFeature] = (
     kb.build_feature,
     operations.build_feature,
 )
-"""In the order of their buttons under an answer, and of their parts of Home."""
+"""All features, in the order of their buttons under an answer, and of their parts of Home."""
 
 
 def build_features(

@@ -89,7 +89,7 @@ class SlackListeners:
         self.shortcuts: dict[str, ShortcutHandler] = {}
         self.event_handlers: dict[type, EventHandler] = {}
         self.actions: dict[str, ActionHandler] = {}
-        """By action id, without the number that distinguishes buttons of one message."""
+        """The handlers by action id, without the number that distinguishes buttons of one message."""
         self.modals: dict[str, Modal] = {}
         for feature in features:
             self.commands |= feature.commands

@@ -51,7 +51,7 @@ class ScoredCandidate:
 
     candidate: Candidate
     score: float
-    """0 to 1, comparable within one query."""
+    """The score from 0 to 1, comparable within one query."""
 
 
 _PRIOR_PASSAGES = 10

@@ -36,7 +36,7 @@ _NO_WRITES = ("read-only", "read only", "readonly", "forbidden", "no space left"
 _GONE = ("could not find class", "tenant not found", "tenant not active", "class not found")
 """Texts about a collection, or our tenant in it, that does not exist."""
 _INDEX_UPDATE = "updatevectorindexconfigs"
-"""In the reason of a shard that is read-only for a moment, because another process changes its vector index."""
+"""Part of the reason of a shard that is read-only for a moment, because another process changes its vector index."""
 _CLUSTER_UNWELL = (
     "leader not found",
     "not leader",

@@ -55,19 +55,19 @@ class WeaviateLimits:
 
     open_s: float = 10.0
     read_s: float = 8.0
-    """For a search, over all nodes that it tries."""
+    """The time for a search, over all nodes that it tries."""
     read_attempt_s: float = 1.0
-    """For the first attempt of a read at one of several nodes. Until the cluster notices that a node is gone, a healthy
-    node may wait for that replica and never answer. A second attempt is fast."""
+    """The time for the first attempt of a read at one of several nodes. Until the cluster notices that a node is gone,
+    a healthy node may wait for that replica and never answer. A second attempt is fast."""
     write_s: float = 60.0
-    """For one batch. Within it, nodes that cannot accept the batch are tried again."""
+    """The time for one batch. Within it, nodes that cannot accept the batch are tried again."""
     batch_rows: int = 500
     write_attempt_s: float = 15.0
-    """For a write at one of several nodes, for the same reason."""
+    """The time for a write at one of several nodes, for the same reason."""
     watch_s: float = 0.3
     """How long a call may wait before its node is probed, and the pause between probes."""
     probe_s: float = 1.0
-    """For one probe, and the pause between probes of a suspended node."""
+    """The time for one probe, and the pause between probes of a suspended node."""
     settle_s: float = 60.0
     """How long a node that is ready again gets no calls, so that its replica can catch up."""
 

@@ -42,7 +42,7 @@ from knowledge.sync.manifest.rows import (
 )
 
 _CHECK_S = 30.0
-"""More than a check of rights takes."""
+"""It is longer than a check of rights takes."""
 
 
 class IndexManifest(Lookups):

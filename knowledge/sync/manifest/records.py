@@ -31,7 +31,7 @@ class KnownDocument(NamedTuple):
     document: str
     version: str
     sha256: str
-    """Of the bytes whose chunks are current; "" if there are none, or if the store lost some."""
+    """The hash of the bytes whose chunks are current; "" if there are none, or if the store lost some."""
     title: str
     url: str | None
     readers: str
@@ -128,7 +128,7 @@ class ChunkRow(NamedTuple):
     document: str
     readers: str
     text_hash: str
-    """"" if an older Kvasir indexed it."""
+    """The hash of the text; "" if an older Kvasir indexed it."""
     kind: str
     modified_at: float | None
 

@@ -22,11 +22,11 @@ class SyncLimits:
     listing_s: float = 600.0
     """The longest gap between two batches of a listing."""
     document_s: float = 300.0
-    """For reading one document, and again for parsing and chunking it, without the wait for its turn."""
+    """The time for reading one document, and again for parsing and chunking it, without the wait for its turn."""
     source_s: float = 86_400.0
-    """For one source, from its listing to its last chunk."""
+    """The time for one source, from its listing to its last chunk."""
     close_s: float = 10.0
-    """For a source to close its connections."""
+    """The time for a source to close its connections."""
     documents: int = 4
     """Documents of one source that are read concurrently."""
     cuts: int = 2

@@ -18,7 +18,7 @@ _RAW_WINDOW, _ZLIB_WINDOW, _GZIP_WINDOW = -15, 15, 31
 _NO_WINDOW = 0
 """The rest of the body is ignored."""
 _MAX_MEMBERS = 10_000
-"""Of one body; a hostile one may have a million empty members."""
+"""The most members of one body; a hostile one may have a million empty members."""
 
 
 class ContentDecoder:

@@ -55,7 +55,7 @@ class FetchedResponse:
     """The final URL, without a fragment."""
     status: int
     headers: Mapping[str, str]
-    """By name in lower case; several headers of one name are joined by a comma."""
+    """The headers by name in lower case; several headers of one name are joined by a comma."""
     data: bytes = field(repr=False)
     redirects: tuple[Redirect, ...] = ()
 

@@ -67,7 +67,7 @@ _FORBIDDEN_6 = tuple(
 """Forbidden for every host: "this host", link-local, multicast, reserved, and the metadata services of clouds."""
 _NOT_PUBLIC = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _NOT_PUBLIC_6 = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
-"""In addition to what ``is_global`` knows in every supported version of Python."""
+"""They are not public, in addition to what ``is_global`` knows in every supported version of Python."""
 _PUBLIC_6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
@@ -83,7 +83,7 @@ class AccessRules:
     """Which hosts and ports may be connected to."""
 
     ports: frozenset[int] = DEFAULT_PORTS
-    """Of public hosts."""
+    """The allowed ports of public hosts."""
     private_hosts: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """Hosts that the operator allows to be at private addresses, with their ports (empty: ``ports``)."""
     allowed_domains: frozenset[str] = frozenset()
@@ -108,7 +108,7 @@ class Target:
 
     scheme: str
     host: str
-    """In lower case and ASCII, without a trailing dot; an IPv6 address without brackets."""
+    """The host in lower case and ASCII, without a trailing dot; an IPv6 address without brackets."""
     port: int
     path: str
     """Path and query in their escaped form."""

@@ -63,9 +63,9 @@ class Proxies:
     """All proxies. ``rules`` come first, then ``no_proxy``, then the proxy of the scheme."""
 
     http: Proxy | None = None
-    """For ``http://`` addresses (``HTTP_PROXY``)."""
+    """The proxy for ``http://`` addresses (``HTTP_PROXY``)."""
     https: Proxy | None = None
-    """For ``https://`` addresses (``HTTPS_PROXY``)."""
+    """The proxy for ``https://`` addresses (``HTTPS_PROXY``)."""
     no_proxy: tuple[str, ...] = ()
     """As in ``NO_PROXY``: a domain and its subdomains, an address, a network, each also with ``:port``; or ``*``."""
     rules: Mapping[str, Proxy | None] = field(default_factory=dict)

@@ -15,16 +15,16 @@ class FetchLimits:
     """Limits of one fetch, including its redirects."""
 
     total_s: float = 30.0
-    """From the call to the last byte."""
+    """The seconds from the call to the last byte."""
     idle_s: float = 10.0
-    """Between two bytes, and for connecting."""
+    """The seconds between two bytes, and for connecting."""
     wire_bytes: int = 20_000_000
-    """Of the body as it is transferred, compressed or not."""
+    """The most bytes of the body as it is transferred, compressed or not."""
     body_bytes: int = 50_000_000
-    """Of the decompressed body."""
+    """The most bytes of the decompressed body."""
     max_headers: int = 100
     header_bytes: int = 8_190
-    """Of one header, and of the status line."""
+    """The most bytes of one header, and of the status line."""
     max_redirects: int = 5
 
 

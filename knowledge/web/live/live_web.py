@@ -63,7 +63,7 @@ MAX_PASSAGES_OF_LINKED: Final = 16
 _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
 """Extensions of files; any other address counts as an HTML page."""
 _MAX_CHARACTERS: Final = 200_000
-"""Of a page's text; the rest is ignored."""
+"""The most characters of a page's text; the rest is ignored."""
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 

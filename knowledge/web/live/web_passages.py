@@ -24,7 +24,7 @@ class LivePage:
     web: WebOrigin
     chunks: tuple[Chunk, ...]
     scores: Mapping[int, PassageScore]
-    """Of the passages that may be shown, by their place in ``chunks``; of a long page, the likeliest ones."""
+    """The scores of passages that may be shown, by their place in ``chunks``; of a long page, the likeliest ones."""
     is_linked: bool
 
 

@@ -28,7 +28,7 @@ class Article:
     sections: tuple[Section, ...]
     author: str | None = None
     published: datetime | None = None
-    """In UTC, as the page states it."""
+    """The date that the page states, in UTC."""
     canonical: str | None = None
     """The absolute address that the page states; unchecked."""
     unreadable: str | None = None

@@ -26,9 +26,9 @@ READABLE_TYPES: Final = HTML_TYPES | {
 }  # fmt: skip
 
 _PARSE_DEADLINE_S = 10.0
-"""For one page; an ordinary page takes a fraction of a second, a long PDF a few seconds."""
+"""The time for one page; an ordinary page takes a fraction of a second, a long PDF a few seconds."""
 _QUEUE_LIMIT_S = 2.5
-"""After this wait a page goes to the second process, so that one slow page does not delay the others."""
+"""After this wait, a page goes to the second process, so that one slow page does not delay the others."""
 
 
 class ArticleLoader:

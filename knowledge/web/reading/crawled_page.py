@@ -48,9 +48,9 @@ class CrawledPage:
     """Whether the page may become a document (no ``noindex``)."""
     modified_at: datetime | None
     text_hash: str
-    """Of the text and its tags, without attributes and scripts, which differ between visits."""
+    """The hash of the text and its tags, without attributes and scripts, which differ between visits."""
     characters: int
-    """Of the text, including navigation."""
+    """The length of the text, including navigation."""
     unreadable: str | None = None
     """Why the page has no text to read, for example ``LOGIN_REQUIRED``; None if it has some, or was not checked."""
 

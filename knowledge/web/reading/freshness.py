@@ -57,7 +57,7 @@ class CachedResponse:
     status: int
     headers: Mapping[str, str]
     request_headers: Mapping[str, str]
-    """By name in lower case; ``Vary`` refers to them."""
+    """The headers by name in lower case; ``Vary`` refers to them."""
     received_at: float
     """When it was received or last revalidated, in seconds since the epoch."""
     redirect_url: str | None = None

@@ -58,7 +58,7 @@ class WebPage:
     title: str
     author: str | None
     published: datetime | None
-    """In UTC, as the page states it."""
+    """The date that the page states, in UTC."""
     document: Document = field(repr=False)
     text: str = field(repr=False)
     """The same as one text, with Markdown headings."""

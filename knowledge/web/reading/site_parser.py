@@ -18,7 +18,7 @@ TOO_COMPLEX: Final = "takes too much time or memory to parse"
 """The reason given for a page or sitemap that raised ``ParseError``."""
 
 _DEADLINE_S = 30.0
-"""For one page, feed or sitemap; an ordinary one takes a fraction of a second."""
+"""The time for one page, feed or sitemap; an ordinary one takes a fraction of a second."""
 
 _T = TypeVar("_T")
 

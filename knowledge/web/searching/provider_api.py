@@ -22,7 +22,7 @@ from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
 from knowledge.web.http.settings import FetchLimits
 
 CALL_LIMITS: Final = FetchLimits(total_s=20.0, idle_s=10.0, wire_bytes=2_000_000, body_bytes=2_000_000, max_redirects=0)
-"""For one call. A response with twenty results has about 50 kB. No API redirects, so a key goes nowhere else."""
+"""The limits of one call. A response of twenty results has about 50 kB. No API redirects, so a key stays there."""
 
 _OK = 200
 _TOO_MANY_REQUESTS = 429

@@ -19,7 +19,7 @@ from knowledge.web.searching.result_parsing import (
 
 URL: Final = "https://google.serper.dev/search"
 _MAX_RESULTS = 10
-"""More cost two searches."""
+"""The service charges two searches for more."""
 
 
 class Serper(ProviderApi):

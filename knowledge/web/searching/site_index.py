@@ -22,7 +22,7 @@ _K1: Final = 1.2
 _LEAST_SHARE: Final = 0.34
 """The share of a question's weight that an address must match; with less, it shares a word by chance."""
 _UNKNOWN_PAIR_WEIGHT: Final = 0.3
-"""For a pair of Chinese characters that no address has, because most such pairs span two words."""
+"""The weight of a pair of Chinese characters that no address has, because most such pairs span two words."""
 _SMALL_SITE_PAGES: Final = 8
 """On a smaller site even a word in most addresses counts."""
 

@@ -20,7 +20,7 @@ from bot.storage.feedback import StoredVote
 _WEEK_S: Final = 7 * 86_400.0
 _MAX_SHOWN: Final = 5
 _MAX_READ: Final = 100
-"""For Home, which many people open."""
+"""The most questions that Home reads, which many people open."""
 _MAX_READ_OF_WEEK: Final = 500
 _Item = TypeVar("_Item")
 

@@ -25,7 +25,7 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.sharing")
 
 _POST_S: Final = CLAIM_S / 2
-"""For the calls that post a question: while this process waits for them, no other one may post it."""
+"""The time for the calls that post a question: while this process waits for them, no other one may post it."""
 
 SubmitAnswered = Callable[[QuestionMessage, GeneratedAnswer | None], Awaitable[bool]]
 """Queues a question, with its answer if there is one. Raises ``DatabaseError``."""

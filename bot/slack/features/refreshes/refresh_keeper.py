@@ -19,7 +19,7 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger(__name__)
 
 _EVERY_S = 20.0
-"""Between two renewals of the leases, each with a search for interrupted refreshes."""
+"""The seconds between two renewals of the leases, each with a search for interrupted refreshes."""
 
 
 class RefreshKeeper(PeriodicTask):

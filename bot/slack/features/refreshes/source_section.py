@@ -19,7 +19,7 @@ from bot.slack.wire.text import render
 from knowledge.status import SourceStatus
 
 _MAX_SOURCES: Final = 10
-"""Of each kind: with pending deletions, and failing."""
+"""The most sources of each kind: with pending deletions, and failing."""
 
 
 class SourceSection:

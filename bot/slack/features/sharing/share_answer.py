@@ -24,7 +24,7 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from knowledge.interfaces import Viewers
 
 _WEB_MARK = "web"
-"""In the value of the button: the web was searched for the answer, and nobody knows who may read its pages."""
+"""A mark in the value of the button: the web was searched for the answer, and nobody knows who may read its pages."""
 _GROUP_PREFIX = "mpdm-"
 _MAX_NAME = 55
 """Slack's limit of a button's label is 75."""

@@ -33,11 +33,11 @@ _log = structlog.get_logger("kvasir.installations")
 _EVERY_S: Final = 30.0
 _LEAST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 60.0
-"""After which time a workspace is tried again that could not be opened; one with a new token is tried at once."""
+"""After this time, a workspace is tried again that could not be opened; one with a new token is tried at once."""
 _ERASE_S: Final = 2.0
 """How long Slack waits for the end of an installation; the rest follows."""
 _RETRY_REFUSED_S: Final = 3_600.0
-"""After which time a workspace is tried again whose token Slack does not accept."""
+"""After this time, a workspace is tried again whose token Slack does not accept."""
 _LOOK_EVERY_S: Final = 0.05
 
 
