@@ -37,7 +37,7 @@ async def main():
     name = next(path.stem for path in folder.glob("*.lance"))
     await store.open(name, 384)
     for _ in range(20):
-        await store.candidates(
+        await store.find_candidates(
             np.full(384, 384**-0.5, np.float32), "sourc add", pool=100, scope=Scope(frozenset({sys.argv[2]}))
         )
     print(psutil.Process().memory_info().rss)

@@ -11,7 +11,7 @@ import random
 import socket
 import subprocess
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,8 +60,11 @@ class WeaviateServer:
         )
         try:
             with urllib.request.urlopen(request, timeout=2) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
+                is_ready = answer.status == 200
+            grpc = urllib.parse.urlsplit(self.grpc_url)  # it listens a moment later
+            with socket.create_connection((grpc.hostname, grpc.port), timeout=2):
+                return is_ready
+        except OSError:
             return False
 
     @property

@@ -16,6 +16,7 @@ from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.errors import DatabaseError, DatabaseUnavailable
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.postgres import postgres_server
+from tests.waiting import WAIT_S
 
 COUNT = text("SELECT count(*) FROM numbers")
 
@@ -157,13 +158,19 @@ async def test_a_server_that_was_away_is_used_again(server: str) -> None:
 
 @pytest.mark.slow
 async def test_a_server_without_a_free_connection_is_described_with_the_next_step(server: str) -> None:
-    database = Database(server, DatabaseOptions(lock_wait_s=0.2))
-    long = [asyncio.create_task(database.fetch_rows(text("SELECT pg_sleep(1)"))) for _ in range(15)]
-    await asyncio.sleep(0.3)
+    database, other = Database(server, DatabaseOptions(lock_wait_s=3.0)), Database(server)
+    long = [asyncio.create_task(database.fetch_rows(text("SELECT pg_sleep(600)"))) for _ in range(15)]
+    sleeping = text("SELECT count(*) AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
+    async with asyncio.timeout(WAIT_S):
+        while (await other.fetch_rows(sleeping))[0].n < len(long):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     with pytest.raises(DatabaseUnavailable, match=r"All of Kvasir's connections to the PostgreSQL .* were in use"):
         await database.fetch_rows(text("SELECT 1"))
-    await asyncio.gather(*long)
+    for task in long:
+        task.cancel()
+    await asyncio.gather(*long, return_exceptions=True)
     await database.close()
+    await other.close()
     await run_script(server, "CREATE ROLE crowded LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
     crowded = Database(server.replace("//kvasir:", "//crowded:"))
     with pytest.raises(DatabaseUnavailable, match=r"no more connections\. Raise its max_connections"):
