@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from knowledge.interfaces import Memory
+
+T = TypeVar("T")
 
 
 async def load_state(memory: Memory, version: int) -> dict[str, Any] | None:
@@ -27,14 +29,19 @@ async def save_state(memory: Memory, version: int, state: dict[str, Any]) -> Non
     await memory.save(json.dumps({"version": version, "held": state}, ensure_ascii=False).encode())
 
 
-async def load_sealed_state(memory: Memory, form: int) -> dict[str, Any] | None:
-    """Return the state that ``save_sealed_state`` saved; None if it is missing, of another version or altered."""
+async def load_sealed_state(memory: Memory, form: int, decode: Callable[[Any], T]) -> T | None:
+    """Return what ``decode`` makes, in a thread, of the object that ``save_sealed_state`` saved.
+
+    None if it is missing, of another version, altered, or has a form that ``decode`` does not know.
+    """
     state = await load_state(memory, form) or {}
     data = state.get("data")
     if not isinstance(data, str) or state.get("digest") != _compute_digest(data):
         return None
-    value: dict[str, Any] = await asyncio.to_thread(json.loads, data)
-    return value
+    try:
+        return await asyncio.to_thread(lambda: decode(json.loads(data)))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def save_sealed_state(memory: Memory, form: int, value: Mapping[str, object]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from knowledge.dates import parse_iso_date
 from knowledge.errors import SourceError, SourceMisconfigured
@@ -169,15 +170,13 @@ class DriveSource:
 
     async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
         """Return the time of the last whole listing and its snapshot; None when a whole one is due."""
-        state = await load_sealed_state(self._memory, _STATE_VERSION)
-        if state is None or state.get("scope") != self._listing_scope():
-            return 0.0, None
-        try:
-            if not 0 <= self._context.now() - state["full_at"] < self._options.full_every_h * 3600:
-                return 0.0, None
-            return state["full_at"], await asyncio.to_thread(DriveSnapshot.from_json, state["held"])
-        except (KeyError, TypeError, ValueError, AttributeError):  # another version wrote it
-            return 0.0, None
+        return await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state) or (0.0, None)
+
+    def _decode_state(self, state: Mapping[str, Any]) -> tuple[float, DriveSnapshot] | None:
+        is_due = not 0 <= self._context.now() - state["full_at"] < self._options.full_every_h * 3600
+        if is_due or state["scope"] != self._listing_scope():
+            return None
+        return state["full_at"], DriveSnapshot.from_json(state["held"])
 
     def _listing_scope(self) -> Sequence[object]:
         """Return the options that a remembered listing must have been made with."""

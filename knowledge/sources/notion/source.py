@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
@@ -148,15 +148,13 @@ class NotionSource:
 
     async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
         """Return the time of the last full walk and what it found; nothing when a full walk is due."""
-        state = await load_sealed_state(self._memory, _STATE_VERSION)
-        if state is None or state.get("roots") != self._root_names():
-            return 0.0, {}
-        try:
-            if not 0 <= self._context.now() - state["full_at"] < self._full_every_s:
-                return 0.0, {}
-            return state["full_at"], _KNOWN_PAGES.validate_python(state["pages"])
-        except (KeyError, TypeError, ValueError):  # another version wrote it
-            return 0.0, {}
+        return await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state) or (0.0, {})
+
+    def _decode_state(self, state: Mapping[str, Any]) -> tuple[float, Mapping[str, KnownPage]] | None:
+        is_due = not 0 <= self._context.now() - state["full_at"] < self._full_every_s
+        if is_due or state["roots"] != self._root_names():
+            return None
+        return state["full_at"], _KNOWN_PAGES.validate_python(state["pages"])
 
     def _root_names(self) -> Sequence[str]:
         return sorted(":".join(root) for root in self._roots)

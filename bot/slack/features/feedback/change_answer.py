@@ -7,8 +7,8 @@ from typing import Any
 from bot.messages.forms import feedback
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import build_plain_text
+from bot.slack.features.kit.own_turns import find_own_turn
 from bot.slack.features.kit.private_questions import ChangeAnswer
-from bot.slack.features.kit.repeat_question import find_own_turn
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, InteractionRefused

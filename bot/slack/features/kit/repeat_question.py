@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bot.answering.retrieval.web_routing import strip_links
-from bot.messages.forms import buttons, feedback
+from bot.messages.forms import buttons
 from bot.messages.message import Message
 from bot.slack.features.kit.private_questions import Submit
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.interactions import ButtonPress, InteractionRefused
-from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
 
 class RepeatQuestionAction:
@@ -51,21 +51,3 @@ class RepeatQuestionAction:
             return None
         # The links of another person's question are not the words of the person who presses.
         return message.text if message.user == press.user else strip_links(message.text)
-
-
-async def find_own_turn(shared: SharedParts, key: QuestionKey, user: str) -> LedgerTurn:
-    """Return the complete turn of a question that a person asked.
-
-    Raises:
-        InteractionRefused: the question is gone, somebody else asked it, or it is being answered.
-        DatabaseError: the ledger cannot be read.
-
-    """
-    turn = await shared.dependencies.ledger.find_turn(key)
-    if turn is None or turn.state is TurnState.SUPERSEDED or not turn.message.text:
-        raise InteractionRefused(feedback.ANSWER_GONE)
-    if turn.message.user != user:
-        raise InteractionRefused(feedback.NOT_YOUR_ANSWER)
-    if turn.state in UNFINISHED:
-        raise InteractionRefused(feedback.STILL_ANSWERING)
-    return turn

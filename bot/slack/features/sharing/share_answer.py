@@ -11,7 +11,7 @@ from bot.languages.registry import Language
 from bot.messages.forms import feedback, sharing
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.channel_questions import ChannelQuestions
-from bot.slack.features.kit.repeat_question import find_own_turn
+from bot.slack.features.kit.own_turns import find_own_turn
 from bot.slack.features.sharing.shared_answer import collect_chunks, find_reason_against, format_day, list_events
 from bot.slack.posting.buttons import CompleteAnswer, build_button
 from bot.slack.posting.ephemeral import build_section
