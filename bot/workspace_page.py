@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from bot.answering.outgoing import release_text
 from bot.messages import status as status_messages
 from bot.messages.durations import format_duration
 from bot.messages.engine import render_notes
@@ -102,7 +103,7 @@ class _Suggestions:
         if self._search is None and counts[0] and counts != self._counts and settled:
             self._search_counts = counts
             self._search = asyncio.create_task(self._library.suggest_questions(_SUGGESTIONS), name="suggestions")
-        return list(self._found)
+        return [release_text(question) for question in self._found]
 
     async def close(self) -> None:
         """Cancel the running search."""

@@ -114,6 +114,18 @@ def test_sub_packages_import_only_those_in_lower_layers() -> None:
     assert wrong == []
 
 
+def test_features_do_not_import_each_other() -> None:
+    room = "bot.slack.features."
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules("bot/slack/features")
+        for name in imported_modules(path)
+        if name.startswith(room)
+        and name.removeprefix(room).split(".")[0] not in {"kit", module_name(path).removeprefix(room).split(".")[0]}
+    ]
+    assert wrong == []
+
+
 def test_every_sub_package_has_a_layer() -> None:
     named = {name for names in layers() for name in names}
     found = {module_name(path) for package in PACKAGES for path in modules(package)}

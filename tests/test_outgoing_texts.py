@@ -9,7 +9,7 @@ from bot.answering.outgoing import release_event, release_text
 from tests.test_architecture import ROOT, imports, module_name, modules
 
 CARRIERS = re.compile(
-    r"\b(?:DocumentAccess|Finished|Hit|Passage|Reasoning|RecentDocument|SearchResult|StoredAnswer|StoredVote|Text"
+    r"\b(?:DocumentAccess|Finished|Hit|Passage|PendingDeletion|QuarantinedDocument|Reasoning|RecentDocument|SearchResult|StoredAnswer|StoredVote|Text"
     r"|UploadRecord|VerifiedAnswer|WebPage)\b"
 )
 """The types that carry such texts."""
@@ -25,7 +25,6 @@ SHOW_RELEASED = {
 """Modules and packages that show only what has passed already."""
 SHOW_NOTHING = {
     "bot.cli.commands.verify": "checks sentences that its caller has",
-    "bot.cli.status_view": "its Text is that of a terminal's library",
     "bot.slack.conversations.library": "declares what the library returns",
     "bot.slack.features.asking.recent_questions": "shows questions by StoredQuestions",
     "bot.slack.features.documents.add_page": "shows an address alone",

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bot.answering.outgoing import release_text
 from bot.answering.policy import Policy
-from bot.control_characters import strip_control_characters
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.terminal.lines import format_engine_state, format_live_web, format_refused
 from engine.interfaces import EngineState, EngineStatus
@@ -165,9 +165,9 @@ def _problem_block(source: SourceStatus, now: datetime) -> Iterator[RenderableTy
 
 def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
     if source.error:
-        yield Text(strip_control_characters(source.error), style="red")
+        yield Text(release_text(source.error), style="red")
     if source.watch_trouble:
-        yield Text(f"Not watched: {strip_control_characters(source.watch_trouble)}", style="yellow")
+        yield Text(f"Not watched: {release_text(source.watch_trouble)}", style="yellow")
     if source.age_s is None and not source.error and source.syncing is None:
         yield Text(f"It has never been synced. To sync it: kvasir sync {source.name}")
     elif source.late:
@@ -197,7 +197,7 @@ def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
         style="yellow",
     )
     for one in source.first_pending_deletions:
-        yield Text(f"  {strip_control_characters(one.document)}")
+        yield Text(f"  {release_text(one.document)}")
     if source.pending_deletions > len(source.first_pending_deletions):
         yield Text(f"  … and {source.pending_deletions - len(source.first_pending_deletions):,} more", style="dim")
     yield Text(f"  If the source is complete, delete them: kvasir sync --approve {source.name}")
@@ -206,7 +206,7 @@ def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
 def _failure_line(failure: QuarantinedDocument, now: datetime) -> Text:
     has_name = failure.reason.startswith(failure.document)
     reason = failure.reason if has_name else f"{failure.document}: {failure.reason}"
-    line = Text(f"  {strip_control_characters(reason)}")
+    line = Text(f"  {release_text(reason)}")
     if failure.retry_at is not None and failure.retry_at > now.timestamp():
         again = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), now)
         line.append(f" Next attempt after {again}.", style="dim")

@@ -41,10 +41,11 @@ async def embedder(spec: EmbedderSpec, cache: Path) -> AsyncIterator[Embedder]:
     await opened.close()
 
 
-async def test_each_declared_embedder_has_a_workbench_and_constants() -> None:
+async def test_each_declared_embedder_has_a_workbench_and_its_own_calibration() -> None:
     assert {spec.identity for spec in EMBEDDERS} <= WORKBENCHES.keys()
     assert len({spec.identity for spec in EMBEDDERS}) == len(EMBEDDERS)
-    assert all(find_calibration(spec.identity) is spec.calibration is not UNCALIBRATED for spec in EMBEDDERS)
+    assert all(find_calibration(spec.identity) is spec.calibration for spec in EMBEDDERS)
+    assert find_calibration(IDENTITY) is not UNCALIBRATED, "the default has been measured"
 
 
 async def test_its_identity_is_the_declared_one(embedder: Embedder, spec: EmbedderSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -12,7 +13,7 @@ Workbench = Callable[[], AbstractAsyncContextManager[EmbedderSpec]]
 """Returns a block in which the embedder of the declaration can be opened."""
 
 WORKBENCHES: Mapping[str, Workbench] = {
-    "multilingual-e5-small:1571fc982750:int8:6.1": lambda: nullcontext(EMBEDDERS[0]),
-    TOY.identity: lambda: nullcontext(TOY),
+    spec.identity: functools.partial(nullcontext, spec)
+    for spec in (*(one for one in EMBEDDERS if one.identity.startswith("multilingual-e5-small:")), TOY)
 }
 """By identity."""

@@ -6,6 +6,7 @@ import html
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from bot.answering.outgoing import release_text
 from bot.slack.conversations.thread_loader import build_question_metadata
 from bot.slack.people.accounts import Channel
 from bot.slack.posting.ephemeral import MAX_TEXT_CHARACTERS
@@ -36,7 +37,7 @@ async def post_question(
         SlackError: Slack refuses the message.
 
     """
-    quote = "\n".join(f"> {line}" for line in render.escape_mrkdwn(html.unescape(text)).splitlines())
+    quote = "\n".join(f"> {line}" for line in render.escape_mrkdwn(release_text(html.unescape(text))).splitlines())
     posted = await api.call(
         "chat.postMessage",
         channel=channel,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from bot.answering.outgoing import release_text
 from bot.languages.registry import Language
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
@@ -121,7 +122,7 @@ def format_pending_deletions(source: SourceStatus, language: Language) -> str:
 
 
 def _format_document_names(pending: Sequence[PendingDeletion], count: int, language: Language) -> str:
-    named = [render.escape_mrkdwn(one.document) for one in pending if one.public][:_MAX_NAMED]
+    named = [render.escape_mrkdwn(release_text(one.document)) for one in pending if one.public][:_MAX_NAMED]
     more = count - len(named)
     if named and more > 0:
         named.append(render_message(status.MORE_DOCUMENTS, language, count=more))
@@ -136,7 +137,7 @@ def format_failures(failures: Iterable[QuarantinedDocument], language: Language)
 
 def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
     reason = format_failure_reason(failure.code, failure.reason, language)
-    text = f"{render.escape_mrkdwn(failure.document)}: {reason}"
+    text = f"{render.escape_mrkdwn(release_text(failure.document))}: {reason}"
     if failure.retry_at is None:
         return text
     at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), language)
@@ -145,7 +146,7 @@ def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
 
 def format_failure_reason(code: ErrorCode, text: str, language: Language) -> str:
     """Return why a source or a document failed."""
-    return render.escape_mrkdwn(render_message(explain_failure(code, text), language))
+    return render.escape_mrkdwn(release_text(render_message(explain_failure(code, text), language)))
 
 
 def _seconds_since(moment: float) -> float:
