@@ -28,10 +28,10 @@ SOURCE_CHARS = 400
 _PARTS = 3
 """The most sentences, list items or rows of one source."""
 _WEIGHTS = np.array([0.3, 2.7, 0.85, 1.4, -0.7, 0.9, 0.3])
-"""Of the features in ``score_parts``. The second, third and sixth were fitted on XQuAD's English questions, where
-nothing introduces a list, so the fourth is half of the second. The others were chosen on every fourth question of
-XQuAD and CMRC and on the questions in own words about a gateway: of 27 sets of weights, these show the most facts.
-Similarities of another embedder are scaled (``EmbedderCalibration.extract_scale``).
+"""The weights of the features in ``score_parts``. The second, third and sixth were fitted on XQuAD's English
+questions, where nothing introduces a list, so the fourth is half of the second. The others were chosen on every fourth
+question of XQuAD and CMRC and on the questions in own words about a gateway: of 27 sets of weights, these show the
+most facts. Similarities of another embedder are scaled (``EmbedderCalibration.extract_scale``).
 """
 _NEARLY_SOURCE = 2.5
 """A source that scores less by more than this than the best one is left out. On the same questions 0.2 % fewer answers

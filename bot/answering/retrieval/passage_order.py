@@ -29,8 +29,9 @@ _BETTER_HITS: Final = 3
 _NEW_SUBJECT: Final = 5
 """New passages of a follow-up whose conversation has seen none of the hits: the subject is new."""
 CLOSE: Final = 0.6
-"""Of the best hit's score. Hits below answered no follow-up in the measurements, and a small model takes them for the
-answer. Of 251 questions to a real documentation with an answer among the first three passages, none loses it.
+"""The share of the best hit's score that a hit needs. Hits below answered no follow-up in the measurements, and a
+small model takes them for the answer. Of 251 questions to a real documentation with an answer among the first three
+passages, none loses it.
 """
 _CONVERSATIONS: Final = 300
 

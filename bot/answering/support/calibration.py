@@ -31,7 +31,7 @@ CALIBRATED_MODELS: Final[dict[str, Calibration | None]] = {
     "Qwen2.5-Coder-0.5B-Instruct": None,
     "Qwen2.5-Coder-1.5B-Instruct": Calibration(0.75, {"en": -0.37, "zh": -0.37}, 0.21, {"en": 0.0, "zh": 2.2}),
 }
-"""By the name that is served; None for a model that was measured and is no judge.
+"""The constants by the name of the served model; None for a model that was measured and is no judge.
 
 Fitted by ``scripts/eval_support.py --fit --judge FILE`` on 249 sentences of public fitting sets that the judge is
 asked about: 95 % of the supported ones stay unmarked. In Chinese the fit gave -1.47, from 28 supported sentences of one
