@@ -9,8 +9,8 @@ from bot.answering.outgoing import release_event, release_text
 from tests.test_architecture import ROOT, imports, module_name, modules
 
 CARRIERS = re.compile(
-    r"\b(?:DocumentAccess|Finished|Hit|Passage|PendingDeletion|QuarantinedDocument|Reasoning|RecentDocument|SearchResult|StoredAnswer|StoredVote|Text"
-    r"|UploadRecord|VerifiedAnswer|WebPage)\b"
+    r"\b(?:DocumentAccess|Finished|Hit|Passage|PendingDeletion|QuarantinedDocument|Reasoning|RecentDocument"
+    r"|SearchResult|StoredAnswer|StoredVote|Text|UploadRecord|VerifiedAnswer|WebPage)\b"
 )
 """The types that carry such texts."""
 SHOWING = ("bot.cli", "bot.slack", "bot.terminal")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -12,8 +11,10 @@ from tests.embedding.toy_embedder import TOY
 Workbench = Callable[[], AbstractAsyncContextManager[EmbedderSpec]]
 """Returns a block in which the embedder of the declaration can be opened."""
 
+E5 = next(spec for spec in EMBEDDERS if spec.identity.startswith("multilingual-e5-small:"))
+
 WORKBENCHES: Mapping[str, Workbench] = {
-    spec.identity: functools.partial(nullcontext, spec)
-    for spec in (*(one for one in EMBEDDERS if one.identity.startswith("multilingual-e5-small:")), TOY)
+    E5.identity: lambda: nullcontext(E5),
+    TOY.identity: lambda: nullcontext(TOY),
 }
 """By identity."""

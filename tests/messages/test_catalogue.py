@@ -19,7 +19,7 @@ import pytest
 import bot.messages
 from bot.languages.english import ENGLISH
 from bot.languages.registry import LANGUAGES, detect_language
-from bot.messages import answers, engine, errors, status
+from bot.messages import answers, commands, engine, errors, status
 from bot.messages.forms import asking
 from bot.messages.message import Message, render_both, render_message
 from engine.errors import EngineTimeout
@@ -143,8 +143,6 @@ def test_a_note_of_the_engine_is_worded_with_the_notes_in_it() -> None:
 # ── Nothing stands outside ───────────────────────────────────────────────────────────────────────────────────────────
 
 ROOT = Path(__file__).parent.parent.parent
-HAS_COMMANDS = re.compile(r"bot/slack/features/\w+/__init__\.py")
-"""The modules in which features name their commands, in both languages."""
 NOT_FOR_PEOPLE = (
     "bot/answering/extracts/answer_types.py",
     "bot/answering/extracts/evidence.py",
@@ -159,8 +157,14 @@ NOT_FOR_PEOPLE = (
     "bot/languages",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
+    "bot/slack/features/feedback/__init__.py",
+    "bot/slack/features/kb/__init__.py",
     "bot/slack/features/kb/kb_command.py",
+    "bot/slack/features/refreshes/__init__.py",
+    "bot/slack/features/settings/__init__.py",
     "bot/slack/features/settings/think_command.py",
+    "bot/slack/features/sharing/__init__.py",
+    "bot/slack/features/verified/__init__.py",
 )
 """Word lists that recognise what people write, prompts for the model, and names in the sandbox."""
 
@@ -193,9 +197,28 @@ def test_no_text_in_chinese_stands_outside_the_catalogue() -> None:
         if any(IDEOGRAPH.search(string.value) for string in strings_in(path))
     }
     elsewhere = {path for path in found if not path.startswith("bot/messages/")}
-    elsewhere = {path for path in elsewhere if not HAS_COMMANDS.fullmatch(path)}
     assert {path for path in elsewhere if not path.startswith(NOT_FOR_PEOPLE)} == set()
     assert {one for one in NOT_FOR_PEOPLE if not any(path.startswith(one) for path in elsewhere)} == set()
+
+
+def list_command_words() -> Iterator[tuple[str, ...]]:
+    """Yield the words of each ``Subcommand(("refresh", "刷新"), …)`` of a feature."""
+    for path in find_modules("bot/slack/features", r"Subcommand\("):
+        for node in list_nodes(path):
+            match node:
+                case ast.Call(func=ast.Name("Subcommand"), args=[ast.Tuple(words), *_]):
+                    yield tuple(ast.literal_eval(word) for word in words)
+
+
+def test_help_and_the_guide_name_each_command() -> None:
+    named = re.findall(r"\*/kb ([a-z]+|[\u4e00-\u9fff]+)\*", commands.HELP.en + commands.HELP.zh)
+    guide = (ROOT / "docs/using.md").read_text(encoding="utf-8")
+    found = list(list_command_words())
+    assert len(found) >= 9
+    for words in found:
+        assert words[0] in named, words
+        assert any(IDEOGRAPH.match(word) and word in named for word in words), words
+        assert f"/kb {words[0]}" in guide, words
 
 
 def calls_with_messages(path: Path) -> Iterator[tuple[str, Message, set[str]]]:

@@ -101,7 +101,7 @@ def _format_problems(source: SourceStatus, language: Language) -> Iterator[str]:
     if source.error:
         yield f":warning: {format_failure_reason(source.error_code, source.error, language)}"
     if source.watch_trouble:
-        yield f":warning: {render.escape_mrkdwn(source.watch_trouble)}"
+        yield f":warning: {render.escape_mrkdwn(release_text(source.watch_trouble))}"
     if source.pending_deletions:
         yield f":pause_button: {format_pending_deletions(source, language)}"
     if source.failed:
