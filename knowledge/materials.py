@@ -9,6 +9,7 @@ from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Final
 
 from knowledge.chunking import chunker
+from knowledge.control_characters import clean_name
 from knowledge.interfaces import EVERYONE, MATERIAL, MESSAGE_KIND, Chunk, Document, DocumentContent, Material, Section
 from knowledge.lexical import terms
 
@@ -42,11 +43,13 @@ class MaterialLoader:
         self._parser = self._parser or Parser(deadline_s=_DEADLINE_S)
         content = DocumentContent(data, media_type, "")
         document, kind = await self._parser.parse(name, content), self._parser.find_kind(name, content)
-        return await asyncio.to_thread(self._split_sections, id_, name, kind, document.sections)
+        return await asyncio.to_thread(self._split_sections, id_, clean_name(name), kind, document.sections)
 
     async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
         """Return a message in passages."""
-        material = await asyncio.to_thread(self._split_sections, id_, title, MESSAGE_KIND, [Section((), text)])
+        material = await asyncio.to_thread(
+            self._split_sections, id_, clean_name(title), MESSAGE_KIND, [Section((), text)]
+        )
         return replace(material, url=url)
 
     def _split_sections(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
+from knowledge.control_characters import clean_name
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
@@ -101,7 +102,7 @@ def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
     ) -> tuple[str, Sequence[Chunk]]:
         name = content.name or listed.document
         document, kind = await parser.parse(name, content), parser.find_kind(name, content)
-        title = (content.title or "").strip() or document.title
+        title = clean_name(content.title or "") or document.title
         named = document if title == document.title else replace(document, title=title)
         return title, await asyncio.to_thread(_cut_document, named, key, listed, kind, embedder)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
-from bot.control_characters import strip_control_characters
+from knowledge.control_characters import strip_control_characters
 
 
 def release_text(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from json import dumps
 
-from bot.control_characters import CONTROL_CHARACTER, strip_control_characters
+from knowledge.control_characters import CONTROL_CHARACTER, strip_control_characters
 
 
 def print_piece(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.control_characters import strip_control_characters
+from knowledge.control_characters import strip_control_characters
 
 _STEP = 0.1
 """Without a terminal, a line is printed after each further tenth."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from knowledge.control_characters import clean_name
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
@@ -93,7 +94,9 @@ def decode_result(body: str) -> Document:
 
     """
     answer = _decode_answer(body)
-    return Document(clean_text(str(answer["title"])), tuple(_decode_section(*fields) for fields in answer["sections"]))
+    return Document(
+        clean_name(clean_text(str(answer["title"]))), tuple(_decode_section(*fields) for fields in answer["sections"])
+    )
 
 
 def decode_reading(body: str) -> object:
@@ -122,7 +125,7 @@ def clean_text(text: str) -> str:
 
 def _decode_section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
     return Section(
-        tuple(clean_text(str(heading)) for heading in headings),
+        tuple(clean_name(clean_text(str(heading))) for heading in headings),
         clean_text(str(text)),
         page if isinstance(page, int) else None,
         anchor and clean_text(str(anchor)),

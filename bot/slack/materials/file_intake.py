@@ -21,6 +21,7 @@ from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.wire.text import render
 from bot.slack.wire.transport.file_download import FileRefused, download_file, is_image
 from bot.storage.turns.questions import QuestionMessage
+from knowledge.control_characters import clean_name
 from knowledge.errors import KnowledgeError
 from knowledge.sources.uploads.upload_store import parse_document_name
 
@@ -93,7 +94,7 @@ class FileIntake:
         if await asyncio.to_thread(self._is_sent_again, name, user, origin):
             return [files.NOT_YOURS]
         data = await download_file(self._client, file, self._adding.store.max_bytes)
-        title = str(file.get("title") or "")
+        title = clean_name(str(file.get("title") or ""))
         saved = await self._adding.store_message_file(
             name, data, sender=user, origin=origin, title=title if title not in {"", name} else None
         )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from bot.answering.events import Finished
 from bot.languages.registry import Language
 from bot.slack.wire.interactions import ButtonPress
+from knowledge.control_characters import strip_control_characters
 
 MAX_VALUE_CHARACTERS = 2_000
 _RATED_ROUTES = frozenset({"engine", "passages", "closest", "verified"})
@@ -58,7 +59,7 @@ def build_button(action_id: str, label: str, value: str) -> dict[str, Any]:
     return {
         "type": "button",
         "action_id": action_id,
-        "text": {"type": "plain_text", "text": label},
+        "text": {"type": "plain_text", "text": strip_control_characters(label)},
         "value": value,
     }
 

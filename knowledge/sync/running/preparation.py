@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from knowledge.control_characters import clean_name
 from knowledge.dates import count_days
 from knowledge.defects import describe_defect
 from knowledge.errors import ErrorCode, KnowledgeError, ParseError, SourceError
@@ -186,7 +187,7 @@ def _has_moved(listed: ListedDocument, record: KnownDocument) -> bool:
 
 def _has_new_title(content: DocumentContent, record: KnownDocument) -> bool:
     """Return whether the source has a new title. A title within the text changes with the bytes."""
-    title = (content.title or "").strip()
+    title = clean_name(content.title or "")
     return title not in {"", record.title}
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from knowledge.control_characters import clean_name
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_metadata
@@ -80,12 +81,14 @@ def _extract_main_text(
 def clean_article(article: Article) -> Article:
     """Return an article from the parsing process without invisible characters and those that databases reject."""
     sections = (
-        replace(part, headings=tuple(clean_text(name) for name in part.headings), text=clean_text(part.text))
+        replace(
+            part, headings=tuple(clean_name(clean_text(name)) for name in part.headings), text=clean_text(part.text)
+        )
         for part in article.sections
     )
     return replace(
         article,
-        title=clean_text(article.title),
+        title=clean_name(clean_text(article.title)),
         sections=tuple(sections),
         author=clean_text(article.author) if article.author else None,
     )

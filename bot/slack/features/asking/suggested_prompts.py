@@ -17,6 +17,7 @@ from bot.messages.message import render_message
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.events import MessagesOpened
+from bot.slack.wire.text.render import break_pings
 from bot.storage.answers import StoredAnswer
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Viewers
@@ -140,4 +141,5 @@ def choose_own_questions(stored: Sequence[StoredAnswer]) -> list[str]:
 
 
 def _make_prompt(title: str, message: str) -> Prompt:
-    return {"title": title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…", "message": message}
+    short = title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…"
+    return {"title": short, "message": break_pings(message)}

@@ -56,7 +56,7 @@ def format_search_results(result: SearchResult, language: Language) -> str:
 
 def _format_hit(n: int, hit: Hit) -> str:
     parts = (release_text(part) for part in (hit.title or hit.document, hit.heading) if part)
-    path = render.escape_mrkdwn(" › ".join(parts)[:120])
+    path = render.escape_name(" › ".join(parts)[:120])
     url = render.encode_link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
     quote = " ".join(describe_tables(release_text(hit.text)).split())
     quote = quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
@@ -76,7 +76,7 @@ def format_nothing_pending(source: str | None, language: Language) -> str:
 
 def format_approval_request(source: SourceStatus, language: Language) -> str:
     """Return the pending deletions of a source, and what approval does."""
-    documents = [render.escape_mrkdwn(one.document) for one in source.first_pending_deletions if one.public]
+    documents = [render.escape_name(one.document) for one in source.first_pending_deletions if one.public]
     more = source.pending_deletions - len(documents)
     if more > 0:
         documents.append(render_message(commands.MORE_PENDING, language, count=more))

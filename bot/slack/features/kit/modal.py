@@ -9,6 +9,7 @@ from typing import Any
 from bot.errors import BotError
 from bot.messages.message import Message
 from bot.slack.wire.interactions import ModalSubmission
+from knowledge.control_characters import strip_control_characters
 
 Block = dict[str, Any]
 MAX_TITLE_CHARACTERS = 24
@@ -110,4 +111,4 @@ def build_date_field(block_id: str, label: str, initial: str) -> Block:
 
 def build_plain_text(text: str) -> Block:
     """Return a text object without markup."""
-    return {"type": "plain_text", "text": text}
+    return {"type": "plain_text", "text": strip_control_characters(text)}

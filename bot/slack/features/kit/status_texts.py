@@ -122,7 +122,7 @@ def format_pending_deletions(source: SourceStatus, language: Language) -> str:
 
 
 def _format_document_names(pending: Sequence[PendingDeletion], count: int, language: Language) -> str:
-    named = [render.escape_mrkdwn(release_text(one.document)) for one in pending if one.public][:_MAX_NAMED]
+    named = [render.escape_name(release_text(one.document)) for one in pending if one.public][:_MAX_NAMED]
     more = count - len(named)
     if named and more > 0:
         named.append(render_message(status.MORE_DOCUMENTS, language, count=more))
@@ -137,7 +137,7 @@ def format_failures(failures: Iterable[QuarantinedDocument], language: Language)
 
 def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
     reason = format_failure_reason(failure.code, failure.reason, language)
-    text = f"{render.escape_mrkdwn(release_text(failure.document))}: {reason}"
+    text = f"{render.escape_name(release_text(failure.document))}: {reason}"
     if failure.retry_at is None:
         return text
     at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), language)

@@ -223,7 +223,7 @@ def _build_fields(draft: VerifiedAnswer, suggestions: Sequence[Block], language:
     def render_text(message: Message) -> str:
         return render_message(message, language)
 
-    names = ", ".join(dict.fromkeys(render.escape_mrkdwn(one.title or one.document) for one in draft.passages))
+    names = ", ".join(dict.fromkeys(render.escape_name(one.title or one.document) for one in draft.passages))
     day = max(date.fromisoformat(draft.expires_on), datetime.now(UTC).date() + timedelta(days=1))
     answer: Block
     if len(draft.answer) <= MAX_FIELD_CHARACTERS:

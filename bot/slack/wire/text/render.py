@@ -20,6 +20,7 @@ from bot.messages import replies
 from bot.messages.durations import format_age
 from bot.messages.message import Message, render_message
 from bot.slack.wire.text.cutting import find_fence_after
+from knowledge.control_characters import strip_control_characters
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, and splits a word for Slack."""
@@ -111,13 +112,18 @@ def _is_web_url(url: str) -> bool:
 
 
 def escape_mrkdwn(text: str) -> str:
-    """Return plain text as mrkdwn."""
-    return break_pings(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return plain text as mrkdwn, without control characters."""
+    return break_pings(strip_control_characters(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escape_name(name: str) -> str:
+    """Return the name of a document as mrkdwn in which no address becomes a link."""
+    return escape_mrkdwn(name.replace("://", f":{JOINER}//"))
 
 
 def escape_markdown(text: str) -> str:
-    """Return plain text as Markdown without HTML and pings."""
-    return break_pings(_escape_html(text))
+    """Return plain text as Markdown without HTML, pings and control characters."""
+    return break_pings(_escape_html(strip_control_characters(text)))
 
 
 _MARKUP_LINE = re.compile(r"^ {0,3}(?:`{3,}[^`\n]*|~{3,}.*|\|?[ \t]*:?-[-:| \t]*)(?:\n|\Z)", re.MULTILINE)
@@ -202,7 +208,7 @@ def format_linked_path(title: str, heading: str, url: str | None, *, before: str
     """Return the title and heading of a passage as mrkdwn, with a link if it has a web address."""
     path = " › ".join(part for part in (title, heading) if part)
     name = path if len(path) <= _TITLE_LIMIT else path[: _TITLE_LIMIT - 1] + "…"
-    label = f"{before}{escape_mrkdwn(name)}"
+    label = f"{before}{escape_name(name)}"
     target = encode_link_target(url) if url else ""
     return f"<{target}|{label}>" if _is_web_url(target) and len(target) < CONTEXT_LIMIT // 4 else label
 

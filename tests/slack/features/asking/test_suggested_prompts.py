@@ -59,6 +59,16 @@ async def test_person_gets_own_questions_and_new_documents_in_own_language(tmp_p
         assert CHEN in next(iter(library.listed[-1][0].people))
 
 
+async def test_a_hostile_title_is_inert(tmp_path: Path) -> None:
+    library = FakeLibrary(recent=(RecentDocument("docs", "\x1b[31mPlan\u202e <!everyone>", 2.0),))
+    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as bot:
+        await bot.sandbox.open_messages("ada")
+        [call] = await wait_for_prompts(bot, 1)
+        assert call["prompts"][0]["title"] == "New: Plan <!everyone>", "a label is plain text"
+        assert "<!everyone" not in call["prompts"][0]["message"]
+        assert not {"\x1b", "\u202e"} & set(str(call["prompts"][0]["title"]) + str(call["prompts"][0]["message"]))
+
+
 async def test_channel_that_is_looked_at_decides_whose_documents_are_suggested(tmp_path: Path) -> None:
     """Nothing is suggested from a channel whose sources the person may not read."""
     channels = {"C0GENERAL1": ChannelTable(id="C0GENERAL1", search="in:docs")}

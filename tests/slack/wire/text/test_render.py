@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.events import Passage
+from bot.slack.features.kit import kb_texts
+from bot.slack.features.kit.modal import build_plain_text
+from bot.slack.posting.buttons import build_button
 from bot.slack.wire.text import cutting, render
-from knowledge.interfaces import WebOrigin
+from knowledge.interfaces import Hit, SearchResult, WebOrigin
 
 PING = re.compile(r"<[!@]|@(?:channel|here|everyone)\b|<!subteam", re.IGNORECASE)
 TOKENS = [
@@ -221,3 +224,34 @@ def test_notification_text_is_plain_and_short() -> None:
     table = "| a | b |\n|:--|---|\n| 1 | x [\\[2\\]](https://kb) |\n\n> Quote\n\n```python\nrun\n```\n---\nn \\[1\\]"
     assert render.make_fallback_text(table) == "a · b\n1 · x [2]\n\nQuote\n\nrun\nn [1]"
     assert len(render.make_fallback_text("&" * 4_000)) <= 3_000
+
+
+HOSTILE = "\x1b[31mPlan\u202e <!everyone> <@U012AB3CD> <https://evil.example|click> https://evil.example @channel"
+
+
+def find_live_parts(text: str) -> list[str]:
+    """Return what Slack or a terminal would act on."""
+    return re.findall(r"[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]|<[!@#h]|@(?:channel|here|everyone)|://", text)
+
+
+def test_name_of_a_document_is_inert() -> None:
+    hit = Hit("1", "docs", HOSTILE, HOSTILE, HOSTILE, None, "text", 1.0, 1.0, datetime(2026, 1, 1, tzinfo=UTC))
+    result = SearchResult("plan", (hit,), 0.0, answerable=True)
+    shown = [
+        render.escape_name(HOSTILE),
+        render.format_linked_path(HOSTILE, HOSTILE, None),
+        kb_texts.format_search_results(result, "en"),
+    ]
+    assert [find_live_parts(text) for text in shown] == [[], [], []]
+    assert "Plan" in shown[0]
+    assert set(find_live_parts(render.escape_markdown(HOSTILE))) == {"<h", "://"}, "Markdown of ours may have links"
+
+
+def test_label_of_a_link_is_inert() -> None:
+    label = render.format_linked_path(HOSTILE, "", "https://kb.example/a").removeprefix("<https://kb.example/a|")
+    assert find_live_parts(label.removesuffix(">")) == []
+
+
+def test_labels_of_buttons_and_modals_have_no_control_characters() -> None:
+    texts = [build_button("a", HOSTILE, "b")["text"]["text"], build_plain_text(HOSTILE)["text"]]
+    assert all(not {"\x1b", "\u202e"} & set(text) for text in texts)
