@@ -11,29 +11,37 @@ from urllib.parse import unquote
 
 import structlog
 
+from knowledge.control_characters import strip_control_characters
+from knowledge.masking import DEFAULT_RECOGNISER, PRIVATE, Kind, Recogniser
+
 WARNING = logging.WARNING
 """The level for commands that print a result."""
 
-_TOKEN = re.compile(
-    r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?<=[?&]ticket=)[^&\s'\"]+"  # in a Socket Mode address, which the SDK logs if it cannot connect
-)
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
 """Masking shorter secrets would hide ordinary words."""
+_MASK = "***"
+_OURS = frozenset({"timestamp", "level", "event"})
+"""Keys whose values Kvasir writes itself, if they are words with underscores or a time."""
+_OWN_WORDS = re.compile(r"[a-z_ ]{1,60}|\d{4}-\d\d-\d\dT[\d:.]+Z")
 _QUIET = {"alembic": logging.WARNING,
           "slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
           "apscheduler": logging.WARNING, "httpx": logging.WARNING}  # fmt: skip
 
 
 def configure_logging(
-    to: TextIO | logging.Handler = sys.stderr, *, secrets: Collection[str] = (), level: int = logging.INFO
+    to: TextIO | logging.Handler = sys.stderr,
+    *,
+    secrets: Collection[str] = (),
+    level: int = logging.INFO,
+    recogniser: Recogniser | None = DEFAULT_RECOGNISER,
 ) -> None:
     """Send every log of this process, ours and the libraries', to a stream or a handler as ``key=value`` lines.
 
-    Text that looks like a token and each of ``secrets`` become ``***``.
+    Each of ``secrets`` and what looks like a secret become ``***``, and personal data that ``recogniser`` finds. None
+    keeps personal data. Control characters are removed.
     """
-    mask = _Mask(secrets)
+    mask = _Mask(secrets, recogniser)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -65,21 +73,27 @@ def configure_logging(
 
 
 class _Mask:
-    """A structlog processor that masks secrets in every value."""
+    """A structlog processor that masks secrets and personal data in every value."""
 
-    def __init__(self, secrets: Collection[str]) -> None:
+    def __init__(self, secrets: Collection[str], recogniser: Recogniser | None = DEFAULT_RECOGNISER) -> None:
         every = {*secrets, *(part for secret in secrets for part in _find_passwords(secret))}
         maskable = sorted((secret for secret in every if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, maskable)) or r"(?!)")  # without secrets, it never matches
+        self._kinds = PRIVATE if recogniser is not None else frozenset({Kind.SECRET})
+        self._recogniser = recogniser or DEFAULT_RECOGNISER
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
             if not isinstance(value, (int, float, bool, type(None))):
-                event[key] = self.mask_text(str(value))
+                text = str(value)
+                is_ours = key in _OURS and _OWN_WORDS.fullmatch(text)
+                event[key] = self._secrets.sub(_MASK, text) if is_ours else self.mask_text(text)
         return event
 
     def mask_text(self, value: str) -> str:
-        return _TOKEN.sub("***", self._secrets.sub("***", value))
+        """Return a text without control characters and with masks; known secrets go first, as they are configured."""
+        known = self._secrets.sub(_MASK, value)
+        return self._recogniser.mask(self._secrets.sub(_MASK, strip_control_characters(known)), self._kinds, mask=_MASK)
 
 
 def _find_passwords(secret: str) -> set[str]:

@@ -6,7 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from re import _compiler, _constants, _parser  # type: ignore[attr-defined]
@@ -81,6 +81,9 @@ def _collect_patterns(value: object, depth: int = 0) -> Iterator[re.Pattern[Any]
     elif depth < 4 and isinstance(value, (tuple, list, set, frozenset, dict)):
         for one in (*value, *value.values()) if isinstance(value, dict) else value:
             yield from _collect_patterns(one, depth + 1)
+    elif depth < 4 and is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            yield from _collect_patterns(getattr(value, one.name), depth + 1)
 
 
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

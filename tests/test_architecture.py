@@ -25,6 +25,8 @@ IMPORTED_IN = {
     "protego": ("knowledge/web/crawling/robots.py",),
     "hishel": ("knowledge/web/reading/freshness.py",),
     "python_socks": ("knowledge/web/http/connections.py",),
+    "stdnum": ("knowledge/masking/",),
+    "phonenumbers": ("knowledge/masking/",),
     "feedparser": ("knowledge/web/reading/feeds.py",),
     "alembic": ("knowledge/database/", "knowledge/sync/manifest/versions/", "bot/storage/versions/"),
     "sqlalchemy": (

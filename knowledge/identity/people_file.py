@@ -105,3 +105,11 @@ class FileIdentitySource:
 def _read_stamp(path: Path) -> _Stamp:
     status = os.stat(path)  # noqa: PTH116 - one call
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def read_names(path: Path) -> frozenset[str]:
+    """Return the names of people in a file, none if it is invalid: ``FileIdentitySource`` reports that."""
+    try:
+        return parse_people(path.read_text(encoding="utf-8-sig"), is_toml=path.suffix.lower() == ".toml").names
+    except (OSError, UnicodeDecodeError, InvalidTable):
+        return frozenset()

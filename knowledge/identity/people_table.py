@@ -17,7 +17,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "email": "email", "emails": "email", "mail": "email", "username": "email",
     "slack": "slack", "slackid": "slack", "slackuserid": "slack", "memberid": "slack",
     "principals": "principals", "groups": "principals",
-    "active": "active",
+    "active": "active", "name": "name",
 }  # fmt: skip
 """What a column's name means, in lower case and without spaces, hyphens, underscores and dots."""
 _SEPARATORS = re.compile(r"[;,|\n]")
@@ -39,6 +39,8 @@ class PeopleTable:
     """Slack ids and e-mail addresses of people to whom the file gives nothing."""
     skipped_rows: int = 0
     ignored_columns: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    """The names of people, which masks need."""
 
     def find_principals(self, person: Person) -> frozenset[str]:
         """Return the principals of one person: the rows with the Slack id, and those with an e-mail address alone."""
@@ -54,6 +56,7 @@ class _Row:
     slack: str = ""
     principals: tuple[str, ...] = ()
     active: bool = True
+    name: str = ""
 
 
 def parse_people(text: str, *, is_toml: bool) -> PeopleTable:
@@ -109,6 +112,7 @@ def _read_csv(rows: Iterator[list[str]], fields: Sequence[str]) -> Iterator[_Row
             values.get("slack", ""),
             tuple(one for one in principals if one),
             _read_active(values.get("active", ""), where),
+            values.get("name", ""),
         )
 
 
@@ -135,16 +139,15 @@ def _read_toml(text: str) -> Iterator[_Row]:
 
 
 def _read_person(person: object, where: str) -> _Row:
-    if not isinstance(person, dict) or person.keys() - {"email", "slack", "principals", "active"}:
-        raise InvalidTable(f"{where}: its keys should be email, slack, principals and active")
-    email, slack, principals, active = (
-        person.get("email", ""), person.get("slack", ""), person.get("principals", []), person.get("active", True),
-    )  # fmt: skip
-    if not isinstance(email, str) or not isinstance(slack, str) or not isinstance(active, bool):
-        raise InvalidTable(f"{where}: email and slack should be texts, and active true or false")
+    if not isinstance(person, dict) or person.keys() - {"name", "email", "slack", "principals", "active"}:
+        raise InvalidTable(f"{where}: its keys should be name, email, slack, principals and active")
+    name, email, slack = (person.get(key, "") for key in ("name", "email", "slack"))
+    principals, active = person.get("principals", []), person.get("active", True)
+    if not all(isinstance(one, str) for one in (name, email, slack)) or not isinstance(active, bool):
+        raise InvalidTable(f"{where}: name, email and slack should be texts, and active true or false")
     if not isinstance(principals, list) or not all(isinstance(one, str) and one.strip() for one in principals):
         raise InvalidTable(f"{where}: principals should be a list of texts")
-    return _Row(where, normalize_email(email), slack.strip(), tuple(map(normalize_principal, principals)), active)
+    return _Row(where, normalize_email(email), slack.strip(), tuple(map(normalize_principal, principals)), active, name)
 
 
 # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,9 +156,10 @@ def _read_person(person: object, where: str) -> _Row:
 def _collect_people(rows: Iterator[_Row]) -> PeopleTable:
     by_id: dict[str, frozenset[str]] = {}
     by_email: dict[str, frozenset[str]] = {}
-    inactive, skipped = set[str](), 0
+    inactive, skipped, names = set[str](), 0, set[str]()
     for row in rows:
         _check_principals(row)
+        names |= {row.name} - {""}
         if row.slack and not _SLACK_ID.fullmatch(row.slack):
             raise InvalidTable(f"{row.where}: slack should be a person's Slack id such as U012AB3CD")
         if not row.slack and not row.email:
@@ -166,7 +170,7 @@ def _collect_people(rows: Iterator[_Row]) -> PeopleTable:
             by_id[row.slack] = by_id.get(row.slack, frozenset()) | {*row.principals, row.email} - {""}
         else:
             by_email[row.email] = by_email.get(row.email, frozenset()) | {*row.principals}
-    return PeopleTable(by_id, by_email, frozenset(inactive), skipped)
+    return PeopleTable(by_id, by_email, frozenset(inactive), skipped, names=frozenset(names))
 
 
 def _check_principals(row: _Row) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.logs import _Mask, configure_logging
+from knowledge.masking import Recogniser
 from tests.slack.running_bot import run_bot_in_sandbox
 
 
@@ -64,3 +65,55 @@ async def test_each_turn_has_a_line(stream: io.StringIO, tmp_path: Path) -> None
         await bot.wait_for_answer(await bot.ask())
         await bot.wait_until_idle()
     assert stream.getvalue().count("event=turn ") == 1
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AKIAIOSFODNN7EXAMPLE",
+        "Basic dXNlcjpwYXNz",
+        "https://hooks.slack.com/actions/T012AB3CD/1234567890123/abcdefghijklmnop",
+        "https://hooks.slack.com/commands/T012AB3CD/1234567890123/abcdefghijklmnop",
+        "password=hunter22",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dozjgNryP4J3jVmNHl0w5N",
+        "-----BEGIN PRIVATE KEY-----abc-----END PRIVATE KEY-----",
+    ],
+)
+def test_secrets_are_masked_even_if_personal_data_is_not(secret: str) -> None:
+    value = secret.rpartition("/")[2].rpartition(" ")[2].rpartition("=")[2] or secret
+    for mask in (_Mask([]), _Mask([], None)):
+        assert value not in mask.mask_text(f"failed: {secret}, retrying")
+
+
+@pytest.mark.parametrize("private", ["ann.lee@example.com", "MRN 00123456", "DE89 3704 0044 0532 0130 00", "Ann Lee"])
+def test_personal_data_is_masked_unless_it_is_kept(private: str) -> None:
+    recogniser = Recogniser(["Ann Lee"])
+    assert private not in _Mask([], recogniser).mask_text(f"failed for {private} here")
+    assert private in _Mask([], None).mask_text(f"failed for {private} here")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "event=turn channel=C012AB3CD user=U012AB3CD ts=1700000000.123456",
+        "connected to 10.0.0.5:5432 in 0.12 s",
+        "commit 5f4dcc3b5aa765d61d8327deb882cf99aa765d61 of sglang@0.5.1",
+        "request 123e4567-e89b-12d3-a456-426614174000 took 12345678 ns",
+        "GET https://docs.example.com/users?limit=10 200",
+    ],
+)
+def test_operators_keep_ids_and_addresses(line: str) -> None:
+    assert _Mask([]).mask_text(line) == line
+
+
+def test_control_characters_are_removed(stream: io.StringIO) -> None:
+    logging.getLogger("x").error("read \x1b[31mred\u202e and \x07bell")
+    structlog.get_logger().info("opened", title="a\x1b]0;title\x07b")
+    assert not {"\x1b", "\u202e", "\x07"} & set(stream.getvalue())
+    assert "title=ab" in stream.getvalue()
+
+
+def test_a_token_in_pieces_is_masked() -> None:
+    assert "abcdef" not in _Mask([]).mask_text("xoxb-\x1b[0m12345678-abcdef")
+    assert "s3cret" not in _Mask(["s3cret-of-ours"]).mask_text("s3cret\u202e-of-ours")

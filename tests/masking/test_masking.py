@@ -60,6 +60,12 @@ SECRETS = {
 
 ASSIGNED = {
     "password=hunter22": "password=…",
+    "postgres://app:p@ss@db.example.com/kb": "postgres://…/kb",
+    "curl -u ada:hunter22 example.com": "curl -u … example.com",
+    "run -u 1000:1000 image": "run -u 1000:1000 image",
+    "set api_key=$API_KEY1 and token=your-token1": "set api_key=$API_KEY1 and token=your-token1",
+    "Cookie: d=xoxd-AbCdEfGh12345678%2Fabc; b=1": "Cookie: d=…; b=1",
+    "authorization: Bearer $OPENAI_API_KEY": "authorization: Bearer $OPENAI_API_KEY",
     "my password is Summer2026!": "my password is …",
     "密码是abc12345": "密码是…",
     'api_key: "a1b2c3d4e5"': 'api_key: "…"',
