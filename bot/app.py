@@ -15,6 +15,7 @@ import structlog
 from bot.answering.answer import Answerer
 from bot.answering.cache_salts import find_cache_salt
 from bot.answering.limits import Limits
+from bot.answering.masked_engine import MaskedEngine, is_loopback
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.checker import feature_checkers
@@ -34,12 +35,13 @@ from bot.terminal.lines import format_engine_state, format_live_web, format_repo
 from bot.terminal.terminal import Terminal
 from bot.wheels import WheelCache
 from bot.workspace_page import keep_page_updated
-from engine.interfaces import ChatEngine, EngineState
+from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
 from knowledge.database.failures import wait_for_database
 from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
+from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
 
@@ -63,6 +65,13 @@ def create_engine(settings: Settings) -> Engine:
     """Return the engine without starting it."""
     wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
     return Engine(settings.engine, wheels.unpack_wheel, wheel_error=WheelError)
+
+
+def mask_prompts(engine: ClosableEngine, settings: Settings) -> ClosableEngine:
+    """Return the engine; its prompts get placeholders if it is on another host and the configuration wants them."""
+    masking = settings.configuration.masking
+    is_elsewhere = not all(map(is_loopback, settings.engine.urls))
+    return MaskedEngine(engine, masking.recogniser) if masking.masks_prompts and is_elsewhere else engine
 
 
 @contextlib.asynccontextmanager
@@ -139,8 +148,12 @@ def create_answerer(
     *,
     judges: Judges | None = None,
     limits: Limits | None = None,
+    recogniser: Recogniser = DEFAULT_RECOGNISER,
 ) -> Answerer:
-    """Return the answerer; ``search`` replaces the library's search, and ``judges`` judge sentences."""
+    """Return the answerer; ``search`` replaces the library's search, and ``judges`` judge sentences.
+
+    ``recogniser`` finds what no search engine may get.
+    """
     return Answerer(
         search or library.search,
         engine,
@@ -150,6 +163,7 @@ def create_answerer(
         contents=library.list_documents,
         compare=library.compare_texts if find_calibration(library.embedder.identity).extract_scale else None,
         limits=limits,
+        recogniser=recogniser,
     )
 
 
@@ -212,10 +226,16 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()
         await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
-        measured_engine, calibrations = MeasuredEngine(engine, metrics), Calibrations(settings.home)
+        measured_engine = mask_prompts(MeasuredEngine(engine, metrics), settings)
+        calibrations = Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.find_calibration)
         answerer = create_answerer(
-            library, measured_engine, ready_library.search, judges=judges, limits=settings.limits
+            library,
+            measured_engine,
+            ready_library.search,
+            judges=judges,
+            limits=settings.limits,
+            recogniser=configured.masking.recogniser,
         )
         changes = SharedChanges(ledger.database)
         verified = VerifiedAnswers(ledger.database, changes)

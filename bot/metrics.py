@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -20,12 +19,11 @@ from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
     ANONYMOUS,
-    ChatEngine,
     ChatMessage,
+    ClosableEngine,
     Delta,
     EngineState,
     EngineStatus,
-    OptionScorer,
     QueuePosition,
     Requester,
     Sampling,
@@ -153,15 +151,6 @@ class Metrics(Collector):
             "Failures of identity sources. People held fewer principals meanwhile.",
             value=sum(self._failures().values()),
         )
-
-
-class ClosableEngine(ChatEngine, OptionScorer, Protocol):
-    """An engine that answers and judges, with streams that can be closed early."""
-
-    def stream(
-        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
-    ) -> AsyncGenerator[Delta, None]:
-        """Stream an answer; closing it cancels it in the engine."""
 
 
 @dataclass(frozen=True, slots=True)

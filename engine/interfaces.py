@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -190,3 +190,12 @@ class OptionScorer(Protocol):
             EngineError: there is no engine, people wait, the reply is late, or the server sends no logprobs.
 
         """
+
+
+class ClosableEngine(ChatEngine, OptionScorer, Protocol):
+    """An engine that answers and judges, with streams that can be closed early."""
+
+    def stream(
+        self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
+    ) -> AsyncGenerator[Delta, None]:
+        """Stream an answer; closing it cancels it in the engine."""

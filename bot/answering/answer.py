@@ -40,6 +40,7 @@ from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
+from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 _STEPS: Mapping[Stage, Message] = {
     "search": answers.SEARCHING,
@@ -56,7 +57,7 @@ class Answerer:
     It remembers which passages each conversation has seen.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators
         self,
         search: Search,
         engine: ChatEngine,
@@ -67,6 +68,7 @@ class Answerer:
         contents: Contents | None = None,
         compare: CompareTexts | None = None,
         limits: Limits | None = None,
+        recogniser: Recogniser = DEFAULT_RECOGNISER,
     ) -> None:
         self._engine = engine
         self._new_checker = new_checker
@@ -74,7 +76,7 @@ class Answerer:
         self._contents = contents
         self._compare = compare
         self._limits = limits or Limits()
-        self._retriever = Retriever(search, engine, still=still, limits=self._limits)
+        self._retriever = Retriever(search, engine, still=still, limits=self._limits, recogniser=recogniser)
 
     def forget_conversation(self, conversation: str) -> None:
         """Forget which passages a conversation has seen, and its questions; "" for all conversations."""

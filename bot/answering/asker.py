@@ -9,6 +9,7 @@ from bot.answering.policy import Policy
 from bot.answering.thinking import Depth, Length
 from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
+from knowledge.masking import NameIndex
 
 Tone = Literal["plain", "friendly", "formal"]
 TONES: Final[tuple[Tone, ...]] = get_args(Tone)
@@ -30,6 +31,8 @@ class Asker:
     """Separates the engine's prefix cache from that of viewers with other rights; "" for no separation."""
     people: frozenset[str] = field(default=frozenset(), repr=False)
     """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
+    names: NameIndex | None = field(default=None, repr=False, compare=False)
+    """Full names of people whom Kvasir knows; they leave for no search engine, wherever they stand."""
     conversation: str = ""
     """The id of the conversation, whose passages are remembered for follow-ups; "" for none."""
     within: str = ""

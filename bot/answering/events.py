@@ -52,6 +52,8 @@ class Question:
     """Whether an answer from the documents was asked for, although there is a verified one."""
     wants_web: bool = False
     """Whether the web was asked for, by a switch or a button; the text may say so too (``web: …``)."""
+    approved_words: str = field(default="", repr=False)
+    """What the asker lets a search engine see, as a button showed it; "" for nothing."""
     materials: tuple[Material, ...] = field(default=(), repr=False)
     """Files and messages that come with the question. They are read for this answer, and never instructions."""
 

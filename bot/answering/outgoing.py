@@ -1,6 +1,6 @@
 """The one place that a text of a document, a page, a person or the model passes before a person reads it.
 
-Everything that decides what may leave belongs here. Today that is the removal of control characters.
+Everything that decides what may leave belongs here: control characters are removed, and files for others get masks.
 """
 
 from __future__ import annotations
@@ -9,12 +9,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Finished, InLine, Notice, Offer, Passage, Sources, Step, Text
+from bot.answering.masking import Masking, Way
 from knowledge.control_characters import strip_control_characters
+from knowledge.masking import PRIVATE
 
 
 def release_text(text: str) -> str:
     """Return what of a text may be shown."""
     return strip_control_characters(text)
+
+
+def release_to(way: Way, text: str, masking: Masking) -> str:
+    """Return what of a text may leave on a way out that masks personal data if it is configured to."""
+    released = release_text(text)
+    return masking.recogniser.mask(released, PRIVATE) if way in masking.ways else released
 
 
 def release_event(event: AnswerEvent) -> AnswerEvent:

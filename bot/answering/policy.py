@@ -12,6 +12,8 @@ from knowledge.interfaces import EVERYONE, WORLD, LiveWebRequest, Viewers, WebSe
 Mode = Literal["off", "listed", "on"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 """All modes, from the narrowest to the widest."""
+PrivateWords = Literal["mask", "block", "ask"]
+"""What happens to a search whose words are private: they are masked, it is not made, or the asker decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Policy:
     """Hosts of the inner network that the configuration names."""
     searches: bool = False
     """Whether a search provider is configured; links are read in any case."""
+    private_words: PrivateWords = "mask"
     off_in_channel: bool = False
     """Whether the installation uses the web, and only the channel turns it off."""
     off_for_viewers: bool = False
@@ -89,6 +92,8 @@ class WebUse:
     """The report of the search; None if the web was not searched."""
     readable: bool = True
     """Whether there was a question, with filters that can be meant."""
+    withheld: str = field(default="", repr=False)
+    """The masked words that were not searched, because there was something to mask in them; "" if nothing was."""
 
     @property
     def when(self) -> Literal["never", "if_weak", "always"]:
@@ -98,4 +103,5 @@ class WebUse:
     @property
     def may_look(self) -> bool:
         """Whether somebody who wants it may have the web asked yet."""
-        return self.readable and self.look is None and self.policy.mode != "off" and self.policy.searches
+        is_open = self.policy.mode != "off" and self.policy.searches
+        return self.readable and self.look is None and is_open and not self.withheld

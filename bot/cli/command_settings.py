@@ -18,5 +18,7 @@ def load_command_settings(arguments: argparse.Namespace, *, required: bool = Tru
 
     """
     settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=required)
-    logs.configure_logging(secrets=settings.secrets, level=logs.WARNING)
+    logs.configure_logging(
+        secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser, level=logs.WARNING
+    )
     return settings

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.limits import Unsupported
+from bot.answering.masking import DEFAULT_MASKING, Masking
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
 from bot.config.live_settings import build_web_policy, read_live_settings
+from bot.config.masking_settings import read_masking
 from bot.config.models import (
     AccessTable,
     AnswersTable,
@@ -45,7 +47,7 @@ ADDED_SOURCE = "added"
 PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
-_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web")
+_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web", "masking")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Configuration:
     """How the live web is asked; None: never."""
     web: Policies = field(default_factory=Policies)
     workspaces: tuple[str, ...] = ()
+    masking: Masking = DEFAULT_MASKING
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -134,7 +137,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         admins=frozenset(slack.admins),
     )
     identity_file = _read_identity_file(data.get("identity", {}), sources, path)
-    live = read_live_settings(data.get("web"), variables, f"[web] in {path}")
+    masking = read_masking(data.get("masking", {}), path, identity_file)
+    live = read_live_settings(data.get("web"), variables, f"[web] in {path}", masking)
     sources = _add_pages_source(sources, access, live, path)
     channels = _read_channels(data.get("channel", []), [spec.name for spec in sources], path)
     web = {id_: one.web for id_, one in channels.items() if one.web}
@@ -155,8 +159,9 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         quiet_hour=read_table(EngineTable, data.get("engine", {}), f"[engine] in {path}").quiet_hour or None,
         identity_file=identity_file,
         live=live,
-        web=Policies(build_web_policy(live), web),
+        web=Policies(build_web_policy(live, masking.private_words), web),
         workspaces=tuple(slack.workspaces),
+        masking=masking,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from bot.answering.policy import Policy
+from bot.answering.masking import DEFAULT_MASKING, Masking
+from bot.answering.policy import Policy, PrivateWords
 from bot.config.models import WebTable, read_table
 from bot.errors import SettingsError
 from knowledge.errors import suggest_nearest
@@ -14,10 +15,13 @@ from knowledge.web.http.guard import build_rules
 from knowledge.web.live_settings import PROVIDERS, LiveSettings, ProviderSpec, SearchSettings
 
 
-def read_live_settings(value: object, variables: Mapping[str, str], where: str) -> LiveSettings | None:
+def read_live_settings(
+    value: object, variables: Mapping[str, str], where: str, masking: Masking = DEFAULT_MASKING
+) -> LiveSettings | None:
     """Return the settings, None if there is no table or its mode is off.
 
-    ``variables`` have API keys and the address of SearXNG. They alone turn nothing on.
+    ``variables`` have API keys and the address of SearXNG. They alone turn nothing on. ``masking`` says what happens
+    to private words.
 
     Raises:
         SettingsError: a key is unknown or has a wrong value, or a provider lacks what it needs.
@@ -34,17 +38,23 @@ def read_live_settings(value: object, variables: Mapping[str, str], where: str) 
         private_hosts=tuple(table.private),
         search=_read_search_settings(table, variables, where),
         cache_bytes=table.cache_mb * 1_000_000,
+        recogniser=masking.recogniser,
+        withholds_private=masking.private_words != "mask",
     )
     return None if table.mode == "off" else live
 
 
-def build_web_policy(live: LiveSettings | None) -> Policy:
+def build_web_policy(live: LiveSettings | None, private_words: PrivateWords = "mask") -> Policy:
     """Return what Kvasir may ask the live web where a channel does not narrow it."""
     if live is None:
         return Policy()
     hosts = frozenset(build_rules(live.private_hosts).private_hosts)
     return Policy(
-        "listed" if live.listed_only else "on", live.domains, hosts, searches=bool(live.search.provider_order)
+        "listed" if live.listed_only else "on",
+        live.domains,
+        hosts,
+        searches=bool(live.search.provider_order),
+        private_words=private_words,
     )
 
 

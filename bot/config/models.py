@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bot.answering.asker import Tone
 from bot.answering.limits import Unsupported
-from bot.answering.policy import Mode
+from bot.answering.policy import Mode, PrivateWords
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
 from bot.languages.registry import LANGUAGES
 from knowledge.errors import suggest_nearest
 from knowledge.identity.readers import check_reader
+from knowledge.masking import compile_record_number
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
 
@@ -58,6 +59,12 @@ def _check_site(url: str) -> str:
     return url
 
 
+def _check_record_number(pattern: str) -> str:
+    compile_record_number(pattern)
+    return pattern
+
+
+Prompts = Literal["allow", "mask"]
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
@@ -70,6 +77,7 @@ TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Reader = Annotated[str, AfterValidator(check_reader)]
 PeopleFile = Annotated[str, StringConstraints(pattern=r"(?i).\.(csv|toml)$")]
+RecordNumber = Annotated[Text, AfterValidator(_check_record_number)]
 Domain = Annotated[Text, AfterValidator(_normalise_domain)]
 PrivateHost = Annotated[Text, AfterValidator(_check_private_host)]
 SiteUrl = Annotated[Text, AfterValidator(_check_site)]
@@ -232,6 +240,36 @@ class WebTable(Table):
     )
 
 
+class MaskingTable(Table):
+    """``[masking]``."""
+
+    web: PrivateWords = toml_field(
+        "mask",
+        '"mask", "block" or "ask"',
+        "What happens to a web search if its words have personal data or secrets: masks replace them, nothing is "
+        "searched, or nothing is searched until the asker presses a button that shows the masked words.",
+    )
+    prompts: Prompts = toml_field(
+        "allow",
+        '"allow" or "mask"',
+        "Whether prompts to an engine on another host get placeholders for personal data and secrets.",
+    )
+    logs: bool = toml_field(True, "true or false", "Whether logs lose personal data. Secrets are always masked there.")
+    audit: bool = toml_field(True, "true or false", "Whether texts in the audit lose personal data and secrets.")
+    exports: bool = toml_field(True, "true or false", "Whether texts in exports lose personal data and secrets.")
+    feedback: bool = toml_field(
+        True, "true or false", "Whether `kvasir feedback export` writes questions, answers and comments with masks."
+    )
+    names: Name | None = toml_field(
+        None, 'a text file such as "names.txt"', "Names of people to mask, one a line. It is read at the start."
+    )
+    record_numbers: list[RecordNumber] = toml_field(
+        [],
+        r"""a list of regular expressions such as ['KH-\d{6}'] without unlimited repetitions""",
+        "How numbers of records look here, which are then masked without a word of context.",
+    )
+
+
 class WeightTable(Table):
     """``[[source.weights]]``."""
 
@@ -307,6 +345,7 @@ TABLES: Mapping[str, type[Table]] = {
     "[[channel]]": ChannelTable,
     "[engine]": EngineTable,
     "[web]": WebTable,
+    "[masking]": MaskingTable,
 }
 """The tables by their headings, in the order of the reference."""
 

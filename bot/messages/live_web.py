@@ -39,6 +39,14 @@ OFF_FOR_VIEWERS = Message(
 NOT_LISTED = Message(
     "Only listed sites are read here, so this was not: {hosts}.", "这里只读取指定的网站，因此未读取：{hosts}。"
 )
+WITHHELD = Message(
+    "The question has private words such as names, numbers or keys, so the web was not searched. Ask without them.",
+    "问题中含有姓名、号码或密钥等不应外发的内容，因此没有搜索网络。请去掉这些内容后再问。",
+)
+WITHHELD_UNTIL_ASKED = Message(
+    "The question has private words, so the web was not searched. “{button}” sends exactly this: {words}",
+    "问题中含有不应外发的内容，因此没有搜索网络。点击“{button}”后将只发送：{words}",
+)
 LEFT_OUT_PAGE = Message("{host} ({why})", "{host}（{why}）")
 
 TROUBLES: Final[Mapping[WebTrouble, Message]] = {
@@ -55,6 +63,7 @@ TROUBLES: Final[Mapping[WebTrouble, Message]] = {
         "The question contains only words that must stay private, so the web was not searched. Ask in other words.",
         "问题中没有可以对外发送的内容，因此没有搜索网络。请换一种问法。",
     ),
+    WebTrouble.PRIVATE_WORDS: WITHHELD,
 }
 
 SKIP_REASONS: Final[Mapping[StrEnum, Message]] = {

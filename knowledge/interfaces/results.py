@@ -64,6 +64,8 @@ class WebTrouble(StrEnum):
     LATE = "late"
     NO_SITE_ALLOWED = "no site allowed"
     ONLY_PRIVATE_WORDS = "only private words"
+    PRIVATE_WORDS = "private words"
+    """Some words are private, and the configuration withholds such queries."""
 
 
 @dataclass(frozen=True, slots=True)

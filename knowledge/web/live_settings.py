@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
@@ -65,6 +67,10 @@ class LiveSettings:
     """``host`` or ``host:port`` that may be at private addresses (``guard.build_rules``); anybody may ask for them."""
     search: SearchSettings = SearchSettings()
     cache_bytes: int = 256_000_000
+    recogniser: Recogniser = field(default=DEFAULT_RECOGNISER, repr=False)
+    """Finds what no search engine may get."""
+    withholds_private: bool = False
+    """Whether a query in which it finds something is not sent at all, instead of with masks."""
 
     @property
     def allowed_domains(self) -> frozenset[str]:

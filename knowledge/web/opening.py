@@ -46,7 +46,12 @@ async def open_live(
         search = None
         if live.search.provider_order:
             providers = create_providers(live.search, web, rules)
-            search = WebSearch(providers, is_private=lambda url: leads_to_private_host(url, rules))
+            search = WebSearch(
+                providers,
+                is_private=lambda url: leads_to_private_host(url, rules),
+                recogniser=live.recogniser,
+                withholds_private=live.withholds_private,
+            )
             stack.push_async_callback(search.close)
         yield LiveWeb(live.allowed_domains, pages=pages, search=search, embedder=embedder, grace_s=grace_s)
 

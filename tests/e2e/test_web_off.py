@@ -132,3 +132,13 @@ async def test_a_table_lets_questions_leave(tmp_path: Path) -> None:
         await bot.answer("what does http://ferry.example/news say about the ferries?")
         assert {f"connect 127.0.0.1:{bot.searxng.port}", "resolve ferry.example"} <= bot.left()
         assert (len(bot.searxng.asked), bot.pages) == (2, ["/news/strike", "/news/other"])
+
+
+async def test_a_blocked_question_does_not_leave(tmp_path: Path) -> None:
+    """The same question leaves without its private words."""
+    async with watched(tmp_path, '[web]\nprivate = ["{site}"]\n[masking]\nweb = "block"\n') as bot:
+        private = "web: does the ferry line answer at +49 30 1234567 about the strike?"
+        assert "The question has private words" in await bot.answer(private)
+        assert bot.searxng.asked == []
+        await bot.answer(f"web: {QUESTION}")
+        assert len(bot.searxng.asked) == 1

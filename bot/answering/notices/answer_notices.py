@@ -13,6 +13,7 @@ from bot.languages.registry import Language
 from bot.messages import answers, live_web
 from bot.messages.engine import render_notes
 from bot.messages.errors import explain_error
+from bot.messages.forms import buttons
 from bot.messages.message import Message, join_clauses, join_names, join_sentences, render_message
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
@@ -119,6 +120,8 @@ _BECAUSE = {
 def list_web_notices(turn: Turn) -> Iterator[Notice]:
     """Say why the web was searched and what was found, or why it was not, if the person may expect it."""
     web, language = turn.web, turn.language
+    if web.withheld:
+        yield Notice(_explain_withheld(web, language))
     if web.look is not None and web.why in _BECAUSE:
         pages = live_web.PAGES_READ.fill(count=len(web.look.read)) if web.look.read else live_web.NOTHING_READ
         reason = render_message(_BECAUSE[web.why], language, came=pages)
@@ -129,6 +132,12 @@ def list_web_notices(turn: Turn) -> Iterator[Notice]:
     if web.closed_links and web.policy.mode != "off":
         hosts = dict.fromkeys(map(_find_host, web.closed_links))
         yield Notice(render_message(live_web.NOT_LISTED, language, hosts=join_names(hosts, language)))
+
+
+def _explain_withheld(web: WebUse, language: Language) -> str:
+    if web.policy.private_words == "block" or not any(map(str.isalnum, web.withheld)):
+        return render_message(live_web.WITHHELD, language)
+    return render_message(live_web.WITHHELD_UNTIL_ASKED, language, button=buttons.SEND_WORDS, words=web.withheld)
 
 
 def _explain_off(policy: Policy) -> Message:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bot.answering.events import Exchange
 from bot.answering.markdown.citations import strip_markers
@@ -11,6 +11,9 @@ from bot.languages.registry import LANGUAGES, detect_language, find_pack
 from knowledge.language import IDEOGRAPH
 from knowledge.masking import MASK, mask_secrets
 from knowledge.search.query import separate_filters
+
+Mask = Callable[[str], str]
+"""Returns a text with masks for secrets and personal data."""
 
 _JOINED_CHARS = 600
 _NAMING_CHARS = 60
@@ -103,25 +106,27 @@ def find_mentioned_people(question: str, history: Sequence[Exchange], people: Co
     return [name for name in people if name and any(f"@{name}" in text for text in said)]
 
 
-def keep_questions_only(history: Sequence[Exchange], names: Collection[str]) -> list[Exchange]:
+def keep_questions_only(
+    history: Sequence[Exchange], names: Collection[str], mask: Mask = mask_secrets
+) -> list[Exchange]:
     """Return the asker's questions, which a search engine may see, masked by ``mask_people``.
 
     An answer is made of documents, and others did not ask for a search of what they wrote.
     """
-    return [Exchange(mask_people(said.question, names), "") for said in history[-_CHAIN:]]
+    return [Exchange(mask_people(said.question, names, mask), "") for said in history[-_CHAIN:]]
 
 
-def mask_people(text: str, names: Collection[str]) -> str:
+def mask_people(text: str, names: Collection[str], mask: Mask = mask_secrets) -> str:
     """Return a text masked, and without the colleagues of ``names`` that it mentions.
 
     To be done before anything is cut: what stands before a secret or a name tells that it is one. Names that follow a
     blank, a _ or Chinese go first, the others when addresses, which have an @ too, are masked, and numbers in names.
     """
     if not names:
-        return mask_secrets(text)
-    all_names = sorted({one for name in names for one in (name, mask_secrets(name))}, key=len, reverse=True)
+        return mask(text)
+    all_names = sorted({one for name in names for one in (name, mask(name)) if one != MASK}, key=len, reverse=True)
     name = rf"@(?:{'|'.join(map(re.escape, all_names))}){_NAME_ENDS}"
-    return re.sub(name, MASK, mask_secrets(re.sub(rf"(?<![!-^`-~]){name}", MASK, text)))
+    return re.sub(name, MASK, mask(re.sub(rf"(?<![!-^`-~]){name}", MASK, text)))
 
 
 def build_web_query(question: str, history: Sequence[Exchange]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +38,7 @@ from bot.messages.message import render_message
 from engine.interfaces import ChatEngine
 from knowledge.errors import InvalidFilter, KnowledgeError, NothingRead, UnknownSource
 from knowledge.interfaces import LiveWebRequest, Material, SearchResult, Viewers
+from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200
@@ -74,8 +76,10 @@ class Retriever:
         *,
         still: FindReadableChunks | None,
         limits: Limits,
+        recogniser: Recogniser = DEFAULT_RECOGNISER,
     ) -> None:
         self._search = search
+        self._recogniser = recogniser
         self._engine = engine
         self._rewriter = Rewriter(engine)
         self._still = still
@@ -98,6 +102,7 @@ class Retriever:
                 live=turn.web.live,
                 documents_s=self._limits.search_s,
                 now=datetime.now(UTC),
+                mask=functools.partial(self._recogniser.mask, names=turn.asked_question.asker.names),
             )
             turn.search_query = plan.query
             async with self._searching, asyncio.timeout(plan.within_s):
@@ -118,7 +123,8 @@ class Retriever:
             return Notice(render_message(answers.SEARCH_SLOW, turn.language, seconds=f"{plan.within_s:g}"))
         turn.timings["search"] = time.monotonic() - turn.began
         turn.answerable, turn.related, turn.trouble = result.answerable, result.related, result.trouble
-        turn.web = replace(turn.web, look=result.web)
+        is_missed = turn.web.when == "always" or not result.answerable  # else the web would not have been searched
+        turn.web = replace(turn.web, look=result.web, withheld=plan.withheld if is_missed else "")
         wide = not self._engine.status().small_model  # its prompt is short, and the hit itself comes first
         if not wide:
             turn.unmentioned_names = find_unmentioned(turn.question, result.hits, datetime.now(UTC).year)

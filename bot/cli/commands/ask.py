@@ -16,7 +16,7 @@ from bot.answering.support.judge import Judges
 from bot.answering.thinking import describe_thinking_limit
 from bot.answering.transcript import Transcript, build_transcript_json, describe_offer
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
-from bot.app import create_answerer, create_engine, create_verified_finder, open_configured_library
+from bot.app import create_answerer, create_engine, create_verified_finder, mask_prompts, open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
@@ -45,12 +45,20 @@ async def main(arguments: argparse.Namespace) -> int:
         await _wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.configuration.thinking.everywhere
-        judges = Judges(engine, Calibrations(settings.home).find_calibration)
+        asked = mask_prompts(engine, settings)
+        judges = Judges(asked, Calibrations(settings.home).find_calibration)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
         stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
         answerer = VerifiedAnswerer(
-            create_answerer(library, engine, ready_library.search, judges=judges, limits=settings.limits),
+            create_answerer(
+                library,
+                asked,
+                ready_library.search,
+                judges=judges,
+                limits=settings.limits,
+                recogniser=settings.configuration.masking.recogniser,
+            ),
             create_verified_finder(library, stored, marks=False),
         )
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from bot.answering.outgoing import release_text
+from bot.answering.masking import DEFAULT_MASKING, Masking
+from bot.answering.outgoing import release_to
 from bot.cli.command_settings import load_command_settings
 from bot.storage.feedback import Feedback, StoredVote
 from bot.storage.turns.ledger import open_ledger
@@ -19,26 +20,31 @@ from bot.terminal.output import print_outcome
 async def main(arguments: argparse.Namespace) -> int:
     """Write one line for each vote; only the account that runs the command can read the file."""
     settings = load_command_settings(arguments)
+    masking = settings.configuration.masking
     async with open_ledger(settings.database_url) as ledger:
         votes = await Feedback(ledger.database).list_current()
     descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(describe_vote(one), ensure_ascii=False)}\n" for one in votes)
+        file.writelines(f"{json.dumps(describe_vote(one, masking), ensure_ascii=False)}\n" for one in votes)
     result = {"file": str(arguments.file), "votes": len(votes)}
     print_outcome(result, f"{len(votes)} votes in {arguments.file}", json=arguments.json)
     return 0
 
 
-def describe_vote(vote: StoredVote) -> Mapping[str, object]:
+def describe_vote(vote: StoredVote, masking: Masking = DEFAULT_MASKING) -> Mapping[str, object]:
     """Return a line of the export (docs/operating.md names every key); it does not say who asked or voted."""
     answer = vote.answer
     return {
         "id": f"{answer.key.team}/{answer.key.channel}/{answer.key.ts}",
         "follows_up": answer.thread_ts != answer.key.ts,
         "language": answer.language,
-        "question": release_text(answer.question),
-        "answer": release_text(answer.answer),
-        "passages": [asdict(passage) for passage in answer.passages],
+        "question": release_to("feedback", answer.question, masking),
+        "answer": release_to("feedback", answer.answer, masking),
+        "passages": [
+            asdict(passage)
+            | {key: release_to("feedback", getattr(passage, key), masking) for key in ("title", "heading")}
+            for passage in answer.passages
+        ],
         "route": answer.route,
         "model": answer.model,
         "verdicts": {"marked": answer.marked, "removed": answer.removed},
@@ -46,7 +52,7 @@ def describe_vote(vote: StoredVote) -> Mapping[str, object]:
         "answered_at": _format_time(answer.created_at),
         "vote": vote.vote,
         "reasons": list(vote.reasons),
-        "comment": vote.comment,
+        "comment": release_to("feedback", vote.comment, masking),
         "voted_at": _format_time(vote.voted_at),
     }
 

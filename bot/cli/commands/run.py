@@ -50,12 +50,16 @@ async def main(arguments: argparse.Namespace) -> int:
 def _log_to_stderr_or_file(settings: Settings) -> Iterator[None]:
     """Log to standard error; if that is a terminal with progress bars, log to a file instead."""
     if not sys.stderr.isatty():
-        logs.configure_logging(sys.stderr, secrets=settings.secrets)
+        logs.configure_logging(
+            sys.stderr, secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser
+        )
         yield
         return
     handler = RotatingFileHandler(settings.home / "kvasir.log", maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
     try:
-        logs.configure_logging(handler, secrets=settings.secrets)
+        logs.configure_logging(
+            handler, secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser
+        )
         yield
     finally:
         handler.close()

@@ -192,7 +192,7 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     from bot.answering.prompt import ContextTooSmall  # noqa: PLC0415
     from bot.answering.support.calibration import Calibrations, build_whole_prompt  # noqa: PLC0415
     from bot.answering.support.judge import Judges  # noqa: PLC0415
-    from bot.app import create_engine  # noqa: PLC0415
+    from bot.app import create_engine, mask_prompts  # noqa: PLC0415
     from engine.interfaces import EngineState  # noqa: PLC0415
 
     engine = create_engine(settings)
@@ -201,7 +201,7 @@ async def _open_judges(settings: Settings, stack: AsyncExitStack) -> NewJudge | 
     status = await engine.wait_until_ready(_ENGINE_S)
     if status.state is not EngineState.READY:
         return None
-    judges = Judges(engine, Calibrations(settings.home).find_calibration)
+    judges = Judges(mask_prompts(engine, settings), Calibrations(settings.home).find_calibration)
 
     def judge_of(question: str, passages: Sequence[Passage]) -> Judge | None:
         try:

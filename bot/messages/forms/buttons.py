@@ -6,6 +6,7 @@ from bot.messages.message import Message
 
 SHOW_PASSAGE = Message("Show passage [{n}]", "显示原文 [{n}]")
 SEARCH_WEB = Message("Search the web", "搜索网络")
+SEND_WORDS = Message("Search the web with these words", "用这些词搜索网络")
 ADD_PAGE = Message("Add this page [{n}]: {host}", "添加此网页 [{n}]：{host}")
 ONLY_ME = Message("Only me", "仅自己")
 EVERYBODY = Message("Everybody", "所有人")
@@ -33,6 +34,10 @@ PAGE_SEARCHABLE = Message(
 WEB_ALREADY_SEARCHED = Message(
     "I have already searched the web for this question. The answer is in this thread, or will appear soon.",
     "已经为此搜索过网络，回答就在此消息列中，或正在生成。",
+)
+ONLY_ASKER_SENDS = Message(
+    "Only the person who asked can send these words to a search engine. Ask the question yourself.",
+    "只有提问者可以将这些词发送给搜索引擎。您可以自己提问。",
 )
 QUESTION_GONE = Message("The question was deleted, so I cannot answer it again.", "原来的问题已不存在，无法重新回答。")
 

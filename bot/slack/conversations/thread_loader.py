@@ -21,6 +21,7 @@ from bot.slack.wire.text.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.wire.text.tables import read_table_block
 from bot.slack.wire.transport.web_api import SlackWebApi, make_window
 from bot.storage.turns.questions import QuestionMessage, Subject
+from knowledge.masking import NameIndex
 
 QUESTION_EVENT = f"{METADATA_PREFIX}question"
 """The metadata's event type on our message that repeats a person's question; its payload has the user and the text."""
@@ -197,9 +198,11 @@ def _without_tombstones(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 class ThreadLoader:
     """Reads threads, and the names of the people in them."""
 
-    def __init__(self, api: SlackWebApi, me: BotUser) -> None:
+    def __init__(self, api: SlackWebApi, me: BotUser, index: NameIndex | None = None) -> None:
+        """``index`` gets the names that are looked up."""
         self._api = api
         self._me = me
+        self._index = index or NameIndex()
         self._names: OrderedDict[str, str] = OrderedDict()
 
     async def read_thread(self, question: QuestionMessage) -> Thread:
@@ -330,6 +333,7 @@ class ThreadLoader:
         choices = (profile.get("display_name"), person.get("real_name"), person.get("name"))
         name = next(filter(None, (neutralise_name(str(choice or "")) for choice in choices)), "")
         self._names[user] = name
+        self._index.add_name(name, full_only=True)
         if len(self._names) > _MAX_CACHED_NAMES:
             self._names.popitem(last=False)
         return name

@@ -21,6 +21,7 @@ from bot.slack.people.fresh_cache import FreshCache
 from bot.slack.wire.errors import SlackError, SlackRefused
 from bot.slack.wire.events import get_channel_id, get_object
 from bot.slack.wire.transport.web_api import SlackWebApi, fetch_pages
+from knowledge.masking import NameIndex
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +74,8 @@ class SlackDirectory:
             DirectoryPart.GROUPS: self._groups,
         }
         self._list_pages = _UNKNOWN_PAGES
+        self.names = NameIndex()
+        """What people are called in Slack who were looked up; masks need it, and no right depends on it."""
         self.version = 0
         """Counts the events that changed who may read something."""
         self.on_change: Callable[[DirectoryPart, str], None] = lambda _part, _key: None
@@ -172,9 +175,16 @@ class SlackDirectory:
         async def fetch_account() -> Account | None:
             async with self._slots:
                 answer = await self._api.call("users.info", user=user, include_locale="true")
-            return parse_account(get_object(answer, "user"), self._company)
+            return self._parse_account(get_object(answer, "user"))
 
         return lambda: self._await_call("users.info", fetch_account())
+
+    def _parse_account(self, user: Mapping[str, Any]) -> Account:
+        """Return an account, and note what the person is called."""
+        profile = get_object(user, "profile")
+        for name in (profile.get("real_name"), profile.get("display_name"), user.get("real_name")):
+            self.names.add_name(str(name or ""), full_only=True)
+        return parse_account(user, self._company)
 
     async def _list_people(self) -> int:
         """Store all people, page by page; return how many calls that took."""
@@ -183,7 +193,7 @@ class SlackDirectory:
         async def fetch_page(method: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401
             page = await self._api.call(method, **arguments)
             for user in page.get("members") or ():
-                account = parse_account(user, self._company)
+                account = self._parse_account(user)
                 self._people.store_value(account.id, account, started)
             return page
 
@@ -245,7 +255,7 @@ class SlackDirectory:
 
     def change_person(self, user: Mapping[str, Any]) -> None:
         """Replace an account by a newer one; forget it if it is unknown which is newer."""
-        account = parse_account(user, self._company)
+        account = self._parse_account(user)
         if self._people.get(account.id) is None and account.status is not Status.MEMBER:
             self._note_change(DirectoryPart.PERSON, account.id)
 

@@ -85,6 +85,7 @@ class QuestionBuilder:
                 audience.viewers,
                 cache_salt=mix_salt(await self._shared.dependencies.find_salt(audience.viewers), read.materials),
                 people=self._shared.threads.cached_names,
+                names=self._shared.directory.names,
                 conversation=message.conversation,
                 within=within,
                 policy=narrow_policy(rule.web, audience.viewers),
@@ -96,6 +97,7 @@ class QuestionBuilder:
             id=f"{key.channel}-{key.ts}",
             wants_web=wants_web,
             wants_documents=wants_documents,
+            approved_words=self._shared.approved_words.take_words(key),
             materials=read.materials,
         )
 

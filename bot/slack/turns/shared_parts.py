@@ -25,6 +25,7 @@ from bot.slack.people.reader_languages import ReaderLanguages
 from bot.slack.people.roles import RoleFinder
 from bot.slack.posting.ephemeral import EphemeralMessenger
 from bot.slack.posting.message_sink import SlackCapabilities
+from bot.slack.turns.approved_words import ApprovedWords
 from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.reasoning_memory import ReasoningMemory
 from bot.slack.wire.events import BotUser
@@ -76,7 +77,7 @@ class SharedParts:
         self.roles = RoleFinder(self.access, self.directory)
         self.preferences = PersonalPreferences(self.database, changes)
         self.languages = ReaderLanguages(self.preferences, self.directory, me.team)
-        self.threads = ThreadLoader(api, me)
+        self.threads = ThreadLoader(api, me, self.directory.names)
         self.messenger = EphemeralMessenger(api, functools.partial(post_to_response_url, client))
         self.answers = Answers(self.database)
         self.shares = AnswerShares(self.database)
@@ -100,6 +101,7 @@ class SharedParts:
             channel_rules=self.rules,
         )
         self.reasonings = ReasoningMemory()
+        self.approved_words = ApprovedWords()
         self.materials = self._build_materials()
         adding = dependencies.adding
         self.intake = None if adding is None else FileIntake(client, adding, self.access, self.threads)

@@ -42,7 +42,7 @@ from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.http.domains import extract_host, intersect_domains, is_within_domains
 from knowledge.web.live.web_passages import LivePage, LiveResults, PassageScore
 from knowledge.web.reading.page_loader import PageLoader, WebPage
-from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, SearchResults, WebSearch
+from knowledge.web.searching.web_search import QUERY_FULLY_MASKED, QUERY_WITHHELD, SearchResults, WebSearch
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ _KINDS: Final = frozenset({"pdf", "docx", "pptx", "xlsx", "csv", "md", "txt"})
 """Extensions of files; any other address counts as an HTML page."""
 _MAX_CHARACTERS: Final = 200_000
 """The most characters of a page's text; the rest is ignored."""
+_PRIVATE: Final = {
+    QUERY_FULLY_MASKED: WebTrouble.ONLY_PRIVATE_WORDS,
+    QUERY_WITHHELD: WebTrouble.PRIVATE_WORDS,
+}
 _ADDRESS = re.compile(r"<?https?://\S+", re.IGNORECASE)
 
 
@@ -263,8 +267,9 @@ class _Lookup:
         results = search.result()
         self._provider = results.provider
         if not results.provider:  # the log says for operators which providers failed
-            masked = QUERY_FULLY_MASKED in results.problems
-            self._trouble = WebTrouble.ONLY_PRIVATE_WORDS if masked else WebTrouble.NO_ANSWER
+            self._trouble = next(
+                (trouble for problem, trouble in _PRIVATE.items() if problem in results.problems), WebTrouble.NO_ANSWER
+            )
         self._queue_pages(results.urls, linked=False)
 
     def _collect_page(self, task: asyncio.Task[LivePage], queued: _QueuedPage) -> None:

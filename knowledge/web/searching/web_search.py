@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from knowledge.errors import ProviderBusy, ProviderError, ProviderFailed, ProviderRefused
-from knowledge.masking import mask_secrets
+from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.web.crawling.canonical_urls import build_page_key
 from knowledge.web.crawling.expiring_cache import ExpiringCache
 from knowledge.web.crawling.single_flight import SingleFlight
@@ -37,6 +37,7 @@ _FAIR_TIME_S: Final = 2.0
 QUERY_FULLY_MASKED: Final = (
     "The question contains only words that must stay private, so the web was not searched. Ask in other words."
 )
+QUERY_WITHHELD: Final = "The question contains personal data or secrets, so the web was not searched. Ask without them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class WebSearch:
     Args:
         is_private: returns whether a URL leads to a private host of the operator. Such hits are accepted from
             self-hosted providers only, so that strangers cannot choose what Kvasir requests there.
+        recogniser: finds what no provider may get.
+        withholds_private: whether a query in which it finds something is not sent at all, instead of with masks.
         now: returns seconds of a monotonic clock.
 
     """
@@ -73,9 +76,13 @@ class WebSearch:
         providers: Sequence[SearchProvider],
         *,
         is_private: Callable[[str], bool] = lambda _: False,
+        recogniser: Recogniser = DEFAULT_RECOGNISER,
+        withholds_private: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._is_private = is_private
+        self._recogniser = recogniser
+        self._withholds_private = withholds_private
         self._providers = [(provider, CircuitBreaker(now)) for provider in providers]
         self._cache: ExpiringCache[_SearchKey, SearchResults] = ExpiringCache(_MAX_CACHED, now)
         self._searches: SingleFlight[SearchResults] = SingleFlight()
@@ -88,7 +95,10 @@ class WebSearch:
         The query is masked (``knowledge.masking``) and shortened before it is sent. ``domains`` are hosts with their
         subdomains.
         """
-        key = _SearchKey(shorten_query(mask_secrets(query)), limit, domains)
+        masked = self._recogniser.mask(query)
+        if self._withholds_private and masked != query:
+            return SearchResults((), "", (QUERY_WITHHELD,))
+        key = _SearchKey(shorten_query(masked), limit, domains)
         if not any(character.isalnum() for character in key.query):
             return SearchResults((), "", (QUERY_FULLY_MASKED,))
         deadline = time.monotonic() + within_s

@@ -126,3 +126,14 @@ async def test_people_of_all_workspaces_are_listed_for_an_organization(tmp_path:
         assert {user: account.team for user, account in accounts.items()} == users
         assert {account.status for account in accounts.values()} == {Status.MEMBER}
         assert await sandbox.requests("users.info") == []
+
+
+async def test_full_names_of_looked_up_people_are_known(tmp_path: Path) -> None:
+    """A single word may be part of any question, so it is no name."""
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory):
+        await sandbox.world(
+            people=[{"id": BO, "real_name": "Bo Xu (he/him)"}, {"id": CHEN, "real_name": "Chen"}], silent=True
+        )
+        await directory.find_accounts([BO, CHEN])
+        text = "does Bo Xu know Chen?"
+        assert [text[start:end] for start, end in directory.names.find_names(text)] == ["Bo Xu"]

@@ -30,6 +30,34 @@ class SearchWebAction(RepeatQuestionAction):
         return [build_button(self.action_id, render_message(buttons.SEARCH_WEB, answer.language), answer.question_ts)]
 
 
+class SendWordsAction(RepeatQuestionAction):
+    """Answers the same question again, with a search of the web for exactly the words that the answer shows."""
+
+    action_id = "kvasir:send-words"
+    prefix = "web: "
+    already_asked = buttons.WEB_ALREADY_SEARCHED
+
+    def build_blocks(self, answer: CompleteAnswer) -> list[dict[str, Any]]:
+        """Return a button under an answer whose search was withheld; its value has the question's ``ts`` and words."""
+        web = answer.finished.web
+        if web.policy.private_words != "ask" or not any(map(str.isalnum, web.withheld)):
+            return []
+        label = render_message(buttons.SEND_WORDS, answer.language)
+        return [build_button(self.action_id, label, f"{answer.question_ts} {web.withheld}")]
+
+    async def run(self, press: ButtonPress) -> None:
+        """Answer the question again for the person who asked it.
+
+        Raises:
+            InteractionRefused: another person pressed, or as ``RepeatQuestionAction``.
+            DatabaseError: the ledger cannot store the question.
+            SlackError: Slack does not return the thread.
+
+        """
+        ts, _, words = press.value.partition(" ")
+        await self.repeat_question(press, ts, approved_words=words)
+
+
 class MuteThreadAction:
     """Mutes threads. Answers to follow-ups have the button: only there does Kvasir answer without a mention."""
 
@@ -63,6 +91,7 @@ def build_feature(tools: FeatureTools) -> Feature:
         answer_buttons=[
             *passages,
             SearchWebAction(shared, tools.submit),
+            SendWordsAction(shared, tools.submit),
             ShowReasoningAction(shared),
             MuteThreadAction(shared),
         ]

@@ -32,22 +32,30 @@ class RepeatQuestionAction:
             SlackError: Slack does not return the thread.
 
         """
+        await self.repeat_question(press, press.value)
+
+    async def repeat_question(self, press: ButtonPress, ts: str, *, approved_words: str = "") -> None:
+        """Answer the question with this ``ts`` again; ``approved_words`` may be searched only by its asker.
+
+        Raises:
+            InteractionRefused: there must be no answer, the question is gone, or it is answered already.
+            DatabaseError: the ledger cannot store the question.
+            SlackError: Slack does not return the thread.
+
+        """
         await self._shared.check_press(press)
-        text = await self._read_question(press)
-        if text is None:
+        message = await self._shared.threads.fetch_message(press.channel, press.thread_ts, ts)
+        if message is None or message.is_ours:  # a search engine must not get deleted text
             raise InteractionRefused(buttons.QUESTION_GONE)
+        if approved_words and message.user != press.user:
+            raise InteractionRefused(buttons.ONLY_ASKER_SENDS)
+        # The links of another person's question are not the words of the person who presses.
+        text = message.text if message.user == press.user else strip_links(message.text)
         # The answer's own message identifies the new turn, so pressing the button twice asks once.
         key = QuestionKey(self._shared.me.team, press.channel, press.message_ts)
         question = QuestionMessage(
             key, press.thread_ts, press.user, f"{self.prefix}{text}", is_direct=press.is_direct_message
         )
+        self._shared.approved_words.keep_words(key, approved_words)
         if not await self._submit(question):
             raise InteractionRefused(self.already_asked)
-
-    async def _read_question(self, press: ButtonPress) -> str | None:
-        """Return the question's current text, None if it was deleted: a search engine must not get deleted text."""
-        message = await self._shared.threads.fetch_message(press.channel, press.thread_ts, press.value)
-        if message is None or message.is_ours:
-            return None
-        # The links of another person's question are not the words of the person who presses.
-        return message.text if message.user == press.user else strip_links(message.text)
