@@ -16,7 +16,6 @@ from bot.answering.policy import Policy
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.terminal.lines import format_engine_state, format_live_web, format_refused
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.control_characters import strip_control_characters
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
