@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import importlib
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
 
+_PR_SET_DUMPABLE = 4
 _KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "fetch", "search", "sync"})
 """The commands of ``bot.cli.commands.knowledge``; the others are in ``bot.cli.commands``."""
 _AS_HELP = "as this person would get it in a direct message: a Slack id or an e-mail address"
@@ -126,6 +128,7 @@ def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed, 2 wrong use, 3 documents pending deletion."""
     arguments = build_parser().parse_args(argv)
+    _protect_memory()
     try:
         return asyncio.run(_run_command(arguments))
     except KeyboardInterrupt:
@@ -156,6 +159,12 @@ async def _run_command(arguments: argparse.Namespace) -> int:
         print_error(describe_error(error), error)
         return FAILED
     return status
+
+
+def _protect_memory() -> None:
+    """Let no other process of this user read the memory and the environment of this one, nor a core dump."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _stop_on_sigterm() -> None:

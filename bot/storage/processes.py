@@ -23,19 +23,27 @@ def name_this_process() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Return whether the owner is a process of this machine that has ended; False for other machines."""
+    """Return whether the owner is a process of this machine that has ended; False for other machines.
+
+    A machine may hide the ``/proc`` of a running process of Kvasir, because its memory is private. Then it counts as
+    running.
+    """
     host, _, rest = owner.partition("|")
     pid, _, rest = rest.partition("|")
     started = rest.partition("|")[0]
     if host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    try:
         process = psutil.Process(int(pid))
         ended = process.status() == psutil.STATUS_ZOMBIE  # ended, and its parent has not waited for it
         return ended or abs(process.create_time() - float(started)) > _SAME_START_S
-    except psutil.NoSuchProcess:
-        return True
-    except (psutil.AccessDenied, ValueError):
+    except (psutil.Error, ValueError):
         return False
 
 

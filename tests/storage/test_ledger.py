@@ -487,3 +487,10 @@ def test_is_dead_recognizes_ended_processes() -> None:
     assert not is_dead(name_this_process())
     assert not is_dead(f"elsewhere|{os.getpid()}|1.00|x")
     assert not is_dead("nonsense")
+
+
+def test_a_process_whose_proc_is_hidden_counts_as_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    owner = name_this_process()
+    (tmp_path / "stat").write_text(Path("/proc/stat").read_text())
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert not is_dead(owner)
