@@ -10,7 +10,8 @@ KnowledgeError
 │   ├── DocumentTooLarge
 │   ├── DocumentEncrypted
 │   ├── DocumentScanned      … because it has only images of text
-│   └── UnsupportedFormat
+│   ├── UnsupportedFormat
+│   └── ParserUnavailable    … now, for a reason of this machine, so it is tried again
 ├── FetchError               something on the web cannot be fetched; its ``reason`` is for the log only
 │   ├── FetchRefused         … because the guard refuses it
 │   ├── FetchTypeNotAllowed  … because its media type is not accepted
@@ -124,6 +125,8 @@ class ParseError(KnowledgeError):
     """A document cannot be read as its format."""
 
     code = ErrorCode.PARSE
+    bytes_key: str = ""
+    """Names the bytes that cause it, so that a sync parses only others again; "" if they are not the cause."""
 
 
 class DocumentTooLarge(ParseError):
@@ -146,6 +149,16 @@ class UnsupportedFormat(ParseError):
     """No parser reads this kind of file."""
 
     code = ErrorCode.FORMAT
+
+
+class ParserUnavailable(ParseError):
+    """The machine lacks memory or time for the parsing process, so that the same bytes may be read later."""
+
+
+def make_parse_error(code: str, text: str) -> ParseError:
+    """Return the error that had this code and text."""
+    kinds = {kind.code: kind for kind in (ParseError, DocumentTooLarge, DocumentEncrypted, UnsupportedFormat)}
+    return kinds.get(read_code(code), ParseError)(text)
 
 
 class FetchError(KnowledgeError):

@@ -35,7 +35,7 @@ from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from knowledge.sync.running.run import open_run
-from knowledge.sync.running.tools import SyncLimits, SyncTools
+from knowledge.sync.running.tools import ChunkDocument, SyncLimits, SyncTools
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
@@ -228,12 +228,20 @@ class Rig:
     limits: SyncLimits = field(default_factory=SyncLimits)
     clock_s: float = 1_800_000_000.0
     progress: list[SyncProgress] = field(default_factory=list)
+    chunk_document: ChunkDocument = passages
 
     async def sync(
         self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
     ) -> SyncReport:
         every = sources or (self.source,)
-        tools = SyncTools(self.embedder, self.store, self.index, passages, limits=self.limits, now=lambda: self.clock_s)
+        tools = SyncTools(
+            self.embedder,
+            self.store,
+            self.index,
+            self.chunk_document,
+            limits=self.limits,
+            now=lambda: self.clock_s,
+        )
         keys = [source.key.id for source in every] if configured is None else configured
         agreed = {source.key.name: await self.index.list_pending_names(source.key) for source in every if approve}
         coordinator = SyncCoordinator(lambda: open_run(tools, keys))

@@ -50,6 +50,9 @@ class KnownDocument(NamedTuple):
     """Its format, as ``Chunk.kind``; "" if an older Kvasir indexed it."""
     modified_at: float | None = None
     """When the current version was made, in seconds since the epoch; None if the source does not say."""
+    reason_code: str = ""
+    failed_bytes: str = ""
+    """Names the bytes that caused the last failure (``ParseError.bytes_key``); "" if none did."""
 
     @property
     def answers(self) -> bool:
@@ -224,6 +227,8 @@ class FailedDocument:
     attempts: int
     retry_at: float
     code: ErrorCode = ErrorCode.OTHER
+    bytes_key: str = ""
+    """As ``KnownDocument.failed_bytes``."""
 
 
 @dataclass(frozen=True, slots=True)

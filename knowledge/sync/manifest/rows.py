@@ -73,6 +73,7 @@ def make_indexed_values(one: IndexedDocument) -> Values:
         "held_at": None,
         "listed_readers": "",
         "rights_at": 0.0,
+        "failed_bytes": "",
     }
 
 
@@ -89,6 +90,7 @@ def make_failed_values(one: FailedDocument) -> Values:
         "reason_code": one.code.value,
         "attempts": one.attempts,
         "retry_at": one.retry_at,
+        "failed_bytes": one.bytes_key,
         "held": False,
         "held_at": None,
     }

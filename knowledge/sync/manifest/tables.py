@@ -88,6 +88,7 @@ documents = Table(
     Column("reason_code", Text, nullable=False, server_default=""),
     Column("listed_readers", Text, nullable=False, server_default=""),
     Column("rights_at", Double, nullable=False, server_default="0"),
+    Column("failed_bytes", Text, nullable=False, server_default=""),
     UniqueConstraint("source_id", "document"),
     sqlite_autoincrement=True,
 )
@@ -143,6 +144,8 @@ KNOWN = select(
     documents.c.chunks,
     documents.c.kind,
     documents.c.modified_at,
+    documents.c.reason_code,
+    documents.c.failed_bytes,
 )
 CURRENT = (
     select(
@@ -208,7 +211,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0005",
+    newest="0006",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

@@ -8,11 +8,20 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
 
 from knowledge.control_characters import clean_name
 from knowledge.dates import count_days
 from knowledge.defects import describe_defect
-from knowledge.errors import ErrorCode, KnowledgeError, ParseError, SourceError
+from knowledge.errors import (
+    ErrorCode,
+    KnowledgeError,
+    ParseError,
+    ParserUnavailable,
+    SourceError,
+    make_parse_error,
+)
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Source, narrow_readers
 from knowledge.sync.manifest.records import (
     IndexedDocument,
@@ -70,7 +79,7 @@ class DocumentPreparer:
 
         Raises:
             DocumentTimeout: reading or parsing it exceeded its deadline.
-            SourceError, ParseError: it cannot be read.
+            SourceError, ParseError: it cannot be read, or its bytes are still those that could not be parsed.
             EmbedderError, StoreError, DatabaseError: an earlier document of this source failed in the pipeline.
 
         """
@@ -84,12 +93,14 @@ class DocumentPreparer:
             rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
             if record is not None and sha256 == record.sha256 and not rewrite:
                 return UnchangedDocument(record.row, content.version, read_at)
+            bytes_key = f"{sha256} {_find_version()}"
+            _refuse_failed_bytes(record, bytes_key)
             await stack.enter_async_context(self._turn)
             await self._pipeline.wait_for_room(flow)
             if len(content.data) > _LARGE_BYTES:
                 await stack.enter_async_context(self._turns.large)
             await stack.enter_async_context(self._turns.cuts)
-            title, chunks = await self._chunk_document(listed, content)
+            title, chunks = await self._chunk_document(listed, content, bytes_key)
             document = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
             before, fresh = await self._find_new_chunks(document, record, rewrite=rewrite)
@@ -110,15 +121,22 @@ class DocumentPreparer:
         self._sizes.record_size(len(content.data))
         return content
 
-    async def _chunk_document(self, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:
+    async def _chunk_document(
+        self, listed: ListedDocument, content: DocumentContent, bytes_key: str
+    ) -> tuple[str, Sequence[Chunk]]:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
                 title, chunks = await self._tools.passages(self._source.key, listed, content)
+            _check_text(listed.document, title, chunks)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise self._make_timeout(listed) from error
-        _check_text(listed.document, title, chunks)
+        except ParserUnavailable:
+            raise
+        except ParseError as error:
+            error.bytes_key = bytes_key
+            raise
         return title, chunks
 
     async def _find_new_chunks(
@@ -153,6 +171,25 @@ async def _hash_bytes(data: bytes) -> str:
     if len(data) < _THREAD_BYTES:
         return hashlib.sha256(data).hexdigest()
     return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+
+
+@cache
+def _find_version() -> str:
+    """Return Kvasir's version: another one may read bytes that this one cannot."""
+    return version("kvasir")
+
+
+def _refuse_failed_bytes(record: KnownDocument | None, bytes_key: str) -> None:
+    """Refuse bytes that could not be parsed at the last attempt, without another one.
+
+    Raises:
+        ParseError: the error of that attempt.
+
+    """
+    if record is not None and record.reason is not None and record.failed_bytes == bytes_key:
+        error = make_parse_error(record.reason_code, record.reason)
+        error.bytes_key = bytes_key
+        raise error
 
 
 def _check_text(document: str, title: str, chunks: Sequence[Chunk]) -> None:

@@ -273,7 +273,8 @@ class SourceSync:
     def _record_failure(self, read: DocumentRead, error: KnowledgeError) -> None:
         attempts = (read.record.attempts if read.record else 0) + 1
         retry_at = self._tools.now() + compute_retry_delay_s(attempts)
-        self._failed.append(FailedDocument(read.entry, str(error), attempts, retry_at, error.code))
+        bytes_key = error.bytes_key if isinstance(error, ParseError) else ""
+        self._failed.append(FailedDocument(read.entry, str(error), attempts, retry_at, error.code, bytes_key))
         self._tally.count_failure(read, error)
 
     async def _flush_records(self, *, least: int) -> None:

@@ -9,8 +9,15 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import ErrorCode, KnowledgeError, SourceError
-from knowledge.interfaces import EVERYONE, make_class_key, narrow_readers
+from knowledge.errors import ErrorCode, KnowledgeError, ParserUnavailable, SourceError
+from knowledge.interfaces import (
+    EVERYONE,
+    DocumentContent,
+    ListedDocument,
+    SourceKey,
+    make_class_key,
+    narrow_readers,
+)
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.pipeline import PipelineLimits
 
@@ -212,6 +219,45 @@ async def test_a_failed_document_waits_for_its_retry_or_a_change(rig: Any) -> No
     rig.source.put("b.md", "mended")
     report = await rig.report()
     assert (report.failed, report.added, await rig.answers()) == (0, 1, {"b.md": ["mended"]})
+
+
+async def test_bytes_that_cannot_be_parsed_are_not_parsed_again(rig: Any) -> None:
+    parsed: list[bytes] = []
+    chunk_document = rig.chunk_document
+
+    async def count_and_chunk(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> Any:
+        parsed.append(content.data)
+        return await chunk_document(key, listed, content)
+
+    rig.chunk_document = count_and_chunk
+    rig.source.put("b.md", "broken")
+    await rig.sync()
+    for _ in range(2):
+        rig.clock_s += 86_401
+        report = await rig.report()
+        assert [(f.reason, f.code) for f in report.failures] == [("b.md is broken. Mend it.", ErrorCode.PARSE)]
+    rig.source.put("b.md", "broken")  # another version of the same bytes
+    assert (await rig.report()).failed == 1
+    assert (parsed, rig.source.reads) == ([b"broken"], ["b.md"] * 4)
+    rig.source.put("b.md", "broken still")
+    assert (await rig.report()).failed == 1
+    rig.source.put("b.md", "mended")
+    assert (await rig.report()).added == 1
+    assert parsed == [b"broken", b"broken still", b"mended"]
+
+
+async def test_bytes_that_the_machine_had_no_room_for_are_parsed_again(rig: Any) -> None:
+    chunk_document = rig.chunk_document
+
+    async def refuse(*_: object) -> Any:
+        raise ParserUnavailable("There is no memory. Free some.")
+
+    rig.chunk_document = refuse
+    rig.source.put("a.md", "fine")
+    assert (await rig.report()).failed == 1
+    rig.chunk_document = chunk_document
+    rig.clock_s += 301
+    assert (await rig.report()).added == 1
 
 
 async def test_a_broken_update_keeps_the_old_version(rig: Any) -> None:
