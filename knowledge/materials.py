@@ -14,7 +14,7 @@ from knowledge.interfaces import EVERYONE, MATERIAL, MESSAGE_KIND, Chunk, Docume
 from knowledge.lexical import terms
 
 if TYPE_CHECKING:
-    from knowledge.parsing import Parser
+    from knowledge.parsing import ParserPool
 
 MAX_PAGES: Final = 200
 """Pages, slides or sheets of a file; the rest is not read."""
@@ -22,14 +22,15 @@ _MAX_CHARACTERS: Final = 400_000
 """Of a file's text; the rest is not read."""
 _DEADLINE_S: Final = 20.0
 """For parsing one file, because a person waits."""
+_PARSERS: Final = 2
 
 
 class MaterialLoader:
-    """Reads materials, with a parser of its own, so that no sync delays an answer."""
+    """Reads materials, with parsers of its own: neither a sync nor the file of another person delays an answer."""
 
     def __init__(self, count_tokens: Callable[[str], int]) -> None:
         self._count_tokens = count_tokens
-        self._parser: Parser | None = None
+        self._parsers: ParserPool | None = None
 
     async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
         """Return a file in passages; its title is the file's name.
@@ -38,11 +39,12 @@ class MaterialLoader:
             ParseError: as ``Parser.parse``.
 
         """
-        from knowledge.parsing import Parser  # noqa: PLC0415 - only a question with a file pays for the import
+        from knowledge.parsing import ParserPool  # noqa: PLC0415 - only a question with a file pays for the import
 
-        self._parser = self._parser or Parser(deadline_s=_DEADLINE_S)
+        self._parsers = self._parsers or ParserPool(_PARSERS, _DEADLINE_S)
         content = DocumentContent(data, media_type, "")
-        document, kind = await self._parser.parse(name, content), self._parser.find_kind(name, content)
+        async with self._parsers.acquire_parser() as parser:
+            document, kind = await parser.parse(name, content), parser.find_kind(name, content)
         return await asyncio.to_thread(self._split_sections, id_, clean_name(name), kind, document.sections)
 
     async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
@@ -85,5 +87,5 @@ class MaterialLoader:
 
     async def close(self) -> None:
         """End the parser's process."""
-        if self._parser is not None:
-            await self._parser.close()
+        if self._parsers is not None:
+            await self._parsers.close()

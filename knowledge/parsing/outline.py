@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from typing import Final
 
 from knowledge.interfaces import Document, Section
 
@@ -12,6 +13,13 @@ MAX_HEADING_CHARACTERS = 300
 
 _BLANKS = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[-_\s]+")
+
+
+MAX_SECTIONS: Final = 100_000
+
+
+class TooManySections(Exception):
+    """A document has more sections than ``MAX_SECTIONS``."""
 
 
 class Outline:
@@ -89,6 +97,8 @@ class Outline:
                 Section(headings, "\n\n".join(self._blocks), self._page, self._anchor or self._page_anchor)
             )
             self._blocks = []
+            if len(self._sections) > MAX_SECTIONS:
+                raise TooManySections
         if keep_bare:
             self._bare = None
 

@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
+import contextlib
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator
+from typing import Final, Protocol, TypeVar
 
-from knowledge.errors import DocumentTooLarge, ParseError
+import psutil
+
+from knowledge.errors import DocumentTooLarge, ParseError, ParserUnavailable
 from knowledge.interfaces import Document, DocumentContent
-from knowledge.parsing.file_types import detect_format, name_kind
-from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_reading, decode_result, encode_task
+from knowledge.parsing.file_types import Format, detect_format, name_kind
+from knowledge.parsing.wire import (
+    HEADER,
+    MAX_FRAME_BYTES,
+    MAX_TEXT_BYTES,
+    NO_MEMORY,
+    DocumentDecoder,
+    ParsingTask,
+    ReadingDecoder,
+    ReadingKind,
+    encode_task,
+)
+
+_log = logging.getLogger(__name__)
 
 MAX_DOCUMENT_BYTES: Final = 50_000_000
 
-_DEADLINE_S = 120.0
-_RECYCLE_AFTER = 500
-"""Documents after which the process is replaced, because its libraries may leak memory."""
-_LARGE_BYTES = 8_000_000
-"""A larger document replaces the process immediately, which frees its memory."""
+_MAX_DEADLINE_S = 120.0
+_TEXT_DEADLINE_S: Final = (10.0, 1.0)
+_DEADLINES_S: Final = {
+    Format.PDF: (20.0, 1.0),
+    Format.DOCX: (20.0, 2.0),
+    Format.PPTX: (20.0, 2.0),
+    Format.XLSX: (20.0, 2.0),
+}
+"""The time for a document of a format: so many seconds, and so many more for each MB."""
+_BUSY_SHARE = 0.5
+"""If the process got a smaller share of its time from the machine, the machine is the reason that it took too long."""
 _MEMORY_BYTES = 2_000_000_000
 """Address space of the process. A document that needs more is refused."""
-_MAX_TEXT_BYTES = 100_000_000
-"""Limit of a document's text. A table repeats its columns' names in each row."""
+_MAX_READING_BYTES = 32_000_000
+"""Limit of what is read from web content; its JSON is decoded in one call."""
 _PIECE_BYTES = 1 << 20
+_THREAD_BYTES = 50_000
+"""A larger frame is decoded in a thread, so that the event loop goes on."""
 _START_S = 60.0
 """Time limit for the process to start. The time of a document begins after it."""
 _END_S = 2.0
-_Read = TypeVar("_Read")
+_Read_co = TypeVar("_Read_co", covariant=True)
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+class _Decoder(Protocol[_Read_co]):
+    def decode(self, frame: bytes, /) -> None: ...
+
+    def finish(self) -> _Read_co: ...
 
 
 def check_size(document: str, size_bytes: int, limit_bytes: int = MAX_DOCUMENT_BYTES) -> None:
@@ -48,30 +77,35 @@ def check_size(document: str, size_bytes: int, limit_bytes: int = MAX_DOCUMENT_B
         )
 
 
+def compute_deadline_s(kind: Format | ReadingKind, size_bytes: int) -> float:
+    """Return how long the process may take for a document of this format and size."""
+    least_s, for_each_mb_s = _DEADLINES_S.get(kind, _TEXT_DEADLINE_S) if isinstance(kind, Format) else _TEXT_DEADLINE_S
+    return least_s + for_each_mb_s * size_bytes / 1e6
+
+
 class Parser:
     """Parses bytes in a process that starts with the first document, and is killed if one takes too long.
 
-    It may be shared by the tasks of one loop, which wait for each other. A cancelled call kills the process too, and
-    the next call starts another.
+    That process forks another one for each document (``knowledge.parsing.worker``). A parser may be shared by the tasks
+    of one loop, which wait for each other. A cancelled call kills the process too, and the next call starts another.
+    ``deadline_s`` is the longest time for one document; small ones have less.
     """
 
     def __init__(
         self,
         *,
         max_bytes: int = MAX_DOCUMENT_BYTES,
-        deadline_s: float = _DEADLINE_S,
-        recycle_after: int = _RECYCLE_AFTER,
+        deadline_s: float = _MAX_DEADLINE_S,
         memory_bytes: int = _MEMORY_BYTES,
-        max_text_bytes: int = _MAX_TEXT_BYTES,
+        max_text_bytes: int = MAX_TEXT_BYTES,
     ) -> None:
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
-        self._recycle_after = recycle_after
         self._memory_bytes = memory_bytes
         self._max_text_bytes = max_text_bytes
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
-        self._served = 0
+        self._gaps: tuple[str, ...] = ()
 
     async def parse(self, document: str, content: DocumentContent) -> Document:
         """Parse one document. The suffix of ``document``, its id, helps to detect the format.
@@ -80,13 +114,13 @@ class Parser:
             DocumentTooLarge: its size, memory or unpacked size is over the limit.
             DocumentEncrypted: it needs a password.
             UnsupportedFormat: Kvasir does not read its format.
+            ParserUnavailable: the machine lacks memory or time for it now.
             ParseError: it is broken, has no text, or took too long.
 
         """
         check_size(document, len(content.data), self._max_bytes)
         kind = detect_format(document, content.media_type, content.data)
-        task = ParsingTask(kind, document, content.media_type, self._deadline_s)
-        return await self._run_task(task, content.data, decode_result)
+        return await self._run_task(kind, document, content.data, DocumentDecoder(), content.media_type)
 
     async def read_content(
         self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
@@ -97,8 +131,19 @@ class Parser:
             ParseError: it is refused, took too long or too much memory, or crashed the process.
 
         """
-        task = ParsingTask(kind, url, media_type, self._deadline_s, robots_tag)
-        return await self._run_task(task, data, decode_reading)
+        return await self._run_task(kind, url, data, ReadingDecoder(), media_type, robots_tag)
+
+    async def find_jail_gaps(self) -> tuple[str, ...]:
+        """Return what this system lacks to lock the process in, as phrases; see ``enter_jail``.
+
+        Raises:
+            ParserUnavailable: no process can be started.
+
+        """
+        async with self._turn:
+            if self._process is None:
+                await self._start_process("The jail of the parser")
+        return self._gaps
 
     @staticmethod
     def find_kind(document: str, content: DocumentContent) -> str:
@@ -110,39 +155,46 @@ class Parser:
         async with self._turn:
             await self._end_process()
 
-    async def _run_task(self, task: ParsingTask, data: bytes, decode: Callable[[str], _Read]) -> _Read:
-        async with self._turn:
-            answer = await self._ask_process(task, data)
+    async def _run_task(
+        self,
+        kind: Format | ReadingKind,
+        document: str,
+        data: bytes,
+        decoder: _Decoder[_Read_co],
+        media_type: str | None,
+        robots_tag: str = "",
+    ) -> _Read_co:
+        deadline_s = min(self._deadline_s, compute_deadline_s(kind, len(data)))
         try:
-            return decode(answer)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ParseError(
-                f"{task.document} made its parser return nonsense. Export it again, or exclude it."
-            ) from error
+            async with self._turn:
+                await self._ask_process(ParsingTask(kind, document, media_type, deadline_s, robots_tag), data, decoder)
+            return await asyncio.to_thread(decoder.finish)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise ParseError(f"{document} made its parser return nonsense. Export it again, or exclude it.") from error
 
-    async def _ask_process(self, task: ParsingTask, data: bytes) -> str:
+    async def _ask_process(self, task: ParsingTask, data: bytes, decoder: _Decoder[object]) -> None:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents, for example out of memory, so neither of them is the cause.
             self._process = None
         process = self._process or await self._start_process(task.document)
+        limit_bytes = self._max_text_bytes if isinstance(task.kind, Format) else _MAX_READING_BYTES
         finished = False
         try:
-            async with asyncio.timeout(self._deadline_s):
-                answer = await _exchange_frames(process, task, data, self._max_text_bytes)
+            async with asyncio.timeout(task.deadline_s):
+                writer, reader = _get_pipes(process)
+                await _send_task(writer, task, data)
+                await _read_frames(reader, task.document, decoder, limit_bytes)
             finished = True
         except TimeoutError as error:
-            raise ParseError(
-                f"{task.document} took over {self._deadline_s:.0f} s to read. Split it, or exclude it from the source."
+            was_busy = _measure_busy_s(process.pid) >= _BUSY_SHARE * task.deadline_s
+            raise (ParseError if was_busy else ParserUnavailable)(
+                f"{task.document} took over {task.deadline_s:.0f} s to read. Split it, or exclude it from the source."
             ) from error
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
-            raise ParseError(await _describe_crash(task.document, process)) from error
+            raise await _explain_crash(task.document, process) from error
         finally:
             if not finished:
                 await self._kill_process()
-        self._served += 1
-        if self._served >= self._recycle_after or len(data) > _LARGE_BYTES:
-            await self._end_process()
-        return answer
 
     async def _start_process(self, document: str) -> asyncio.subprocess.Process:
         argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
@@ -154,17 +206,19 @@ class Parser:
                 *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=environment
             )
         except OSError as error:
-            raise ParseError(
+            raise ParserUnavailable(
                 f"{document} cannot be read: no process can be started ({error.strerror or error}). "
                 "Free memory on this machine, then sync again."
             ) from error
-        self._process, self._served = process, 0
+        self._process = process
         try:
+            ready = ReadingDecoder()
             async with asyncio.timeout(_START_S):
-                await _get_pipes(process)[1].readexactly(HEADER.size)
+                await _read_frames(_get_pipes(process)[1], document, ready, MAX_FRAME_BYTES)
+            self._report_gaps(ready.finish())
         except (TimeoutError, asyncio.IncompleteReadError) as error:
             await self._kill_process()
-            raise ParseError(
+            raise ParserUnavailable(
                 f"{document} cannot be read: the parsing process does not start. "
                 "Free memory on this machine, then sync again."
             ) from error
@@ -172,6 +226,12 @@ class Parser:
             await self._kill_process()
             raise
         return process
+
+    def _report_gaps(self, found: object) -> None:
+        gaps = tuple(map(str, found)) if isinstance(found, list) else ()
+        if gaps and not self._gaps:
+            _log.warning("Documents are parsed with less protection: %s. See docs/security.md.", "; ".join(gaps))
+        self._gaps = gaps
 
     async def _end_process(self) -> None:
         """End the process by closing its pipe, and kill it if it does not end."""
@@ -204,29 +264,41 @@ async def _wait_for_end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def _exchange_frames(
-    process: asyncio.subprocess.Process, task: ParsingTask, data: bytes, max_text_bytes: int
-) -> str:
-    """Send a task and return the answer, in pieces, so that a large document is not copied again."""
-    writer, reader = _get_pipes(process)
+async def _send_task(writer: asyncio.StreamWriter, task: ParsingTask, data: bytes) -> None:
+    """Send a task in pieces, so that a large document is not copied again."""
     writer.write(encode_task(task, len(data)))
     for start in range(0, len(data), _PIECE_BYTES):
         writer.write(data[start : start + _PIECE_BYTES])
         await writer.drain()
-    _, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
-    if size_bytes > max_text_bytes:
-        raise DocumentTooLarge(f"{task.document} has more text than the limit when unpacked. Split it, or exclude it.")
-    return await _read_text(reader, size_bytes)
 
 
-async def _read_text(reader: asyncio.StreamReader, size_bytes: int) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    pieces: list[str] = []
-    while size_bytes:
-        piece = await reader.readexactly(min(size_bytes, _PIECE_BYTES))
-        size_bytes -= len(piece)
-        pieces.append(decoder.decode(piece, final=not size_bytes))
-    return "".join(pieces)
+async def _read_frames(
+    reader: asyncio.StreamReader, document: str, decoder: _Decoder[object], max_text_bytes: int
+) -> None:
+    """Read and decode an answer. No frame stops the event loop for long."""
+    is_last = 0
+    while not is_last:
+        is_last, size_bytes = HEADER.unpack(await reader.readexactly(HEADER.size))
+        max_text_bytes -= size_bytes
+        if max_text_bytes < 0:
+            raise DocumentTooLarge(f"{document} has more text than the limit when unpacked. Split it, or exclude it.")
+        if size_bytes > MAX_FRAME_BYTES:
+            raise ValueError("the frame is too large")
+        frame = await reader.readexactly(size_bytes)
+        if size_bytes > _THREAD_BYTES:
+            await asyncio.to_thread(decoder.decode, frame)
+        else:
+            decoder.decode(frame)
+
+
+def _measure_busy_s(pid: int) -> float:
+    """Return the time of a processor that the document's process has used, which the parsing process has forked."""
+    busy_s = 0.0
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(pid).children():
+            times = child.cpu_times()
+            busy_s += times.user + times.system
+    return busy_s
 
 
 def _get_pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
@@ -235,14 +307,55 @@ def _get_pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWrite
     return process.stdin, process.stdout
 
 
-async def _describe_crash(document: str, process: asyncio.subprocess.Process) -> str:
+async def _explain_crash(document: str, process: asyncio.subprocess.Process) -> ParseError:
     try:
         async with asyncio.timeout(_END_S):
             status = await process.wait()
     except TimeoutError:
         status = 0
+    if status == NO_MEMORY:
+        return DocumentTooLarge(f"{document} is too large when unpacked: it needs too much memory. Split it.")
     why = f" ({signal.Signals(-status).name})" if -status in signal.valid_signals() else ""
-    return (
+    # If the machine is out of memory, the kernel kills the process, or no process can be forked.
+    return (ParserUnavailable if status in {-signal.SIGKILL, 1} else ParseError)(
         f"{document} crashed its parser{why}. Open it, save it again or export it as PDF or text, "
         "or exclude it from the source."
     )
+
+
+async def describe_jail() -> tuple[str, ...]:
+    """Start a parsing process, and return what this system lacks to lock it in; nothing if everything holds.
+
+    Raises:
+        ParserUnavailable: no process can be started.
+
+    """
+    parser = Parser()
+    try:
+        return await parser.find_jail_gaps()
+    finally:
+        await parser.close()
+
+
+class ParserPool:
+    """Parsers for people who wait. A second process starts only while the first one is busy."""
+
+    def __init__(self, size: int, deadline_s: float) -> None:
+        self._parsers = tuple(Parser(deadline_s=deadline_s) for _ in range(size))
+        self._idle = list(self._parsers)
+        self._turn = asyncio.Semaphore(size)
+
+    @contextlib.asynccontextmanager
+    async def acquire_parser(self) -> AsyncIterator[Parser]:
+        """Lend a parser: of the idle ones, that which was used last."""
+        async with self._turn:
+            parser = self._idle.pop()
+            try:
+                yield parser
+            finally:
+                self._idle.append(parser)
+
+    async def close(self) -> None:
+        """End the processes. It is safe to call twice."""
+        for parser in self._parsers:
+            await parser.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -17,9 +18,26 @@ from knowledge.control_characters import clean_name
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
+from knowledge.parsing.formats.main_text import MAIN_TEXT
+from knowledge.parsing.outline import MAX_SECTIONS
 
+TASK_HEADER: Final = struct.Struct(">HHII")
+"""Begins a task: the place of its kind in ``TASK_KINDS``, whether it needs a page's main text, and the lengths of its
+JSON and of the document's bytes."""
 HEADER: Final = struct.Struct(">II")
-"""The lengths of the JSON and of the bytes after it."""
+"""Begins a frame of an answer: whether it is the last, and its length."""
+
+NO_ANSWER, NO_MEMORY = 2, 3
+"""Exit statuses after a document's process that gave no answer. Python's own is 1, for a fork without memory."""
+
+MAX_TEXT_BYTES: Final = 100_000_000
+"""Limit of a document's text. A table repeats its columns' names in each row."""
+MAX_FRAME_BYTES: Final = 2_000_000
+"""A frame is decoded in one call, which stops everything else in the process that decodes it."""
+_PIECE_CHARACTERS: Final = 128_000
+"""A longer text is sent in pieces: even escaped, a frame of two of them is within its limit."""
+_MAX_NAME_CHARACTERS, _MAX_HEADINGS = 1_000, 16
+"""Limits of a title, of an anchor, and of a section's path."""
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
@@ -50,33 +68,68 @@ class ParsingTask:
     robots_tag: str = ""
 
 
+TASK_KINDS: Final[tuple[Format | ReadingKind, ...]] = (*Format, *ReadingKind)
+
+
 def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
-    """Return the frame that asks to parse a document. The document's bytes follow it."""
+    """Return the beginning of a task. The document's bytes follow it."""
     head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
-    return HEADER.pack(len(head), data_bytes) + head
+    needs_main_text = task.kind in {ReadingKind.PAGE, ReadingKind.ARTICLE} or MAIN_TEXT in (task.media_type or "")
+    return TASK_HEADER.pack(TASK_KINDS.index(task.kind), needs_main_text, len(head), data_bytes) + head
 
 
 def decode_task(head: bytes) -> ParsingTask:
-    """Return the task in a frame's JSON."""
+    """Return the task in its JSON."""
     kind, document, media_type, deadline_s, robots_tag = json.loads(head)
     task_kind = ReadingKind(kind) if kind in list(ReadingKind) else Format(kind)
     return ParsingTask(task_kind, document, media_type, deadline_s, robots_tag)
 
 
-def encode_result(result: object) -> tuple[bytes, bytes]:
-    """Return the header and the body of the frame that answers a task. The body may be large.
+def encode_result(result: object) -> Iterator[bytes]:
+    """Return the frames that answer a task, each after its header. A document is sent in several.
 
     For a ``ReadingKind``, ``result`` is None or a dataclass of texts, dates, numbers and lists of them.
     """
+    return _pack_frames(_split_document(result) if isinstance(result, Document) else iter(_split_reading(result)))
+
+
+def _pack_frames(bodies: Iterator[bytes]) -> Iterator[bytes]:
+    body = next(bodies)
+    for following in bodies:
+        yield HEADER.pack(0, len(body)) + body
+        body = following
+    yield HEADER.pack(1, len(body)) + body
+
+
+def _split_reading(result: object) -> list[bytes]:
+    """Return the JSON of an error, or of anything but a document, in pieces that are valid together."""
     body: object = {"read": result}
     if isinstance(result, ParseError):
         body = {"error": type(result).__name__, "text": str(result)}
-    elif isinstance(result, Document):
-        sections = [[part.headings, part.text, part.page, part.anchor] for part in result.sections]
-        body = {"title": result.title, "sections": sections}
+    encoded = _encode_json(body)
+    return [encoded[start : start + MAX_FRAME_BYTES] for start in range(0, len(encoded), MAX_FRAME_BYTES)]
+
+
+def _split_document(document: Document) -> Iterator[bytes]:
+    """Yield JSON of the title, then of lists of sections. A text alone continues the section before it."""
+    yield _encode_json({"title": document.title[:_MAX_NAME_CHARACTERS]})
+    parts: list[object] = []
+    characters = 0
+    for section in document.sections:
+        headings, anchor = section.headings[:_MAX_HEADINGS], (section.anchor or "")[:_MAX_NAME_CHARACTERS]
+        for start in range(0, len(section.text) or 1, _PIECE_CHARACTERS):
+            piece = section.text[start : start + _PIECE_CHARACTERS]
+            parts.append(piece if start else [headings, piece, section.page, anchor or None])
+            characters += len(piece) + len(anchor) + sum(map(len, headings))
+            if characters >= _PIECE_CHARACTERS:
+                yield _encode_json({"sections": parts})
+                parts, characters = [], 0
+    yield _encode_json({"sections": parts})
+
+
+def _encode_json(body: object) -> bytes:
     # Halves of surrogate pairs cannot be encoded, so they are dropped.
-    encoded = json.dumps(body, ensure_ascii=False, default=_encode_value).encode("utf-8", "ignore")
-    return HEADER.pack(0, len(encoded)), encoded
+    return json.dumps(body, ensure_ascii=False, default=_encode_value).encode("utf-8", "ignore")
 
 
 def _encode_value(value: Any) -> object:  # noqa: ANN401 - whatever JSON does not know
@@ -85,32 +138,71 @@ def _encode_value(value: Any) -> object:  # noqa: ANN401 - whatever JSON does no
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def decode_result(body: str) -> Document:
-    """Return the parsed document.
+class DocumentDecoder:
+    """Decodes the frames of a document.
 
-    Raises:
-        ParseError: the process answered with this error, as the class that it named.
-        ValueError: it answered something else.
-
+    Both methods raise ``ValueError``, ``TypeError``, ``LookupError`` or ``RecursionError`` if the process did not send
+    a document. ``finish`` raises the ``ParseError`` that it sent instead.
     """
-    answer = _decode_answer(body)
-    return Document(
-        clean_name(clean_text(str(answer["title"]))), tuple(_decode_section(*fields) for fields in answer["sections"])
-    )
+
+    def __init__(self) -> None:
+        self._error: ParseError | None = None
+        self._title: str | None = None
+        self._sections: list[Section] = []
+        self._further: list[str] = []  # pieces of the last section's text
+
+    def decode(self, frame: bytes) -> None:
+        """Decode the next frame."""
+        try:
+            answer = _decode_answer(frame)
+        except ParseError as error:
+            self._error = error
+            return
+        if self._title is None:
+            self._title = clean_name(clean_text(str(answer["title"])))
+            return
+        for part in answer["sections"]:
+            if isinstance(part, str):
+                self._further.append(clean_text(part))
+                continue
+            self._join_pieces()
+            self._sections.append(_decode_section(*part))
+        if len(self._sections) > MAX_SECTIONS:
+            raise ValueError("too many sections")
+
+    def finish(self) -> Document:
+        """Return the document after the last frame."""
+        if self._error is not None:
+            raise self._error
+        self._join_pieces()
+        if self._title is None:
+            raise ValueError("no title")
+        return Document(self._title, tuple(self._sections))
+
+    def _join_pieces(self) -> None:
+        if self._further:
+            section = self._sections.pop()
+            self._sections.append(replace(section, text="".join((section.text, *self._further))))
+            self._further = []
 
 
-def decode_reading(body: str) -> object:
-    """Return the decoded JSON of an answer. The caller converts it.
+class ReadingDecoder:
+    """Decodes the frames of a reading to JSON, which the caller converts. It raises as ``DocumentDecoder`` does."""
 
-    Raises:
-        ParseError, ValueError, KeyError: as ``decode_result``.
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
 
-    """
-    return _decode_answer(body)["read"]
+    def decode(self, frame: bytes) -> None:
+        """Keep the next frame."""
+        self._pieces.append(frame)
+
+    def finish(self) -> object:
+        """Return the decoded JSON after the last frame."""
+        return _decode_answer(b"".join(self._pieces))["read"]
 
 
-def _decode_answer(body: str) -> dict[str, Any]:
-    answer = json.loads(body)
+def _decode_answer(frame: bytes) -> dict[str, Any]:
+    answer = json.loads(frame.decode("utf-8", "replace"))
     if not isinstance(answer, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
     if "error" in answer:

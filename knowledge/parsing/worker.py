@@ -1,25 +1,47 @@
 """Run the parsing process: ``python -m knowledge.parsing.worker MEMORY_BYTES``, tasks on stdin, answers on stdout.
 
-Documents come from anywhere, and their parsers are large C libraries. If one crashes this process, only that document
-fails. The process ends with its parent's pipe, and by alarm if a document takes too long.
+Documents come from anywhere, and their parsers are large C libraries. So each document is parsed in a process of its
+own, which this one forks: it is locked in (``knowledge.parsing.jail``), and is killed after its answer. If it crashes,
+only that document fails. This process only loads libraries and moves frames. No byte of a document gets into its
+memory, where the process of the next document could read it. It ends with its parent's pipe, and the other one with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import resource
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import Any, Final, NamedTuple, NoReturn
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.parsing.file_types import Format
-from knowledge.parsing.wire import HEADER, ParsingTask, ReadingKind, decode_task, encode_result
+from knowledge.parsing.formats.main_text import load_extractor
+from knowledge.parsing.jail import enter_jail
+from knowledge.parsing.outline import MAX_SECTIONS, TooManySections
+from knowledge.parsing.wire import (
+    HEADER,
+    MAX_FRAME_BYTES,
+    NO_ANSWER,
+    NO_MEMORY,
+    TASK_HEADER,
+    TASK_KINDS,
+    ParsingTask,
+    ReadingKind,
+    decode_task,
+    encode_result,
+)
 
+_FULL_SHARE: Final = 0.4
+"""A process that crashed with this share of its memory in use had too little: libraries abort then."""
 _GRACE_S = 10
 """Seconds from the deadline to the alarm. The parent enforces the deadline itself; the alarm is for a dead parent."""
+_PR_SET_PDEATHSIG: Final = 1
 
 # Libraries are imported when they are first needed.
 _FORMATS = {
@@ -40,53 +62,146 @@ _READINGS = {
     ReadingKind.SITEMAP: ("sitemap", "read_sitemap"),
     ReadingKind.NAMES: ("crawled_page", "read_link_texts"),
 }
+_Parse = Callable[..., Any]  # a function that is loaded by name
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Report that the process is ready, then answer tasks until the stream ends."""
-    sink.write(HEADER.pack(0, 0))
-    sink.flush()
-    while len(header := source.read(HEADER.size)) == HEADER.size:
-        head_bytes, data_bytes = HEADER.unpack(header)
-        task = decode_task(source.read(head_bytes))
-        signal.alarm(int(task.deadline_s) + _GRACE_S)
-        sink.writelines(_answer_task(task, source.read(data_bytes)))
-        sink.flush()
-        signal.alarm(0)
+class _WaitingTask(NamedTuple):
+    """A task whose bytes are still in the pipe."""
+
+    parse: _Parse
+    head_bytes: int
+    data_bytes: int
 
 
-def _answer_task(task: ParsingTask, data: bytes) -> tuple[bytes, bytes]:
+def serve(source: int, sink: int) -> None:
+    """Report that the process is ready, and what its jail lacks; then answer tasks until the stream ends."""
+    _answer_in_child(source, sink, None)
+    while len(header := _read_bytes(source, TASK_HEADER.size)) == TASK_HEADER.size:
+        kind, needs_main_text, head_bytes, data_bytes = TASK_HEADER.unpack(header)
+        if needs_main_text:
+            load_extractor()
+        _answer_in_child(source, sink, _WaitingTask(_load_parser(TASK_KINDS[kind]), head_bytes, data_bytes))
+
+
+def _load_parser(kind: Format | ReadingKind) -> _Parse:
+    """Import what a task needs, so that it is imported once for all documents."""
+    if isinstance(kind, ReadingKind):
+        package, (module, function) = "knowledge.web.reading", _READINGS[kind]
+    else:
+        package, (module, function) = "knowledge.parsing.formats", _FORMATS[kind]
+    parse: _Parse = getattr(import_module(f"{package}.{module}"), function)
+    return parse
+
+
+def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
+    """Fork the process that answers, and move its frames; end as it did if it ends without a complete answer."""
+    gc.freeze()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _run_child(source, sink, writer, task)
+    os.close(writer)
+    is_complete = _move_frames(reader, sink)
+    os.close(reader)
+    if is_complete:
+        os.kill(child, signal.SIGKILL)
+    _, status, usage = os.wait4(child, 0)
+    if not is_complete:
+        ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        is_full = 0 < _FULL_SHARE * resource.getrlimit(resource.RLIMIT_AS)[0] < usage.ru_maxrss * 1024
+        if is_full and ended_by != signal.SIGKILL:
+            sys.exit(NO_MEMORY)
+        if ended_by:
+            os.kill(os.getpid(), ended_by)
+        sys.exit(NO_ANSWER)
+
+
+def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None) -> NoReturn:
+    """Answer in the forked process, which has no pipe but that for its frames."""
     try:
-        if isinstance(task.kind, ReadingKind):
-            return encode_result(_read_as(task.kind, data, task))
-        return encode_result(_parse_as(task.kind, data, task))
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        head, data = (_read_bytes(source, size) for size in waiting[1:]) if waiting else (b"", b"")
+        os.close(source)
+        os.close(sink)
+        with os.fdopen(writer, "wb") as frames:
+            gaps = enter_jail()
+            if waiting:
+                frames.writelines(_answer_task(decode_task(head), data, waiting.parse))
+            else:
+                frames.writelines(encode_result(gaps))
+    finally:
+        os._exit(0)
+
+
+def _read_bytes(source: int, count: int) -> bytes:
+    """Read exactly so many bytes, fewer at the end of the stream."""
+    pieces: list[bytes] = []
+    while count and (piece := os.read(source, count)):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def _move_frames(reader: int, sink: int) -> bool:
+    """Move the frames of an answer, and return whether they are complete."""
+    is_last = 0
+    while not is_last:
+        header = _read_bytes(reader, HEADER.size)
+        if len(header) < HEADER.size:
+            return False
+        is_last, size_bytes = HEADER.unpack(header)
+        if size_bytes > MAX_FRAME_BYTES:
+            return False
+        os.write(sink, header)
+        while size_bytes:
+            moved = _move_piece(reader, sink, size_bytes)
+            if not moved:
+                return False
+            size_bytes -= moved
+    return True
+
+
+def _move_piece(reader: int, sink: int, count: int) -> int:
+    """Move bytes from pipe to pipe, on Linux within the kernel."""
+    if hasattr(os, "splice"):
+        return os.splice(reader, sink, count)
+    piece = os.read(reader, count)
+    with os.fdopen(os.dup(sink), "wb") as target:
+        target.write(piece)
+    return len(piece)
+
+
+def _answer_task(task: ParsingTask, data: bytes, parse: _Parse) -> Iterator[bytes]:
+    signal.alarm(int(task.deadline_s) + _GRACE_S)
+    try:
+        return encode_result(parse(data, *_list_arguments(task)))
     except ParseError as error:
         return encode_result(error)
+    except TooManySections:
+        return encode_result(
+            DocumentTooLarge(f"{task.document} has more than {MAX_SECTIONS:,} headings with text. Split it.")
+        )
     except MemoryError:
         return encode_result(DocumentTooLarge(f"{task.document} needs too much memory. Split it, or exclude it."))
     except RecursionError:
         return encode_result(ParseError(f"{task.document} is nested too deeply. Simplify it, or exclude it."))
 
 
-def _read_as(kind: ReadingKind, data: bytes, task: ParsingTask) -> Any:  # noqa: ANN401 - each kind has its own
-    """Read web content that is not a document yet."""
-    module, function = _READINGS[kind]
-    read = getattr(import_module(f"knowledge.web.reading.{module}"), function)
-    meta = {
-        ReadingKind.PAGE: (task.document, task.media_type or "", task.robots_tag),
-        ReadingKind.ARTICLE: (task.document, task.media_type or ""),
-        ReadingKind.FEED: (task.media_type or "", task.document),
-        ReadingKind.SITEMAP: (),
-        ReadingKind.NAMES: (task.document, task.media_type or ""),
-    }[kind]
-    return read(data, *meta)
-
-
-def _parse_as(kind: Format, data: bytes, task: ParsingTask) -> Any:  # noqa: ANN401 - a function loaded by name
-    """Parse a document in its format."""
-    module, function = _FORMATS[kind]
-    parse = getattr(import_module(f"knowledge.parsing.formats.{module}"), function)
-    return parse(data, task.document, task.media_type) if kind in _TEXTUAL else parse(data, task.document)
+def _list_arguments(task: ParsingTask) -> tuple[str | None, ...]:
+    """Return what the function of a format or of a reading takes after the bytes."""
+    match task.kind:
+        case ReadingKind.PAGE:
+            return task.document, task.media_type or "", task.robots_tag
+        case ReadingKind.ARTICLE | ReadingKind.NAMES:
+            return task.document, task.media_type or ""
+        case ReadingKind.FEED:
+            return task.media_type or "", task.document
+        case ReadingKind.SITEMAP:
+            return ()
+        case _:
+            return (task.document, task.media_type) if task.kind in _TEXTUAL else (task.document,)
 
 
 def main() -> None:
@@ -96,10 +211,10 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
-    answers = os.fdopen(os.dup(1), "wb")
+    answers = os.dup(1)
     os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, answers)
+        serve(0, answers)
 
 
 if __name__ == "__main__":

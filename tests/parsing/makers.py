@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,14 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 LINE_POINTS = 14
+OFFICE = {
+    "docx": ("word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"),
+    "xlsx": ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+    "pptx": (
+        "ppt/presentation.xml",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+    ),
+}  # fmt: skip
 CHINESE_FONT = "STSong-Light"
 
 
@@ -110,3 +119,40 @@ def zip_bomb(part: str, unpacked_bytes: int) -> bytes:
         for _ in range(unpacked_bytes >> 20):
             member.write(block)
     return target.getvalue()
+
+
+def office_package(
+    kind: str, main: bytes, others: dict[str, bytes] | None = None, types: dict[str, str] | None = None
+) -> bytes:
+    """Make an Office file by hand, of its main part and others with their types."""
+    part, media_type = OFFICE[kind]
+    overrides = "".join(
+        f'<Override PartName="/{name}" ContentType="{one}"/>'
+        for name, one in ({part: media_type} | (types or {})).items()
+    )
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Default Extension="xml" ContentType="application/xml"/>{overrides}</Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/'
+            f'officeDocument" Target="{part}"/></Relationships>',
+        )
+        for name, data in {part: main, **(others or {})}.items():
+            archive.writestr(name, data)
+    return target.getvalue()
+
+
+def lying_archive(data: bytes) -> bytes:
+    """Make the archive state that every part unpacks to ten bytes."""
+    changed = bytearray(data)
+    for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
+        for found in re.finditer(re.escape(mark), data):
+            changed[found.start() + place : found.start() + place + 4] = (10).to_bytes(4, "little")
+    return bytes(changed)

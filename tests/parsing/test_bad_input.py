@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
-from knowledge.errors import DocumentTooLarge, ParseError
-from knowledge.interfaces import Document, DocumentContent, Section
+from knowledge.errors import DocumentTooLarge, ParseError, ParserUnavailable
+from knowledge.interfaces import DocumentContent
 from knowledge.parsing import Parser
-from knowledge.parsing.wire import decode_result, encode_result
 from tests.parsing import makers
+from tests.parsing.hostile import LAUGHS, SHORT_ROUND, make_content
+from tests.parsing.makers import OFFICE, lying_archive, office_package
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-OFFICE = {
-    "docx": ("word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"),
-    "xlsx": ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
-    "pptx": (
-        "ppt/presentation.xml",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
-    ),
-}  # fmt: skip
-LAUGHS = (
-    b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "'
-    + b"ha" * 5000
-    + b'">'
-    + b"".join(b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(8))
-    + b"]><x>&i;</x>"
-)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -40,38 +23,6 @@ async def parser() -> AsyncIterator[Parser]:
     opened = Parser()
     yield opened
     await opened.close()
-
-
-def package(kind: str, main: bytes, others: dict[str, bytes] | None = None) -> bytes:
-    """Make an Office file by hand, of its main part and others."""
-    part, media_type = OFFICE[kind]
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr(
-            "[Content_Types].xml",
-            '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-            '<Default Extension="xml" ContentType="application/xml"/>'
-            f'<Override PartName="/{part}" ContentType="{media_type}"/></Types>',
-        )
-        archive.writestr(
-            "_rels/.rels",
-            '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-            '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/'
-            f'officeDocument" Target="{part}"/></Relationships>',
-        )
-        for name, data in {part: main, **(others or {})}.items():
-            archive.writestr(name, data)
-    return target.getvalue()
-
-
-def lying(data: bytes) -> bytes:
-    """Make the archive state that every part unpacks to ten bytes."""
-    changed = bytearray(data)
-    for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
-        for found in re.finditer(re.escape(mark), data):
-            changed[found.start() + place : found.start() + place + 4] = (10).to_bytes(4, "little")
-    return bytes(changed)
 
 
 async def goes_on(parser: Parser) -> bool:
@@ -83,11 +34,11 @@ async def goes_on(parser: Parser) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OFFICE)
 async def test_an_archive_that_unpacks_to_too_much_is_refused(parser: Parser, kind: str) -> None:
-    bomb = package(kind, b"<x>" + b"0" * 200_000_000 + b"</x>")
+    bomb = office_package(kind, b"<x>" + b"0" * 200_000_000 + b"</x>")
     assert len(bomb) < 1_000_000
-    with pytest.raises(DocumentTooLarge, match=rf"big\.{kind} unpacks to 200 MB"):
+    with pytest.raises(DocumentTooLarge, match=rf"big\.{kind} is too large when unpacked: it unpacks to 200 MB"):
         await parser.parse(f"big.{kind}", DocumentContent(bomb, None, "1"))
-    many = package(kind, b"<x/>", {f"media/{n}.xml": b"0" * 50_000_000 for n in range(9)})
+    many = office_package(kind, b"<x/>", {f"media/{n}.xml": b"0" * 50_000_000 for n in range(9)})
     with pytest.raises(DocumentTooLarge, match="unpacks to 450 MB"):
         await parser.parse(f"big.{kind}", DocumentContent(many, None, "1"))
     assert await goes_on(parser)
@@ -96,14 +47,16 @@ async def test_an_archive_that_unpacks_to_too_much_is_refused(parser: Parser, ki
 @pytest.mark.parametrize("kind", OFFICE)
 async def test_an_archive_with_a_wrong_size_is_broken(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError, match=rf"big\.{kind} is a broken Office file"):
-        await parser.parse(f"big.{kind}", DocumentContent(lying(package(kind, b"<x>" + b"0" * 9_000_000)), None, "1"))
+        await parser.parse(
+            f"big.{kind}", DocumentContent(lying_archive(office_package(kind, b"<x>" + b"0" * 9_000_000)), None, "1")
+        )
     assert await goes_on(parser)
 
 
 @pytest.mark.parametrize("kind", OFFICE)
 async def test_expanding_entities_are_refused(parser: Parser, kind: str) -> None:
     with pytest.raises(ParseError):
-        await parser.parse(f"laughs.{kind}", DocumentContent(package(kind, LAUGHS), None, "1"))
+        await parser.parse(f"laughs.{kind}", DocumentContent(office_package(kind, LAUGHS), None, "1"))
     assert await goes_on(parser)
 
 
@@ -154,9 +107,13 @@ def with_title() -> Callable[[str], bytes]:
     return make
 
 
-async def test_characters_that_databases_refuse_are_dropped() -> None:
-    _, body = encode_result(Document("a\0b\ud800c", ()))
-    decoded = decode_result(body.decode())
-    assert decoded.title == "abc"
-    answer = '{"title": "x\\ud83d\\u0000y", "sections": [[["h\\u0000"], "t\\udc00", 1, null]]}'
-    assert decode_result(answer) == Document("xy", (Section(("h",), "t", 1),))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT_ROUND)
+async def test_a_hostile_file_ends_before_its_deadline(parser: Parser, name: str) -> None:
+    document, content = make_content(name)
+    try:
+        await parser.parse(document, content)
+    except ParseError as error:
+        assert not isinstance(error, ParserUnavailable)  # noqa: PT017
+        assert " s to read" not in str(error)  # noqa: PT017
+    assert await goes_on(parser)

@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, ParserUnavailable, UnsupportedFormat
 from knowledge.interfaces import DocumentContent
-from knowledge.parsing import MAX_DOCUMENT_BYTES, Parser, check_size
+from knowledge.parsing import MAX_DOCUMENT_BYTES, Parser, ParserPool, check_size
+from knowledge.parsing.file_types import Format
+from knowledge.parsing.parser import compute_deadline_s
+from knowledge.parsing.wire import ReadingKind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ENDLESS = b"<div>" * 400_000
-"""HTML whose nesting takes minutes to parse."""
+ENDLESS = b"<p><b>word</b> and " * 2_000_000
+"""HTML that takes several seconds to parse."""
 
 
 def content(data: bytes, media_type: str | None = None) -> DocumentContent:
@@ -61,8 +64,8 @@ async def test_the_process_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.slow
 async def test_a_document_that_takes_too_long_is_named_and_the_next_is_read() -> None:
     parser = Parser(deadline_s=1.0)
-    with pytest.raises(ParseError, match=r"deep\.html took over 1 s to read\. Split it"):
-        await parser.parse("deep.html", content(ENDLESS))
+    with pytest.raises(ParseError, match=r"long\.html took over 1 s to read\. Split it"):
+        await parser.parse("long.html", content(ENDLESS))
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
     await parser.close()
 
@@ -70,11 +73,11 @@ async def test_a_document_that_takes_too_long_is_named_and_the_next_is_read() ->
 async def test_a_crash_fails_one_document(parser: Parser) -> None:
     await parser.parse("a.txt", content(b"start"))
     assert parser._process is not None
-    busy = asyncio.create_task(parser.parse("deep.html", content(ENDLESS)))
+    busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS)))
     waiting = asyncio.create_task(parser.parse("b.txt", content(b"next")))
     await asyncio.sleep(0)
     os.kill(parser._process.pid, signal.SIGSEGV)
-    with pytest.raises(ParseError, match=r"deep\.html crashed its parser \(SIGSEGV\)"):
+    with pytest.raises(ParseError, match=r"long\.html crashed its parser \(SIGSEGV\)"):
         await busy
     assert (await waiting).sections[0].text == "next"
 
@@ -87,10 +90,55 @@ async def test_a_process_that_died_between_documents_is_replaced(parser: Parser)
     assert (await parser.parse("b.txt", content(b"next"))).sections[0].text == "next"
 
 
+async def test_a_large_document_has_more_time_and_an_office_file_has_most() -> None:
+    times_s = [compute_deadline_s(kind, 5_000_000) for kind in (Format.HTML, ReadingKind.FEED, Format.PDF, Format.XLSX)]
+    assert times_s == [15.0, 15.0, 25.0, 30.0]
+
+
+async def test_a_process_that_the_machine_ends_may_read_the_same_bytes_later(parser: Parser) -> None:
+    await parser.parse("a.txt", content(b"start"))
+    assert parser._process is not None
+    busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS)))
+    await asyncio.sleep(0)
+    parser._process.kill()
+    with pytest.raises(ParserUnavailable, match=r"crashed its parser \(SIGKILL\)"):
+        await busy
+
+
+async def test_a_process_that_got_no_time_may_read_the_same_bytes_later() -> None:
+    parser = Parser()
+    await parser.parse("a.txt", content(b"start"))
+    assert parser._process is not None
+    os.kill(parser._process.pid, signal.SIGSTOP)
+    parser._deadline_s, usual_s = 0.2, parser._deadline_s
+    with pytest.raises(ParserUnavailable, match="to read"):
+        await parser.parse("b.txt", content(b"next"))
+    parser._deadline_s = usual_s
+    assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
+    await parser.close()
+
+
+async def test_a_pool_starts_a_second_process_only_while_the_first_is_busy() -> None:
+    pool = ParserPool(2, 20.0)
+    for _ in range(2):
+        async with pool.acquire_parser() as parser:
+            await parser.parse("a.txt", content(b"x"))
+            first = parser._process
+            assert first is not None
+    async with pool.acquire_parser() as parser, pool.acquire_parser() as other:
+        assert parser._process is first
+        assert other._process is None
+        busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS)))
+        assert (await other.parse("a.txt", content(b"x"))).sections[0].text == "x"
+        assert not busy.done()
+        busy.cancel()
+    await pool.close()
+
+
 @pytest.mark.slow
 async def test_a_document_that_needs_too_much_memory_is_refused() -> None:
     parser = Parser(memory_bytes=400_000_000)
-    with pytest.raises(ParseError, match=r"big\.html (needs too much memory|crashed its parser)"):
+    with pytest.raises(DocumentTooLarge, match=r"big\.html (needs too much memory|is too large when unpacked)"):
         await parser.parse("big.html", content(b"<p>a</p>" * 5_000_000))
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
     await parser.close()
@@ -100,7 +148,7 @@ async def test_cancelling_ends_the_process(parser: Parser) -> None:
     await parser.parse("a.txt", content(b"start"))
     process = parser._process
     assert process is not None
-    busy = asyncio.create_task(parser.parse("deep.html", content(ENDLESS)))
+    busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     busy.cancel()
@@ -108,19 +156,6 @@ async def test_cancelling_ends_the_process(parser: Parser) -> None:
         await busy
     assert process.returncode == -signal.SIGKILL
     assert (await parser.parse("a.txt", content(b"next"))).sections[0].text == "next"
-
-
-@pytest.mark.slow
-async def test_the_process_is_replaced_after_some_documents() -> None:
-    parser = Parser(recycle_after=2)
-    pids = []
-    for _ in range(4):
-        await parser.parse("a.txt", content(b"x"))
-        pids.append(parser._process.pid if parser._process else None)
-    assert pids[0] is not None
-    assert pids[1] is None
-    assert pids[2] not in {None, pids[0]}
-    await parser.close()
 
 
 async def test_closing_ends_the_process_and_may_be_repeated() -> None:

@@ -34,7 +34,8 @@ from engine.planning.machine_probe import probe_machine
 from engine.process.preflight import Preflight, check_port
 from engine.service import Engine
 from engine.weights.store import WeightsStore
-from knowledge.errors import IdentityError, KnowledgeError, ProviderError, ProviderFailed
+from knowledge.errors import IdentityError, KnowledgeError, ParserUnavailable, ProviderError, ProviderFailed
+from knowledge.parsing import describe_jail
 from knowledge.web.http.guard import build_rules
 from knowledge.web.searching.provider import SearchProvider
 from knowledge.web.searching.registry import create_providers
@@ -82,6 +83,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "database": _check_database,
         "ports": _check_ports,
         "knowledge": _check_knowledge,
+        "parser": _check_parser,
         "identities": _check_identities,
         **(await _machine_checks(settings) if settings.engine.url is None else {}),
         "web search": _check_web_search,
@@ -179,6 +181,21 @@ async def _check_knowledge(settings: Settings) -> str:
         state.uncalibrated,
     )
     return "; ".join(fact for fact in facts if fact)
+
+
+async def _check_parser(_: Settings) -> str:
+    """Return how the process that parses documents is locked in.
+
+    Raises:
+        ParserUnavailable: this machine lacks a part of it, or the process does not start.
+
+    """
+    if gaps := await describe_jail():
+        raise ParserUnavailable(
+            f"Documents are parsed with less protection: {'; '.join(gaps)}. Use a newer Linux, or allow the container "
+            "Landlock and seccomp."
+        )
+    return "documents are parsed without access to files, network and other processes"
 
 
 async def _check_identities(settings: Settings) -> str:

@@ -27,6 +27,12 @@ MAIN_TEXT: Final = "main-text=yes"
 """A parameter of ``text/html`` in ``DocumentContent.media_type``: a web page of which only the main text counts."""
 
 
+def load_extractor() -> None:
+    """Load trafilatura, and what it prepares at its first page."""
+    extract_main_text("<html><body><article><h1>A page</h1><p>with some text.</p></article></body></html>")
+    extract_metadata("<html><head><title>A page</title></head></html>", "https://a.test/")
+
+
 def extract_main_text(html: str) -> str | None:
     """Return the words of a page's main text without markup, or None."""
     if len(html) > _LONGEST:

@@ -13,6 +13,11 @@ from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 
 MAX_UNPACKED_BYTES = 400_000_000
 MAX_PART_BYTES = 150_000_000
+_MAX_RATIO: Final = 100
+"""A part that unpacks to more times its size is made to fill memory. Sheets with equal rows reach 40."""
+_RATIO_FROM_BYTES: Final = 10_000_000
+_NO_MEMORY: Final = 2
+"""The code of libxml2 for too little memory."""
 _ARCHIVE_ERRORS: Final[tuple[type[Exception], ...]] = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
     SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,
@@ -42,15 +47,24 @@ def reading_package(data: bytes, document: str, *library_errors: type[Exception]
     if any(part.flag_bits & _ENCRYPTED_FLAG for part in parts):
         raise DocumentEncrypted(f"{document} needs a password. Save a copy without one, or exclude it.")
     sizes = [part.file_size for part in parts]
-    if sum(sizes) > MAX_UNPACKED_BYTES or max(sizes, default=0) > MAX_PART_BYTES:
-        raise DocumentTooLarge(
-            f"{document} unpacks to {sum(sizes) / 1e6:,.0f} MB, more than the limit of "
-            f"{MAX_UNPACKED_BYTES / 1e6:,.0f} MB. Split it, or exclude it."
-        )
+    if sum(sizes) > MAX_UNPACKED_BYTES or max(sizes, default=0) > MAX_PART_BYTES or any(map(_is_bomb, parts)):
+        raise _make_too_large_error(document, f"unpacks to {sum(sizes) / 1e6:,.0f} MB")
     try:
         yield
+    except MemoryError as error:
+        raise _make_too_large_error(document, "needs too much memory") from error
     except (*_ARCHIVE_ERRORS, *library_errors) as error:
+        if isinstance(error, SyntaxError) and getattr(error, "code", None) == _NO_MEMORY:
+            raise _make_too_large_error(document, "needs too much memory") from error
         raise _make_broken_error(document) from error
+
+
+def _is_bomb(part: zipfile.ZipInfo) -> bool:
+    return part.file_size > max(_RATIO_FROM_BYTES, _MAX_RATIO * part.compress_size)
+
+
+def _make_too_large_error(document: str, why: str) -> DocumentTooLarge:
+    return DocumentTooLarge(f"{document} is too large when unpacked: it {why}. Split it, or exclude it.")
 
 
 def _make_broken_error(document: str) -> ParseError:

@@ -17,10 +17,12 @@ from pypdfium2.raw import (
     FPDFText_GetMatrix,
 )
 
-from knowledge.errors import DocumentEncrypted, DocumentScanned, ParseError
+from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.formats.pdf_headings import PdfHeading, SizedLine, find_headings_by_size
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
+
+MAX_PAGES = 10_000
 
 _FULL_LINE = 0.75
 """Share of the page's usual line. A shorter line ends its paragraph."""
@@ -63,10 +65,13 @@ def parse_pdf(data: bytes, document: str) -> Document:
     Raises:
         DocumentEncrypted: it needs a password.
         DocumentScanned: it has only images of text.
+        DocumentTooLarge: it has more than ``MAX_PAGES`` pages.
         ParseError: it is broken.
 
     """
     with _open_pdf(data, document) as pdf:
+        if len(pdf) > MAX_PAGES:
+            raise DocumentTooLarge(f"{document} has {len(pdf):,} pages; the limit is {MAX_PAGES:,}. Split it.")
         marks = _read_outline(pdf)
         sized = [_read_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
         pages = _trim_pages([[line for line, _ in page] for page in sized])

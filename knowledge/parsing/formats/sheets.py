@@ -14,7 +14,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from knowledge.errors import DocumentTooLarge
 from knowledge.interfaces import Document
 from knowledge.parsing.formats.office_archive import reading_package
-from knowledge.parsing.formats.tables import describe_rows
+from knowledge.parsing.formats.tables import join_rows
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 MAX_CELLS = 3_000_000
@@ -43,7 +43,7 @@ def _parse_workbook(data: bytes, document: str, cells: _CellAllowance) -> Docume
                 continue
             outline.begin_page(number)
             outline.add_heading(1, sheet.title)
-            outline.add_block("\n".join(describe_rows(_read_rows(sheet, cells))))
+            outline.add_block(join_rows(_read_rows(sheet, cells), document))
         title = collapse_blanks(book.properties.title or "")
     finally:
         book.close()

@@ -7,10 +7,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from knowledge.errors import ParseError
+from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Document
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.outline import Outline, collapse_blanks, make_title_from_name
+from knowledge.parsing.wire import MAX_TEXT_BYTES
 from knowledge.tables import ROW_MARKER, format_row
 
 _SAMPLE_CHARACTERS = 16_384
@@ -26,6 +27,7 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
     """Parse comma- or tab-separated values of any encoding. The title is the file's name.
 
     Raises:
+        DocumentTooLarge: as ``join_rows``.
         ParseError: a cell never ends.
 
     """
@@ -33,12 +35,29 @@ def parse_table(data: bytes, document: str, media_type: str | None = None) -> Do
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     outline = Outline()
     try:
-        outline.add_block("\n".join(describe_rows(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text)))))
+        outline.add_block(join_rows(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text)), document))
     except csv.Error as error:
         raise ParseError(
             f"{document} is not a readable table ({error}). Check its quotation marks, then sync again."
         ) from error
     return Document(make_title_from_name(document), outline.list_sections())
+
+
+def join_rows(rows: Iterable[Row], document: str) -> str:
+    """Return the lines of ``describe_rows`` as one text.
+
+    Raises:
+        DocumentTooLarge: it would be over the limit, because each row repeats the columns' names.
+
+    """
+    lines: list[str] = []
+    characters = 0
+    for line in describe_rows(rows):
+        characters += len(line)
+        if characters > MAX_TEXT_BYTES:
+            raise DocumentTooLarge(f"{document} is too large when unpacked: each row repeats long names. Split it.")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_main_text, make_main_text_test
+from knowledge.parsing.formats.markup import parse_markup
 from knowledge.parsing.formats.tables import format_markdown_table
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
@@ -54,9 +55,14 @@ _MIN_MAIN_SHARE = 0.1
 
 
 def parse_html(data: bytes, document: str, media_type: str | None = None) -> Document:
-    """Parse HTML. The title is the page's first heading if its ``title`` begins with it, else the ``title``."""
+    """Parse HTML. The title is the page's first heading if its ``title`` begins with it, else the ``title``.
+
+    Raises:
+        ParseError: as ``parse_markup``.
+
+    """
     html = decode_text(data, media_type=media_type, html=True)
-    tree = LexborHTMLParser(html)
+    tree = parse_markup(html, document)
     _remove_hidden(tree)
     main, inside = _find_main_element(tree)
     sections = _extract_sections(main, page_furniture=not inside)
@@ -137,7 +143,7 @@ def extract_visible_text(html: str) -> str:
     """Return the text of a fragment, with blank lines between blocks."""
     if "<" not in html:
         return html
-    sections = _extract_sections(LexborHTMLParser(html).body, page_furniture=False)
+    sections = _extract_sections(parse_markup(html, "A part of the document").body, page_furniture=False)
     return "\n\n".join(part for section in sections for part in (*section.headings[-1:], section.text))
 
 

@@ -1,5 +1,7 @@
 """Convert Confluence's storage format to HTML for the parser. Pure: nothing is fetched or executed.
 
+HTML of macros, and pages that are not well-formed, go to the parser as they are: only its process may parse HTML.
+
 Macros that Confluence fills from other pages (tables of contents, included pages, issue lists) stay empty, because
 those pages may have other readers.
 """
@@ -12,8 +14,6 @@ from collections.abc import Callable, Mapping
 from html import escape
 from html.entities import html5
 from typing import Final
-
-from knowledge.parsing.formats.web_page import extract_visible_text
 
 _AC, _RI = "{urn:ac}", "{urn:ri}"
 _ROOT = '<root xmlns:ac="urn:ac" xmlns:ri="urn:ri">{}</root>'
@@ -86,10 +86,7 @@ class _StorageFormatWriter:
     def write_html(self, storage: str) -> str:
         root = _parse_storage(storage)
         if root is None:
-            return "".join(
-                f"<p>{escape(text)}</p>"
-                for text in extract_visible_text(_CDATA.sub(_cdata_text, storage)).split("\n\n")
-            )
+            return _CDATA.sub(_cdata_text, storage)
         return self._write_children(root, 0)
 
     def _write_children(self, node: ET.Element, depth: int) -> str:
@@ -176,7 +173,7 @@ class _StorageFormatWriter:
             body = plain if plain is not None else _parameter_text(parameters, "body")
             return f"<span>{escape(f'${body.strip()}$')}</span>"
         if name in {"html", "html-include"}:
-            return "".join(f"<p>{escape(text)}</p>" for text in extract_visible_text(plain or "").split("\n\n"))
+            return f"<div>{plain or ''}</div>"
         if name in {"status", "jira"}:
             return escape(
                 " ".join(_parameter_text(parameters, key) for key in ("title", "key", "jqlQuery") if key in parameters)

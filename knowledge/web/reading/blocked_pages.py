@@ -15,6 +15,7 @@ from pathlib import Path
 from selectolax.lexbor import LexborHTMLParser
 
 from knowledge.errors import UnreadableReason
+from knowledge.parsing.formats.markup import parse_markup
 
 _LONG = 2_000
 _MIDDLE = 900
@@ -85,7 +86,7 @@ class _VisiblePage:
 
 
 def _extract_visible_page(html: str) -> _VisiblePage:
-    tree = LexborHTMLParser(html)
+    tree = parse_markup(html, "The page")
     minimum_text = _minimum_text(tree)
     tree.strip_tags(_INVISIBLE_TAGS)
     titles = tuple(_join_words(node.text(deep=True)) for node in tree.css("title, h1")[:3])

@@ -13,6 +13,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from knowledge.dates import parse_iso_date
 from knowledge.parsing.decoding import decode_text
+from knowledge.parsing.formats.markup import parse_markup
 from knowledge.web.crawling.robots import ROBOT_NAME, parse_robots_directives
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -57,7 +58,7 @@ class CrawledPage:
 
 def read_page(data: bytes, url: str, content_type: str, robots_tag: str = "") -> CrawledPage:
     """Parse a page at ``url``."""
-    tree = LexborHTMLParser(decode_text(data, media_type=content_type, html=True))
+    tree = parse_markup(decode_text(data, media_type=content_type, html=True), url)
     directives = parse_robots_directives([robots_tag, *_find_robots_tags(tree)])
     base = _find_base_url(tree, url)
     links = () if "nofollow" in directives else tuple(dict.fromkeys(_find_links(tree, base)))
@@ -127,7 +128,7 @@ def _find_modified_date(tree: LexborHTMLParser) -> datetime | None:
 
 def read_link_texts(data: bytes, url: str, content_type: str) -> list[tuple[str, str]]:
     """Return the absolute address and the text of each link on a page."""
-    tree = LexborHTMLParser(decode_text(data, media_type=content_type, html=True))
+    tree = parse_markup(decode_text(data, media_type=content_type, html=True), url)
     base = _find_base_url(tree, url)
     links = (
         (

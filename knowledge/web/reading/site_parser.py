@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,7 +67,7 @@ class SiteParser:
     ) -> _T:
         raw = await self._parser.read_content(reading, response.data, response.url, *arguments)
         try:
-            return adapter.validate_python(raw)
+            return await asyncio.to_thread(adapter.validate_python, raw)
         except ValidationError:
             # Not chained, because such an error quotes the content.
             raise ParseError(f"The parser failed on {response.url}. Exclude it from the source.") from None

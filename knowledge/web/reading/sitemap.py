@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from lxml import etree
 
@@ -20,6 +21,8 @@ SITEMAP_TYPES = frozenset({
 
 MAX_SITEMAP_BYTES = 52_428_800
 """The protocol's limit for one decompressed sitemap."""
+_MAX_ENTRIES = 50_000
+"""The protocol's limit for one sitemap; the rest is not read."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -42,9 +45,9 @@ def read_sitemap(data: bytes) -> Sitemap | None:
     if not data.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
         lines = data.decode("utf-8", "replace").removeprefix("\ufeff").split()
         pages = tuple((line, None) for line in lines if line.startswith(("http://", "https://")))
-        return Sitemap(pages, ()) if pages and len(pages) == len(lines) else None
+        return Sitemap(pages[:_MAX_ENTRIES], ()) if pages and len(pages) == len(lines) else None
     try:
-        entries = list(_iterate_entries(data))
+        entries = list(islice(_iterate_entries(data), _MAX_ENTRIES))
     except etree.XMLSyntaxError:
         return None
     if not entries and b"urlset" not in data[:1000] and b"sitemapindex" not in data[:1000]:

@@ -39,3 +39,14 @@ def test_sitemaps_list_only_the_site_and_bombs_are_refused() -> None:
     assert found is None or all(len(url) < 1000 and "root:" not in url for url, _ in found.pages)
     assert read_sitemap(b"https://a.example/1\nhttps://a.example/2\n") is not None
     assert read_sitemap(b"<html><body>not found</body></html>") is None
+
+
+def test_a_sitemap_is_read_up_to_the_limit_of_the_protocol() -> None:
+    links = [f"https://a.test/{number}" for number in range(50_001)]
+    for data in (
+        "\n".join(links),
+        f"<urlset>{''.join(f'<url><loc>{link}</loc></url>' for link in links)}</urlset>",
+    ):
+        sitemap = read_sitemap(data.encode())
+        assert sitemap is not None
+        assert [link for link, _ in sitemap.pages] == links[:50_000]

@@ -1,0 +1,176 @@
+"""Code that has taken over the parsing process gets nowhere, and a kernel without a part of the jail says so."""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from knowledge.parsing import describe_jail
+from knowledge.parsing.file_types import Format
+from knowledge.parsing.wire import HEADER, DocumentDecoder, ParsingTask, ReadingDecoder, encode_task
+
+ROOT = Path(__file__).parents[2]
+EIGHT = [
+    "read_environment", "read_memory", "connect_by_tcp", "send_by_udp", "connect_to_unix_socket", "write_to_disk",
+    "run_program", "signal_parent",
+]  # fmt: skip
+FURTHER = [
+    "read_secret", "read_checkout", "fork", "trace_parent", "use_io_uring", "call_as_x32", "raise_limits",
+    "change_mode",
+]  # fmt: skip
+REFUSED_BY_FILES = [
+    "read_environment", "read_secret", "read_checkout", "read_memory", "connect_by_tcp", "write_to_disk", "run_program",
+    "signal_parent", "trace_parent",
+]  # fmt: skip
+REFUSED_BY_CALLS = [
+    "read_memory", "connect_by_tcp", "send_by_udp", "connect_to_unix_socket", "write_to_disk", "run_program",
+    "signal_parent", "fork", "trace_parent", "use_io_uring", "call_as_x32", "raise_limits", "change_mode",
+]  # fmt: skip
+HARMFUL_WITHOUT = [
+    "read_secret", "read_checkout", "connect_by_tcp", "send_by_udp", "connect_to_unix_socket", "run_program",
+    "signal_parent", "fork",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}, reason="no jail on this system"
+)
+
+
+class Place:
+    """A folder with a secret and a unix socket, and servers that must not be reached."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "secret").write_text("secret")
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.port = self.tcp.getsockname()[1]
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        self.unix = socket.socket(socket.AF_UNIX)
+        self.unix.bind(str(folder / "socket"))
+        self.unix.listen()
+        for one in (self.tcp, self.udp, self.unix):
+            one.setblocking(False)
+
+    def was_reached(self) -> list[str]:
+        """Return which of the servers somebody reached."""
+        reached = []
+        for name, receive in (
+            ("tcp", self.tcp.accept),
+            ("udp", lambda: self.udp.recv(9)),
+            ("unix", self.unix.accept),
+        ):
+            try:
+                receive()
+            except BlockingIOError:
+                continue
+            reached.append(name)
+        return reached
+
+    def close(self) -> None:
+        for one in (self.tcp, self.udp, self.unix):
+            one.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    opened = Place(tmp_path)
+    yield opened
+    opened.close()
+
+
+def run_attempts(place: Place, layers: str, attempts: Sequence[str]) -> tuple[object, dict[str, str]]:
+    """Return what the worker says that its kernel lacks, and what became of each attempt."""
+    tasks = b"".join(
+        encode_task(ParsingTask(Format.TEXT, name, None, 20.0), len(name)) + name.encode() for name in attempts
+    )
+    argv = [sys.executable, "-P", str(ROOT / "tests/parsing/escaping_worker.py"), layers, str(place.folder)]
+    environment = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [*argv, str(place.port)], input=tasks, capture_output=True, timeout=60, check=True, env=environment, cwd=ROOT
+    )
+    answer, gaps = done.stdout, ReadingDecoder()
+    answer = read_answer(answer, gaps)
+    results = {}
+    for name in attempts:
+        decoder = DocumentDecoder()
+        answer = read_answer(answer, decoder)
+        results[name] = decoder.finish().sections[0].text
+    assert not answer
+    return gaps.finish(), results
+
+
+def read_answer(data: bytes, decoder: DocumentDecoder | ReadingDecoder) -> bytes:
+    """Decode the frames of one answer, and return the rest."""
+    is_last = 0
+    while not is_last:
+        is_last, size_bytes = HEADER.unpack_from(data)
+        decoder.decode(data[HEADER.size : HEADER.size + size_bytes])
+        data = data[HEADER.size + size_bytes :]
+    return data
+
+
+def test_code_in_the_parser_gets_nowhere(place: Place) -> None:
+    gaps, results = run_attempts(place, "files+calls", [*EIGHT, *FURTHER, "start_thread"])
+    if gaps:
+        pytest.skip(f"this kernel: {gaps}")
+    assert results.pop("start_thread") == "got [1]"
+    assert [name for name, result in results.items() if not result.startswith("refused")] == []
+    assert place.was_reached() == []
+    assert not (place.folder / "written").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "refused", "gap"),
+    [("files", REFUSED_BY_FILES, "no seccomp"), ("calls", REFUSED_BY_CALLS, "no Landlock")],
+)
+def test_each_part_of_the_jail_holds_alone_and_says_what_is_missing(
+    place: Place, layers: str, refused: list[str], gap: str
+) -> None:
+    gaps, results = run_attempts(place, layers, refused)
+    if not isinstance(gaps, list) or len(gaps) != 1:
+        pytest.skip(f"this kernel: {gaps}")
+    assert gaps[0].startswith(f"{gap} (Function not implemented)")
+    assert [name for name, result in results.items() if not result.startswith("refused")] == []
+    assert place.was_reached() == []
+
+
+def test_the_attempts_succeed_without_a_jail(place: Place) -> None:
+    gaps, results = run_attempts(place, "", HARMFUL_WITHOUT)
+    assert len(json.dumps(gaps).split("no Landlock")) == len(json.dumps(gaps).split("no seccomp")) == 2
+    assert [name for name, result in results.items() if not result.startswith("got")] == []
+    assert place.was_reached() == ["tcp", "udp", "unix"]
+
+
+async def test_the_jail_describes_itself() -> None:
+    gaps = await describe_jail()
+    assert all(gap.startswith(("no Landlock", "no seccomp")) for gap in gaps)
+
+
+@pytest.mark.parametrize("is_protected", [False, True])
+def test_nobody_of_the_same_user_reads_the_memory_or_environment_of_kvasir(*, is_protected: bool) -> None:
+    """The superuser's capabilities are dropped first, because they read everything."""
+    drop = (
+        "import ctypes, platform, sys; import knowledge.parsing.jail as jail; "
+        "jail._drop_capabilities(ctypes.CDLL(None, use_errno=True), jail._MACHINES[platform.machine()]); "
+    )
+    protect = "import bot.__main__ as kvasir; kvasir._protect_memory(); " if is_protected else ""
+    look = f"{drop} open(f'/proc/{{sys.argv[1]}}/{{sys.argv[2]}}', 'rb').read(9)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{drop}{protect}print(1, flush=True); input()"], stdin=-1, stdout=-1, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        readable = {
+            name: subprocess.run([sys.executable, "-c", look, str(process.pid), name], check=False).returncode == 0
+            for name in ("environ", "maps", "stat")
+        }
+        process.communicate("\n")
+    assert readable == {"environ": not is_protected, "maps": not is_protected, "stat": True}
