@@ -35,11 +35,15 @@ def decode(frames: Iterable[bytes]) -> Document:
 )
 def test_a_document_arrives_as_it_was_sent(title: str, sections: list[Section]) -> None:
     document = Document(title, tuple(sections))
-    assert decode(encode_result(document)) == Document(clean_name(clean_text(title)), tuple(map(clean_section, sections)))
+    assert decode(encode_result(document)) == Document(
+        clean_name(clean_text(title)), tuple(map(clean_section, sections))
+    )
 
 
 def clean_section(section: Section) -> Section:
-    return Section(tuple(clean_name(clean_text(one)) for one in section.headings), clean_text(section.text), section.page)
+    return Section(
+        tuple(clean_name(clean_text(one)) for one in section.headings), clean_text(section.text), section.page
+    )
 
 
 @pytest.mark.parametrize("text", ["word ½ " * 1_000_000, "\1" * 3_000_000], ids=["words", "escaped"])
