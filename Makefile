@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check soak bench eval eval-answers format requirements
+.PHONY: help setup dev run services lint test check soak bench eval eval-answers format requirements sbom
 
 PYTHON ?= python3
 DOCS ?=
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 	@echo 'make run DOCS=/path   answers from that folder'
-	@echo 'make setup | soak | bench | eval | eval-answers | format | requirements'
+	@echo 'make setup | soak | bench | eval | eval-answers | format | requirements | sbom'
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
@@ -105,3 +105,8 @@ requirements: dev
 	$(UVC) requirements/go.in -o requirements/go.txt
 	$(UVC) pyproject.toml -o requirements/kvasir.txt
 	$(UVC) pyproject.toml --group dev -o requirements/dev.txt
+
+# The bill of materials of the packages that Kvasir installs, as CycloneDX in sbom.json.
+sbom: dev
+	@.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-format JSON --output-file sbom.json requirements/kvasir.txt

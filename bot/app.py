@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
@@ -30,6 +31,7 @@ from bot.errors import WheelError
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
+from bot.security.audit import SecurityAudit
 from bot.slack.wire.tasks import BackgroundTasks
 from bot.terminal.lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.terminal.terminal import Terminal
@@ -259,6 +261,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             identities=library.identities,
             verified=VerifiedTools(verified, finder, functools.partial(write_phrasings, measured_engine)),
             control=lambda: engine.thinking_control,
+            security_audit=SecurityAudit(settings, os.environ, library),
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,
         )
@@ -274,7 +277,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
                 functools.partial(run_off_peak_work, engine, calibrations),
             )
         if configured.digest is not None:
-            schedule.add_task("digest", configured.digest, app.send_digest)
+            schedule.add_task("digest", configured.digest, functools.partial(app.run_scheduled, "digest"))
+        if configured.security.audit:
+            schedule.add_task(
+                "security audit", configured.security.audit, functools.partial(app.run_scheduled, "audit")
+            )
         await stack.enter_async_context(library.syncs.watcher.run_in_background())
         await app.connect()
         where = workspace.url if workspace is not None else app.address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import NamedDocument, decode_readers
 
 _RIGHTS_S = 20.0
+_SAMPLE_S = 60.0
 _EXAMPLES = 3
 
 
@@ -105,6 +107,27 @@ class AccessExplainer:
             examples = sorted({format_reader(reader) for readers in lost for reader in readers})[:_EXAMPLES]
             counted.append(replace(status, unreachable=sum(lost.values()), unreachable_readers=tuple(examples)))
         return replace(state, sources=tuple(counted))
+
+    async def find_drift(self, limit: int) -> Sequence[str]:
+        """Return the sources with documents whose readers in the manifest their source no longer names.
+
+        For each source that can say it, the ``limit`` documents are compared that were checked longest ago.
+
+        Raises:
+            SourceError: a source does not answer, or refuses.
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = (await self._documents.follow_active_index()).manifest
+        drifts: list[str] = []
+        for source in self._sources.values():
+            rows = await manifest.list_oldest_rights(source.key, before=math.inf, limit=limit)
+            if isinstance(source, RightsSource) and rows:
+                async with asyncio.timeout(_SAMPLE_S):
+                    named = await source.read_rights([row.document for row in rows])
+                wrong = [row for row in rows if decode_readers(row.readers) - named.get(row.document, frozenset())]
+                drifts += [f"{source.key.name} ({len(wrong)} of {len(rows)} documents)"] if wrong else []
+        return drifts
 
     async def _explain_access(self, source: Source, row: NamedDocument, configured: frozenset[str]) -> DocumentAccess:
         document, listed = row.document, decode_readers(row.readers)

@@ -22,6 +22,7 @@ from bot.config.models import (
     EngineTable,
     IdentityTable,
     PathRightsTable,
+    SecurityTable,
     SlackTable,
     SourceTable,
     SyncTable,
@@ -47,7 +48,9 @@ ADDED_SOURCE = "added"
 PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
-_TABLES = ("source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web", "masking")
+_TABLES = (
+    "source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web", "masking", "security",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Configuration:
     web: Policies = field(default_factory=Policies)
     workspaces: tuple[str, ...] = ()
     masking: Masking = DEFAULT_MASKING
+    security: SecurityTable = field(default_factory=SecurityTable)
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -162,6 +166,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         web=Policies(build_web_policy(live, masking.private_words), web),
         workspaces=tuple(slack.workspaces),
         masking=masking,
+        security=read_table(SecurityTable, data.get("security", {}), f"[security] in {path}"),
     )
 
 

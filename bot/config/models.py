@@ -17,6 +17,7 @@ from bot.answering.policy import Mode, PrivateWords
 from bot.answering.thinking import Depth
 from bot.errors import SettingsError
 from bot.languages.registry import LANGUAGES
+from bot.messages.forms.security import PROBLEMS
 from knowledge.errors import suggest_nearest
 from knowledge.identity.readers import check_reader
 from knowledge.masking import compile_record_number
@@ -65,7 +66,14 @@ def _check_record_number(pattern: str) -> str:
 
 
 Prompts = Literal["allow", "mask"]
+def _check_check_name(name: str) -> str:
+    if name not in PROBLEMS:
+        raise ValueError(f"there is no check {name!r}.{suggest_nearest(name, PROBLEMS)}")
+    return name
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
+CheckName = Annotated[str, AfterValidator(_check_check_name)]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
@@ -164,8 +172,8 @@ class SlackTable(Table):
     workspaces: list[WorkspaceId] = toml_field(
         [],
         'a list of ids of workspaces or organizations such as ["T012AB3CD"]',
-        "Who may install the app by OAuth. The members of the first one are the readers of a source that names none; "
-        "without this key, only the workspace that installs the app first may.",
+        "Who may install the app by OAuth; without this key nobody may. The members of the first one are the readers "
+        "of a source that names none.",
     )
     questions_per_minute: int = toml_field(
         30, "a number from 0; 0 for no limit", "How many questions each person or app may ask in a minute.", ge=0
@@ -177,6 +185,26 @@ class SlackTable(Table):
         "0 9 * * 1",
         'a cron line such as "0 9 * * 1", or "" for never',
         "When owners get a direct message about unanswered questions, bad votes, stale sources and verified answers.",
+    )
+
+
+class SecurityTable(Table):
+    """``[security]``."""
+
+    audit: CronLine = toml_field(
+        "0 7 * * 1",
+        'a cron line such as "0 7 * * 1", or "" for never',
+        "When Kvasir audits its security, and reports to administrators and owners.",
+    )
+    advisories: str = toml_field(
+        "",
+        '"online", a file such as "advisories.json" that pip-audit wrote, or "" for neither',
+        "Where Kvasir looks for known vulnerabilities of its packages.",
+    )
+    accept: list[CheckName] = toml_field(
+        [],
+        'a list of checks of `kvasir doctor --security` such as ["engine-plain"]',
+        "Findings that you accept. They are listed, and are no problem.",
     )
 
 
@@ -344,6 +372,7 @@ TABLES: Mapping[str, type[Table]] = {
     "[slack]": SlackTable,
     "[[channel]]": ChannelTable,
     "[engine]": EngineTable,
+    "[security]": SecurityTable,
     "[web]": WebTable,
     "[masking]": MaskingTable,
 }

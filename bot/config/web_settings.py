@@ -39,8 +39,7 @@ def read_web_settings(
 
 def list_proxy_passwords(web: WebSettings) -> list[str]:
     """Return the proxies' addresses that hold a password."""
-    proxies = [web.proxies.http, web.proxies.https, *web.proxies.rules.values()]
-    return [proxy.url for proxy in proxies if proxy is not None and "@" in proxy.url]
+    return [proxy.url for proxy in web.proxies.all_proxies if "@" in proxy.url]
 
 
 def _read_proxy_rules(text: str, *, trusted: bool) -> dict[str, Proxy | None]:

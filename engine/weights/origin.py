@@ -10,6 +10,7 @@ from typing import Protocol
 from engine.weights.listing import ModelListing, RemoteFile
 
 DEFAULT_HUB = "https://huggingface.co"
+_HUB_HOSTS = ("https://*.huggingface.co", "https://*.hf.co")
 
 
 class TransientOriginError(Exception):
@@ -57,6 +58,15 @@ class WeightsSource:
     def folder(self) -> Path | None:
         """Return the folder whose models are used in place; None if models are downloaded."""
         return None if self.place is None or self.is_bucket else Path(self.place).expanduser()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the URLs of all that downloads connect to; a hub redirects them, Hugging Face to hosts of its own."""
+        if self.is_bucket:
+            return ("https://*.amazonaws.com", "https://*.amazonaws.com.cn", "http://169.254.169.254")
+        if self.place is not None:
+            return ()
+        return (self.endpoint, *(_HUB_HOSTS if self.endpoint == DEFAULT_HUB else ("https://*",)))
 
     @property
     def is_bucket(self) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 _MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -45,6 +46,18 @@ def translate_parameters(url: URL) -> URL:
     libpq = {name: value for name, value in parameters.items() if name in _LIBPQ}
     remaining = {name: url.query[name] for name in parameters if name in _SQLALCHEMY}
     return url.set(query=remaining | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
+
+
+def list_database_addresses(address: str) -> list[str]:
+    """Return ``scheme://host:port`` for each host of a database's URL; none for a file, a socket or no URL."""
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        return []
+    named = url.query.get("host") or (f"[{url.host}]" if ":" in (url.host or "") else url.host or "")
+    hosts = [host for host in ([named] if isinstance(named, str) else named) if host and not host.startswith("/")]
+    port = "" if url.port is None else f":{url.port}"
+    return [f"{url.get_backend_name()}://{host}{'' if re.search(r':[0-9]+$', host) else port}" for host in hosts]
 
 
 def _check_values(parameters: Mapping[str, str]) -> None:

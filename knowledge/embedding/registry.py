@@ -28,6 +28,8 @@ class EmbedderSpec:
     calibration: EmbedderCalibration = UNCALIBRATED
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Further arguments of that function, such as an address and a key."""
+    addresses: tuple[str, ...] = field(kw_only=True)
+    """The URLs of all that it may connect to, except the package index."""
 
 
 EMBEDDERS: Final = (
@@ -35,6 +37,7 @@ EMBEDDERS: Final = (
         "multilingual-e5-small:1571fc982750:int8:6.1",
         "knowledge.embedding.local_e5.embedder:open_e5",
         E5_CALIBRATION,
+        addresses=(),
     ),
 )
 """All embedders; the first one is the default (``KnowledgeSettings.embedder``)."""

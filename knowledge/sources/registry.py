@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -32,6 +32,14 @@ class SourceKind:
     options: type[Any]
     build: Callable[[SourceContext, Any], Source]
     """Builds a source without reading a document or opening a connection; raises ``SourceMisconfigured``."""
+    list_addresses: Callable[[SourceContext, Any], Sequence[str]] | None = None
+    """Returns all that a source may connect to: URLs, or ``host:port``, ``*`` for any. None says that this is unknown.
+
+    Raises ``SourceMisconfigured``, and connects to nothing.
+    """
+
+
+ANY_ADDRESS = "*:*"  # of a kind that does not say what it connects to
 
 
 KINDS: Mapping[str, str] = {
@@ -71,21 +79,50 @@ def build_source(
 
     """
     kind = (others or {}).get(spec.kind) or _find_kind(spec, others or {})
-    context = SourceContext(
+    options, patterns = _separate_patterns(kind, spec)
+    context = _make_context(spec, state, memory, web or WebSettings())
+    return narrow_source(kind.build(context, options), patterns, spec.rights)
+
+
+def list_addresses(spec: SourceSpec, web: WebSettings) -> Sequence[str]:
+    """Return all that a source of the registry may connect to, as ``SourceKind.list_addresses`` says.
+
+    Raises:
+        SourceMisconfigured: the kind or a key is unknown, missing or of the wrong type.
+
+    """
+    kind = _find_kind(spec, ())
+    if kind.list_addresses is None:
+        return (ANY_ADDRESS,)
+    options, _ = _separate_patterns(kind, spec)
+    return kind.list_addresses(_make_context(spec, spec.base_dir, _refuse_memory, web), options)
+
+
+def _separate_patterns(kind: SourceKind, spec: SourceSpec) -> tuple[Any, tuple[str, ...]]:
+    """Return the kind's own options, and the patterns of ``exclude`` if the kind does not handle them itself."""
+    if EXCLUDE not in spec.options or EXCLUDE in {field.name for field in fields(kind.options)}:
+        return read_options(kind.options, spec), ()
+    patterns = _convert_value(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
+    own = replace(spec, options={key: value for key, value in spec.options.items() if key != EXCLUDE})
+    return read_options(kind.options, own), cast("tuple[str, ...]", patterns)
+
+
+def _make_context(
+    spec: SourceSpec, state: Path, memory: Callable[[SourceKey], Memory], web: WebSettings
+) -> SourceContext:
+    return SourceContext(
         name=spec.name,
         base_dir=spec.base_dir,
         state_dir=state / source_folder_name(spec.name),
         memory=memory,
         readers=spec.readers,
         secrets=spec.secrets,
-        web=web or WebSettings(),
+        web=web,
     )
-    if EXCLUDE not in spec.options or EXCLUDE in {field.name for field in fields(kind.options)}:
-        return narrow_source(kind.build(context, read_options(kind.options, spec)), (), spec.rights)
-    patterns = _convert_value(spec.options[EXCLUDE], tuple[str, ...], f"{spec.name}: {EXCLUDE}")
-    own = replace(spec, options={key: value for key, value in spec.options.items() if key != EXCLUDE})
-    source = kind.build(context, read_options(kind.options, own))
-    return narrow_source(source, cast("tuple[str, ...]", patterns), spec.rights)
+
+
+def _refuse_memory(key: SourceKey) -> Memory:
+    raise NotImplementedError(f"nothing is stored for {key.name} while its addresses are listed")
 
 
 def _find_kind(spec: SourceSpec, others: Collection[str]) -> SourceKind:

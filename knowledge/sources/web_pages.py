@@ -118,8 +118,9 @@ def unreachable_error(url: str, error: FetchError) -> SourceUnavailable:
     """Return the error for a source whose first page cannot be fetched."""
     if isinstance(error, FetchRefused):
         return SourceUnavailable(
-            f"Kvasir does not fetch {strip_query(url)}: it is not on the public web, or redirects to a private host. "
-            "If it is in your own network, name its host in the key allow_hosts; the log has the reason."
+            f"Kvasir does not fetch {strip_query(url)}: it is not on the public web, or redirects to another host. "
+            "Put the address to which it redirects into the key url, or name a host of your own network in "
+            "allow_hosts; the log has the reason."
         )
     return SourceUnavailable(
         f"{strip_query(url)} does not answer: {error.reason}. Check that it is up and that this machine can reach it; "

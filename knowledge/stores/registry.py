@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
+from knowledge.stores.weaviate.address import parse_node_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,26 @@ class StoreSpec:
     """The variable that it needs, and that chooses it without ``KVASIR_STORE``; "" if it needs none."""
     secrets: tuple[str, ...] = ()
     """The variables that no log shows and no child process gets."""
+    list_addresses: Callable[[Mapping[str, Any]], Sequence[str]] = field(kw_only=True)
+    """Returns the URLs of all that it may connect to, by its variables."""
+
+
+def _list_weaviate_addresses(variables: Mapping[str, Any]) -> Sequence[str]:
+    nodes = parse_node_addresses(variables["WEAVIATE_URL"], variables.get("WEAVIATE_GRPC_URL"))
+    return [str(address) for node in nodes for address in (node.http, node.grpc)]
 
 
 STORES: Final = {
     spec.name: spec
     for spec in (
-        StoreSpec("lancedb", "knowledge.stores.lancedb.store:make_store"),
-        StoreSpec("weaviate", "knowledge.stores.weaviate.store:make_store", "WEAVIATE_URL", ("WEAVIATE_API_KEY",)),
+        StoreSpec("lancedb", "knowledge.stores.lancedb.store:make_store", list_addresses=lambda _: ()),
+        StoreSpec(
+            "weaviate",
+            "knowledge.stores.weaviate.store:make_store",
+            "WEAVIATE_URL",
+            ("WEAVIATE_API_KEY",),
+            list_addresses=_list_weaviate_addresses,
+        ),
     )
 }
 """All stores by name. The first one is used if nothing is configured."""

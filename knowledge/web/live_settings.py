@@ -21,17 +21,33 @@ class ProviderSpec:
     """Where that is configured: an environment variable, or a key of ``[web]``."""
     implementation: str
     """``module:class``, imported with the first search."""
+    address: str = field(kw_only=True)
+    """The service's URL; "" if the operator names it."""
 
 
 PROVIDERS: Final = {
     spec.name: spec
     for spec in (
-        ProviderSpec("searxng", "address", "KVASIR_SEARXNG_URL", "knowledge.web.searching.searxng:Searxng"),
-        ProviderSpec("brave", "key", "BRAVE_API_KEY", "knowledge.web.searching.brave:Brave"),
-        ProviderSpec("tavily", "key", "TAVILY_API_KEY", "knowledge.web.searching.tavily:Tavily"),
-        ProviderSpec("exa", "key", "EXA_API_KEY", "knowledge.web.searching.exa:Exa"),
-        ProviderSpec("serper", "key", "SERPER_API_KEY", "knowledge.web.searching.serper:Serper"),
-        ProviderSpec("sitemap", "sites", "sites", "knowledge.web.searching.sitemap_search:SitemapSearch"),
+        ProviderSpec("searxng", "address", "KVASIR_SEARXNG_URL", "knowledge.web.searching.searxng:Searxng", address=""),
+        ProviderSpec(
+            "brave",
+            "key",
+            "BRAVE_API_KEY",
+            "knowledge.web.searching.brave:Brave",
+            address="https://api.search.brave.com",
+        ),
+        ProviderSpec(
+            "tavily", "key", "TAVILY_API_KEY", "knowledge.web.searching.tavily:Tavily", address="https://api.tavily.com"
+        ),
+        ProviderSpec("exa", "key", "EXA_API_KEY", "knowledge.web.searching.exa:Exa", address="https://api.exa.ai"),
+        ProviderSpec(
+            "serper",
+            "key",
+            "SERPER_API_KEY",
+            "knowledge.web.searching.serper:Serper",
+            address="https://google.serper.dev",
+        ),
+        ProviderSpec("sitemap", "sites", "sites", "knowledge.web.searching.sitemap_search:SitemapSearch", address=""),
     )
 }
 """All search providers by name, in the default order."""
@@ -48,6 +64,13 @@ class SearchSettings:
     """The keys by the provider's name."""
     sites: tuple[str, ...] = ()
     """Addresses of the sites whose sitemaps the provider ``sitemap`` searches."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the URLs of the providers, of which ``sitemap`` has none: it reads pages."""
+        specs = (PROVIDERS[name] for name in self.provider_order)
+        found = (self.searxng_url if spec.needs == "address" else spec.address for spec in specs)
+        return tuple(address for address in found if address)
 
     def has_what_it_needs(self, spec: ProviderSpec) -> bool:
         """Return whether a provider's key, address or sites are configured."""

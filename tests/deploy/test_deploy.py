@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +16,11 @@ import yaml
 from bot.config.environment import Environment
 from bot.config.settings import load_settings
 from knowledge.interfaces import LiveWebRequest
+from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import PROVIDER_TIME_SHARE
+from tests.services import weaviate_server
+from tests.stores.rows import DIMENSIONS, row
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -29,7 +34,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_every_service_is_pinned_and_has_a_health_check(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"kvasir", "weaviate", "postgres", "engine", "searxng"}
+    assert set(compose["services"]) == {"kvasir", "weaviate", "weaviate-role", "postgres", "engine", "searxng"}
     for name, service in compose["services"].items():
         if "build" not in service:
             assert PINNED.search(service["image"]), f"{name}: {service['image']}"
@@ -43,6 +48,11 @@ def test_the_services_and_the_code_agree_on_versions(compose: dict[str, Any]) ->
     assert f"weaviate_version={weaviate}\n" in services
     sglang = compose["services"]["engine"]["image"].rpartition(":v")[2]
     assert f"sglang=={sglang}" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_sglang_logs_no_prompts(compose: dict[str, Any]) -> None:
+    """Requests are logged or dumped only with a flag."""
+    assert not {"--log-requests", "--crash-dump-folder", "--log-level"} & set(compose["services"]["engine"]["command"])
 
 
 def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
@@ -81,6 +91,43 @@ def test_searxng_answers_in_json_within_the_time_that_it_has(compose: dict[str, 
     first_of_several_s = LiveWebRequest("always").within_s * SEARCH_SHARE * PROVIDER_TIME_SHARE
     assert settings["outgoing"]["max_request_timeout"] < first_of_several_s
     assert compose["services"]["kvasir"]["environment"]["KVASIR_SEARXNG_URL"] == "http://searxng:8080"
+
+
+def test_kvasirs_key_at_weaviate_is_no_administrators(compose: dict[str, Any]) -> None:
+    weaviate, role = compose["services"]["weaviate"]["environment"], compose["services"]["weaviate-role"]
+    users = weaviate["AUTHENTICATION_APIKEY_USERS"].split(",")
+    keys = weaviate["AUTHENTICATION_APIKEY_ALLOWED_KEYS"].split(",")
+    key_of = dict(zip(users, (re.findall(r"\w+", key)[0] for key in keys), strict=True))
+    assert key_of == {"admin": "VECTORS_ADMIN_KEY", "kvasir": "WEAVIATE_API_KEY"}
+    assert weaviate["AUTHORIZATION_RBAC_ROOT_USERS"] == "admin"
+    assert "ADMINLIST" not in str(weaviate)
+    assert compose["services"]["kvasir"]["depends_on"]["weaviate-role"] == {
+        "condition": "service_completed_successfully"
+    }
+    assert "VECTORS_ADMIN_KEY" not in compose["services"]["kvasir"]["environment"]
+    for mount in role["volumes"]:
+        assert (DEPLOY / mount.partition(":")[0]).is_file(), mount
+
+
+@pytest.mark.slow
+async def test_the_role_is_given_and_is_enough(compose: dict[str, Any], tmp_path: Path) -> None:
+    """With the variables of the compose file; a second run changes nothing."""
+    rights = {
+        name: value for name, value in compose["services"]["weaviate"]["environment"].items() if "RBAC" in name
+    } | {"AUTHENTICATION_APIKEY_USERS": "admin,kvasir"}
+    with weaviate_server(tmp_path, rights) as server:
+        environ = {"PATH": os.environ["PATH"], "WEAVIATE_URL": server.url, "VECTORS_ADMIN_KEY": server.api_key}
+        argv = [sys.executable, str(DEPLOY / "weaviate_role.py")]
+        for _ in range(2):
+            await asyncio.to_thread(subprocess.run, argv, check=True, env=environ, timeout=60)
+        store = WeaviateStore(server.url, server.grpc_url, server.reader_key)
+        await store.open("kvasir_1a1a1a1a", DIMENSIONS)
+        await store.write([row("a")])
+        assert await store.count() == 1
+        await store.close()
+        wrong = {**environ, "VECTORS_ADMIN_KEY": "wrong"}
+        refused = await asyncio.to_thread(subprocess.run, argv, check=False, env=wrong, timeout=60)
+        assert refused.returncode == 1
 
 
 def test_every_volume_is_declared(compose: dict[str, Any]) -> None:

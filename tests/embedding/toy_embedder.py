@@ -53,4 +53,6 @@ async def open_toy(_cache: Path, _unpack_wheel: object, *, progress: object, dim
     return ToyEmbedder(dimensions)
 
 
-TOY = EmbedderSpec(ToyEmbedder.identity, "tests.embedding.toy_embedder:open_toy", options={"dimensions": 256})
+TOY = EmbedderSpec(
+    ToyEmbedder.identity, "tests.embedding.toy_embedder:open_toy", options={"dimensions": 256}, addresses=()
+)

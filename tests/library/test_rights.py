@@ -316,3 +316,15 @@ async def test_an_answer_that_cannot_be_stored_shows_nothing(bench: Bench, wiki:
             assert other.execute("SELECT DISTINCT readers FROM knowledge_documents").fetchall() == [('["board"]',)]
             other.execute("DROP TRIGGER broken")
         assert await find_documents(library, limit=12) == set(wiki.texts) - {"0.md"}
+
+
+async def test_drift_between_source_and_manifest_is_named(bench: Bench, wiki: RightsDict) -> None:
+    """The security audit compares documents with what their source says now; more readers there are no drift."""
+    async with bench.library(wiki) as library:
+        await library.refresh()
+        assert await library.access.find_drift(50) == []
+        first, second, third, *_ = sorted(wiki.texts)
+        wiki.rights[first] = frozenset({"owner"})
+        del wiki.rights[second]
+        wiki.rights[third] |= {"owner"}
+        assert await library.access.find_drift(50) == ["wiki (2 of 12 documents)"]

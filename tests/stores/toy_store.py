@@ -15,7 +15,7 @@ from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import check_rows, merge_legs, slice_values
 from knowledge.stores.registry import StoreSpec
 
-TOY = StoreSpec("toy", "tests.stores.toy_store:make_store")
+TOY = StoreSpec("toy", "tests.stores.toy_store:make_store", list_addresses=lambda _: ())
 
 
 @dataclass

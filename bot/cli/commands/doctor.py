@@ -15,6 +15,7 @@ import aiohttp
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.installation_view import describe_installations
+from bot.cli.security_view import show_egress, show_security
 from bot.config.settings import Settings
 from bot.messages.errors import describe_error
 from bot.slack.wire.errors import SlackMissingScope
@@ -62,6 +63,10 @@ Check = Callable[[Settings], Awaitable[str]]
 async def main(arguments: argparse.Namespace) -> int:
     """Print one line for each check; exit status 1 if any failed."""
     settings = load_command_settings(arguments)
+    if arguments.egress:
+        return show_egress(settings, json=arguments.json)
+    if arguments.security:
+        return await show_security(settings, json=arguments.json)
     results = []
     async for result in run_checks(settings):
         results.append(result)

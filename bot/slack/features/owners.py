@@ -1,16 +1,19 @@
-"""What owners learn: their part of Home, the weekly digest, and alerts about failing sources."""
+"""What owners learn: their part of Home, the weekly digest, alerts about failing sources, and the security audit."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from bot.languages.registry import Language
-from bot.messages.forms import home, owners
-from bot.messages.message import render_message
+from bot.messages.forms import home, owners, security
+from bot.messages.message import join_names, render_message
+from bot.security.audit import SecurityAudit
+from bot.security.report import CheckVerdict, SecurityReport
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.home import HomeViewer, OwnerSection, SourceOwner, build_header
 from bot.slack.features.kit.status_texts import format_failure_reason
@@ -29,6 +32,7 @@ _ALERT_HEARTBEATS = 6
 """After so many heartbeats, the sources are checked again, to tell their owners of a failure."""
 _DIGEST: Final = "digest"
 _ALERT: Final = "source"
+_AUDIT: Final = "security"
 _UNKNOWN_PERSON = {"channel_not_found", "user_not_found"}
 """Slack's codes for an owner who is in another workspace that has the app."""
 
@@ -40,7 +44,11 @@ def build_feature(tools: FeatureTools) -> Feature:
     """Return the part of Home, the digest and the alerts."""
     part = OwnerPart(tools.shared, tools.features)
     alerts = SourceAlerts(tools.shared, every_s=tools.settings.heartbeat_s * _ALERT_HEARTBEATS)
-    return Feature(home_parts=[part], tasks=[alerts], digests=[part.send_digest])
+    audit = tools.shared.dependencies.security_audit
+    scheduled = {"digest": part.send_digest}
+    if audit is not None and tools.shared.is_home:
+        scheduled["audit"] = SecurityReporter(tools.shared, audit).send_report
+    return Feature(home_parts=[part], tasks=[alerts], scheduled=scheduled)
 
 
 class OwnerPart:
@@ -133,6 +141,47 @@ async def _describe_failure(source: SourceStatus, language: Language) -> str:
 
 async def _describe_recovery(source: SourceStatus, language: Language) -> str:
     return render_message(owners.SOURCE_WELL, language, source=render.escape_mrkdwn(source.name))
+
+
+class SecurityReporter:
+    """Audits the security, and tells administrators and owners the result."""
+
+    def __init__(self, shared: SharedParts, security: SecurityAudit) -> None:
+        self._shared = shared
+        self._security = security
+        self._notices = SentNotices(shared.database)
+
+    async def send_report(self) -> None:
+        """Audit unless another process has done so today; raises nothing."""
+        team, access = self._shared.me.team, self._shared.access
+        try:
+            today = datetime.now(UTC).date().isoformat()
+            if not await self._notices.add_notice(team, _AUDIT, today):
+                return
+            await self._notices.purge_notices(team, _AUDIT)
+            report, path = await self._security.save_report()
+        except (KnowledgeError, OSError) as error:
+            _log.warning("security not audited", error=str(error))
+            return
+        _log.info("security audited", problems=len(report.select_findings(CheckVerdict.FOUND)), report=str(path))
+        await send_messages(
+            self._shared, access.admins | access.owners, lambda _, language: _describe_audit(report, path, language)
+        )
+
+
+async def _describe_audit(report: SecurityReport, path: Path, language: Language) -> str:
+    """Return the problems, what changed and what was not checked, as mrkdwn."""
+    problems, unchecked = report.select_findings(CheckVerdict.FOUND), report.select_findings(CheckVerdict.NOT_CHECKED)
+    new = {change.partition(":")[0] for change in report.new} if report.earlier else set[str]()
+    lines = [render_message(security.FOUND if problems else security.NOTHING_FOUND, language, count=len(problems))]
+    for one in problems:
+        mark = f" ({render_message(security.NEW, language)})" if one.check in new else ""
+        lines.append(f"• *{one.check}*{mark}: {render.escape_mrkdwn(render_message(one.message, language))}")
+    for message, names in ((security.GONE, report.gone), (security.NOT_CHECKED, [one.check for one in unchecked])):
+        if names:
+            lines.append(render.escape_mrkdwn(render_message(message, language, names=join_names(names, language))))
+    lines.append(render_message(security.FILES, language, path=path))
+    return "\n".join([render_message(security.REPORT, language), *lines])
 
 
 async def send_messages(shared: SharedParts, people: Iterable[str], build: BuildText) -> bool:

@@ -11,6 +11,7 @@ from bot.answering.verified_answers.verified_answerer import Answering
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.page_additions import PageAdditions
+from bot.security.audit import SecurityAudit
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.people.finder import ListNamed
 from bot.storage.channels.channel_event_log import ChannelEventLog
@@ -88,5 +89,7 @@ class SlackDependencies:
     """Returns the engine's control over thinking; None before the engine exists."""
     count_requests: Callable[[], QueueCounts] = QueueCounts
     """Returns how many requests of this process wait for the engine, and how many it answers."""
+    security_audit: SecurityAudit | None = None
+    """None where nothing is audited."""
     record_vote: Callable[[str], None] = lambda _: None
     """Counts a vote on an answer, "good" or "bad"."""

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+SLACK_API_URL = "https://slack.com/api/"
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 
@@ -21,7 +22,7 @@ class OAuthSettings:
     public_url: str
     """The address of Kvasir's own pages, without a slash at its end."""
     workspaces: tuple[str, ...] = ()
-    """The workspaces and organizations that may install the app, the first one first; none: the first that does."""
+    """The workspaces and organizations that may install the app, the home of the documents first; without any, none."""
 
     @property
     def install_url(self) -> str:
@@ -46,6 +47,12 @@ class SlackSettings:
     """The Web API's base URL, ending in ``/api/``; None is Slack's own."""
     port: int = 3000
     oauth: OAuthSettings | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the URLs of all that Kvasir connects to: the Web API, and Slack's hosts of websockets and files."""
+        url = self.api_url or SLACK_API_URL
+        return (url, f"https://*.{urlsplit(url).hostname}") if url.startswith("https://") else (url,)
 
     @property
     def cache_key(self) -> str:

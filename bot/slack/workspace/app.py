@@ -80,11 +80,11 @@ class SlackWorkspace:
     start_tasks: Callable[[], None]
     """Starts what runs at intervals."""
 
-    async def send_digest(self) -> None:
-        """Send owners what needs their attention."""
+    async def run_scheduled(self, name: str) -> None:
+        """Do what features do when the ``digest`` or the ``audit`` is due."""
         for feature in self.features:
-            for send in feature.digests:
-                await send()
+            if name in feature.scheduled:
+                await feature.scheduled[name]()
 
     async def run_until_revoked(self) -> None:
         """Check the token whenever it may be invalid.
@@ -251,9 +251,9 @@ class SlackApp:
         """
         await self.workspace.run_until_revoked()
 
-    async def send_digest(self) -> None:
-        """Send owners what needs their attention."""
-        await self.workspace.send_digest()
+    async def run_scheduled(self, name: str) -> None:
+        """Do what is due: send owners the ``digest``, or make the ``audit`` of the security."""
+        await self.workspace.run_scheduled(name)
 
 
 @contextlib.asynccontextmanager

@@ -49,6 +49,7 @@ _BATCH = 500
 _MAX_CACHED_NAMES = 10_000
 _MAX_NAMES_PER_PAGE = 200
 _GONE = frozenset({403, 404, 410})
+_CLOUD_DOMAINS = ("atlassian.com", "atlassian.net")  # to which Cloud redirects downloads of files
 _RIGHTS = ("own", "restrictions", "ignore")
 _DOCUMENT_ID = re.compile(r"([^/]+)/(blog/)?([^/]+)(?:/([A-Za-z0-9]+)(?:\.[^/]*)?)?")
 
@@ -306,7 +307,7 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     cloud = _is_cloud(options, url, context)
     if cloud and url.path in {"", "/"}:
         url = url / "wiki"
-    service = HostedService("Confluence", url, "token")
+    service = HostedService("Confluence", url, "token", domains=_CLOUD_DOMAINS if cloud else ())
     headers = FixedHeaders(_auth_headers(options, context.secrets.get("token", "")))
     key = SourceKey(context.name, "confluence", str(url))
     api = HttpApi(service, context, headers)
@@ -327,7 +328,13 @@ def build(context: SourceContext, options: ConfluenceOptions) -> ConfluenceSourc
     return ConfluenceSource(key, options, context, api, edition, identities if has_rights else None)
 
 
-KIND = SourceKind(ConfluenceOptions, build)
+def list_addresses(context: SourceContext, options: ConfluenceOptions) -> Sequence[str]:
+    """Return the site, and where Cloud redirects downloads of files."""
+    domains = _CLOUD_DOMAINS if _is_cloud(options, URL(options.url), context) else ()
+    return [options.url, *(f"https://*.{domain}" for domain in domains)]
+
+
+KIND = SourceKind(ConfluenceOptions, build, list_addresses)
 
 
 def _check_choice(name: str, value: str, choices: Collection[str], context: SourceContext) -> None:

@@ -16,6 +16,7 @@ from knowledge.sources.hosted.http_call import ApiCall, parse_secure_url
 from knowledge.sources.hosted.json_form import get_int, get_text, require_text
 
 SCOPE = "https://www.googleapis.com/auth/drive.readonly"
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _VALID_S = 3600
 _EARLY_S = 120
@@ -36,7 +37,7 @@ class ServiceAccount:
             raise ValueError("not the JSON of a service account's key")
         try:
             self._email = require_text(info, "client_email")
-            self._url = parse_secure_url(get_text(info, "token_uri") or "https://oauth2.googleapis.com/token")
+            self._url = parse_secure_url(get_text(info, "token_uri") or TOKEN_URL)
             self._signer = crypt.RSASigner.from_service_account_info(info)  # type: ignore[no-untyped-call]
         except (SourceError, TypeError, KeyError) as error:
             raise ValueError("not the JSON of a service account's key") from error

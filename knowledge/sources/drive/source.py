@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from knowledge.sources.common import (
 )
 from knowledge.sources.drive.api import DriveApi, is_throttled, parse_error_code
 from knowledge.sources.drive.files import DriveFile, FileAudience, file_version
-from knowledge.sources.drive.google_account import ServiceAccount
+from knowledge.sources.drive.google_account import TOKEN_URL, ServiceAccount
 from knowledge.sources.drive.identities import SCOPE as GROUPS_SCOPE
 from knowledge.sources.drive.identities import GoogleIdentities
 from knowledge.sources.drive.listing import DriveListing, DriveSnapshot, StaleSnapshot
@@ -34,6 +35,7 @@ from knowledge.sources.registry import SourceKind
 _STATE_VERSION = 2
 _BATCH = 1000
 _CALLS_AT_ONCE = 8
+_DOMAINS = ("googleapis.com", "googleusercontent.com")  # to which Google redirects downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
             f"Source {context.name}: its credentials are not the JSON of a service account's key. "
             "Make a key in the Google Cloud console and name its file with credentials_file."
         ) from None
-    service = HostedService("Google Drive", url, "service account", is_throttled, parse_error_code)
+    service = HostedService("Google Drive", url, "service account", is_throttled, parse_error_code, _DOMAINS)
     root = " ".join([str(url), *sorted((*options.drives, *options.folders)), options.subject or ""]).strip()
     identities = None
     if options.groups_as:
@@ -232,7 +234,16 @@ def build(context: SourceContext, options: DriveOptions) -> DriveSource:
     return DriveSource(key, options, context, HttpApi(service, context, account), account, identities)
 
 
-KIND = SourceKind(DriveOptions, build)
+def list_addresses(context: SourceContext, options: DriveOptions) -> Sequence[str]:
+    """Return the API, where it redirects downloads, and where the service account gets its tokens."""
+    try:
+        token_url = json.loads(_read_credentials(context, options)).get("token_uri")
+    except (OSError, ValueError, AttributeError):
+        token_url = None  # a start says what is wrong with the credentials
+    return [options.url, token_url or TOKEN_URL, *(f"https://*.{domain}" for domain in _DOMAINS)]
+
+
+KIND = SourceKind(DriveOptions, build, list_addresses)
 
 
 def _read_credentials(context: SourceContext, options: DriveOptions) -> str:

@@ -38,7 +38,7 @@ from knowledge.web.crawling.host_client import (
     strip_query,
 )
 from knowledge.web.http.fetch import Fetcher, FetchOptions
-from knowledge.web.http.guard import AccessRules, build_rules, check_url
+from knowledge.web.http.guard import AccessRules, build_rules, check_url, list_reachable
 from knowledge.web.reading.crawled_page import HTML_TYPES
 from knowledge.web.reading.feeds import FeedEntry
 from knowledge.web.reading.site_parser import SiteParser
@@ -292,7 +292,13 @@ def build(context: SourceContext, options: FeedOptions) -> FeedSource:
     return FeedSource(key, context, options, allowed, min(int(days[1]) * _DAY_S, 1e10))
 
 
-KIND = SourceKind(FeedOptions, build)
+KIND = SourceKind(
+    FeedOptions,
+    build,
+    lambda context, options: list_reachable(
+        build_rules(options.allow_hosts, context.web.ports)
+    ),  # articles may be anywhere
+)
 
 
 class _EntryTexts:

@@ -243,7 +243,7 @@ def build(context: SourceContext, options: FolderOptions) -> FolderSource:
     )
 
 
-KIND = SourceKind(FolderOptions, build)
+KIND = SourceKind(FolderOptions, build, lambda *_: ())
 
 
 def _read_ignore_file(root: str) -> list[str]:

@@ -221,7 +221,15 @@ def build(context: SourceContext, options: GitOptions) -> GitSource:
     )
 
 
-KIND = SourceKind(GitOptions, build)
+def list_addresses(context: SourceContext, options: GitOptions) -> Sequence[str]:
+    """Return the repository's host, and any host over https, because git follows a redirect of the first request."""
+    remote = parse_remote(options.repository, str(context.base_dir), options.host)
+    if remote.scheme == "ssh":
+        return [remote.url if "://" in remote.url else remote.web_origin.replace("https", "ssh")]
+    return [] if remote.scheme == "file" else [remote.web_origin, "https://*"]
+
+
+KIND = SourceKind(GitOptions, build, list_addresses)
 
 
 def _check_options(context: SourceContext, options: GitOptions, address: Remote, token: str | None) -> None:

@@ -18,6 +18,7 @@ from knowledge.sources.common import too_large_error
 from knowledge.sources.hosted.http_call import ApiCall, CallPacer, RetryLimits, ServiceResponse, compute_wait_s
 from knowledge.sources.hosted.json_form import JsonObject, require_objects
 from knowledge.web.http.connections import create_unguarded_connector
+from knowledge.web.http.domains import is_within_domains
 from knowledge.web.http.fetch import create_tls_context
 from knowledge.web.http.guard import create_unchecked_target
 from knowledge.web.http.proxies import Proxy
@@ -94,6 +95,8 @@ class HostedService:
     """Return whether an answer means "slow down" although its status does not say so."""
     parse_error_code: Callable[[bytes], str] = lambda _: ""
     """Return the service's own error code from the body of an answer, or ""."""
+    domains: Collection[str] = ()
+    """Other domains to which it redirects downloads; Kvasir follows no redirect elsewhere."""
 
 
 class HttpApi:
@@ -278,7 +281,8 @@ class HttpApi:
     def _redirect_target(self, url: URL, reply: ServiceResponse) -> URL:
         try:
             target = url.join(URL(reply.headers.get("Location", "")))
-            safe = target.scheme == "https" or (target.scheme == "http" and url.scheme == "http")
+            domains = (self._service.url.host or "", *self._service.domains)
+            safe = target.scheme in {"https", url.scheme} and is_within_domains(target.host or "", domains)
         except ValueError:
             safe = False
         if not safe or target.user or target.password:

@@ -208,7 +208,7 @@ def build(context: SourceContext, options: NotionOptions) -> NotionSource:
     return NotionSource(SourceKey(context.name, "notion", root), options, context, api, roots)
 
 
-KIND = SourceKind(NotionOptions, build)
+KIND = SourceKind(NotionOptions, build, lambda _, options: [options.url])
 
 
 def _gone_error(document: str) -> SourceError:

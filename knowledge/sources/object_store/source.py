@@ -37,6 +37,13 @@ _EXTRAS = {"gcsfs": "gcs", "adlfs": "azure"}
 _S3, _GCS = frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"})
 _AZURE = frozenset({"az", "abfs", "abfss"})
 _PASSWORD_PROTOCOLS = frozenset({"sftp", "ssh", "ftp", "smb", "webdav"})
+_METADATA = "http://169.254.169.254"
+# Where the drivers find a store without an ``endpoint_url``.
+_CLOUDS: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(_S3, ("https://*.amazonaws.com", "https://*.amazonaws.com.cn")),
+    **dict.fromkeys(_GCS, ("https://*.googleapis.com",)),
+    **dict.fromkeys(_AZURE, ("https://*.core.windows.net", "https://login.microsoftonline.com")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,18 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
     )
 
 
-KIND = SourceKind(ObjectsOptions, build)
+def list_addresses(_: SourceContext, options: ObjectsOptions) -> Sequence[str]:
+    """Return the store's endpoint or its cloud; without credentials, also the metadata service that gives a role."""
+    protocol = options.url.partition("://")[0]
+    role = () if options.anonymous or options.key_env or options.secret_env or options.connection_env else (_METADATA,)
+    if options.endpoint_url:
+        return [options.endpoint_url, *role]
+    if protocol in _CLOUDS:
+        return [*_CLOUDS[protocol], *role]
+    return [f"{protocol}://{_url_authority(options.url).rpartition('@')[2]}"]
+
+
+KIND = SourceKind(ObjectsOptions, build, list_addresses)
 
 
 def _check_options(context: SourceContext, options: ObjectsOptions, protocol: str, path: str) -> None:

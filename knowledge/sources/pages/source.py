@@ -35,7 +35,7 @@ from knowledge.web.crawling.host_client import (
     strip_query,
 )
 from knowledge.web.http.fetch import Fetcher, FetchOptions
-from knowledge.web.http.guard import AccessRules, build_rules
+from knowledge.web.http.guard import AccessRules, build_rules, list_reachable
 from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
 from knowledge.web.reading.site_parser import SiteParser
 
@@ -201,4 +201,10 @@ def build(context: SourceContext, options: PagesOptions) -> PagesSource:
     return PagesSource(SourceKey(context.name, "pages", "added pages"), context, options, allowed)
 
 
-KIND = SourceKind(PagesOptions, build)
+KIND = SourceKind(
+    PagesOptions,
+    build,
+    lambda context, options: list_reachable(
+        build_rules(options.allow_hosts, context.web.ports)
+    ),  # owners add pages of any public host
+)

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import parse_size_limit, too_large_error
@@ -221,7 +222,7 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
     return SqlSource(SourceKey(context.name, "sql", database.display_url), database, statement, options, context)
 
 
-KIND = SourceKind(SqlOptions, build)
+KIND = SourceKind(SqlOptions, build, lambda context, _: list_database_addresses(context.secrets.get("url", "")))
 
 
 def _duplicate_key_error(document: str, column: str) -> SourceError:

@@ -141,7 +141,7 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
     return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
 
 
-KIND = SourceKind(PushOptions, build)
+KIND = SourceKind(PushOptions, build, lambda *_: ())
 
 
 def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:

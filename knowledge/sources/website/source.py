@@ -49,8 +49,9 @@ from knowledge.web.crawling.host_client import (
     RequestSpacing,
     strip_query,
 )
+from knowledge.web.http.domains import extract_host
 from knowledge.web.http.fetch import FetchedResponse, Fetcher, FetchOptions
-from knowledge.web.http.guard import AccessRules, build_rules, check_url
+from knowledge.web.http.guard import AccessRules, build_rules, check_url, list_reachable
 from knowledge.web.reading.crawled_page import LOGIN_REQUIRED, is_login_url
 from knowledge.web.reading.site_parser import SiteParser
 from knowledge.web.reading.sitemap import MAX_SITEMAP_BYTES, SITEMAP_TYPES
@@ -334,7 +335,7 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
 
     """
     try:
-        allowed = build_rules(options.allow_hosts, context.web.ports)
+        allowed = _build_access_rules(context, options)
         site = Site.from_url(options.url)
         check_url(options.url, allowed)
     except FetchRefused as error:
@@ -349,4 +350,21 @@ def build(context: SourceContext, options: WebsiteOptions) -> WebsiteSource:
     return WebsiteSource(SourceKey(context.name, "website", root), context, options, site, allowed)
 
 
-KIND = SourceKind(WebsiteOptions, build)
+def _build_access_rules(context: SourceContext, options: WebsiteOptions) -> AccessRules:
+    """Return rules for the hosts of the site, of its configured sitemap and of ``allow_hosts``, with their subdomains.
+
+    Raises:
+        ValueError: an entry of ``allow_hosts`` is no host.
+
+    """
+    rules = build_rules(options.allow_hosts, context.web.ports)
+    named = {extract_host(url).removeprefix("www.") for url in (options.url, options.sitemap or "")}
+    return replace(rules, allowed_domains=frozenset({*named, *rules.private_hosts} - {""}))
+
+
+def list_addresses(context: SourceContext, options: WebsiteOptions) -> Sequence[str]:
+    """Return the hosts of the site."""
+    return list_reachable(_build_access_rules(context, options))
+
+
+KIND = SourceKind(WebsiteOptions, build, list_addresses)

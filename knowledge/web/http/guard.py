@@ -118,7 +118,7 @@ class Target:
     @property
     def origin(self) -> str:
         """Return scheme, host and port, without the scheme's default port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracket_address(self.host)
         return f"{self.scheme}://{host}" + ("" if self.port == _DEFAULT_PORT[self.scheme] else f":{self.port}")
 
     @property
@@ -205,6 +205,19 @@ def check_domain(host: str, allowed_domains: Collection[str]) -> None:
     """
     if allowed_domains and not is_within_domains(host, allowed_domains):
         raise FetchRefused(f"{host} is not among the sites that Kvasir may read")
+
+
+def list_reachable(rules: AccessRules) -> list[str]:
+    """Return what the rules allow as ``host:port``: ``*`` is any public host, ``*.example.com`` any below a domain."""
+    below = [f"*.{domain}" for domain in rules.allowed_domains if _parse_literal(domain) is None]
+    names = sorted({*rules.allowed_domains, *below}) or ["*"]
+    own = sorted(rules.private_hosts.keys() - names)
+    return [f"{bracket_address(name)}:{port}" for name in (*names, *own) for port in sorted(rules.allowed_ports(name))]
+
+
+def bracket_address(host: str) -> str:
+    """Return a host as an address of the web has it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def leads_to_private_host(url: str, rules: AccessRules) -> bool:

@@ -71,6 +71,11 @@ class Proxies:
     rules: Mapping[str, Proxy | None] = field(default_factory=dict)
     """The proxy of a domain and its subdomains, None for no proxy; the longest domain that matches decides."""
 
+    @property
+    def all_proxies(self) -> tuple[Proxy, ...]:
+        """Return every proxy."""
+        return tuple(one for one in (self.http, self.https, *self.rules.values()) if one is not None)
+
     def choose_proxy(self, target: Target) -> Proxy | None:
         """Return the proxy for a target, None for a direct connection."""
         matching = [domain for domain in self.rules if _is_within_domain(target.host, domain)]

@@ -168,7 +168,14 @@ async def test_a_redirect_to_another_origin_gets_no_credentials(fake: FakeConflu
 
 
 @pytest.mark.parametrize(
-    "target", ["file:///etc/passwd", "ftp://host/", "http://user:pass@127.0.0.1/", "gopher://h:1/"]
+    "target",
+    [
+        "https://elsewhere.example/wiki",
+        "file:///etc/passwd",
+        "ftp://host/",
+        "http://user:pass@127.0.0.1/",
+        "gopher://h:1/",
+    ],
 )
 async def test_a_redirect_to_anything_else_is_not_followed(fake: FakeConfluence, source: Source, target: str) -> None:
     fake.faults = [Fault("/spaces", status=302, headers={"Location": target})]

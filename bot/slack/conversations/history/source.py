@@ -216,7 +216,7 @@ def make_slack_kind(
         key = SourceKey(context.name, "slack", target)
         return SlackSource(key, options, context, connect=connect, event_log=event_log, rate=rate or SyncRate())
 
-    return SourceKind(SlackOptions, build_source)
+    return SourceKind(SlackOptions, build_source, lambda *_: ())  # ``SlackSettings`` names Slack's
 
 
 def refuse_without_tokens() -> AbstractAsyncContextManager[SlackWebApi]:

@@ -48,8 +48,8 @@ class Feature:
     """What events do that are no messages, by their types."""
     tasks: Sequence[PeriodicTask] = ()
     """What runs as long as the workspace is open."""
-    digests: Sequence[Callable[[], Awaitable[None]]] = ()
-    """What is sent when the digest is due."""
+    scheduled: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """What is done when the ``digest`` or the ``audit`` is due; it raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,11 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.wire.settings import SlackSettings, is_loopback
+from bot.slack.wire.settings import SLACK_API_URL, SlackSettings, is_loopback
 from bot.slack.wire.transport.web_api import CALL_TIMEOUT_S, SlackWebApi
 
 _log = structlog.get_logger(__name__)
 
-SLACK_API_URL = "https://slack.com/api/"
 _MAX_CONNECTIONS = 64
 
 

@@ -70,9 +70,9 @@ class InstalledApp:
         while True:
             await self._token_monitor.wait()
 
-    async def send_digest(self) -> None:
-        """Send owners what needs their attention."""
-        await asyncio.gather(*(one.send_digest() for one in self.workspaces.workspaces.values()))
+    async def run_scheduled(self, name: str) -> None:
+        """Do what is due in every workspace: send owners the ``digest``, or make the ``audit`` of the security."""
+        await asyncio.gather(*(one.run_scheduled(name) for one in self.workspaces.workspaces.values()))
 
 
 @contextlib.asynccontextmanager

@@ -68,8 +68,8 @@ def render_refusal(workspace: str, team: str) -> str:
         "This workspace may not install Kvasir",
         f"<p>The operator of this Kvasir has not allowed <b>{html.escape(workspace)}</b>. Kvasir stores "
         f"nothing of it, and has revoked its token.</p><p>For the operator: add <code>{html.escape(team)}</code> to "
-        f"<code>workspaces</code> under <code>[slack]</code> in <code>kvasir.toml</code>, after the workspace that was "
-        f"installed first, and start Kvasir again.</p>",
+        f"<code>workspaces</code> under <code>[slack]</code> in <code>kvasir.toml</code>, and start Kvasir again. The "
+        f"first workspace of that list is the home of the documents.</p>",
     )
 
 

@@ -20,7 +20,7 @@ from knowledge.database.database import Database
 class InstallationParts:
     """The parts that share one session and one database.
 
-    The workspaces that ``kvasir.toml`` names may install the app; without any, the first that installs it.
+    Only the workspaces that ``kvasir.toml`` names may install the app.
     """
 
     def __init__(
@@ -43,15 +43,18 @@ class InstallationParts:
         return not allowed or not {installation.team, installation.enterprise}.isdisjoint(allowed)
 
     async def admits_workspace(self, installation: StoredInstallation) -> bool:
-        """Return whether a workspace or organization may install the app; without a list, only the first one may.
+        """Return whether a workspace or organization may install the app.
+
+        Without a list, only the first one of an earlier version may, again: nobody becomes the home of the documents by
+        being the first.
 
         Raises:
             DatabaseError: the first workspace cannot be read or stored.
 
         """
         allowed = self.oauth.workspaces
-        home = await self.installations.claim_home(allowed[0] if allowed else installation.team)
-        return not {installation.team, installation.enterprise}.isdisjoint(allowed or (home,))
+        home = await (self.installations.claim_home(allowed[0]) if allowed else self.installations.find_home())
+        return not {installation.team, installation.enterprise}.isdisjoint(allowed or {home} - {""})
 
     async def prepare_token(self, installation: StoredInstallation) -> WorkspaceToken:
         """Return the token of an installation in a client of its own, refreshed if that is due.

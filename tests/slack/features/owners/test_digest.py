@@ -60,7 +60,7 @@ async def store(
 
 async def read_digest(bot: RunningBot, person: str) -> str:
     """Send the digest and return what a person gets, "" for nothing."""
-    await bot.app.send_digest()
+    await bot.app.run_scheduled("digest")
     found: list[dict[str, Any]] = await bot.sandbox.messages("@kvasir", person)
     return "\n".join(text for text in map(get_text, found) if text.startswith(("*The last week", "*Kvasir 一周")))
 

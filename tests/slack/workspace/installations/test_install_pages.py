@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[InstalledBot]:
-    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path, workspaces=[]) as served:
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path, workspaces=[FIRST]) as served:
         yield served
 
 
@@ -74,7 +74,7 @@ async def test_what_slack_or_a_person_refuses_has_a_page(bot: InstalledBot) -> N
         assert reason in [one.get("code") for one in logs]
 
 
-async def test_only_the_first_workspace_may_install_without_a_list(bot: InstalledBot) -> None:
+async def test_only_listed_workspaces_may_install(bot: InstalledBot) -> None:
     assert (await bot.install(FIRST))[0] == 200
     status, page = await bot.install(SECOND)
     assert status == 403
@@ -95,3 +95,25 @@ async def test_only_the_first_workspace_may_install_without_a_list(bot: Installe
     await bot.wait_until_open()
     assert (await bot.install(SECOND))[0] == 403
     assert (await bot.install(FIRST))[0] == 200
+
+
+async def test_without_a_list_nobody_may_install(tmp_path: Path) -> None:
+    """Otherwise the first that installs the app would become the home of the documents."""
+    async with open_place(tmp_path) as place, run_installed_bot(place, tmp_path, workspaces=[]) as bot:
+        for team in (FIRST, SECOND):
+            status, page = await bot.install(team)
+            assert status == 403
+            assert f"<code>{team}</code>" in page
+            assert "The first workspace of that list is the home" in page
+        assert place.first.hub is not None
+        assert not place.first.hub.tokens.is_installed
+
+
+async def test_without_a_list_the_first_of_an_earlier_version_may_install_again(tmp_path: Path) -> None:
+    async with open_place(tmp_path) as place:
+        async with run_installed_bot(place, tmp_path, workspaces=[FIRST]) as bot:
+            assert (await bot.install(FIRST))[0] == 200
+        async with run_installed_bot(place, tmp_path, workspaces=[]) as bot:
+            await bot.wait_until_open(FIRST)
+            assert (await bot.install(SECOND))[0] == 403
+            assert (await bot.install(FIRST))[0] == 200

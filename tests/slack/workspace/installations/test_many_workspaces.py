@@ -175,7 +175,7 @@ async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: 
         await second.wait_until(lambda: _has_called(second, "chat.postMessage"), what="try to tell the owner")
         await asyncio.sleep(0.8)  # longer than between two looks at the sources
         assert len(await second.requests("chat.postMessage")) == 1
-        await bot.app.send_digest()
+        await bot.app.run_scheduled("digest")
         assert len([m for m in await first.messages("@kvasir") if m.get("bot_id")]) == 2
         assert not [m for m in await second.messages("@kvasir") if m.get("bot_id")]
 

@@ -1,0 +1,1 @@
+"""What Kvasir may connect to, and what is wrong with an installation's security."""

@@ -1,0 +1,137 @@
+"""The checks of the configuration: each is pure, and returns the places of its problem."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+from bot.config.settings import Settings
+from bot.security.egress import DATABASE, ENGINE, STORE, Destination, list_egress, parse_destination
+from knowledge.interfaces import WORLD
+
+_OTHERS = 0o077
+_ENCRYPTED = {"require", "verify-ca", "verify-full"}  # of ``sslmode``, with which PostgreSQL never speaks plain text
+_PLAIN = ("http://", "ftp://", "postgres")
+_SECRET = re.compile(
+    r"\bx(?:ox[a-z]|app)-[\w-]{8}|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}|\bgh[opsu]_\w{20}"
+    r"|\bsk-[\w-]{16}|://[^\s/:@\"']{1,100}:[^\s/@\"']{1,200}@"
+    r"|(?i:password|passwd|secret|token|api_?key)[\"']?\s{0,9}=\s{0,9}[\"'][^\"'\s]{6}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityFacts:
+    """What the checks look at; ``modes`` are those of what other accounts must not read, and could reach."""
+
+    settings: Settings
+    egress: Sequence[Destination]
+    user: int
+    config_text: str
+    modes: Mapping[Path, int]
+
+
+def read_facts(settings: Settings, environ: Mapping[str, str]) -> SecurityFacts:
+    """Read what the checks look at; blocking. It connects to nothing.
+
+    Raises:
+        SourceMisconfigured: a source's table is wrong.
+
+    """
+    home, config = settings.home, settings.config
+    is_open = home.is_dir() and home.stat().st_mode & _OTHERS
+    private = [config.parent / ".env", home, *(home.iterdir() if is_open else ())]
+    return SecurityFacts(
+        settings,
+        list_egress(settings, environ),
+        os.geteuid(),
+        config.read_text(encoding="utf-8") if config.is_file() else "",
+        {path: stat.S_IMODE(path.stat().st_mode) for path in private if path.exists()},
+    )
+
+
+def _find_missing_home(facts: SecurityFacts) -> Iterable[str]:
+    slack = facts.settings.slack
+    return ["[slack] workspaces"] if slack and slack.oauth and not slack.oauth.workspaces else []
+
+
+def _find_secrets(facts: SecurityFacts) -> Iterable[str]:
+    lines = enumerate(facts.config_text.splitlines(), 1)
+    return [f"line {number} of {facts.settings.config.name}" for number, line in lines if _SECRET.search(line)]
+
+
+def _find_open_metrics(facts: SecurityFacts) -> Iterable[str]:
+    served = Destination(facts.settings.metrics_host, str(facts.settings.metrics_port), "")
+    return [str(served)] if facts.settings.metrics_port is not None and served.is_elsewhere else []
+
+
+def _find_open_engines(facts: SecurityFacts) -> Iterable[str]:
+    engines = facts.egress if facts.settings.engine.api_key is None else ()
+    return [str(one) for one in engines if one.reason == ENGINE and one.is_elsewhere]
+
+
+def _find_plain_storage(facts: SecurityFacts) -> Iterable[str]:
+    databases = [] if _is_encrypted(facts.settings.database_url) else facts.egress
+    return [*_find_plain(facts, STORE), *(str(one) for one in databases if one.reason == DATABASE and one.is_elsewhere)]
+
+
+def _find_plain_sources(facts: SecurityFacts) -> Iterable[str]:
+    """Return the sources that send a secret in plain text, by the addresses in their tables and secrets."""
+    for spec in facts.settings.knowledge.sources:
+        addresses = [*map(str, spec.options.values()), *spec.secrets.values()] if spec.secrets else []
+        plain = [one for one in addresses if one.startswith(_PLAIN) and not _is_encrypted(one)]
+        if any(parse_destination(one, "").is_elsewhere for one in plain):
+            yield spec.name
+
+
+def _find_public_private_hosts(facts: SecurityFacts) -> Iterable[str]:
+    for spec in facts.settings.knowledge.sources:
+        readers, hosts = spec.readers.union(*(one.readers for one in spec.rights)), spec.options.get("allow_hosts")
+        if WORLD in readers and isinstance(hosts, list) and hosts:
+            yield f"{', '.join(map(str, hosts))} by the source {spec.name}"
+
+
+def _find_trusted_proxies(facts: SecurityFacts) -> Iterable[str]:
+    proxies, live = facts.settings.knowledge.web.proxies.all_proxies, facts.settings.knowledge.live
+    return sorted({one.redacted_url for one in proxies if one.is_trusted and live is not None and not live.listed_only})
+
+
+def _find_plain(facts: SecurityFacts, reason: str) -> Sequence[str]:
+    """Return where a part connects in plain text to another machine."""
+    return [str(one) for one in facts.egress if (one.reason, one.scheme) == (reason, "http") and one.is_elsewhere]
+
+
+def _is_encrypted(url: str) -> bool:
+    """Return whether a database's URL demands TLS."""
+    parameters = parse_qs(urlsplit(url).query)
+    return not _ENCRYPTED.isdisjoint(parameters.get("sslmode", []) + parameters.get("ssl", []))
+
+
+CHECKS: Mapping[str, Callable[[SecurityFacts], Iterable[str]]] = {
+    "home-workspace": _find_missing_home,
+    "no-owners": lambda facts: [] if facts.settings.configuration.access.owners else ["[access] owners"],
+    "running-as-root": lambda facts: [] if facts.user else ["user 0"],
+    "loose-modes": lambda facts: [f"{path} ({mode:03o})" for path, mode in facts.modes.items() if mode & _OTHERS],
+    "secret-in-config": _find_secrets,
+    "metrics-open": _find_open_metrics,
+    "engine-plain": lambda facts: _find_plain(facts, ENGINE),
+    "engine-without-key": _find_open_engines,
+    "storage-plain": _find_plain_storage,
+    "source-plain": _find_plain_sources,
+    "world-reads-private": _find_public_private_hosts,
+    "trusted-proxy": _find_trusted_proxies,
+}
+"""The checks by name. Each returns the places of its problem, none if there is none."""
+
+SEVERITIES: Mapping[str, Literal["high", "medium"]] = {
+    **dict.fromkeys(CHECKS, "high"),
+    **dict.fromkeys(("no-owners", "running-as-root", "metrics-open", "trusted-proxy"), "medium"),
+    **dict.fromkeys(("parser-sandbox", "weaviate-anonymous", "audit-chain", "advisories"), "high"),
+    **dict.fromkeys(("weaviate-administrator", "rights-drift", "unusual-reading"), "medium"),
+}
+"""How much each problem matters; also of the checks that ask something (``bot.security.probes``)."""
