@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import build_parser
+from bot.security.checks import SEVERITIES
 
 ROOT = Path(__file__).parents[2]
-ROOT_PAGES = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING")]
+ROOT_PAGES = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY")]
 PAGES = [*ROOT_PAGES, *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -77,6 +78,25 @@ def test_paths_that_pages_name_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     paths = re.findall(r"`((?:bot|engine|knowledge|scripts|tests|deploy)/[\w/.-]*)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    table = text.partition("## Which promises does Kvasir make?")[2].partition("\n## ")[0]
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("| ")][1:]
+    rows = [row for row in rows if not row[1].startswith(" ---")]
+    assert len(rows) > 20
+    for _, promise, _, test, _ in rows:
+        found = re.fullmatch(r" `(tests/[\w/.]+\.py)(?:::(\w+))?` ", test)
+        assert found, promise
+        code = (ROOT / found[1]).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:async )?def {found[2] or 'test_'}", code, flags=re.MULTILINE), test
+
+
+def test_the_security_page_names_every_check() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \| (high|medium) \|", page, flags=re.MULTILINE)
+    assert dict(named) == dict(SEVERITIES)
 
 
 def test_pages_name_no_registry() -> None:

@@ -58,6 +58,9 @@ def test_the_small_model_on_a_cpu() -> None:
     assert argv.startswith("/env/bin/python -I -m sglang.launch_server --config /home/engine/launch.yaml --model-path")
     assert "--served-model-name Qwen2.5-0.5B-Instruct --host 127.0.0.1 --port 31000" in argv
     assert "--max-total-tokens 16384" in argv
+    assert "--log-requests" not in argv
+    assert "--crash-dump-folder" not in argv
+    assert "--log-level" not in argv, "at the level debug, SGLang logs texts"
     assert "--sleep-on-idle" in argv
     assert "--sampling-defaults openai" in argv, "whatever file the model comes with"
     assert "--reasoning-parser" not in argv
