@@ -49,7 +49,17 @@ PAGES_SOURCE = "pages"
 """The source of the pages that owners add, where no source of kind ``pages`` is configured."""
 
 _TABLES = (
-    "source", "sync", "access", "identity", "channel", "answers", "engine", "slack", "web", "masking", "security",
+    "source",
+    "sync",
+    "access",
+    "identity",
+    "channel",
+    "answers",
+    "engine",
+    "slack",
+    "web",
+    "masking",
+    "security",
 )
 
 

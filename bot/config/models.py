@@ -66,6 +66,8 @@ def _check_record_number(pattern: str) -> str:
 
 
 Prompts = Literal["allow", "mask"]
+
+
 def _check_check_name(name: str) -> str:
     if name not in PROBLEMS:
         raise ValueError(f"there is no check {name!r}.{suggest_nearest(name, PROBLEMS)}")
