@@ -25,6 +25,11 @@ Kvasir looks for `kvasir.toml` with `--config`, then in `KVASIR_CONFIG`, then in
 the environment, or in `.env` next to `kvasir.toml`; the environment wins. A wrong key or value stops Kvasir at the
 start, and the error names it. `scripts/make_configuration.py` writes this page from the code that checks the
 configuration.
+
+Each variable that holds a secret can come from a file instead: `SLACK_BOT_TOKEN_FILE=/run/secrets/bot-token` names the
+file of `SLACK_BOT_TOKEN`. This also holds for the variables that keys ending in `_env` name. Blanks and line breaks
+around the secret are left out. If both variables are set, or the file is empty, Kvasir does not start.
+`HTTPS_PROXY_FILE` does not reach `uv`, which installs packages and reads `HTTPS_PROXY` itself.
 """
 
 

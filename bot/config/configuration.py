@@ -13,6 +13,7 @@ from bot.answering.limits import Unsupported
 from bot.answering.masking import DEFAULT_MASKING, Masking
 from bot.answering.policy import Policies
 from bot.answering.thinking import Defaults
+from bot.config.environment import find_secret
 from bot.config.live_settings import build_web_policy, read_live_settings
 from bot.config.masking_settings import read_masking
 from bot.config.models import (
@@ -278,7 +279,7 @@ def _read_source(table: Mapping[str, Any], path: Path, variables: Mapping[str, s
         names_readers=source.readers is not None or source.workspaces is not None,
         rights=tuple(_read_path_rights(one, source, where) for one in source.rights if isinstance(one, dict)),
         max_age_s=parse_time_span(source.max_age) if source.max_age is not None else None,
-        secrets=_read_secrets(options, variables, where),
+        secrets=_read_secrets(options, variables, path.parent, where),
         weight=source.weight,
         weights=tuple(_read_weight(one, where) for one in source.weights),
         options=options,
@@ -308,12 +309,13 @@ def _read_weight(table: Mapping[str, Any], where: str) -> PathWeight:
     return PathWeight(weight.path, weight.weight)
 
 
-def _read_secrets(options: Mapping[str, Any], variables: Mapping[str, str], where: str) -> dict[str, str]:
+def _read_secrets(options: Mapping[str, Any], variables: Mapping[str, str], base: Path, where: str) -> dict[str, str]:
     """Return the values of the variables that keys ending in ``_env`` name: no secret stands in the file itself."""
     secrets: dict[str, str] = {}
     for key, name in options.items():
         if key.endswith("_env") and isinstance(name, str):
-            if not variables.get(name):
+            secret = find_secret(variables, name, base)
+            if secret is None:
                 raise SettingsError(f"{where}: {key} names the variable {name}, which is not set. Set it in .env.")
-            secrets[key.removesuffix("_env")] = variables[name]
+            secrets[key.removesuffix("_env")] = secret
     return secrets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -149,6 +149,14 @@ class Environment(BaseModel):
     SERPER_API_KEY: SecretStr | None = env_field("The key of Serper.")
 
 
+SECRET_VARIABLES = frozenset(
+    name
+    for name, field in Environment.model_fields.items()
+    if SecretStr in {field.annotation, *get_args(field.annotation)}
+)
+"""The variables that hold a secret. Each may come from a file instead: ``NAME_FILE`` has its path."""
+_IN_FILE = "_FILE"
+
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
 """Read by the tests and the evaluation alone."""
 
@@ -166,6 +174,44 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     except ValidationError as error:
         name = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
         raise SettingsError(f"{name} should be {describe_accepted(Environment, name)}. See .env.example.") from None
+
+
+def find_secret(variables: Mapping[str, str], name: str, base: Path) -> str | None:
+    """Return the secret of a variable, or of the file that ``NAME_FILE`` names; None if neither is set.
+
+    A relative path begins at ``base``.
+
+    Raises:
+        SettingsError: both are set, or the file cannot be read or is empty.
+
+    """
+    in_file = f"{name}{_IN_FILE}"
+    path = variables.get(in_file)
+    if not path:
+        return variables.get(name) or None
+    if variables.get(name):
+        raise SettingsError(f"{name} and {in_file} are both set. Unset one of them.")
+    try:
+        secret = (base / Path(path).expanduser()).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{in_file} names {path}, which cannot be read ({type(error).__name__}). Check the path and its rights."
+        ) from None  # the text of a wrong encoding quotes the file
+    if not secret:
+        raise SettingsError(f"{in_file} names {path}, which is empty. Write the secret into it.")
+    return secret
+
+
+def read_secret_files(variables: Mapping[str, str], base: Path) -> dict[str, str]:
+    """Return the variables with the secrets that files hold, in place of the names of these files.
+
+    Raises:
+        SettingsError: as ``find_secret``.
+
+    """
+    secrets = {name: find_secret(variables, name, base) for name in SECRET_VARIABLES}
+    others = {name: value for name, value in variables.items() if name.removesuffix(_IN_FILE) not in SECRET_VARIABLES}
+    return others | {name: secret for name, secret in secrets.items() if secret is not None}
 
 
 def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
@@ -200,9 +246,15 @@ def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
     Of the other ``names``, those that begin like a store's settings count as secrets, because an address may hold one.
     """
     prefixes = tuple(f"{store.upper()}_" for store in STORES)
-    return frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key").union(
-        *(spec.secrets for spec in STORES.values()), (name for name in names if name.startswith(prefixes))
+    keys = frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key")
+    return add_file_variables(keys.union(*(spec.secrets for spec in STORES.values()))).union(
+        name for name in names if name.startswith(prefixes)
     )
+
+
+def add_file_variables(names: Iterable[str]) -> frozenset[str]:
+    """Return names of variables with a secret, and the names of those that name a file with it."""
+    return frozenset(one for name in names for one in (name, f"{name}{_IN_FILE}"))
 
 
 def refuse_unknown_variables(names: Iterable[str], where: str, prefixes: tuple[str, ...]) -> None:
@@ -214,7 +266,8 @@ def refuse_unknown_variables(names: Iterable[str], where: str, prefixes: tuple[s
     """
     fields = Environment.model_fields
     for name in names:
-        if name.startswith(prefixes) and name not in fields and name not in _DEVELOPER:
+        is_known = name in fields or name in _DEVELOPER or name.removesuffix(_IN_FILE) in SECRET_VARIABLES
+        if name.startswith(prefixes) and not is_known:
             raise SettingsError(
                 f"{where} sets {name}, which Kvasir does not know.{suggest_nearest(name, fields)} See .env.example."
             )

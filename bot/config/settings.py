@@ -18,8 +18,10 @@ from bot.answering.limits import Limits
 from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import (
     Environment,
+    add_file_variables,
     list_secret_variables,
     read_environment,
+    read_secret_files,
     read_store,
     refuse_unknown_variables,
 )
@@ -130,7 +132,8 @@ def load_settings(
             model=environment.KVASIR_MODEL,
             url=environment.KVASIR_ENGINE_URL,
             api_key=_secret_value(environment.KVASIR_ENGINE_API_KEY),
-            hidden_variables=list_secret_variables(os.environ).union(
+            hidden_variables=list_secret_variables(os.environ)
+            | add_file_variables(
                 str(name) for spec in configured.sources for key, name in spec.options.items() if key.endswith("_env")
             ),
             weights_source=_read_weights_origin(environment, path.parent),
@@ -264,7 +267,14 @@ def _read_oauth_settings(
 
 
 def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
-    """Return ``.env`` under the environment; a variable that is set to nothing counts as not set."""
+    """Return ``.env`` under the environment, with the secrets that files hold.
+
+    A variable that is set to nothing counts as not set.
+
+    Raises:
+        SettingsError: ``.env`` or the file of a secret cannot be read, or a variable is unknown.
+
+    """
     try:
         from_file = dotenv_values(env_file) if env_file.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
@@ -276,7 +286,7 @@ def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str
     )
     merged = {name: value for name, value in from_file.items() if value}
     merged.update({name: value for name, value in environ.items() if value})
-    return merged
+    return read_secret_files(merged, env_file.parent)
 
 
 def _secret_value(value: SecretStr | None) -> str | None:

@@ -17,7 +17,7 @@ _QUEUED_REQUESTS = 256
 """SGLang refuses more waiting requests than this."""
 _HIDDEN_PREFIXES = ("SLACK_", "KVASIR_", "HF_TOKEN", "AWS_", "PYTHON", "VIRTUAL_ENV")
 """Prefixes of variables that no child process gets: Kvasir's own, secrets of weights, and those of this interpreter."""
-_SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_FILE)?$", re.IGNORECASE)
 """Endings of names of secrets, also of other programs'."""
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _PROXY = "_proxy"
