@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 OK, FAILED, WRONG_USE, PENDING_DELETION = 0, 1, 2, 3
+PRIVATE_UMASK = 0o077
+"""Files that Kvasir and its libraries create are for the account that runs it."""
 
 _PR_SET_DUMPABLE = 4
 _KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "fetch", "search", "sync"})
@@ -132,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed, 2 wrong use, 3 documents pending deletion."""
     arguments = build_parser().parse_args(argv)
     _protect_memory()
+    os.umask(PRIVATE_UMASK)
     try:
         return asyncio.run(_run_command(arguments))
     except KeyboardInterrupt:

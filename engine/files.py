@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -26,6 +27,33 @@ def replace_private_file(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def make_shared_folder(folder: Path) -> None:
+    """Create a folder for downloads that other accounts may read, whatever the umask; one that exists stays as it is.
+
+    Raises:
+        OSError: it cannot be created.
+
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        one.chmod(0o755)
+
+
+def share_tree(folder: Path) -> None:
+    """Let other accounts read everything in a folder of downloads.
+
+    Raises:
+        OSError: a file cannot be changed.
+
+    """
+    for parent, _, files in os.walk(folder):
+        Path(parent).chmod(0o755)
+        for path in (Path(parent, name) for name in files):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
 @contextlib.asynccontextmanager

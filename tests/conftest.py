@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 from collections.abc import Iterator
 
@@ -53,10 +54,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def keep_logging() -> Iterator[None]:
-    """Put the configuration of logs back, which a command that runs in this process replaces."""
+    """Put the configuration of logs and the umask back, which a command that runs in this process replaces."""
     root = logging.getLogger()
     handlers, level, structure = root.handlers[:], root.level, structlog.get_config()
+    umask = os.umask(0o022)
+    os.umask(umask)
     yield
+    os.umask(umask)
     root.handlers, root.level = handlers, level
     structlog.configure(**structure)
 

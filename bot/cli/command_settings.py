@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.config.settings import Settings, load_settings
+from bot.private_files import protect_path
 
 
 def load_command_settings(arguments: argparse.Namespace, *, required: bool = True) -> Settings:
@@ -21,4 +22,5 @@ def load_command_settings(arguments: argparse.Namespace, *, required: bool = Tru
     logs.configure_logging(
         secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser, level=logs.WARNING
     )
+    protect_path(settings.home)
     return settings

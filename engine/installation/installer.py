@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from engine.errors import InstallError
-from engine.files import hold_file_lock
+from engine.files import hold_file_lock, make_shared_folder, share_tree
 from engine.installation.command import run_command
 from engine.notes import EngineNote, NoteCode
 from engine.planning.hardware import read_free_disk_bytes
@@ -184,7 +184,7 @@ async def build_folder(folder: Path, whole: Callable[[], bool], report: ReportPr
         InstallError: the disk refuses it.
 
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_shared_folder(folder.parent)
     async with hold_file_lock(
         folder.parent / f"{folder.name}.lock", lambda: report(None, NoteCode.INSTALLED_ELSEWHERE.fill())
     ):
@@ -192,7 +192,7 @@ async def build_folder(folder: Path, whole: Callable[[], bool], report: ReportPr
         try:
             yield scratch
             if scratch is not None:
-                scratch.chmod(0o755)
+                await asyncio.to_thread(share_tree, scratch)
                 scratch.rename(folder)
         except OSError as error:
             raise InstallError(

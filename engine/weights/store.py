@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import InstallError
-from engine.files import hold_file_lock
+from engine.files import hold_file_lock, make_shared_folder, share_tree
 from engine.installation.installer import ReportProgress
 from engine.notes import EngineNote, NoteCode
 from engine.planning.catalogue import find_fallback
@@ -160,7 +160,7 @@ class WeightsStore:
         if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
             return whole
         home = self._model_folder(checkpoint)
-        home.mkdir(parents=True, exist_ok=True)
+        make_shared_folder(home)
         waiting = NoteCode.DOWNLOADED_ELSEWHERE.fill(repo=checkpoint.repo)
         async with hold_file_lock(home / "lock", lambda: report(None, waiting)):
             if (whole := await threads.run(lambda: self._find_verified_folder(checkpoint))) is not None:
@@ -200,6 +200,7 @@ class WeightsStore:
         await threads.run(
             lambda: verified.mark_complete(path.name for path in folder.iterdir() if is_needed(path.name))
         )
+        await threads.run(lambda: share_tree(home))
         return folder
 
     async def _complete_folder(
@@ -238,6 +239,7 @@ class WeightsStore:
                 )
             )
         await threads.run(lambda: verified.mark_complete(file.name for file in listing.files))
+        await threads.run(lambda: share_tree(folder.parent))
         return folder
 
     async def _list_files(

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, make_url, select
@@ -42,6 +44,7 @@ _WRITE_LOCK: Final = 0x4B76617369
 _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
+_SCRUB_PAUSE_S: Final = 0.1
 _FILE_LIMIT_S: Final = 60.0
 """The time for a transaction on a SQLite file. A burst queues here, and each one waits for its own ``lock_wait_s``."""
 
@@ -97,6 +100,15 @@ class Database:
     def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold a lock of a PostgreSQL server during a block; yield whether it was free. With SQLite it always is."""
         return self._connections.hold_lock(number)
+
+    async def scrub_files(self, within_s: float, *, compact: bool = False) -> bool:
+        """Remove deleted rows from the files of SQLite; return False if other connections read them for too long.
+
+        The write-ahead log is emptied. With ``compact`` the file is written anew first, which also removes what an
+        earlier Kvasir deleted, and needs as much free space again. A PostgreSQL server does this itself.
+        """
+        with map_errors(self._url, self._connections.limit_s):
+            return await _run_to_end(self._connections.scrub(within_s, compact=compact))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -186,7 +198,9 @@ class _SqliteConnections:
             hide_parameters=True,
             connect_args={"timeout": options.lock_wait_s, "check_same_thread": False},
         )
-        event.listen(self._reading, "connect", functools.partial(_prepare_sqlite, options=options))
+        event.listen(
+            self._reading, "connect", functools.partial(_prepare_sqlite, path=Path(url.database or ""), options=options)
+        )
         event.listen(self._reading, "begin", _begin_sqlite)
         self._writing = self._reading.execution_options(kvasir_write=True)
 
@@ -199,6 +213,9 @@ class _SqliteConnections:
     async def hold_lock(self, _: int) -> AsyncIterator[bool]:
         yield True
 
+    async def scrub(self, within_s: float, *, compact: bool) -> bool:
+        return await self._writer.run(lambda: _scrub_file(self._reading, time.monotonic() + within_s, compact=compact))
+
     async def close(self) -> None:
         await self._writer.run(self._reading.dispose)
         self._writer.close()
@@ -210,13 +227,50 @@ def _run_in_transaction(engine: Engine, work: Work[_T]) -> _T:
         return work(connection)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, options: DatabaseOptions) -> None:
+def _scrub_file(engine: Engine, give_up_at: float, *, compact: bool) -> bool:
+    """Empty the write-ahead log, and write the file anew before that; return False if it was locked for too long."""
+    statements = ["PRAGMA wal_checkpoint(TRUNCATE)"]
+    if compact:
+        statements.insert(0, "VACUUM")
+    with contextlib.closing(engine.raw_connection()) as connection:
+        while statements:
+            if _run_maintenance(connection.cursor(), statements[0]):
+                del statements[0]
+            elif time.monotonic() > give_up_at:
+                return False
+            else:
+                time.sleep(_SCRUB_PAUSE_S)
+    return True
+
+
+def _run_maintenance(cursor: Any, statement: str) -> bool:  # noqa: ANN401 - of a pool
+    """Return whether a statement was run to its end, False if another connection locks or reads the file."""
+    try:
+        rows = cursor.execute(statement).fetchall()
+    except sqlite3.Error as error:
+        if not _is_busy(error):
+            raise OSError(str(error)) from error
+        return False
+    return not (rows and rows[0][0])  # a checkpoint that cannot finish returns 1 instead
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, path: Path, options: DatabaseOptions) -> None:
+    _protect_files(path)
     connection.isolation_level = None  # or the driver would begin and commit on its own
     connection.execute(f"PRAGMA synchronous={'FULL' if options.durable else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # deleted text is overwritten
     give_up_at = time.monotonic() + options.lock_wait_s
     while not _enable_wal(connection, is_last=time.monotonic() > give_up_at):
         time.sleep(_BUSY_PAUSE_S)
+
+
+def _protect_files(path: Path) -> None:
+    """Let only this account read the database. SQLite gives new files next to it the same mode."""
+    with contextlib.suppress(OSError):  # of another account, or in no folder: SQLite says what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).chmod(0o600)
 
 
 def _enable_wal(connection: sqlite3.Connection, *, is_last: bool) -> bool:
@@ -224,10 +278,14 @@ def _enable_wal(connection: sqlite3.Connection, *, is_last: bool) -> bool:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.OperationalError as error:
-        if is_last or error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+        if is_last or not _is_busy(error):
             raise
         return False
     return True
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & _PRIMARY_CODE in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -258,6 +316,9 @@ class _PostgresConnections:
                 # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
                 await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
             return await connection.run_sync(work)
+
+    async def scrub(self, within_s: float, *, compact: bool) -> bool:  # noqa: ARG002 - for SQLite
+        return True
 
     @contextlib.asynccontextmanager
     async def hold_lock(self, number: int) -> AsyncIterator[bool]:

@@ -15,6 +15,7 @@ from bot import logs
 from bot.app import serve
 from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
+from bot.private_files import protect_tree
 from bot.terminal.terminal import Terminal
 
 _LOG_BYTES = 10_000_000
@@ -37,6 +38,8 @@ async def main(arguments: argparse.Namespace) -> int:
         )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
+        for folder in (settings.home, settings.knowledge.web_cache):
+            await asyncio.to_thread(protect_tree, folder)
         try:
             await serve(settings, terminal)
         except asyncio.CancelledError:

