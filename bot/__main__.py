@@ -126,8 +126,14 @@ def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     way = migrate.add_mutually_exclusive_group(required=True)
     way.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a revision is due")
     way.add_argument("--apply", action="store_true", help="bring the tables to the newest revision")
-    erase = add("erase", "Delete what is stored about a workspace that has uninstalled the app.", json=True)
-    erase.add_argument("workspace", metavar="WORKSPACE", help="its id, or that of an organization, from kvasir doctor")
+    erase = add("erase", "Delete what is stored about a person or a workspace, and print a receipt.", json=True)
+    erase.add_argument("subject", metavar="USER|WORKSPACE", help="the Slack id of a person, workspace or organization")
+    erase.add_argument("--dry-run", action="store_true", help="count what would be deleted, and change nothing")
+    export = add("export", "Export what is stored about a person.")
+    export.add_argument("user", metavar="USER", help="the Slack id of the person")
+    export.add_argument(
+        "--json", type=Path, metavar="PATH", help="a file, or a folder for the person's files too (standard output)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("kvasir.app")
 
+_PURGE_FILES = "17 * * * *"
+"""When old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)."""
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
@@ -270,18 +273,14 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         )
         app = await stack.enter_async_context(opening)
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
+        schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_files, settings, deps.adding))
         if configured.quiet_hour is not None:
             schedule.add_task(
-                "engine",
-                configured.quiet_hour,
-                functools.partial(run_off_peak_work, engine, calibrations),
+                "engine", configured.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations)
             )
-        if configured.digest is not None:
-            schedule.add_task("digest", configured.digest, functools.partial(app.run_scheduled, "digest"))
-        if configured.security.audit:
-            schedule.add_task(
-                "security audit", configured.security.audit, functools.partial(app.run_scheduled, "audit")
-            )
+        for name, at in {"digest": configured.digest, "audit": configured.security.audit}.items():
+            if at:
+                schedule.add_task(name, at, functools.partial(app.run_scheduled, name))
         await stack.enter_async_context(library.syncs.watcher.run_in_background())
         await app.connect()
         where = workspace.url if workspace is not None else app.address
@@ -289,6 +288,22 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
         terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
+
+
+async def delete_old_files(settings: Settings, adding: DocumentAdditions | None) -> None:
+    """Delete cached pages and added documents after their retention; the next hour tries what failed again."""
+    from bot.storage.retention import find_cut_offs  # noqa: PLC0415 - as in ``serve``
+
+    before = find_cut_offs(settings.configuration.retention, time.time())
+    cache = open_page_cache(settings)
+    try:
+        await cache.delete_pages(before.web_cache)
+        if adding is not None and (count := await adding.remove_older(before.uploads)):
+            _log.info("old documents deleted", documents=count, source=adding.source)
+    except KnowledgeError as error:
+        _log.warning("old files not deleted yet", error=str(error))
+    finally:
+        await cache.close()
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:

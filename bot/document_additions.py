@@ -18,8 +18,11 @@ from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
 from knowledge.status import LibraryStatus
+from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncReport
 
+_PATIENCE_S = 300.0
+"""How long a removal by age waits for a sync that is running."""
 _AGAIN_S = 1.0
 """The pause between two attempts while another sync is running."""
 
@@ -138,29 +141,38 @@ class DocumentAdditions:
             return dict.fromkeys(names, error)
         return {name: failures[name] for name in names if name in failures}
 
-    async def remove_documents(self, names: Collection[str], on_progress: OnProgress | None = None) -> list[str]:
+    async def remove_documents(
+        self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
+    ) -> list[str]:
         """Remove documents from the store and the index; return the names that did not exist.
 
         Bulk deletions wait for approval. Kvasir approves them here if they are only the documents just removed.
+        Waits up to ``patience_s`` for a sync that is running.
 
         Raises:
-            SyncRunning: a sync is running. It or the next one deletes the documents.
+            SyncRunning: that sync takes longer. It or the next one deletes the documents.
             KnowledgeError: the folder or the manifest failed.
 
         """
         absent = [name for name in names if not await asyncio.to_thread(self.store.remove_document, name)]
         if len(absent) == len(names):
             return absent
-        await self._library.refresh(self.source, on_progress)
+        await _refresh_source(self._library, self.source, on_progress, patience_s)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        removed = set(names) - set(absent)
-        if (
-            status.pending_deletions
-            and status.pending_deletions == len(status.first_pending_deletions)
-            and {d.document for d in status.first_pending_deletions} <= removed
-        ):
+        removed = frozenset(names).difference(absent)
+        are_all_shown = status.pending_deletions == len(status.first_pending_deletions)
+        are_ours = are_all_shown and {one.document for one in status.first_pending_deletions} <= removed
+        if status.pending_deletions and (are_ours or status.approval_mark == make_approval_mark(removed)):
             await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
         return absent
+
+    async def remove_older(self, before: float) -> int:
+        """Remove the documents that were added before a time; return their number. Raises as ``remove_documents``."""
+        records = await asyncio.to_thread(self.store.list_records)
+        names = [record.name for record in records if record.added_at < before]
+        if names:
+            await self.remove_documents(names, patience_s=_PATIENCE_S)
+        return len(names)
 
 
 async def sync_source(
@@ -175,18 +187,24 @@ async def sync_source(
         KnowledgeError: the sync cannot start.
 
     """
-    ends = time.monotonic() + patience_s
-    while True:
-        try:
-            report = (await library.refresh(source, on_progress)).sources[source]
-            break
-        except SyncRunning:
-            if time.monotonic() >= ends:
-                raise
-        await asyncio.sleep(_AGAIN_S)
+    report = (await _refresh_source(library, source, on_progress, patience_s)).sources[source]
     status = next(one for one in (await library.status()).sources if one.name == source)
     failures = (*status.failures, *report.failures)
     return (
         {failure.document: explain_failure(failure.code, failure.reason) for failure in failures},
         None if report.error is None else explain_failure(report.error_code, report.error),
     )
+
+
+async def _refresh_source(
+    library: RefreshableLibrary, source: str, on_progress: OnProgress | None, patience_s: float
+) -> SyncReport:
+    """Sync a source; if a sync is running, wait up to ``patience_s`` for its end first. Raises as ``sync_source``."""
+    ends = time.monotonic() + patience_s
+    while True:
+        try:
+            return await library.refresh(source, on_progress)
+        except SyncRunning:
+            if time.monotonic() >= ends:
+                raise
+        await asyncio.sleep(_AGAIN_S)

@@ -339,6 +339,16 @@ class Library:
         similarities: Vector = await self.embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
         return similarities * self._calibration.extract_scale
 
+    async def scrub_store(self) -> None:
+        """Remove deleted documents from the files of an embedded store.
+
+        Raises:
+            StoreError: the store fails.
+
+        """
+        for index in {id(one.store): one for one in (self._indexes.searched, self._indexes.written)}.values():
+            await index.store.scrub()
+
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
         await self._rights.close()

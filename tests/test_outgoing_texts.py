@@ -24,6 +24,7 @@ SHOW_RELEASED = {
 }
 """Modules and packages that show only what has passed already."""
 SHOW_NOTHING = {
+    "bot.cli.erasers": "counts, and lists files for the export",
     "bot.cli.commands.verify": "checks sentences that its caller has",
     "bot.slack.conversations.library": "declares what the library returns",
     "bot.slack.features.asking.recent_questions": "shows questions by StoredQuestions",

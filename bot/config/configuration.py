@@ -23,6 +23,7 @@ from bot.config.models import (
     EngineTable,
     IdentityTable,
     PathRightsTable,
+    RetentionTable,
     SecurityTable,
     SlackTable,
     SourceTable,
@@ -35,6 +36,7 @@ from bot.config.models import (
     require_table,
 )
 from bot.errors import SettingsError
+from bot.storage.retention import Retention
 from knowledge.errors import KnowledgeError
 from knowledge.identity.readers import is_name
 from knowledge.interfaces import EVERYONE
@@ -61,6 +63,7 @@ _TABLES = (
     "web",
     "masking",
     "security",
+    "retention",
 )
 
 
@@ -123,6 +126,8 @@ class Configuration:
     workspaces: tuple[str, ...] = ()
     masking: Masking = DEFAULT_MASKING
     security: SecurityTable = field(default_factory=SecurityTable)
+    retention: Retention = field(default_factory=Retention)
+    """How long what is stored is kept."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -178,7 +183,19 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         workspaces=tuple(slack.workspaces),
         masking=masking,
         security=read_table(SecurityTable, data.get("security", {}), f"[security] in {path}"),
+        retention=_read_retention(data.get("retention", {}), f"[retention] in {path}"),
     )
+
+
+def _read_retention(value: object, where: str) -> Retention:
+    table = read_table(RetentionTable, value, where)
+    spans = {key: parse_time_span(span or table.turns) for key, span in table}
+    if spans["feedback"] > spans["turns"]:
+        raise SettingsError(
+            f"{where}: feedback is kept longer than turns, but a vote is about a stored answer. Raise turns, or lower "
+            "feedback."
+        )
+    return Retention(**{f"{key}_s": span for key, span in spans.items()})
 
 
 def _read_identity_file(value: object, sources: Collection[SourceSpec], path: Path) -> Path | None:

@@ -84,6 +84,7 @@ AnswerLanguage = Annotated[str, StringConstraints(pattern=f"^({'|'.join(('asker'
 ChannelId = Annotated[str, StringConstraints(pattern=r"^[CGD][A-Z0-9]{2,}$")]
 Weight = Annotated[float, Field(strict=True), AfterValidator(_check_weight)]
 TimeSpan = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
+KeptFor = Annotated[str, StringConstraints(pattern=r"^([1-9]\d{0,5}[hd]|forever)$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Reader = Annotated[str, AfterValidator(check_reader)]
 PeopleFile = Annotated[str, StringConstraints(pattern=r"(?i).\.(csv|toml)$")]
@@ -300,6 +301,31 @@ class MaskingTable(Table):
     )
 
 
+_KEPT_FOR = 'a span in hours or days such as "12h" or "30d", or "forever"'
+
+
+class RetentionTable(Table):
+    """``[retention]``. Kvasir deletes within an hour what is older."""
+
+    turns: KeptFor = toml_field(
+        "30d", _KEPT_FOR, "How long questions and answers are stored after the answer. Slack keeps its own messages."
+    )
+    threads: KeptFor = toml_field(
+        "365d", _KEPT_FOR, "How long Kvasir remembers a thread without messages in which it takes part."
+    )
+    feedback: KeptFor | None = toml_field(
+        None, f"{_KEPT_FOR}. At most as long as turns", "How long votes and comments are stored. Without it, as turns."
+    )
+    verified: KeptFor = toml_field(
+        "forever", _KEPT_FOR, "How long a verified answer is stored after an owner last approved it."
+    )
+    web_cache: KeptFor = toml_field("30d", _KEPT_FOR, "How long a page of the live web is cached after its download.")
+    audit: KeptFor = toml_field("forever", _KEPT_FOR, "How long records of the audit log are stored.")
+    uploads: KeptFor = toml_field(
+        "forever", _KEPT_FOR, "How long files that people added stay in the source `added` and in the index."
+    )
+
+
 class WeightTable(Table):
     """``[[source.weights]]``."""
 
@@ -375,6 +401,7 @@ TABLES: Mapping[str, type[Table]] = {
     "[[channel]]": ChannelTable,
     "[engine]": EngineTable,
     "[security]": SecurityTable,
+    "[retention]": RetentionTable,
     "[web]": WebTable,
     "[masking]": MaskingTable,
 }
@@ -409,8 +436,8 @@ def describe_accepted(model: type[BaseModel], key: str) -> str:
 
 
 def parse_time_span(span: str) -> float:
-    """Return a ``TimeSpan`` in seconds."""
-    return float(span[:-1]) * _SECONDS[span[-1]]
+    """Return a ``TimeSpan`` or a ``KeptFor`` in seconds."""
+    return math.inf if span == "forever" else float(span[:-1]) * _SECONDS[span[-1]]
 
 
 def require_table(value: object, where: str) -> Mapping[str, Any]:

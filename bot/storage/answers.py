@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.storage.columns import match_columns, match_rows
+from bot.storage.personal_data import close_questions
 from bot.storage.preferences import refuses_storage
 from bot.storage.tables import answer_shares, answers, feedback, insert_into, turns
-from bot.storage.turns.questions import UNFINISHED, QuestionKey, TurnState
+from bot.storage.turns.questions import QuestionKey, TurnState
 from bot.storage.turns.rows import name_parameters
 from knowledge.database.database import Database, transaction
 
@@ -54,10 +55,7 @@ _COUNT_OF_PERSON = sa.select(sa.func.count()).select_from(answers).where(_IS_ASK
 _ERASE_PERSON = (
     sa.delete(feedback).where(_IS_VOTER | sa.exists().where(IS_OF_FEEDBACK, _IS_ASKER)),
     sa.delete(answers).where(_IS_ASKER),
-    sa.update(turns)
-    .where(match_columns(turns.c.team, turns.c.user))
-    .where(turns.c.state.not_in(UNFINISHED))
-    .values(text=""),
+    sa.update(turns).where(match_columns(turns.c.team, turns.c.user)).values(text=""),
 )
 
 
@@ -145,10 +143,12 @@ class Answers:
 
     @transaction
     def erase_person(self, connection: sa.Connection, team: str, user: str) -> None:
-        """Delete a person's answered questions, their answers with all votes on them, and the person's votes.
+        """Delete a person's questions, their answers with all votes on them, and the person's votes.
 
         The row of a question stays without its text, so that its answer is still deleted in Slack if the question is.
+        An open question is closed, and what is written of its answer is deleted in Slack.
         """
+        close_questions(connection, (turns.c.team == team) & (turns.c.user == user))
         for statement in _ERASE_PERSON:
             connection.execute(statement, {"of_team": team, "of_user": user})
 

@@ -129,6 +129,11 @@ class Feedback:
         return counts
 
 
+def purge_votes(connection: sa.Connection, before: float) -> None:
+    """Delete the votes that are older than ``before``."""
+    connection.execute(sa.delete(feedback).where(feedback.c.voted_at < before))
+
+
 @functools.cache
 def _build_vote(dialect: str) -> Any:  # noqa: ANN401 - of either dialect
     """Return the statement that stores a vote, or changes it; the reasons of the same bad vote stay."""

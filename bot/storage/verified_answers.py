@@ -78,6 +78,12 @@ class VerifiedAnswers:
         add_change(connection, ChangeKind.VERIFIED, "")
 
 
+def purge_verified_answers(connection: sa.Connection, before: float) -> None:
+    """Delete the verified answers that nobody has approved since ``before``."""
+    if connection.execute(sa.delete(verified_answers).where(verified_answers.c.verified_at < before)).rowcount:
+        add_change(connection, ChangeKind.VERIFIED, "")
+
+
 def _read_answer(row: Any) -> VerifiedAnswer:  # noqa: ANN401 - a row
     fields = row._asdict()
     phrasings, passages = (json.loads(fields.pop(name)) for name in ("phrasings", "passages"))

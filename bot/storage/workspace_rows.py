@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
+from bot.storage.personal_data import ErasureUndone, close_questions
 from bot.storage.shared_changes import ChangeKind, add_change
-from bot.storage.tables import answer_shares, installations, tables
+from bot.storage.tables import answer_shares, installations, tables, turns
 from knowledge.database.database import Database, transaction
 
 _CACHED = (ChangeKind.PREFERENCE, ChangeKind.VERIFIED, ChangeKind.CHANNEL, ChangeKind.INSTALLATION)
@@ -37,10 +40,23 @@ class WorkspaceRows:
         connection.execute(sa.update(answer_shares).where(goes_there).values(target=new))
         add_change(connection, ChangeKind.CHANNEL, "")
 
+    async def erase_workspace(self, *, is_trial: bool = False) -> Mapping[str, int]:
+        """Delete the rows of the workspace from every table that has a team; return how many each table had.
+
+        A trial changes nothing.
+        """
+        try:
+            return await self._erase_workspace(is_trial=is_trial)
+        except ErasureUndone as undone:
+            return undone.counts
+
     @transaction
-    def erase_workspace(self, connection: sa.Connection) -> None:
-        """Delete the rows of the workspace from every table that has a team."""
-        self._delete_rows(connection)
+    def _erase_workspace(self, connection: sa.Connection, *, is_trial: bool) -> Mapping[str, int]:
+        close_questions(connection, turns.c.team == self._team)
+        counts = self._delete_rows(connection)
+        if is_trial:
+            raise ErasureUndone(counts)
+        return counts
 
     @transaction
     def erase_remains(self, connection: sa.Connection) -> None:
@@ -49,12 +65,15 @@ class WorkspaceRows:
         if connection.execute(is_installed).first() is None:
             self._delete_rows(connection)
 
-    def _delete_rows(self, connection: sa.Connection) -> None:
-        for table in reversed(tables.sorted_tables):
-            if "team" in table.c:
-                connection.execute(sa.delete(table).where(table.c.team == self._team))
+    def _delete_rows(self, connection: sa.Connection) -> Mapping[str, int]:
+        counts = {
+            table.name: connection.execute(sa.delete(table).where(table.c.team == self._team)).rowcount
+            for table in reversed(tables.sorted_tables)
+            if "team" in table.c
+        }
         for kind in _CACHED:
             add_change(connection, kind)
+        return counts
 
 
 def _find_key(table: sa.Table) -> set[str]:

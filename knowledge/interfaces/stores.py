@@ -106,6 +106,9 @@ class Store(Protocol):
     async def maintain(self) -> None:
         """Compact and build indexes, so that searches stay fast after many writes; not during a query."""
 
+    async def scrub(self) -> None:
+        """Remove deleted rows from the files of an embedded store, older versions included; takes long."""
+
     async def close(self) -> None:
         """Release everything; safe to call twice."""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.app import delete_old_files
+from bot.config.settings import load_settings
 from bot.ready_library import ReadyLibrary
 from bot.workspace_page import build_page_status, keep_page_updated
 from engine.interfaces import EngineState, EngineStatus
@@ -18,6 +22,8 @@ from knowledge.interfaces import Viewers
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.manifest.records import QuarantinedDocument
 from knowledge.sync.report import SyncProgress
+from knowledge.web.reading.freshness import CachedResponse
+from knowledge.web.reading.page_cache import CachedPage, PageCache
 from tests.waiting import WAIT_S
 
 
@@ -252,3 +258,18 @@ def test_the_page_neither_names_nor_counts_restricted_documents() -> None:
     assert isinstance(page_status, dict)
     assert (page_status["documents"], page_status["chunks"], page_status["held"], page_status["failed"]) == (7, 9, 0, 0)
     assert page_status["troubles"] == ["A source has a problem. `kvasir status` shows it."]
+
+
+async def test_cached_pages_are_deleted_after_their_retention(tmp_path: Path) -> None:
+    text = '[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n[retention]\nweb_cache = "2h"\n'
+    (tmp_path / "kvasir.toml").write_text(text)
+    settings = load_settings({"KVASIR_CACHE": "cache", "KVASIR_HOME": "home"}, tmp_path)
+    cache = PageCache(settings.knowledge.web_cache, 1_000_000)
+    for age_s in (3_600.0, 7_300.0):
+        url = f"https://docs.example/{age_s:.0f}"
+        response = CachedResponse(url, 301, {}, {}, time.time() - age_s, redirect_url="https://docs.example/")
+        await cache.store_pages([CachedPage(response, None)])
+    await delete_old_files(settings, None)
+    assert await cache.get_page("https://docs.example/3600") is not None
+    assert await cache.get_page("https://docs.example/7300") is None
+    await cache.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import runpy
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from bot.config.environment import Environment
 from bot.config.models import ChannelTable
 from bot.config.settings import RUN_CONFIG, load_settings
 from bot.errors import SettingsError
+from bot.storage.retention import Retention
 from knowledge.interfaces import EVERYONE
 from knowledge.settings import PathRights, PathWeight
 from knowledge.stores.registry import STORES
@@ -464,3 +467,30 @@ def test_a_partial_set_of_oauth_variables_names_the_next_step(
     message = complaint(place, OAUTH | changes)
     assert all(name in message for name in names), message
     assert "client-secret" not in message
+
+
+def test_how_long_something_is_kept(place: Path) -> None:
+    assert load_settings({}, place).configuration.retention == Retention()
+    table = '[retention]\nturns = "48h"\nthreads = "forever"\nverified = "90d"\nuploads = "12h"\n'
+    (place / "kvasir.toml").write_text(TOML + table)
+    retention = load_settings({}, place).configuration.retention
+    assert (retention.turns_s, retention.feedback_s) == (172_800.0, 172_800.0), "votes go with their answers"
+    assert (retention.threads_s, retention.verified_s, retention.uploads_s) == (math.inf, 7_776_000.0, 43_200.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('turns = "30"', 'turns should be a span in hours or days such as "12h" or "30d", or "forever"'),
+        ('turns = "0d"', "turns should be a span"),
+        ("audit = 30", "audit should be a span"),
+        ('uploads = "never"', "uploads should be a span"),
+        ('turn = "30d"', "has the unknown key 'turn'. Did you mean “turns”?"),
+        ('feedback = "60d"', "feedback is kept longer than turns"),
+        ('feedback = "forever"', "Raise turns, or lower feedback"),
+    ],
+)
+def test_a_wrong_retention_is_refused_with_the_next_step(place: Path, line: str, why: str) -> None:
+    (place / "kvasir.toml").write_text(f"{TOML}[retention]\n{line}\n")
+    with pytest.raises(SettingsError, match=re.escape(why)):
+        load_settings({}, place)

@@ -48,3 +48,27 @@ async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> Non
             assert await additions.change_readers(ORIGIN, sender="U1", readers=readers) == ["U1/leave.md"]
             assert await additions.sync_documents(["U1/leave.md"]) == {}
             assert await list_finders() == finders
+
+
+async def test_old_files_leave_the_index_and_its_files(tmp_path: Path) -> None:
+    """Also if they are many, so that their deletion would wait for an approval."""
+    bench = Bench(tmp_path, passages)
+    spec = SourceSpec("added", "push", {"path": "files"}, tmp_path)
+    store = DocumentAdditions(spec, tmp_path, None).store  # type: ignore[arg-type]
+    source = PushSource(SourceKey("added", "push", str(store.folder)), store, readers=EVERYONE, must_exist=False)
+    async with bench.library(source) as library:
+        additions = DocumentAdditions(spec, tmp_path, library)
+        for number in range(30):
+            added_at, word = (100.0, "veryold") if number < 25 else (200.0, "young")
+            additions.store._now = lambda added_at=added_at: added_at  # type: ignore[misc]
+            await additions.store_document(f"{number}.md", f"# Note\n{word} note {number}".encode(), by="U1")
+        await additions.sync_documents(())
+        assert await additions.remove_older(100.0) == 0
+        assert await additions.remove_older(150.0) == 25
+        assert await library.count_readable(make_members("U1")) == {"added": 5}
+        assert (await library.search("young note", viewers=make_members("U1"))).hits
+        await library.scrub_store()
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and "kvasir.db" not in path.name]
+        assert all(b"veryold" not in path.read_bytes() for path in files)
+        assert any(b"young" in path.read_bytes() for path in files)
+        assert (await library.search("young note", viewers=make_members("U1"))).hits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.storage.answer_documents import AnswerDocument, AnswerDocuments, DocumentKind
+from bot.storage.retention import Retention
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 
@@ -21,7 +22,7 @@ async def test_documents_are_listed_until_they_are_removed_or_old(tmp_path: Path
         assert await documents.list_documents(KEY) == [CANVAS, FILE]
         await documents.remove_document(KEY, CANVAS)
         assert await documents.list_documents(KEY) == [FILE]
-        await ledger.purge_turns(turns_older_than_s=3_600.0, threads_older_than_s=3_600.0)
+        await ledger.purge_rows(Retention(3_600.0, 3_600.0))
         assert await documents.list_documents(OTHER) == [FILE]
-        await ledger.purge_turns(turns_older_than_s=-1.0, threads_older_than_s=3_600.0)
+        await ledger.purge_rows(Retention(-1.0, 3_600.0))
         assert await documents.list_documents(KEY) == await documents.list_documents(OTHER) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.storage.retention import Retention
 from bot.storage.turns.answer_shares import CLAIM_S, AnswerShares
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
@@ -39,5 +40,5 @@ async def test_shares_are_claimed_once_and_forgotten_with_the_answers(database: 
         assert not await shares.claim_share(key), "another question was deleted than the one that is there"
         await shares.release_share(key, "2.0")
         assert await shares.claim_share(key)
-        await ledger.purge_turns(turns_older_than_s=-1.0, threads_older_than_s=3_600.0)
+        await ledger.purge_rows(Retention(-1.0, 3_600.0))
         assert await shares.find_share(key) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage, erase_answer
+from bot.storage.retention import Retention
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import get_text, run_bot_in_sandbox
@@ -53,9 +54,9 @@ async def test_recent_answers_are_those_of_the_person(ledger: Ledger) -> None:
 async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     await answers.save_answer(make_answer())
-    await ledger.purge_turns(turns_older_than_s=60, threads_older_than_s=60)
+    await ledger.purge_rows(Retention(60, 60))
     assert await answers.find_answer(KEY) is not None
-    await ledger.purge_turns(turns_older_than_s=-60, threads_older_than_s=60)
+    await ledger.purge_rows(Retention(-60, 60))
     assert await answers.find_answer(KEY) is None
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, Vote, VoteReason
+from bot.storage.retention import Retention
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionMessage, TurnState
 from tests.storage.test_answers import KEY, make_answer
@@ -76,9 +77,9 @@ async def test_votes_end_with_their_answer(ledger: Ledger) -> None:
         if end == "erased":
             await answers.database.write(lambda connection: erase_answer(connection, KEY))
         elif end == "purged":
-            await ledger.purge_turns(turns_older_than_s=60, threads_older_than_s=60)
+            await ledger.purge_rows(Retention(60, 60))
             assert await votes.count_votes("T1") == {Vote.GOOD: 0, Vote.BAD: 1}
-            await ledger.purge_turns(turns_older_than_s=-60, threads_older_than_s=60)
+            await ledger.purge_rows(Retention(-60, 60))
         else:
             await ledger.withdraw_question(KEY, None)
             await ledger.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from bot.storage.processes import LAST_CALLS_S, is_dead, name_this_process
+from bot.storage.retention import Retention
 from bot.storage.turns.ledger import Ledger, ThreadBusy, open_ledger
 from bot.storage.turns.open_statuses import OpenStatuses
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnLost, TurnState
@@ -378,8 +379,8 @@ async def test_purge_removes_old_finished_turns(url: str) -> None:
         await ledger.begin_turn(make_question("1.0").key)
         await ledger.finish_turn(make_question("1.0").key, 0, TurnState.DONE)
         now[0] += 100
-        assert await ledger.purge_turns(turns_older_than_s=200, threads_older_than_s=200) == 0
-        assert await ledger.purge_turns(turns_older_than_s=50, threads_older_than_s=50) == 1
+        assert await ledger.purge_rows(Retention(200, 200)) == 0
+        assert await ledger.purge_rows(Retention(50, 50)) == 1
         assert await ledger.find_turn(make_question("2.0").key) is not None
         assert not await ThreadRecords(ledger.database).find_thread(("T1", "C1", "1.0"), "U1")
 

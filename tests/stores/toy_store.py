@@ -91,6 +91,9 @@ class ToyStore:
     async def maintain(self) -> None:
         """Do nothing."""
 
+    async def scrub(self) -> None:
+        """Do nothing."""
+
     async def close(self) -> None:
         self._name = None
 

@@ -12,8 +12,8 @@ HELP = Message("What you can do", "您可以做什么")
 
 MY_QUESTIONS = Message("My recent questions", "我最近的提问")
 NO_QUESTIONS = Message(
-    "You have not asked anything in the last 30 days. Mention Kvasir in a channel, or write to it under Messages.",
-    "最近 30 天没有提问。可以在频道中提及 Kvasir，或在“消息”中直接提问。",
+    "You have not asked anything lately. Mention Kvasir in a channel, or write to it under Messages.",
+    "最近没有提问。可以在频道中提及 Kvasir，或在“消息”中直接提问。",
 )
 NOT_KEPT = Message("Your questions are not kept, as you chose in the settings.", "按您的设置，不会保留您的提问。")
 UNANSWERED = Message("no answer found", "未找到答案")
@@ -22,7 +22,8 @@ SETTINGS = Message(
     "Language: *{reads}* · Thinking: *{thinking}* · Length of answers: *{length}* · {privacy}",
     "语言：*{reads}* · 思考：*{thinking}* · 回答长度：*{length}* · {privacy}",
 )
-ANSWERS_KEPT = Message("Answers are kept for 30 days", "回答保留 30 天")
+ANSWERS_KEPT = Message("Answers are kept for {count} days", "回答保留 {count} 天", "Answers are kept for 1 day")
+ANSWERS_KEPT_FOREVER = Message("Answers are kept until you delete them", "回答一直保留，直到您删除")
 ANSWERS_NOT_KEPT = Message("Answers are not kept", "不保留回答")
 CHANGE_SETTINGS = Message("Settings…", "设置…")
 

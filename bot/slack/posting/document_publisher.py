@@ -25,7 +25,6 @@ Upload = Callable[[str, bytes], Awaitable[bool]]
 """Sends the content of a file to an address of Slack; returns False if that fails."""
 
 _CLEANUP_TIMEOUT_S = 5.0
-_MISSING_CODES = {"canvas_not_found", "file_not_found"}
 
 
 class DocumentPublisher:
@@ -117,14 +116,26 @@ class DocumentPublisher:
 
     async def _delete_document(self, document: AnswerDocument) -> bool:
         try:
-            if document.kind is DocumentKind.CANVAS:
-                await self._api.call("canvases.delete", canvas_id=document.id)
-            else:
-                await self._api.call("files.delete", file=document.id)
-        except (SlackGone, SlackRefused) as error:
-            if error.code not in _MISSING_CODES:
-                _log.warning("document stays", kind=document.kind, error=str(error))
+            if not await delete_document(self._api, document):
+                _log.warning("document stays", kind=document.kind)
         except SlackError as error:
             _log.warning("document not deleted", kind=document.kind, error=str(error))
             return False
         return True
+
+
+async def delete_document(api: SlackWebApi, document: AnswerDocument) -> bool:
+    """Delete a canvas or a file; return False if Slack does not allow it, True also if it was deleted before.
+
+    Raises:
+        SlackError: Slack fails.
+
+    """
+    try:
+        if document.kind is DocumentKind.CANVAS:
+            await api.call("canvases.delete", canvas_id=document.id)
+        else:
+            await api.call("files.delete", file=document.id)
+    except (SlackGone, SlackRefused) as error:
+        return error.code in {"canvas_not_found", "file_not_found"}
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from bot.storage.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,4 @@ class TurnSettings:
     """How long to try again if Slack refuses an answer in every form; then the asker learns it in another way."""
     give_up_s: float = 3_600.0
     """How long a question may wait until Slack or the ledger works again."""
-    keep_turns_s: float = 30 * 86_400
-    keep_threads_s: float = 365 * 86_400
-    """How long the bot takes part in a thread without messages."""
+    retention: Retention = field(default_factory=Retention)

@@ -26,6 +26,7 @@ from bot.slack.turns.waiting_turns import WaitingTurns
 from bot.slack.wire.errors import SlackError, SlackUnauthorized
 from bot.slack.wire.tasks import PeriodicTask
 from bot.storage.processes import LAST_CALLS_S
+from bot.storage.retention import PURGE_EVERY_S
 from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
@@ -36,7 +37,8 @@ _log = structlog.get_logger("kvasir.turns")
 
 _FILES_WAIT_S = 30.0
 """How old a question may be when its files arrive in a second event. An older question keeps its answer."""
-_PURGE_EVERY_S = 86_400.0
+_SCRUB_S = 0.5
+"""How long to wait for readers of the database's log. The log is emptied next time if they take longer."""
 
 ThreadId = tuple[str, str, str]
 
@@ -323,7 +325,7 @@ class LeaseKeeper(PeriodicTask):
         """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""
         await self._renew_leases()
         await self.adopt_turns()
-        if time.monotonic() - self._purged_at > _PURGE_EVERY_S:
+        if time.monotonic() - self._purged_at > PURGE_EVERY_S:
             await self._purge_ledger()
 
     async def _renew_leases(self) -> None:
@@ -361,7 +363,6 @@ class LeaseKeeper(PeriodicTask):
             self._turns.withdraw(turn.message.key)
 
     async def _purge_ledger(self) -> None:
-        await self._ledger.purge_turns(
-            turns_older_than_s=self._settings.keep_turns_s, threads_older_than_s=self._settings.keep_threads_s
-        )
+        if await self._ledger.purge_rows(self._settings.retention):
+            await self._ledger.database.scrub_files(_SCRUB_S)
         self._purged_at = time.monotonic()

@@ -279,7 +279,7 @@ async def open_slack_app(
             settings,
             dependencies,
             lambda: runner.is_connected,
-            turn_settings or TurnSettings(),
+            turn_settings or TurnSettings(retention=dependencies.configuration.retention),
             capabilities,
         )
         changes.start()

@@ -30,11 +30,14 @@ import sqlalchemy as sa
 from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
 from bot.storage.columns import make_storable
+from bot.storage.feedback import purge_votes
 from bot.storage.processes import OwnerWatch, name_this_process
+from bot.storage.retention import Retention, find_cut_offs
 from bot.storage.tables import MIGRATIONS, threads, turns
 from bot.storage.turns import statements
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from bot.storage.turns.rows import make_row, name_parameters, read_key, read_turn
+from bot.storage.verified_answers import purge_verified_answers
 from knowledge.database.database import Database, DatabaseOptions, Rows, transaction
 from knowledge.database.migrations import open_database
 from knowledge.errors import DatabaseError
@@ -342,13 +345,18 @@ class Ledger:
         return frozenset(ts for row in rows for ts in read_turn(row).replies)
 
     @transaction
-    def purge_turns(self, connection: sa.Connection, *, turns_older_than_s: float, threads_older_than_s: float) -> int:
-        """Delete closed turns, answers and silent threads after their retention. Return the number of deleted turns."""
-        now = self._now()
-        old = ~statements.IS_OPEN & (turns.c.updated_at < now - turns_older_than_s)
-        connection.execute(sa.delete(threads).where(threads.c.last_at < now - threads_older_than_s))
-        purge_answers(connection, now - turns_older_than_s)
-        purge_documents(connection, now - turns_older_than_s)
+    def purge_rows(self, connection: sa.Connection, retention: Retention) -> int:
+        """Delete closed turns, answers, votes, verified answers and silent threads after their retention.
+
+        Return the number of deleted turns.
+        """
+        before = find_cut_offs(retention, self._now())
+        old = ~statements.IS_OPEN & (turns.c.updated_at < before.turns)
+        connection.execute(sa.delete(threads).where(threads.c.last_at < before.threads))
+        purge_answers(connection, before.turns)
+        purge_votes(connection, before.feedback)
+        purge_documents(connection, before.turns)
+        purge_verified_answers(connection, before.verified)
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:

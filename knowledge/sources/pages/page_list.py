@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from knowledge.errors import SourceError
@@ -53,12 +53,7 @@ class PageList:
         page = AddedPage(normalize_page_url(url), round(self._now(), 3), by)
         path = self._make_path(page.url)
         with self._translate_errors():
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # two clicks at once write two drafts
-            with draft.open("w", encoding="utf-8") as file:
-                json.dump(asdict(page), file)
-                file.flush()
-                os.fsync(file.fileno())
+            draft = self._write_draft(page)
             try:
                 os.link(draft, path)  # fails if the page is on the list
             except FileExistsError:
@@ -81,6 +76,19 @@ class PageList:
                 return False
         return True
 
+    def forget_person(self, by: str) -> int:
+        """Remove the name of a person from the pages that the person added; return their number.
+
+        Raises:
+            SourceError: the folder cannot be read or written.
+
+        """
+        pages = [page for page in self.list_pages() if page.added_by == by]
+        with self._translate_errors():
+            for page in pages:
+                self._write_draft(replace(page, added_by="")).replace(self._make_path(page.url))
+        return len(pages)
+
     def list_pages(self) -> list[AddedPage]:
         """Return the pages, oldest first.
 
@@ -96,6 +104,17 @@ class PageList:
                 "folder from a backup; until then Kvasir deletes nothing of it."
             ) from error
         return sorted(found, key=lambda page: (page.added_at, page.url))
+
+    def _write_draft(self, page: AddedPage) -> Path:
+        """Write a page to the disk under another name; two clicks at once write two drafts."""
+        path = self._make_path(page.url)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(asdict(page), file)
+            file.flush()
+            os.fsync(file.fileno())
+        return draft
 
     def _make_path(self, url: str) -> Path:
         return self._folder / f"{hashlib.sha256(url.partition('://')[2].encode()).hexdigest()[:40]}.json"

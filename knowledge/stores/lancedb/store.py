@@ -71,6 +71,9 @@ _SCALAR_INDEXES = {
     "id": BTree(),
 }
 
+_VECTOR_INDEX = HnswSq(distance_type="cosine", num_partitions=1)
+"""One graph, because more partitions save memory in building but cost recall."""
+
 
 @dataclass(frozen=True, slots=True)
 class LanceDBLimits:
@@ -318,9 +321,25 @@ class LanceDBStore:
                 history = timedelta(seconds=self._limits.history_s)
                 await self._skip_if_busy(lambda: table.optimize(cleanup_older_than=history))
             if state.needs_vector_index(self._limits):
-                # Use one graph, because more partitions save memory in building but cost recall.
-                config = HnswSq(distance_type="cosine", num_partitions=1)
-                await self._skip_if_busy(lambda: table.create_index("vector", config=config))
+                await self._skip_if_busy(lambda: table.create_index("vector", config=_VECTOR_INDEX))
+
+    async def scrub(self) -> None:
+        """Rewrite what has deleted rows, build the indexes of their words anew, and delete all older versions.
+
+        Compaction keeps a file with few deleted rows if it is the only one. So one row is written again first.
+        Searches of other processes get ``read_s`` to end before their version goes.
+        """
+        async with self._translate_failures(self._limits.maintain_s):
+            table = self._get_table()
+            indexed = await _list_indexed_columns(table)
+            if rows := await table.query().select(["id"]).limit(1).to_list():
+                await self.write(await self.read_rows([rows[0]["id"]]))
+            await self._retry_conflicts(table.optimize)
+            await self._retry_conflicts(partial(table.create_index, "terms", config=_SCALAR_INDEXES["terms"]))
+            if "vector" in indexed:
+                await self._retry_conflicts(partial(table.create_index, "vector", config=_VECTOR_INDEX))
+            await self._sleep(self._limits.read_s)
+            await self._retry_conflicts(partial(table.optimize, cleanup_older_than=timedelta(0)))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -238,6 +238,9 @@ class WeaviateStore:
     async def maintain(self) -> None:
         """Do nothing, because the server compacts and indexes by itself."""
 
+    async def scrub(self) -> None:
+        """Do nothing, because the files are the server's."""
+
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _make_name(self, index: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -34,6 +35,7 @@ _BUSY_S: Final = 2.0
 _MAX_TOUCHES: Final = 256
 _TABLE: Final = (
     "PRAGMA auto_vacuum=INCREMENTAL",
+    "PRAGMA secure_delete=ON",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA wal_autocheckpoint=256",
@@ -43,6 +45,8 @@ _TABLE: Final = (
 )
 _SHRINK: Final = "PRAGMA incremental_vacuum"
 """To be run as a script; as a statement it frees only one page of the file."""
+_DELETE_OLD: Final = "DELETE FROM pages WHERE NOT json_valid(head) OR COALESCE(json_extract(head, '$[3]'), 0) < ?"
+"""The fourth entry of a head is when the response was received (``_encode_row``)."""
 _EVICT: Final = "DELETE FROM pages WHERE url = (SELECT url FROM pages ORDER BY used_at LIMIT 1)"
 _T = TypeVar("_T")
 
@@ -76,14 +80,18 @@ class PageCache:
         pages, delete = list(pages), list(delete)
         await self._door.run(lambda: self._file.run_safely(lambda: self._file.store_pages(pages, delete)))
 
-    async def delete_pages(self) -> int:
-        """Delete everything; return how many bytes of disk that frees.
+    async def count_pages(self) -> int:
+        """Return the number of pages and redirects."""
+        return await self._door.run(lambda: self._file.run_safely(self._file.count_pages)) or 0
+
+    async def delete_pages(self, before: float = math.inf) -> int:
+        """Delete what was received before a time, or everything; return how many bytes of disk that frees.
 
         Raises:
             CacheError: another process locks the file for too long, or the disk fails.
 
         """
-        return await self._door.run(self._file.delete_pages)
+        return await self._door.run(lambda: self._file.delete_pages(before))
 
     async def close(self) -> None:
         """Close the file; safe to call twice, and the next call opens it again."""
@@ -138,22 +146,26 @@ class _CacheFile:
                 pass
         database.executescript(_SHRINK)
 
-    def delete_pages(self) -> int:
+    def count_pages(self) -> int:
+        return self._open_database().execute("SELECT COUNT(*) FROM pages").fetchone()[0] if self._path.exists() else 0
+
+    def delete_pages(self, before: float) -> int:
         if not self._path.exists():
             return 0
-        before = self._disk_bytes()
+        size = self._disk_bytes()
         try:
             database = self._open_database()
-            database.execute("DELETE FROM pages")
-            database.executescript(_SHRINK)
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            database.execute(_DELETE_OLD, (before,))
+            database.executescript("VACUUM" if before == math.inf else _SHRINK)
+            if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise sqlite3.OperationalError("another process reads it")
         except (sqlite3.Error, OSError) as error:
             raise CacheError(
                 f"The cached pages in {self._folder} cannot be deleted ({error}). "
                 "Try again while no other Kvasir reads them, or stop Kvasir and delete that folder."
             ) from error
         self._touches.clear()
-        return max(before - self._disk_bytes(), 0)
+        return max(size - self._disk_bytes(), 0)
 
     def close(self) -> None:
         database, self._database = self._database, None

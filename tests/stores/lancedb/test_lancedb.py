@@ -360,3 +360,41 @@ async def test_kill_9_of_a_writer_loses_no_acknowledged_row(opened: LanceDBStore
     assert await ids(opened) >= acknowledged
     await opened.write([row("after", "after")])
     assert "after" in await search(opened, "after")
+
+
+# ── Erasure ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def count_bytes(folder: Path, text: str) -> int:
+    return sum(path.read_bytes().count(text.encode()) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("planted", [1, 40])
+@pytest.mark.parametrize("size", [60, 2_500])
+async def test_scrub_leaves_nothing_of_deleted_rows_in_any_file(tmp_path: Path, planted: int, size: int) -> None:
+    """Also if they are few of many in one file, and while another process has the table open."""
+    limits = LanceDBLimits(read_s=0.5, vector_index_rows=2_000)
+    store, other = (LanceDBStore(tmp_path, limits=limits) for _ in range(2))
+    for one in (store, other):
+        await one.open(INDEX, DIMENSIONS)
+    texts = {f"{n}": f"secretword{n}x" if n < planted else f"common{n % 7}" for n in range(size)}
+    await store.write([row(id_, text, some_unit(int(id_)), text=f"Says {text}.") for id_, text in texts.items()])
+    await store.maintain()
+    await store.delete([str(n) for n in range(planted)])
+    await other.write([row("late", "lateword", some_unit(9_999))])
+    assert count_bytes(tmp_path, "secretword") > 0
+    await store.scrub()
+    assert count_bytes(tmp_path, "secretword") == 0
+    assert await ids(other) == {*(str(n) for n in range(planted, size)), "late"}
+    assert "late" in await search(other, "lateword")
+    await other.write([row("later", "laterword", some_unit(8_888))])
+    assert "later" in await search(store, "laterword")
+    for one in (store, other):
+        await one.close()
+
+
+async def test_an_empty_table_is_scrubbed(opened: LanceDBStore) -> None:
+    opened._limits = replace(opened._limits, read_s=0.1)
+    await opened.scrub()
+    await opened.write([row("a")])
+    assert await ids(opened) == {"a"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +442,22 @@ async def test_clearing_reports_the_freed_bytes(tmp_path: Path) -> None:
     assert await other.get_page("https://docs.example/1") is None
     await other.store_pages([kept(5)])
     assert await cache.get_page("https://docs.example/5") is not None
+    await cache.close()
+    await other.close()
+
+
+async def test_only_pages_older_than_a_moment_are_deleted_and_leave_no_byte(tmp_path: Path) -> None:
+    cache, other = PageCache(tmp_path, 4 * MB), PageCache(tmp_path, 4 * MB)
+    old, new = kept(1), kept(2)
+    new = replace(new, response=replace(new.response, received_at=50.0))
+    await cache.store_pages([old, new])
+    await other.get_page(old.response.url)
+    await cache.delete_pages(-math.inf)
+    assert await cache.count_pages() == 2
+    await cache.delete_pages(50.0)
+    assert _urls(tmp_path) == [new.response.url]
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert (old.response.url.encode() in files, new.response.url.encode() in files) == (False, True)
     await cache.close()
     await other.close()
 

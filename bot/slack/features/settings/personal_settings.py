@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,10 @@ _DEFAULT: Final = "default"
 _LANGUAGE, _THINKING, _LENGTH, _PRIVACY = "language", "thinking", "length", "privacy"
 _NO_ANSWERS, _ERASE = "no_answers", "erase"
 
+_DAY_S: Final = 86_400.0
+_SCRUB_S: Final = 2.0
+"""How long to wait until nobody reads what was deleted; the hourly deletion of old rows tries it again."""
+
 Publish = Callable[[str], Awaitable[None]]
 """Publishes Home to a person again."""
 
@@ -48,10 +53,15 @@ class SettingsPart:
             reads=find_pack(chosen.language).name if chosen.language else settings.AS_IN_SLACK,
             thinking=settings.DEPTH_NAMES[chosen.depth] if chosen.depth else settings.AS_IN_CHANNEL,
             length=settings.LENGTH_NAMES[chosen.length],
-            privacy=home.ANSWERS_KEPT if chosen.keeps_answers else home.ANSWERS_NOT_KEPT,
+            privacy=self._describe_privacy() if chosen.keeps_answers else home.ANSWERS_NOT_KEPT,
         )
         button = build_button(OPEN_SETTINGS, render_message(home.CHANGE_SETTINGS, viewer.language), "settings")
         return [build_header(home.MY_SETTINGS, viewer.language), build_section_with_button(summary, button)]
+
+    def _describe_privacy(self) -> Message:
+        kept_s = self.shared.dependencies.configuration.retention.turns_s
+        is_forever = math.isinf(kept_s)
+        return home.ANSWERS_KEPT_FOREVER if is_forever else home.ANSWERS_KEPT.fill(count=math.ceil(kept_s / _DAY_S))
 
 
 @dataclass(slots=True)
@@ -90,6 +100,7 @@ class SettingsModal(Modal):
         await self.shared.preferences.change_preferences(self.shared.me.team, submission.user, lambda _: chosen)
         if _ERASE in submission.values.get(_PRIVACY, ()):
             await self.shared.answers.erase_person(self.shared.me.team, submission.user)
+            await self.shared.database.scrub_files(_SCRUB_S)
             _log.info("personal data erased", user=submission.user)
         await self.publish_home(submission.user)
 

@@ -93,7 +93,8 @@ async def open_installed_app(
         session = await stack.enter_async_context(open_http_session())
         changes = dependencies.changes
         parts = InstallationParts(settings, oauth, changes.database, session)
-        tools = WorkspaceTools(settings, dependencies, lambda: runner.is_connected, turn_settings or TurnSettings())
+        turn_settings = turn_settings or TurnSettings(retention=dependencies.configuration.retention)
+        tools = WorkspaceTools(settings, dependencies, lambda: runner.is_connected, turn_settings)
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
         routes = InstallPages(parts).list_routes()
         router = create_router(settings, parts.client, workspaces, changes.database)

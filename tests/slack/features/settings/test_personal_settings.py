@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, build_settings_view
 from bot.storage.answers import Answers
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
+from bot.storage.retention import Retention
 from bot.storage.turns.questions import QuestionKey
-from tests.slack.running_bot import RunningBot, run_bot, wait_for_ephemeral
+from tests.slack.running_bot import PausedScript, RunningBot, run_bot, wait_for_ephemeral
 from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
 
@@ -120,3 +122,30 @@ async def test_person_erases_what_is_kept_and_keeps_nothing_more(socket_bot: Run
     turn = await socket_bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", first))
     assert turn is not None
     assert not turn.message.text
+
+
+async def test_erasing_stops_an_open_question_and_leaves_nothing_in_the_files(tmp_path: Path) -> None:
+    """Its text stayed for good, and the texts of all answers in the database's log."""
+    async with open_sandbox(tmp_path / "slack") as sandbox, run_bot(sandbox, tmp_path) as bot:
+        for number in range(3):
+            await bot.wait_for_answer(await bot.ask(f"@Kvasir planted7f3a {number}?"))
+        bot.answerer.script = script = PausedScript()
+        question = await bot.ask("@Kvasir planted7f3a at last?")
+        await script.paused.wait()
+        await choose(bot, "ada", ADA, privacy="erase")
+
+        async def is_gone() -> bool:
+            files = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.sqlite3*"))
+            return b"planted7f3a" not in files and not await bot.list_answers(question)
+
+        await bot.sandbox.wait_until(is_gone, what="erasure")
+
+
+@pytest.mark.parametrize(
+    ("kept_s", "says"),
+    [(30 * 86_400.0, "kept for 30 days"), (3_600.0, "kept for 1 day"), (math.inf, "kept until you delete them")],
+)
+async def test_home_says_how_long_answers_are_kept(tmp_path: Path, kept_s: float, says: str) -> None:
+    kept = {"retention": Retention(turns_s=kept_s)}
+    async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, dependencies=kept) as bot:
+        await read_home(bot, "ada", f"Answers are {says}")

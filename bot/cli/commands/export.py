@@ -1,0 +1,71 @@
+"""``kvasir export``: write what is stored about a person as JSON, and the files that the person added."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bot.answering.outgoing import release_text
+from bot.cli.command_settings import load_command_settings
+from bot.cli.erasers import list_uploads
+from bot.config.settings import Settings
+from bot.errors import SettingsError
+from bot.storage.personal_data import PersonalData
+from bot.storage.turns.ledger import open_ledger
+from bot.terminal.output import print_json, print_note
+from knowledge.errors import SourceError
+from knowledge.sources.uploads.source import open_upload_store
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Write a file, a folder with the person's files, or standard output. Only this account can read them."""
+    settings = load_command_settings(arguments)
+    user: str = arguments.user
+    if not user.startswith(("U", "W")):
+        raise SettingsError(f"{user} is no Slack id of a person such as U012AB3CD. A profile in Slack shows it.")
+    async with open_ledger(settings.database_url) as ledger:
+        rows = await PersonalData(ledger.database, user).export_rows()
+    uploads = await asyncio.to_thread(list_uploads, settings, user)
+    exported = {
+        "user": user,
+        "tables": {name: [_release_row(row) for row in found] for name, found in rows.items()},
+        "files": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in uploads for one in found],
+    }
+    target: Path | None = arguments.json
+    if target is None:
+        print_json(exported)
+        return 0
+    try:
+        written = await asyncio.to_thread(_write_export, settings, target, exported, uploads)
+    except (OSError, SourceError) as error:
+        raise SettingsError(f"{target} cannot be written ({error}). Name another place.") from error
+    print_note(f"{written} has what is stored about {user}. It is personal data: give it to that person alone.")
+    return 0
+
+
+def _write_export(settings: Settings, target: Path, exported: Mapping[str, Any], uploads: Sequence[Any]) -> Path:
+    """Write the export, and the files if the target is a folder; return the path of the JSON file."""
+    if target.suffix == ".json" and not target.is_dir():
+        return _write_file(target, json.dumps(exported, ensure_ascii=False, indent=1).encode())
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for spec, records in uploads:
+        store = open_upload_store(spec, settings.home)
+        for record in records:
+            _write_file(target / f"{record.sha256[:8]}-{record.plain_name}", store.read_data(record))
+    return _write_file(target / "person.json", json.dumps(exported, ensure_ascii=False, indent=1).encode())
+
+
+def _write_file(path: Path, data: bytes) -> Path:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+    return path
+
+
+def _release_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: release_text(value) if isinstance(value, str) else value for name, value in row.items()}

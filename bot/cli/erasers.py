@@ -1,0 +1,213 @@
+"""Erase one person or one workspace, store by store. Each eraser returns lines of the receipt.
+
+A new store of personal data gets an eraser in ``ERASERS``; a new table is declared in ``bot.storage.personal_data``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.app import open_configured_library, open_page_cache
+from bot.config.settings import Settings
+from bot.document_additions import DocumentAdditions
+from bot.errors import BotError
+from bot.local_workspace import find_local_slack
+from bot.slack.posting.document_publisher import delete_document
+from bot.slack.wire.errors import SlackError
+from bot.slack.wire.transport.web_api import SlackWebApi
+from bot.slack.wire.transport.web_client import open_http_session, open_web_api
+from bot.slack.workspace.installations.parts import InstallationParts
+from bot.storage.personal_data import PersonalData
+from bot.storage.workspace_rows import WorkspaceRows
+from knowledge.database.database import Database
+from knowledge.errors import KnowledgeError
+from knowledge.settings import SourceSpec
+from knowledge.sources.pages.page_list import open_page_list
+from knowledge.sources.uploads.source import open_upload_store
+from knowledge.sources.uploads.upload_store import UploadRecord
+
+_SCRUB_S: Final = 60.0
+"""How long to wait until other processes do not read what was deleted."""
+_SYNC_S: Final = 300.0
+"""How long to wait for a sync that is running."""
+_TABLES: Final = {
+    "bot_turns": "questions",
+    "bot_answers": "answers",
+    "bot_feedback": "votes",
+    "bot_wishes": "personal settings",
+    "bot_answer_documents": "records of canvases and files",
+    "bot_answer_shares": "shares of answers",
+    "bot_threads": "threads",
+    "bot_channel_settings": "settings of channels",
+    "bot_approved_channels": "approved channels",
+    "bot_verified_answers": "verified answers",
+    "bot_installations": "installations",
+}
+"""What people call the tables; the others are of use to developers alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What is to be erased."""
+
+    settings: Settings
+    database: Database
+    subject: str
+    """The Slack id of a person, a workspace or an organization."""
+    is_trial: bool = False
+    """Whether everything is only counted."""
+
+    @property
+    def person(self) -> PersonalData | None:
+        """Return the data of the person, None for a workspace."""
+        return PersonalData(self.database, self.subject) if self.subject.startswith(("U", "W")) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedStore:
+    """A line of the receipt."""
+
+    store: str
+    erased: int
+    remains: str = ""
+    """What is still there, whose it is, and the next step."""
+    is_complete: bool = True
+
+
+Eraser = Callable[[Erasure], Awaitable[Sequence[ErasedStore]]]
+
+
+async def erase_slack_documents(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Delete the canvases and files of answers, which are the bot's own, in Slack."""
+    documents = await erasure.person.list_documents() if erasure.person is not None else []
+    left = []
+    for key, document in documents if not erasure.is_trial else ():
+        try:
+            async with _open_api(erasure, key.team) as api:
+                is_deleted = await delete_document(api, document)
+        except (SlackError, BotError, OSError, TimeoutError):
+            is_deleted = False
+        if not is_deleted:
+            left.append(document.id)
+    remains = f"Slack did not delete {', '.join(left)}. Delete them there." if left else ""
+    return [ErasedStore("canvases and files of answers in Slack", len(documents) - len(left), remains, not left)]
+
+
+@contextlib.asynccontextmanager
+async def _open_api(erasure: Erasure, team: str) -> AsyncIterator[SlackWebApi]:
+    """Open the Web API of a workspace.
+
+    Raises:
+        BotError, SlackError: there is no token of it.
+
+    """
+    settings = erasure.settings
+    slack = settings.slack or find_local_slack(settings.home / "sandbox", settings.sandbox_port)
+    if slack.oauth is None:
+        async with open_web_api(slack) as api:
+            yield api
+        return
+    async with open_http_session() as session:
+        parts = InstallationParts(slack, slack.oauth, erasure.database, session)
+        found = [one for one in await parts.installations.list_all() if team in {one.team, one.enterprise}]
+        if not found:
+            raise BotError(f"The app is not installed in {team}.")
+        async with parts.open_api(found[0]) as api:
+            yield api
+
+
+async def erase_rows(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Erase the rows of the bot's tables, and stop the answers that are being written."""
+    if erasure.person is not None:
+        counts = await erasure.person.erase_rows(is_trial=erasure.is_trial)
+    else:
+        rows = WorkspaceRows(erasure.database, erasure.subject)
+        counts = await rows.erase_workspace(is_trial=erasure.is_trial)
+    return [ErasedStore(f"{_TABLES.get(table, 'rows')} ({table})", count) for table, count in counts.items()]
+
+
+async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Delete the files that a person added, with their passages in the index."""
+    if erasure.person is None:
+        return []
+    uploads = await asyncio.to_thread(list_uploads, erasure.settings, erasure.subject)
+    remains = "" if erasure.is_trial else await _remove_uploads(erasure.settings, uploads)
+    count = sum(len(records) for _, records in uploads)
+    return [ErasedStore("added files, with their passages in the index", count, remains, not remains)]
+
+
+def list_uploads(settings: Settings, user: str) -> list[tuple[SourceSpec, list[UploadRecord]]]:
+    """Return the files that a person added, by their source. Raises ``SourceError``."""
+    return [
+        (spec, [one for one in open_upload_store(spec, settings.home).list_records() if one.added_by == user])
+        for spec in settings.knowledge.sources
+        if spec.kind == "push"
+    ]
+
+
+async def _remove_uploads(settings: Settings, uploads: list[tuple[SourceSpec, list[UploadRecord]]]) -> str:
+    """Remove files and their passages, and clean the embedded store; return what remains, "" for nothing."""
+    waiting = []
+    try:
+        async with open_configured_library(settings) as library:
+            for spec, records in uploads:
+                additions = DocumentAdditions(spec, settings.home, library)
+                await additions.remove_documents([one.name for one in records], patience_s=_SYNC_S)
+            waiting = [one.name for one in (await library.status()).sources if one.pending_deletions]
+            await library.scrub_store()
+    except (KnowledgeError, BotError) as error:
+        return f"The index may still have their passages: {error} Then run this command again."
+    pending = [spec.name for spec, records in uploads if records and spec.name in waiting]
+    next_steps = " && ".join(f"kvasir sync --approve {name}" for name in pending)
+    return f"Their passages are pending deletion. {next_steps}, then run this command again." if pending else ""
+
+
+async def erase_page_names(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Remove the name of a person from the pages of the web that the person added; the pages stay."""
+    count = 0
+    for spec in erasure.settings.knowledge.sources if erasure.person is not None else ():
+        if spec.kind == "pages":
+            pages = open_page_list(spec, erasure.settings.home)
+            count += sum(page.added_by == erasure.subject for page in await asyncio.to_thread(pages.list_pages))
+            if not erasure.is_trial:
+                await asyncio.to_thread(pages.forget_person, erasure.subject)
+    return [ErasedStore("names at pages of the web that the person added", count)]
+
+
+async def erase_web_cache(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Delete the cached pages of the web, because nobody knows for whose questions they were read."""
+    cache = open_page_cache(erasure.settings)
+    try:
+        count, remains = await cache.count_pages(), ""
+        if not erasure.is_trial:
+            await cache.delete_pages()
+    except KnowledgeError as error:
+        remains = str(error)
+    finally:
+        await cache.close()
+    return [ErasedStore("cached pages of the web, of all people", count, remains, not remains)]
+
+
+async def scrub_database(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Remove from the files of SQLite what was deleted; a PostgreSQL server has its own log and backups."""
+    if not erasure.settings.database_url.startswith("sqlite"):
+        own = "PostgreSQL's own log (WAL), dead rows until its VACUUM, and backups are the server's."
+        return [ErasedStore("database files", 0, own)]
+    is_clean = erasure.is_trial or await erasure.database.scrub_files(_SCRUB_S, compact=True)
+    remains = f"Other programs read the database for {_SCRUB_S:.0f} s. Run this command again, or after a stop."
+    return [ErasedStore("database files", 0, "" if is_clean else remains, is_clean)]
+
+
+ERASERS: Final[Sequence[Eraser]] = (
+    erase_slack_documents,
+    erase_rows,
+    erase_uploads,
+    erase_page_names,
+    erase_web_cache,
+    scrub_database,
+)
+"""All erasers in their order: the database's files come last."""
