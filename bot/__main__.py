@@ -30,10 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add_command(name: str, summary: str, *, configured: bool = True, json: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
-        if configured:
-            command.add_argument("--config", type=Path, metavar="FILE", help="the configuration (./kvasir.toml)")
-        if json:
-            command.add_argument("--json", action="store_true", help="one JSON object on stdout; logs go to stderr")
+        _add_common_options(command, configured=configured, json=json)
         return command
 
     run = add_command("run", "Run the bot: in your Slack workspace, or in one on this machine without tokens.")
@@ -64,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     way.add_argument("--egress", action="store_true", help="list every host and port that Kvasir may connect to")
     way.add_argument("--security", action="store_true", help="audit the security; exit status 1 if a problem is found")
     _add_database_commands(add_command)
+    _add_key_commands(add_command)
     fit = add_command("fit", "Show which R1 runs on this machine or another one, and how.", configured=False, json=True)
     fit.add_argument("variant", nargs="?", help="show one variant in full, with its command; auto: the best that fits")
     fit.add_argument("--machine", metavar="M", help="another machine: 8xA100-80GB, 4x48GB, 2x8x80GB (two nodes)")
@@ -86,6 +84,13 @@ def build_parser() -> argparse.ArgumentParser:
     manifest.add_argument("--url", metavar="URL", help="for HTTP instead of Socket Mode: https://you/slack/events")
     manifest.add_argument("--oauth", metavar="URL", help="for many workspaces: Kvasir's public address, https://you")
     return top
+
+
+def _add_common_options(command: argparse.ArgumentParser, *, configured: bool = True, json: bool = True) -> None:
+    if configured:
+        command.add_argument("--config", type=Path, metavar="FILE", help="the configuration (./kvasir.toml)")
+    if json:
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout; logs go to stderr")
 
 
 def _add_question_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -134,6 +139,26 @@ def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     export.add_argument(
         "--json", type=Path, metavar="PATH", help="a file, or a folder for the person's files too (standard output)"
     )
+
+
+def _add_key_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    keys = add("keys", "Create, list or revoke keys of the HTTP API.", configured=False)
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="create a key, and show it once")
+    create.add_argument("name", metavar="NAME", help="what you call it")
+    whose = create.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--person", metavar="USER", help="a person's key: a Slack id or an e-mail address")
+    whose.add_argument("--application", action="store_true", help="for a trusted program that names its people")
+    create.add_argument("--scope", action="append", choices=("answer", "search"), help="what it may do (both)")
+    create.add_argument("--source", action="append", default=[], metavar="SOURCE", help="search only this source (all)")
+    create.add_argument("--days", type=_positive_number, metavar="N", help="expire after N days (never)")
+    create.add_argument("--per-minute", type=_positive_number, default=0, metavar="N", help="requests in a minute")
+    create.add_argument("--parallel", type=_positive_number, default=16, metavar="N", help="requests at once (16)")
+    listing = actions.add_parser("list", help="list all keys, without their secrets")
+    revoke = actions.add_parser("revoke", help="revoke a key; running answers stop")
+    revoke.add_argument("id", metavar="ID", help="the part of the key after kvasir_, as in the list")
+    for action in (create, listing, revoke):
+        _add_common_options(action)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +47,11 @@ from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
+from knowledge.sync.schedule import Schedule
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
+    from bot.slack.turns.dependencies import SlackDependencies
     from bot.slack.wire.settings import SlackSettings
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
@@ -196,6 +198,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     """
     # Only this command needs Slack's libraries; the others start faster without them.
+    from bot.http.listeners import Listeners  # noqa: PLC0415
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
     from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
@@ -230,7 +233,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         ready_library = ReadyLibrary(library, workspace, metrics.refused.inc)
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()
-        await stack.enter_async_context(serve_metrics(metrics, settings.metrics_host, settings.metrics_port))
+        listeners = Listeners()
+        await stack.enter_async_context(serve_metrics(metrics, listeners, settings.metrics_host, settings.metrics_port))
         measured_engine = mask_prompts(MeasuredEngine(engine, metrics), settings)
         calibrations = Calibrations(settings.home)
         judges = Judges(measured_engine, calibrations.find_calibration)
@@ -267,27 +271,41 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             security_audit=SecurityAudit(settings, os.environ, library),
             record_vote=metrics.record_vote,
             count_requests=engine.count_requests,
+            listeners=listeners,
         )
         opening: AbstractAsyncContextManager[AnyApp] = (
             open_slack_app(slack, deps) if slack.oauth is None else open_installed_app(slack, slack.oauth, deps)
         )
         app = await stack.enter_async_context(opening)
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
-        schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_files, settings, deps.adding))
-        if configured.quiet_hour is not None:
-            schedule.add_task(
-                "engine", configured.quiet_hour, functools.partial(run_off_peak_work, engine, calibrations)
-            )
-        for name, at in {"digest": configured.digest, "audit": configured.security.audit}.items():
-            if at:
-                schedule.add_task(name, at, functools.partial(app.run_scheduled, name))
+        _add_scheduled_work(
+            schedule, settings, app, functools.partial(run_off_peak_work, engine, calibrations), deps.adding
+        )
         await stack.enter_async_context(library.syncs.watcher.run_in_background())
         await app.connect()
+        await stack.enter_async_context(_serve_api(settings, deps, app, ready_library, terminal))
         where = workspace.url if workspace is not None else app.address
         terminal.finish_bar("live web", format_live_web(configured.web.everywhere))
         begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
         terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
+
+
+def _add_scheduled_work(
+    schedule: Schedule,
+    settings: Settings,
+    app: AnyApp,
+    do_engine_work: Callable[[], Awaitable[None]],
+    adding: DocumentAdditions | None,
+) -> None:
+    """Add what runs at fixed times beside the syncs."""
+    configured = settings.configuration
+    schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_files, settings, adding))
+    if configured.quiet_hour is not None:
+        schedule.add_task("engine", configured.quiet_hour, do_engine_work)
+    for name, at in {"digest": configured.digest, "audit": configured.security.audit}.items():
+        if at:
+            schedule.add_task(name, at, functools.partial(app.run_scheduled, name))
 
 
 async def delete_old_files(settings: Settings, adding: DocumentAdditions | None) -> None:
@@ -304,6 +322,37 @@ async def delete_old_files(settings: Settings, adding: DocumentAdditions | None)
         _log.warning("old files not deleted yet", error=str(error))
     finally:
         await cache.close()
+
+
+@contextlib.asynccontextmanager
+async def _serve_api(
+    settings: Settings, deps: SlackDependencies, app: AnyApp, ready_library: ReadyLibrary, terminal: Terminal
+) -> AsyncIterator[None]:
+    """Serve the HTTP API over the parts that Slack uses, too; nothing without a port for it."""
+    if settings.api_port is None:
+        yield
+        return
+    from bot.api.access import ApiAccess  # noqa: PLC0415 - only where the API is on
+    from bot.api.answers import ApiParts  # noqa: PLC0415
+    from bot.api.server import open_api  # noqa: PLC0415
+    from bot.storage.api_keys import ApiKeys  # noqa: PLC0415
+    from bot.storage.preferences import PersonalPreferences  # noqa: PLC0415
+    from bot.storage.turns.question_counts import QuestionCounts  # noqa: PLC0415
+
+    database, limits = deps.ledger.database, deps.configuration.question_limits
+    parts = ApiParts(
+        ApiAccess(ApiKeys(database), app.find_person, QuestionCounts(database), limits.person),
+        deps.answerer,
+        ready_library.library,
+        ready_library.search,
+        ready_library.read_passage,
+        deps.find_salt,
+        PersonalPreferences(database, deps.changes),
+        deps.configuration,
+    )
+    async with open_api(parts, deps.listeners, settings.api_host, settings.api_port) as address:
+        terminal.print_line(f"The API listens at {address} · kvasir keys create makes a key (docs/api.md)")
+        yield
 
 
 def _create_document_additions(settings: Settings, library: Library) -> DocumentAdditions | None:

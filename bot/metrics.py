@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from bot.errors import BotError
+from bot.http.listeners import Listeners
 from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
@@ -36,10 +36,6 @@ _FIRST_TOKEN_S = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 180)
 
 _JUDGEMENT_S = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 _JUDGEMENT_ENDS: Mapping[type[EngineError], str] = {EngineOverloaded: "refused", EngineTimeout: "late"}
-
-
-class MetricsPortTaken(BotError):
-    """The port for metrics is not free."""
 
 
 class Metrics(Collector):
@@ -222,11 +218,13 @@ class MeasuredEngine:
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncIterator[str | None]:
+async def serve_metrics(
+    metrics: Metrics, listeners: Listeners, host: str, port: int | None
+) -> AsyncIterator[str | None]:
     """Serve ``GET /metrics`` within this block and yield its address; None for no port.
 
     Raises:
-        MetricsPortTaken: another program uses the port.
+        PortUnavailable: another program uses the port.
 
     """
     if port is None:
@@ -236,17 +234,6 @@ async def serve_metrics(metrics: Metrics, host: str, port: int | None) -> AsyncI
     async def answer_scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render_metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
-    app.router.add_get("/metrics", answer_scrape)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise MetricsPortTaken(
-                f"Metrics cannot be served on {host}:{port} ({error.strerror}). Set KVASIR_METRICS_PORT to a free port."
-            ) from error
-        yield f"http://{host}:{runner.addresses[0][1]}/metrics"
-    finally:
-        await runner.cleanup()
+    routes = [web.get("/metrics", answer_scrape)]
+    async with listeners.listen(routes, host, port, variable="KVASIR_METRICS_PORT", shutdown_s=2.0) as bound:
+        yield f"http://{host}:{bound}/metrics"

@@ -1,7 +1,8 @@
 """Ask thousands of questions in random worlds, and compare what Kvasir posts with an oracle of its own.
 
-``--kind audiences`` asks who may read what, while rights and documents change. ``--kind turns`` asks whether each
-question has exactly one answer, while events are doubled, delayed and lost, Slack refuses calls, and replicas die.
+``--kind audiences`` asks who may read what, while rights and documents change, and ``--kind api`` asks the same by the
+API. ``--kind turns`` asks whether each question has exactly one answer, while events are doubled, delayed and lost,
+Slack refuses calls, and replicas die.
 
 Each world has its seed. The results go to a file, a line for each world, so an interrupted run of the same commit
 continues. Equal seeds make equal worlds. A failure is shown with its seed and the command that repeats it.
@@ -26,11 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot import logs
-from scripts.soak_audiences import AudienceSoak
+from scripts.soak_audiences import ApiSoak, AudienceSoak
 from scripts.soak_turns import TurnsSoak
 
 Kind = AudienceSoak | TurnsSoak
-KINDS: Mapping[str, type[Kind]] = {"audiences": AudienceSoak, "turns": TurnsSoak}
+KINDS: Mapping[str, type[Kind]] = {"api": ApiSoak, "audiences": AudienceSoak, "turns": TurnsSoak}
 
 
 def read_commit() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot.errors import BotError
 from knowledge.errors import KnowledgeError
 from tests.services import weaviate_server
+from tests.soak.api_history import run_api_history
 from tests.soak.history import Outcome, make_history, run_history
 from tests.soak.model import Step
 from tests.soak.shrink import shrink
@@ -24,6 +25,8 @@ class AudienceSoak:
 
     world = 100
     outcome = Outcome
+    kind = "audiences"
+    run_history = staticmethod(run_history)
 
     def __init__(self, arguments: Namespace, store: Mapping[str, str]) -> None:
         self._arguments = arguments
@@ -57,7 +60,9 @@ class AudienceSoak:
         with tempfile.TemporaryDirectory() as folder:
             namespace = {"WEAVIATE_NAMESPACE": f"s{seed}n{time.time_ns()}"} if self._store else {}
             try:
-                return await run_history(seed, steps, Path(folder), {**self._store, **namespace}, until_leak=until_leak)
+                return await self.run_history(
+                    seed, steps, Path(folder), {**self._store, **namespace}, until_leak=until_leak
+                )
             except (AssertionError, TimeoutError, BotError, KnowledgeError) as error:
                 return Outcome(silences=[f"the world ended: {error!r:.2000}"])
 
@@ -81,4 +86,11 @@ class AudienceSoak:
     def format_options(self) -> str:
         """Return the options that repeat a world."""
         quick = " --quick" if self._arguments.quick else ""
-        return f"--kind audiences --store {self.place} --shorten{quick}"
+        return f"--kind {self.kind} --store {self.place} --shorten{quick}"
+
+
+class ApiSoak(AudienceSoak):
+    """The same worlds, in which people ask by the API."""
+
+    kind = "api"
+    run_history = staticmethod(run_api_history)

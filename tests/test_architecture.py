@@ -20,6 +20,7 @@ IMPORTED_IN = {
     "slack_sdk": ("bot/slack/", "bot/app.py"),
     "weaviate": ("knowledge/stores/weaviate/",),
     "lancedb": ("knowledge/stores/lancedb/",),
+    "mcp": ("bot/api/mcp_server.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
     "protego": ("knowledge/web/crawling/robots.py",),

@@ -13,9 +13,12 @@ CARRIERS = re.compile(
     r"|SearchResult|StoredAnswer|StoredVote|Text|UploadRecord|VerifiedAnswer|WebPage)\b"
 )
 """The types that carry such texts."""
-SHOWING = ("bot.cli", "bot.slack", "bot.terminal")
+SHOWING = ("bot.api", "bot.cli", "bot.slack", "bot.terminal")
 """The packages that show something to a person."""
 SHOW_RELEASED = {
+    "bot.api.answers": "the events of answers",
+    "bot.api.chat": "the events of answers",
+    "bot.api.server": "the events of answers",
     "bot.cli.commands.ask": "the events of answers",
     "bot.slack.features.answers.show_reasoning": "the reasoning of a released event",
     "bot.slack.posting": "the events of answers",
@@ -45,7 +48,7 @@ def imports_carrier(code: str) -> bool:
 def find_producers() -> set[str]:
     """Return the modules that import a carrier and may show it."""
     found = set()
-    for package in ("bot/cli", "bot/slack", "bot/terminal"):
+    for package in ("bot/api", "bot/cli", "bot/slack", "bot/terminal"):
         for path in modules(package):
             if imports_carrier(path.read_text(encoding="utf-8")):
                 found.add(module_name(path))
@@ -58,7 +61,9 @@ def is_within(module: str, names: object) -> bool:
 
 def test_every_producer_of_texts_releases_them() -> None:
     paths = {
-        module_name(path): path for package in ("bot/cli", "bot/slack", "bot/terminal") for path in modules(package)
+        module_name(path): path
+        for package in ("bot/api", "bot/cli", "bot/slack", "bot/terminal")
+        for path in modules(package)
     }
     missing = [
         module

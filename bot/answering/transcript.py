@@ -56,19 +56,7 @@ def build_transcript_json(transcript: Transcript) -> dict[str, object]:
     return {
         "answer": "".join(transcript.text).strip(),
         "extracts": "".join(transcript.extracts).strip(),
-        "sources": [
-            {
-                "n": passage.n,
-                "source": passage.source,
-                "document": passage.document,
-                "title": passage.title,
-                "heading": passage.heading,
-                "url": passage.url,
-                "as_of": passage.as_of.isoformat() if passage.as_of else None,
-                "web": _page_json(passage.web),
-            }
-            for passage in transcript.sources
-        ],
+        "sources": [build_passage_json(passage) for passage in transcript.sources],
         "notices": transcript.notices,
         "marked": end.marked_count,
         "removed": end.removed_count,
@@ -85,6 +73,20 @@ def build_transcript_json(transcript: Transcript) -> dict[str, object]:
             "seconds": round(look.seconds, 6) if look else 0.0,
         },
         "timings": {name: round(seconds, 6) for name, seconds in end.timings.items()},
+    }
+
+
+def build_passage_json(passage: Passage) -> dict[str, object]:
+    """Return where a cited passage stands."""
+    return {
+        "n": passage.n,
+        "source": passage.source,
+        "document": passage.document,
+        "title": passage.title,
+        "heading": passage.heading,
+        "url": passage.url,
+        "as_of": passage.as_of.isoformat() if passage.as_of else None,
+        "web": _page_json(passage.web),
     }
 
 

@@ -78,6 +78,13 @@ class Environment(BaseModel):
         "127.0.0.1",
         pattern=r"^[0-9A-Za-z.:-]{1,253}$",
     )
+    KVASIR_API_PORT: int | None = env_field("The port of the HTTP API, which is off without it.", _PORT, ge=0, le=65535)
+    KVASIR_API_HOST: str = env_field(
+        "The address that the API listens on.",
+        "an address of this machine such as 127.0.0.1 or 0.0.0.0",
+        "127.0.0.1",
+        pattern=r"^[0-9A-Za-z.:-]{1,253}$",
+    )
     KVASIR_ENGINE_URL: str | None = env_field(
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "

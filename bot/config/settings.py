@@ -68,6 +68,9 @@ class Settings:
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"
+    api_port: int | None = None
+    """None: there is no API."""
+    api_host: str = "127.0.0.1"
 
     @property
     def limits(self) -> Limits:
@@ -161,6 +164,8 @@ def load_settings(
         configuration=configured,
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
+        api_port=environment.KVASIR_API_PORT,
+        api_host=environment.KVASIR_API_HOST,
     )
 
 

@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0020", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0021", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -271,6 +271,23 @@ oauth_states = sa.Table(
     tables,
     sa.Column("state", StorableString(64), primary_key=True),
     sa.Column("expires_at", sa.Float, nullable=False),
+)
+api_keys = sa.Table(
+    "bot_api_keys",
+    tables,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", StorableString(100), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("user", sa.String(32), nullable=False),
+    sa.Column("scopes", sa.String(100), nullable=False),
+    sa.Column("sources", StorableText, nullable=False),
+    sa.Column("per_minute", sa.Integer, nullable=False),
+    sa.Column("parallel", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("last_used_at", sa.Float, nullable=False),
 )
 
 

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.metrics import MeasuredEngine, Metrics, MetricsPortTaken, serve_metrics
+from bot.http.listeners import Listeners, PortUnavailable
+from bot.metrics import MeasuredEngine, Metrics, serve_metrics
 from engine.backends.local import EngineStats
 from engine.errors import EngineError, EngineInterrupted, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
@@ -177,15 +178,15 @@ async def test_the_engines_state_is_that_of_the_scrape() -> None:
 
 async def test_metrics_have_a_port_and_a_used_one_is_reported() -> None:
     _, metrics = _measured(_Engine())
-    async with serve_metrics(metrics, "127.0.0.1", 0) as url:
+    async with serve_metrics(metrics, Listeners(), "127.0.0.1", 0) as url:
         assert url is not None
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             assert response.status == 200
             assert response.headers["Content-Type"].startswith("text/plain")
             assert b"kvasir_engine_state" in await response.read()
         port = int(url.rsplit(":", 1)[1].split("/")[0])
-        with pytest.raises(MetricsPortTaken, match="KVASIR_METRICS_PORT"):
-            async with serve_metrics(metrics, "127.0.0.1", port):
+        with pytest.raises(PortUnavailable, match="KVASIR_METRICS_PORT"):
+            async with serve_metrics(metrics, Listeners(), "127.0.0.1", port):
                 pass
-    async with serve_metrics(metrics, "127.0.0.1", None) as nowhere:
+    async with serve_metrics(metrics, Listeners(), "127.0.0.1", None) as nowhere:
         assert nowhere is None

@@ -10,6 +10,7 @@ from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
+from bot.http.listeners import Listeners
 from bot.page_additions import PageAdditions
 from bot.security.audit import SecurityAudit
 from bot.slack.conversations.library import KnowledgeLibrary
@@ -93,3 +94,5 @@ class SlackDependencies:
     """None where nothing is audited."""
     record_vote: Callable[[str], None] = lambda _: None
     """Counts a vote on an answer, "good" or "bad"."""
+    listeners: Listeners = field(default_factory=Listeners)
+    """Opens the servers for Slack over HTTP and for the pages of the installation."""

@@ -17,9 +17,11 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.http.listeners import Listeners
 from bot.slack.features.kit.feature import Feature
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.directory_changes import DirectoryChanges
+from bot.slack.people.known_person import KnownPerson, PersonFinder
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.status_line import StatusCleaner
 from bot.slack.turns.dependencies import SlackDependencies
@@ -75,6 +77,7 @@ class SlackWorkspace:
     api: SlackWebApi
     turns: TurnManager
     directory: SlackDirectory
+    people: PersonFinder
     token_monitor: TokenMonitor
     features: Sequence[Feature]
     start_tasks: Callable[[], None]
@@ -168,6 +171,7 @@ async def open_workspace(
             api,
             turns,
             shared.directory,
+            PersonFinder(api, shared.viewers, me.team),
             token_monitor,
             features,
             start_tasks,
@@ -255,6 +259,10 @@ class SlackApp:
         """Do what is due: send owners the ``digest``, or make the ``audit`` of the security."""
         await self.workspace.run_scheduled(name)
 
+    async def find_person(self, user: str) -> KnownPerson:
+        """Return a person of the workspace; raises as ``PersonFinder.find_person``."""
+        return await self.workspace.people.find_person(user)
+
 
 @contextlib.asynccontextmanager
 async def open_slack_app(
@@ -285,7 +293,9 @@ async def open_slack_app(
         changes.start()
         stack.push_async_callback(changes.close)
         workspace = await stack.enter_async_context(open_workspace(tools, client))
-        runner = make_runner(settings, workspace.bolt, client, workspace.token_monitor)
+        runner = make_runner(
+            settings, workspace.bolt, client, workspace.token_monitor, listeners=dependencies.listeners
+        )
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspace.directory.forget_all
         stack.push_async_callback(runner.close)
@@ -298,8 +308,10 @@ def make_runner(
     client: AsyncWebClient,
     token_monitor: TokenMonitor,
     routes: Sequence[web.RouteDef] = (),
+    *,
+    listeners: Listeners,
 ) -> SocketModeClient | HttpServer:
     """Return what connects a Bolt app to Slack; an HTTP server has other routes, too."""
     if settings.app_token is not None:
         return SocketModeClient(bolt, settings.app_token, client, on_refused=token_monitor.report_refusal)
-    return HttpServer(bolt, settings.port, routes=routes)
+    return HttpServer(bolt, settings.port, routes=routes, listeners=listeners)

@@ -61,6 +61,7 @@ METHODS: Mapping[str, frozenset[str]] = {
     "users.conversations": CHANNELS,
     "users.info": frozenset({"users:read", "users:read.email"}),
     "users.list": frozenset({"users:read", "users:read.email"}),
+    "users.lookupByEmail": frozenset({"users:read.email"}),
     "views.open": NONE,
     "views.publish": NONE,
     "views.update": NONE,

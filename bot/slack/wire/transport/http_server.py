@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 
@@ -9,15 +10,9 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.errors import BotError
+from bot.http.listeners import Listeners
 
 EVENTS_PATH = "/slack/events"
-_MAX_BODY_BYTES = 1024 * 1024
-"""Events of Slack are far smaller."""
-
-
-class PortUnavailable(BotError):
-    """Another program uses the port."""
 
 
 class HttpServer:
@@ -34,12 +29,14 @@ class HttpServer:
         port: int,
         host: str = "0.0.0.0",  # noqa: S104 (a server's purpose)
         routes: Sequence[web.RouteDef] = (),
+        listeners: Listeners | None = None,
     ) -> None:
         self._bolt = bolt
         self._routes = routes
         self._host = host
         self._port = port
-        self._runner: web.AppRunner | None = None
+        self._listeners = listeners or Listeners()
+        self._stack = contextlib.AsyncExitStack()
         self.address = ""
         self.is_connected = False
 
@@ -50,19 +47,12 @@ class HttpServer:
             PortUnavailable: another program uses the port.
 
         """
-        app = web.Application(client_max_size=_MAX_BODY_BYTES)
-        app.add_routes([*self._routes, web.get("/healthz", self._check_health)])
+        routes = [*self._routes, web.get("/healthz", self._check_health)]
         if self._bolt is not None:
-            app.add_routes([web.post(EVENTS_PATH, functools.partial(_handle_events, self._bolt))])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            raise PortUnavailable(
-                f"Port {self._port} cannot be listened on ({error.strerror}). Set PORT to a free one."
-            ) from error
-        port = self._runner.addresses[0][1]
+            routes.append(web.post(EVENTS_PATH, functools.partial(_handle_events, self._bolt)))
+        port = await self._stack.enter_async_context(
+            self._listeners.listen(routes, self._host, self._port, variable="PORT")
+        )
         self.address = f"http://{self._host}:{port}{EVENTS_PATH}"
         self.is_connected = True
 
@@ -71,8 +61,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop listening after the running requests."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._stack.aclose()
 
 
 async def _handle_events(bolt: AsyncApp, request: web.Request) -> web.Response:

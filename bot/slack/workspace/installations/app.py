@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import structlog
 
+from bot.slack.people.known_person import KnownPerson
 from bot.slack.turns.dependencies import SlackDependencies
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.installation import TokenMonitor
@@ -74,6 +75,15 @@ class InstalledApp:
         """Do what is due in every workspace: send owners the ``digest``, or make the ``audit`` of the security."""
         await asyncio.gather(*(one.run_scheduled(name) for one in self.workspaces.workspaces.values()))
 
+    async def find_person(self, user: str) -> KnownPerson:
+        """Return a person of the first installed workspace; raises as ``PersonFinder.find_person``.
+
+        Raises:
+            WorkspaceNotOpen: that workspace is not open.
+
+        """
+        return await (await self.workspaces.find_home()).people.find_person(user)
+
 
 @contextlib.asynccontextmanager
 async def open_installed_app(
@@ -98,10 +108,12 @@ async def open_installed_app(
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
         routes = InstallPages(parts).list_routes()
         router = create_router(settings, parts.client, workspaces, changes.database)
-        runner, pages = make_runner(settings, router, parts.client, token_monitor, routes), None
+        listeners = dependencies.listeners
+        runner = make_runner(settings, router, parts.client, token_monitor, routes, listeners=listeners)
+        pages = None
         if isinstance(runner, SocketModeClient):
             runner.on_connected = workspaces.forget_directories
-            pages = HttpServer(None, settings.port, routes=routes)
+            pages = HttpServer(None, settings.port, routes=routes, listeners=listeners)
             stack.push_async_callback(pages.close)
         changes.start()
         stack.push_async_callback(changes.close)

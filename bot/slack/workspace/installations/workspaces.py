@@ -99,6 +99,20 @@ class Workspaces:
         for workspace in self.workspaces.values():
             workspace.directory.forget_all()
 
+    async def find_home(self) -> SlackWorkspace:
+        """Return the first installed workspace.
+
+        Raises:
+            DatabaseError: the installations cannot be read.
+            WorkspaceNotOpen: it is not open.
+
+        """
+        home = await self._parts.find_home()
+        for team, opened in self._open.items():
+            if home and home in {team, opened.token.installation.enterprise}:
+                return opened.workspace
+        raise WorkspaceNotOpen("The first workspace is not open. See kvasir doctor.")
+
     async def find_workspace(self, teams: tuple[str, ...]) -> SlackWorkspace | None:
         """Return the first of some workspaces that has installed the app, once it is open; None if none has.
 

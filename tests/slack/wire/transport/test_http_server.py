@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack.wire.transport.http_server import HttpServer, PortUnavailable
+from bot.http.listeners import PortUnavailable
+from bot.slack.wire.transport.http_server import HttpServer
 from tests.services import free_ports
 from tests.slack.running_bot import RunningBot, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import TEAM_ID, open_sandbox

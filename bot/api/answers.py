@@ -1,0 +1,166 @@
+"""Answers questions of the API as a direct message would be answered, and checks the rights while it does."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import structlog
+
+from bot.answering.asker import Asker
+from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Offer, Passage, Question, Sources, Text
+from bot.answering.policy import Policy, narrow_policy
+from bot.answering.retrieval.channel_filters import restrict_sources
+from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
+from bot.answering.verified_answers.verified_answerer import Answering
+from bot.api.access import ApiAccess, Caller
+from bot.api.errors import ApiError
+from bot.config.configuration import Configuration
+from bot.slack.people.viewers import may_see_answer
+from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
+from bot.storage.preferences import PersonalPreferences
+from knowledge.interfaces import Viewers
+
+_log = structlog.get_logger("kvasir.api")
+
+MOST_CHARACTERS: Final = 20_000
+"""Of a question or a search."""
+MOST_HISTORY: Final = 20
+HISTORY_CHARACTERS: Final = 4_000
+"""Of each earlier question."""
+
+
+class ReadableLibrary(Protocol):
+    """What the API needs of the library; ``knowledge.library`` has the real one."""
+
+    async def filter_current(self, chunks: Collection[str], viewers: Viewers, /) -> frozenset[str]:
+        """Return which of some chunks are current and may be read by all viewers."""
+
+    async def count_readable(self, viewers: Viewers, /) -> Mapping[str, int]:
+        """Return how many documents of each source all viewers may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """The parts of the bot that the API uses."""
+
+    access: ApiAccess
+    answerer: Answering
+    """Its events have passed ``release_event``."""
+    library: ReadableLibrary
+    search: SearchDocuments
+    read_passage: FindPassage
+    find_salt: FindSalt
+    preferences: PersonalPreferences
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """What a request asks, in whichever format it came."""
+
+    text: str
+    history: Sequence[str] = ()
+    """The earlier questions, the oldest first."""
+    wants_web: bool = False
+
+
+async def find_filters(parts: ApiParts, caller: Caller) -> str:
+    """Return the filters for the sources of a key, "" for all sources.
+
+    Raises:
+        ApiError: the person may read nothing of them.
+        DatabaseError: what the person may read cannot be found out.
+
+    """
+    if not caller.key.sources:
+        return ""
+    rule = " ".join(f'in:"{name}"' for name in caller.key.sources)
+    readable = await parts.library.count_readable(caller.person.viewers)
+    within = restrict_sources(rule, readable, datetime.now(UTC))
+    if within is None:
+        raise ApiError(HTTPStatus.FORBIDDEN, "This person may read nothing of the key's sources.", "nothing_readable")
+    return within
+
+
+async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) -> Question:
+    """Return the question with what applies to its person in a direct message.
+
+    Of a conversation only what the person asked counts. Answers that a client sends back are not read: nobody knows
+    which passages they were written from.
+
+    Raises:
+        ApiError: the person may read nothing of the key's sources.
+        DatabaseError: what the person may read cannot be found out.
+
+    """
+    person = caller.person
+    text, wants_web = strip_web_prefix(asked.text[:MOST_CHARACTERS])
+    text, wants_documents = strip_documents_prefix(text)
+    chosen = await parts.preferences.find_or_default(person.team, person.id)
+    policy = Policy() if caller.key.sources else parts.configuration.web.everywhere
+    return Question(
+        text,
+        tuple(Exchange(question[:HISTORY_CHARACTERS], "") for question in asked.history[-MOST_HISTORY:]),
+        Asker(
+            person.id,
+            person.team,
+            person.viewers,
+            cache_salt=await parts.find_salt(person.viewers),
+            within=await find_filters(parts, caller),
+            policy=narrow_policy(policy, person.viewers),
+            depth=chosen.depth or parts.configuration.thinking.everywhere,
+            length=chosen.length,
+        ),
+        id=f"api-{uuid.uuid4().hex}",
+        wants_documents=wants_documents,
+        wants_web=wants_web or asked.wants_web,
+    )
+
+
+async def answer_caller(parts: ApiParts, caller: Caller, asked: AskedQuestion) -> AsyncGenerator[AnswerEvent, None]:
+    """Yield the events of an answer; before each that shows something, check the key, the person and the rights.
+
+    Raises:
+        ApiError: the key was revoked, or a right to the passages was lost.
+        DatabaseError: these cannot be found out.
+
+    """
+    started, outcome = time.perf_counter(), "stopped"
+    question = await build_question(parts, caller, asked)
+    passages: tuple[Passage, ...] = ()
+    try:
+        async with aclosing(parts.answerer.answer(question)) as events:
+            async for event in events:
+                if isinstance(event, Sources):
+                    passages = event.passages
+                if isinstance(event, (Sources, Text, Notice, Offer, Finished)):
+                    shown = event.passages if isinstance(event, Offer) else passages
+                    await _confirm_rights(parts, caller, question, shown)
+                outcome = event.route if isinstance(event, Finished) else outcome
+                yield event
+    finally:
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info(
+            "api answer", id=question.id, key=caller.key.id, user=caller.person.id, route=outcome, seconds=seconds
+        )
+
+
+async def _confirm_rights(parts: ApiParts, caller: Caller, question: Question, passages: Sequence[Passage]) -> None:
+    """Check that the person may still see an answer from these passages.
+
+    A person who holds less than before must be able to read every passage, and none may be a page of the web.
+    """
+    now = (await parts.access.confirm_caller(caller)).viewers
+    chunks = frozenset(chunk for passage in passages for chunk in passage.chunks)
+    holds_less = not may_see_answer(now, question.asker.viewers)
+    are_documents = bool(passages) and all(passage.chunks for passage in passages)
+    if (holds_less and not are_documents) or not chunks <= await parts.library.filter_current(chunks, now):
+        text = "The documents, or the right to read them, changed while the answer was written. Ask again."
+        raise ApiError(HTTPStatus.FORBIDDEN, text, "rights_changed")

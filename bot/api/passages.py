@@ -1,0 +1,105 @@
+"""Searches documents for callers of the API, and returns single passages."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from pydantic import BaseModel
+
+from bot.answering.events import Passage
+from bot.answering.outgoing import release_text
+from bot.answering.retrieval.channel_filters import add_filters
+from bot.answering.transcript import build_passage_json
+from bot.api.access import Caller
+from bot.api.answers import MOST_CHARACTERS, ApiParts, find_filters
+from bot.api.errors import ApiError
+from knowledge.interfaces import Hit
+
+_SEPARATOR: Final = "."
+"""Between the ids of the chunks of a passage; each is a UUID."""
+_ID: Final = re.compile(r"[0-9a-f-]{36}(?:\.[0-9a-f-]{36}){0,31}")
+
+
+class FoundPassage(BaseModel):
+    """A passage of a document."""
+
+    id: str
+    """By which ``fetch`` returns it."""
+    title: str
+    heading: str
+    source: str
+    document: str
+    url: str
+    """"" if it has none."""
+    text: str
+    as_of: str
+    """When this version was last seen in its source."""
+
+
+class FoundPassages(BaseModel):
+    """The result of a search, best first."""
+
+    passages: list[FoundPassage]
+    related: bool
+    """Whether any of them has to do with the question."""
+
+
+async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: int) -> FoundPassages:
+    """Return the best passages that the caller may read.
+
+    Raises:
+        ApiError: the person may read nothing of the key's sources.
+        KnowledgeError: the search failed, or a filter cannot be read.
+
+    """
+    within = await find_filters(parts, caller)
+    if not any(char.isalnum() for char in query):
+        return FoundPassages(passages=[], related=False)
+    full_query = add_filters(query[:MOST_CHARACTERS], within, datetime.now(UTC))
+    found = await parts.search(full_query, limit=limit, viewers=caller.person.viewers)
+    return FoundPassages(passages=[_release_hit(hit) for hit in found.hits], related=found.related)
+
+
+async def fetch_passage(parts: ApiParts, caller: Caller, id_: str) -> FoundPassage:
+    """Return the current text of a passage that a search found.
+
+    Raises:
+        ApiError: it has changed or is gone, or the caller may not read it; these look alike.
+        KnowledgeError: it cannot be read.
+
+    """
+    ids, viewers, sources = id_.split(_SEPARATOR), caller.person.viewers, caller.key.sources
+    hit = await parts.read_passage(ids, viewers) if _ID.fullmatch(id_) else None
+    found = [hit] if hit is not None else []
+    if sources and len(ids) > 1:  # somebody may have joined chunks of several sources
+        found += [one for id_ in ids if (one := await parts.read_passage([id_], viewers)) is not None]
+    if hit is None or (sources and not {one.source for one in found} <= set(sources)):
+        text = "There is no such passage, or it has changed. Search again."
+        raise ApiError(HTTPStatus.NOT_FOUND, text, "passage_not_found", param="id")
+    return _release_hit(hit)
+
+
+def build_citation(passage: Passage) -> dict[str, object]:
+    """Return where a cited passage stands."""
+    return build_passage_json(passage) | {"url": _find_public_url(passage.url)}
+
+
+def _find_public_url(url: str | None) -> str | None:
+    """Return an address that a client can open; None for a path of the bot's machine, whose folders are private."""
+    return url if url is not None and url.startswith(("http://", "https://")) else None
+
+
+def _release_hit(hit: Hit) -> FoundPassage:
+    return FoundPassage(
+        id=_SEPARATOR.join(hit.chunks or (hit.id,)),
+        title=release_text(hit.title),
+        heading=release_text(hit.heading),
+        source=release_text(hit.source),
+        document=release_text(hit.document),
+        url=_find_public_url(hit.url) or "",
+        text=release_text(hit.context or hit.text),
+        as_of=hit.synced_at.isoformat(),
+    )
