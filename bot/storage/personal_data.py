@@ -20,6 +20,7 @@ from bot.storage.tables import (
     answer_documents,
     answer_shares,
     answers,
+    api_keys,
     approved_channels,
     changes,
     channel_settings,
@@ -75,6 +76,7 @@ PERSON_COLUMNS: Final = (
     PersonColumn(answers.c.user),
     PersonColumn(feedback.c.user),
     PersonColumn(preferences.c.user),
+    PersonColumn(api_keys.c.user),
     PersonColumn(question_counts.c.subject),
     PersonColumn(turns.c.user, clears=("user", "text", "subject")),
     PersonColumn(threads.c.talkers, clears=("talkers",)),
@@ -88,7 +90,7 @@ PERSON_COLUMNS: Final = (
 """The order is that of the erasure: rows of a question's other tables are found by the question."""
 _OF_QUESTIONS: Final = (feedback, answer_shares, answer_documents)
 """Tables whose rows belong to the person who asked the question."""
-_SECRET_COLUMNS: Final = frozenset({"sealed_tokens"})
+_SECRET_COLUMNS: Final = frozenset({"hash", "sealed_tokens"})
 
 
 class ErasureUndone(Exception):
