@@ -88,6 +88,8 @@ class WebSearchReport:
     trouble: WebTrouble | None
     """Why the web was not searched; None if it was, or did not have to be."""
     seconds: float
+    query: str = field(default="", repr=False)
+    """What the search providers were asked; "" if none was."""
 
 
 @dataclass(frozen=True, slots=True)

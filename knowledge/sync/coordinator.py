@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from knowledge.errors import KnowledgeError, SyncRunning
 from knowledge.interfaces import Source
-from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
+from knowledge.sync.report import OnProgress, OnReport, SourceReport, SyncProgress, SyncReport, ignore_report
 from knowledge.sync.running.run import SyncRun
 from knowledge.sync.signals import Signal, cancel_and_wait
 
@@ -84,6 +84,7 @@ class SyncCoordinator:
 
     def __init__(self, open_run: OpenRun) -> None:
         self._open_run = open_run
+        self.on_report: OnReport = ignore_report
         self._opened: _OpenedRun | None = None
         self._jobs: dict[str, _SyncJob] = {}
         self._queued: dict[str, _SyncJob] = {}
@@ -180,7 +181,9 @@ class SyncCoordinator:
         try:
             run = await asyncio.shield(opened.ready)
             job.repaired = run.repaired
-            return await run.sync_source(job.source, job.report_progress, approve=job.approve)
+            report = await run.sync_source(job.source, job.report_progress, approve=job.approve)
+            await self.on_report(job.name, report, len(job.approve))
+            return report
         finally:
             opened.leave_run()
 

@@ -12,7 +12,7 @@ from knowledge.settings import KnowledgeSettings
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import make_approval_mark
-from knowledge.sync.report import OnProgress, SyncProgress, SyncReport
+from knowledge.sync.report import OnProgress, OnReport, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.repair import Drift
@@ -57,6 +57,10 @@ class LibrarySync:
             lambda name: name in self._coordinator.progress,
             sleep=sleep,
         )
+
+    def call_on_report(self, on_report: OnReport) -> None:
+        """Call a function with the report of each sync of a source, also of those by the clock."""
+        self._coordinator.on_report = on_report
 
     def find_progress(self, source: str) -> SyncProgress | None:
         """Return the progress of the source's sync in this process; None if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from knowledge.errors import ErrorCode
@@ -52,11 +52,21 @@ class SourceReport:
     """Why the sync of this source stopped early, in a sentence for a person; None if it did not."""
     error_code: ErrorCode = ErrorCode.OTHER
     failures: tuple[QuarantinedDocument, ...] = ()
+    readers_changed: tuple[str, ...] = ()
+    """Known documents that the source listed with other readers than before."""
 
     @property
     def ok(self) -> bool:
         """Return whether every listed document was indexed."""
         return self.error is None and self.failed == 0
+
+
+OnReport = Callable[[str, SourceReport, int], Awaitable[None]]
+"""Gets the name of a source, the report of each sync of it, and how many of its deletions a person had approved."""
+
+
+async def ignore_report(_source: str, _report: SourceReport, _approved: int) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)

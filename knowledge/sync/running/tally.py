@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from knowledge.errors import ErrorCode, KnowledgeError
 from knowledge.interfaces import EVERYONE, narrow_readers
-from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers
+from knowledge.sync.manifest.records import KnownDocument, QuarantinedDocument, decode_readers, encode_readers
 from knowledge.sync.plan import DocumentRead, SyncPlan
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress
 from knowledge.sync.running.flow import PreparedDocument
@@ -38,6 +38,7 @@ class SyncTally:
     never_read: int = 0
     """Failed documents with no searchable version."""
     failures: list[QuarantinedDocument] = field(default_factory=list)
+    readers_changed: tuple[str, ...] = ()
     _reported_at: float = float("-inf")
 
     def count_plan(self, todo: SyncPlan, records: Sequence[KnownDocument]) -> None:
@@ -46,6 +47,11 @@ class SyncTally:
         self.pending_deletions = len(todo.pending_deletions)
         self.pending_retries = todo.pending_retries
         self.total = len(todo.reads)
+        self.readers_changed = tuple(
+            one.record.document
+            for one in todo.reads
+            if one.record is not None and encode_readers(one.entry.readers) != one.record.readers
+        )
         read = sum(one.record.chunks for one in todo.reads if one.record is not None)
         self.chunks_kept = sum(row.chunks for row in records) - read
 
@@ -111,6 +117,7 @@ class SyncTally:
             error=None if error is None else str(error),
             error_code=ErrorCode.OTHER if error is None else error.code,
             failures=tuple(sorted(self.failures, key=lambda failure: failure.document)[:_REPORTED_FAILURES]),
+            readers_changed=self.readers_changed,
         )
 
     def _count_documents(self) -> None:

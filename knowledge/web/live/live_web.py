@@ -138,6 +138,7 @@ class _Lookup:
         self._left_out: list[SkippedPage] = []
         self._sufficient_at: float | None = None
         self._provider = ""
+        self._query = ""
         self._trouble: WebTrouble | None = None
         # One page after the other, so that some are complete if there is no time for all.
         self._embedding = asyncio.Lock()
@@ -189,6 +190,7 @@ class _Lookup:
                 (*self._left_out, *late, *unread),
                 self._trouble,
                 time.monotonic() - self._start,
+                self._query,
             ),
         )
 
@@ -201,7 +203,7 @@ class _Lookup:
         if self._web.search is None:
             self._trouble = None if self._live.links else WebTrouble.NO_PROVIDER
             return
-        within_s = SEARCH_SHARE * self._live.within_s
+        within_s, self._query = SEARCH_SHARE * self._live.within_s, self._web.search.prepare_query(query)
         self._search = asyncio.create_task(
             self._web.search.search(query, limit=MAX_ATTEMPTS, domains=self._domains, within_s=within_s)
         )

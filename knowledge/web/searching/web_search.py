@@ -95,10 +95,9 @@ class WebSearch:
         The query is masked (``knowledge.masking``) and shortened before it is sent. ``domains`` are hosts with their
         subdomains.
         """
-        masked = self._recogniser.mask(query)
-        if self._withholds_private and masked != query:
+        key = _SearchKey(self.prepare_query(query), limit, domains)
+        if not key.query:
             return SearchResults((), "", (QUERY_WITHHELD,))
-        key = _SearchKey(shorten_query(masked), limit, domains)
         if not any(character.isalnum() for character in key.query):
             return SearchResults((), "", (QUERY_FULLY_MASKED,))
         deadline = time.monotonic() + within_s
@@ -113,6 +112,11 @@ class WebSearch:
             if results.provider or time.monotonic() >= deadline:
                 return results
         return cached
+
+    def prepare_query(self, query: str) -> str:
+        """Return a query as providers get it; "" if they get none."""
+        masked = self._recogniser.mask(query)
+        return "" if self._withholds_private and masked != query else shorten_query(masked)
 
     async def close(self) -> None:
         """Close all providers; safe to call twice."""

@@ -66,7 +66,7 @@ def report_json(report: SyncReport) -> dict[str, object]:
 def _source_json(source: SourceReport) -> dict[str, object]:
     report: dict[str, object] = {field.name: getattr(source, field.name) for field in fields(source)}
     report["held"] = report.pop("pending_deletions")
-    del report["error_code"]  # the command line has sentences
+    del report["error_code"], report["readers_changed"]  # the command line has sentences, the audit has readers
     report["failures"] = [{"document": failure.document, "reason": failure.reason} for failure in source.failures]
     report["seconds"] = round(source.seconds, 6)
     return report
