@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     adding.add_argument("--list", action="store_true", help="list what was added, when and by whom")
     _add_web_commands(add_command)
     _add_answer_commands(add_command)
+    _add_audit_command(add_command)
     add_command("status", "Show the engine, the store and how fresh each source is.", json=True)
     doctor = add_command("doctor", "Check what Kvasir needs, and name the next step for each problem.", json=True)
     way = doctor.add_mutually_exclusive_group()
@@ -117,6 +118,15 @@ def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     feedback = add("feedback", "Export how people rated the answers.", json=True)
     feedback.add_argument("action", choices=("export",), help="write one JSON object a line for each vote")
     feedback.add_argument("file", type=Path, metavar="FILE", help="the file, which is replaced: votes.jsonl")
+
+
+def _add_audit_command(add: Callable[..., argparse.ArgumentParser]) -> None:
+    audit = add("audit", "Verify, export or summarise the record of who asked, read and changed what.", json=True)
+    audit.add_argument("action", choices=("verify", "export", "report", "rotate"), help="rotate: sign with a new key")
+    audit.add_argument("--since", default="", metavar="DATE", help="only entries from this day on: 2026-11-30")
+    audit.add_argument("--person", default="", metavar="USER", help="only entries about this person, by Slack id")
+    audit.add_argument("--csv", action="store_true", help="export: a table instead of one JSON object a line")
+    audit.add_argument("--heads", type=Path, metavar="FILE", help="verify: heads that syslog kept elsewhere")
 
 
 def _add_web_commands(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -25,6 +25,10 @@ from bot.answering.support.judge import Judges
 from bot.answering.verified_answers.finder import StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import write_phrasings
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
+from bot.audit.audited_answerer import AuditedAnswerer
+from bot.audit.commands import DirectAuditLog
+from bot.audit.entries import AuditLog, make_sync_entry
+from bot.audit.file_log import open_audit_log
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
@@ -47,6 +51,7 @@ from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
+from knowledge.sync.report import SourceReport
 from knowledge.sync.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -98,12 +103,22 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
 
             ledger = await stack.enter_async_context(open_ledger(settings.database_url))
             kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
-        yield await stack.enter_async_context(_open_library(settings, kinds))
+        yield await stack.enter_async_context(_open_library(settings, kinds, DirectAuditLog(settings.audit)))
 
 
-def _open_library(settings: Settings, kinds: Mapping[str, registry.SourceKind]) -> AbstractAsyncContextManager[Library]:
+@contextlib.asynccontextmanager
+async def _open_library(
+    settings: Settings, kinds: Mapping[str, registry.SourceKind], audit: AuditLog
+) -> AsyncIterator[Library]:
     wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
-    return open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds)
+
+    async def record_sync(source: str, report: SourceReport, approved: int) -> None:
+        if (entry := make_sync_entry(source, report, approved)) is not None:
+            await audit.record(entry)
+
+    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds) as library:
+        library.syncs.call_on_report(record_sync)
+        yield library
 
 
 def open_page_loader(settings: Settings) -> AbstractAsyncContextManager[PageLoader]:
@@ -204,6 +219,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
     from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415
     from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
+    from bot.storage.audit_people import AuditPeople  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.shared_changes import SharedChanges  # noqa: PLC0415
     from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
@@ -223,12 +239,17 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             lambda: stack.enter_async_context(open_ledger(settings.database_url)),
             on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
         )
-        event_log = ChannelEventLog(ledger.database)
+        event_log, changes = ChannelEventLog(ledger.database), SharedChanges(ledger.database)
+        audit = await stack.enter_async_context(open_audit_log(settings.audit, AuditPeople(ledger.database, changes)))
         library = await stack.enter_async_context(
-            _open_library(settings, _build_source_kinds(settings, slack, event_log))
+            _open_library(settings, _build_source_kinds(settings, slack, event_log), audit)
         )
         metrics = Metrics(
-            engine.status, engine.collect_stats, engine.count_requests, lambda: library.identities.failures
+            engine.status,
+            engine.collect_stats,
+            engine.count_requests,
+            lambda: library.identities.failures,
+            count_lost=lambda: audit.lost,
         )
         ready_library = ReadyLibrary(library, workspace, metrics.refused.inc)
         if any(source.synced_at for source in (await library.status()).sources):
@@ -246,13 +267,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             limits=settings.limits,
             recogniser=configured.masking.recogniser,
         )
-        changes = SharedChanges(ledger.database)
         verified = VerifiedAnswers(ledger.database, changes)
         finder = create_verified_finder(library, verified)
         deps = SlackDependencies(
             ledger=ledger,
             changes=changes,
-            answerer=VerifiedAnswerer(answerer, finder),
+            answerer=AuditedAnswerer(VerifiedAnswerer(answerer, finder), audit),
             forget=answerer.forget_conversation,
             library=library,
             search=ready_library.search,
@@ -270,6 +290,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             control=lambda: engine.thinking_control,
             security_audit=SecurityAudit(settings, os.environ, library),
             record_vote=metrics.record_vote,
+            audit_log=audit,
             count_requests=engine.count_requests,
             listeners=listeners,
         )

@@ -47,8 +47,14 @@ class Metrics(Collector):
         stats: Callable[[], EngineStats],
         queue: Callable[[], QueueCounts],
         failures: Callable[[], Mapping[str, int]],
+        *,
+        count_lost: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Store what returns the engine's state, and the failures of identity sources by source, at each scrape."""
+        """Store what returns the engine's state, and the failures of identity sources by source, at each scrape.
+
+        ``count_lost`` returns how many entries of the audit could not be written.
+        """
+        self._count_lost = count_lost
         self._status = status
         self._stats = stats
         self._queue = queue
@@ -146,6 +152,9 @@ class Metrics(Collector):
             "kvasir_identity_failures",
             "Failures of identity sources. People held fewer principals meanwhile.",
             value=sum(self._failures().values()),
+        )
+        yield CounterMetricFamily(
+            "kvasir_audit_lost", "Entries of the audit that could not be written.", value=self._count_lost()
         )
 
 

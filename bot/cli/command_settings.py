@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 
 from bot import logs
+from bot.audit.commands import record_command
 from bot.config.settings import Settings, load_settings
 from bot.private_files import protect_path
 
 
 def load_command_settings(arguments: argparse.Namespace, *, required: bool = True) -> Settings:
-    """Return the settings for ``--config``, and log only warnings and errors, because stdout has the result.
+    """Return the settings for ``--config``, and record the command.
+
+    Only warnings and errors are logged, because stdout has the result.
 
     Raises:
         SettingsError: the configuration is wrong, or missing although it is ``required``.
@@ -23,4 +26,5 @@ def load_command_settings(arguments: argparse.Namespace, *, required: bool = Tru
         secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser, level=logs.WARNING
     )
     protect_path(settings.home)
+    record_command(settings.audit, settings.config, arguments)
     return settings

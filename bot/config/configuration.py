@@ -19,6 +19,7 @@ from bot.config.masking_settings import read_masking
 from bot.config.models import (
     AccessTable,
     AnswersTable,
+    AuditTable,
     ChannelTable,
     EngineTable,
     IdentityTable,
@@ -64,6 +65,7 @@ _TABLES = (
     "masking",
     "security",
     "retention",
+    "audit",
 )
 
 
@@ -128,6 +130,7 @@ class Configuration:
     security: SecurityTable = field(default_factory=SecurityTable)
     retention: Retention = field(default_factory=Retention)
     """How long what is stored is kept."""
+    audit: AuditTable = field(default_factory=AuditTable)
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -184,6 +187,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         masking=masking,
         security=read_table(SecurityTable, data.get("security", {}), f"[security] in {path}"),
         retention=_read_retention(data.get("retention", {}), f"[retention] in {path}"),
+        audit=read_table(AuditTable, data.get("audit", {}), f"[audit] in {path}"),
     )
 
 

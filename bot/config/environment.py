@@ -101,6 +101,9 @@ class Environment(BaseModel):
     KVASIR_ENGINE_WAIT_S: float = env_field(
         "How many seconds a question may wait.", "seconds, up to 3600", 300.0, gt=0, le=3600
     )
+    KVASIR_AUDIT_KEY_FILE: Path | None = env_field(
+        "The file with the keys of the audit; audit.key in KVASIR_HOME without it. Kvasir makes the first key."
+    )
     KVASIR_DATABASE_URL: SecretStr | None = env_field("PostgreSQL for Kvasir's tables; SQLite without it.")
     KVASIR_STORE: str | None = env_field(
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",

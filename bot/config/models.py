@@ -15,6 +15,7 @@ from bot.answering.asker import Tone
 from bot.answering.limits import Unsupported
 from bot.answering.policy import Mode, PrivateWords
 from bot.answering.thinking import Depth
+from bot.audit.settings import OnErase
 from bot.errors import SettingsError
 from bot.languages.registry import LANGUAGES
 from bot.messages.forms.security import PROBLEMS
@@ -156,6 +157,25 @@ class AnswersTable(Table):
         "How long a thread may be without a message until Kvasir needs a mention in it again.",
         ge=0,
         le=365,
+    )
+
+
+class AuditTable(Table):
+    """``[audit]``."""
+
+    enabled: bool = toml_field(True, "true or false", "Whether Kvasir records who asked, read and changed what.")
+    strict: bool = toml_field(
+        False, "true or false", "Whether a question gets no answer unless its record is on the disk."
+    )
+    on_erase: OnErase = toml_field(
+        "pseudonymise",
+        '"keep" or "pseudonymise"',
+        "What erasing a person does to the audit: `pseudonymise` makes name, questions and web searches unreadable.",
+    )
+    heads: str = toml_field(
+        "",
+        'a folder such as "/mnt/evidence", or "syslog"',
+        "Where signed heads go, which show that the end of a file was cut. Without it, next to the audit.",
     )
 
 
@@ -397,6 +417,7 @@ TABLES: Mapping[str, type[Table]] = {
     "[access]": AccessTable,
     "[identity]": IdentityTable,
     "[answers]": AnswersTable,
+    "[audit]": AuditTable,
     "[slack]": SlackTable,
     "[[channel]]": ChannelTable,
     "[engine]": EngineTable,

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.answering.limits import Limits
+from bot.audit.settings import SYSLOG, AuditSettings
 from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import (
     Environment,
@@ -25,6 +26,7 @@ from bot.config.environment import (
     read_store,
     refuse_unknown_variables,
 )
+from bot.config.models import AuditTable
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
@@ -65,6 +67,7 @@ class Settings:
     engine: EngineSettings
     knowledge: KnowledgeSettings
     configuration: Configuration
+    audit: AuditSettings
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"
@@ -162,6 +165,7 @@ def load_settings(
             identity_file=configured.identity_file,
         ),
         configuration=configured,
+        audit=_build_audit_settings(configured.audit, environment.KVASIR_AUDIT_KEY_FILE, home, path.parent),
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
         api_port=environment.KVASIR_API_PORT,
@@ -305,6 +309,18 @@ def _build_database_url(url: str | None, home: Path) -> str:
     if scheme.partition("+")[0] not in {"sqlite", "postgres", "postgresql"} or not rest:
         raise SettingsError("KVASIR_DATABASE_URL should begin with postgresql:// or sqlite:///. See .env.example.")
     return url
+
+
+def _build_audit_settings(table: AuditTable, key_file: Path | None, home: Path, base: Path) -> AuditSettings:
+    heads = table.heads if table.heads in {"", SYSLOG} else str(_resolve_path(Path(table.heads), base))
+    return AuditSettings(
+        home / "audit",
+        home / "audit.key" if key_file is None else _resolve_path(key_file, base),
+        enabled=table.enabled,
+        strict=table.strict,
+        on_erase=table.on_erase,
+        heads=heads,
+    )
 
 
 def _resolve_path(path: Path, base: Path) -> Path:

@@ -10,6 +10,10 @@ EMPTY_QUESTION = Message(
     "There was no question. Write what you would like to know after my name, for example: how do I add a source?",
     "没有看到问题。请在我的名字后面写下想问的内容，例如：怎样添加一个资料来源？",
 )
+AUDIT_FAILED = Message(
+    "I cannot record this answer now, so I must not give one. Tell an administrator that the audit cannot be written.",
+    "目前无法为回答留下审计记录，因此不能作答。请告知管理员：审计日志无法写入。",
+)
 QUESTION_CUT = Message(
     "The question was very long; only its first {kept} characters were read.",
     "问题太长，只读取了前 {kept} 个字符。",

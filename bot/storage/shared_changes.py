@@ -62,6 +62,8 @@ class ChangeKind(StrEnum):
     """Somebody wants to see reasoning that another process keeps; the subject is the team and the press."""
     INSTALLATION = "installation"
     """The app was installed or uninstalled, or a token was refreshed; all installations are read again."""
+    AUDIT = "audit"
+    """The key of a person in the audit was deleted."""
 
 
 def add_change(connection: sa.Connection, kind: ChangeKind, *subject: str) -> None:

@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0021", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0022", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -288,6 +288,13 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("last_used_at", sa.Float, nullable=False),
+)
+audit_people = sa.Table(
+    "bot_audit_people",
+    tables,
+    sa.Column("person", sa.String(200), primary_key=True),
+    sa.Column("pseudonym", sa.String(32), nullable=False),
+    sa.Column("key", sa.String(64), nullable=False),
 )
 
 

@@ -96,6 +96,7 @@ def _measured(engine: _Engine) -> tuple[MeasuredEngine, Metrics]:
         lambda: EngineStats(starts=3, memory_failures=2, can_raise_memory=True, startup_s=41.5),
         lambda: QueueCounts(7, 2),
         lambda: {"Confluence wiki.secret.example": 2, "people.csv": 1},
+        count_lost=lambda: 4,
     )
     return MeasuredEngine(engine, metrics), metrics
 
@@ -122,6 +123,7 @@ async def test_answers_are_counted_by_outcome_with_tokens_and_first_token() -> N
 def test_failures_of_identity_sources_are_counted_without_their_names() -> None:
     _, metrics = _measured(_Engine())
     assert _numbers(metrics)["kvasir_identity_failures_total", ""] == 3
+    assert _numbers(metrics)["kvasir_audit_lost_total", ""] == 4
     assert b"secret" not in metrics.render_metrics()
 
 

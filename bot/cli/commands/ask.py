@@ -17,10 +17,13 @@ from bot.answering.thinking import describe_thinking_limit
 from bot.answering.transcript import Transcript, build_transcript_json, describe_offer
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.app import create_answerer, create_engine, create_verified_finder, mask_prompts, open_configured_library
+from bot.audit.audited_answerer import AuditedAnswerer
+from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.ready_library import ReadyLibrary
+from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
@@ -49,17 +52,22 @@ async def main(arguments: argparse.Namespace) -> int:
         judges = Judges(asked, Calibrations(settings.home).find_calibration)
         ready_library = ReadyLibrary(library, None)
         ready_library.first_sync_done.set()  # this command runs no sync
-        stored = VerifiedAnswers(ledger.database, SharedChanges(ledger.database))
-        answerer = VerifiedAnswerer(
-            create_answerer(
-                library,
-                asked,
-                ready_library.search,
-                judges=judges,
-                limits=settings.limits,
-                recogniser=settings.configuration.masking.recogniser,
+        changes = SharedChanges(ledger.database)
+        stored = VerifiedAnswers(ledger.database, changes)
+        people = AuditPeople(ledger.database, changes)
+        answerer = AuditedAnswerer(
+            VerifiedAnswerer(
+                create_answerer(
+                    library,
+                    asked,
+                    ready_library.search,
+                    judges=judges,
+                    limits=settings.limits,
+                    recogniser=settings.configuration.masking.recogniser,
+                ),
+                create_verified_finder(library, stored, marks=False),
             ),
-            create_verified_finder(library, stored, marks=False),
+            await stack.enter_async_context(open_audit_log(settings.audit, people)),
         )
 
         async def list_events(typed: str) -> AsyncGenerator[AnswerEvent, None]:

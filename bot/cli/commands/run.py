@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bot import logs
 from bot.app import serve
+from bot.audit.commands import record_command
 from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 from bot.private_files import protect_tree
@@ -40,6 +41,7 @@ async def main(arguments: argparse.Namespace) -> int:
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
         for folder in (settings.home, settings.knowledge.web_cache):
             await asyncio.to_thread(protect_tree, folder)
+        record_command(settings.audit, settings.config, arguments)
         try:
             await serve(settings, terminal)
         except asyncio.CancelledError:

@@ -59,6 +59,11 @@ REPLICA = Message(
     "*{host}*（进程 {pid}）· 版本 {version} · {started}启动 · 最近心跳 {seen}",
 )
 MORE_REPLICAS = Message("_and {count} more replicas_", "_另有 {count} 个副本_", "_and 1 more replica_")
+AUDIT_LOST = Message(
+    ":warning: {count} entries of the audit could not be written since this process began. The log says why.",
+    ":warning: 自本进程启动以来，有 {count} 条审计记录未能写入。原因见日志。",
+    ":warning: 1 entry of the audit could not be written since this process began. The log says why.",
+)
 MISSING_REPLICA = Message(
     ":warning: {replica}. It may have died; its questions go on in another replica.",
     ":warning: {replica}。它可能已停止，其问题由其他副本继续处理。",

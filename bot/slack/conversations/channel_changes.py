@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+
 import structlog
 
+from bot.audit.entries import Event
 from bot.messages.forms import channel_settings as texts
 from bot.messages.message import Message, render_message
 from bot.slack.conversations.channel_descriptions import describe_changes
@@ -30,6 +34,8 @@ class ChannelChanges:
         directory: SlackDirectory,
         roles: RoleFinder,
         messenger: EphemeralMessenger,
+        *,
+        record: Callable[[Event, str, Mapping[str, object]], Awaitable[None]],
     ) -> None:
         self._api = api
         self._store = store
@@ -37,6 +43,7 @@ class ChannelChanges:
         self._directory = directory
         self._roles = roles
         self._messenger = messenger
+        self._record = record
 
     async def find_refusal(self, channel: str, user: str) -> Message | None:
         """Return why a person may not change the settings of a channel, None if the person may."""
@@ -67,6 +74,7 @@ class ChannelChanges:
             return
         await self._store.save_settings(channel, after, user)
         _log.info("channel settings changed", channel=channel, user=user)
+        await self._record(Event.SETTING, user, {"channel": channel, **asdict(after)})
         try:
             line = render_message(texts.CHANGED, language, user=user, changes=changes)
             await self._api.call("chat.postMessage", channel=channel, text=line)

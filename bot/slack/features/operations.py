@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+from bot.audit.entries import AuditLog
 from bot.languages.registry import Language
 from bot.messages.durations import format_age
 from bot.messages.forms import home
@@ -34,7 +35,7 @@ def build_feature(tools: FeatureTools) -> Feature:
     """Return the part of Home, which only administrators of the first workspace see: they run Kvasir."""
     shared, needs = tools.shared, tools.shared.dependencies
     replicas = Replicas(shared.database, shared.me.team, version("kvasir"))
-    part = OperationsPart(needs.library, replicas, needs.count_requests)
+    part = OperationsPart(needs.library, replicas, needs.count_requests, needs.audit_log)
     return Feature(home_parts=[part] if shared.is_home else [], tasks=[ReplicaHeartbeat(replicas)])
 
 
@@ -45,6 +46,7 @@ class OperationsPart:
     library: KnowledgeLibrary
     replicas: Replicas
     count_requests: Callable[[], QueueCounts]
+    audit: AuditLog
 
     async def build_blocks(self, viewer: HomeViewer) -> list[Block]:
         """Return nothing for people who are not administrators."""
@@ -57,6 +59,8 @@ class OperationsPart:
             *format_store(state, language),
             *(_format_replica(one, language) for one in replicas[:_MAX_REPLICAS]),
         ]
+        if self.audit.lost:
+            lines.append(render_message(home.AUDIT_LOST, language, count=self.audit.lost))
         if (more := len(replicas) - _MAX_REPLICAS) > 0:
             lines.append(render_message(home.MORE_REPLICAS, language, count=more))
         return [build_header(home.FOR_ADMINS, language), *build_lines(lines, len(lines))[0]]

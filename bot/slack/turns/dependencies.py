@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
+from bot.audit.entries import NO_AUDIT, AuditLog
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.http.listeners import Listeners
@@ -96,3 +97,5 @@ class SlackDependencies:
     """Counts a vote on an answer, "good" or "bad"."""
     listeners: Listeners = field(default_factory=Listeners)
     """Opens the servers for Slack over HTTP and for the pages of the installation."""
+    audit_log: AuditLog = NO_AUDIT
+    """Records who read and changed what; ``answerer`` records questions itself."""

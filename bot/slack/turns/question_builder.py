@@ -12,6 +12,8 @@ from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
+from bot.audit.audited_answerer import make_replay_entry
+from bot.audit.entries import Event
 from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
@@ -19,6 +21,7 @@ from bot.slack.conversations.thread_loader import Thread
 from bot.slack.materials.question_materials import mix_salt, read_materials
 from bot.slack.people.viewers import AudienceRefused, may_see_answer
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.turns.generated_answers import GeneratedAnswer
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
 from bot.storage.turns.questions import QuestionMessage
@@ -100,6 +103,22 @@ class QuestionBuilder:
             approved_words=self._shared.approved_words.take_words(key),
             materials=read.materials,
         )
+
+    async def record_replay(self, answer: GeneratedAnswer) -> None:
+        """Record in the audit that a complete answer is shown, before it is.
+
+        Raises:
+            AuditFailed: the audit is strict and cannot be written.
+
+        """
+        await self._shared.dependencies.audit_log.record(
+            make_replay_entry(answer.question, answer.events), required=True
+        )
+
+    async def record_refusal(self, message: QuestionMessage, refusal: AudienceRefused) -> None:
+        """Record in the audit that nobody may see an answer to a question."""
+        sealed = {"reason": str(refusal), "message": f"{message.key.channel}-{message.key.ts}"}
+        await self._shared.record_event(Event.REFUSAL, message.user, {}, sealed)
 
     async def _hide_unreadable_answers(self, history: Sequence[Exchange], viewers: Viewers) -> tuple[Exchange, ...]:
         """Return a history without answers from passages that are unknown, or that the viewers may no longer read.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.audit.entries import AuditEntry, Event, name_person
 from bot.messages import replies
 from bot.slack.conversations.attention import ThreadAttention
 from bot.slack.conversations.channel_changes import ChannelChanges
@@ -89,7 +91,13 @@ class SharedParts:
             fixed.channels, fixed.web, fixed.thinking, self.channel_settings, dependencies.library
         )
         self.channel_changes = ChannelChanges(
-            api, self.channel_settings, self.rules, self.directory, self.roles, self.messenger
+            api,
+            self.channel_settings,
+            self.rules,
+            self.directory,
+            self.roles,
+            self.messenger,
+            record=self.record_event,
         )
         self.attention = ThreadAttention(
             ThreadRecords(self.database),
@@ -105,6 +113,13 @@ class SharedParts:
         self.materials = self._build_materials()
         adding = dependencies.adding
         self.intake = None if adding is None else FileIntake(client, adding, self.access, self.threads)
+
+    async def record_event(
+        self, event: Event, user: str, facts: Mapping[str, object], sealed: Mapping[str, object] | None = None, /
+    ) -> None:
+        """Record in the audit what a person of this workspace did; ``sealed`` goes when the person is erased."""
+        entry = AuditEntry(event, name_person(self.me.team, user), {"team": self.me.team, **facts}, sealed or {})
+        await self.dependencies.audit_log.record(entry)
 
     async def find_person(self, user: str) -> Viewers:
         """Return a person as the only viewer, by the Slack id."""

@@ -259,6 +259,7 @@ class TurnRunner:
             try:
                 question = await self._questions.build_question(message, reply)
             except AudienceRefused as refused:
+                await self._questions.record_refusal(message, refused)
                 if not message.is_unasked:
                     await reply.show_sentence(render_message(explain_error(refused), reply.language))
                 record.route = "refused"
@@ -326,9 +327,12 @@ class TurnRunner:
         Raises:
             AudienceRefused: somebody may no longer see the passages of an answer that has begun, or the viewers change
                 too often.
+            AuditFailed: the audit is strict, and a complete answer cannot be recorded again.
 
         """
         while True:
+            if answer.events:
+                await self._questions.record_replay(answer)
             source = answer.replay_events() if answer.events else self._answerer.answer(answer.question)
             found_at = float("-inf") if answer.events else None
             shown_events: list[AnswerEvent] = []
@@ -358,7 +362,9 @@ class TurnRunner:
                 break
             yield Sources(())  # the reply names nothing that the last search found
             answer.question, answer.events = await self._questions.build_question(message, reply), ()
-        raise AudienceRefused(replies.VIEWERS_CHANGED)
+        refused = AudienceRefused(replies.VIEWERS_CHANGED)
+        await self._questions.record_refusal(message, refused)
+        raise refused
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:
         if reply.failure is not None:

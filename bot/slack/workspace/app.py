@@ -17,6 +17,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.audit.entries import AuditEntry, Event
 from bot.http.listeners import Listeners
 from bot.slack.features.kit.feature import Feature
 from bot.slack.people.directory import SlackDirectory
@@ -139,6 +140,9 @@ async def open_workspace(
         token_monitor, tasks = TokenMonitor(), BackgroundTasks()
 
         def handle_removal(removed: AppRemoved) -> None:
+            facts = {"team": me.team, "action": "uninstall" if removed.is_uninstalled else "revoke"}
+            removal = AuditEntry(Event.INSTALLATION, facts=facts)
+            tasks.start(dependencies.audit_log.record(removal), "audit of a removal")
             if removed.is_uninstalled and home is None:
                 tasks.start(_erase_uninstalled(api, changes.database, me.team), "end of the installation")
             token_monitor.suspect_token()

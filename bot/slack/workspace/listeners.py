@@ -17,6 +17,7 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.audit.entries import Event
 from bot.errors import BotError
 from bot.languages.registry import choose_language
 from bot.messages import replies
@@ -60,6 +61,8 @@ _log = structlog.get_logger(__name__)
 _ANY = re.compile(".*", re.DOTALL)
 _MAX_NOTIFIED = 1_000
 _SUBMISSION_TIMEOUT_S = 1.5
+_RECORDED = ("channel", "text", "value", "conversation", "choices", "metadata")
+"""What the audit keeps of a command, a press or a form; texts in forms stay out."""
 """How long a form stays open, so that nothing typed is lost if it fails. Slack waits three seconds."""
 
 Acknowledge = Callable[..., Awaitable[BoltResponse]]
@@ -182,6 +185,7 @@ class SlackListeners:
         if message is None:
             return
         if received.is_channel_shared and not await self._shared.viewers.is_approved(message.key.channel):
+            await self._shared.record_event(Event.REFUSAL, message.user, {"channel": message.key.channel})
             text = render_message(replies.SHARED_CHANNEL, choose_language(message.text))
             self._notify_once(message, text)
             return
@@ -269,19 +273,22 @@ class SlackListeners:
 
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
         """Run a handler; return why it failed, "" if it did not. A refusal is no failure."""
+        what = {part: value for part in _RECORDED if (value := getattr(act, part, ""))}
+        await self._shared.record_event(Event.ACTION, act.user, {"action": name}, what)
         try:
-            await self._answer_refusal(handler, act)
+            await self._answer_refusal(handler, act, name)
         except Exception as error:  # noqa: BLE001 (the person learns of every failure)
             trace = None if isinstance(error, BotError | KnowledgeError) else error
             _log.warning("command failed", command=name, error=type(error).__name__, exc_info=trace)
             return render_message(explain_error(error), act.language)
         return ""
 
-    async def _answer_refusal(self, handler: Callable[[Act], Awaitable[None]], act: Act) -> None:
+    async def _answer_refusal(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler; if it refuses, tell the person why."""
         try:
             await handler(act)
         except InteractionRefused as refusal:
+            await self._shared.record_event(Event.REFUSAL, act.user, {"command": name}, {"reason": str(refusal)})
             await self._shared.messenger.answer_interaction(act, render_message(explain_error(refusal), act.language))
 
     async def _report(self, running: Awaitable[str], act: Interaction) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
+from bot.audit.entries import NoAuditLog
 from bot.config.configuration import Access
 from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION
 from bot.slack.features.refreshes.refresh_buttons import REFRESH_SOURCE
@@ -172,13 +173,16 @@ async def test_unanswered_question_is_marked(tmp_path: Path) -> None:
 
 async def test_administrator_sees_queue_and_replicas(tmp_path: Path) -> None:
     """Ada owns the workspace. A replica that has been silent for minutes is marked."""
+    audit = NoAuditLog()
+    audit.lost = 3
     counts = {"count_requests": lambda: QueueCounts(waiting=4, running=2)}
-    async with run_bot_with_sources(tmp_path, **counts) as bot:
+    async with run_bot_with_sources(tmp_path, audit_log=audit, **counts) as bot:
         old = Replicas(bot.ledger.database, TEAM_ID, "0.0.9", name="server-b|77|1.0|x", now=lambda: time.time() - 600)
         await old.record_heartbeat()
         view = str(await read_home(bot, "ada", "For administrators"))
         assert "4 waiting, 2 running" in view
         assert "version 0.1.0" in view
+        assert ":warning: 3 entries of the audit could not be written" in view
         assert ":warning: *server-b* (process 77) · version 0.0.9" in view
         assert view.count(":warning: *server-b*") == 1
         assert "For administrators" not in str(await read_home(bot, "bo", "For owners"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.answering.outgoing import release_text
+from bot.audit.entries import Event, describe_passage
 from bot.languages.registry import Language
 from bot.messages.forms import buttons
 from bot.messages.message import render_message
@@ -50,6 +51,8 @@ class ShowPassageAction:
         hit = await self._find_passage(press.value.split(","), viewers)
         if hit is None:
             raise InteractionRefused(buttons.PASSAGE_GONE)
+        passage = describe_passage(hit.source, hit.document, press.value.split(","), hit.synced_at)
+        await self._shared.record_event(Event.READ, press.user, {"passages": [passage]})
         text, blocks = _format_passage(hit, press.language)
         await self._shared.messenger.answer_interaction(press, text, blocks)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bot.answering.retrieval.channel_filters import add_filters
+from bot.audit.entries import Event, describe_passage
 from bot.config.configuration import Access
 from bot.messages import replies
 from bot.messages.message import render_message
@@ -128,6 +129,8 @@ class SearchRunner:
             return render_message(replies.NOTHING_OPEN, typed.language)
         filtered = add_filters(query, rule, datetime.now(UTC))
         result = await self._shared.dependencies.search(filtered, limit=_MAX_PASSAGES, viewers=audience.viewers)
+        passages = [describe_passage(one.source, one.document, [one.id], one.synced_at) for one in result.hits]
+        await self._shared.record_event(Event.READ, typed.user, {"passages": passages}, {"text": query})
         text = kb_texts.format_search_results(replace(result, query=query), typed.language)
         if audience.is_complete:
             return text

@@ -6,6 +6,7 @@ import functools
 
 import structlog
 
+from bot.audit.entries import Event
 from bot.messages import commands
 from bot.messages.message import render_message
 from bot.slack.features.kit.feature import Feature, FeatureTools
@@ -55,5 +56,6 @@ async def approve_channel(shared: SharedParts, typed: SlashCommand, rest: str) -
     if allow and (channel is None or channel.kind is not ChannelKind.SHARED):
         return render_message(commands.NOT_SHARED, typed.language)
     await shared.approved_channels.set_approved(shared.me.team, typed.channel, typed.user, approved=allow)
+    await shared.record_event(Event.SETTING, typed.user, {"channel": typed.channel, "shared_channel_approved": allow})
     _log.info("shared channel approved" if allow else "approval withdrawn", user=typed.user, channel=typed.channel)
     return render_message(commands.SHARING_ON if allow else commands.SHARING_OFF, typed.language)

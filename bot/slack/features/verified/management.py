@@ -14,6 +14,7 @@ from bot.answering.events import Passage
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.same_question import is_same_question
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.audit.entries import Event
 from bot.slack.turns.shared_parts import SharedParts
 from bot.storage.verified_answers import VerifiedAnswers
 
@@ -93,6 +94,8 @@ class VerifiedManagement:
         managed = await self.list_for(user)
         replaced = [one.id for one in managed.answers if one.id != answer.id and self._replaces_answer(answer, one)]
         await self._stored.save_answer(answer, replaced)
+        facts = {"answer": answer.id, "replaced": replaced, "action": "save"}
+        await self._shared.record_event(Event.VERIFIED, user, facts)
         _log.info("answer verified", id=answer.id, user=user, replaced=len(replaced))
         return answer
 
@@ -103,6 +106,7 @@ class VerifiedManagement:
     async def delete_answer(self, user: str, answer: VerifiedAnswer) -> None:
         """Delete an answer."""
         await self._stored.delete_answer(answer.id)
+        await self._shared.record_event(Event.VERIFIED, user, {"answer": answer.id, "action": "delete"})
         _log.info("verified answer deleted", id=answer.id, user=user)
 
     def _replaces_answer(self, new: VerifiedAnswer, old: VerifiedAnswer) -> bool:

@@ -106,7 +106,7 @@ async def open_installed_app(
         turn_settings = turn_settings or TurnSettings(retention=dependencies.configuration.retention)
         tools = WorkspaceTools(settings, dependencies, lambda: runner.is_connected, turn_settings)
         workspaces, token_monitor = Workspaces(tools, parts), TokenMonitor()
-        routes = InstallPages(parts).list_routes()
+        routes = InstallPages(parts, dependencies.audit_log).list_routes()
         router = create_router(settings, parts.client, workspaces, changes.database)
         listeners = dependencies.listeners
         runner = make_runner(settings, router, parts.client, token_monitor, routes, listeners=listeners)

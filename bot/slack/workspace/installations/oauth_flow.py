@@ -22,6 +22,7 @@ from slack_sdk.oauth.installation_store import Installation
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 
+from bot.audit.entries import AuditEntry, AuditLog, Event, name_person
 from bot.slack.wire.scopes import SCOPES
 from bot.slack.wire.settings import INSTALL_PATH, REDIRECT_PATH
 from bot.slack.workspace.installations import pages
@@ -57,8 +58,9 @@ _BOLT_LOGGER.addHandler(_CodeHandler())
 class _Store(AsyncInstallationStore, AsyncOAuthStateStore):
     """Stores states, and what Slack returns for a code if the workspace may install the app."""
 
-    def __init__(self, parts: InstallationParts) -> None:
+    def __init__(self, parts: InstallationParts, audit: AuditLog) -> None:
         self._parts = parts
+        self._audit = audit
         self._states = OAuthStates(parts.installations.database)
 
     async def async_issue(self, *_: object, **__: object) -> str:
@@ -81,6 +83,8 @@ class _Store(AsyncInstallationStore, AsyncOAuthStateStore):
             await self._parts.installations.save_installation(stored, tokens)
         except DatabaseError as error:
             raise BoltError(str(error)) from error
+        facts = {"team": stored.team, "action": "install", "organization": stored.org_wide}
+        await self._audit.record(AuditEntry(Event.INSTALLATION, name_person(stored.team, stored.installer), facts))
         _log.info("app installed", team=stored.team, name=stored.name, org_wide=stored.org_wide, by=stored.installer)
 
     async def _give_back(self, token: str) -> None:
@@ -109,8 +113,8 @@ def _read_installation(installation: Installation) -> StoredInstallation:
 class InstallPages:
     """Serves the two addresses of an installation, and its pages."""
 
-    def __init__(self, parts: InstallationParts) -> None:
-        oauth, store = parts.oauth, _Store(parts)
+    def __init__(self, parts: InstallationParts, audit: AuditLog) -> None:
+        oauth, store = parts.oauth, _Store(parts, audit)
         self._install_url = oauth.install_url
         settings = AsyncOAuthSettings(
             client_id=oauth.client_id,
