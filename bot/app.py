@@ -370,6 +370,7 @@ async def _serve_api(
         deps.find_salt,
         PersonalPreferences(database, deps.changes),
         deps.configuration,
+        deps.audit_log,
     )
     async with open_api(parts, deps.listeners, settings.api_host, settings.api_port) as address:
         terminal.print_line(f"The API listens at {address} · kvasir keys create makes a key (docs/api.md)")

@@ -21,6 +21,7 @@ from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_we
 from bot.answering.verified_answers.verified_answerer import Answering
 from bot.api.access import ApiAccess, Caller
 from bot.api.errors import ApiError
+from bot.audit.entries import NO_AUDIT, AuditLog
 from bot.config.configuration import Configuration
 from bot.slack.people.viewers import may_see_answer
 from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
@@ -59,6 +60,7 @@ class ApiParts:
     find_salt: FindSalt
     preferences: PersonalPreferences
     configuration: Configuration
+    audit: AuditLog = NO_AUDIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -16,6 +17,7 @@ from bot.answering.transcript import build_passage_json
 from bot.api.access import Caller
 from bot.api.answers import MOST_CHARACTERS, ApiParts, find_filters
 from bot.api.errors import ApiError
+from bot.audit.entries import AuditEntry, Event, describe_passage, name_person
 from knowledge.interfaces import Hit
 
 _SEPARATOR: Final = "."
@@ -60,6 +62,7 @@ async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: in
         return FoundPassages(passages=[], related=False)
     full_query = add_filters(query[:MOST_CHARACTERS], within, datetime.now(UTC))
     found = await parts.search(full_query, limit=limit, viewers=caller.person.viewers)
+    await _record_read(parts, caller, found.hits, {"text": query})
     return FoundPassages(passages=[_release_hit(hit) for hit in found.hits], related=found.related)
 
 
@@ -79,7 +82,18 @@ async def fetch_passage(parts: ApiParts, caller: Caller, id_: str) -> FoundPassa
     if hit is None or (sources and not {one.source for one in found} <= set(sources)):
         text = "There is no such passage, or it has changed. Search again."
         raise ApiError(HTTPStatus.NOT_FOUND, text, "passage_not_found", param="id")
+    await _record_read(parts, caller, [hit])
     return _release_hit(hit)
+
+
+async def _record_read(
+    parts: ApiParts, caller: Caller, hits: Sequence[Hit], sealed: Mapping[str, object] | None = None
+) -> None:
+    """Record who reads which passages, and by which key."""
+    passages = [describe_passage(one.source, one.document, one.chunks or [one.id], one.synced_at) for one in hits]
+    person = name_person(caller.person.team, caller.person.id)
+    facts = {"key": caller.key.id, "passages": passages}
+    await parts.audit.record(AuditEntry(Event.READ, person, facts, sealed or {}), required=True)
 
 
 def build_citation(passage: Passage) -> dict[str, object]:

@@ -11,6 +11,8 @@ from typing import Final
 
 import structlog
 
+from bot.answering.masking import Masking
+from bot.answering.outgoing import release_to
 from bot.audit.chain import format_time
 from bot.audit.entries import NO_AUDIT, AuditEntry, AuditFailed, AuditLog
 from bot.audit.recorder import AuditRecorder
@@ -18,7 +20,6 @@ from bot.audit.settings import AuditSettings
 from bot.storage.audit_people import AuditPeople, AuditPerson
 from engine.tasks import cancel_tasks
 from knowledge.errors import DatabaseError
-from knowledge.masking import mask_secrets
 from knowledge.thread_pool import NamedThreadPool
 
 _log = structlog.get_logger("kvasir.audit")
@@ -41,14 +42,14 @@ class _Pending:
     durable: bool
     is_written: bool = False
 
-    def make_values(self) -> dict[str, object]:
+    def make_values(self, masking: Masking) -> dict[str, object]:
         """Return what the line says."""
         entry, person = self.entry, self.people.get(self.entry.person)
         values: dict[str, object] = {"event": entry.event, "at": format_time(entry.at)}
         if person is not None:
             values["person"] = person.pseudonym
             if entry.sealed:
-                values["sealed"] = person.seal({**entry.sealed, **mask_texts(entry.sealed)})
+                values["sealed"] = person.seal({**entry.sealed, **mask_texts(entry.sealed, masking)})
         values.update(entry.facts)
         for part, names in entry.people.items():
             values[part] = [self.people[name].pseudonym for name in names if name in self.people]
@@ -123,14 +124,16 @@ class FileAuditLog:
             batch.append(self._pending.popleft())
         if batch:
             durable = any(one.durable for one in batch)
-            is_written = self._recorder.write([one.make_values() for one in batch], durable=durable)
+            is_written = self._recorder.write(
+                [one.make_values(self._settings.masking) for one in batch], durable=durable
+            )
             for one in batch:
                 one.is_written = is_written
 
 
-def mask_texts(sealed: Mapping[str, object]) -> dict[str, str]:
-    """Return what people wrote, without secrets; this takes milliseconds, so the thread does it."""
-    return {name: mask_secrets(str(sealed[name])) for name in MASKED if name in sealed}
+def mask_texts(sealed: Mapping[str, object], masking: Masking) -> dict[str, str]:
+    """Return what people wrote, with masks if these are configured; this takes milliseconds, so the thread does it."""
+    return {name: release_to("audit", str(sealed[name]), masking) for name in MASKED if name in sealed}
 
 
 @contextlib.asynccontextmanager

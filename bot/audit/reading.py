@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bot.answering.outgoing import release_text
+from bot.answering.outgoing import release_to
 from bot.audit.chain import list_chains, parse_line
 from bot.audit.entries import Event
+from bot.audit.settings import AuditSettings
 from bot.storage.audit_people import AuditPerson
 
 _OWN_KEYS: Final = ("event", "at", "person", "sealed", "mac", "place")
@@ -42,8 +43,9 @@ class ReadEntry:
 class EntryReader:
     """Reads the entries of a folder."""
 
-    def __init__(self, folder: Path, people: Iterable[AuditPerson]) -> None:
-        self._folder = folder
+    def __init__(self, settings: AuditSettings, people: Iterable[AuditPerson]) -> None:
+        self._folder = settings.folder
+        self._masking = settings.masking
         self._people = {one.pseudonym: one for one in people}
 
     def read_entries(self, *, since: str = "", user: str = "") -> Iterator[ReadEntry]:
@@ -68,11 +70,14 @@ class EntryReader:
         if "sealed" in entry:
             sealed = None if person is None else person.unseal(entry["sealed"])
         if sealed:
-            sealed = {name: release_text(value) if isinstance(value, str) else value for name, value in sealed.items()}
+            sealed = {name: self._release(value) for name, value in sealed.items()}
         facts = {name: value for name, value in entry.items() if name not in _OWN_KEYS}
         facts |= {part: [self._name_person(one) for one in facts[part]] for part in _PARTS if part in facts}
         name = self._name_person(entry.get("person", ""))
         return ReadEntry(entry["at"], entry["event"], name, facts, sealed, entry["place"])
+
+    def _release(self, value: object) -> object:
+        return release_to("exports", value, self._masking) if isinstance(value, str) else value
 
     def _name_person(self, pseudonym: str) -> str:
         return self._people[pseudonym].name if pseudonym in self._people else pseudonym

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bot.answering.masking import DEFAULT_MASKING, Masking
+
 OnErase = Literal["keep", "pseudonymise"]
 """What happens to the key of a person who is erased."""
 SYSLOG = "syslog"
@@ -23,8 +25,9 @@ class AuditSettings:
     on_erase: OnErase = "pseudonymise"
     heads: str = ""
     """A folder that gets the signed heads, or ``SYSLOG``; "" for the folder of the audit."""
-    keep_days: int = 365
+    keep_days: int = 0
     """Whole files that are older are deleted; 0 for never."""
+    masking: Masking = DEFAULT_MASKING
     syslog_socket: str = "/dev/log"
 
     @property

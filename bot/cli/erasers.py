@@ -21,7 +21,9 @@ from bot.slack.wire.errors import SlackError
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.slack.wire.transport.web_client import open_http_session, open_web_api
 from bot.slack.workspace.installations.parts import InstallationParts
+from bot.storage.audit_people import AuditPeople
 from bot.storage.personal_data import PersonalData
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.database.database import Database
 from knowledge.errors import KnowledgeError
@@ -46,6 +48,8 @@ _TABLES: Final = {
     "bot_approved_channels": "approved channels",
     "bot_verified_answers": "verified answers",
     "bot_installations": "installations",
+    "bot_api_keys": "keys of the API",
+    "bot_audit_people": "keys that open the audit's texts about its people",
 }
 """What people call the tables; the others are of use to developers alone."""
 
@@ -125,9 +129,22 @@ async def erase_rows(erasure: Erasure) -> Sequence[ErasedStore]:
     if erasure.person is not None:
         counts = await erasure.person.erase_rows(is_trial=erasure.is_trial)
     else:
-        rows = WorkspaceRows(erasure.database, erasure.subject)
+        rows = WorkspaceRows(erasure.database, erasure.subject, keeps_audit=erasure.settings.audit.on_erase == "keep")
         counts = await rows.erase_workspace(is_trial=erasure.is_trial)
     return [ErasedStore(f"{_TABLES.get(table, 'rows')} ({table})", count) for table, count in counts.items()]
+
+
+async def erase_audit_names(erasure: Erasure) -> Sequence[ErasedStore]:
+    """Delete the keys that open what the audit says about a person; its entries stay, with a pseudonym."""
+    store = "keys that open the audit's texts about the person"
+    if erasure.person is None or erasure.settings.audit.on_erase == "keep":
+        kept = "" if erasure.person is None else 'The audit stays readable: on_erase = "keep" in [audit] says so.'
+        return [ErasedStore(store, 0, kept)]
+    people = AuditPeople(erasure.database, SharedChanges(erasure.database))
+    names = await people.find_names(erasure.subject)
+    for name in names if not erasure.is_trial else ():
+        await people.forget_person(name)
+    return [ErasedStore(store, len(names))]
 
 
 async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
@@ -208,6 +225,7 @@ ERASERS: Final[Sequence[Eraser]] = (
     erase_uploads,
     erase_page_names,
     erase_web_cache,
+    erase_audit_names,
     scrub_database,
 )
 """All erasers in their order: the database's files come last."""

@@ -307,7 +307,9 @@ class MaskingTable(Table):
     )
     logs: bool = toml_field(True, "true or false", "Whether logs lose personal data. Secrets are always masked there.")
     audit: bool = toml_field(True, "true or false", "Whether texts in the audit lose personal data and secrets.")
-    exports: bool = toml_field(True, "true or false", "Whether texts in exports lose personal data and secrets.")
+    exports: bool = toml_field(
+        True, "true or false", "Whether texts in `kvasir audit export` lose personal data and secrets."
+    )
     feedback: bool = toml_field(
         True, "true or false", "Whether `kvasir feedback export` writes questions, answers and comments with masks."
     )

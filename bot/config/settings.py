@@ -6,6 +6,7 @@ a test hands it all three.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from bot.config.environment import (
     read_store,
     refuse_unknown_variables,
 )
-from bot.config.models import AuditTable
 from bot.config.web_settings import list_proxy_passwords, read_web_settings
 from bot.errors import SettingsError
 from bot.slack.wire.settings import OAuthSettings, SlackSettings
@@ -165,7 +165,7 @@ def load_settings(
             identity_file=configured.identity_file,
         ),
         configuration=configured,
-        audit=_build_audit_settings(configured.audit, environment.KVASIR_AUDIT_KEY_FILE, home, path.parent),
+        audit=_build_audit_settings(configured, environment.KVASIR_AUDIT_KEY_FILE, home, path.parent),
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
         api_port=environment.KVASIR_API_PORT,
@@ -311,7 +311,8 @@ def _build_database_url(url: str | None, home: Path) -> str:
     return url
 
 
-def _build_audit_settings(table: AuditTable, key_file: Path | None, home: Path, base: Path) -> AuditSettings:
+def _build_audit_settings(configured: Configuration, key_file: Path | None, home: Path, base: Path) -> AuditSettings:
+    table, kept_s = configured.audit, configured.retention.audit_s
     heads = table.heads if table.heads in {"", SYSLOG} else str(_resolve_path(Path(table.heads), base))
     return AuditSettings(
         home / "audit",
@@ -320,6 +321,8 @@ def _build_audit_settings(table: AuditTable, key_file: Path | None, home: Path, 
         strict=table.strict,
         on_erase=table.on_erase,
         heads=heads,
+        keep_days=0 if math.isinf(kept_s) else max(1, math.ceil(kept_s / 86_400)),
+        masking=configured.masking,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,15 +20,11 @@ _PROBE_S = 900.0  # more than any probe needs
 
 @dataclass(frozen=True, slots=True)
 class SecurityAudit:
-    """Audits one installation. Without a ``library``, what only it can say is not checked.
-
-    ``others`` are what other parts find, by a check: ``parser-sandbox``, ``audit-chain``, ``unusual-reading``.
-    """
+    """Audits one installation. Without a ``library``, what only it can say is not checked."""
 
     settings: Settings
     environ: Mapping[str, str]
     library: Library | None = None
-    others: Mapping[str, Probe] = field(default_factory=dict)
 
     async def make_report(self) -> SecurityReport:
         """Return what is found, compared with the last report.
@@ -40,7 +36,7 @@ class SecurityAudit:
         """
         facts = await asyncio.to_thread(read_facts, self.settings, self.environ)
         findings = [self._make_finding(check, tuple(find(facts))) for check, find in CHECKS.items()]
-        probes = list_probes(self.settings, self.library, self.others)
+        probes = list_probes(self.settings, self.library)
         findings += [await self._ask_probe(check, probe) for check, probe in probes.items()]
         return await asyncio.to_thread(compare_with_last, self.folder, datetime.now(UTC), findings)
 

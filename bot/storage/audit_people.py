@@ -68,13 +68,9 @@ class AuditPeople:
         """Return everybody who was not forgotten."""
         return [_read_person(row) for row in await self.database.fetch_rows(_LIST)]
 
-    async def forget_person(self, name: str) -> bool:
-        """Delete the key of a person, so that nobody can read what is sealed; return False if there is none."""
-        return bool(await self._delete_people(audit_people.c.person == name))
-
-    async def forget_team(self, team: str) -> int:
-        """Delete the keys of the people of a workspace; return how many there were."""
-        return await self._delete_people(audit_people.c.person.startswith(f"{team}/", autoescape=True))
+    async def find_names(self, user: str) -> list[str]:
+        """Return the names of a person in all workspaces."""
+        return [one.name for one in await self.list_people() if user in {one.name, one.name.rpartition("/")[2]}]
 
     @transaction
     def _add_people(self, connection: sa.Connection, names: Sequence[str]) -> list[AuditPerson]:
@@ -87,10 +83,11 @@ class AuditPeople:
         return [_read_person(connection.execute(_FIND, {"of_person": name}).one()) for name in names]
 
     @transaction
-    def _delete_people(self, connection: sa.Connection, condition: sa.ColumnElement[bool]) -> int:
-        deleted = connection.execute(sa.delete(audit_people).where(condition)).rowcount
+    def forget_person(self, connection: sa.Connection, name: str) -> bool:
+        """Delete the key of a person, so that nobody can read what is sealed; return False if there is none."""
+        deleted = connection.execute(sa.delete(audit_people).where(audit_people.c.person == name)).rowcount
         add_change(connection, ChangeKind.AUDIT)
-        return deleted
+        return bool(deleted)
 
 
 def _read_person(row: sa.Row[tuple[str, str, str]]) -> AuditPerson:

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from bot.storage.personal_data import ErasureUndone, close_questions
 from bot.storage.shared_changes import ChangeKind, add_change
-from bot.storage.tables import answer_shares, installations, tables, turns
+from bot.storage.tables import answer_shares, audit_people, installations, tables, turns
 from knowledge.database.database import Database, transaction
 
-_CACHED = (ChangeKind.PREFERENCE, ChangeKind.VERIFIED, ChangeKind.CHANNEL, ChangeKind.INSTALLATION)
+_CACHED = (ChangeKind.PREFERENCE, ChangeKind.VERIFIED, ChangeKind.CHANNEL, ChangeKind.INSTALLATION, ChangeKind.AUDIT)
 """What processes remember of the tables."""
 _CHANNEL = {"team", "channel"}
 
@@ -19,9 +19,11 @@ _CHANNEL = {"team", "channel"}
 class WorkspaceRows:
     """Everything that is stored about one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, team: str) -> None:
+    def __init__(self, database: Database, team: str, *, keeps_audit: bool = False) -> None:
+        """``keeps_audit`` keeps the keys that open what the audit says about the people of the workspace."""
         self.database = database
         self._team = team
+        self._keeps_audit = keeps_audit
 
     @transaction
     def move_channel(self, connection: sa.Connection, old: str, new: str) -> None:
@@ -71,6 +73,9 @@ class WorkspaceRows:
             for table in reversed(tables.sorted_tables)
             if "team" in table.c
         }
+        if not self._keeps_audit:
+            is_theirs = audit_people.c.person.startswith(f"{self._team}/", autoescape=True)
+            counts[audit_people.name] = connection.execute(sa.delete(audit_people).where(is_theirs)).rowcount
         for kind in _CACHED:
             add_change(connection, kind)
         return counts

@@ -69,7 +69,11 @@ def list_texts(events: list[AnswerEvent]) -> list[str]:
 
 
 def list_hundred() -> list[Planted]:
-    kinds = CHECKED | NAMES | {kind: CONTEXT[kind] for kind in ("e-mail", "phone, Chinese", "date of birth, English")}
+    kinds = (
+        dict(CHECKED)
+        | dict(NAMES)
+        | {kind: CONTEXT[kind] for kind in ("e-mail", "phone, Chinese", "date of birth, English")}
+    )
     planted = [one for one in list_planted(kinds, HELD_OUT, 6) if one.is_found(Recogniser([one.value]))]
     return random.Random(23).sample(planted, 100)
 

@@ -22,6 +22,7 @@ from bot.audit.verification import verify_audit
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.workspace_rows import WorkspaceRows
 from tests.audit.disk import fill_disk
 from tests.audit.writing import list_chains, make_settings
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
@@ -51,7 +52,7 @@ def make_question(person: str, text: str, *documents: str) -> AuditEntry:
 
 
 async def read_entries(settings: AuditSettings, people: AuditPeople, **chosen: str) -> list[ReadEntry]:
-    return list(EntryReader(settings.folder, await people.list_people()).read_entries(**chosen))
+    return list(EntryReader(settings, await people.list_people()).read_entries(**chosen))
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
@@ -85,7 +86,8 @@ async def test_entries_name_people_until_they_are_forgotten(people: AuditPeople,
     assert (second.person, second.sealed) == (BO, {"text": "多少天假？"})
     assert [one.person for one in await read_entries(settings, people, user="U0BO000002")] == [first.person, BO]
     assert verify_audit(settings).problems == []
-    assert await people.forget_team("T1") == 1
+    assert "bot_audit_people" not in await WorkspaceRows(people.database, "T1", keeps_audit=True).erase_workspace()
+    assert (await WorkspaceRows(people.database, "T1").erase_workspace())["bot_audit_people"] == 1
     assert [one.sealed for one in await read_entries(settings, people)] == [None, None]
 
 
@@ -158,7 +160,7 @@ async def test_a_database_that_is_gone_stops_only_a_strict_audit(ledger: Ledger,
         await log.record(make_question(ADA, "What?"), required=True)
         with pytest.raises(AuditFailed):
             await strict_log.record(make_question(BO, "What?"), required=True)
-    (entry,) = EntryReader(settings.folder, ()).read_entries()
+    (entry,) = EntryReader(settings, ()).read_entries()
     assert (entry.person, entry.sealed) == ("", {})
 
 

@@ -48,6 +48,9 @@ class WordEmbedder:
     async def embed_passages(self, texts: Sequence[str], **_: object) -> Matrix:
         return np.stack([self._vector(text) for text in texts])
 
+    async def close(self) -> None:
+        pass
+
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 

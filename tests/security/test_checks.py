@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +11,15 @@ import pytest
 from aiohttp import web
 from cryptography.fernet import Fernet
 
+from bot.audit.chain import list_chains
+from bot.audit.commands import DirectAuditLog
+from bot.audit.entries import AuditEntry, Event
 from bot.config.settings import Settings, load_settings
 from bot.messages.forms.security import PROBLEMS
 from bot.security.audit import SecurityAudit
 from bot.security.checks import CHECKS, SEVERITIES, SecurityFacts, read_facts
 from bot.security.probes import list_probes
-from bot.security.report import CheckVerdict
+from bot.security.report import CheckVerdict, Finding
 
 GOOD = '[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n[access]\nowners = ["U012AB3CD"]\n'
 OAUTH = {
@@ -144,7 +147,9 @@ async def open_weaviate() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_fifteen_planted_problems_are_all_named(tmp_path: Path, open_weaviate: str) -> None:
+async def test_fifteen_planted_problems_are_all_named(
+    tmp_path: Path, open_weaviate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     toml = (
         PLANTED["no-owners"][0] + '# token = "abcdefgh"\n' + ON + WORLD
         + 'authorization_env = "HEADER"\nreaders = ["world"]\n'
@@ -160,8 +165,8 @@ async def test_fifteen_planted_problems_are_all_named(tmp_path: Path, open_weavi
     async def find_gaps() -> list[str]:
         return ["Landlock"]
 
-    audit = SecurityAudit(settings, {}, None, {"parser-sandbox": find_gaps})
-    report = await audit.make_report()
+    monkeypatch.setattr("bot.security.probes.describe_jail", find_gaps)  # as on an old kernel
+    report = await SecurityAudit(settings, {}).make_report()
     is_root = "running-as-root" in {one.check for one in report.select_findings(CheckVerdict.FOUND)}
     found = {one.check for one in report.select_findings(CheckVerdict.FOUND)} | (
         set() if is_root else {"running-as-root"}
@@ -182,17 +187,33 @@ async def test_an_accepted_problem_is_listed_and_is_none(tmp_path: Path) -> None
     assert "engine-without-key" in {one.check for one in report.select_findings(CheckVerdict.ACCEPTED)}
 
 
-async def test_what_nothing_can_say_is_not_checked(tmp_path: Path) -> None:
+async def test_what_nothing_can_say_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail() -> list[str]:
         raise RuntimeError("a hush-hush text of another library")
 
+    monkeypatch.setattr("bot.security.probes.describe_jail", fail)
     settings = load(tmp_path)
-    report = await SecurityAudit(settings, {}, None, {"audit-chain": fail}).make_report()
+    report = await SecurityAudit(settings, {}).make_report()
     reasons = {one.check: one.reason for one in report.select_findings(CheckVerdict.NOT_CHECKED)}
     assert set(reasons) == EVIDENCE | {"parser-sandbox"}
-    assert "hush" not in reasons["audit-chain"]
+    assert "hush" not in reasons["parser-sandbox"]
     assert all(reasons.values())
-    assert {*CHECKS, *list_probes(settings, None, {})} == set(PROBLEMS)
+    assert {*CHECKS, *list_probes(settings, None)} == set(PROBLEMS)
+
+
+async def test_a_changed_audit_is_found(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    await DirectAuditLog(settings.audit).record(AuditEntry(Event.EXPORT, facts={"action": "report"}))
+    assert "audit-chain" not in {one.check for one in await list_found(settings)}
+    (path,) = list_chains(settings.audit.folder)
+    path.write_bytes(path.read_bytes().replace(b"report", b"repost"))
+    assert "audit-chain" in {one.check for one in await list_found(settings)}
+
+
+async def list_found(settings: Settings) -> Sequence[Finding]:
+    report = await SecurityAudit(settings, {}).make_report()
+    assert "audit-chain" not in {one.check for one in report.select_findings(CheckVerdict.NOT_CHECKED)}
+    return report.select_findings(CheckVerdict.FOUND)
 
 
 async def test_a_weaviate_that_is_down_is_not_checked(tmp_path: Path) -> None:

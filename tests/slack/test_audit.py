@@ -51,7 +51,7 @@ class AuditedBot:
     async def read_entries(self) -> list[ReadEntry]:
         """Return everything that was written so far."""
         await self.log.close()  # type: ignore[attr-defined]
-        return list(EntryReader(self.settings.folder, await self.people.list_people()).read_entries())
+        return list(EntryReader(self.settings, await self.people.list_people()).read_entries())
 
 
 @asynccontextmanager

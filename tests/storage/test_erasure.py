@@ -26,11 +26,13 @@ NO_PERSON = {
     "kind", "language", "length", "model", "name", "owner_name", "passages", "phrasings", "problem", "question",
     "reasons", "replies", "root", "route", "scopes", "sealed_tokens", "shared_ts", "source", "sources", "state",
     "target", "target_name", "team", "text", "thread_ts", "think", "tone", "ts", "unasked_at", "version", "vote",
-    "web", "what", "workspace", "edited_ts",
+    "web", "what", "workspace", "edited_ts", "pseudonym", "key",
 }  # fmt: skip
 """Names of columns of text that hold no id of a person. Declare others in ``PERSON_COLUMNS``."""
-OTHER_MEANINGS = frozenset({"bot_turns.subject", "bot_turns.owner", "bot_refresh_messages.owner"})
-"""The message that a question is about, and processes."""
+OTHER_MEANINGS = frozenset(
+    {"bot_turns.subject", "bot_turns.owner", "bot_refresh_messages.owner", "bot_audit_people.person"}
+)
+"""The message that a question is about, processes, and what ``erase_audit_names`` erases."""
 
 
 def test_every_column_that_may_hold_a_person_is_declared() -> None:

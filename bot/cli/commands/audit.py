@@ -66,11 +66,11 @@ async def _read_audit(settings: Settings, arguments: argparse.Namespace) -> None
     async with open_ledger(settings.database_url) as ledger:
         people = AuditPeople(ledger.database, SharedChanges(ledger.database))
         listed = await people.list_people()
-        about = [one.name for one in listed if arguments.person in {one.name, one.name.rpartition("/")[2]}]
+        about = await people.find_names(arguments.person)
         facts = {"action": arguments.action, "since": arguments.since}
         async with open_audit_log(settings.audit, people) as audit:
             await audit.record(AuditEntry(Event.EXPORT, facts=facts, people={"about": about}))
-    entries = EntryReader(settings.audit.folder, listed).read_entries(since=arguments.since, user=arguments.person)
+    entries = EntryReader(settings.audit, listed).read_entries(since=arguments.since, user=arguments.person)
     if arguments.action == "report":
         summary = summarise_entries(entries)
         print_outcome(asdict(summary), format_summary(summary), json=arguments.json)

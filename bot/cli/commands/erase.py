@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from bot.audit.commands import DirectAuditLog
+from bot.audit.entries import AuditEntry, Event
 from bot.cli.command_settings import load_command_settings
 from bot.cli.erasers import ERASERS, ErasedStore, Erasure
 from bot.errors import BotError, SettingsError
@@ -53,6 +55,13 @@ async def main(arguments: argparse.Namespace) -> int:
             await refuse_installed(settings.slack, ledger.database, subject)
         receipt = await erase_everywhere(erasure)
     is_complete = all(one.is_complete for one in receipt)
+    facts = {
+        "of": "a person" if erasure.person is not None else subject,
+        "dry_run": erasure.is_trial,
+        "complete": is_complete,
+        "stores": {one.store: one.erased for one in receipt},
+    }
+    await DirectAuditLog(settings.audit).record(AuditEntry(Event.ERASURE, facts=facts))
     value = {
         "subject": subject,
         "dry_run": erasure.is_trial,

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.outgoing import release_text
+from bot.audit.entries import AuditEntry, Event
+from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
 from bot.cli.erasers import list_uploads
 from bot.config.settings import Settings
 from bot.errors import SettingsError
+from bot.storage.audit_people import AuditPeople
 from bot.storage.personal_data import PersonalData
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_json, print_note
 from knowledge.errors import SourceError
@@ -31,6 +35,10 @@ async def main(arguments: argparse.Namespace) -> int:
         raise SettingsError(f"{user} is no Slack id of a person such as U012AB3CD. A profile in Slack shows it.")
     async with open_ledger(settings.database_url) as ledger:
         rows = await PersonalData(ledger.database, user).export_rows()
+        people = AuditPeople(ledger.database, SharedChanges(ledger.database))
+        async with open_audit_log(settings.audit, people) as audit:
+            about = {"about": await people.find_names(user)}
+            await audit.record(AuditEntry(Event.EXPORT, facts={"action": "export of a person"}, people=about))
     uploads = await asyncio.to_thread(list_uploads, settings, user)
     exported = {
         "user": user,

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from bot.audit.commands import DirectAuditLog
+from bot.audit.entries import AuditEntry, Event
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.config.settings import Settings
@@ -37,7 +39,7 @@ async def main(arguments: argparse.Namespace) -> int:
                 found = await keys.list_keys()
                 value, text = {"keys": [asdict(key) for key in found]}, _format_keys(found)
             case _:
-                value, text = await _revoke_key(keys, arguments.id)
+                value, text = await _revoke_key(keys, settings, arguments.id)
     print_outcome(value, text, json=arguments.json)
     return 0
 
@@ -65,16 +67,23 @@ async def _create_key(
             expires_at=time.time() + arguments.days * _DAY_S if arguments.days else 0.0,
         )
     )
+    await _record_change(settings, key, "create")
     text = f"{secret}\nStore this key now: it is not shown again. Revoke it by: kvasir keys revoke {key.id}"
     return asdict(key) | {"key": secret}, text
 
 
-async def _revoke_key(keys: ApiKeys, id_: str) -> tuple[dict[str, object], str]:
+async def _revoke_key(keys: ApiKeys, settings: Settings, id_: str) -> tuple[dict[str, object], str]:
     revoked = await keys.delete_key(id_.removeprefix("kvasir_").partition("_")[0])
     if revoked is None:
         raise KeyRefused(f"There is no key {id_[:16]}. `kvasir keys list` shows the ids.")
+    await _record_change(settings, revoked, "revoke")
     text = f"The key {revoked.id} ({revoked.name}) is revoked. {_format_use(revoked)}."
     return {"revoked": asdict(revoked)}, text
+
+
+async def _record_change(settings: Settings, key: ApiKey, action: str) -> None:
+    facts = {"action": action, "key": key.id, "kind": key.kind, "scopes": key.scopes, "sources": key.sources}
+    await DirectAuditLog(settings.audit).record(AuditEntry(Event.KEY, facts=facts))
 
 
 def _format_keys(keys: Sequence[ApiKey]) -> str:

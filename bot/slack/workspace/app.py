@@ -44,7 +44,6 @@ from bot.slack.workspace.listeners import SlackListeners
 from bot.storage.channels.channel_event_log import record_connection
 from bot.storage.turns.open_statuses import OpenStatuses
 from bot.storage.workspace_rows import WorkspaceRows
-from knowledge.database.database import Database
 
 _log = structlog.get_logger(__name__)
 
@@ -144,7 +143,7 @@ async def open_workspace(
             removal = AuditEntry(Event.INSTALLATION, facts=facts)
             tasks.start(dependencies.audit_log.record(removal), "audit of a removal")
             if removed.is_uninstalled and home is None:
-                tasks.start(_erase_uninstalled(api, changes.database, me.team), "end of the installation")
+                tasks.start(_erase_uninstalled(api, dependencies, me.team), "end of the installation")
             token_monitor.suspect_token()
 
         with changes.collect_subscriptions() as subscriptions:
@@ -182,10 +181,16 @@ async def open_workspace(
         )
 
 
-async def _erase_uninstalled(api: SlackWebApi, database: Database, team: str) -> None:
+async def _erase_uninstalled(api: SlackWebApi, dependencies: SlackDependencies, team: str) -> None:
     """Erase the data of a workspace if Slack confirms that the app is uninstalled there."""
     if await confirm_uninstallation(api, team):
-        await WorkspaceRows(database, team).erase_workspace()
+        await find_rows(dependencies, team).erase_workspace()
+
+
+def find_rows(dependencies: SlackDependencies, team: str) -> WorkspaceRows:
+    """Return the rows of a workspace, whose erasure follows the configuration."""
+    keeps_audit = dependencies.configuration.audit.on_erase == "keep"
+    return WorkspaceRows(dependencies.ledger.database, team, keeps_audit=keeps_audit)
 
 
 def _build_bolt_app(

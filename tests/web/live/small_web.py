@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from knowledge.interfaces import Matrix, Priority
+from knowledge.interfaces import Embedder, Matrix, Priority
 from knowledge.web.http.settings import FetchLimits, WebSettings
 from knowledge.web.live.live_web import GRACE_S, LiveWeb
 from knowledge.web.live_settings import LiveSettings, SearchSettings
@@ -66,12 +66,13 @@ class SmallWeb:
         return url
 
     async def opened(
-        self, stack: AsyncExitStack, embedder: Any = None, grace_s: float = GRACE_S, **settings: Any
+        self, stack: AsyncExitStack, embedder: Embedder | None = None, grace_s: float = GRACE_S, **settings: Any
     ) -> LiveWeb:
         """Open the live web as the product does, with these names as the operator's own."""
         search = SearchSettings(("searxng",), f"http://127.0.0.1:{self.engine.port}")
         private = tuple(f"{name}:{self.site.port}" for name in NAMES)
-        live = LiveSettings(**{"private_hosts": private, "search": search} | settings)
+        chosen: dict[str, Any] = {"private_hosts": private, "search": search} | settings
+        live = LiveSettings(**chosen)
         web = WebSettings(limits=FetchLimits(total_s=20, idle_s=15))
         folder = Path(stack.enter_context(TemporaryDirectory()))
         return await stack.enter_async_context(

@@ -19,7 +19,7 @@ from bot.errors import BotError
 from bot.slack.wire.errors import SlackError, SlackUnauthorized
 from bot.slack.wire.installation import check_token, confirm_uninstallation
 from bot.slack.wire.tasks import BackgroundTasks
-from bot.slack.workspace.app import SlackWorkspace, WorkspaceTools, open_workspace
+from bot.slack.workspace.app import SlackWorkspace, WorkspaceTools, find_rows, open_workspace
 from bot.slack.workspace.installations.parts import InstallationParts
 from bot.slack.workspace.installations.token_refresher import WorkspaceToken
 from bot.storage.installations.installations import StoredInstallation
@@ -273,11 +273,14 @@ class Workspaces:
         if installation is None or not await self._has_ended(installation):
             return
         opened = self._open.get(team)
-        await WorkspaceRows(self._tools.dependencies.ledger.database, team).erase_workspace()
+        await self._find_rows(team).erase_workspace()
         for other in opened.workspace.installation.me.workspaces if opened else ():
-            await WorkspaceRows(self._tools.dependencies.ledger.database, other).erase_remains()
+            await self._find_rows(other).erase_remains()
         await self._end_workspace(team)
         _log.info("workspace erased", team=team)
+
+    def _find_rows(self, team: str) -> WorkspaceRows:
+        return find_rows(self._tools.dependencies, team)
 
     async def _has_ended(self, installation: StoredInstallation) -> bool:
         """Return whether Slack refuses the token, after several looks; without a key for it, the event decides."""
@@ -291,7 +294,7 @@ class Workspaces:
         """Close a workspace whose data is erased, and erase what its last turns stored meanwhile."""
         await self._close_workspace(team)
         try:
-            await WorkspaceRows(self._tools.dependencies.ledger.database, team).erase_remains()
+            await self._find_rows(team).erase_remains()
         except DatabaseError as error:
             self._unerased.add(team)
             _log.warning("workspace not erased yet", team=team, error=str(error))
