@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from knowledge.interfaces import LiveWebRequest
 from knowledge.stores.weaviate.store import WeaviateStore
 from knowledge.web.live.live_web import SEARCH_SHARE
 from knowledge.web.searching.web_search import PROVIDER_TIME_SHARE
-from tests.services import weaviate_server
+from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS, row
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+ROLE = json.loads((DEPLOY / "weaviate-role.json").read_text(encoding="utf-8"))
 PINNED = re.compile(r":v?\d+\.\d+[\w.-]*$")
 
 
@@ -118,8 +121,17 @@ async def test_the_role_is_given_and_is_enough(compose: dict[str, Any], tmp_path
     with weaviate_server(tmp_path, rights) as server:
         environ = {"PATH": os.environ["PATH"], "WEAVIATE_URL": server.url, "VECTORS_ADMIN_KEY": server.api_key}
         argv = [sys.executable, str(DEPLOY / "weaviate_role.py")]
+        wide = {"action": "read_data", "data": {"collection": "*", "tenant": "*", "object": "*"}}
+        for name, permissions in {"kvasir": [wide, *ROLE["permissions"][1:]], "wide": [wide]}.items():
+            ask_weaviate(server, "roles", {"name": name, "permissions": permissions})
+        ask_weaviate(server, "users/kvasir/assign", {"roles": ["wide"], "userType": "db"})
         for _ in range(2):
             await asyncio.to_thread(subprocess.run, argv, check=True, env=environ, timeout=60)
+            assert [one["name"] for one in ask_weaviate(server, "users/kvasir/roles/db")] == ["kvasir"]
+            given = ask_weaviate(server, "roles/kvasir")["permissions"]
+            assert sorted(given, key=lambda one: one["action"]) == sorted(
+                ROLE["permissions"], key=lambda one: one["action"]
+            )
         store = WeaviateStore(server.url, server.grpc_url, server.reader_key)
         await store.open("kvasir_1a1a1a1a", DIMENSIONS)
         await store.write([row("a")])
@@ -128,6 +140,25 @@ async def test_the_role_is_given_and_is_enough(compose: dict[str, Any], tmp_path
         wrong = {**environ, "VECTORS_ADMIN_KEY": "wrong"}
         refused = await asyncio.to_thread(subprocess.run, argv, check=False, env=wrong, timeout=60)
         assert refused.returncode == 1
+
+
+def ask_weaviate(server: WeaviateServer, path: str, body: object = None) -> Any:
+    request = urllib.request.Request(
+        f"{server.url}/v1/authz/{path}",
+        None if body is None else json.dumps(body).encode(),
+        {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def test_a_weaviate_that_is_down_is_named_with_a_next_step() -> None:
+    environ = {"PATH": os.environ["PATH"], "WEAVIATE_URL": "http://127.0.0.1:1", "VECTORS_ADMIN_KEY": "hush-hush"}
+    argv = [sys.executable, str(DEPLOY / "weaviate_role.py")]
+    refused = subprocess.run(argv, check=False, env=environ, timeout=60, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Weaviate at http://127.0.0.1:1 does not answer")
+    assert "Traceback" not in refused.stderr
 
 
 def test_every_volume_is_declared(compose: dict[str, Any]) -> None:
