@@ -9,20 +9,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from bot.config.settings import Settings
 from bot.security.egress import DATABASE, ENGINE, STORE, Destination, list_egress, parse_destination
+from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.interfaces import WORLD
+from knowledge.masking import DEFAULT_RECOGNISER, Kind
 
 _OTHERS = 0o077
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}  # of ``sslmode``, with which PostgreSQL never speaks plain text
-_PLAIN = ("http://", "ftp://", "postgres")
-_SECRET = re.compile(
-    r"\bx(?:ox[a-z]|app)-[\w-]{8}|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}|\bgh[opsu]_\w{20}"
-    r"|\bsk-[\w-]{16}|://[^\s/:@\"']{1,100}:[^\s/@\"']{1,200}@"
-    r"|(?i:password|passwd|secret|token|api_?key)[\"']?\s{0,9}=\s{0,9}[\"'][^\"'\s]{6}"
+# Schemes that encrypt, or connect to nothing; a text without a scheme is no address.
+_SAFE = {
+    "", "file", "https", "wss", "ftps", "webdavs", "ssh", "sftp", "git+ssh", "s3", "s3a", "gs", "gcs", "az", "abfs",
+    "abfss",
+}  # fmt: skip
+_ASSIGNMENT = re.compile(
+    r"(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|secret|private)[_-]?key)[\"']?\s{0,9}=\s{0,9}"
+    r"(?:[\[{]\s{0,9}(?:\w{1,30}\s{0,9}=\s{0,9})?)?[\"']{1,3}(?!\$\{?\w|<)[^\"'\s]{6}"
 )
+_NO_SECRET = re.compile(r"^\s*credentials\s*=")  # it names a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +68,23 @@ def _find_missing_home(facts: SecurityFacts) -> Iterable[str]:
 
 def _find_secrets(facts: SecurityFacts) -> Iterable[str]:
     lines = enumerate(facts.config_text.splitlines(), 1)
-    return [f"line {number} of {facts.settings.config.name}" for number, line in lines if _SECRET.search(line)]
+    return [
+        f"line {number} of {facts.settings.config.name}"
+        for number, line in lines
+        if _ASSIGNMENT.search(line) or DEFAULT_RECOGNISER.find(_NO_SECRET.sub("", line), {Kind.SECRET})
+    ]
 
 
-def _find_open_metrics(facts: SecurityFacts) -> Iterable[str]:
-    served = Destination(facts.settings.metrics_host, str(facts.settings.metrics_port), "")
-    return [str(served)] if facts.settings.metrics_port is not None and served.is_elsewhere else []
+def _find_open_ports(facts: SecurityFacts) -> Iterable[str]:
+    settings = facts.settings
+    ports = ((settings.metrics_host, settings.metrics_port), (settings.api_host, settings.api_port))
+    served = (Destination(host, str(port), "") for host, port in ports if port is not None)
+    return [str(one) for one in served if one.is_elsewhere]
 
 
 def _find_open_engines(facts: SecurityFacts) -> Iterable[str]:
-    engines = facts.egress if facts.settings.engine.api_key is None else ()
-    return [str(one) for one in engines if one.reason == ENGINE and one.is_elsewhere]
+    has_key = facts.settings.engine.api_key is not None
+    return [str(one) for one in facts.egress if not has_key and one.reason == ENGINE and one.is_elsewhere]
 
 
 def _find_plain_storage(facts: SecurityFacts) -> Iterable[str]:
@@ -83,9 +95,11 @@ def _find_plain_storage(facts: SecurityFacts) -> Iterable[str]:
 def _find_plain_sources(facts: SecurityFacts) -> Iterable[str]:
     """Return the sources that send a secret in plain text, by the addresses in their tables and secrets."""
     for spec in facts.settings.knowledge.sources:
-        addresses = [*map(str, spec.options.values()), *spec.secrets.values()] if spec.secrets else []
-        plain = [one for one in addresses if one.startswith(_PLAIN) and not _is_encrypted(one)]
-        if any(parse_destination(one, "").is_elsewhere for one in plain):
+        lists = [value if isinstance(value, list) else [value] for key, value in spec.options.items() if key != "link"]
+        texts = [*(str(one) for values in lists for one in values), *spec.secrets.values()] if spec.secrets else []
+        plain = [one for one in texts if "://" in one and not _is_encrypted(one)]
+        hosts = [host for one in plain for host in list_database_addresses(one)] if spec.kind == "sql" else plain
+        if any(parse_destination(host, "").is_elsewhere for host in hosts):
             yield spec.name
 
 
@@ -107,9 +121,10 @@ def _find_plain(facts: SecurityFacts, reason: str) -> Sequence[str]:
 
 
 def _is_encrypted(url: str) -> bool:
-    """Return whether a database's URL demands TLS."""
-    parameters = parse_qs(urlsplit(url).query)
-    return not _ENCRYPTED.isdisjoint(parameters.get("sslmode", []) + parameters.get("ssl", []))
+    """Return whether an address sends no plain text: by its scheme, or by the last ``sslmode`` of PostgreSQL."""
+    scheme, _, _, query, _ = urlsplit(url)
+    mode = [value for name, value in parse_qsl(query) if name in {"sslmode", "ssl"}][-1:]
+    return scheme in _SAFE or (scheme.startswith("postgres") and not _ENCRYPTED.isdisjoint(mode))
 
 
 CHECKS: Mapping[str, Callable[[SecurityFacts], Iterable[str]]] = {
@@ -118,7 +133,7 @@ CHECKS: Mapping[str, Callable[[SecurityFacts], Iterable[str]]] = {
     "running-as-root": lambda facts: [] if facts.user else ["user 0"],
     "loose-modes": lambda facts: [f"{path} ({mode:03o})" for path, mode in facts.modes.items() if mode & _OTHERS],
     "secret-in-config": _find_secrets,
-    "metrics-open": _find_open_metrics,
+    "open-ports": _find_open_ports,
     "engine-plain": lambda facts: _find_plain(facts, ENGINE),
     "engine-without-key": _find_open_engines,
     "storage-plain": _find_plain_storage,
@@ -130,7 +145,7 @@ CHECKS: Mapping[str, Callable[[SecurityFacts], Iterable[str]]] = {
 
 SEVERITIES: Mapping[str, Literal["high", "medium"]] = {
     **dict.fromkeys(CHECKS, "high"),
-    **dict.fromkeys(("no-owners", "running-as-root", "metrics-open", "trusted-proxy"), "medium"),
+    **dict.fromkeys(("no-owners", "running-as-root", "open-ports", "trusted-proxy"), "medium"),
     **dict.fromkeys(("parser-sandbox", "weaviate-anonymous", "audit-chain", "advisories"), "high"),
     **dict.fromkeys(("weaviate-administrator", "rights-drift", "unusual-reading"), "medium"),
 }

@@ -63,7 +63,10 @@ class WeightsSource:
     def addresses(self) -> tuple[str, ...]:
         """Return the URLs of all that downloads connect to; a hub redirects them, Hugging Face to hosts of its own."""
         if self.is_bucket:
-            return ("https://*.amazonaws.com", "https://*.amazonaws.com.cn", "http://169.254.169.254")
+            return (  # and where a machine, a task on ECS and a pod on EKS find a role
+                "https://*.amazonaws.com", "https://*.amazonaws.com.cn", "http://169.254.169.254",
+                "http://169.254.170.2", "http://169.254.170.23", "http://[fd00:ec2::23]",
+            )  # fmt: skip
         if self.place is not None:
             return ()
         return (self.endpoint, *(_HUB_HOSTS if self.endpoint == DEFAULT_HUB else ("https://*",)))

@@ -6,8 +6,10 @@ connection string as libpq does, so the parameters go there.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -49,15 +51,22 @@ def translate_parameters(url: URL) -> URL:
 
 
 def list_database_addresses(address: str) -> list[str]:
-    """Return ``scheme://host:port`` for each host of a database's URL; none for a file, a socket or no URL."""
+    """Return ``scheme://host:port`` for each host of a database's URL; none for a file, a socket or no URL.
+
+    As for the drivers, the query comes first. PostgreSQL's use PGHOST and PGPORT for what the URL leaves out.
+    """
     try:
         url = make_url(address)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return []
-    named = url.query.get("host") or (f"[{url.host}]" if ":" in (url.host or "") else url.host or "")
-    hosts = [host for host in ([named] if isinstance(named, str) else named) if host and not host.startswith("/")]
-    port = "" if url.port is None else f":{url.port}"
-    return [f"{url.get_backend_name()}://{host}{'' if re.search(r':[0-9]+$', host) else port}" for host in hosts]
+    environ: Mapping[str, str] = os.environ if url.get_backend_name().startswith("postgres") else {}
+    named = ",".join(url.normalized_query.get("host", ())) or (f"[{url.host}]" if ":" in (url.host or "") else url.host)
+    ports = ",".join(url.normalized_query.get("port", ())) or str(url.port or environ.get("PGPORT", ""))
+    return [
+        f"{url.get_backend_name()}://{host}{f':{port}' if port and not re.search(r':[0-9]+$', host) else ''}"
+        for host, port in zip((named or environ.get("PGHOST", "")).split(","), cycle(ports.split(",")), strict=False)
+        if host and not host.startswith("/")
+    ]
 
 
 def _check_values(parameters: Mapping[str, str]) -> None:

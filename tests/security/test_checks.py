@@ -20,6 +20,7 @@ from bot.security.audit import SecurityAudit
 from bot.security.checks import CHECKS, SEVERITIES, SecurityFacts, read_facts
 from bot.security.probes import list_probes
 from bot.security.report import CheckVerdict, Finding
+from knowledge.settings import SourceSpec
 
 GOOD = '[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n[access]\nowners = ["U012AB3CD"]\n'
 OAUTH = {
@@ -33,7 +34,11 @@ PLANTED: dict[str, tuple[str, dict[str, str], str]] = {
     "home-workspace": (GOOD, OAUTH, "[slack] workspaces"),
     "no-owners": (GOOD.partition("[access]")[0], {}, "[access] owners"),
     "secret-in-config": (GOOD + '# SLACK_BOT_TOKEN = "xoxb-123456789"\n', {}, "line 7 of kvasir.toml"),
-    "metrics-open": (GOOD, {"KVASIR_METRICS_PORT": "9464", "KVASIR_METRICS_HOST": "0.0.0.0"}, "0.0.0.0:9464"),
+    "open-ports": (
+        GOOD,
+        {"KVASIR_METRICS_PORT": "9464", "KVASIR_API_HOST": "0.0.0.0", "KVASIR_API_PORT": "8090"},
+        "0.0.0.0:8090",
+    ),
     "engine-plain": (
         GOOD,
         {"KVASIR_ENGINE_URL": "http://gpu1:30000,http://127.0.0.1:1", "KVASIR_ENGINE_API_KEY": "k"},
@@ -112,7 +117,12 @@ def test_loose_modes_are_named_where_others_reach_them(tmp_path: Path) -> None:
     "line",
     [
         'token = "abcdefgh"', "password='abcdefgh'", 'url = "https://user:pass@host/"', 'x = "AKIAABCDEFGHIJKLMNOP"',
-        'API_KEY = "abcdefgh"', "-----BEGIN RSA PRIVATE KEY-----", 'k = "sk-abcdefghijklmnopqrst"',
+        'API_KEY = "abcdefgh"', "-----BEGIN RSA PRIVATE KEY-----", 'k = "sk-abcdefghijklmnopqr12"',
+        'k = "github_pat_11ABCDEFG0abcdefghijkl_mnop"', 'k = "glpat-abcdefghij1234567890"', 'k = "hf_abcdefghijkl12"',
+        'k = "AIzaSyA1234567890abcdefghijklmnopqrstuv"', 'k = "tvly-abcdefghij1234567890"', 'pwd = "abcdefgh"',
+        'k = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc"', 'auth = "Basic dXNlcjpwYXNzd29yZA=="',
+        'passphrase = "abcdefgh"', "password = '''abcdefgh'''",
+        'api_key = { value = "abcdefgh" }', 'password = ["abcdefgh"]',
     ],
 )  # fmt: skip
 def test_secrets_of_many_forms_are_seen(tmp_path: Path, line: str) -> None:
@@ -122,10 +132,57 @@ def test_secrets_of_many_forms_are_seen(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['token_env = "CONFLUENCE_TOKEN"', 'url = "https://host:8080/a@b"', 'ssh_key = "/etc/id"', 'owners = ["U1"]'],
-)
+    [
+        'token_env = "CONFLUENCE_TOKEN"', 'url = "https://host:8080/a@b"', 'ssh_key = "/etc/id"', 'owners = ["U1"]',
+        'token="${TOKEN}"', 'url = "https://host/?token=${TOKEN}"', 'credentials = "kvasir-123456-0a1b2c.json"',
+    ],
+)  # fmt: skip
 def test_ordinary_lines_are_no_secrets(tmp_path: Path, line: str) -> None:
     assert find(replace(read_facts(load(tmp_path), {}), config_text=line)) == {}
+
+
+SQL = '[[source]]\nname = "s"\nkind = "sql"\nurl_env = "SQL"\nkey = "id"\ntext = "t"\nquery = "select 1"\n'
+
+
+@pytest.mark.parametrize(
+    ("url", "is_plain"),
+    [
+        ("mysql+aiomysql://u:hush-hush@db.intra/x", True),
+        ("postgresql://u:hush-hush@db.intra/x?sslmode=require", False),
+        ("postgresql://u:hush-hush@db.intra/x?sslmode=require&sslmode=disable", True),
+        ("postgresql:///x?host=db.intra", True),
+        ("postgresql:///x?host=/run/postgresql", False),
+        ("mysql+pymysql://u:hush-hush@127.0.0.1/x?sslmode=require", False),
+        ("sqlite:///x.db", False),
+    ],
+)
+def test_a_database_without_tls_is_named(tmp_path: Path, url: str, *, is_plain: bool) -> None:
+    assert find(read_facts(load(tmp_path, GOOD + SQL, SQL=url), {})) == ({"source-plain": ["s"]} if is_plain else {})
+
+
+@pytest.mark.parametrize(
+    ("options", "is_plain"),
+    [
+        ({"url": "HTTP://wiki.intra"}, True),
+        ({"url": "http://wiki.intra/?sslmode=require"}, True),
+        ({"url": "webdav://files.intra/x"}, True),
+        ({"url": ["https://a.intra", "http://wiki.intra"]}, True),
+        ({"url": "s3://bucket", "link": "http://wiki.intra/{path}"}, False),
+        ({"url": "git@git.intra:a/b.git"}, False),
+    ],
+)
+def test_a_source_without_tls_is_named(tmp_path: Path, options: dict[str, object], *, is_plain: bool) -> None:
+    settings = load(tmp_path)
+    spec = SourceSpec("s", "other", options, tmp_path, secrets={"token": "hush-hush"})
+    facts = SecurityFacts(replace(settings, knowledge=replace(settings.knowledge, sources=(spec,))), (), 1, "", {})
+    assert list(CHECKS["source-plain"](facts)) == (["s"] if is_plain else [])
+
+
+def test_a_database_by_environment_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.intra")
+    assert find(read_facts(load(tmp_path, KVASIR_DATABASE_URL="postgresql:///x"), {})) == {
+        "storage-plain": ["db.intra:5432"]
+    }
 
 
 # ── All at once, with those that ask a server ────────────────────────────────────────────────────────────────────────
@@ -157,7 +214,7 @@ async def test_fifteen_planted_problems_are_all_named(
     environ = {
         **OAUTH, "HEADER": "Basic hush-hush", "WEAVIATE_URL": open_weaviate, "WEAVIATE_API_KEY": "hush-hush",
         "KVASIR_DATABASE_URL": "postgresql://u:hush-hush@db/x", "KVASIR_ENGINE_URL": "http://gpu1:30000",
-        **PLANTED["metrics-open"][1], **PLANTED["trusted-proxy"][1],
+        **PLANTED["open-ports"][1], **PLANTED["trusted-proxy"][1],
     }  # fmt: skip
     settings = load(tmp_path, toml, **environ)
     settings.home.chmod(0o755)

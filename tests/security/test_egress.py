@@ -26,6 +26,10 @@ from knowledge.web.live_settings import PROVIDERS
 
 FOLDER = '[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n'
 ANY_PUBLIC = {"*:80", "*:443"}
+AWS = {
+    "*.amazonaws.com:443", "*.amazonaws.com.cn:443", "169.254.169.254:80", "169.254.170.2:80", "169.254.170.23:80",
+    "[fd00:ec2::23]:80",
+}  # fmt: skip
 
 
 def load(folder: Path, toml: str = FOLDER, **environ: str) -> Settings:
@@ -132,8 +136,7 @@ def test_an_installation_for_a_company(tmp_path: Path) -> None:
     [
         ({"HF_ENDPOINT": "https://mirror.intra:8443/hf"}, "the weights of models", {"mirror.intra:8443", "*:443"}),
         ({"KVASIR_WEIGHTS": "/srv/weights"}, "the weights of models", None),
-        ({"KVASIR_WEIGHTS": "s3://b/p"}, "the weights of models",
-         {"*.amazonaws.com:443", "*.amazonaws.com.cn:443", "169.254.169.254:80"}),
+        ({"KVASIR_WEIGHTS": "s3://b/p"}, "the weights of models", AWS),
         ({"KVASIR_DATABASE_URL": "postgresql://u:p@[::1]:5433/x"}, "the database", {"[::1]:5433"}),
         ({"KVASIR_DATABASE_URL": "postgresql:///x?host=/run/postgresql"}, "the database", None),
         ({"KVASIR_SANDBOX_PORT": "0"}, "the workspace on this machine", {"127.0.0.1:*"}),
@@ -145,6 +148,25 @@ def test_an_installation_for_a_company(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_variable(tmp_path: Path, environ: dict[str, str], reason: str, expected: set[str] | None) -> None:
     assert reach(load(tmp_path, **environ)).get(reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u@/db?host=db.intra&port=6432", {"db.intra:6432"}),
+        ("postgresql://u@/db?host=a.intra,b.intra&port=1,2", {"a.intra:1", "b.intra:2"}),
+        ("postgresql://u@db.intra:7/db", {"db.intra:7"}),
+        ("postgresql://u@db.intra/db", {"db.intra:6000"}),
+        ("postgresql:///db", {"pg.intra:6000"}),
+        ("postgresql:///db?host=/run/postgresql", None),
+    ],
+)
+def test_a_database_is_where_the_driver_finds_it(
+    tmp_path: Path, url: str, expected: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOST", "pg.intra")
+    monkeypatch.setenv("PGPORT", "6000")
+    assert reach(load(tmp_path, KVASIR_DATABASE_URL=url)).get("the database") == expected
 
 
 SITE = {"example.com:80", "example.com:443", "*.example.com:80", "*.example.com:443"}
@@ -163,7 +185,9 @@ SOURCES: tuple[tuple[dict[str, Any], set[str]], ...] = (
     ({"kind": "objects", "url": "s3://bucket", "key_env": "A", "secret_env": "A"},
      {"*.amazonaws.com:443", "*.amazonaws.com.cn:443"}),
     ({"kind": "objects", "url": "s3://bucket", "endpoint_url": "http://minio.intra:9000"},
-     {"minio.intra:9000", "169.254.169.254:80"}),
+     {"minio.intra:9000"} | AWS),
+    ({"kind": "objects", "url": "gs://bucket"},
+     {"*.googleapis.com:443", "169.254.169.254:80", "metadata.google.internal:80"}),
     ({"kind": "objects", "url": "gs://bucket", "anonymous": True}, {"*.googleapis.com:443"}),
     ({"kind": "objects", "url": "az://box", "connection_env": "A"},
      {"*.core.windows.net:443", "login.microsoftonline.com:443"}),

@@ -28,7 +28,7 @@ async def ask(folder: Path, server: WeaviateServer, key: str) -> dict[str, bool]
     """Return whether each check finds a problem."""
     (folder / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "."\n')
     variables = {**server.variables, "WEAVIATE_API_KEY": key, "KVASIR_HOME": str(folder)}
-    probes = list_probes(load_settings(variables, folder), None, {})
+    probes = list_probes(load_settings(variables, folder), None)
     found = {}
     for name in ("weaviate-anonymous", "weaviate-administrator"):
         probe = probes[name]

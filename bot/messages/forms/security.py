@@ -32,9 +32,11 @@ PROBLEMS: Mapping[str, Message] = {
         "The parser of strangers' files lacks a part of its sandbox: {what}. Use a kernel that has it.",
         "解析外来文件的程序缺少部分沙箱功能：{what}。请使用支持它的内核。",
     ),
-    "metrics-open": Message(
-        "Other machines can read the metrics at {what}. Set KVASIR_METRICS_HOST to 127.0.0.1, or protect the port.",
-        "其他机器可以读取 {what} 的指标。请将 KVASIR_METRICS_HOST 设为 127.0.0.1，或保护该端口。",
+    "open-ports": Message(
+        "Other machines can reach {what}, where Kvasir serves metrics or the API without TLS. Set KVASIR_METRICS_HOST "
+        "and KVASIR_API_HOST to 127.0.0.1, or put TLS in front.",
+        "其他机器可以访问 {what}，而 Kvasir 在此以明文提供指标或 API。请将 KVASIR_METRICS_HOST 和 KVASIR_API_HOST 设为 "
+        "127.0.0.1，或在前面配置 TLS。",
     ),
     "engine-plain": Message(
         "Prompts travel unencrypted to {what}. Put TLS in front of the engine, and use https://.",

@@ -44,6 +44,14 @@ _CLOUDS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(_GCS, ("https://*.googleapis.com",)),
     **dict.fromkeys(_AZURE, ("https://*.core.windows.net", "https://login.microsoftonline.com")),
 }
+# Where the drivers find a role: of a machine, of a task on ECS, of a pod on EKS, or at STS.
+_ROLES: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(
+        _S3, (_METADATA, "http://169.254.170.2", "http://169.254.170.23", "http://[fd00:ec2::23]", *_CLOUDS["s3"])
+    ),
+    **dict.fromkeys(_GCS, (_METADATA, "http://metadata.google.internal")),
+    **dict.fromkeys(_AZURE, (_METADATA,)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +173,12 @@ def build(context: SourceContext, options: ObjectsOptions) -> ObjectsSource:
 
 
 def list_addresses(_: SourceContext, options: ObjectsOptions) -> Sequence[str]:
-    """Return the store's endpoint or its cloud; without credentials, also the metadata service that gives a role."""
+    """Return the store's endpoint or its cloud; without credentials, also what gives a role."""
     protocol = options.url.partition("://")[0]
-    role = () if options.anonymous or options.key_env or options.secret_env or options.connection_env else (_METADATA,)
-    if options.endpoint_url:
-        return [options.endpoint_url, *role]
-    if protocol in _CLOUDS:
-        return [*_CLOUDS[protocol], *role]
-    return [f"{protocol}://{_url_authority(options.url).rpartition('@')[2]}"]
+    has_secret = options.key_env or options.secret_env or options.connection_env
+    role = () if options.anonymous or has_secret else _ROLES.get(protocol, ())
+    cloud = _CLOUDS.get(protocol) or [f"{protocol}://{_url_authority(options.url).rpartition('@')[2]}"]
+    return [*([options.endpoint_url] if options.endpoint_url else cloud), *role]
 
 
 KIND = SourceKind(ObjectsOptions, build, list_addresses)
