@@ -32,6 +32,7 @@ _REGIONS: Final = ("US", "GB", "DE", "CN")
 """The countries whose numbers are known without +."""
 _SHORTEST_IBAN: Final = 15
 """Characters; Norway's."""
+_FOUR_GROUPS: Final = 19  # characters
 
 # ── Checks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -40,10 +41,15 @@ def _is_card(text: str) -> bool:
     return luhn.is_valid(_SEPARATORS.sub("", text))
 
 
+def _count_card(text: str) -> int:
+    """Accept groups of digits, or all but a fifth one, which may be the code on the back of a card."""
+    return next((size for size in (len(text), _FOUR_GROUPS) if _is_card(text[:size])), 0)
+
+
 def _match_iban(text: str) -> int:
     """Accept the longest valid beginning, because a word may follow it."""
     for size in range(len(text), _SHORTEST_IBAN - 1, -1):
-        if text[size - 1].isalnum() and iban.is_valid(text[:size], check_country=False):
+        if text[size - 1].isalnum() and iban.is_valid(text[:size].replace("\n", ""), check_country=False):
             return size
     return 0
 
@@ -116,7 +122,7 @@ def _is_listed_phone(text: str) -> bool:
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _PHONE_WORDS = compile_words(
-    r"tel|telephone|phones?|phone number|mobile|cell(?:phone)?|fax|whatsapp|sms|telefon\w*|handy\w*|mobil\w*"
+    r"tel(?! aviv)|telephone|phones?|phone number|mobile|cell(?:phone)?|fax|whatsapp|sms|telefon\w*|handy\w*|mobil\w*"
     r"|(?:ruf|durchwahl|festnetz)\w*|hotline|(?:call|reach|text|ring|contact) (?:me|him|her|us|them)"
     r"|(?:erreichbar|zu erreichen|anrufen|rückruf)",
     r"电话|手机|传真|座机|致电|拨打|联系方式",
@@ -164,7 +170,9 @@ _ACCOUNT_WORDS = compile_words(
 # ── Rules ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _LD = "[A-Za-z0-9]"
-_CARD = r"(?<![\dA-Za-z.-])(?:2[2-7]|[3-6]\d)"
+_LETTERS = r"\u00c0-\u1fff"  # of scripts that have blanks between words
+_CARD = r"(?:2[2-7]|[3-6]\d)\d\d"
+_BEFORE_CARD = r"(?<![\dA-Za-z.-])"
 _MONTH = (
     r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?"
     r"|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
@@ -178,6 +186,7 @@ _DATE = (
 )
 _OPEN = r"(?:\((?=\+?\d{1,5}\)))?"
 """The parenthesis of an area code, not one around the number."""
+_VERSION_OR_YEARS = re.compile(r"(?:\d+\.)?\d\.\d{1,2}(?:\D|\Z)|(?:(?:19|20)\d\d\D{1,3})+(?:19|20)\d\d\Z")
 _NO_DATE = r"(?!\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4})"
 
 
@@ -189,7 +198,11 @@ def _make_rule(
     *,
     bare_only: bool = False,
 ) -> Rule:
-    """Return a rule for a number; with ``bare_only`` its separators are as good as a word."""
+    r"""Return a rule for a number; with ``bare_only`` its separators are as good as a word.
+
+    In ``[\w…]``, ``\w`` has no _, which may be Slack's mark of italics.
+    """
+    pattern = pattern.replace(r"[\w", r"[A-Za-z\d")
     check = len if is_valid is None else count_if(is_valid)
     return Rule(
         kind, re.compile(pattern, re.ASCII), check, "", is_number=True, context=context, needs_context=not bare_only
@@ -199,21 +212,29 @@ def _make_rule(
 IDENTIFIERS: Final[tuple[Rule, ...]] = (
     Rule(
         Kind.EMAIL,
-        re.compile(r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[A-Za-z][\w-]{1,62}", re.ASCII),
+        re.compile(
+            rf"[\w{_LETTERS}.+%'-]{{1,64}}@[\w{_LETTERS}-]{{1,63}}(?:[.。][\w{_LETTERS}-]{{1,63}}){{0,7}}"
+            rf"[.。][A-Za-z{_LETTERS}][\w{_LETTERS}-]{{1,62}}",
+            re.ASCII,
+        ),
         hint="@",
     ),
     # ── Accounts
-    _make_rule(Kind.CARD, rf"{_CARD}\d{{11,17}}(?![.-]?\d)", _is_card),
-    _make_rule(
+    _make_rule(Kind.CARD, rf"{_BEFORE_CARD}{_CARD}\d{{9,15}}(?![.-]?\d)", _is_card),
+    Rule(  # it looks ahead, because other digits may stand before a card
         Kind.CARD,
-        rf"{_CARD}\d\d(?P<gap>[ -])\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}(?:(?P=gap)\d{{3}})?(?!-?\d)",
-        _is_card,
+        re.compile(
+            rf"{_BEFORE_CARD}(?=(?P<secret>{_CARD}(?:[ \n-]\d{{4}}){{2}}[ \n-]\d{{1,4}}(?:[ \n-]\d{{3}})?)(?!-?\d))",
+            re.ASCII,
+        ),
+        _count_card,
+        is_number=True,
     ),
-    _make_rule(Kind.CARD, r"(?<![\d.-])3[47]\d\d(?P<gap>[ -])\d{6}(?P=gap)\d{5}(?!-?\d)", _is_card),
+    _make_rule(Kind.CARD, r"(?<![\d.-])3[47]\d\d[ \n-]\d{6}[ \n-]\d{5}(?!-?\d)", _is_card),
     Rule(
         Kind.ACCOUNT,
         re.compile(
-            rf"(?<!{_LD})[A-Za-z]{{2}}\d{{2}}(?:[ -]?{_LD}{{4}}){{2,7}}(?:[ -]?{_LD}{{1,3}})?(?!{_LD})", re.ASCII
+            rf"(?<!{_LD})[A-Za-z]{{2}}\d{{2}}(?:[ \n-]?{_LD}{{4}}){{2,7}}(?:[ \n-]?{_LD}{{1,3}})?(?!{_LD})", re.ASCII
         ),
         _match_iban,
         is_number=True,
@@ -222,9 +243,9 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
         Kind.ACCOUNT, rf"(?<![\w.-]){_NO_DATE}\d(?:[ -]?\d){{6,18}}(?![\w-])", _has_digits(7, 19), _ACCOUNT_WORDS
     ),
     # ── Ids
-    _make_rule(Kind.ID, r"(?<![\w-])(?!000|666|9)\d{3}(?P<gap>[- ])(?!00)\d\d(?P=gap)(?!0000)\d{4}(?![\w-])"),
+    _make_rule(Kind.ID, r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])"),
     _make_rule(Kind.ID, r"(?<![\w-])9\d\d-(?:[79]\d|8[0-8])-\d{4}(?![\w-])"),
-    _make_rule(Kind.ID, r"(?<![\w.-])\d{9}(?![\w-])", _is_us_id, _TAX_WORDS),
+    _make_rule(Kind.ID, r"(?<![\w.-])\d{3}( ?)\d\d\1\d{4}(?![\w-])", _is_us_id, _TAX_WORDS),
     _make_rule(Kind.ID, r"(?<!\d)[1-9]\d{5}(?:18|19|20)\d{9}[\dXx](?![\dA-Za-z])", _is_resident_id),
     _make_rule(
         Kind.ID,
@@ -235,12 +256,13 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
     ),
     _make_rule(
         Kind.ID,
-        r"(?<!\w)(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?P<gap> ?)(?:\d\d(?P=gap)){3}[A-D](?!\w)",
+        r"(?<![\w])(?!BG|GB|KN|NK|NT|TN|ZZ)"
+        r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?P<gap> ?)(?:\d\d(?P=gap)){3}[A-D](?![\w])",
         None,
         _NINO_WORDS,
         bare_only=True,
     ),
-    _make_rule(Kind.ID, r"(?<!\w)[A-Z]{2} ?(?:\d\d ?){3}[A-Z](?!\w)", None, _NINO_WORDS),  # temporary ones, too
+    _make_rule(Kind.ID, r"(?<![\w])[A-Z]{2} ?(?:\d\d ?){3}[A-Z](?![\w])", None, _NINO_WORDS),  # temporary ones, too
     _make_rule(
         Kind.ID,
         r"(?<![\w.-])[1-9]\d(?P<gap>[ /]?)\d{3}(?P=gap)\d{3}(?P=gap)\d{3}(?![\w-])",
@@ -250,35 +272,39 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
     ),
     _make_rule(
         Kind.ID,
-        r"(?<!\w)\d\d ?(?:0[1-9]|[1-9]\d)\d{4} ?[A-Z] ?\d{3}(?!\w)",
+        r"(?<![\w])\d\d ?(?:0[1-9]|[1-9]\d)\d{4} ?[A-Z] ?\d{3}(?![\w])",
         _is_german_pension_number,
     ),
     _make_rule(Kind.ID, r"(?<![\w/])\d{2,3}/\d{3,4}/\d{4,5}(?![\w/])", None, _TAX_WORDS),  # German tax offices
-    _make_rule(Kind.ID, r"(?<!\w)[A-Z]\d{9}(?:\d{10})?(?!\w)", _is_german_health_number, _HEALTH_WORDS),
+    _make_rule(Kind.ID, r"(?<![\w])[A-Z]\d{9}(?:\d{10})?(?![\w])", _is_german_health_number, _HEALTH_WORDS),
     _make_rule(
         Kind.ID,
-        r"(?<![\w.-])[12](?P<gap> ?)\d\d(?P=gap)\d\d(?P=gap)(?:\d\d|2[AB])(?P=gap)\d{3}(?P=gap)\d{3}(?P=gap)\d\d(?!\w)",
+        r"(?<![\w.-])[12]"
+        r"(?P<gap> ?)\d\d(?P=gap)\d\d(?P=gap)(?:\d\d|2[AB])(?P=gap)\d{3}(?P=gap)\d{3}(?P=gap)\d\d(?![\w])",
         nir.is_valid,
         _FRENCH_WORDS,
         bare_only=True,
     ),
-    _make_rule(Kind.ID, r"(?<![\w.])\d{8}-?[A-Z](?!\w)", dni.is_valid, _SPANISH_WORDS),
-    _make_rule(Kind.ID, r"(?<!\w)[XYZ]-?\d{7}-?[A-Z](?!\w)", nie.is_valid),
+    _make_rule(Kind.ID, r"(?<![\w.])\d{8}-?[A-Z](?![\w])", dni.is_valid, _SPANISH_WORDS),
+    _make_rule(Kind.ID, r"(?<![\w])[XYZ]-?\d{7}-?[A-Z](?![\w])", nie.is_valid),
     _make_rule(
         Kind.ID,
-        r"(?<!\w)(?i:[A-Z]{6}[\dLMNP-V]{2}[ABCDEHLMPRST][\dLMNP-V]{2}[A-Z][\dLMNP-V]{3}[A-Z])(?!\w)",
+        r"(?<![\w])(?i:[A-Z]{6}[\dLMNP-V]{2}[ABCDEHLMPRST][\dLMNP-V]{2}[A-Z][\dLMNP-V]{3}[A-Z])(?![\w])",
         codicefiscale.is_valid,
     ),
     _make_rule(Kind.ID, r"(?<![\w.-])\d{4}[. ]?\d\d[. ]?\d{3}(?![\w-])", bsn.is_valid, _DUTCH_WORDS),
     _make_rule(
-        Kind.ID, r"(?<!\w)[A-Z]{2}U?[ -]?(?:[A-Z0-9]{2} ?)?\d(?:[ .]?[A-Z0-9]){6,11}(?!\w)", vat.is_valid, _VAT_WORDS
+        Kind.ID,
+        r"(?<![\w])[A-Z]{2}U?[ -]?(?:[A-Z0-9]{2} ?)?\d(?:[ .]?[A-Z0-9]){6,11}(?![\w])",
+        vat.is_valid,
+        _VAT_WORDS,
     ),
-    _make_rule(Kind.ID, r"(?<!\w)[A-Z]{2}\d{7}(?!\w)", _is_us_prescriber, _PROVIDER_WORDS),
+    _make_rule(Kind.ID, r"(?<![\w])[A-Z]{2}\d{7}(?![\w])", _is_us_prescriber, _PROVIDER_WORDS),
     _make_rule(Kind.ID, r"(?<![\w.-])[12]\d{9}(?![\w-])", lambda text: luhn.is_valid(f"80840{text}"), _PROVIDER_WORDS),
     # ── Passports, and their machine-readable lines
     _make_rule(
         Kind.PASSPORT,
-        r"(?<!\w)(?:[A-Z]{0,2}\d{6,9}|[A-Z][A-Z0-9]{8})(?!\w)",
+        r"(?<![\w])(?:[A-Z]{0,2}\d{6,9}|[A-Z][A-Z0-9]{8})(?![\w])",
         _is_passport,
         _PASSPORT_WORDS,
     ),
@@ -293,27 +319,34 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
         hint="<",
     ),
     # ── Phones
-    _make_rule(Kind.PHONE, r"(?<![\w+])\+\s?[1-9](?:[ ().\-/\u00a0]{0,3}\d){7,14}(?!\d)", _has_digits(8, 15)),
+    _make_rule(
+        Kind.PHONE,  # over the end of a line only if it is not complete before
+        r"(?<![\w+])\+[1-9](?:(?:[ ().\-/]{0,3}\d){7,14}|(?:[ \n().\-/]{0,3}\d){7,14})(?!\d)",
+        _has_digits(8, 15),
+    ),
     _make_rule(Kind.PHONE, r"(?<!\d)(?<!\d[.-])00[1-9](?:[ \-/]?\d){8,13}(?!\.?\d)", _has_digits(8, 15)),
     _make_rule(
-        Kind.PHONE, r"(?<![\dA-Za-z])(?<!\d[.-])(?:86[ -]?)?1[3-9]\d(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?![.-]?\d)"
+        Kind.PHONE,
+        r"(?<![\dA-Za-z])(?<!\d[.-])(?:86[ -]?)?1[3-9]\d(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?![.-]?\d)"
+        r"(?! ?(?:[KMGT]i?B|bytes?|bits?|[mnuµ]?s|rows?|tokens?)(?![A-Za-z]))",
+        lambda text: int(_SEPARATORS.sub("", text)) % 2**16 > 0,  # else it is a size of memory
     ),
     _make_rule(
         Kind.PHONE,
-        r"(?<![\w.-])0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}(?![.-]?\w)",
+        r"(?<![\w.-])0\d{1,4}[ /-]\d{3,4}(?:[ -]?\d{2,4}){1,2}(?![.-]?[\w])",
         _has_digits(9, 12),  # with the leading 0; fewer may be a date
     ),
     _make_rule(Kind.PHONE, r"\(0?\d{2,4}\)[ -]?\d{3,4}[ .-]?\d{4}(?!\d)"),
-    _make_rule(Kind.PHONE, r"(?<![\w.-])[2-9]\d\d(?P<gap>[.-])[2-9]\d\d(?P=gap)\d{4}(?![.-]?\w)"),
+    _make_rule(Kind.PHONE, r"(?<![\w.-])[2-9]\d\d(?P<gap>[.-])[2-9]\d\d(?P=gap)\d{4}(?![.-]?[\w])"),
     _make_rule(
         Kind.PHONE,
-        rf"(?<![\w.-])(?<!\d[ /-]){_NO_DATE}{_OPEN}\d(?:[ ()/-]{{1,3}}\d|\d){{7,14}}(?![ ()/-]{{0,3}}\d)(?!\w)",
+        rf"(?<![\w.-])(?<!\d[ /-]){_NO_DATE}{_OPEN}\d(?:[ ()/-]{{1,3}}\d|\d){{7,14}}(?![ ()/-]{{0,3}}\d)(?![\w])",
         _is_listed_phone,
     ),
     _make_rule(
         Kind.PHONE,
         rf"(?<![\w.])(?<!\d-){_NO_DATE}{_OPEN}\+?\d(?:[ ()/.-]{{0,3}}\d){{5,14}}(?:x\d{{1,6}})?(?!\d)",
-        _has_digits(6, 21),
+        lambda text: _has_digits(6, 21)(text) and not _VERSION_OR_YEARS.match(text),
         _PHONE_WORDS,
     ),
     # ── Dates of birth and records

@@ -8,7 +8,7 @@ from typing import Final
 
 from knowledge.masking.findings import PRIVATE, Kind
 from knowledge.masking.names import NameIndex
-from knowledge.masking.recogniser import DEFAULT_RECOGNISER, Recogniser
+from knowledge.masking.recogniser import DEFAULT_RECOGNISER, ROUNDS, Recogniser
 
 _PLACEHOLDER = re.compile(r"\[([A-Z]{2,12}-\d{1,5})\]")
 _BEGINNING = re.compile(r"\[(?:[A-Z]{1,12}(?:-\d{0,5})?)?\Z")
@@ -34,13 +34,14 @@ class Placeholders:
         self._taken.update(name for text in texts for name in _PLACEHOLDER.findall(text))
         return [self._hide_text(text) for text in texts]
 
-    def _hide_text(self, text: str) -> str:
+    def _hide_text(self, text: str, rounds: int = ROUNDS) -> str:
         parts: list[str] = []
         end = 0
-        for one in self._recogniser.find(text, self._kinds, self._names):
-            parts += [text[end : one.start], self._find_placeholder(one.kind, text[one.start : one.end])]
+        for one in self._recogniser.find(text, self._kinds, self._names) if rounds else ():
+            parts.append(self._hide_text(text[end : one.start], rounds - 1))
+            parts.append(self._find_placeholder(one.kind, text[one.start : one.end]))
             end = one.end
-        return "".join([*parts, text[end:]])
+        return "".join([*parts, self._hide_text(text[end:], rounds - 1)]) if parts else text
 
     def _find_placeholder(self, kind: Kind, original: str) -> str:
         while (name := self._placeholders.get(original)) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -15,10 +16,24 @@ from knowledge.masking.secrets import SECRETS
 MASK: Final = "…"
 """What stands in the place of what is masked; search engines ignore it."""
 
-_FULL_WIDTH: Final = {ord("\u3000"): " "} | {0xFF00 + place: chr(0x20 + place) for place in range(1, 0x5F)}
-"""Full-width forms of input methods to ASCII, one character each, so that places stay the same."""
-_ROUNDS: Final = 8
+ROUNDS: Final = 8  # text next to a finding may match only once that is masked
 _EVERY: Final = frozenset(Kind)
+_GAP = re.compile(r"[ \n\0]{2,}|\0")
+_BY_CATEGORY: Final = {"Cc": "\0", "Cf": "\0", "Pd": "-", "Zs": " ", "Zl": "\n", "Zp": "\n"}
+
+
+class _PlainCharacters(dict[int, str]):
+    """What the rules read for a character, so that what looks alike is alike; NUL for what nobody sees."""
+
+    def __missing__(self, code: int) -> str:
+        character, category = chr(code), unicodedata.category(chr(code))
+        form = unicodedata.normalize("NFKC", character)
+        if len(form) > 1 or not form.isascii() or category == "No":
+            form = character
+        return self.setdefault(code, _BY_CATEGORY.get(category) or str(unicodedata.decimal(character, "")) or form)
+
+
+_PLAIN: Final = _PlainCharacters({9: " ", 0x2212: "-", **dict.fromkeys(map(ord, "\n\v\f\r\x1c\x1d\x1e\x85"), "\n")})
 
 
 class Recogniser:
@@ -36,14 +51,21 @@ class Recogniser:
 
     def find(self, text: str, kinds: Collection[Kind] = _EVERY, names: NameIndex | None = None) -> list[Finding]:
         """Return what is found, by places; findings that touch become one. ``names`` are found, too."""
-        plain = text if text.isascii() else text.translate(_FULL_WIDTH)
-        return _merge_touching(sorted(self._list_findings(plain, kinds, names), key=lambda one: (one.start, -one.end)))
+        plain = text.translate(_PLAIN)
+        findings: list[Finding] = []
+        for unseen in ("", " ") if "\0" in plain else ("",):  # it may stand in a word, or between two
+            line, places = _squeeze_gaps(plain, unseen)
+            findings += [
+                Finding(places[one.start], places[one.end - 1] + 1, one.kind)
+                for one in self._list_findings(line, kinds, names)
+            ]
+        return _merge_touching(sorted(findings, key=lambda one: (one.start, -one.end)))
 
     def mask(
         self, text: str, kinds: Collection[Kind] = _EVERY, names: NameIndex | None = None, mask: str = MASK
     ) -> str:
         """Return a text with a mask for each finding."""
-        for _ in range(_ROUNDS):  # text next to a finding may match only once that is masked
+        for _ in range(ROUNDS):
             parts: list[str] = []
             end = 0
             for one in self.find(text, kinds, names):
@@ -79,6 +101,22 @@ def mask_secrets(text: str) -> str:
 def find_personal_data(text: str, names: Iterable[str] = ()) -> list[Finding]:
     """Return the personal data in a text, without secrets; ``names`` are found, too."""
     return DEFAULT_RECOGNISER.find(text, PERSONAL, NameIndex(names))
+
+
+def _squeeze_gaps(text: str, unseen: str) -> tuple[str, Sequence[int]]:
+    """Return a text with one character for each run of blanks, and the places at which its characters stood.
+
+    ``unseen`` stands for characters that nobody sees.
+    """
+    parts: list[str] = []
+    places: list[int] = []
+    end = 0
+    for gap in _GAP.finditer(text):
+        blank = next((one for one in "\n " if one in gap[0]), unseen)
+        parts += [text[end : gap.start()], blank]
+        places += [*range(end, gap.start()), *[gap.start()] * len(blank)]
+        end = gap.end()
+    return "".join([*parts, text[end:]]), [*places, *range(end, len(text))]
 
 
 def _merge_touching(findings: Sequence[Finding]) -> list[Finding]:

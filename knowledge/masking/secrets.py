@@ -116,6 +116,7 @@ _SECRET_RULES = (
     (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?", len, "-"),
     (r"x(?:ox[a-z]|app)-[A-Za-z0-9%-]{8,}", len, "x"),
     (rf"(?<![A-Za-z0-9]){_KEY_PREFIXES}[A-Za-z0-9_.-]{{11,}}[A-Za-z0-9_-]", _match_password, ""),
+    (r"(?<![A-Za-z0-9])kvasir_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", len, "k"),
     (r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])", len, "A"),
     (r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])", _match_aws_secret, ""),
     (r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", len, "e"),

@@ -17,6 +17,7 @@ SECRETS = {
     "e-mail": [
         "ann.lee@example.com", "ann+tag@mail.example.co.uk", "o'hara_1@ex-ample.io", "ann＠example．com",
         "<mailto:ann@example.com|ann@example.com>", "ANN@EXAMPLE.COM",
+        "ada@exämple.de", "jürgen@example.com", "ann@example。com", "ann@exa\u200bmple.com",
     ],
     "phone": [
         "+49 30 1234567", "+1 (415) 555-2671", "+44 (0)20 7946 0958", "+86 138 0013 8000", "+8613800138000",
@@ -25,14 +26,22 @@ SECRETS = {
         "415.555.2671",
         "010-12345678", "0571-87654321", "020 7946 0958", "0171 1234567", "400-820-8820", "１３８００１３８０００",
         "+81-3-1234-5678", "+91 98765 43210",
+        "030–12345678", "+49\u202f170\u20091234567", "+49 170\n1234567", "138\u200b1234\u200b5678",
     ],
     "card": [
         "4111 1111 1111 1111", "4111111111111111", "5500-0000-0000-0004", "378282246310005", "3782 822463 10005",
         "6011000990139424", "6222021234567890128",
+        "4111\u200b1111\u200b1111\u200b1111", "4111\u00ad1111\u00ad1111\u00ad1111",
+        "4111\u20111111\u20111111\u20111111",
+        "4111\u00a01111\u00a01111\u00a01111", "4111\t1111\t1111\t1111", "4111  1111  1111  1111",
+        "4111 1111\r\n1111 1111",
+        "4111\n1111\n1111\n1111", "٤١١١١١١١١١١١١١١١", "𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏",
     ],
     "account": [
         "DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819", "NO9386011117947",
         "FR14 2004 1010 0505 0001 3M02 606",
+        "DE89\u200b3704\u200b0044\u200b0532\u200b0130\u200b00", "DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000",
+        "DE89\n3704\n0044\n0532\n0130\n00",
     ],
     "national id": ["123-45-6789", "11010519491231002X", "440524188001010014"],
     "Slack": [
@@ -47,6 +56,7 @@ SECRETS = {
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
         "AIzaSyA1234567890abcdefghijklmnopqrstuv", "tvly-dev-abcdEFGH12345678",
         "SG.abcdefghij1234567890.abcdefghij1234567890",
+        "kvasir_0a1b2c3d_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP_",
     ],
     "hexadecimal": [
         "5f4dcc3b5aa765d61d8327deb882cf99", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -59,6 +69,9 @@ SECRETS = {
 }  # fmt: skip
 
 ASSIGNED = {
+    "_123-45-6789_ and _+49 170 1234567_": "_…_ and _…_",
+    "my SSN, _123 45 6789_, _030 12345678_": "my SSN, _…_, _…_",
+    "order 5501 4111 1111 1111 1111 123": "order 5501 … 123",
     "password=hunter22": "password=…",
     "postgres://app:p@ss@db.example.com/kb": "postgres://…/kb",
     "curl -u ada:hunter22 example.com": "curl -u … example.com",
@@ -104,6 +117,10 @@ KEPT = [
     "#4711 #12345", "v1.2.3-rc.4+build.5678", "$1,234,567.89", "WD40EFRX-68N32N0", "E11000 duplicate key",
     "NVIDIA-SMI 550.54.15", "what does GET /users?limit=10 return", "is it node.js? or deno",
     "authorization: how is it done",
+    "1000000 + 25000000?", "open ports 443 80 8443", "allocate 17179869184 bytes", "of 13958643712",
+    "in 13800138123 ms",
+    "mobile phones were sold 2010-2020", "mobile data prices 2024/2025", "mobile 14.0.0 20240501",
+    "WhatsApp 2.24.10.75", "Tel Aviv population 2023 474530",
     "is example.com/docs/limits?", "docs.example.com/?", "authorization: required",
 ]  # fmt: skip
 

@@ -33,6 +33,14 @@ def test_a_placeholder_in_a_text_is_not_used() -> None:
     assert placeholders.restore_text("[PERSON-1] is no [PERSON-2]") == "[PERSON-1] is no Ann Lee"
 
 
+def test_what_is_found_next_to_a_placeholder_has_one() -> None:
+    """As masks have it: the digits of a card hide the end of the phone number before it."""
+    text = "030 12345678 4111 1111 1111 1111 ends"
+    placeholders = make_placeholders()
+    assert placeholders.hide_texts([text]) == ["[PHONE-1] [CARD-1] ends"]
+    assert placeholders.restore_text("[PHONE-1] [CARD-1] ends") == text
+
+
 @given(
     st.lists(st.sampled_from(["[PERSON-1]", "[EMAIL-1]", "[1]", "[", "]", "[PERSON-9]", "[PERS", "a", "-1]", "中"])),
     st.data(),

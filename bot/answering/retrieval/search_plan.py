@@ -101,6 +101,8 @@ def _word_request(
     policy = question.asker.policy
     if question.approved_words and policy.private_words == "ask":
         return replace(live, words=mask(question.approved_words)), ""
+    words = " ".join(words.split())
+    history = [replace(said, question=" ".join(said.question.split())) for said in history]
     names = find_mentioned_people(words, history, question.asker.people)
     masked, questions = mask_people(words, names, mask), keep_questions_only(history, names, mask)
     # An engine that rewrites may leave the @ out, and with it what tells a colleague's name from others.
@@ -114,6 +116,6 @@ def _word_request(
         if mask_people(own, names, mask) != own or (MASK in searched and not hidden <= asked):
             from knowledge.web.searching.web_search import shorten_query  # noqa: PLC0415 - only where the web is on
 
-            shown = shorten_query(strip_control_characters(searched))
+            shown = mask_people(shorten_query(strip_control_characters(searched)), names, mask)
             return (replace(live, search=False) if live.links else None), shown
     return replace(live, words=searched, search=live.search and any(map(str.isalnum, searched))), ""

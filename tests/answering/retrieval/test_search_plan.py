@@ -8,6 +8,7 @@ import pytest
 
 from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question
+from bot.answering.policy import Policy
 from bot.answering.retrieval.search_plan import SearchPlan, plan_search, remove_web_wishes
 from knowledge.errors import InvalidFilter
 from knowledge.interfaces import LiveWebRequest
@@ -21,7 +22,7 @@ def plan(
     history: list[Exchange] | None = None,
     rewritten: str | None = None,
     live: LiveWebRequest | None = None,
-    **more: str | frozenset[str],
+    **more: str | frozenset[str] | Policy,
 ) -> SearchPlan:
     now = datetime(2026, 11, 27, tzinfo=UTC)
     question = Question(typed, asker=Asker(**more))  # type: ignore[arg-type]
@@ -55,6 +56,20 @@ def test_web_search_omits_filters_links_and_colleagues() -> None:
     assert "leave" in planned.live.words
     assert not any(part in planned.live.words for part in ("type:", "Ada", "a.example"))
     assert planned.within_s == 17.0
+
+
+@pytest.mark.parametrize("gap", ["\n", "\u00a0", "\u200b", "\u2011"])
+def test_withheld_words_have_masks_however_they_are_separated(gap: str) -> None:
+    """Also those of an earlier question: the answer shows what a press of the button would search."""
+    card = gap.join(["4111", "1111", "1111", "1111"])
+    phone = f"my phone is{gap if gap == chr(10) else ' '}5551234567"
+    policy = Policy(mode="on", searches=True, private_words="ask")
+    for said in (f"Is card {card} valid?", f"{phone}, whose is it?"):
+        for typed, history in ((said, []), ("and in Spain?", [Exchange(said, "")])):
+            planned = plan(typed, history, live=LIVE, policy=policy)
+            assert planned.live is None
+            assert "…" in planned.withheld
+            assert not any(digits in planned.withheld for digits in ("1111", "5551234567"))
 
 
 def test_link_without_words_is_read_without_search() -> None:
