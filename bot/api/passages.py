@@ -74,12 +74,9 @@ async def fetch_passage(parts: ApiParts, caller: Caller, id_: str) -> FoundPassa
         KnowledgeError: it cannot be read.
 
     """
-    ids, viewers, sources = id_.split(_SEPARATOR), caller.person.viewers, caller.key.sources
-    hit = await parts.read_passage(ids, viewers) if _ID.fullmatch(id_) else None
-    found = [hit] if hit is not None else []
-    if sources and len(ids) > 1:  # somebody may have joined chunks of several sources
-        found += [one for id_ in ids if (one := await parts.read_passage([id_], viewers)) is not None]
-    if hit is None or (sources and not {one.source for one in found} <= set(sources)):
+    ids, sources = id_.split(_SEPARATOR), caller.key.sources
+    hit = await parts.read_passage(ids, caller.person.viewers) if _ID.fullmatch(id_) else None
+    if hit is None or (sources and hit.source not in sources):
         text = "There is no such passage, or it has changed. Search again."
         raise ApiError(HTTPStatus.NOT_FOUND, text, "passage_not_found", param="id")
     await _record_read(parts, caller, [hit])

@@ -77,7 +77,8 @@ class DocumentSearch:
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers) -> Hit | None:
         """Return the current ones of a document's chunks that all viewers may see, as one passage.
 
-        A "…" separates chunks that no longer follow each other, because the document changed between them.
+        The first one says which document; chunks of another are left out. A "…" separates chunks that no longer follow
+        each other, because the document changed between them.
 
         Raises:
             StoreError, DatabaseError: that part failed.
@@ -87,7 +88,7 @@ class DocumentSearch:
         listed = await self._find_readable(index, chunks, viewers)
         allowed = [id_ for id_ in chunks if id_ in listed]
         found = {row.chunk.id: row.chunk for row in await index.store.read_rows(allowed)}
-        parts = [found[id_] for id_ in allowed if id_ in found]
+        parts = [found[id_] for id_ in allowed if id_ in found and listed[id_].row == listed[allowed[0]].row]
         if not parts:
             return None
         first, current = parts[0], listed[parts[0].id]

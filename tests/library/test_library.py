@@ -103,6 +103,17 @@ async def test_a_current_passage_is_returned_to_its_readers(bench: Bench, handbo
         assert await library.read_passage(hit.chunks, {"U1"}) is None
 
 
+async def test_a_passage_has_no_part_of_another_document(bench: Bench, handbook: Any) -> None:
+    handbook.put("board.md", "The board closes the harbour office.")
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        holiday, board = [(await library.search(words)).hits[0] for words in ("holiday", "harbour office")]
+        found = await library.read_passage([*holiday.chunks, *board.chunks])
+        assert found is not None
+        assert (found.document, found.chunks) == (holiday.document, tuple(holiday.chunks))
+        assert "harbour" not in found.text
+
+
 async def test_a_passage_shows_where_a_part_of_it_has_changed(bench: Bench, handbook: Any) -> None:
     """Parts that are no longer consecutive are not shown as one text."""
     parts = ["alpha: everybody may work from home", "but not before the first month", "and tells the manager"]
