@@ -26,7 +26,8 @@ _OURS = frozenset({"timestamp", "level", "event"})
 _OWN_WORDS = re.compile(r"[a-z_ ]{1,60}|\d{4}-\d\d-\d\dT[\d:.]+Z")
 _QUIET = {"alembic": logging.WARNING,
           "slack_bolt": logging.ERROR, "slack_sdk": logging.ERROR, "aiohttp.access": logging.WARNING,
-          "apscheduler": logging.WARNING, "httpx": logging.WARNING}  # fmt: skip
+          "apscheduler": logging.WARNING, "httpx": logging.WARNING,
+          "mcp": logging.CRITICAL}  # fmt: skip
 
 
 def configure_logging(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final, cast
 
 from aiohttp import web
@@ -27,11 +27,12 @@ _MAX_BODY_BYTES: Final = 1024 * 1024
 
 
 _logger = logging.getLogger("kvasir.http")
+_ADMIT: Final = web.AppKey[Callable[[web.Request], Awaitable[None]] | None]("admit")
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
     """Return whether a record is no refusal of bytes that are not HTTP, which aiohttp logs with these bytes."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], (HttpProcessingError, web.RequestPayloadError)))
 
 
 _logger.addFilter(_is_no_bad_request)
@@ -57,19 +58,22 @@ class Listeners:
         *,
         variable: str,
         middlewares: Iterable[Middleware] = (),
+        admit: Callable[[web.Request], Awaitable[None]] | None = None,
         cancels_handlers: bool = False,
         shutdown_s: float = 5.0,
     ) -> AsyncIterator[int]:
         """Serve routes within this block, and yield the port; 0 chooses a free one.
 
-        ``variable`` names the setting of the port. ``cancels_handlers`` says that a handler is cancelled when its
-        client leaves. Running requests get ``shutdown_s`` at the end of the block.
+        ``variable`` names the setting of the port. ``admit`` may refuse a request before its body is read, by raising.
+        ``cancels_handlers`` says that a handler is cancelled when its client leaves. Running requests get
+        ``shutdown_s`` at the end of the block.
 
         Raises:
             PortUnavailable: another program uses the port.
 
         """
         app = web.Application(middlewares=[*middlewares, self._limit_request], client_max_size=_MAX_BODY_BYTES)
+        app[_ADMIT] = admit
         app.add_routes(routes)
         runner = web.AppRunner(
             app,
@@ -112,11 +116,15 @@ class Listeners:
             raise web.HTTPServiceUnavailable(text="The connection is closed.")
         connection.note_headers()
         try:
+            if (admit := request.app[_ADMIT]) is not None:
+                await admit(request)
             try:
                 async with asyncio.timeout(self._body_s):
                     await request.read()
             except TimeoutError:
                 raise web.HTTPRequestTimeout(text="The body took too long.") from None
+            except (web.RequestPayloadError, ConnectionError):  # or the client has left
+                raise web.HTTPBadRequest(text="The body cannot be read.") from None
             connection.note_body()
             return await handler(request)
         finally:

@@ -40,6 +40,12 @@ def test_the_ticket_of_a_websocket_is_masked(stream: io.StringIO) -> None:
     assert "app_id=A1" in stream.getvalue()
 
 
+def test_the_library_of_mcp_logs_nothing(stream: io.StringIO) -> None:
+    """It logs questions and headers with keys."""
+    logging.getLogger("mcp.server.runner").error("failed: Why was Ada dismissed?", exc_info=ValueError("a question"))
+    assert stream.getvalue() == ""
+
+
 def test_the_password_of_an_address_is_masked_alone_too() -> None:
     mask = _Mask(["postgresql+asyncpg://kvasir:p%40ssw0rd@db/k", "sqlite:////srv/a:b/c@d"])
     assert (

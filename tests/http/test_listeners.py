@@ -63,10 +63,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serve(listeners: Listeners) -> AsyncIterator[Server]:
+async def serve(listeners: Listeners, *, cancels_handlers: bool = True) -> AsyncIterator[Server]:
     server = Server()
     routes = [web.post("/echo", server.echo), web.get("/wait", server.wait), web.get("/stream", server.stream)]
-    async with listeners.listen(routes, "127.0.0.1", 0, variable="X_PORT", cancels_handlers=True) as port:
+    async with listeners.listen(routes, "127.0.0.1", 0, variable="X_PORT", cancels_handlers=cancels_handlers) as port:
         server.port, server.url = port, f"http://127.0.0.1:{port}"
         yield server
 
@@ -80,7 +80,8 @@ async def read_to_end(reader: asyncio.StreamReader) -> bytes:
             return b""
 
 
-async def test_half_sent_headers_are_closed() -> None:
+async def test_half_sent_headers_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.http.listeners.IDLE_S", 0.2)  # what comes with the request before has as long
     async with serve(Listeners(Connections(8, header_s=0.1))) as server:
         for sent in ((), (HALF,), (REQUEST, HALF)):
             reader, writer = await server.connect(*sent)
@@ -111,6 +112,39 @@ async def test_a_large_body_is_refused() -> None:
             assert answer.status == 413
         async with session.post(f"{server.url}/echo", data=b"x" * 1024 * 1024) as answer:
             assert answer.status == 200
+
+
+async def test_a_body_that_cannot_be_read_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(Listeners()) as server:
+        headers = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n"
+        reader, writer = await server.connect(headers + b"ok")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    assert caplog.text == ""
+
+
+async def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(Listeners(Connections(4)), cancels_handlers=False) as server:
+        for _ in range(8):  # two of an address may be open, so the server ends others itself
+            _, writer = await server.connect(REQUEST[:-1])
+            await asyncio.sleep(0.02)
+        writer.transport.abort()
+        async with aiohttp.request("POST", f"{server.url}/echo", data=b"ok") as answer:
+            assert answer.status == 200
+    assert caplog.text == ""
+
+
+async def test_a_request_is_refused_before_its_body_is_read() -> None:
+    async def refuse(_: web.Request) -> None:
+        raise web.HTTPUnauthorized
+
+    server = Server()
+    async with Listeners().listen(
+        [web.post("/echo", server.echo)], "127.0.0.1", 0, variable="X_PORT", admit=refuse
+    ) as server.port:
+        reader, writer = await server.connect(REQUEST[:-1])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
 
 
 async def test_half_open_connections_make_place_for_requests() -> None:
