@@ -159,6 +159,9 @@ def _add_key_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     whose = create.add_mutually_exclusive_group(required=True)
     whose.add_argument("--person", metavar="USER", help="a person's key: a Slack id or an e-mail address")
     whose.add_argument("--application", action="store_true", help="for a trusted program that names its people")
+    create.add_argument(
+        "--named-by", choices=("header", "body"), default="header", help="where an application's requests name people"
+    )
     create.add_argument("--scope", action="append", choices=("answer", "search"), help="what it may do (both)")
     create.add_argument("--source", action="append", default=[], metavar="SOURCE", help="search only this source (all)")
     create.add_argument("--days", type=_positive_number, metavar="N", help="expire after N days (never)")

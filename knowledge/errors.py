@@ -327,8 +327,8 @@ class FilterProblem(StrEnum):
     RUN_TOGETHER = "The filters of this question run into each other: put a blank between them."
     TOO_MANY = "The filters in this question cannot be read together. Use fewer, and put them at its end."
     NOT_IN_CHANNEL = (
-        "In this channel only {key}:{allowed} is searched, and the question asks for {key}:{requested}. "
-        "Leave {key}: out, or ask in another channel."
+        "Only {key}:{allowed} is searched here, and the question asks for {key}:{requested}. "
+        "Leave {key}: out, or ask elsewhere."
     )
 
 

@@ -1,7 +1,7 @@
 """Decides who asks by the API: the key, the person whom it stands for, and the limits of both.
 
 A person's key stands for that person. An application's key stands for nobody: each request names its person, by a
-header or by OpenAI's field ``user``. With a person's key these names count for nothing.
+header, or by OpenAI's field ``user`` if the key says so. Whatever else names a person counts for nothing.
 """
 
 from __future__ import annotations
@@ -67,10 +67,18 @@ class ApiAccess:
         await self._keys.note_use(key)
         return key
 
-    async def find_caller(self, key: ApiKey, headers: CIMultiDictProxy[str], named: str | None = None) -> Caller:
-        """Return who asks by a key; ``named`` is the person whom the body of the request names."""
-        user = key.user if key.kind == "person" else _read_named_person(headers, named or "")
-        return Caller(key, await self._find_known(user))
+    async def admit_request(
+        self, key: ApiKey, headers: CIMultiDictProxy[str], named: str | None = None, *, is_question: bool
+    ) -> Caller:
+        """Count a request of a key, and return who asks; a question counts for the person, too.
+
+        ``named`` is the person whom the body of the request names.
+        """
+        await self._count_request(key.team, f"key:{key.id}", key.per_minute, "This key")
+        person = await self._find_known(_read_person(key, headers, named or ""))
+        if is_question:
+            await self._count_request(person.team, person.id, self._person_limit, "This person")
+        return Caller(key, person)
 
     async def confirm_caller(self, caller: Caller) -> KnownPerson:
         """Return the person as of now; refuse if the key was revoked or the person is gone since."""
@@ -78,21 +86,15 @@ class ApiAccess:
             raise ApiError(HTTPStatus.UNAUTHORIZED, "The key was revoked or has expired.", "invalid_api_key")
         return await self._find_known(caller.person.id)
 
-    async def count_request(self, caller: Caller, *, is_question: bool) -> None:
-        """Count a request of a key; a question counts for the person, too."""
-        limits = {f"key:{caller.key.id}": caller.key.per_minute}
-        if is_question:
-            limits[caller.person.id] = self._person_limit
-        limits = {subject: limit for subject, limit in limits.items() if limit}
+    async def _count_request(self, team: str, subject: str, limit: int, whose: str) -> None:
         try:
-            if limits:
-                await self._counts.count_question(caller.person.team, limits)
+            if limit:
+                await self._counts.count_question(team, {subject: limit})
         except LimitReached as reached:
-            whose = "This key" if reached.subject.startswith("key:") else "This person"
             wait_s = max(1, math.ceil(reached.wait_s))
             raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{whose} may ask {limits[reached.subject]} times in a minute. Ask again in {wait_s} s.",
+                f"{whose} may ask {limit} times in a minute. Ask again in {wait_s} s.",
                 "rate_limit_exceeded",
                 retry_after_s=wait_s,
             ) from None
@@ -132,23 +134,31 @@ def require_scope(key: ApiKey, scope: KeyScope | None) -> None:
         raise ApiError(HTTPStatus.FORBIDDEN, text, "missing_scope")
 
 
-def _read_named_person(headers: CIMultiDictProxy[str], named: str) -> str:
-    """Return the person whom an application's request names; headers come before the body.
+def _read_person(key: ApiKey, headers: CIMultiDictProxy[str], named: str) -> str:
+    """Return for whom a request asks. An application's names the person in one way alone, which its key says.
 
     Raises:
         ApiError: it names nobody, or several.
 
     """
-    found = {value.strip() for name in PERSON_HEADERS for value in headers.getall(name, ())} - {""}
+    if key.kind == "person":
+        return key.user
+    if key.named_by == "body":
+        found, how = {named.strip()}, "the field “user” (for MCP, create a key with --named-by header)"
+    else:
+        found, how = (
+            {value.strip() for name in PERSON_HEADERS for value in headers.getall(name, ())},
+            f"the header {PERSON_HEADERS[0]}",
+        )
     if len(found) > 1:
         raise ApiError(HTTPStatus.BAD_REQUEST, "The headers name several people. Send one.", "person_ambiguous")
-    user = next(iter(found), named.strip())
+    user = "".join(found)
     if not user:
         raise ApiError(
             HTTPStatus.BAD_REQUEST,
-            "This key is an application's, so each request names its person: by the header X-Kvasir-User, or by the "
-            "field “user”, with an e-mail address or a Slack id.",
+            f"This key is an application's, so each request names its person by {how}, with an e-mail address or a "
+            "Slack id.",
             "person_required",
-            param="user",
+            param="user" if key.named_by == "body" else None,
         )
     return user

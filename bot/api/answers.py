@@ -115,6 +115,7 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
             person.team,
             person.viewers,
             cache_salt=await parts.find_salt(person.viewers),
+            names=person.names,
             within=await find_filters(parts, caller),
             policy=narrow_policy(policy, person.viewers),
             depth=chosen.depth or parts.configuration.thinking.everywhere,

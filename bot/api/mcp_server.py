@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from mcp.server.mcpserver import Context, MCPServer
@@ -23,9 +23,10 @@ from bot.api.access import Caller, require_scope
 from bot.api.answers import ApiParts, AskedQuestion, answer_caller
 from bot.api.errors import translate_error
 from bot.api.passages import build_citation, fetch_passage, search_passages
+from bot.storage.api_keys import ApiKey, KeyScope
 
-_CALLER = "kvasir.caller"
-"""Under which the scope of a request has its caller."""
+_ASKING = "kvasir.asking"
+"""Under which the scope of a request has its key and its headers."""
 _HITS = 8
 _INSTRUCTIONS = (
     "Kvasir knows the documents of this company. `ask` answers a question with citations that were checked. `search` "
@@ -73,10 +74,8 @@ class McpTools:
 
     async def search(self, query: str, ctx: Context) -> McpResults:
         """Search the company's documents, and return the passages that the person may read, best first."""
-        caller = _find_caller(ctx)
         with _translate_errors():
-            require_scope(caller.key, "search")
-            await self._parts.access.count_request(caller, is_question=False)
+            caller = await self._admit_call(ctx, "search")
             found = await search_passages(self._parts, caller, query, _HITS)
         hits = found.passages if found.related else []
         return McpResults(
@@ -85,9 +84,8 @@ class McpTools:
 
     async def fetch(self, id: str, ctx: Context) -> McpDocument:  # noqa: A002 - as connectors call it
         """Return the current text of a passage by the id that `search` gave it."""
-        caller = _find_caller(ctx)
         with _translate_errors():
-            require_scope(caller.key, "search")
+            caller = await self._admit_call(ctx, "search")
             one = await fetch_passage(self._parts, caller, id)
         metadata = {"source": one.source, "document": one.document, "heading": one.heading, "as_of": one.as_of}
         title = _join_title(one.title, one.heading)
@@ -95,15 +93,20 @@ class McpTools:
 
     async def ask(self, question: str, ctx: Context) -> McpAnswer:
         """Answer a question from the company's documents; each sentence was compared with the passages it cites."""
-        caller, transcript = _find_caller(ctx), Transcript()
+        transcript = Transcript()
         with _translate_errors():
-            require_scope(caller.key, "answer")
-            await self._parts.access.count_request(caller, is_question=True)
+            caller = await self._admit_call(ctx, "answer")
             async with aclosing(answer_caller(self._parts, caller, AskedQuestion(question))) as events:
                 async for event in events:
                     transcript.add_event(event)
         citations = [build_citation(passage) for passage in transcript.end.cited]
         return McpAnswer(answer="".join(transcript.text).strip(), citations=citations, notices=transcript.notices)
+
+    async def _admit_call(self, ctx: Context, scope: KeyScope) -> Caller:
+        request: Any = ctx.request_context.request
+        key, headers = request.scope[_ASKING]
+        require_scope(key, scope)
+        return await self._parts.access.admit_request(key, headers, is_question=scope == "answer")
 
 
 class McpEndpoint:
@@ -112,8 +115,8 @@ class McpEndpoint:
     def __init__(self, server: MCPServer) -> None:
         self._server = server
 
-    async def serve_request(self, request: web.Request, caller: Caller) -> web.Response:
-        """Return the response to a request of a caller: MCP's application is called by the ASGI standard."""
+    async def serve_request(self, request: web.Request, key: ApiKey) -> web.Response:
+        """Return the response to a request by a key: MCP's application is called by the ASGI standard."""
         scope: MutableMapping[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -127,7 +130,7 @@ class McpEndpoint:
             "headers": [(name.lower(), value) for name, value in request.raw_headers],
             "client": None,
             "server": None,
-            _CALLER: caller,
+            _ASKING: (key, request.headers),
         }
         parts = [{"type": "http.request", "body": await request.read(), "more_body": False}]
         sent: list[MutableMapping[str, Any]] = []
@@ -161,11 +164,6 @@ async def open_mcp(parts: ApiParts) -> AsyncIterator[McpEndpoint]:
     )
     async with server.session_manager.run():
         yield McpEndpoint(server)
-
-
-def _find_caller(ctx: Context) -> Caller:
-    request: Any = ctx.request_context.request
-    return cast("Caller", request.scope[_CALLER])
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def _build_post(summary: str, body: type[BaseModel], result: str, *, streams: bo
                 "in": "header",
                 "required": False,
                 "schema": {"type": "string"},
-                "description": "With an application's key: the person who asks.",
+                "description": "With an application's key of --named-by header: the person who asks.",
             }
             for name in PERSON_HEADERS
         ],

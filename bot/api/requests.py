@@ -21,6 +21,10 @@ _UNSUPPORTED_FIELDS: Final = {
 }
 """Fields of OpenAI that are refused, and why."""
 
+_User = Annotated[
+    str | None,
+    Field(max_length=400, description="With a key of --named-by body: the person who asks, by e-mail or Slack id."),
+]
 _QuestionText = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 _EarlierText = Annotated[str, Field(max_length=HISTORY_CHARACTERS)]
 
@@ -39,9 +43,7 @@ class _Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    user: str | None = Field(
-        None, max_length=400, description="With an application's key: the person who asks, by e-mail or Slack id."
-    )
+    user: _User = None
 
 
 class AnswerRequest(_Request):
@@ -106,7 +108,7 @@ class ChatRequest(_Lenient):
     )
     model: str = Field("kvasir", description="Ignored: there is one model.")
     stream: bool | None = False
-    user: str | None = Field(None, description="With an application's key: the person who asks.")
+    user: _User = None
     n: _One | None = Field(None, description=f"{_UNSUPPORTED_FIELDS['n']}.")
     tools: list[Any] | None = Field(None, max_length=0, description=f"{_UNSUPPORTED_FIELDS['tools']}.")
     functions: list[Any] | None = Field(None, max_length=0, description=f"{_UNSUPPORTED_FIELDS['functions']}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Final
 
@@ -23,10 +23,16 @@ from bot.api.passages import build_citation, search_passages
 from bot.api.requests import AnswerRequest, ChatRequest, SearchRequest, read_body
 from bot.api.streams import EventStream, open_stream
 from bot.http.listeners import Listeners
-from bot.storage.api_keys import ApiKey
+from bot.storage.api_keys import ApiKey, KeyScope
 
 _DEADLINE_S: Final = 900.0
 """Of one answer, as in Slack; a model may think for minutes."""
+_DOCUMENT_PATH: Final = "/openapi.json"
+_SCOPES: Final[Mapping[str, KeyScope]] = {
+    "/v1/answers": "answer", "/v1/search": "search", "/v1/chat/completions": "answer",
+}  # fmt: skip
+_KEY: Final = web.RequestKey("key", ApiKey)
+"""Under which a request has its key."""
 
 
 @contextlib.asynccontextmanager
@@ -38,12 +44,14 @@ async def open_api(parts: ApiParts, listeners: Listeners, host: str, port: int) 
 
     """
     async with open_mcp(parts) as mcp:
+        routes = ApiRoutes(parts, mcp)
         listening = listeners.listen(
-            list(ApiRoutes(parts, mcp).list_routes()),
+            list(routes.list_routes()),
             host,
             port,
             variable="KVASIR_API_PORT",
             middlewares=[_render_errors],
+            admit=routes.check_key,
             cancels_handlers=True,
         )
         async with listening as bound:
@@ -60,33 +68,34 @@ class ApiRoutes:
 
     def list_routes(self) -> Iterator[web.RouteDef]:
         """Yield the routes."""
-        yield web.get("/openapi.json", self._show_document, allow_head=False)
+        yield web.get(_DOCUMENT_PATH, self._show_document, allow_head=False)
         yield web.get("/v1/models", self._list_models, allow_head=False)
         yield web.post("/v1/answers", self._answer_question)
         yield web.post("/v1/search", self._search_documents)
         yield web.post("/v1/chat/completions", self._complete_chat)
         yield web.post("/mcp", self._serve_mcp)
 
+    async def check_key(self, request: web.Request) -> None:
+        """Find the key of a request, which only the document needs not; raise ``ApiError`` without one."""
+        if request.path != _DOCUMENT_PATH:
+            request[_KEY] = await self._parts.access.find_key(request.headers, _SCOPES.get(request.path))
+
     async def _show_document(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._document, content_type="application/json")
 
     async def _list_models(self, request: web.Request) -> web.Response:
-        key = await self._parts.access.find_key(request.headers)
-        model = {"id": MODEL, "object": "model", "created": int(key.created_at), "owned_by": MODEL}
+        model = {"id": MODEL, "object": "model", "created": int(request[_KEY].created_at), "owned_by": MODEL}
         return _render_json({"object": "list", "data": [model]})
 
     async def _search_documents(self, request: web.Request) -> web.Response:
-        access = self._parts.access
-        key = await access.find_key(request.headers, "search")
+        access, key = self._parts.access, request[_KEY]
         body = await read_body(request, SearchRequest)
         with access.hold_place(key):
-            caller = await access.find_caller(key, request.headers, body.user)
-            await access.count_request(caller, is_question=False)
+            caller = await access.admit_request(key, request.headers, body.user, is_question=False)
             found = await search_passages(self._parts, caller, body.query, body.limit)
         return _render_json(found.model_dump())
 
     async def _answer_question(self, request: web.Request) -> web.StreamResponse:
-        key = await self._parts.access.find_key(request.headers, "answer")
         body = await read_body(request, AnswerRequest)
         asked = AskedQuestion(body.question, body.history, body.web)
         transcript = Transcript()
@@ -96,7 +105,7 @@ class ApiRoutes:
             sources = {"sources": [build_citation(passage) for passage in transcript.sources]}
             return build_transcript_json(transcript) | sources | reasoning
 
-        async with self._open_answer(request, key, asked, body.user) as events:
+        async with self._open_answer(request, asked, body.user) as events:
             if not body.stream:
                 async with asyncio.timeout(_DEADLINE_S):
                     async for event in events:
@@ -110,11 +119,10 @@ class ApiRoutes:
             return stream.response
 
     async def _complete_chat(self, request: web.Request) -> web.StreamResponse:
-        key = await self._parts.access.find_key(request.headers, "answer")
         body = await read_body(request, ChatRequest)
         asked, completion = read_question(body), Completion(body.include_reasoning)
         text = answer_client_task(asked.text)
-        opening = self._open_answer(request, key, asked, body.user) if text is None else aclosing(repeat_text(text))
+        opening = self._open_answer(request, asked, body.user) if text is None else aclosing(repeat_text(text))
         async with opening as events:
             if not body.stream:
                 async with asyncio.timeout(_DEADLINE_S):
@@ -130,22 +138,19 @@ class ApiRoutes:
             return stream.response
 
     async def _serve_mcp(self, request: web.Request) -> web.Response:
-        access = self._parts.access
-        key = await access.find_key(request.headers)
-        with access.hold_place(key):
-            caller = await access.find_caller(key, request.headers)
+        key = request[_KEY]
+        with self._parts.access.hold_place(key):
             async with asyncio.timeout(_DEADLINE_S):
-                return await self._mcp.serve_request(request, caller)
+                return await self._mcp.serve_request(request, key)
 
     @contextlib.asynccontextmanager
     async def _open_answer(
-        self, request: web.Request, key: ApiKey, asked: AskedQuestion, named: str | None
+        self, request: web.Request, asked: AskedQuestion, named: str | None
     ) -> AsyncIterator[AsyncGenerator[AnswerEvent, None]]:
         """Yield the events of an answer to the caller, within the caller's limits."""
-        access = self._parts.access
+        access, key = self._parts.access, request[_KEY]
         with access.hold_place(key):
-            caller = await access.find_caller(key, request.headers, named)
-            await access.count_request(caller, is_question=True)
+            caller = await access.admit_request(key, request.headers, named, is_question=True)
             async with aclosing(answer_caller(self._parts, caller, asked)) as events:
                 yield events
 

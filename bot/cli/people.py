@@ -53,6 +53,7 @@ async def find_person(settings: Settings, identities: IdentityMap, user: str) ->
         api = await stack.enter_async_context(opening)
         me = (await check_token(api)).me
         company = Company(me.team, me.enterprise, me.workspaces)
-        finder = ViewerFinder(SlackDirectory(api, company), company, identities, ApprovedChannels(ledger.database))
-        person = await PersonFinder(api, finder, me.team).find_person(user)
+        directory = SlackDirectory(api, company)
+        finder = ViewerFinder(directory, company, identities, ApprovedChannels(ledger.database))
+        person = await PersonFinder(api, finder, me.team, directory.names).find_person(user)
     return CommandPerson(person.id, person.team, person.viewers, tuple(sorted(identities.failures)))

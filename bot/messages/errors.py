@@ -58,7 +58,7 @@ FILTERS: Final[Mapping[FilterProblem, Message]] = {
     ),
     FilterProblem.NOT_IN_CHANNEL: Message(
         FilterProblem.NOT_IN_CHANNEL.value,
-        "此频道只搜索 {key}:{allowed}，而问题要求 {key}:{requested}。请去掉 {key}:，或在其他频道提问。",
+        "此处只搜索 {key}:{allowed}，而问题要求 {key}:{requested}。请去掉 {key}:，或在别处提问。",
     ),
 }
 

@@ -61,6 +61,8 @@ class ApiKey:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = 0.0
     """0 for never."""
+    named_by: Literal["header", "body"] = "header"
+    """Where an application's requests name their person; the other place counts for nothing."""
     id: str = ""
 
 

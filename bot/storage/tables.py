@@ -281,6 +281,7 @@ api_keys = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("team", sa.String(32), nullable=False),
     sa.Column("user", sa.String(32), nullable=False),
+    sa.Column("named_by", sa.String(16), nullable=False),
     sa.Column("scopes", sa.String(100), nullable=False),
     sa.Column("sources", StorableText, nullable=False),
     sa.Column("per_minute", sa.Integer, nullable=False),

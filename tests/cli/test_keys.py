@@ -38,7 +38,7 @@ async def test_a_key_is_created_listed_and_revoked(place: Place, tmp_path: Path)
     assert (created["user"], created["sources"], created["kind"]) == ("U0BO000002", ["docs"], "person")
     _, out, _ = await place.command("keys", "list")
     assert f"kvasir_{created['id']}_…  Bo's: person U0BO000002, answer and search, only docs, expires " in out
-    assert "Open WebUI: application, answer. Never used." in out
+    assert "Open WebUI: application, people by header, answer. Never used." in out
     assert created["key"] not in out
     assert secret not in out
     async with open_ledger(f"sqlite:///{place.folder / 'home' / 'kvasir.db'}") as ledger:

@@ -64,6 +64,7 @@ async def _create_key(
             sources=tuple(sorted(set(arguments.source))),
             per_minute=arguments.per_minute,
             parallel=arguments.parallel,
+            named_by=arguments.named_by,
             expires_at=time.time() + arguments.days * _DAY_S if arguments.days else 0.0,
         )
     )
@@ -91,7 +92,7 @@ def _format_keys(keys: Sequence[ApiKey]) -> str:
 
 
 def _format_key(key: ApiKey) -> str:
-    whose = f"person {key.user}" if key.kind == "person" else "application"
+    whose = f"person {key.user}" if key.kind == "person" else f"application, people by {key.named_by}"
     sources = f", only {', '.join(key.sources)}" if key.sources else ""
     ends = f", expires {_format_time(key.expires_at)}" if key.expires_at else ""
     return f"kvasir_{key.id}_…  {key.name}: {whose}, {' and '.join(key.scopes)}{sources}{ends}. {_format_use(key)}."

@@ -11,11 +11,12 @@ from bot.errors import BotError
 from bot.slack.people.directory import TTL_S
 from bot.slack.people.finder import ViewerFinder
 from bot.slack.people.fresh_cache import FreshCache
-from bot.slack.wire.errors import SlackMissingScope, SlackRefused
+from bot.slack.wire.errors import SlackMissingScope, SlackRefused, SlackUnavailable
 from bot.slack.wire.events import get_object
 from bot.slack.wire.transport.web_api import SlackWebApi
 from knowledge.interfaces import Viewers
 from knowledge.interfaces.people import normalize_email
+from knowledge.masking import NameIndex
 
 _USER_ID: Final = re.compile(r"[UW][A-Z0-9]{2,30}")
 _MOST_ADDRESSES: Final = 10_000
@@ -34,15 +35,18 @@ class KnownPerson:
     """The workspace in which the person was found."""
     viewers: Viewers
     """The person as the only viewer, with all principals."""
+    names: NameIndex
+    """Full names of people whom Slack has named; they leave for no search engine."""
 
 
 class PersonFinder:
     """Finds people of one workspace."""
 
-    def __init__(self, api: SlackWebApi, viewers: ViewerFinder, team: str) -> None:
+    def __init__(self, api: SlackWebApi, viewers: ViewerFinder, team: str, names: NameIndex) -> None:
         self._api = api
         self._viewers = viewers
         self._team = team
+        self._names = names
         self._ids: FreshCache[str, str] = FreshCache(TTL_S, _MOST_ADDRESSES, time.monotonic)
         """Slack ids by e-mail address."""
 
@@ -51,7 +55,7 @@ class PersonFinder:
 
         Raises:
             PersonNotFound: Slack does not know the person, or the person gets no answers.
-            SlackError: Slack does not answer, or lacks a scope.
+            SlackError: Slack does not answer or say who it is, or lacks a scope.
 
         """
         if "@" in user:
@@ -64,13 +68,14 @@ class PersonFinder:
             raise PersonNotFound(f"{user} is no Slack id and no e-mail address. A Slack profile shows the id.")
         audience = await self._viewers.find_person_audience(id_)
         if id_ not in next(iter(audience.viewers.people), ()):
-            why = (
-                "the account is deactivated or an app, or it belongs to another company"
-                if audience.is_complete
-                else "Slack does not say who that is (kvasir doctor)"
+            if not audience.is_complete:
+                text = f"Slack does not say who {user} is. Check the id and try again; `kvasir doctor` checks Slack."
+                raise SlackUnavailable(text, maybe_done=False)
+            raise PersonNotFound(
+                f"{user} gets no answers: the account is deactivated or an app, or it belongs to another company. "
+                "Use the id of a full member or a guest."
             )
-            raise PersonNotFound(f"{user} gets no answers: {why}. Use the id of a full member or a guest.")
-        return KnownPerson(id_, self._team, audience.viewers)
+        return KnownPerson(id_, self._team, audience.viewers, self._names)
 
     async def _find_id(self, address: str) -> str | None:
         """Return the Slack id of an address, None if there is none."""

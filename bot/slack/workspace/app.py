@@ -174,7 +174,7 @@ async def open_workspace(
             api,
             turns,
             shared.directory,
-            PersonFinder(api, shared.viewers, me.team),
+            PersonFinder(api, shared.viewers, me.team, shared.directory.names),
             token_monitor,
             features,
             start_tasks,

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("team", sa.String(32), nullable=False),
         sa.Column("user", sa.String(32), nullable=False),
+        sa.Column("named_by", sa.String(16), nullable=False),
         sa.Column("scopes", sa.String(100), nullable=False),
         sa.Column("sources", sa.Text, nullable=False),
         sa.Column("per_minute", sa.Integer, nullable=False),

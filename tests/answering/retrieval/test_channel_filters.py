@@ -36,7 +36,7 @@ def test_typed_filters_narrow_channel_filters() -> None:
     [("how? in:wiki", "in:handbook"), ("how? type:md", "type:pdf"), ("怎么办？ in:wiki", "in:handbook")],
 )
 def test_contradicting_filters_find_nothing_and_say_so(question: str, rule: str) -> None:
-    with pytest.raises(InvalidFilter, match="In this channel only"):
+    with pytest.raises(InvalidFilter, match="is searched here"):
         add_filters(question, rule, NOW)
 
 

@@ -12,6 +12,8 @@ import pytest
 from bot.slack.people.accounts import Company, Status
 from bot.slack.people.directory import TTL_S, SlackDirectory
 from bot.slack.people.finder import ViewerFinder
+from bot.slack.people.known_person import PersonFinder, PersonNotFound
+from bot.slack.wire.errors import SlackUnavailable
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.transport.web_client import open_web_api
 from bot.storage.channels.channel_settings import ApprovedChannels
@@ -126,6 +128,20 @@ async def test_people_of_all_workspaces_are_listed_for_an_organization(tmp_path:
         assert {user: account.team for user, account in accounts.items()} == users
         assert {account.status for account in accounts.values()} == {Status.MEMBER}
         assert await sandbox.requests("users.info") == []
+
+
+async def test_a_person_comes_with_the_known_names_and_an_outage_is_no_refusal(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    async with open_directory(tmp_path, Clock()) as (sandbox, directory), open_ledger(database) as ledger:
+        viewers = ViewerFinder(directory, HOME, IdentityMap([]), ApprovedChannels(ledger.database))
+        finder = PersonFinder(directory._api, viewers, "T0SANDBOX1", directory.names)
+        await sandbox.world(people=[{"id": BO, "real_name": "Bo Xu"}], silent=True)
+        assert (await finder.find_person(BO)).names.find_names("Who is Bo Xu?")
+        with pytest.raises(PersonNotFound):
+            await finder.find_person(BOT)
+        await sandbox.faults({"method": "users.info", "error": "internal_error", "times": -1})
+        with pytest.raises(SlackUnavailable, match="Check the id and try again"):
+            await finder.find_person(ADA)
 
 
 async def test_full_names_of_looked_up_people_are_known(tmp_path: Path) -> None:

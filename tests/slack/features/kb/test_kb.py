@@ -238,7 +238,7 @@ async def test_channel_filters_apply_to_searches_and_questions(tmp_path: Path) -
         await wait_for_ephemeral(bot, "*“logs”*")
         assert library.searched == ['in:"handbook" logs']
         await sandbox.command("ada", "#general", "/kb search logs in:wiki")
-        await wait_for_ephemeral(bot, "In this channel only in:handbook is searched")
+        await wait_for_ephemeral(bot, "Only in:handbook is searched here")
         await sandbox.command("ada", "#handbook", "/kb search elsewhere")
         await wait_for_ephemeral(bot, "“elsewhere”", "#handbook")
         ts = await bot.ask("@Kvasir how?")
