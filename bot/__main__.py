@@ -125,7 +125,6 @@ def _add_audit_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     audit.add_argument("action", choices=("verify", "export", "report", "rotate"), help="rotate: sign with a new key")
     audit.add_argument("--since", default="", metavar="DATE", help="only entries from this day on: 2026-11-30")
     audit.add_argument("--person", default="", metavar="USER", help="only entries about this person, by Slack id")
-    audit.add_argument("--csv", action="store_true", help="export: a table instead of one JSON object a line")
     audit.add_argument("--heads", type=Path, metavar="FILE", help="verify: heads that syslog kept elsewhere")
 
 

@@ -272,7 +272,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         deps = SlackDependencies(
             ledger=ledger,
             changes=changes,
-            answerer=AuditedAnswerer(VerifiedAnswerer(answerer, finder), audit),
+            answerer=VerifiedAnswerer(answerer, finder),
             forget=answerer.forget_conversation,
             library=library,
             search=ready_library.search,
@@ -363,7 +363,7 @@ async def _serve_api(
     database, limits = deps.ledger.database, deps.configuration.question_limits
     parts = ApiParts(
         ApiAccess(ApiKeys(database), app.find_person, QuestionCounts(database), limits.person),
-        deps.answerer,
+        AuditedAnswerer(deps.answerer, deps.audit_log),
         ready_library.library,
         ready_library.search,
         ready_library.read_passage,

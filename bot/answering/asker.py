@@ -33,6 +33,8 @@ class Asker:
     """Names of colleagues that stand, behind an @, where somebody was mentioned; those leave for no search engine."""
     names: NameIndex | None = field(default=None, repr=False, compare=False)
     """Full names of people whom Kvasir knows; they leave for no search engine, wherever they stand."""
+    key: str = ""
+    """The id of the key of the API that asks, "" for none."""
     conversation: str = ""
     """The id of the conversation, whose passages are remembered for follow-ups; "" for none."""
     within: str = ""

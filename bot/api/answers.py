@@ -114,6 +114,7 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
             person.id,
             person.team,
             person.viewers,
+            key=caller.key.id,
             cache_salt=await parts.find_salt(person.viewers),
             names=person.names,
             within=await find_filters(parts, caller),

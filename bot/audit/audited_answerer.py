@@ -26,17 +26,17 @@ _MAX_VIEWERS: Final = 20
 class AuditedAnswerer:
     """Answers by another answerer. With a strict audit, a question without its record gets a sentence instead."""
 
-    _answerer: Answering
+    unaudited: Answering
     _audit: AuditLog
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of the answer; the question is recorded before its passages are named."""
         turn, is_recorded, end = uuid.uuid4().hex, False, dict[str, object]({"ended": "cut"})
         try:
-            async with aclosing(self._answerer.answer(question)) as events:
+            async with aclosing(self.unaudited.answer(question)) as events:
                 async for event in events:
-                    if not is_recorded and isinstance(event, (Sources, Text, Finished)):
-                        passages = event.passages if isinstance(event, Sources) else ()
+                    if not is_recorded and isinstance(event, (Sources, Text, Offer, Finished)):
+                        passages = event.passages if isinstance(event, (Sources, Offer)) else ()
                         await self._audit.record(_make_question_entry(turn, question, passages), required=True)
                         is_recorded = True
                     _note_end(end, event)
@@ -54,7 +54,7 @@ class AuditedAnswerer:
 
 def make_replay_entry(question: Question, events: Sequence[AnswerEvent]) -> AuditEntry:
     """Return the entry of a complete answer that is shown to other people, or again."""
-    passages = [one for event in events if isinstance(event, Sources) for one in event.passages]
+    passages = [one for event in events if isinstance(event, (Sources, Offer)) for one in event.passages]
     return replace(_make_question_entry("", question, passages), event=Event.READ)
 
 
@@ -73,7 +73,7 @@ def _make_question_entry(turn: str, question: Question, passages: Sequence[Passa
         Event.QUESTION,
         name_person(asker.team, asker.person),
         {
-            "turn": turn,
+            **_name_turn(turn, question),
             "viewer_count": len(asker.viewers.people),
             "audience": audience,
             "passages": _list_documents(passages),
@@ -119,4 +119,10 @@ def _note_end(end: dict[str, object], event: AnswerEvent) -> None:
 def _make_answer_entry(turn: str, question: Question, end: dict[str, object]) -> AuditEntry:
     sealed = {name: value for name in ("web_query", "pages") if (value := end.pop(name, None))}
     asker = question.asker
-    return AuditEntry(Event.ANSWER, name_person(asker.team, asker.person), {"turn": turn, **end}, sealed)
+    facts = _name_turn(turn, question) | end
+    return AuditEntry(Event.ANSWER, name_person(asker.team, asker.person), facts, sealed)
+
+
+def _name_turn(turn: str, question: Question) -> dict[str, object]:
+    """Return what the entries of a question share; a question by the API has the id of its key."""
+    return {"turn": turn, **({"key": question.asker.key} if question.asker.key else {})}

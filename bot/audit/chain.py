@@ -208,8 +208,12 @@ def open_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
 
 
 def begin_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
-    """Begin a file, which names the last entry of the newest file."""
-    before = max(list_chains(folder), default=None)
+    """Begin a file, which names the last entry of the newest file that can be read."""
+    after: dict[str, str] = {}
+    for before in reversed(list_chains(folder)):
+        with contextlib.suppress(OSError):
+            after = {"after": before.name, "after_mac": _read_last_mac(before)}
+            break
     moment = datetime.fromtimestamp(now, UTC)
     while True:
         path = folder / f"{moment:%Y%m%dT%H%M%S%f}-{_name_host()}.jsonl"
@@ -221,7 +225,6 @@ def begin_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         chain = ChainFile(path, descriptor, keys, ChainReport(path.name, key_id=keys.newest))
-        after = {} if before is None else {"after": before.name, "after_mac": _read_last_mac(before)}
         begin = {"event": "begin", "at": format_time(now), "file": path.name, "key": keys.newest, **after}
         chain.append([begin])
         chain.sync()
@@ -253,19 +256,17 @@ def write_all(descriptor: int, data: bytes, size: int) -> None:
 
 
 def _adopt_chain(path: Path, keys: AuditKeys) -> ChainFile | None:
-    """Return a file to continue; None if a process writes it, it is full, or an entry is wrong."""
-    with contextlib.ExitStack() as stack:
+    """Return a file to continue; None if a process writes it, it is full or unreadable, or an entry is wrong."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         stack.callback(os.close, descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         report = verify_chain(path, keys)
         if not report.entries or report.problem or report.torn or path.stat().st_size > MAX_BYTES:
             return None
         stack.pop_all()
         return ChainFile(path, descriptor, keys, report)
+    return None
 
 
 def _read_last_mac(path: Path) -> str:

@@ -58,8 +58,8 @@ class AuditEntry:
     facts: Mapping[str, object] = field(default_factory=dict)
     """What is readable for as long as the audit; nothing here names a person."""
     sealed: Mapping[str, object] = field(default_factory=dict, repr=False)
-    """What is readable until the person is forgotten; without a person it is left out. Secrets in the values of
-    ``file_log.MASKED`` are masked."""
+    """What is readable until the person is forgotten; without a person it is left out. Secrets in it are
+    masked, except in the ids that ``file_log.UNMASKED`` names."""
     people: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Other people by their part in it, such as ``viewers``."""
     at: float = field(default_factory=time.time)

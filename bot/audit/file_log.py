@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from bot.answering.masking import Masking
+from bot.answering.masking import Masking, Way
 from bot.answering.outgoing import release_to
 from bot.audit.chain import format_time
 from bot.audit.entries import NO_AUDIT, AuditEntry, AuditFailed, AuditLog
@@ -29,8 +29,8 @@ _MAX_PENDING: Final = 10_000
 """Entries that wait for a disk that does not answer; more are counted and lost."""
 _DURABLE_S: Final = 10.0
 _CLOSE_S: Final = 10.0
-MASKED: Final = ("text", "value", "reason")
-"""What of ``AuditEntry.sealed`` people wrote, so that it may hold secrets."""
+UNMASKED: Final = ("message", "conversation", "channel", "ts")
+"""What of ``AuditEntry.sealed`` are ids; people may have written everything else, so that it may hold secrets."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Pending:
         if person is not None:
             values["person"] = person.pseudonym
             if entry.sealed:
-                values["sealed"] = person.seal({**entry.sealed, **mask_texts(entry.sealed, masking)})
+                values["sealed"] = person.seal(mask_sealed("audit", entry.sealed, masking))
         values.update(entry.facts)
         for part, names in entry.people.items():
             values[part] = [self.people[name].pseudonym for name in names if name in self.people]
@@ -131,9 +131,15 @@ class FileAuditLog:
                 one.is_written = is_written
 
 
-def mask_texts(sealed: Mapping[str, object], masking: Masking) -> dict[str, str]:
-    """Return what people wrote, with masks if these are configured; this takes milliseconds, so the thread does it."""
-    return {name: release_to("audit", str(sealed[name]), masking) for name in MASKED if name in sealed}
+def mask_sealed(way: Way, sealed: Mapping[str, object], masking: Masking) -> dict[str, object]:
+    """Return what is sealed, with masks if these are configured; this takes milliseconds, so the thread does it."""
+    return {name: value if name in UNMASKED else _mask_value(way, value, masking) for name, value in sealed.items()}
+
+
+def _mask_value(way: Way, value: object, masking: Masking) -> object:
+    if isinstance(value, (list, tuple)):
+        return [_mask_value(way, one, masking) for one in value]
+    return release_to(way, value, masking) if isinstance(value, str) else value
 
 
 @contextlib.asynccontextmanager

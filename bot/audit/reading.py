@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bot.answering.outgoing import release_to
 from bot.audit.chain import list_chains, parse_line
 from bot.audit.entries import Event
+from bot.audit.file_log import mask_sealed
 from bot.audit.settings import AuditSettings
 from bot.storage.audit_people import AuditPerson
 
@@ -49,13 +50,14 @@ class EntryReader:
         self._people = {one.pseudonym: one for one in people}
 
     def read_entries(self, *, since: str = "", user: str = "") -> Iterator[ReadEntry]:
-        """Yield the entries in the order of their times; ``user`` limits them to a person, with any workspace."""
+        """Yield the entries by day, in the order of their times; ``user`` limits them to a person of any workspace."""
         first_day = since[:10].replace("-", "")
-        files = [self._read_file(path) for path in list_chains(self._folder) if path.name[:8] >= first_day]
+        paths = [path for path in list_chains(self._folder) if path.name[:8] >= first_day]
         wanted = {one.pseudonym for one in self._people.values() if user in {one.name, one.name.rpartition("/")[2]}}
-        for entry in heapq.merge(*files, key=lambda one: str(one["at"])):
-            if entry["at"] >= since and (not user or not wanted.isdisjoint(_list_pseudonyms(entry))):
-                yield self._open_entry(entry)
+        for _, of_day in itertools.groupby(paths, key=lambda path: path.name[:8]):
+            for entry in heapq.merge(*map(self._read_file, of_day), key=lambda one: str(one["at"])):
+                if entry["at"] >= since and (not user or not wanted.isdisjoint(_list_pseudonyms(entry))):
+                    yield self._open_entry(entry)
 
     def _read_file(self, path: Path) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
@@ -66,18 +68,12 @@ class EntryReader:
 
     def _open_entry(self, entry: Mapping[str, Any]) -> ReadEntry:
         person = self._people.get(entry.get("person", ""))
-        sealed: Mapping[str, Any] | None = {}
-        if "sealed" in entry:
-            sealed = None if person is None else person.unseal(entry["sealed"])
-        if sealed:
-            sealed = {name: self._release(value) for name, value in sealed.items()}
+        opened = person.unseal(entry["sealed"]) if person is not None and "sealed" in entry else None
+        sealed = {} if "sealed" not in entry else opened and mask_sealed("exports", opened, self._masking)
         facts = {name: value for name, value in entry.items() if name not in _OWN_KEYS}
         facts |= {part: [self._name_person(one) for one in facts[part]] for part in _PARTS if part in facts}
         name = self._name_person(entry.get("person", ""))
         return ReadEntry(entry["at"], entry["event"], name, facts, sealed, entry["place"])
-
-    def _release(self, value: object) -> object:
-        return release_to("exports", value, self._masking) if isinstance(value, str) else value
 
     def _name_person(self, pseudonym: str) -> str:
         return self._people[pseudonym].name if pseudonym in self._people else pseudonym

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ class AuditRecorder:
         self._headed = 0
         """How many entries of the file the last head counts."""
         self._unrecorded = 0
+        self._counting = threading.Lock()
         self.lost = 0
         """Entries that could not be written."""
         self._trouble = ""
@@ -52,9 +54,11 @@ class AuditRecorder:
         """Write entries; return False if the disk refuses them, which is logged once and recorded later."""
         try:
             chain = self._prepare_chain()
-            lost = [{"event": Event.LOST, "at": format_time(self._now()), "count": self._unrecorded}]
-            chain.append([*(lost if self._unrecorded else ()), *entries])
-            self._unrecorded = 0
+            count = self._unrecorded
+            lost = [{"event": Event.LOST, "at": format_time(self._now()), "count": count}]
+            chain.append([*(lost if count else ()), *entries])
+            with self._counting:
+                self._unrecorded -= count
             if durable:
                 chain.sync()
         except (OSError, AuditKeyError) as error:
@@ -66,12 +70,13 @@ class AuditRecorder:
         return True
 
     def count_lost(self, count: int, why: str) -> None:
-        """Count entries that are not written."""
+        """Count entries that are not written; any thread may."""
         if not self._trouble:
             _log.warning("audit not written", error=why, folder=str(self._settings.folder))
         self._trouble = why
-        self.lost += count
-        self._unrecorded += count
+        with self._counting:
+            self.lost += count
+            self._unrecorded += count
 
     def write_head(self) -> None:
         """Sign what the chain ends with, if that is new, and use a new key from now on."""
@@ -129,7 +134,7 @@ class AuditRecorder:
 
 def _append_line(path: Path, line: bytes) -> None:
     """Append a line to a file of all processes; a line that was cut by a crash ends first."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # no parents: a disk that is not mounted gets no folder
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -37,15 +37,18 @@ def verify_audit(settings: AuditSettings, heads_file: Path | None = None) -> Aud
 
     """
     chains = list_chains(settings.folder)
-    if not chains and not settings.key_file.exists():
-        return AuditReport((), (), ("There is no audit yet.",))
-    keys, problems, remarks = load_keys(settings.key_file), list[str](), list[str]()
+    keys = load_keys(settings.key_file) if chains or settings.key_file.exists() else AuditKeys("", {})
+    problems, remarks = list[str](), list[str]()
     found = [link for path in chains if (link := _read_link(path)) is not None]
-    for path in sorted(settings.heads_folder.glob("heads-*.jsonl")):
-        signed, wrong = _read_heads(path, keys)
+    places = {settings.heads_folder: sorted(settings.heads_folder.glob("heads-*.jsonl"))}
+    for place, files in (places | ({heads_file: [heads_file]} if heads_file is not None else {})).items():
+        signed, wrong = _read_heads(files, keys)
         found += signed
         problems += wrong
-    found += _read_heads(heads_file, keys)[0] if heads_file is not None else ()
+        if not signed and not wrong and place != settings.folder:
+            problems.append(f"{place} has no head, so it shows nothing. Mount the folder, or name the right one.")
+    if not chains and not found and not problems:
+        return AuditReport((), (), ("There is no audit yet.",))
     heads: dict[str, list[Head]] = defaultdict(list)
     for head in found:
         heads[head.file].append(head)
@@ -68,14 +71,15 @@ def verify_audit(settings: AuditSettings, heads_file: Path | None = None) -> Aud
     return AuditReport(reports, problems, remarks)
 
 
-def _read_heads(path: Path, keys: AuditKeys) -> tuple[list[Head], list[str]]:
-    """Return the heads of a file, and a sentence about each that no key signed. A line that a crash cut is ignored."""
+def _read_heads(paths: Sequence[Path], keys: AuditKeys) -> tuple[list[Head], list[str]]:
+    """Return the heads of files, and a sentence about each that no key signed. A line that a crash cut is ignored."""
     heads, wrong = list[Head](), list[str]()
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if (head := read_head(line, keys)) is not None:
-            heads.append(head)
-        elif parse_line(line):
-            wrong.append(f"{path.name}: line {number} is not a head that a key of the audit signed.")
+    for path in paths:
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            if (head := read_head(line, keys)) is not None:
+                heads.append(head)
+            elif parse_line(line[max(line.find(b"{"), 0) :]).get("event") == "head":
+                wrong.append(f"{path.name}: line {number} is not a head that a key of the audit signed.")
     return heads, wrong
 
 

@@ -66,6 +66,7 @@ class RunningApi:
     keys: ApiKeys
     session: aiohttp.ClientSession
     output: io.StringIO = field(repr=False)
+    home: Path
 
     async def create_key(self, user: str = "", **fields: Any) -> str:
         """Return a new key of a person, or of an application without one."""
@@ -110,7 +111,14 @@ async def run_api(folder: Path) -> AsyncIterator[RunningApi]:
             await _wait_until_ready(serving, output)
             async with open_ledger(settings.database_url) as ledger:
                 yield RunningApi(
-                    f"http://127.0.0.1:{port}", sandbox, engine, model, ApiKeys(ledger.database), session, output
+                    f"http://127.0.0.1:{port}",
+                    sandbox,
+                    engine,
+                    model,
+                    ApiKeys(ledger.database),
+                    session,
+                    output,
+                    folder / "home",
                 )
         finally:
             serving.cancel()

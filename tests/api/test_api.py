@@ -17,7 +17,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from openai import APIError, AsyncOpenAI
 
-from tests.api.running_api import ADA, BO, GUS, RunningApi, run_api
+from bot.audit.chain import list_chains, parse_line
+from bot.storage.api_keys import ApiKey
+from tests.api.running_api import ADA, BO, GUS, TEAM, RunningApi, run_api
 from tests.engine.fakes import DONE, USAGE, delta
 from tests.waiting import WAIT_S
 
@@ -79,6 +81,17 @@ async def test_the_client_of_openai_streams_a_cited_answer(api: RunningApi) -> N
     assert whole.model_extra is not None
     assert whole.model_extra["citations"] == [cited]
     await client.close()
+
+
+async def test_the_audit_names_the_key_of_a_question(api: RunningApi) -> None:
+    key, secret = await api.keys.create_key(ApiKey("a test", "person", TEAM, BO))
+    await api.ask(LEAVE, secret)
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            lines = [parse_line(one) for path in list_chains(api.home / "audit") for one in path.open("rb")]
+            if sorted(one["event"] for one in lines if one.get("key") == key.id) == ["answer", "question"]:
+                break
+            await asyncio.sleep(0.05)
 
 
 async def test_an_answer_comes_as_json_or_as_events(api: RunningApi) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from bot.answering.asker import Asker
-from bot.answering.events import AnswerEvent, Finished, Notice, Passage, Question, Sources, Step, Text
+from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Question, Sources, Step, Text
 from bot.answering.policy import WebUse
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.audit.entries import AuditEntry, AuditFailed, Event
@@ -114,6 +114,22 @@ async def test_a_strict_audit_that_is_full_gets_a_sentence_and_no_answer() -> No
         assert isinstance(finished, Finished)
         assert (finished.route, script.closed) == ("unknown", True)
         assert [one.facts.get("ended") for one in audit.entries] == [None, "not recorded"]
+
+
+async def test_an_offer_is_recorded_with_its_passages_before_it_is_shown() -> None:
+    """The search of the documents failed, and a similar verified answer is offered."""
+    script = Script((Notice("Failed."), Offer("v1", "How many?", (LEAVE,)), Finished("unknown", (), {})))
+    audit = ListedAudit()
+    await ask(script, audit)
+    assert [one["document"] for one in audit.entries[0].facts["passages"]] == ["leave.md"]  # type: ignore[attr-defined]
+    assert not any(isinstance(event, Offer) for event in await ask(script, ListedAudit(is_full=True)))
+
+
+async def test_both_entries_of_a_question_by_the_api_name_its_key() -> None:
+    audit = ListedAudit()
+    question = replace(make_question(), asker=Asker(ADA, "T1", key="key-1"))
+    await ask(Script((Finished("unknown", (), {}),)), audit, question)
+    assert [one.facts["key"] for one in audit.entries] == ["key-1", "key-1"]
 
 
 async def test_the_audience_of_a_channel_has_no_addresses() -> None:

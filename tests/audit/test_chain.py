@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from bot.audit.chain import parse_line
 from bot.audit.keys import AuditKeyError, rotate_keys
+from bot.audit.reading import EntryReader
 from bot.audit.recorder import AuditRecorder
 from bot.audit.verification import verify_audit
 from tests.audit.writing import list_chains, make_settings, write_entries
@@ -111,6 +114,76 @@ def test_a_changed_head_is_found(written: Path, tmp_path: Path) -> None:
     (heads,) = (copy / "audit").glob("heads-*.jsonl")
     heads.write_bytes(heads.read_bytes().replace(b'"entries":30', b'"entries":29'))
     assert "is not a head that a key of the audit signed" in verify_audit(make_settings(copy)).problems[0]
+
+
+def test_heads_show_that_the_audit_and_its_key_are_gone(tmp_path: Path) -> None:
+    settings_ = make_settings(tmp_path, heads=str(tmp_path / "evidence"))
+    write_entries(settings_, 3)
+    kept = tmp_path / "kept.log"
+    (heads,) = (tmp_path / "evidence").iterdir()
+    kept.write_bytes(b"".join(b"Nov 30 host " + one for one in heads.read_bytes().splitlines(keepends=True)))
+    assert verify_audit(settings_, kept).problems == []
+    shutil.rmtree(settings_.folder)
+    settings_.key_file.unlink()
+    for file in (None, kept):
+        assert "is not a head that a key of the audit signed" in verify_audit(settings_, file).problems[-1]
+    write_entries(here := make_settings(tmp_path), 3)  # with a new key
+    assert verify_audit(here).problems == []
+    assert f"{kept.name}: line 1 is not a head" in verify_audit(here, kept).problems[0]
+
+
+def test_places_without_a_head_are_problems(tmp_path: Path) -> None:
+    """A folder that is not mounted, and a file that has other lines."""
+    settings_ = make_settings(tmp_path, heads=str(tmp_path / "disk" / "evidence"))
+    assert verify_audit(make_settings(tmp_path)).remarks == ("There is no audit yet.",)
+    write_entries(settings_, 3)
+    assert not (tmp_path / "disk").exists()
+    assert "evidence has no head" in verify_audit(settings_).problems[0]
+    other = tmp_path / "other.log"
+    other.write_text("Nov 30 host cron: started\n")
+    assert "other.log has no head" in verify_audit(make_settings(tmp_path), other).problems[0]
+
+
+def test_a_file_that_cannot_be_opened_stops_nothing(written: Path, tmp_path: Path) -> None:
+    """Here a folder with its name; it is the newest of today."""
+    settings_ = make_settings(copy_audit(written, str(tmp_path)))
+    (chain,) = list_chains(settings_)
+    (settings_.folder / chain.name.replace("T", "T9")).mkdir()
+    with chain.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as the process that writes it
+        write_entries(settings_, 1)
+    (new,) = (path for path in list_chains(settings_) if path.is_file() and path != chain)
+    assert parse_line(new.read_bytes().splitlines()[0])["after"] == chain.name
+
+
+def test_entries_that_are_lost_during_a_write_are_recorded_by_the_next(tmp_path: Path) -> None:
+    recorder = AuditRecorder(settings_ := make_settings(tmp_path))
+
+    class Loss:
+        def __str__(self) -> str:
+            recorder.count_lost(7, "the disk does not keep up")
+            return "lost"
+
+    recorder.write([{"event": "action", "value": Loss()}])
+    recorder.write([{"event": "action"}])
+    recorder.close()
+    lines = [parse_line(line) for line in list_chains(settings_)[0].read_bytes().splitlines()]
+    assert [line.get("count") for line in lines if line["event"] == "lost"] == [7]
+
+
+def test_more_files_than_a_process_may_open_are_read(tmp_path: Path) -> None:
+    now = [100 * DAY_S]
+    recorder = AuditRecorder(settings_ := make_settings(tmp_path), now=lambda: now[0])
+    for _ in range(60):
+        recorder.write([{"event": "action", "at": "1970"}])
+        now[0] += DAY_S
+    recorder.close()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 30, limits[1]))
+    try:
+        assert len(list(EntryReader(settings_, ()).read_entries())) == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_without_heads_the_next_file_shows_a_cut(tmp_path: Path) -> None:

@@ -94,7 +94,13 @@ async def test_entries_name_people_until_they_are_forgotten(people: AuditPeople,
 async def test_secrets_are_masked_in_what_people_wrote(people: AuditPeople, tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     async with open_audit_log(settings, people) as log:
-        sealed = {"text": "Mail jo@example.com", "reason": "jo@example.com", "conversation": "T1-C1-1764480000.123456"}
+        sealed = {
+            "text": "Mail jo@example.com",
+            "reason": "jo@example.com",
+            "conversation": "T1-C1-1764480000.123456",
+            "metadata": "jo@example.com",
+            "files": ["jo@example.com.pdf"],
+        }
         await log.record(AuditEntry(Event.QUESTION, ADA, sealed=sealed))
     (entry,) = await read_entries(settings, people)
     assert entry.sealed is not None

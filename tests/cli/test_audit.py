@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -85,7 +83,7 @@ async def test_a_change_is_found_and_the_exit_status_says_so(place: Place) -> No
     assert f"{chain.name}: entry 2 is not the one that was written. Intact entries before it: 1." in err
 
 
-async def test_entries_are_exported_for_one_person_and_as_a_table(place: Place) -> None:
+async def test_entries_are_exported_for_one_person(place: Place) -> None:
     await place.json("status")
     await record_question(place, "=HYPERLINK(\x1b[31m)")
     await record_question(place, "有多少天假？")
@@ -94,15 +92,10 @@ async def test_entries_are_exported_for_one_person_and_as_a_table(place: Place) 
         ADA, "=HYPERLINK()", "有多少天假？",
     )  # fmt: skip
     assert await export(place, "--since", "2999-01-01") == []
-    status, out, _ = await place.command("audit", "export", "--csv")
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert (status, rows[0]["event"], rows[0]["person"]) == (0, "question", ADA)
-    assert "\x1b" not in out
-    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
     report = await place.json("audit", "report")
     assert (report["people"], report["sources"]) == ({ADA: 2}, {"hr": 2})
-    assert report["events"]["export"] == 4
-    status, out, _ = await place.command("audit", "report")
+    assert report["events"]["export"] == 3
+    _, out, _ = await place.command("audit", "report")
     assert f"         2  {ADA}" in out
 
 

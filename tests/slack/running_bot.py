@@ -18,8 +18,6 @@ from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sourc
 from bot.answering.support.embedding_cache import Embed
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
-from bot.audit.audited_answerer import AuditedAnswerer
-from bot.audit.entries import NO_AUDIT
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools, WritePhrasings
@@ -302,7 +300,7 @@ def make_dependencies(
     return SlackDependencies(
         ledger,
         changes,
-        AuditedAnswerer(VerifiedAnswerer(answerer, finder), replacements.get("audit_log", NO_AUDIT)),
+        VerifiedAnswerer(answerer, finder),
         library,
         replacements.get("search", library.search),
         lambda: EngineStatus(EngineState.READY, model="r1"),

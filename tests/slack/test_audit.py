@@ -119,6 +119,8 @@ async def test_a_shared_answer_is_recorded_with_its_new_readers(tmp_path: Path) 
     (read,) = (one for one in entries if one.event == "read")
     assert asked.facts["viewers"] == [ADA]
     assert (share.person, share.facts["channel"]) == (ADA, GENERAL)
+    assert share.sealed is not None
+    assert ("ts" in share.sealed, "ts" in share.facts) == (True, False)
     assert [one["chunks"] for one in read.facts["passages"]] == [["c1", "c2", "c3"]]
     assert read.facts["viewers"] != [ADA]
 

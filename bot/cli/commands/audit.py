@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +10,7 @@ from pathlib import Path
 from bot.audit.entries import AuditEntry, Event
 from bot.audit.file_log import open_audit_log
 from bot.audit.keys import rotate_keys
-from bot.audit.reading import AuditSummary, EntryReader, ReadEntry, summarise_entries
+from bot.audit.reading import AuditSummary, EntryReader, summarise_entries
 from bot.audit.settings import AuditSettings
 from bot.audit.verification import verify_audit
 from bot.cli.command_settings import load_command_settings
@@ -21,11 +18,10 @@ from bot.config.settings import Settings
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
-from bot.terminal.output import print_error, print_json, print_note, print_outcome, print_piece
+from bot.terminal.output import print_error, print_json, print_note, print_outcome
 
 OK, FAILED = 0, 1
 _MOST_LISTED = 20
-_COLUMNS = ("at", "event", "person", "facts", "sealed", "place")
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -74,25 +70,9 @@ async def _read_audit(settings: Settings, arguments: argparse.Namespace) -> None
     if arguments.action == "report":
         summary = summarise_entries(entries)
         print_outcome(asdict(summary), format_summary(summary), json=arguments.json)
-    elif arguments.csv:
-        print_piece(_format_row(_COLUMNS))
-        for entry in entries:
-            print_piece(_format_row(_list_cells(entry)))
     else:
         for entry in entries:
             print_json(asdict(entry))
-
-
-def _list_cells(entry: ReadEntry) -> list[str]:
-    """Return the cells of a row; a person's name begins with a letter, so that no table takes it for a formula."""
-    facts, sealed = (json.dumps(one, ensure_ascii=False) for one in (entry.facts, entry.sealed))
-    return [entry.at, entry.event, entry.person, facts, sealed, entry.place]
-
-
-def _format_row(cells: list[str] | tuple[str, ...]) -> str:
-    row = io.StringIO()
-    csv.writer(row).writerow(cells)
-    return row.getvalue().replace("\r\n", "\n")
 
 
 def format_summary(summary: AuditSummary) -> str:

@@ -98,4 +98,4 @@ class SlackDependencies:
     listeners: Listeners = field(default_factory=Listeners)
     """Opens the servers for Slack over HTTP and for the pages of the installation."""
     audit_log: AuditLog = NO_AUDIT
-    """Records who read and changed what; ``answerer`` records questions itself."""
+    """Records who asked, read and changed what."""

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Passage, Sources, Text
-from bot.answering.verified_answers.verified_answerer import Answering
+from bot.audit.audited_answerer import AuditedAnswerer
+from bot.audit.entries import AuditFailed
 from bot.messages import replies
 from bot.messages.errors import explain_error
 from bot.messages.message import render_message
@@ -43,7 +44,7 @@ class TurnRunner:
     def __init__(
         self,
         ledger: Ledger,
-        answerer: Answering,
+        answerer: AuditedAnswerer,
         questions: QuestionBuilder,
         replies: ReplyFactory,
         recovery: AnswerRecovery,
@@ -288,7 +289,7 @@ class TurnRunner:
     async def _prepare_unasked(self, turn: LedgerTurn, record: TurnRecord) -> bool:
         """Generate the answer to a question that nobody asked Kvasir; return whether to post it.
 
-        Nobody waits for it, so nothing is shown until the whole answer is known to be good.
+        Nobody waits for it, so nothing is shown or recorded until the whole answer is known to be good.
         """
         message, unseen = turn.message, await self._replies.create_reply(turn)
         if turn.replies:  # an answer that was posted is revised, unless the question is for others now
@@ -299,14 +300,17 @@ class TurnRunner:
                 if not await self._unasked.may_begin(message, question) or not await self._may_generate(message):
                     return False
                 answer = GeneratedAnswer(question, turn.revision)
-                async with aclosing(self._answer_viewers(answer, message, unseen)) as events:
+                async with aclosing(self._answer_viewers(answer, message, unseen, is_shown=False)) as events:
                     async for _ in events:
                         pass
-        except (AudienceRefused, EngineError, TimeoutError) as error:
+                if not await self._unasked.may_post(message, answer.events):
+                    return False
+                await self._questions.record_replay(answer)
+        except (AudienceRefused, AuditFailed, EngineError, TimeoutError) as error:
             record.error = type(error).__name__
             return False
         self._generated.keep_answer(message.key, answer)
-        return await self._unasked.may_post(message, answer.events)
+        return True
 
     async def _may_generate(self, message: QuestionMessage) -> bool:
         """Count a generation of an answer; return False if there may be no other."""
@@ -318,11 +322,12 @@ class TurnRunner:
         return TurnState.FAILED
 
     async def _answer_viewers(
-        self, answer: GeneratedAnswer, message: QuestionMessage, reply: AnswerReply
+        self, answer: GeneratedAnswer, message: QuestionMessage, reply: AnswerReply, *, is_shown: bool = True
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer; start over if its viewers or their rights change before its first word.
 
-        A model may think for minutes, so the rights to the passages are checked again at intervals.
+        A model may think for minutes, so the rights to the passages are checked again at intervals. The audit has
+        nothing of an answer that is not shown; ``_prepare_unasked`` records one that is going to be.
 
         Raises:
             AudienceRefused: somebody may no longer see the passages of an answer that has begun, or the viewers change
@@ -331,9 +336,10 @@ class TurnRunner:
 
         """
         while True:
-            if answer.events:
+            if answer.events and not message.is_unasked:
                 await self._questions.record_replay(answer)
-            source = answer.replay_events() if answer.events else self._answerer.answer(answer.question)
+            answerer = self._answerer if is_shown else self._answerer.unaudited
+            source = answer.replay_events() if answer.events else answerer.answer(answer.question)
             found_at = float("-inf") if answer.events else None
             shown_events: list[AnswerEvent] = []
             async with aclosing(source) as events:
@@ -363,7 +369,8 @@ class TurnRunner:
             yield Sources(())  # the reply names nothing that the last search found
             answer.question, answer.events = await self._questions.build_question(message, reply), ()
         refused = AudienceRefused(replies.VIEWERS_CHANGED)
-        await self._questions.record_refusal(message, refused)
+        if is_shown:
+            await self._questions.record_refusal(message, refused)
         raise refused
 
     def _record_outcome(self, finished: Finished | None, reply: AnswerReply, record: TurnRecord) -> TurnState:

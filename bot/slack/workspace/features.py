@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 
+from bot.audit.audited_answerer import AuditedAnswerer
 from bot.slack.features import (
     answers,
     asking,
@@ -105,7 +106,7 @@ def _build_turns(
     layout = AnswerLayout(shared.api, shared.capabilities.limits, documents)
     runner = TurnRunner(
         ledger,
-        shared.dependencies.answerer,
+        AuditedAnswerer(shared.dependencies.answerer, shared.dependencies.audit_log),
         QuestionBuilder(shared),
         ReplyFactory(shared, buttons),
         AnswerRecovery(ledger, shared.threads, shared.api),

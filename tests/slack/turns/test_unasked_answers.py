@@ -12,12 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot.answering.events import AnswerEvent, Finished, Question, Text
+from bot.audit.entries import Event
 from bot.config.models import ChannelTable
 from bot.slack.conversations.addressing import asks_everybody
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.errors import EngineUnavailable
 from engine.notes import NoteCode
 from knowledge.interfaces import Hit
+from tests.audit.test_audited_answerer import ListedAudit
 from tests.slack.features.settings.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply
 from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
 
@@ -176,15 +178,27 @@ async def mark_a_sentence(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 @pytest.mark.parametrize("script", [say_unknown, mark_a_sentence])
 async def test_doubtful_answer_is_not_shown_and_nothing_of_it_stays(tmp_path: Path, script: Any) -> None:
-    options = {"library": make_library(), "dependencies": fix_per_hour(5), "script": script}
+    audit = ListedAudit()
+    options = {"library": make_library(), "dependencies": {**fix_per_hour(5), "audit_log": audit}, "script": script}
     async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
+        assert not audit.entries
         assert len(bot.answerer.questions) == 1
         assert await bot.ledger.find_turn(QuestionKey("T0SANDBOX1", GENERAL, root)) is None
         assert not [call for call in await bot.sandbox.requests() if "etStatus" in call["method"]]
         assert not await list_answers(bot, await bot.sandbox.say("bo", "#general", "is that so?", root))
         assert len(bot.answerer.questions) == 1, "Kvasir takes no part in the thread"
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_an_answer_is_recorded_once_before_it_is_shown(tmp_path: Path, *, is_full: bool) -> None:
+    audit = ListedAudit(is_full=is_full)
+    options = {"library": make_library(), "dependencies": {**fix_per_hour(5), "audit_log": audit}}
+    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+        root = await bot.ask("How many days of leave do we have?")
+        assert len(await list_answers(bot, root)) == (not is_full)
+        assert [one.event for one in audit.entries] == ([] if is_full else [Event.READ])
 
 
 async def test_unasked_question_is_not_tried_again_after_a_failure(tmp_path: Path) -> None:

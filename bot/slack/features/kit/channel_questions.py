@@ -78,8 +78,8 @@ class ChannelQuestions:
             await self._shares.release_share(share.key)
             raise
         await self._shares.note_shared(share.key, ts)
-        sealed = {"message": f"{share.key.channel}-{share.key.ts}"}
-        await self._shared.record_event(Event.SHARE, message.user, {"channel": share.target, "ts": ts}, sealed)
+        sealed = {"message": f"{share.key.channel}-{share.key.ts}", "ts": ts}
+        await self._shared.record_event(Event.SHARE, message.user, {"channel": share.target}, sealed)
         turn = await self._shared.dependencies.ledger.find_turn(key)
         if turn is not None and turn.state is TurnState.FAILED and not turn.replies:
             await self.delete_question(key)
