@@ -393,16 +393,14 @@ def test_an_invalid_value_is_named(tmp_path: Path, options: dict[str, Any], name
 
 
 @pytest.mark.slow
-async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path: Path) -> None:
-    """400 000 nested elements take minutes to parse. The process that parses them is killed."""
+async def test_a_page_that_would_hang_its_parser_fails_alone(site: WebSite, tmp_path: Path) -> None:
+    """400 000 nested elements would take minutes to parse, so they are refused."""
     site.page("/b/", "<a href=c>C</a>" + LONG)
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
     made = source(site, tmp_path)
     assert isinstance(made, WebsiteSource)
-    made._reader = SiteParser(deadline_s=5.0)
-    readers, found = await listing_beside_a_watch(made)
+    found = await listing(made)
     assert set(found) == {"/", "a", "b", "b/c"}
-    assert len(readers) > 1, "the loop was blocked, or no process was killed"
     with pytest.raises(SourceError, match="takes too much time or memory"):
         await made.read(found["a"])
     assert b"thirty" in (await made.read(found["b"])).data
@@ -410,24 +408,6 @@ async def test_a_page_that_hangs_its_parser_fails_alone(site: WebSite, tmp_path:
     site.page("/a", "harmless" + LONG)
     assert (await listing(made))["a"].version != found["a"].version, "it is requested again without conditions"
     await made.close()
-
-
-async def listing_beside_a_watch(made: WebsiteSource) -> tuple[set[int], dict[str, ListedDocument]]:
-    """Return the parsing processes that other tasks of the loop saw during a listing, and the listing."""
-    readers: set[int] = set()
-
-    async def watch() -> None:
-        while True:
-            if (process := made._reader._parser._process) is not None:
-                readers.add(process.pid)
-            await asyncio.sleep(0.01)
-
-    watching = asyncio.create_task(watch())
-    try:
-        found = await listing(made)
-    finally:
-        watching.cancel()
-    return readers, found
 
 
 async def test_an_invalid_sitemap_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
