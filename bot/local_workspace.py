@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -17,20 +16,9 @@ import structlog
 
 from bot.errors import BotError
 from bot.slack.wire.settings import SlackSettings
-from engine.tasks import terminate_child
+from engine.tasks import copy_plain_variables, terminate_child
 
 _READY_S = 20.0
-_PLAIN_VARIABLES = (
-    "PATH",
-    "PYTHONPATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "TMPDIR",
-)
-"""What the workspace gets of the environment: none of these is a secret."""
 _PUBLISH_S = 5.0
 
 _log = structlog.get_logger("kvasir.workspace")
@@ -96,7 +84,7 @@ async def open_local_workspace(
             sys.executable, "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
             *(f"--files={name}={folder}" for name, folder in (files or {}).items()),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
-            env={name: os.environ[name] for name in _PLAIN_VARIABLES if name in os.environ},
+            env=copy_plain_variables(),
         )  # fmt: skip
     try:
         url = await _wait_until_ready(process, port, log)

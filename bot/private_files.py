@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from engine.files import replace_private_file
+
 _log = structlog.get_logger("kvasir.private_files")
 
 _OTHERS = 0o077
@@ -33,3 +35,15 @@ def protect_path(path: Path) -> None:
     except OSError as error:
         next_step = f"chown and chmod go= {path}"
         _log.warning("other accounts may read this", path=str(path), error=error.strerror, next_step=next_step)
+
+
+def write_named_file(path: Path, content: str | bytes) -> None:
+    """Write a file that a person has named, for this account alone, whatever was there before.
+
+    Raises:
+        OSError: it cannot be written, or it is a link or a device; what was there stays.
+
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OSError("it is a link, a folder or a device")
+    replace_private_file(path, content)

@@ -12,17 +12,17 @@ from pathlib import Path
 _LOCK_POLL_S = 0.2
 
 
-def replace_private_file(path: Path, text: str) -> None:
+def replace_private_file(path: Path, content: str | bytes) -> None:
     """Write a file that only this user can read. Readers see the old or the new content, never a part of it.
 
     Raises:
         OSError: it cannot be written; the old content stays.
 
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)  # created with mode 0600
+    descriptor, name = tempfile.mkstemp(prefix=".kvasir-", dir=path.parent)  # created with mode 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from typing import Any
 
 _GRACE_S = 5.0
 """How long a child has to end after SIGTERM."""
+_PLAIN_VARIABLES = (
+    "PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR",
+)  # fmt: skip
 
 
 async def wait_for_end(future: asyncio.Future[Any]) -> None:
@@ -37,11 +41,15 @@ async def terminate_child(child: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         child.terminate()
     try:
-        async with asyncio.timeout(_GRACE_S):
-            await child.wait()
-    except TimeoutError:
-        pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_S):
+                await child.wait()
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
+
+
+def copy_plain_variables(*others: str) -> dict[str, str]:
+    """Return what a child process without secrets gets of the environment: plain variables, and those named here."""
+    return {name: os.environ[name] for name in (*_PLAIN_VARIABLES, *others) if name in os.environ}

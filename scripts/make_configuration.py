@@ -29,7 +29,7 @@ configuration.
 Each variable that holds a secret can come from a file instead: `SLACK_BOT_TOKEN_FILE=/run/secrets/bot-token` names the
 file of `SLACK_BOT_TOKEN`. This also holds for the variables that keys ending in `_env` name. Blanks and line breaks
 around the secret are left out. If both variables are set, or the file is empty, Kvasir does not start.
-`HTTPS_PROXY_FILE` does not reach `uv`, which installs packages and reads `HTTPS_PROXY` itself.
+`HTTPS_PROXY_FILE` does not reach `uv`, which installs packages, nor `pip-audit`: both read `HTTPS_PROXY` itself.
 """
 
 

@@ -203,12 +203,12 @@ def find_secret(variables: Mapping[str, str], name: str, base: Path) -> str | No
         raise SettingsError(f"{name} and {in_file} are both set. Unset one of them.")
     try:
         secret = (base / Path(path).expanduser()).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
-            f"{in_file} names {path}, which cannot be read ({type(error).__name__}). Check the path and its rights."
-        ) from None  # the text of a wrong encoding quotes the file
+            f"{in_file} names a file that cannot be read ({type(error).__name__}). Check the path and its rights."
+        ) from None  # the path may be the secret itself, and the text of a wrong encoding quotes the file
     if not secret:
-        raise SettingsError(f"{in_file} names {path}, which is empty. Write the secret into it.")
+        raise SettingsError(f"{in_file} names an empty file. Write the secret into it.")
     return secret
 
 
@@ -251,14 +251,15 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
 
 
 def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
-    """Return the secrets of all stores and search providers, chosen or not.
+    """Return the secrets of all stores and search providers, chosen or not, and every name of a secret's file.
 
     Of the other ``names``, those that begin like a store's settings count as secrets, because an address may hold one.
     """
     prefixes = tuple(f"{store.upper()}_" for store in STORES)
     keys = frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key")
     return add_file_variables(keys.union(*(spec.secrets for spec in STORES.values()))).union(
-        name for name in names if name.startswith(prefixes)
+        (name for name in names if name.startswith(prefixes)),
+        (f"{name}{_IN_FILE}" for name in SECRET_VARIABLES),  # a child may have a proxy, but not read files of secrets
     )
 
 

@@ -15,9 +15,10 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+from bot.config.web_settings import PROXY_VARIABLES
 from bot.errors import BotError
 from engine.installation.installer import normalize_package_name
-from engine.tasks import terminate_child
+from engine.tasks import copy_plain_variables, terminate_child
 
 _DEADLINE_S = 600.0
 
@@ -87,6 +88,10 @@ async def _run_audit(installed: Mapping[str, str]) -> str:
             sys.executable, "-m", "pip_audit", "--requirement", requirements.name, "--no-deps", "--disable-pip",
             "--vulnerability-service", "osv", "--format", "json", "--progress-spinner", "off",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            env=copy_plain_variables(
+                "HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+                *PROXY_VARIABLES, *map(str.lower, PROXY_VARIABLES),
+            ),
         )  # fmt: skip
         try:
             async with asyncio.timeout(_DEADLINE_S):

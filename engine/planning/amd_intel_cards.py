@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.planning.hardware import GpuCard
+from engine.tasks import copy_plain_variables
 
 _DEADLINE_S = 10.0
 RunTool = Callable[[tuple[str, ...]], str]
@@ -76,7 +77,9 @@ def _run_tool(command: tuple[str, ...]) -> str:
     if program is None:
         return ""
     try:
-        done = subprocess.run((program, *command[1:]), capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+        return subprocess.run(
+            (program, *command[1:]), capture_output=True, text=True, timeout=_DEADLINE_S, check=False,
+            env=copy_plain_variables("HOME", "ROCM_PATH", "ZE_AFFINITY_MASK"),
+        ).stdout  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout

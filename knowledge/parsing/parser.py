@@ -41,12 +41,12 @@ _DEADLINES_S: Final = {
     Format.XLSX: (20.0, 2.0),
 }
 """The time for a document of a format: so many seconds, and so many more for each MB."""
-_BUSY_SHARE = 0.5
+_BUSY_SHARE = 0.8
 """If the process got a smaller share of its time from the machine, the machine is the reason that it took too long."""
 _MEMORY_BYTES = 2_000_000_000
 """Address space of the process. A document that needs more is refused."""
-_MAX_READING_BYTES = 32_000_000
-"""Limit of what is read from web content; its JSON is decoded in one call."""
+_MAX_READING_BYTES = 10_000_000
+"""Limit of what is read from web content. Its JSON is decoded in one call, which stops the event loop meanwhile."""
 _PIECE_BYTES = 1 << 20
 _THREAD_BYTES = 50_000
 """A larger frame is decoded in a thread, so that the event loop goes on."""
@@ -240,10 +240,9 @@ class Parser:
             return
         try:
             _get_pipes(process)[0].close()
-            async with asyncio.timeout(_END_S):
-                await process.wait()
-        except TimeoutError:
-            pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await process.wait()
         finally:
             await self._kill_process()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -37,7 +37,7 @@ MAX_FRAME_BYTES: Final = 2_000_000
 _PIECE_CHARACTERS: Final = 128_000
 """A longer text is sent in pieces: even escaped, a frame of two of them is within its limit."""
 _MAX_NAME_CHARACTERS, _MAX_HEADINGS = 1_000, 16
-"""Limits of a title, of an anchor, and of a section's path."""
+"""Limits of a title, of a heading, of an anchor and of an error; and of a section's path."""
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
@@ -103,10 +103,8 @@ def _pack_frames(bodies: Iterator[bytes]) -> Iterator[bytes]:
 
 def _split_reading(result: object) -> list[bytes]:
     """Return the JSON of an error, or of anything but a document, in pieces that are valid together."""
-    body: object = {"read": result}
-    if isinstance(result, ParseError):
-        body = {"error": type(result).__name__, "text": str(result)}
-    encoded = _encode_json(body)
+    is_error = isinstance(result, ParseError)
+    encoded = _encode_json({"error": type(result).__name__, "text": str(result)} if is_error else {"read": result})
     return [encoded[start : start + MAX_FRAME_BYTES] for start in range(0, len(encoded), MAX_FRAME_BYTES)]
 
 
@@ -159,14 +157,14 @@ class DocumentDecoder:
             self._error = error
             return
         if self._title is None:
-            self._title = clean_name(clean_text(str(answer["title"])))
+            self._title = clean_label(str(answer["title"]))
             return
         for part in answer["sections"]:
             if isinstance(part, str):
                 self._further.append(clean_text(part))
                 continue
             self._join_pieces()
-            self._sections.append(_decode_section(*part))
+            self._sections.append(build_section(*part))
         if len(self._sections) > MAX_SECTIONS:
             raise ValueError("too many sections")
 
@@ -206,7 +204,7 @@ def _decode_answer(frame: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one error for every malformed answer
     if "error" in answer:
-        raise _ERRORS.get(str(answer["error"]), ParseError)(str(answer.get("text")))
+        raise _ERRORS.get(str(answer["error"]), ParseError)(clean_label(str(answer.get("text"))))
     return answer
 
 
@@ -215,10 +213,16 @@ def clean_text(text: str) -> str:
     return text if "\0" not in text and text.isascii() else _UNTAKEN.sub("", text)
 
 
-def _decode_section(headings: list[str], text: str, page: int | None, anchor: str | None) -> Section:
+def clean_label(label: str) -> str:
+    """Return a title, a heading or a sentence of the process on one line, and cut a long one."""
+    return clean_name(clean_text(label[:_MAX_NAME_CHARACTERS]))
+
+
+def build_section(headings: Sequence[str], text: str, page: int | None, anchor: str | None) -> Section:
+    """Return a section of what the process sent, whatever that is, within the limits."""
     return Section(
-        tuple(clean_name(clean_text(str(heading))) for heading in headings),
+        tuple(clean_label(str(heading)) for heading in headings[:_MAX_HEADINGS]),
         clean_text(str(text)),
-        page if isinstance(page, int) else None,
-        anchor and clean_text(str(anchor)),
+        page if isinstance(page, int) and page in range(MAX_SECTIONS) else None,
+        clean_text(str(anchor or "")[:_MAX_NAME_CHARACTERS]) or None,
     )

@@ -6,7 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-from bot.private_files import protect_path, protect_tree
+import pytest
+
+from bot.private_files import protect_path, protect_tree, write_named_file
 from engine.files import make_shared_folder, share_tree
 
 
@@ -35,6 +37,23 @@ def test_everything_in_an_old_folder_is_for_its_owner_alone(tmp_path: Path) -> N
     assert list_open(home) == []
     assert get_mode(home / "tool") == 0o700
     protect_path(tmp_path / "absent")
+
+
+def test_a_named_file_is_for_its_owner_alone_even_if_it_was_open(tmp_path: Path) -> None:
+    path, outside = tmp_path / "votes.jsonl", tmp_path / "outside"
+    for one in (path, outside):
+        one.write_text("old")
+        one.chmod(0o644)
+    with path.open() as reader:
+        write_named_file(path, "new")
+        assert reader.read() == "old", "who has the old file open sees nothing of the new one"
+    assert (path.read_text(), get_mode(path)) == ("new", 0o600)
+    (tmp_path / "link").symlink_to(outside)
+    for target in (tmp_path / "link", tmp_path, Path("/dev/null")):
+        with pytest.raises(OSError, match="a link, a folder or a device"):
+            write_named_file(target, b"new")
+    assert outside.read_text() == "old"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "outside", "votes.jsonl"]
 
 
 def test_downloads_may_be_read_by_other_accounts_whatever_the_umask(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_every_secret_may_come_from_a_file(place: Path) -> None:
         "KVASIR_DATABASE_URL_FILE": write_secret(place, "database", "postgresql://k:pw@h/d\n"),
         "KVASIR_ENGINE_API_KEY_FILE": write_secret(place, "engine"),
         "HF_TOKEN_FILE": write_secret(place, "hub"),
+        "HTTPS_PROXY_FILE": write_secret(place, "proxy", "http://k:pw@proxy:3128\n"),
         "WIKI_TOKEN_FILE": "secrets/wiki",
     }
     write_secret(place, "wiki")
@@ -56,12 +57,12 @@ def test_every_secret_may_come_from_a_file(place: Path) -> None:
 @pytest.mark.parametrize("name", sorted(SECRET_VARIABLES))
 def test_each_secret_variable_knows_its_file(place: Path, name: str) -> None:
     (place / "kvasir.toml").write_text(TOML.replace('token_env = "WIKI_TOKEN"\n', ""))
-    with pytest.raises(SettingsError, match=f"{name}_FILE names /nowhere, which cannot be read"):
+    with pytest.raises(SettingsError, match=f"{name}_FILE names a file that cannot be read"):
         load_settings({f"{name}_FILE": "/nowhere"}, place)
     path = write_secret(place, "one")
     with pytest.raises(SettingsError, match=f"{name} and {name}_FILE are both set"):
         load_settings({f"{name}_FILE": path, name: "x"}, place)
-    with pytest.raises(SettingsError, match="which is empty"):
+    with pytest.raises(SettingsError, match="names an empty file"):
         load_settings({f"{name}_FILE": write_secret(place, "empty", " \n")}, place)
 
 
@@ -83,3 +84,10 @@ def test_an_unreadable_encoding_is_refused_without_its_text(place: Path) -> None
     assert caught.value.__cause__ is None
     with pytest.raises(SettingsError, match="WIKI_TOKEN, which is not set"):
         load_settings({}, place)
+
+
+@pytest.mark.parametrize("value", ["xoxb-s3cret", "~s3cret/nobody", "s3cret\0", "s3cret" * 100])
+def test_a_secret_in_place_of_a_path_is_not_repeated(place: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match="WIKI_TOKEN_FILE names a file that cannot be read") as caught:
+        load_settings({"WIKI_TOKEN_FILE": value}, place)
+    assert "s3cret" not in str(caught.value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -103,6 +105,51 @@ async def test_a_process_that_the_machine_ends_may_read_the_same_bytes_later(par
     parser._process.kill()
     with pytest.raises(ParserUnavailable, match=r"crashed its parser \(SIGKILL\)"):
         await busy
+
+
+async def find_child(process: asyncio.subprocess.Process | None) -> psutil.Process:
+    """Return the process of the document, once it is there."""
+    assert process is not None
+    while not (found := psutil.Process(process.pid).children()):  # noqa: ASYNC110 - the process is not ours
+        await asyncio.sleep(0.01)
+    return found[0]
+
+
+async def test_a_stop_of_the_service_fails_no_document(parser: Parser) -> None:
+    await parser.parse("a.txt", content(b"start"))
+    busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS[:1_000_000])))
+    child = await find_child(parser._process)
+    assert parser._process is not None
+    for asked in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        os.kill(child.pid, asked)
+        os.kill(parser._process.pid, asked)
+    assert (await busy).sections
+
+
+@pytest.mark.slow
+async def test_a_document_that_got_part_of_the_time_may_be_read_later() -> None:
+    parser = Parser(deadline_s=1.5)
+    await parser.parse("a.html", content(b"<p>start"))
+    busy = asyncio.create_task(parser.parse("long.html", content(ENDLESS)))
+    child = await find_child(parser._process)
+    with contextlib.suppress(psutil.NoSuchProcess):  # a busy machine gives it even less
+        while child.cpu_times().user + child.cpu_times().system < 0.9:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        child.suspend()
+    with pytest.raises(ParserUnavailable, match="to read"):
+        await busy
+    await parser.close()
+
+
+async def test_a_full_sitemap_is_read_and_a_larger_answer_is_not(parser: Parser) -> None:
+    def list_pages(length: int) -> bytes:
+        return b"".join(b"https://example.com/%0*d\n" % (length, number) for number in range(50_000))
+
+    read = await parser.read_content(ReadingKind.SITEMAP, list_pages(120), "https://example.com/sitemap.txt")
+    assert isinstance(read, dict)
+    assert len(read["pages"]) == 50_000
+    with pytest.raises(DocumentTooLarge, match="when unpacked"):
+        await parser.read_content(ReadingKind.SITEMAP, list_pages(300), "https://example.com/sitemap.txt")
 
 
 async def test_a_process_that_got_no_time_may_read_the_same_bytes_later() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.control_characters import clean_name
+from knowledge.errors import ParseError
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.wire import HEADER, MAX_FRAME_BYTES, DocumentDecoder, clean_text, encode_result
 
@@ -31,7 +33,9 @@ def decode(frames: Iterable[bytes]) -> Document:
 
 @given(
     st.text(),
-    st.lists(st.builds(Section, st.lists(st.text(), max_size=3).map(tuple), st.text(), st.none() | st.integers())),
+    st.lists(
+        st.builds(Section, st.lists(st.text(), max_size=3).map(tuple), st.text(), st.none() | st.integers(0, 10_000))
+    ),
 )
 def test_a_document_arrives_as_it_was_sent(title: str, sections: list[Section]) -> None:
     document = Document(title, tuple(sections))
@@ -65,3 +69,20 @@ def test_titles_and_headings_lose_control_characters() -> None:
 @pytest.mark.parametrize("name", ["Plan  2026 (v2).pdf", "年假制度", "Ä é", "مرحبا"])
 def test_ordinary_names_stay(name: str) -> None:
     assert clean_name(name) == name
+
+
+@pytest.mark.parametrize("text", ["\ud800a\0b\x1b[31mc", "d" * 1_000_000, None])
+def test_the_text_of_an_error_is_one_short_line_that_databases_store(text: str | None) -> None:
+    frame = HEADER.pack(1, 0) + json.dumps({"error": "ParseError", "text": text}).encode()
+    with pytest.raises(ParseError) as caught:
+        decode([frame])
+    assert str(caught.value) in {"abc", "d" * 1_000, "None"}
+
+
+@pytest.mark.parametrize("page", [-1, 10**30, "1", [1]])
+def test_a_process_that_was_taken_over_cannot_send_long_names_or_impossible_pages(page: object) -> None:
+    long = "n" * 100_000
+    frames = [{"title": long}, {"sections": [[[long] * 100, "t", page, long]]}]
+    document = decode(HEADER.pack(0, 0) + json.dumps(one).encode() for one in frames)
+    name = "n" * 1_000
+    assert document == Document(name, (Section((name,) * 16, "t", None, name),))

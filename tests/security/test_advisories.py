@@ -61,6 +61,21 @@ async def test_a_file_is_enough(tmp_path: Path) -> None:
     assert "kvasir" not in list_installed()
 
 
+async def test_pip_audit_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-s3cret")
+    monkeypatch.setenv("WIKI_TOKEN", "s3cret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(NotChecked, match="wrote no report"):
+        await find_advisories("online", tmp_path)
+    seen = (tmp_path / "seen").read_text()
+    assert "HTTPS_PROXY=" in seen
+    assert "s3cret" not in seen
+
+
 @pytest.mark.slow
 async def test_the_real_pip_audit_without_a_network_is_not_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.erasers import list_uploads
 from bot.config.settings import Settings
 from bot.errors import SettingsError
+from bot.private_files import write_named_file
 from bot.storage.audit_people import AuditPeople
 from bot.storage.personal_data import PersonalData
 from bot.storage.shared_changes import SharedChanges
@@ -60,19 +60,14 @@ async def main(arguments: argparse.Namespace) -> int:
 def _write_export(settings: Settings, target: Path, exported: Mapping[str, Any], uploads: Sequence[Any]) -> Path:
     """Write the export, and the files if the target is a folder; return the path of the JSON file."""
     if target.suffix == ".json" and not target.is_dir():
-        return _write_file(target, json.dumps(exported, ensure_ascii=False, indent=1).encode())
+        write_named_file(target, json.dumps(exported, ensure_ascii=False, indent=1))
+        return target
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     for spec, records in uploads:
         store = open_upload_store(spec, settings.home)
         for record in records:
-            _write_file(target / f"{record.sha256[:8]}-{record.plain_name}", store.read_data(record))
-    return _write_file(target / "person.json", json.dumps(exported, ensure_ascii=False, indent=1).encode())
-
-
-def _write_file(path: Path, data: bytes) -> Path:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-    return path
+            write_named_file(target / f"{record.sha256[:8]}-{record.plain_name}", store.read_data(record))
+    return _write_export(settings, target / "person.json", exported, ())
 
 
 def _release_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +11,8 @@ from datetime import UTC, datetime
 from bot.answering.masking import DEFAULT_MASKING, Masking
 from bot.answering.outgoing import release_to
 from bot.cli.command_settings import load_command_settings
+from bot.errors import SettingsError
+from bot.private_files import write_named_file
 from bot.storage.feedback import Feedback, StoredVote
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_outcome
@@ -23,11 +24,18 @@ async def main(arguments: argparse.Namespace) -> int:
     masking = settings.configuration.masking
     async with open_ledger(settings.database_url) as ledger:
         votes = await Feedback(ledger.database).list_current()
-    descriptor = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{json.dumps(describe_vote(one, masking), ensure_ascii=False)}\n" for one in votes)
-    result = {"file": str(arguments.file), "votes": len(votes)}
-    print_outcome(result, f"{len(votes)} votes in {arguments.file}", json=arguments.json)
+    try:
+        write_named_file(
+            arguments.file,
+            "".join(f"{json.dumps(describe_vote(one, masking), ensure_ascii=False)}\n" for one in votes),
+        )
+    except OSError as error:
+        raise SettingsError(f"{arguments.file} cannot be written ({error}). Name another place.") from error
+    print_outcome(
+        {"file": str(arguments.file), "votes": len(votes)},
+        f"{len(votes)} votes in {arguments.file}",
+        json=arguments.json,
+    )
     return 0
 
 

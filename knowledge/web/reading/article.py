@@ -11,12 +11,11 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from knowledge.control_characters import clean_name
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.decoding import decode_text
 from knowledge.parsing.formats.main_text import MAIN_TEXT, extract_metadata
 from knowledge.parsing.formats.web_page import parse_html
-from knowledge.parsing.wire import clean_text
+from knowledge.parsing.wire import build_section, clean_label
 from knowledge.web.reading.blocked_pages import find_blocking_reason
 from knowledge.web.reading.crawled_page import CrawledPage, read_page
 
@@ -80,15 +79,9 @@ def _extract_main_text(
 
 def clean_article(article: Article) -> Article:
     """Return an article from the parsing process without invisible characters and those that databases reject."""
-    sections = (
-        replace(
-            part, headings=tuple(clean_name(clean_text(name)) for name in part.headings), text=clean_text(part.text)
-        )
-        for part in article.sections
-    )
     return replace(
         article,
-        title=clean_name(clean_text(article.title)),
-        sections=tuple(sections),
-        author=clean_text(article.author) if article.author else None,
+        title=clean_label(article.title),
+        sections=tuple(build_section(one.headings, one.text, one.page, one.anchor) for one in article.sections),
+        author=clean_label(article.author) if article.author else None,
     )

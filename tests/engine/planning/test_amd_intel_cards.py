@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,12 @@ def test_xpu_smi() -> None:
 def test_no_tool() -> None:
     assert read_amd_intel_cards(_tools({})) == ()
     assert read_amd_intel_cards(_tools({("rocm-smi",): {"card0": {}}})) == ()
+
+
+def test_a_tool_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "amd-smi"
+    tool.write_text(f"#!/bin/sh\n[ -z \"$WIKI_PASSWORD\" ] && echo '{json.dumps(AMD_SMI)}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("WIKI_PASSWORD", "s3cret")
+    assert len(read_amd_intel_cards()) == 1
