@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+import unicodedata
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.config.configuration import ADDED_SOURCE
 from bot.errors import SettingsError
 from bot.messages.errors import explain_failure
 from bot.messages.message import Message
-from knowledge.errors import SyncRunning, suggest_nearest
+from knowledge.errors import KnowledgeError, SyncRunning, suggest_nearest
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadResult, parse_document_name
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.report import OnProgress, SyncReport
+
+T = TypeVar("T")
 
 _PATIENCE_S = 300.0
 """How long a removal by age waits for a sync that is running."""
@@ -146,32 +149,41 @@ class DocumentAdditions:
     ) -> list[str]:
         """Remove documents from the store and the index; return the names that did not exist.
 
+        Raises as ``sync_removals``.
+        """
+        named = {unicodedata.normalize("NFC", name): name for name in names}
+        removed = await asyncio.to_thread(self.store.remove_documents, lambda record: record.name in named)
+        if removed:
+            await self.sync_removals(removed, on_progress, patience_s=patience_s)
+        return [name for normalized, name in named.items() if normalized not in removed]
+
+    async def sync_removals(
+        self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
+    ) -> None:
+        """Sync the source after documents were removed from the store.
+
         Bulk deletions wait for approval. Kvasir approves them here if they are only the documents just removed.
         Waits up to ``patience_s`` for a sync that is running.
 
         Raises:
             SyncRunning: that sync takes longer. It or the next one deletes the documents.
-            KnowledgeError: the folder or the manifest failed.
+            KnowledgeError: the sync or the manifest failed.
 
         """
-        absent = [name for name in names if not await asyncio.to_thread(self.store.remove_document, name)]
-        if len(absent) == len(names):
-            return absent
-        await _refresh_source(self._library, self.source, on_progress, patience_s)
+        done = await wait_for_sync(lambda: self._library.refresh(self.source, on_progress), patience_s)
+        if error := done.sources[self.source].error:
+            raise KnowledgeError(error)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
-        removed = frozenset(names).difference(absent)
         are_all_shown = status.pending_deletions == len(status.first_pending_deletions)
-        are_ours = are_all_shown and {one.document for one in status.first_pending_deletions} <= removed
-        if status.pending_deletions and (are_ours or status.approval_mark == make_approval_mark(removed)):
+        are_ours = are_all_shown and {one.document for one in status.first_pending_deletions} <= set(names)
+        if status.pending_deletions and (are_ours or status.approval_mark == make_approval_mark(names)):
             await self._library.refresh(self.source, on_progress, approve={self.source: status.approval_mark})
-        return absent
 
     async def remove_older(self, before: float) -> int:
         """Remove the documents that were added before a time; return their number. Raises as ``remove_documents``."""
-        records = await asyncio.to_thread(self.store.list_records)
-        names = [record.name for record in records if record.added_at < before]
+        names = await asyncio.to_thread(self.store.remove_documents, lambda record: record.added_at < before)
         if names:
-            await self.remove_documents(names, patience_s=_PATIENCE_S)
+            await self.sync_removals(names, patience_s=_PATIENCE_S)
         return len(names)
 
 
@@ -187,7 +199,7 @@ async def sync_source(
         KnowledgeError: the sync cannot start.
 
     """
-    report = (await _refresh_source(library, source, on_progress, patience_s)).sources[source]
+    report = (await wait_for_sync(lambda: library.refresh(source, on_progress), patience_s)).sources[source]
     status = next(one for one in (await library.status()).sources if one.name == source)
     failures = (*status.failures, *report.failures)
     return (
@@ -196,14 +208,17 @@ async def sync_source(
     )
 
 
-async def _refresh_source(
-    library: RefreshableLibrary, source: str, on_progress: OnProgress | None, patience_s: float
-) -> SyncReport:
-    """Sync a source; if a sync is running, wait up to ``patience_s`` for its end first. Raises as ``sync_source``."""
+async def wait_for_sync(work: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    """Do some work that no sync may disturb; wait up to ``patience_s`` for the end of one that is running.
+
+    Raises:
+        SyncRunning: it takes longer.
+
+    """
     ends = time.monotonic() + patience_s
     while True:
         try:
-            return await library.refresh(source, on_progress)
+            return await work()
         except SyncRunning:
             if time.monotonic() >= ends:
                 raise

@@ -37,7 +37,7 @@ from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.library_sync import LibrarySync, select_sources
-from knowledge.sync.lock import find_lock_holder
+from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.report import OnProgress, SyncReport
@@ -340,14 +340,16 @@ class Library:
         return similarities * self._calibration.extract_scale
 
     async def scrub_store(self) -> None:
-        """Remove deleted documents from the files of an embedded store.
+        """Remove deleted documents from the files of an embedded store, while no sync writes to it.
 
         Raises:
+            SyncRunning: a sync is running, here or elsewhere.
             StoreError: the store fails.
 
         """
-        for index in {id(one.store): one for one in (self._indexes.searched, self._indexes.written)}.values():
-            await index.store.scrub()
+        with hold_sync_lock(self._lock):
+            for store in {self._indexes.searched.store, self._indexes.written.store}:
+                await store.scrub()
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bot.app import open_configured_library, open_page_cache
 from bot.config.settings import Settings
-from bot.document_additions import DocumentAdditions
+from bot.document_additions import DocumentAdditions, wait_for_sync
 from bot.errors import BotError
 from bot.local_workspace import find_local_slack
 from bot.slack.posting.document_publisher import delete_document
@@ -28,10 +29,12 @@ from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.database.database import Database
 from knowledge.errors import KnowledgeError
 from knowledge.settings import SourceSpec
-from knowledge.sources.pages.page_list import open_page_list
+from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadRecord
 
+SLACK_ID: Final = re.compile(r"[UWTE][A-Z0-9]{2,}")
+"""The id of a person, a workspace or an organization."""
 _SCRUB_S: Final = 60.0
 """How long to wait until other processes do not read what was deleted."""
 _SYNC_S: Final = 300.0
@@ -152,8 +155,14 @@ async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
     if erasure.person is None:
         return []
     uploads = await asyncio.to_thread(list_uploads, erasure.settings, erasure.subject)
-    remains = "" if erasure.is_trial else await _remove_uploads(erasure.settings, uploads)
-    count = sum(len(records) for _, records in uploads)
+    removed = {spec.name: [one.name for one in records] for spec, records in uploads}
+    for spec, _ in uploads if not erasure.is_trial else ():
+        removed[spec.name] = await asyncio.to_thread(
+            open_upload_store(spec, erasure.settings.home).remove_documents,
+            lambda record: record.added_by == erasure.subject,
+        )
+    remains = "" if erasure.is_trial else await _sync_removals(erasure.settings, removed)
+    count = sum(map(len, removed.values()))
     return [ErasedStore("added files, with their passages in the index", count, remains, not remains)]
 
 
@@ -166,33 +175,43 @@ def list_uploads(settings: Settings, user: str) -> list[tuple[SourceSpec, list[U
     ]
 
 
-async def _remove_uploads(settings: Settings, uploads: list[tuple[SourceSpec, list[UploadRecord]]]) -> str:
-    """Remove files and their passages, and clean the embedded store; return what remains, "" for nothing."""
-    waiting = []
+async def _sync_removals(settings: Settings, removed: Mapping[str, Sequence[str]]) -> str:
+    """Delete the passages of removed files, by source, and clean the embedded store; return what remains, or "".
+
+    Without removed files too, because an earlier run may have stopped in between.
+    """
     try:
         async with open_configured_library(settings) as library:
-            for spec, records in uploads:
-                additions = DocumentAdditions(spec, settings.home, library)
-                await additions.remove_documents([one.name for one in records], patience_s=_SYNC_S)
-            waiting = [one.name for one in (await library.status()).sources if one.pending_deletions]
-            await library.scrub_store()
+            for spec in settings.knowledge.sources:
+                if spec.name in removed:
+                    additions = DocumentAdditions(spec, settings.home, library)
+                    await additions.sync_removals(removed[spec.name], patience_s=_SYNC_S)
+            sources = (await library.status()).sources
+            await wait_for_sync(library.scrub_store, _SYNC_S)
     except (KnowledgeError, BotError) as error:
         return f"The index may still have their passages: {error} Then run this command again."
-    pending = [spec.name for spec, records in uploads if records and spec.name in waiting]
+    pending = [one.name for one in sources if one.name in removed and one.pending_deletions]
     next_steps = " && ".join(f"kvasir sync --approve {name}" for name in pending)
-    return f"Their passages are pending deletion. {next_steps}, then run this command again." if pending else ""
+    return f"Passages of removed files wait for approval. {next_steps}, then run this command again." if pending else ""
 
 
 async def erase_page_names(erasure: Erasure) -> Sequence[ErasedStore]:
     """Remove the name of a person from the pages of the web that the person added; the pages stay."""
-    count = 0
-    for spec in erasure.settings.knowledge.sources if erasure.person is not None else ():
-        if spec.kind == "pages":
-            pages = open_page_list(spec, erasure.settings.home)
-            count += sum(page.added_by == erasure.subject for page in await asyncio.to_thread(pages.list_pages))
-            if not erasure.is_trial:
-                await asyncio.to_thread(pages.forget_person, erasure.subject)
-    return [ErasedStore("names at pages of the web that the person added", count)]
+    if erasure.person is None:
+        return []
+    pages = await asyncio.to_thread(list_pages, erasure.settings, erasure.subject)
+    for spec, _ in pages if not erasure.is_trial else ():
+        await asyncio.to_thread(open_page_list(spec, erasure.settings.home).forget_person, erasure.subject)
+    return [ErasedStore("names at pages of the web that the person added", sum(len(found) for _, found in pages))]
+
+
+def list_pages(settings: Settings, user: str) -> list[tuple[SourceSpec, list[AddedPage]]]:
+    """Return the pages of the web that a person added, by their source. Raises ``SourceError``."""
+    return [
+        (spec, [page for page in open_page_list(spec, settings.home).list_pages() if page.added_by == user])
+        for spec in settings.knowledge.sources
+        if spec.kind == "pages"
+    ]
 
 
 async def erase_web_cache(erasure: Erasure) -> Sequence[ErasedStore]:

@@ -109,12 +109,13 @@ class PersonalData:
         self._user = user
 
     async def export_rows(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Return the rows about the person, by the name of their table."""
+        """Return the rows about the person, by the name of their table; no votes of others."""
+        wanted = {one.column.table: one.is_person(self._user) for one in PERSON_COLUMNS}
+        wanted |= {table: _is_of_person(table, self._user) for table in (answer_documents, answer_shares)}
         rows_by_table: dict[str, Sequence[Mapping[str, Any]]] = {}
-        for one in PERSON_COLUMNS:
-            shown = [column for column in one.column.table.columns if column.name not in _SECRET_COLUMNS]
-            query = sa.select(*shown).where(one.is_person(self._user))
-            rows_by_table[one.column.table.name] = [row._asdict() for row in await self.database.fetch_rows(query)]
+        for table, condition in wanted.items():
+            query = sa.select(*(one for one in table.columns if one.name not in _SECRET_COLUMNS)).where(condition)
+            rows_by_table[table.name] = [row._asdict() for row in await self.database.fetch_rows(query)]
         return {name: rows for name, rows in rows_by_table.items() if rows}
 
     async def list_documents(self) -> Sequence[tuple[QuestionKey, AnswerDocument]]:

@@ -229,10 +229,9 @@ def _run_in_transaction(engine: Engine, work: Work[_T]) -> _T:
 
 def _scrub_file(engine: Engine, give_up_at: float, *, compact: bool) -> bool:
     """Empty the write-ahead log, and write the file anew before that; return False if it was locked for too long."""
-    statements = ["PRAGMA wal_checkpoint(TRUNCATE)"]
-    if compact:
-        statements.insert(0, "VACUUM")
+    statements = ["PRAGMA busy_timeout=0", *(["VACUUM"] if compact else ()), "PRAGMA wal_checkpoint(TRUNCATE)"]
     with contextlib.closing(engine.raw_connection()) as connection:
+        connection.detach()  # the pool's connections wait for locks; a checkpoint that waits stops all writers
         while statements:
             if _run_maintenance(connection.cursor(), statements[0]):
                 del statements[0]

@@ -107,7 +107,10 @@ class Store(Protocol):
         """Compact and build indexes, so that searches stay fast after many writes; not during a query."""
 
     async def scrub(self) -> None:
-        """Remove deleted rows from the files of an embedded store, older versions included; takes long."""
+        """Remove deleted rows from the files of an embedded store, older versions included; takes long.
+
+        The caller excludes other writers.
+        """
 
     async def close(self) -> None:
         """Release everything; safe to call twice."""

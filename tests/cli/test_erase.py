@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import json
 import re
 import stat
@@ -12,19 +15,26 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.cli import erasers
 from bot.cli.commands.erase import erase_everywhere
-from bot.cli.erasers import ERASERS, ErasedStore, Erasure
+from bot.cli.erasers import ERASERS, ErasedStore, Erasure, erase_uploads
 from bot.config.settings import Settings, load_settings
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.preferences import PersonalPreferences, Preferences
 from bot.storage.tables import turns
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
+from knowledge.interfaces import EVERYONE, SourceKey
+from knowledge.library import Library
 from knowledge.sources.pages.page_list import PageList, open_page_list
-from knowledge.sources.uploads.source import open_upload_store
+from knowledge.sources.uploads.source import PushSource, open_upload_store
+from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.lock import hold_sync_lock
 from tests.e2e.conftest import Place
+from tests.library.library_bench import Bench
 from tests.slack.posting.test_answer_layout import answer_at_length, list_files, wait_until_no_file
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
+from tests.sync.doubles import passages
 
 ADA, BO = "U0ADA00001", "U0BO000002"
 PLANTED = "planted7f3a"
@@ -133,6 +143,46 @@ async def test_a_failed_eraser_does_not_stop_the_others(bot: RunningBot, tmp_pat
     assert {one.store: one.erased for one in receipt}["questions (bot_turns)"] == 1
 
 
+async def test_added_files_are_erased_completely_or_the_receipt_says_what_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if an earlier run deleted the files already. A file that another person replaces meanwhile stays."""
+    bench = Bench(tmp_path, passages)
+    bench.store = functools.partial(LanceDBStore, sleep=lambda _: asyncio.sleep(0))  # type: ignore[assignment]
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "added"\nkind = "push"\n')
+    settings = load_settings({"KVASIR_HOME": str(bench.home), "KVASIR_CACHE": str(tmp_path / "cache")}, tmp_path)
+    (spec,) = (one for one in settings.knowledge.sources if one.kind == "push")
+    store = open_upload_store(spec, settings.home)
+    for number in range(30):
+        store.store_document(f"{number}.md", f"# Note\n{PLANTED} note {number}".encode(), by=ADA)
+    source = PushSource(SourceKey(spec.name, "push", str(store.folder)), store, readers=EVERYONE, must_exist=False)
+    async with bench.library(source) as library, open_ledger(settings.database_url) as ledger:
+        await library.refresh()
+
+        @contextlib.asynccontextmanager
+        async def open_library(_: Settings) -> AsyncIterator[Library]:
+            store.store_document("0.md", b"# Note\nHis own note", by=BO)
+            yield library
+
+        async def erase() -> ErasedStore:
+            (erased,) = await erase_uploads(Erasure(settings, ledger.database, ADA))
+            return erased
+
+        monkeypatch.setattr(erasers, "open_configured_library", open_library)
+        monkeypatch.setattr(erasers, "_SYNC_S", 0.0)
+        with hold_sync_lock(bench.home / "sync.lock"):
+            for count in (30, 0):
+                receipt = await erase()
+                assert (receipt.erased, receipt.is_complete) == (count, False)
+        receipt = await erase()
+        assert "kvasir sync --approve added, then run this command again" in receipt.remains
+        (status,) = (await library.status()).sources
+        await library.refresh(spec.name, approve={spec.name: status.approval_mark})
+        assert (await erase()).is_complete
+    assert [(one.name, one.added_by) for one in store.list_records()] == [("0.md", BO)]
+    assert count_planted(bench.home, "lancedb/**/*") == 0
+
+
 # ── The commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -202,6 +252,7 @@ async def test_an_export_has_the_rows_and_files_of_one_person(place: Place, cach
     assert status == 0, err
     exported = json.loads(out)
     assert [row["question"] for row in exported["tables"]["bot_answers"]] == [f"{PLANTED}?"]
+    assert [page["url"] for page in exported["pages"]] == ["http://127.0.0.1:9/page"]
     assert sorted(file["name"] for file in exported["files"]) == [f"{ADA}/{PLANTED}-{number}.md" for number in range(3)]
     assert "other" not in out
     status, _, err = await place.command("export", ADA, "--json", "out")
@@ -218,6 +269,7 @@ async def test_an_export_has_the_rows_and_files_of_one_person(place: Place, cach
 async def test_wrong_ids_are_refused(place: Place) -> None:
     for arguments, says in (
         (("erase", "ada"), "ada is no Slack id such as U012AB3CD"),
+        (("export", "Users"), "is no Slack id of a person"),
         (("export", "T012AB3CD"), "is no Slack id of a person"),
     ):
         status, _, err = await place.command(*arguments)

@@ -141,8 +141,10 @@ async def test_a_second_refresh_reports_the_running_one(bench: Bench, handbook: 
         bench.embedder.gate.set()
         assert (await first).ok
         assert (await library.status()).sources[0].syncing is None
-        with hold_sync_lock(bench.home / "sync.lock"), pytest.raises(SyncRunning):
-            await library.refresh()
+        with hold_sync_lock(bench.home / "sync.lock"):
+            for forbidden in (library.refresh, library.scrub_store):
+                with pytest.raises(SyncRunning):
+                    await forbidden()
 
 
 async def test_a_scheduled_run_waits_for_the_running_one(bench: Bench, handbook: Any) -> None:

@@ -139,7 +139,7 @@ async def open_uploads(tmp_path: Path) -> AsyncIterator[tuple[Source, str, list[
         "U1",
         [
             lambda: store.store_document("a.md", b"The lighthouse keeper of a.md", by="U1", readers=["U2"]),
-            lambda: store.remove_document("b.md"),
+            lambda: store.remove_documents(lambda one: one.name == "b.md"),
         ],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -149,6 +150,41 @@ async def test_the_trial_of_a_workspace_changes_nothing(ledger: Ledger) -> None:
     remaining = {"bot_changes"}
     for table in tables.sorted_tables:
         assert table.name in remaining or not await ledger.database.fetch_rows(sa.select(table)), table.name
+
+
+async def test_an_export_names_canvases_and_shares_of_her_answers_alone(ledger: Ledger) -> None:
+    names = ["bot_answer_documents", "bot_answer_shares"]
+
+    def insert(connection: sa.Connection) -> None:
+        for name in names:
+            for number, person in enumerate((HERS, HIS)):
+                row = make_row(tables.tables[name], number, person, random.Random(7)) | {"ts": f"{number}.0"}
+                connection.execute(sa.insert(tables.tables[name]), row | {"team": "T1", "channel": "C1"})
+
+    for number, person in enumerate((HERS, HIS)):
+        key = QuestionKey("T1", "C1", f"{number}.0")
+        await ledger.claim_question(QuestionMessage(key, key.ts, person, "How?"), begun=True)
+    await ledger.database.write(insert)
+    exported = await PersonalData(ledger.database, HERS).export_rows()
+    assert [[row["ts"] for row in exported[name]] for name in names] == [["0.0"], ["0.0"]]
+
+
+async def test_writers_go_on_while_a_reader_delays_the_cleaning(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    async with open_ledger(url, patience_s=30.0) as command, open_ledger(url, patience_s=0.2) as ledger:
+        reader = sa.create_engine(url).connect()
+        reader.exec_driver_sql("BEGIN")
+        reader.exec_driver_sql("SELECT COUNT(*) FROM bot_turns").all()
+        await ledger.claim_question(QuestionMessage(QuestionKey("T1", "C1", "0.0"), "1.0", HERS, "How?"))
+        cleaning = asyncio.create_task(command.database.scrub_files(1.0))
+        number = 0
+        while not cleaning.done():
+            number += 1
+            message = QuestionMessage(QuestionKey("T1", "C1", f"{number}.0"), "1.0", HERS, "How?")
+            await ledger.claim_question(message)
+        assert number
+        assert not await cleaning
+        reader.close()
 
 
 async def test_a_reader_that_does_not_end_makes_the_cleaning_incomplete(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from bot.audit.commands import DirectAuditLog
 from bot.audit.entries import AuditEntry, Event
 from bot.cli.command_settings import load_command_settings
-from bot.cli.erasers import ERASERS, ErasedStore, Erasure
+from bot.cli.erasers import ERASERS, SLACK_ID, ErasedStore, Erasure
 from bot.errors import BotError, SettingsError
 from bot.slack.wire.errors import SlackUnauthorized
 from bot.slack.wire.installation import check_token
@@ -22,7 +21,6 @@ from bot.terminal.output import print_outcome
 from knowledge.database.database import Database
 from knowledge.errors import KnowledgeError
 
-_SLACK_ID = re.compile(r"[UWTE][A-Z0-9]{2,}")
 NOT_ERASED = (
     "Messages in Slack, those of Kvasir among them: delete them there.",
     "Messages in the workspace on this machine: stop Kvasir, and delete the folder sandbox in KVASIR_HOME.",
@@ -44,7 +42,7 @@ async def main(arguments: argparse.Namespace) -> int:
     """Erase, or count; exit status 1 if something remains that should not."""
     settings = load_command_settings(arguments)
     subject: str = arguments.subject
-    if not _SLACK_ID.fullmatch(subject):
+    if not SLACK_ID.fullmatch(subject):
         raise SettingsError(
             f"{subject} is no Slack id such as U012AB3CD of a person or T012AB3CD of a workspace. A profile in Slack "
             "shows that of a person, and kvasir doctor those of workspaces."

@@ -14,7 +14,7 @@ from bot.answering.outgoing import release_text
 from bot.audit.entries import AuditEntry, Event
 from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
-from bot.cli.erasers import list_uploads
+from bot.cli.erasers import SLACK_ID, list_pages, list_uploads
 from bot.config.settings import Settings
 from bot.errors import SettingsError
 from bot.private_files import write_named_file
@@ -31,7 +31,7 @@ async def main(arguments: argparse.Namespace) -> int:
     """Write a file, a folder with the person's files, or standard output. Only this account can read them."""
     settings = load_command_settings(arguments)
     user: str = arguments.user
-    if not user.startswith(("U", "W")):
+    if not (SLACK_ID.fullmatch(user) and user.startswith(("U", "W"))):
         raise SettingsError(f"{user} is no Slack id of a person such as U012AB3CD. A profile in Slack shows it.")
     async with open_ledger(settings.database_url) as ledger:
         rows = await PersonalData(ledger.database, user).export_rows()
@@ -40,10 +40,12 @@ async def main(arguments: argparse.Namespace) -> int:
             about = {"about": await people.find_names(user)}
             await audit.record(AuditEntry(Event.EXPORT, facts={"action": "export of a person"}, people=about))
     uploads = await asyncio.to_thread(list_uploads, settings, user)
+    pages = await asyncio.to_thread(list_pages, settings, user)
     exported = {
         "user": user,
         "tables": {name: [_release_row(row) for row in found] for name, found in rows.items()},
         "files": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in uploads for one in found],
+        "pages": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in pages for one in found],
     }
     target: Path | None = arguments.json
     if target is None:

@@ -125,7 +125,7 @@ class UploadStore:
             self._write_record(card)
             if before is None:
                 return UploadResult.ADDED
-            self._delete_unused_blob(before.sha256)
+            self._delete_unused_files()
             return UploadResult.UNCHANGED if is_same else UploadResult.REPLACED
 
     def change_readers(self, origin: str, by: str, readers: Sequence[str] | None) -> list[str]:
@@ -161,21 +161,24 @@ class UploadStore:
         ]
         return own if own in readable else next(iter(readable), own)
 
-    def remove_document(self, name: str) -> bool:
-        """Remove a document; return False if there is none of that name.
+    def remove_documents(self, is_removed: Callable[[UploadRecord], bool]) -> list[str]:
+        """Remove the documents whose records meet a condition; return their names.
+
+        What a crash left of other documents goes too. A missing folder stays missing: it may be on another disk.
 
         Raises:
-            SourceError: the folder cannot be written.
+            SourceError: the folder cannot be read or written.
 
         """
+        if not self._cards.is_dir():
+            return []
         with self._lock_folder():
-            card = self.find_record(unicodedata.normalize("NFC", name))
-            if card is None:
-                return False
-            self._record_path(card.name).unlink()
+            names = [card.name for card in self.list_records() if is_removed(card)]
+            for name in names:
+                self._record_path(name).unlink()
             _sync_folder(self._cards)
-            self._delete_unused_blob(card.sha256)
-            return True
+            self._delete_unused_files()
+        return names
 
     def list_records(self) -> list[UploadRecord]:
         """Return the records of all documents, sorted by name.
@@ -232,10 +235,12 @@ class UploadStore:
     def _record_path(self, name: str) -> Path:
         return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
 
-    def _delete_unused_blob(self, sha256: str) -> None:
-        """Delete bytes that no record names."""
-        if all(card.sha256 != sha256 for card in self.list_records()):
-            (self._blobs / sha256).unlink(missing_ok=True)
+    def _delete_unused_files(self) -> None:
+        """Delete bytes that no record names, and drafts. The folder is locked, so nobody writes them."""
+        used = {card.sha256 for card in self.list_records()}
+        for path in (*self._blobs.iterdir(), *self._cards.glob(".*")):
+            if path.name not in used:
+                path.unlink()
 
     @contextlib.contextmanager
     def _lock_folder(self) -> Iterator[None]:

@@ -43,6 +43,11 @@ def is_missing(error: Exception) -> bool:
     )
 
 
+def is_stale(error: Exception) -> bool:
+    """Return whether a file is gone. A newer version of the table has others, unless the newest is damaged."""
+    return "Not found: " in str(error) and not is_missing(error)
+
+
 def translate_error(error: Exception, directory: Path) -> StoreError:
     """Return our error for one of LanceDB's."""
     for marks, kind, text in _BY_THE_SYSTEM:

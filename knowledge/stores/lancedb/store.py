@@ -34,7 +34,7 @@ from knowledge.stores.common import (
     run_both,
     slice_values,
 )
-from knowledge.stores.lancedb.errors import is_conflict, is_missing, translate_error
+from knowledge.stores.lancedb.errors import is_conflict, is_missing, is_stale, translate_error
 from knowledge.stores.lancedb.rows import (
     ADDED_COLUMNS,
     PASSAGE_COLUMNS,
@@ -223,7 +223,7 @@ class LanceDBStore:
     async def count(self) -> int:
         """Return the number of rows."""
         async with self._translate_failures(self._limits.read_s):
-            return int(await self._get_table().count_rows())
+            return int(await self._retry_conflicts(self._get_table().count_rows))
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
@@ -231,7 +231,7 @@ class LanceDBStore:
         for some in slice_values(ids, 1000):
             async with self._translate_failures(self._limits.read_s):
                 query = self._get_table().query().where(f"id IN ({quote_literals(some)})")
-                table = await query.select([*PASSAGE_COLUMNS, "vector", "terms"]).to_arrow()
+                table = await self._retry_conflicts(query.select([*PASSAGE_COLUMNS, "vector", "terms"]).to_arrow)
             if table.num_rows:
                 rows += read_rows(table)
         return rows
@@ -252,9 +252,10 @@ class LanceDBStore:
         within = make_filter(scope)
         async with self._translate_failures(self._limits.read_s):
             table = self._get_table()
+            # Each leg is retried by itself: cancelling the other one inside the library can block its next read.
             lexical, dense = await run_both(
-                self._search_lexical(table, terms, vector, pool, within),
-                self._search_dense(table, vector, pool, within),
+                self._retry_conflicts(lambda: self._search_lexical(table, terms, vector, pool, within)),
+                self._retry_conflicts(lambda: self._search_dense(table, vector, pool, within)),
             )
         return merge_legs(lexical, dense)
 
@@ -324,10 +325,11 @@ class LanceDBStore:
                 await self._skip_if_busy(lambda: table.create_index("vector", config=_VECTOR_INDEX))
 
     async def scrub(self) -> None:
-        """Rewrite what has deleted rows, build the indexes of their words anew, and delete all older versions.
+        """Rewrite what has deleted rows, build the indexes of their words anew, and delete all other files.
 
         Compaction keeps a file with few deleted rows if it is the only one. So one row is written again first.
-        Searches of other processes get ``read_s`` to end before their version goes.
+        Searches of other processes get ``read_s`` to end before their version goes; later ones are retried. Nobody else
+        may write meanwhile, because files that no version names are deleted too.
         """
         async with self._translate_failures(self._limits.maintain_s):
             table = self._get_table()
@@ -339,7 +341,9 @@ class LanceDBStore:
             if "vector" in indexed:
                 await self._retry_conflicts(partial(table.create_index, "vector", config=_VECTOR_INDEX))
             await self._sleep(self._limits.read_s)
-            await self._retry_conflicts(partial(table.optimize, cleanup_older_than=timedelta(0)))
+            await self._retry_conflicts(
+                partial(table.optimize, cleanup_older_than=timedelta(0), delete_unverified=True)
+            )
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -362,12 +366,12 @@ class LanceDBStore:
             raise translate_error(error, self._directory) from error
 
     async def _retry_conflicts(self, action: Callable[[], Awaitable[T]], attempts: int = 6) -> T:
-        """Retry if another writer committed first. The last attempt raises its error."""
+        """Retry if another writer committed first or deleted this version. The last attempt raises its error."""
         for attempt in range(attempts - 1):
             try:
                 return await action()
             except _LANCE_ERRORS as error:
-                if not is_conflict(error):
+                if not (is_conflict(error) or is_stale(error)):
                     raise
             await self._sleep(0.02 * 2**attempt * (1 + random.random()))  # noqa: S311 - jitter, no secret
         return await action()

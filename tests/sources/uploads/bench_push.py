@@ -28,7 +28,8 @@ class PushBench(Workbench):
         await asyncio.to_thread(self.tray().store_document, self.document(name), data, by="ada")
 
     async def remove(self, name: str) -> None:
-        assert await asyncio.to_thread(self.tray().remove_document, self.document(name))
+        document = self.document(name)
+        assert await asyncio.to_thread(self.tray().remove_documents, lambda one: one.name == document)
 
     async def break_down(self) -> None:
         shutil.rmtree(self.folder / "tray")

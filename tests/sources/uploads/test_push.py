@@ -67,12 +67,24 @@ def test_the_same_again_is_no_change(tray: UploadStore) -> None:
 def test_shared_bytes_stay_until_both_documents_are_removed(tray: UploadStore) -> None:
     tray.store_document("one.md", b"same", by="ada")
     tray.store_document("two.md", b"same", by="ada")
-    assert tray.remove_document("one.md")
+    assert tray.remove_documents(lambda one: one.name == "one.md")
     (card,) = tray.list_records()
     assert tray.read_data(card) == b"same"
-    assert tray.remove_document("two.md")
+    assert tray.remove_documents(lambda one: one.name == "two.md")
     assert not list((tray.folder / "blobs").iterdir())
-    assert not tray.remove_document("two.md")
+    assert not tray.remove_documents(lambda one: one.name == "two.md")
+
+
+def test_what_a_crash_left_is_deleted_and_documents_stay(tray: UploadStore) -> None:
+    assert not tray.remove_documents(lambda _: True)
+    assert not tray.folder.exists(), "it may be on a disk that is not mounted"
+    tray.store_document("one.md", b"kept", by="ada")
+    for name in ("blobs/0a1b", "blobs/.0a1b.77", "cards/.one.json.77"):
+        (tray.folder / name).write_bytes(b"left")
+    assert not tray.remove_documents(lambda one: one.added_by == "bo")
+    (card,) = tray.list_records()
+    assert tray.read_data(card) == b"kept"
+    assert not [path for path in tray.folder.rglob("*") if path.is_file() and b"left" in path.read_bytes()]
 
 
 async def test_readers_of_a_document_are_narrowed_by_those_of_the_source(tray: UploadStore, tmp_path: Path) -> None:
@@ -131,7 +143,7 @@ async def test_an_error_calls_a_file_by_its_plain_name(tray: UploadStore, tmp_pa
     tray.store_document("plan.md", b"two", by="U2", readers=["U2"], document=document)
     listed, content = await only(tmp_path)
     assert (listed.document, content.name) == (document, "plan.md")
-    tray.remove_document(document)
+    tray.remove_documents(lambda one: one.name == document)
     with pytest.raises(SourceError, match=r"^plan\.md was removed"):
         await source(tmp_path).read(listed)
 
@@ -210,7 +222,8 @@ def _add_many(folder: Path, who: int) -> None:
     tray = UploadStore(folder, max_bytes=1000)
     for number in range(20):
         tray.store_document(f"{number % 5}.md", f"{number % 3}".encode(), by=f"{who}")
-        tray.remove_document(f"{(number + who) % 5}.md")
+        gone = f"{(number + who) % 5}.md"
+        tray.remove_documents(lambda one, gone=gone: one.name == gone)  # type: ignore[misc]
 
 
 @pytest.mark.slow

@@ -100,8 +100,8 @@ class SettingsModal(Modal):
         await self.shared.preferences.change_preferences(self.shared.me.team, submission.user, lambda _: chosen)
         if _ERASE in submission.values.get(_PRIVACY, ()):
             await self.shared.answers.erase_person(self.shared.me.team, submission.user)
-            await self.shared.database.scrub_files(_SCRUB_S)
-            _log.info("personal data erased", user=submission.user)
+            is_clean = await self.shared.database.scrub_files(_SCRUB_S)
+            _log.info("personal data erased", user=submission.user, files_clean=is_clean)
         await self.publish_home(submission.user)
 
 
