@@ -63,9 +63,13 @@ class NameIndex:
     def _count_words(self, words: Sequence[re.Match[str]], folded: Sequence[str], place: int) -> int:
         """Return how many words from a place on are the longest name there, 0 for none."""
         for length in sorted(self._lengths.get(folded[place], ()), reverse=True):
-            if tuple(folded[place : place + length]) in self._words and all(
-                _GAP.fullmatch(words[place].string, words[at].end(), words[at + 1].start())
-                for at in range(place, place + length - 1)
+            if (
+                place + length <= len(words)
+                and tuple(folded[place : place + length]) in self._words
+                and all(
+                    _GAP.fullmatch(words[place].string, words[at].end(), words[at + 1].start())
+                    for at in range(place, place + length - 1)
+                )
             ):
                 return length
         return int(words[place][0] in self._single)

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from knowledge.masking import PERSONAL, PRIVATE, Finding, Kind, NameIndex, Recogniser, compile_record_number
 from knowledge.masking import find_personal_data as find
@@ -184,3 +186,10 @@ def test_the_sentences_for_tuning_are_others() -> None:
     assert TUNING.keys() == HELD_OUT.keys()
     assert not {text for texts in TUNING.values() for text in texts} & {t for texts in HELD_OUT.values() for t in texts}
     assert all(re.search(r"\{\}", text) for texts in (*TUNING.values(), *HELD_OUT.values()) for text in texts)
+
+
+@given(st.lists(st.lists(st.sampled_from(["Ada", "Lee", "Bo", "Ng"]), min_size=1, max_size=4), max_size=6), st.data())
+def test_names_that_begin_alike_are_found_at_the_end_of_a_text(names: list[list[str]], data: st.DataObject) -> None:
+    index = NameIndex(" ".join(name) for name in names)
+    text = " ".join(["ask", *data.draw(st.sampled_from(names))]) if names else "ask Ada"
+    assert bool(list(index.find_names(text))) == bool(names)
