@@ -69,7 +69,6 @@ class AskedQuestion:
 
     text: str
     history: Sequence[str] = ()
-    """The earlier questions, the oldest first."""
     wants_web: bool = False
 
 

@@ -46,7 +46,6 @@ class FoundPassages(BaseModel):
 
     passages: list[FoundPassage]
     related: bool
-    """Whether any of them has to do with the question."""
 
 
 async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: int) -> FoundPassages:

@@ -56,7 +56,6 @@ class ChainReport:
     key_id: str = ""
     last_mac: bytes = b""
     found: set[bytes] = field(default_factory=set, repr=False)
-    """Those of the wanted MACs that it has."""
     expired: set[str] = field(default_factory=set)
     """Files that its process deleted because of their age."""
 

@@ -96,7 +96,6 @@ class AuditSummary:
     unusual: Mapping[str, int]
     """How many documents each person read who read far more than most."""
     usual: float
-    """The median of the documents that a person read."""
 
 
 def summarise_entries(entries: Iterable[ReadEntry]) -> AuditSummary:

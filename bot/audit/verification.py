@@ -20,7 +20,6 @@ class AuditReport:
     problems: Sequence[str]
     """Sentences about what was changed, cut or deleted; none if everything is as it was written."""
     remarks: Sequence[str]
-    """Sentences about what a crash left."""
 
     @property
     def entries(self) -> int:

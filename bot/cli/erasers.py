@@ -66,7 +66,6 @@ class Erasure:
     subject: str
     """The Slack id of a person, a workspace or an organization."""
     is_trial: bool = False
-    """Whether everything is only counted."""
 
     @property
     def person(self) -> PersonalData | None:

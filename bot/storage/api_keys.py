@@ -43,7 +43,6 @@ class ApiKey:
     """A key without its secret."""
 
     name: str
-    """What people call it."""
     kind: Literal["person", "application"]
     """An application names the person of each request. A person's key is that person's alone."""
     team: str = ""
@@ -51,11 +50,9 @@ class ApiKey:
     """The Slack id of the person, "" for an application."""
     scopes: tuple[KeyScope, ...] = SCOPES
     sources: tuple[str, ...] = ()
-    """The sources that it may search; all without any."""
     per_minute: int = 0
     """Questions and searches in a minute; 0 for no limit of its own."""
     parallel: int = 0
-    """Requests at once in each process; 0 for no limit."""
     expires_at: float = 0.0
     """In seconds since the epoch; 0 for never."""
     created_at: float = field(default_factory=time.time)

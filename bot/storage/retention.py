@@ -18,7 +18,6 @@ class Retention:
     turns_s: float = 30 * _DAY_S
     """Closed questions, and answers with their documents and shares."""
     threads_s: float = 365 * _DAY_S
-    """Threads without a message, in which Kvasir takes part."""
     feedback_s: float = 30 * _DAY_S
     verified_s: float = math.inf
     web_cache_s: float = 30 * _DAY_S

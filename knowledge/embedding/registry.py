@@ -29,7 +29,6 @@ class EmbedderSpec:
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Further arguments of that function, such as an address and a key."""
     addresses: tuple[str, ...] = field(kw_only=True)
-    """The URLs of all that it may connect to, except the package index."""
 
 
 EMBEDDERS: Final = (

@@ -40,7 +40,6 @@ class PeopleTable:
     skipped_rows: int = 0
     ignored_columns: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
-    """The names of people, which masks need."""
 
     def find_principals(self, person: Person) -> frozenset[str]:
         """Return the principals of one person: the rows with the Slack id, and those with an e-mail address alone."""

@@ -13,7 +13,6 @@ class Kind(StrEnum):
     """The kinds of what is masked; a placeholder begins with its kind."""
 
     SECRET = "SECRET"  # noqa: S105 - the name of a kind
-    """Tokens, keys and passwords."""
     PERSON = "PERSON"
     """A name of a list."""
     EMAIL = "EMAIL"

@@ -32,9 +32,7 @@ class KnownPerson:
 
     id: str
     team: str
-    """The workspace in which the person was found."""
     viewers: Viewers
-    """The person as the only viewer, with all principals."""
     names: NameIndex
     """Full names of people whom Slack has named; they leave for no search engine."""
 
