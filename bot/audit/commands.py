@@ -20,12 +20,12 @@ from bot.audit.settings import AuditSettings
 _SHOWN: Final = ("action", "source", "to", "approve", "apply", "docs")
 """Arguments whose values are recorded. Of others, which may name people or hold questions, only the name is."""
 _UNRECORDED: Final = frozenset({"status", "doctor", "verify"})
-"""Commands that read nothing of a document and change nothing."""
+"""Commands that read nothing of a document and change nothing; so does one with ``--check``."""
 
 
 def record_command(settings: AuditSettings, config: Path, arguments: argparse.Namespace) -> None:
     """Record that a command begins; a disk that refuses it is logged."""
-    if arguments.command not in _UNRECORDED:
+    if arguments.command not in _UNRECORDED and not getattr(arguments, "check", False):
         DirectAuditLog(settings).record_now(make_command_entry(config, arguments))
 
 

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
 _SCRUB_PAUSE_S: Final = 0.1
+_CREATION: Final = threading.Lock()
 _FILE_LIMIT_S: Final = 60.0
 """The time for a transaction on a SQLite file. A burst queues here, and each one waits for its own ``lock_wait_s``."""
 
@@ -265,9 +267,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, path: Pa
 
 
 def _protect_files(path: Path) -> None:
-    """Let only this account read the database. SQLite gives new files next to it the same mode."""
-    with contextlib.suppress(OSError):  # of another account, or in no folder: SQLite says what is wrong
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    """Let only this account read the database. SQLite gives new files next to it the same mode.
+
+    A file that exists is never opened here: closing it would drop all locks that this process holds on it, and another
+    process would then delete the log into which this one writes.
+    """
+    with _CREATION, contextlib.suppress(OSError):  # of another account, or in no folder: SQLite says what is wrong
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).chmod(0o600)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -127,6 +128,21 @@ async def test_another_program_s_lock_is_waited_for_and_then_named(tmp_path: Pat
     assert await waiting == 1
     await patient.close()
     await hasty.close()
+
+
+async def test_a_process_that_ends_takes_no_write_of_another_one_away(tmp_path: Path) -> None:
+    """The last process to close a database deletes its log; the locks of others say that it is not the last."""
+    path = tmp_path / "numbers.db"
+    await run_script(f"sqlite:///{path}", "CREATE TABLE numbers (number INTEGER)")
+    database = Database(f"sqlite:///{path}")
+    numbers = Numbers(database)
+    await asyncio.gather(*(numbers.count() for _ in range(5)), numbers.add(1))
+    log = path.with_name("numbers.db-wal").stat().st_ino
+    script = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT 1 FROM numbers'); c.close()"
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    assert await other.wait() == 0
+    assert path.with_name("numbers.db-wal").stat().st_ino == log
+    await database.close()
 
 
 async def test_a_file_that_another_program_makes_at_the_same_time_is_waited_for(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ NO_PERSON = {
     "kind", "language", "length", "model", "name", "owner_name", "passages", "phrasings", "problem", "question",
     "reasons", "replies", "root", "route", "scopes", "sealed_tokens", "shared_ts", "source", "sources", "state",
     "target", "target_name", "team", "text", "thread_ts", "think", "tone", "ts", "unasked_at", "version", "vote",
-    "web", "what", "workspace", "edited_ts", "pseudonym", "key",
+    "web", "what", "workspace", "edited_ts", "pseudonym", "key", "named_by",
 }  # fmt: skip
 """Names of columns of text that hold no id of a person. Declare others in ``PERSON_COLUMNS``."""
 OTHER_MEANINGS = frozenset(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ from knowledge.stores.lancedb.rows import (
 )
 
 T = TypeVar("T")
+
+# ``scrub`` deletes old versions on purpose.
+warnings.filterwarnings("ignore", r"optimize\(cleanup_older_than=0\)")
 
 _LANCE_ERRORS = (RuntimeError, ValueError, OSError)
 """The errors that the native library raises. It has no error types of its own."""
