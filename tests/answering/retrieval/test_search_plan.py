@@ -37,7 +37,7 @@ def test_filters_of_question_and_channel_are_combined() -> None:
     planned = plan("type:pdf leave", within="in:handbook")
     assert planned.query == 'in:"handbook" type:pdf leave'
     assert planned.starts_over
-    with pytest.raises(InvalidFilter, match="In this channel"):
+    with pytest.raises(InvalidFilter, match="Only in:handbook is searched here"):
         plan("in:wiki leave", within="in:handbook")
 
 

@@ -306,8 +306,8 @@ async def test_the_rule_of_a_channel_does_not_name_hidden_sources(
             await bot.wait_for_answer(ts)
             assert bot.answerer.questions[-1].asker.within == 'in:"docs" type:markdown type:md type:mdx'
             await wait_for_ephemeral(bot, "*“logs”*")
-            await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:board")
-            await wait_for_ephemeral(bot, "only in:docs is searched, and the question asks for in:wiki")
+            await wait_for_ephemeral(bot, "Only in:docs is searched here, and the question asks for in:board")
+            await wait_for_ephemeral(bot, "Only in:docs is searched here, and the question asks for in:wiki")
         else:
             await bot.wait_for_answer(ts, "Not everybody here may read them")
             await wait_for_ephemeral(bot, "Not everybody here may read them")
