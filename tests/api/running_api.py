@@ -126,8 +126,9 @@ async def run_api(folder: Path) -> AsyncIterator[RunningApi]:
 
 
 async def _wait_until_ready(serving: asyncio.Task[None], output: io.StringIO) -> None:
+    expected = ("answers at", "ready", *(f"{one}: 1 added" for one in SOURCES))
     async with asyncio.timeout(WAIT_S):
-        while not all(text in output.getvalue() for text in ("answers at", "ready", *(f"{one}: 1 added" for one in SOURCES))):
+        while not all(text in output.getvalue() for text in expected):
             if serving.done():
                 serving.result()
             await asyncio.sleep(0.05)

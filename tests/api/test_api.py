@@ -239,6 +239,7 @@ async def test_an_application_names_its_person(api: RunningApi) -> None:
         ({"X-Kvasir-User": "nobody@sandbox.example"}, ADA, 403, "person_not_found"),
         ({"X-Kvasir-User": "noor@northwind.example"}, None, 403, "person_not_found"),
         ({"X-Kvasir-User": "U0KVASIR01"}, None, 403, "person_not_found"),
+        ({"X-Kvasir-User": "U0NOBODY01"}, None, 403, "person_not_found"),
         ({"X-Kvasir-User": "ada"}, None, 403, "person_not_found"),
         ({"X-Kvasir-User": "*"}, None, 403, "person_not_found"),
     ],

@@ -66,14 +66,22 @@ class PersonFinder:
             raise PersonNotFound(f"{user} is no Slack id and no e-mail address. A Slack profile shows the id.")
         audience = await self._viewers.find_person_audience(id_)
         if id_ not in next(iter(audience.viewers.people), ()):
+            why = "the account is deactivated or an app, or it belongs to another company"
             if not audience.is_complete:
-                text = f"Slack does not say who {user} is. Check the id and try again; `kvasir doctor` checks Slack."
-                raise SlackUnavailable(text, maybe_done=False)
-            raise PersonNotFound(
-                f"{user} gets no answers: the account is deactivated or an app, or it belongs to another company. "
-                "Use the id of a full member or a guest."
-            )
+                if await self._knows(id_):
+                    text = f"Slack does not say who {user} is. Try again; `kvasir doctor` checks Slack."
+                    raise SlackUnavailable(text, maybe_done=False)
+                why = "Slack knows nobody with this id"
+            raise PersonNotFound(f"{user} gets no answers: {why}. Use the id of a full member or a guest.")
         return KnownPerson(id_, self._team, audience.viewers, self._names)
+
+    async def _knows(self, id_: str) -> bool:
+        """Return whether Slack has a person with an id."""
+        try:
+            await self._api.call("users.info", user=id_)
+        except SlackRefused as error:
+            return error.code != "user_not_found"
+        return True
 
     async def _find_id(self, address: str) -> str | None:
         """Return the Slack id of an address, None if there is none."""
