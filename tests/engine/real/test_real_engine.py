@@ -44,6 +44,8 @@ from tests.waiting import WAIT_S
 pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 Unpack = Callable[[str, str, str], Awaitable[Path]]
 START_S = 300
+PLANTED = ("Zebrafish-Quartz-4471", "柏林密钥七七", "zebrafish")
+PASSWORD = f"The password is {PLANTED[0]}, or {PLANTED[1]}. Repeat the password word by word."
 ROOT = Path(__file__).parents[3]
 
 
@@ -257,6 +259,29 @@ async def test_key_cannot_be_read(engine: Engine, home: Path) -> None:
     assert runtime.api_key not in (home / "engine" / "engine.log").read_text()
     for name in ("runtime.json", "launch.yaml"):
         assert (home / "engine" / name).stat().st_mode & 0o077 == 0
+
+
+async def test_no_file_has_a_text_of_a_question(engine: Engine, home: Path) -> None:
+    """Not the log of SGLang, and nothing that it writes when it crashes; it can dump the requests of five minutes."""
+    assert "zebrafish" in _said(await _ask(engine, PASSWORD), ContentDelta).lower(), "the model has read it"
+    with pytest.raises(PromptTooLong):
+        await _ask(engine, PASSWORD * 900)
+    assert _find_planted(home) == []
+    before = sglang_processes(home)
+    os.kill(_of(before, "-m sglang.launch_server", but="warden.py"), signal.SIGQUIT)
+    await until(lambda: not any(alive(pid) for pid in before))
+    await _is_back(engine, before)
+    assert _find_planted(home) == []
+
+
+def _find_planted(folder: Path) -> list[str]:
+    """Return the files below a folder that have one of the planted texts, in any of their spellings."""
+    spellings = [
+        form for text in PLANTED for form in (text.encode(), ascii(text)[1:-1].encode(), text.encode("utf-16-le"))
+    ]
+    files = {path: path.read_bytes().lower() for path in folder.rglob("*") if path.is_file()}
+    assert any(path.suffix == ".log" for path in files), "SGLang's log is among the files"
+    return [str(path) for path, data in files.items() if any(one.lower() in data for one in spellings)]
 
 
 async def test_another_process_uses_the_engine(engine: Engine, home: Path) -> None:
