@@ -70,6 +70,7 @@ bench: dev
 	.venv/bin/python scripts/bench_page_cache.py
 	.venv/bin/python scripts/bench_live.py
 	.venv/bin/python scripts/bench_cache.py
+	.venv/bin/python scripts/bench_audit.py
 	.venv/bin/python scripts/bench_engine.py
 	.venv/bin/python scripts/bench_line.py
 	.venv/bin/python scripts/bench_sync.py $(if $(KVASIR_EVAL_DIR),"$(KVASIR_EVAL_DIR)/apisix-docs",docs)
