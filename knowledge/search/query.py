@@ -194,7 +194,9 @@ def _read_filter(match: re.Match[str]) -> _Filter | None:
     if key == "type" and values:
         values, rest = _split_formats(values)
         end -= rest
-    elif (key == "in" and _are_code(values)) or (not match["key"].isascii() and key != "in" and not _are_days(values)):
+    elif (key == "in" and match["quoted"] is None and _are_code(values)) or (
+        not match["key"].isascii() and key != "in" and not _are_days(values)
+    ):
         return None
     return _Filter(match.start(), end, match.string[match.start() : end], key, tuple(values)) if values else None
 

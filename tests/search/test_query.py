@@ -38,6 +38,7 @@ PDF, WORD, MARKDOWN = names("pdf"), names("docx", "docm", "doc", "word"), names(
         ('leave in:"staff handbook" days', ParsedQuery("leave days", names("staff handbook"))),
         ("leave in:“staff handbook” days", ParsedQuery("leave days", names("staff handbook"))),
         ("leave in:'staff handbook'", ParsedQuery("leave", names("staff handbook"))),
+        ('leave in:"handbook (staff)"', ParsedQuery("leave", names("handbook (staff)"))),
         ("leave in:handbook in:wiki", ParsedQuery("leave", names("handbook", "wiki"))),
         ("leave in:handbook,wiki, please", ParsedQuery("leave, please", names("handbook", "wiki"))),
         ("leave type:.pdf type:word", ParsedQuery("leave", kinds=PDF | WORD)),

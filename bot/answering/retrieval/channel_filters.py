@@ -39,9 +39,12 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
 def restrict_sources(rule: str, readable: Collection[str], now: datetime) -> str | None:
     """Return the rule without the sources that are not readable; None if it names sources and none of them is.
 
-    Nobody may learn the name of another source, neither by an error nor by its suggestions.
+    Nobody may learn the name of another source, neither by an error nor by its suggestions. A rule without a filter
+    that can be read admits nothing.
     """
     rule_query = parse_query(f"{rule} x", now) if rule else ParsedQuery("")
+    if rule and not rule_query.has_filters:
+        return None
     folded = {name.casefold() for name in readable}
     left = frozenset(name for name in rule_query.sources if name.casefold() in folded)
     if left == rule_query.sources:

@@ -99,3 +99,11 @@ def test_typed_filters_never_widen_channel_filters(typed: str, rule: str) -> Non
     assert not allowed.kinds or (both.kinds and both.kinds <= allowed.kinds)
     assert allowed.after is None or (both.after is not None and both.after >= allowed.after)
     assert allowed.before is None or (both.before is not None and both.before <= allowed.before)
+
+
+@pytest.mark.parametrize("name", ["HR (intern)", "[board]", "Q=A", "a|b", "C:\\docs", "<new>", "$x", "a\nb"])
+def test_a_source_of_any_name_narrows(name: str) -> None:
+    """What is no filter by itself must not admit all sources."""
+    rule = restrict_sources(f'in:"{name}"', [name, "other"], NOW)
+    assert rule is None or parse_query(add_filters("how?", rule, NOW), NOW).sources == {name}
+    assert rule is not None or "\n" in name
