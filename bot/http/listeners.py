@@ -82,6 +82,7 @@ class Listeners:
             keepalive_timeout=IDLE_S,
             lingering_time=_LINGER_S,
             handler_cancellation=cancels_handlers,
+            auto_decompress=False,  # 1 MB may unpack to 1 GB, on the event loop and before ``admit``
             shutdown_timeout=shutdown_s,
         )
         await runner.setup()
