@@ -6,6 +6,7 @@ header, or by OpenAI's field ``user`` if the key says so. Whatever else names a 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections import Counter
@@ -28,6 +29,9 @@ _log = structlog.get_logger("kvasir.api")
 PERSON_HEADERS: Final = ("X-Kvasir-User", "X-OpenWebUI-User-Email")
 """The headers in which an application names its person."""
 
+_FIND_S: Final = 20.0
+"""How long Slack has to say who a person is: calls wait for its rate limits."""
+
 FindPerson = Callable[[str], Awaitable[KnownPerson]]
 """Returns a person by Slack id or e-mail address; raises ``PersonNotFound`` or another ``BotError``."""
 
@@ -41,7 +45,10 @@ class Caller:
 
 
 class ApiAccess:
-    """Checks keys and people. Every method raises ``ApiError`` for a refusal, and ``DatabaseError``."""
+    """Checks keys and people.
+
+    Every method raises ``ApiError`` for a refusal, ``DatabaseError``, and ``TimeoutError`` if Slack does not answer.
+    """
 
     def __init__(self, keys: ApiKeys, find_person: FindPerson, counts: QuestionCounts, person_limit: int) -> None:
         """``person_limit`` is how many questions a person may ask in a minute, in Slack and here; 0 for no limit."""
@@ -117,7 +124,8 @@ class ApiAccess:
 
     async def _find_known(self, user: str) -> KnownPerson:
         try:
-            return await self._find_person(user)
+            async with asyncio.timeout(_FIND_S):
+                return await self._find_person(user)
         except PersonNotFound as error:
             raise ApiError(HTTPStatus.FORBIDDEN, str(error), "person_not_found") from None
 

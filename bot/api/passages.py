@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from knowledge.interfaces import Hit
 
 _SEPARATOR: Final = "."
 """Between the ids of the chunks of a passage; each is a UUID."""
+_SEARCH_S: Final = 20.0
 _ID: Final = re.compile(r"[0-9a-f-]{36}(?:\.[0-9a-f-]{36}){0,31}")
 
 
@@ -54,13 +56,15 @@ async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: in
     Raises:
         ApiError: the person may read nothing of the key's sources.
         KnowledgeError: the search failed, or a filter cannot be read.
+        TimeoutError: the search takes too long.
 
     """
     within = await find_filters(parts, caller)
     if not any(char.isalnum() for char in query):
         return FoundPassages(passages=[], related=False)
     full_query = add_filters(query[:MOST_CHARACTERS], within, datetime.now(UTC))
-    found = await parts.search(full_query, limit=limit, viewers=caller.person.viewers)
+    async with asyncio.timeout(_SEARCH_S):
+        found = await parts.search(full_query, limit=limit, viewers=caller.person.viewers)
     await _record_read(parts, caller, found.hits, {"text": query})
     return FoundPassages(passages=[_release_hit(hit) for hit in found.hits], related=found.related)
 

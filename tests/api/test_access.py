@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from bot.api import access as api_access
+from bot.api import passages
 from bot.api.access import ApiAccess, Caller
 from bot.api.answers import ApiParts, AskedQuestion, build_question
 from bot.api.errors import ApiError
@@ -22,6 +25,7 @@ from bot.storage.turns.question_counts import QuestionCounts
 from knowledge.database.database import Database
 from knowledge.interfaces import Viewers
 from knowledge.masking import NameIndex
+from tests.waiting import WAIT_S
 
 ADA, BO = "U0ADA00001", "U0BO000002"
 APPLICATION = ApiKey("Open WebUI", "application", id="a1")
@@ -92,3 +96,21 @@ async def test_a_question_knows_the_names_that_leave_for_no_search_engine(bench:
     caller = Caller(APPLICATION, await bench.find_person(ADA))
     question = await build_question(parts, caller, AskedQuestion("Why was Ada Lovelace dismissed?", wants_web=True))
     assert question.asker.names is NAMES
+
+
+async def test_neither_slack_nor_a_search_is_awaited_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never_answer(*_: object, **__: object) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(api_access, "_FIND_S", 0.01)
+    monkeypatch.setattr(passages, "_SEARCH_S", 0.01)
+    access = ApiAccess(ApiKeys(bench.database), never_answer, QuestionCounts(bench.database), 0)
+    unused: Any = None
+    parts = ApiParts(access, unused, unused, never_answer, unused, unused, unused, unused)
+    caller = Caller(APPLICATION, await bench.find_person(ADA))
+    headers = CIMultiDictProxy(CIMultiDict({"X-Kvasir-User": ADA}))
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(TimeoutError):
+            await access.admit_request(APPLICATION, headers, is_question=True)
+        with pytest.raises(TimeoutError):
+            await passages.search_passages(parts, caller, "leave", 1)
