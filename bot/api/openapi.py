@@ -23,7 +23,7 @@ _REFUSALS: Mapping[str, str] = {
     "429": "A limit is reached; Retry-After says when to ask again.",
     "500": "A defect of Kvasir.",
     "503": "Slack, the database or the store does not answer.",
-    "504": "The answer took longer than 15 minutes.",
+    "504": "A lookup or search took longer than 20 s, or an answer 15 minutes.",
 }
 _EVENTS = {
     "text/event-stream": {

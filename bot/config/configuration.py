@@ -264,7 +264,7 @@ def _read_sources(tables: object, path: Path, variables: Mapping[str, str]) -> t
     if not isinstance(tables, list) or not tables:
         raise SettingsError(f"{path} names no source. Add one: docs/sources.md shows how.")
     specs = tuple(_read_source(require_table(table, f"[[source]] in {path}"), path, variables) for table in tables)
-    names = [spec.name for spec in specs]
+    names = [spec.name.casefold() for spec in specs]  # filters name a source in any case
     for name in names:
         if names.count(name) > 1:
             raise SettingsError(f"{path} has two sources named {name!r}. Give each a name of its own.")

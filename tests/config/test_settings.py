@@ -137,6 +137,7 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
         (TOML + '[engine]\nquiet_hour = "at night"\n', ("quiet_hour", "cron line")),
         (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean “nightly”?")),
         (TOML + TOML, ("two sources", "handbook")),
+        (TOML + TOML.replace("handbook", "Handbook"), ("two sources", "handbook")),
         ('[[source]]\nname = "a"\n', ("no kind",)),
         ("", ("names no source",)),
         ("[[source]\n", ("not valid TOML",)),
