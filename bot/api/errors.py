@@ -10,7 +10,8 @@ import structlog
 from aiohttp import web
 
 from bot.errors import BotError
-from bot.messages.errors import describe_error
+from bot.messages.errors import UNEXPECTED, describe_error
+from bot.messages.message import render_message
 from engine.errors import EngineError
 from knowledge.errors import InvalidFilter, KnowledgeError, UnknownSource
 
@@ -50,7 +51,7 @@ class ApiError(BotError):
 
 
 def translate_error(error: Exception) -> ApiError:
-    """Return what a client reads about an error: no secret and no text of another library. Log a bug."""
+    """Return what a client reads about an error: no secret, no path and no text of another library. Log a bug."""
     match error:
         case ApiError():
             return error
@@ -65,7 +66,11 @@ def translate_error(error: Exception) -> ApiError:
                 HTTPStatus(error.status), f"{error.reason}. GET /openapi.json describes all requests.", "refused"
             )
     _log.error("request broke", exc_info=error)
-    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, describe_error(error), "internal_error")
+    return ApiError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        render_message(UNEXPECTED.fill(kind=type(error).__name__), "en"),
+        "internal_error",
+    )
 
 
 def encode_json(value: object) -> bytes:
