@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
@@ -21,7 +21,7 @@ from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_we
 from bot.answering.verified_answers.verified_answerer import Answering
 from bot.api.access import ApiAccess, Caller
 from bot.api.errors import ApiError
-from bot.audit.entries import NO_AUDIT, AuditLog
+from bot.audit.entries import NO_AUDIT, AuditEntry, AuditLog, Event, name_person
 from bot.config.configuration import Configuration
 from bot.slack.people.viewers import may_see_answer
 from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
@@ -86,7 +86,7 @@ async def find_filters(parts: ApiParts, caller: Caller) -> str:
     readable = await parts.library.count_readable(caller.person.viewers)
     within = restrict_sources(rule, readable, datetime.now(UTC))
     if within is None:
-        raise ApiError(HTTPStatus.FORBIDDEN, "This person may read nothing of the key's sources.", "nothing_readable")
+        await _refuse(parts, caller, "This person may read nothing of the key's sources.", "nothing_readable")
     return within
 
 
@@ -166,4 +166,11 @@ async def _confirm_rights(parts: ApiParts, caller: Caller, question: Question, p
     are_documents = bool(passages) and all(passage.chunks for passage in passages)
     if (holds_less and not are_documents) or not chunks <= await parts.library.filter_current(chunks, now):
         text = "The documents, or the right to read them, changed while the answer was written. Ask again."
-        raise ApiError(HTTPStatus.FORBIDDEN, text, "rights_changed")
+        await _refuse(parts, caller, text, "rights_changed")
+
+
+async def _refuse(parts: ApiParts, caller: Caller, text: str, code: str) -> NoReturn:
+    """Record in the audit that somebody may not read what a request needs, and raise the error."""
+    person = name_person(caller.person.team, caller.person.id)
+    await parts.audit.record(AuditEntry(Event.REFUSAL, person, {"key": caller.key.id, "reason": code}))
+    raise ApiError(HTTPStatus.FORBIDDEN, text, code)

@@ -83,15 +83,26 @@ async def test_the_client_of_openai_streams_a_cited_answer(api: RunningApi) -> N
     await client.close()
 
 
-async def test_the_audit_names_the_key_of_a_question(api: RunningApi) -> None:
-    key, secret = await api.keys.create_key(ApiKey("a test", "person", TEAM, BO))
-    await api.ask(LEAVE, secret)
+async def wait_for_entries(api: RunningApi, key: str, events: list[str]) -> None:
+    """Wait until the audit has exactly these events of a key."""
     async with asyncio.timeout(WAIT_S):
         while True:
             lines = [parse_line(one) for path in list_chains(api.home / "audit") for one in path.open("rb")]
-            if sorted(one["event"] for one in lines if one.get("key") == key.id) == ["answer", "question"]:
+            if sorted(one["event"] for one in lines if one.get("key") == key) == events:
                 break
             await asyncio.sleep(0.05)
+
+
+async def test_the_audit_names_the_key_of_a_question(api: RunningApi) -> None:
+    key, secret = await api.keys.create_key(ApiKey("a test", "person", TEAM, BO))
+    await api.ask(LEAVE, secret)
+    await wait_for_entries(api, key.id, ["answer", "question"])
+
+
+async def test_the_audit_has_what_a_key_was_refused(api: RunningApi) -> None:
+    key, secret = await api.keys.create_key(ApiKey("a test", "person", TEAM, BO, sources=("board",)))
+    assert (await api.post("/v1/search", {"query": HARBOUR}, secret))[0] == 403
+    await wait_for_entries(api, key.id, ["refusal"])
 
 
 async def test_an_answer_comes_as_json_or_as_events(api: RunningApi) -> None:
