@@ -2,8 +2,8 @@
 
 A hostile document may take over the parsing process. Two parts of Linux then keep it from everything else. Landlock
 refuses files, and signals to other processes. seccomp refuses each system call that is not in a short list; so there
-are no sockets, no programs, and no calls of newer kernels, of other architectures or of x32. A system that lacks a part
-still parses, and ``enter_jail`` says what is missing.
+are no sockets, no programs, no threads, and no calls of newer kernels, of other architectures or of x32. A system that
+lacks a part still parses, and ``enter_jail`` says what is missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import knowledge
 
-_PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _READ_ANY_FILE: Final = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -55,7 +55,6 @@ class _Machine(NamedTuple):
     capget: int
     capset: int
     harmless: Sequence[int]
-    clone: int
     fcntl: int
     ioctl: int
     openat: int
@@ -65,10 +64,10 @@ class _Machine(NamedTuple):
     open: int | None = None
 
 
-# Memory, threads, clocks, own signals, pipes, and reading files. Each line has the calls in the order of their numbers.
+# Memory, locks, clocks, own signals, pipes, and reading files. Each line has the calls in the order of their numbers.
 _MACHINES: Final = {
     "x86_64": _Machine(
-        audit=0xC000003E, seccomp=317, capget=125, capset=126, clone=56, fcntl=72, ioctl=16, openat=257, prctl=157,
+        audit=0xC000003E, seccomp=317, capget=125, capset=126, fcntl=72, ioctl=16, openat=257, prctl=157,
         prlimit64=302, tgkill=234, open=2,
         harmless=(
             0, 1, 3, 4, 5, 6, 7, 8,  # read, write, close, stat, fstat, lstat, poll, lseek
@@ -86,7 +85,7 @@ _MACHINES: Final = {
         ),
     ),
     "aarch64": _Machine(
-        audit=0xC00000B7, seccomp=277, capget=90, capset=91, clone=220, fcntl=25, ioctl=29, openat=56, prctl=167,
+        audit=0xC00000B7, seccomp=277, capget=90, capset=91, fcntl=25, ioctl=29, openat=56, prctl=167,
         prlimit64=261, tgkill=131,
         harmless=(
             17, 23, 24, 43, 44, 48, 57, 61,  # getcwd, dup, dup3, statfs, fstatfs, faccessat, close, getdents64
@@ -105,7 +104,7 @@ _MACHINES: Final = {
     ),
 }  # fmt: skip
 
-_EVERY_BIT, _CLONE_THREAD = 0xFFFFFFFF, 0x10000
+_EVERY_BIT: Final = 0xFFFFFFFF
 _WRITES: Final = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000 | 0o20000000  # of ``open``: write, create, truncate, append
 _FCNTL_COMMANDS: Final = (0, 1, 2, 3, 4, 1030)  # Duplicate a descriptor, read and set its flags. Others send signals.
 _NAME_THREAD, _READ_THREAD_NAME, _READ_TERMINAL = 15, 16, 0x5401
@@ -130,6 +129,7 @@ def enter_jail() -> list[str]:
         return [f"{platform.system()} on {platform.machine()} has no Landlock and no seccomp that Kvasir knows"]
     kernel = ctypes.CDLL(None, use_errno=True)
     kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    kernel.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # The memory has a document, and a core dump may go to a program.
     with contextlib.suppress(OSError):
         _drop_capabilities(kernel, machine)
     gaps = []
@@ -219,7 +219,6 @@ def restrict_calls(kernel: ctypes.CDLL, machine: _Machine) -> None:
 def _build_filter(machine: _Machine, own_pid: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield the filter's steps: an operation, how many steps to skip if it is true or false, and its operand."""
     conditions: dict[int | None, Sequence[_Condition]] = {
-        machine.clone: (_Condition(0, _CLONE_THREAD, (_CLONE_THREAD,)),),
         machine.fcntl: (_Condition(2, _EVERY_BIT, _FCNTL_COMMANDS),),
         machine.ioctl: (_Condition(2, _EVERY_BIT, (_READ_TERMINAL,)),),
         machine.open: (_Condition(2, _WRITES, (0,)),),

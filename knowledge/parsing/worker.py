@@ -120,8 +120,7 @@ def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
 def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None) -> NoReturn:
     """Answer in the forked process, which has no pipe but that for its frames."""
     try:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _end_with_parent()
         head, data = (_read_bytes(source, size) for size in waiting[1:]) if waiting else (b"", b"")
         os.close(source)
         os.close(sink)
@@ -133,6 +132,12 @@ def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None
                 frames.writelines(encode_result(gaps))
     finally:
         os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Let Linux kill this process when its parent ends; nothing that a document does prevents that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _read_bytes(source: int, count: int) -> bytes:
@@ -209,6 +214,7 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):  # Not every system limits address space.
         limit = int(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, signal.SIG_IGN)  # The parent handles Ctrl-C, and the stop of a service.

@@ -7,12 +7,15 @@ a task is the name of an attempt, and the answer says what it got.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
+import signal
 import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,12 +113,20 @@ def change_mode() -> object:
 
 
 def start_thread() -> object:
-    """Do what libraries need."""
-    done: list[int] = []
-    thread = threading.Thread(target=done.append, args=(1,))
-    thread.start()
-    thread.join()
-    return done
+    """Start one of the threads that would use up those of Kvasir's user."""
+    try:
+        threading.Thread(target=id, args=(1,)).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
+    return "started"
+
+
+def wait_forever() -> object:
+    """Cancel the alarm, and answer nothing."""
+    signal.alarm(0)
+    os.write(2, b".")
+    while True:
+        time.sleep(60)
 
 
 def call(name: str, number: int, number_on_arm: int, *arguments: object) -> object:
@@ -131,7 +142,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     for attempt in (
         read_environment, read_secret, read_checkout, read_memory, connect_by_tcp, send_by_udp, connect_to_unix_socket,
         write_to_disk, run_program, signal_parent, fork, trace_parent, use_io_uring, call_as_x32, raise_limits,
-        change_mode, start_thread,
+        change_mode, start_thread, wait_forever,
     )
 }  # fmt: skip
 
