@@ -193,13 +193,14 @@ def find_readable_paths() -> list[Path]:
     A checkout has settings and secrets next to this package, so that only the package itself is readable there.
     """
     package = Path(knowledge.__file__).resolve().parent
-    modules = [
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    found = map(Path, (*sys.path, *libraries, *_SYSTEM_FILES, *mimetypes.knownfiles))
+    others = [
         path
-        for path in map(Path, sys.path)
+        for path in found
         if path.name in {"site-packages", "dist-packages"} or not package.is_relative_to(path.resolve())
     ]
-    libraries = [entry for entry in os.environ.get("LD_LIBRARY_PATH", "").split(":") if entry]
-    paths = [package, *modules, *map(Path, (*libraries, *_SYSTEM_FILES, *mimetypes.knownfiles))]
+    paths = [package, Path(os.__file__).parent, *others]
     return [path for path in paths if path.is_absolute() and os.access(path, os.R_OK)]
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from knowledge.parsing import describe_jail
+import knowledge
+from knowledge.parsing import describe_jail, jail
 from knowledge.parsing.file_types import Format
 from knowledge.parsing.wire import HEADER, DocumentDecoder, ParsingTask, ReadingDecoder, encode_task
 from tests.waiting import WAIT_S
@@ -195,6 +196,24 @@ def test_nobody_of_the_same_user_reads_a_document_in_its_process(
     stuck: tuple[psutil.Process, psutil.Process, psutil.Process],
 ) -> None:
     assert find_readable(stuck[2].pid) == ["stat"]
+
+
+def test_python_stays_readable_where_kvasir_is_installed_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loads further modules of its own, for example a decoder of Chinese."""
+    modules = Path(os.__file__).parent
+    monkeypatch.setattr(knowledge, "__file__", str(modules / "site-packages/knowledge/__init__.py"))
+    assert modules in jail.find_readable_paths()
+
+
+def test_a_checkout_among_native_libraries_is_not_readable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "lib/kvasir/knowledge"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(knowledge, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(jail, "_SYSTEM_FILES", (str(tmp_path / "lib"), str(tmp_path)))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "lib"))
+    found = jail.find_readable_paths()
+    assert package in found
+    assert [path for path in found if path in package.parents] == []
 
 
 async def test_the_jail_describes_itself() -> None:
