@@ -165,8 +165,8 @@ class DocumentDecoder:
                 continue
             self._join_pieces()
             self._sections.append(build_section(*part))
-        if len(self._sections) > MAX_SECTIONS:
-            raise ValueError("too many sections")
+        if max(len(self._sections), len(self._further)) > MAX_SECTIONS:
+            raise ValueError("too many sections, or pieces of one")  # A piece takes more memory than it has bytes.
 
     def finish(self) -> Document:
         """Return the document after the last frame."""

@@ -24,6 +24,15 @@ def test_characters_that_databases_refuse_are_dropped() -> None:
     assert decode(HEADER.pack(0, 0) + one for one in frames) == Document("xy", (Section(("h",), "tu", 1),))
 
 
+def test_a_section_of_very_many_short_pieces_is_refused() -> None:
+    """Each piece is a string, so 100 MB of them would take 1.4 GB of Kvasir's memory."""
+    frames = [b'{"title": "x"}', json.dumps({"sections": [[[], "", None, None], *["ab"] * 60_000]}).encode()]
+    decode(HEADER.pack(0, 0) + one for one in frames)
+    frames.append(json.dumps({"sections": ["ab"] * 60_000}).encode())
+    with pytest.raises(ValueError, match="too many"):
+        decode(HEADER.pack(0, 0) + one for one in frames)
+
+
 def decode(frames: Iterable[bytes]) -> Document:
     decoder = DocumentDecoder()
     for frame in frames:
