@@ -297,8 +297,8 @@ class MaskingTable(Table):
     web: PrivateWords = toml_field(
         "mask",
         '"mask", "block" or "ask"',
-        "What happens to a web search if its words have personal data or secrets: masks replace them, nothing is "
-        "searched, or nothing is searched until the asker presses a button that shows the masked words.",
+        "What happens to a web search whose words have personal data or secrets. Masks replace them, or nothing is "
+        "searched, or the asker first presses a button below the masked words.",
     )
     prompts: Prompts = toml_field(
         "allow",
