@@ -56,6 +56,7 @@ def _match_iban(text: str) -> int:
 
 def _is_resident_id(text: str) -> bool:
     """Accept an id whose date of birth exists and whose check character is right; places may be old ones."""
+    text = _SEPARATORS.sub("", text)
     try:
         ric.get_birth_date(text)
     except ValidationError:
@@ -108,15 +109,19 @@ def _has_digits(least: int, most: int) -> Callable[[str], bool]:
 @lru_cache(maxsize=2_048)
 def _is_listed_phone(text: str) -> bool:
     """Return whether a number with separators is valid somewhere and grouped as people write it there."""
-    from phonenumbers import Leniency, PhoneNumberMatcher  # noqa: PLC0415 - its plans take 100 ms
+    import phonenumbers  # noqa: PLC0415 - its plans take 100 ms
 
-    if not _has_digits(8, 15)(text) or text.isdigit():
-        return False
-    return any(
-        found.raw_string == text
-        for region in _REGIONS
-        for found in PhoneNumberMatcher(text, region, Leniency.STRICT_GROUPING, 1)
-    )
+    def is_listed(region: str) -> bool:
+        try:  # the matcher takes much longer for what is no number
+            is_valid = phonenumbers.is_valid_number(phonenumbers.parse(text, region))
+        except phonenumbers.NumberParseException:
+            return False
+        return is_valid and any(
+            one.raw_string == text
+            for one in phonenumbers.PhoneNumberMatcher(text, region, phonenumbers.Leniency.STRICT_GROUPING, 1)
+        )
+
+    return _has_digits(8, 15)(text) and not text.isdigit() and any(map(is_listed, _REGIONS))
 
 
 # ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +158,8 @@ _VAT_WORDS = compile_words(
 _PROVIDER_WORDS = compile_words(r"npi|provider identifier|dea", r"医师编号")
 _PASSPORT_WORDS = compile_words(r"passports?(?: (?:no|number|nr))?|reisepass\w*|pass-?(?:nr|nummer|no)", r"护照|通行证")
 _BIRTH_WORDS = compile_words(
-    r"born|dob|d\.o\.b\.?|date of birth|birth ?da(?:te|y)|geb|geboren\w*|geburts\w*", r"出生|生日|生于"
+    r"born|dob|d\.o\.b\.?|date of birth|birth ?da(?:te|y)|geb|geboren\w*|geburts\w*",
+    r"(?<![输导支])出生(?![成效产])|(?<![发产])生日|(?<![发产诞])生于",
 )
 _RECORD_WORDS = compile_words(
     r"mrn|medical record(?: (?:no|number|nr))?"
@@ -181,12 +187,14 @@ _DATE = (
     r"(?:(?:18|19|20)\d\d ?[-/.年] ?(?:1[0-2]|0?[1-9]) ?[-/.月] ?(?:3[01]|[12]\d|0?[1-9])日?"
     r"|(?:3[01]|[12]\d|0?[1-9]) ?[./-] ?(?:3[01]|[12]\d|0?[1-9]) ?[./-] ?(?:18|19|20)?\d\d"
     r"|(?:18|19|20)\d\d(?:1[0-2]|0[1-9])(?:3[01]|[12]\d|0[1-9])"
-    rf"|(?i:(?:3[01]|[12]\d|0?[1-9])(?:\.|st|nd|rd|th)?(?: of)? {_MONTH}\.?,? (?:18|19|20)\d\d)"
+    rf"|(?i:(?:3[01]|[12]\d|0?[1-9])(?:\.|st|nd|rd|th)?(?: of)?[ /-]?{_MONTH}\.?,?[ /-]?(?:18|19|20)\d\d)"
     rf"|(?i:{_MONTH}\.? (?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?,? (?:18|19|20)\d\d))"
 )
 _OPEN = r"(?:\((?=\+?\d{1,5}\)))?"
 """The parenthesis of an area code, not one around the number."""
-_VERSION_OR_YEARS = re.compile(r"(?:\d+\.)?\d\.\d{1,2}(?:\D|\Z)|(?:(?:19|20)\d\d\D{1,3})+(?:19|20)\d\d\Z")
+_VERSION_PRICE_OR_YEARS = re.compile(
+    r"(?:\d+\.)?\d\.\d{1,2}(?:\D|\Z)|[\d ]+\.\d\d\Z|(?:(?:19|20)\d\d\D{1,3})+(?:19|20)\d\d\Z"
+)
 _NO_DATE = r"(?!\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4})"
 
 
@@ -246,7 +254,9 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
     _make_rule(Kind.ID, r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])"),
     _make_rule(Kind.ID, r"(?<![\w-])9\d\d-(?:[79]\d|8[0-8])-\d{4}(?![\w-])"),
     _make_rule(Kind.ID, r"(?<![\w.-])\d{3}( ?)\d\d\1\d{4}(?![\w-])", _is_us_id, _TAX_WORDS),
-    _make_rule(Kind.ID, r"(?<!\d)[1-9]\d{5}(?:18|19|20)\d{9}[\dXx](?![\dA-Za-z])", _is_resident_id),
+    _make_rule(
+        Kind.ID, r"(?<!\d)[1-9]\d{5}(?P<gap>[ -]?)(?:18|19|20)\d{6}(?P=gap)\d{3}[\dXx](?![\dA-Za-z])", _is_resident_id
+    ),
     _make_rule(
         Kind.ID,
         r"(?<![\w.-])\d{3}(?P<gap>[ -]?)\d{3}(?P=gap)\d{4}(?![\w-])",
@@ -346,16 +356,17 @@ IDENTIFIERS: Final[tuple[Rule, ...]] = (
     _make_rule(
         Kind.PHONE,
         rf"(?<![\w.])(?<!\d-){_NO_DATE}{_OPEN}\+?\d(?:[ ()/.-]{{0,3}}\d){{5,14}}(?:x\d{{1,6}})?(?!\d)",
-        lambda text: _has_digits(6, 21)(text) and not _VERSION_OR_YEARS.match(text),
+        lambda text: _has_digits(6, 21)(text) and not _VERSION_PRICE_OR_YEARS.match(text),
         _PHONE_WORDS,
     ),
     # ── Dates of birth and records
-    _make_rule(Kind.BIRTH_DATE, rf"(?<![\w.-]){_DATE}(?![\w-])", None, _BIRTH_WORDS),
+    _make_rule(Kind.BIRTH_DATE, rf"(?<![\w.-]){_DATE}(?!(?!T\d\d:)[\w-])", None, _BIRTH_WORDS),
     _make_rule(
         Kind.RECORD,
         rf"(?<![\w.-]){_NO_DATE}(?:[A-Z]{{1,4}}[-/]?)?\d(?:[-/]?\d){{3,14}}(?![\w-])",
         _has_digits(4, 15),
         _RECORD_WORDS,
     ),
+    _make_rule(Kind.RECORD, r"(?<![\w])MRN[-/]?\d(?:[-/]?\d){3,14}(?![\w-])"),
 )
 """In the order in which they are tried; where two touch, the first one names the kind."""

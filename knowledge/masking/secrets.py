@@ -105,7 +105,8 @@ _PARAMETERS = r"(?:ticket|token|access_token|refresh_token|sig|signature|secret|
 _DOTTED = r"(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,20}"
 """A host, with or without a scheme; the query of its address may contain a secret."""
 _PATH = r"(?::\d{1,5})?(?:/[^\s?\x7f-\U0010ffff]{0,200})?"
-_IS = r"(?:[=:]|\bis\b|是|为)"
+_PRIVATE_KEY = "[A-Z ]*PRIVATE KEY(?: BLOCK)?-----"
+_IS = r"(?:(?:\bis|是|为)?\s{0,2}[=:]|\bis\b|是|为)"
 
 
 def _make_rule(kind: Kind, pattern: str, check: Callable[[str], int] = len, hint: str = "") -> Rule:
@@ -113,7 +114,7 @@ def _make_rule(kind: Kind, pattern: str, check: Callable[[str], int] = len, hint
 
 
 _SECRET_RULES = (
-    (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?", len, "-"),
+    (rf"-----BEGIN {_PRIVATE_KEY}(?:[^-]*(?:-(?!----)[^-]*)*-----END {_PRIVATE_KEY}|[^-]*)", len, "-"),
     (r"x(?:ox[a-z]|app)-[A-Za-z0-9%-]{8,}", len, "x"),
     (rf"(?<![A-Za-z0-9]){_KEY_PREFIXES}[A-Za-z0-9_.-]{{11,}}[A-Za-z0-9_-]", _match_password, ""),
     (r"(?<![A-Za-z0-9])kvasir_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", len, "k"),
@@ -121,15 +122,17 @@ _SECRET_RULES = (
     (r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])", _match_aws_secret, ""),
     (r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", len, "e"),
     (r"hooks\.slack(?:-gov)?\.com/(?P<secret>[\w/-]{20,})", len, "/"),
-    (r"(?<=://)(?P<secret>[^/\s@:]{1,100}:[^/\s]{1,200})@", _match_value, "@"),
+    (r"(?<=://)(?P<secret>[^/\s@:]{0,100}:[^/\s]{1,200})@", _match_value, "@"),
     (r"(?<!\S)(?:-u|--user)[ =](?P<secret>[^\s:]{1,100}:[^\s\"']{3,200})", _match_password, "-"),  # curl's
     (r"(?i:\bbearer)\s+(?P<secret>[A-Za-z0-9+/._~-]{8,}=*)", _match_password, " "),
     (r"(?i:\bbasic)\s+(?P<secret>[A-Za-z0-9+/._~-]{16,}=*)", _match_password, " "),
     (r"(?i:\bbasic)\s+(?P<secret>[A-Za-z0-9+/]{6,}={0,2})", _match_credentials, " "),
     (r"(?i:\bauthorization)[\"']?\s*[:=]\s*[\"']?(?i:basic|bearer|digest|token|negotiate)\s+(?P<secret>[!-~]{6,200})",
      _match_value, ":="),
+    (r"(?i:\bauthorization)[\"']?\s*[:=]\s*[\"']?(?:[A-Za-z-]{2,20}\s+)?(?P<secret>[!-~]{12,200})",
+     _match_password, ":="),
     (rf"(?<=[?&]){_PARAMETERS}=(?P<secret>[^&\s'\"\x7f-\U0010ffff]{{3,500}})", _match_value, "="),
-    (rf"(?i:{_BEFORE_SECRETS})[\"']?\s*{_IS}\s*[\"']?(?P<secret>[^\s\"',;\x7f-\U0010ffff]{{6,200}})",
+    (rf"(?i:{_BEFORE_SECRETS})[\"']?\s*{_IS}\s*[\"'“”‘’「『]?(?P<secret>[^\s\"',;\x7f-\U0010ffff]{{6,200}})",
      _match_password, ""),
 )  # fmt: skip
 _INTERNAL_RULES = (

@@ -44,6 +44,11 @@ FOUND = {
     "DOB: 03/12/1984": Kind.BIRTH_DATE,
     "geboren am 12.03.1984": Kind.BIRTH_DATE,
     "他1984年3月12日出生": Kind.BIRTH_DATE,
+    "DOB 12-Mar-1984": Kind.BIRTH_DATE,
+    "born 1984-03-12T00:00:00Z": Kind.BIRTH_DATE,
+    "身份证 110105 19491231 002X": Kind.ID,
+    "MRN-00123456 is hers": Kind.RECORD,
+    "MRN00123456": Kind.RECORD,
     "出生日期：1984-03-12": Kind.BIRTH_DATE,
     "MRN 00123456": Kind.RECORD,
     "病历号：A1234567": Kind.RECORD,
@@ -58,6 +63,7 @@ NOT_FOUND = [
     "sglang@0.5.1 and react@18.2.0", "version 1.2.3.4", "ISBN 978-3-16-148410-0", "part 295109912611193",
     "USt-IdNr. DE136695970", "patients with 12345678 rows", "passport.js 0.4.1", "the account was opened on 2024-05-01",
     "100-200-300", "E12345678", "GPU-0 2048 4096 8192", "seeds 1234567 7654321",
+    "故障发生于2024年3月12日", "发生日期：2024-03-12", "输出生成时间 2024-03-12", "the phone costs 1299.99 EUR",
 ]  # fmt: skip
 
 
