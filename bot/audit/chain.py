@@ -179,8 +179,10 @@ class ChainFile:
             self._keys, self._key_id = keys, keys.newest
 
     def is_due(self, now: float) -> bool:
-        """Return whether another file has to follow: this one is large, or of another day."""
-        return self._bytes > MAX_BYTES or not self.path.name.startswith(format_day(now))
+        """Return whether another file has to follow: this one is large, of another day, deleted, or not as written."""
+        found = os.fstat(self._descriptor)
+        is_lost = not found.st_nlink or found.st_size != self._bytes
+        return is_lost or self._bytes > MAX_BYTES or not self.path.name.startswith(format_day(now))
 
     def close(self) -> None:
         """Close the file, which another process may continue."""
@@ -196,8 +198,6 @@ def open_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
         OSError: the disk refuses.
 
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
     today = sorted(folder.glob(f"{format_day(now)}T*-{_name_host()}.jsonl"), reverse=True)
     for path in today[:_MAX_ADOPTED]:
         if (chain := _adopt_chain(path, keys)) is not None:
@@ -208,6 +208,8 @@ def open_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
 
 def begin_chain(folder: Path, keys: AuditKeys, now: float) -> ChainFile:
     """Begin a file, which names the last entry of the newest file that can be read."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     after: dict[str, str] = {}
     for before in reversed(list_chains(folder)):
         with contextlib.suppress(OSError):

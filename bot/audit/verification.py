@@ -65,7 +65,8 @@ def verify_audit(settings: AuditSettings, heads_file: Path | None = None) -> Aud
                 f"{report.file}: the process died while it wrote the last line. Intact entries before it: "
                 f"{report.entries}."
             )
-    gone = sorted(heads.keys() - {path.name for path in chains} - expired)
+    oldest = min(expired, default="")[:8]  # what says that files of earlier days expired has expired, too
+    gone = sorted(one for one in heads.keys() - {path.name for path in chains} - expired if one[:8] >= oldest)
     problems += [f"{name} is missing, and no entry says that it expired." for name in gone]
     return AuditReport(reports, problems, remarks)
 

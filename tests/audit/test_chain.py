@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import resource
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,39 @@ def test_old_files_expire_and_the_chain_says_so(tmp_path: Path) -> None:
     assert verify_audit(settings_).problems == []
     list_chains(settings_)[0].unlink()
     assert "is missing, and no entry says that it expired" in verify_audit(settings_).problems[0]
+
+
+def test_heads_that_are_kept_elsewhere_name_no_files_that_expired_long_ago(tmp_path: Path) -> None:
+    """The entry that says that a file expired expires, too."""
+    now = [100 * DAY_S]
+    settings_ = make_settings(tmp_path, keep_days=1)
+    recorder, kept = AuditRecorder(settings_, now=lambda: now[0]), tmp_path / "kept.jsonl"
+    for _ in range(6):
+        recorder.write([{"event": "action"}])
+        recorder.write_head()
+        lines = {line for path in settings_.folder.glob("heads-*.jsonl") for line in path.read_bytes().splitlines()}
+        kept.write_bytes(b"\n".join(lines | set(kept.read_bytes().splitlines() if kept.exists() else ())) + b"\n")
+        now[0] += DAY_S
+    recorder.close()
+    assert verify_audit(settings_, kept).problems == []
+    list_chains(settings_)[0].unlink()
+    assert "is missing, and no entry says that it expired" in verify_audit(settings_, kept).problems[0]
+
+
+@pytest.mark.parametrize("lose", [lambda path: shutil.rmtree(path.parent), lambda path: os.truncate(path, 0)])
+def test_entries_after_a_file_was_deleted_or_cut_are_in_another_one(
+    tmp_path: Path, lose: Callable[[Path], object]
+) -> None:
+    settings_ = make_settings(tmp_path)
+    recorder = AuditRecorder(settings_)
+    recorder.write([{"event": "action"}])
+    (lost,) = list_chains(settings_)
+    lose(lost)
+    assert recorder.write([{"event": "share"}], durable=True)
+    recorder.close()
+    lines = [parse_line(line) for path in list_chains(settings_) for line in path.read_bytes().splitlines()]
+    assert [one["event"] for one in lines] == ["begin", "share"]
+    assert [one.startswith(lost.name) for one in verify_audit(settings_).problems] == [True]
 
 
 @pytest.mark.slow
