@@ -100,7 +100,7 @@ def make_sync_entry(source: str, report: SourceReport, approved: int) -> AuditEn
         return None
     readers = {
         "readers_changed": len(report.readers_changed),
-        "documents": list(map(_name_document, report.readers_changed[:_MAX_NAMED])),
+        "documents": list(map(name_document, report.readers_changed[:_MAX_NAMED])),
     }
     return AuditEntry(Event.SYNC, facts={"source": source, "approved": approved, **counts, **readers})
 
@@ -115,10 +115,10 @@ def describe_passage(
 ) -> dict[str, object]:
     """Return a passage for ``facts``. The ids of its chunks are hashes of its text, so they name its version."""
     seen = as_of.isoformat(timespec="seconds") if as_of is not None else ""
-    return {"source": source, "document": _name_document(document), "chunks": list(chunks), "as_of": seen}
+    return {"source": source, "document": name_document(document), "chunks": list(chunks), "as_of": seen}
 
 
-def _name_document(document: str) -> str:
+def name_document(document: str) -> str:
     """Return the id of a document; a hash for a person's own file, whose id begins with the person's."""
     if _OWN_FILE.match(document) is None:
         return document

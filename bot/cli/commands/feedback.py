@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from bot.answering.masking import DEFAULT_MASKING, Masking
 from bot.answering.outgoing import release_to
+from bot.audit.entries import name_document
 from bot.cli.command_settings import load_command_settings
 from bot.errors import SettingsError
 from bot.private_files import write_named_file
@@ -50,6 +51,7 @@ def describe_vote(vote: StoredVote, masking: Masking = DEFAULT_MASKING) -> Mappi
         "answer": release_to("feedback", answer.answer, masking),
         "passages": [
             asdict(passage)
+            | {"document": name_document(passage.document)}
             | {key: release_to("feedback", getattr(passage, key), masking) for key in ("title", "heading")}
             for passage in answer.passages
         ],
