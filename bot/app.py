@@ -68,8 +68,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("kvasir.app")
 
-_PURGE_FILES = "17 * * * *"
-"""When old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)."""
+_PURGE_FILES = "17 * * * *"  # when old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 

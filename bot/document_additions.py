@@ -24,8 +24,7 @@ from knowledge.sync.report import OnProgress, SyncReport
 
 T = TypeVar("T")
 
-_PATIENCE_S = 300.0
-"""How long a removal by age waits for a sync that is running."""
+_PATIENCE_S = 300.0  # how long a removal by age waits for a sync that is running
 _AGAIN_S = 1.0
 """The pause between two attempts while another sync is running."""
 

@@ -28,8 +28,7 @@ from engine.interfaces import (
 )
 from knowledge.masking import PlaceholderDecoder, Placeholders, Recogniser
 
-_SPARE_SHARE = 16
-"""One token of so many is kept for placeholders."""
+_SPARE_SHARE = 16  # one token of so many is kept for placeholders
 
 
 def is_loopback(url: str) -> bool:

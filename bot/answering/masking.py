@@ -10,7 +10,6 @@ from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 Way = Literal["logs", "audit", "exports", "feedback"]
 MASKED_WAYS: Final[tuple[Way, ...]] = get_args(Way)
-"""The ways out on which personal data is masked or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,6 @@ class Masking:
     recogniser: Recogniser = DEFAULT_RECOGNISER
     ways: frozenset[Way] = frozenset(MASKED_WAYS)
     private_words: PrivateWords = "mask"
-    """What happens to a web search whose words are private."""
     masks_prompts: bool = False
     """Whether prompts to an engine on another host get placeholders."""
 
@@ -31,4 +29,3 @@ class Masking:
 
 
 DEFAULT_MASKING: Final = Masking()
-"""What is masked where nothing is configured."""

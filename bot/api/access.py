@@ -27,10 +27,8 @@ from knowledge.errors import DatabaseError
 _log = structlog.get_logger("kvasir.api")
 
 PERSON_HEADERS: Final = ("X-Kvasir-User", "X-OpenWebUI-User-Email")
-"""The headers in which an application names its person."""
 
-_FIND_S: Final = 20.0
-"""How long Slack has to say who a person is: calls wait for its rate limits."""
+_FIND_S: Final = 20.0  # how long Slack has to say who a person is: calls wait for its rate limits
 
 FindPerson = Callable[[str], Awaitable[KnownPerson]]
 """Returns a person by Slack id or e-mail address; raises ``PersonNotFound`` or another ``BotError``."""

@@ -25,8 +25,7 @@ from bot.api.errors import translate_error
 from bot.api.passages import build_citation, fetch_passage, search_passages
 from bot.storage.api_keys import ApiKey, KeyScope
 
-_ASKING = "kvasir.asking"
-"""Under which the scope of a request has its key and its headers."""
+_ASKING = "kvasir.asking"  # under which the scope of a request has its key and its headers
 _HITS = 8
 _INSTRUCTIONS = (
     "Kvasir knows the documents of this company. `ask` answers a question with citations that were checked. `search` "

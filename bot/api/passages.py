@@ -21,8 +21,7 @@ from bot.api.errors import ApiError
 from bot.audit.entries import AuditEntry, Event, describe_passage, name_person
 from knowledge.interfaces import Hit
 
-_SEPARATOR: Final = "."
-"""Between the ids of the chunks of a passage; each is a UUID."""
+_SEPARATOR: Final = "."  # between the ids of the chunks of a passage; each is a UUID
 _SEARCH_S: Final = 20.0
 _ID: Final = re.compile(r"[0-9a-f-]{36}(?:\.[0-9a-f-]{36}){0,31}")
 
@@ -37,7 +36,6 @@ class FoundPassage(BaseModel):
     source: str
     document: str
     url: str
-    """"" if it has none."""
     text: str
     as_of: str
     """When this version was last seen in its source."""

@@ -25,14 +25,12 @@ from bot.api.streams import EventStream, open_stream
 from bot.http.listeners import Listeners
 from bot.storage.api_keys import ApiKey, KeyScope
 
-_DEADLINE_S: Final = 900.0
-"""Of one answer, as in Slack; a model may think for minutes."""
+_DEADLINE_S: Final = 900.0  # of one answer, as in Slack; a model may think for minutes
 _DOCUMENT_PATH: Final = "/openapi.json"
 _SCOPES: Final[Mapping[str, KeyScope]] = {
     "/v1/answers": "answer", "/v1/search": "search", "/v1/chat/completions": "answer",
 }  # fmt: skip
-_KEY: Final = web.RequestKey("key", ApiKey)
-"""Under which a request has its key."""
+_KEY: Final = web.RequestKey("key", ApiKey)  # under which a request has its key
 
 
 @contextlib.asynccontextmanager

@@ -18,8 +18,7 @@ from bot.messages.message import render_message
 from knowledge.interfaces import Viewers
 
 _PERSON_ID: Final = re.compile(r"(?=.*[0-9])[UW][A-Z0-9]{7,}")
-_MAX_VIEWERS: Final = 20
-"""More viewers than this are counted and not named."""
+_MAX_VIEWERS: Final = 20  # more viewers than this are counted and not named
 
 
 @dataclass(frozen=True, slots=True)

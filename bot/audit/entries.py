@@ -16,8 +16,7 @@ from bot.messages.answers import AUDIT_FAILED
 from knowledge.sync.report import SourceReport
 
 _MAX_NAMED: Final = 100
-_OWN_FILE: Final = re.compile(r"[UW][A-Z0-9]{7,}/")
-"""``UploadStore.find_document_id`` makes such ids."""
+_OWN_FILE: Final = re.compile(r"[UW][A-Z0-9]{7,}/")  # ``UploadStore.find_document_id`` makes such ids
 
 
 class Event(StrEnum):

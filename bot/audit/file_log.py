@@ -25,8 +25,7 @@ from knowledge.thread_pool import NamedThreadPool
 _log = structlog.get_logger("kvasir.audit")
 
 HEAD_EVERY_S: Final = 180.0
-_MAX_PENDING: Final = 10_000
-"""Entries that wait for a disk that does not answer; more are counted and lost."""
+_MAX_PENDING: Final = 10_000  # entries that wait for a disk that does not answer; more are counted and lost
 _DURABLE_S: Final = 10.0
 _CLOSE_S: Final = 10.0
 UNMASKED: Final = ("message", "conversation", "channel", "ts")

@@ -18,10 +18,8 @@ from bot.audit.settings import AuditSettings
 from bot.storage.audit_people import AuditPerson
 
 _OWN_KEYS: Final = ("event", "at", "person", "sealed", "mac", "place")
-_OF_THE_CHAIN: Final = ("begin", "new-key")
-"""Events that say nothing about people."""
-_PARTS: Final = ("viewers", "about")
-"""What names other people than the one who did it."""
+_OF_THE_CHAIN: Final = ("begin", "new-key")  # events that say nothing about people
+_PARTS: Final = ("viewers", "about")  # what names other people than the one who did it
 _LEAST_DOCUMENTS: Final = 30
 _TIMES_MEDIAN: Final = 3.0
 

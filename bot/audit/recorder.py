@@ -30,8 +30,7 @@ from bot.audit.settings import SYSLOG, AuditSettings
 
 _log = structlog.get_logger("kvasir.audit")
 
-_SYSLOG_PRIORITY: Final = 10 * 8 + 6
-"""Facility authpriv, severity informational (RFC 5424)."""
+_SYSLOG_PRIORITY: Final = 10 * 8 + 6  # facility authpriv, severity informational (RFC 5424)
 _SYSLOG_S: Final = 2.0
 
 

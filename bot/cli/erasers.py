@@ -34,11 +34,8 @@ from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadRecord
 
 SLACK_ID: Final = re.compile(r"[UWTE][A-Z0-9]{2,}")
-"""The id of a person, a workspace or an organization."""
-_SCRUB_S: Final = 60.0
-"""How long to wait until other processes do not read what was deleted."""
-_SYNC_S: Final = 300.0
-"""How long to wait for a sync that is running."""
+_SCRUB_S: Final = 60.0  # how long to wait until other processes do not read what was deleted
+_SYNC_S: Final = 300.0  # how long to wait for a sync that is running
 _TABLES: Final = {
     "bot_turns": "questions",
     "bot_answers": "answers",

@@ -129,7 +129,6 @@ class Configuration:
     masking: Masking = DEFAULT_MASKING
     security: SecurityTable = field(default_factory=SecurityTable)
     retention: Retention = field(default_factory=Retention)
-    """How long what is stored is kept."""
     audit: AuditTable = field(default_factory=AuditTable)
 
 

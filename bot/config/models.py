@@ -76,6 +76,7 @@ def _check_check_name(name: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
+SourceName = Annotated[str, StringConstraints(pattern=r'^[^"]*[^\s"][^"]*$')]
 CheckName = Annotated[str, AfterValidator(_check_check_name)]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
 AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
@@ -374,7 +375,7 @@ class SourceTable(Table):
     """``[[source]]``: the keys of every kind. Each kind has more of its own."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
-    name: Name = toml_field(..., "a text", "The name that /kb, filters and citations use.")
+    name: SourceName = toml_field(..., 'a text without "', "The name that /kb, filters and citations use.")
     kind: Name = toml_field(..., "a text", "What kind of source it is, such as folder or website.")
     schedule: Name | None = toml_field(None, "a text", "A cron line for syncs of this source alone.")
     readers: Annotated[list[Reader], Field(min_length=1)] | None = toml_field(

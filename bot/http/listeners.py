@@ -21,8 +21,7 @@ from bot.http.connections import Connections, GuardedConnection
 
 BODY_S: Final = 30.0
 IDLE_S: Final = 60.0
-_LINGER_S: Final = 2.0
-"""How long the rest of a refused body is read, so that the client gets the refusal."""
+_LINGER_S: Final = 2.0  # how long the rest of a refused body is read, so that the client gets the refusal
 _MAX_BODY_BYTES: Final = 1024 * 1024
 
 

@@ -23,8 +23,7 @@ from knowledge.database.database import Database, transaction
 KeyScope = Literal["answer", "search"]
 SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 _USED_EVERY_S: Final = 60.0
-_MOST_CHARACTERS: Final = 200
-"""Of a key that is looked up; longer ones are none of ours."""
+_MOST_CHARACTERS: Final = 200  # of a key that is looked up; longer ones are none of ours
 
 _IS_ID = match_columns(api_keys.c.id)
 _LIST = sa.select(api_keys).order_by(api_keys.c.created_at)
@@ -57,7 +56,6 @@ class ApiKey:
     """In seconds since the epoch; 0 for never."""
     created_at: float = field(default_factory=time.time)
     last_used_at: float = 0.0
-    """0 for never."""
     named_by: Literal["header", "body"] = "header"
     """Where an application's requests name their person; the other place counts for nothing."""
     id: str = ""

@@ -89,7 +89,6 @@ PERSON_COLUMNS: Final = (
 )
 """The order is that of the erasure: rows of a question's other tables are found by the question."""
 _OF_QUESTIONS: Final = (feedback, answer_shares, answer_documents)
-"""Tables whose rows belong to the person who asked the question."""
 _SECRET_COLUMNS: Final = frozenset({"hash", "sealed_tokens"})
 
 

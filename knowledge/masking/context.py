@@ -13,8 +13,7 @@ _AFTER_CHARS: Final = 24
 _BREAK = re.compile(r"[\d…\n。！？；;]|[.!?]\s+(?=[A-Z\u3400-\u9fff])")
 """Words before another number, a mask or the end of a sentence say nothing about the number after it."""
 _NUMBER = re.compile(r"\d(?:[^\d\n]{0,3}\d){3,}")
-_AROUND_CHARS: Final = 40
-"""As far as a date or an account reaches from four digits of it."""
+_AROUND_CHARS: Final = 40  # as far as a date or an account reaches from four digits of it
 _LISTS = re.compile(r"\s{0,3}(?:[,;/&、，]|and|or|und|oder|和|与|及)\s{0,3}", re.IGNORECASE)
 
 

@@ -28,10 +28,8 @@ from knowledge.masking.context import compile_words
 from knowledge.masking.findings import Kind, Rule, count_if
 
 _SEPARATORS = re.compile(r"[\s./-]")
-_REGIONS: Final = ("US", "GB", "DE", "CN")
-"""The countries whose numbers are known without +."""
-_SHORTEST_IBAN: Final = 15
-"""Characters; Norway's."""
+_REGIONS: Final = ("US", "GB", "DE", "CN")  # the countries whose numbers are known without +
+_SHORTEST_IBAN: Final = 15  # characters; Norway's
 _FOUR_GROUPS: Final = 19  # characters
 
 # ── Checks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,8 +188,7 @@ _DATE = (
     rf"|(?i:(?:3[01]|[12]\d|0?[1-9])(?:\.|st|nd|rd|th)?(?: of)?[ /-]?{_MONTH}\.?,?[ /-]?(?:18|19|20)\d\d)"
     rf"|(?i:{_MONTH}\.? (?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?,? (?:18|19|20)\d\d))"
 )
-_OPEN = r"(?:\((?=\+?\d{1,5}\)))?"
-"""The parenthesis of an area code, not one around the number."""
+_OPEN = r"(?:\((?=\+?\d{1,5}\)))?"  # the parenthesis of an area code, not one around the number
 _VERSION_PRICE_OR_YEARS = re.compile(
     r"(?:\d+\.)?\d\.\d{1,2}(?:\D|\Z)|[\d ]+\.\d\d\Z|(?:(?:19|20)\d\d\D{1,3})+(?:19|20)\d\d\Z"
 )

@@ -9,8 +9,7 @@ from typing import Final
 _IDEOGRAPHS: Final = "\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[^\W\d_{_IDEOGRAPHS}]+")
 _CHINESE = re.compile(rf"[{_IDEOGRAPHS}]{{2,}}")
-_GAP = re.compile(r"[\s.,'’·-]{1,3}")
-"""What stands between the words of a name: "Lee, Ann", "O'Hara", "Anne-Marie"."""
+_GAP = re.compile(r"[\s.,'’·-]{1,3}")  # what stands between the words of a name: "Lee, Ann", "O'Hara", "Anne-Marie"
 _KEY_CHARS: Final = 2
 
 

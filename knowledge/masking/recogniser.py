@@ -90,7 +90,6 @@ class Recogniser:
 
 
 DEFAULT_RECOGNISER: Final = Recogniser()
-"""The recogniser where nothing is configured."""
 
 
 def mask_secrets(text: str) -> str:

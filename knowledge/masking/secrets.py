@@ -64,8 +64,7 @@ _WORD_SHARE = 0.72
 _WORD_SHARE_WITHOUT_DIGITS = 0.5
 _CHANGES = 0.5
 """Changes of the kind of character, per character. Base64 has 0.65 on average; names of ciphers have less than 0.4."""
-_PIECE = 12
-"""Characters between marks; the parts of cipher names are shorter."""
+_PIECE = 12  # characters between marks; the parts of cipher names are shorter
 _DIGIT_RUNS = 2
 
 

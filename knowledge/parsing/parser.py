@@ -48,8 +48,7 @@ _MEMORY_BYTES = 2_000_000_000
 _MAX_READING_BYTES = 10_000_000
 """Limit of what is read from web content. Its JSON is decoded in one call, which stops the event loop meanwhile."""
 _PIECE_BYTES = 1 << 20
-_THREAD_BYTES = 50_000
-"""A larger frame is decoded in a thread, so that the event loop goes on."""
+_THREAD_BYTES = 50_000  # A larger frame is decoded in a thread, so that the event loop goes on
 _START_S = 60.0
 """Time limit for the process to start. The time of a document begins after it."""
 _END_S = 2.0

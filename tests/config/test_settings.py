@@ -138,6 +138,7 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
         (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean “nightly”?")),
         (TOML + TOML, ("two sources", "handbook")),
         (TOML + TOML.replace("handbook", "Handbook"), ("two sources", "handbook")),
+        (TOML.replace('"handbook"', "'the \"new\" one'"), ("name", 'a text without "')),
         ('[[source]]\nname = "a"\n', ("no kind",)),
         ("", ("names no source",)),
         ("[[source]\n", ("not valid TOML",)),

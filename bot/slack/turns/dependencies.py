@@ -92,10 +92,8 @@ class SlackDependencies:
     count_requests: Callable[[], QueueCounts] = QueueCounts
     """Returns how many requests of this process wait for the engine, and how many it answers."""
     security_audit: SecurityAudit | None = None
-    """None where nothing is audited."""
     record_vote: Callable[[str], None] = lambda _: None
     """Counts a vote on an answer, "good" or "bad"."""
     listeners: Listeners = field(default_factory=Listeners)
     """Opens the servers for Slack over HTTP and for the pages of the installation."""
     audit_log: AuditLog = NO_AUDIT
-    """Records who asked, read and changed what."""

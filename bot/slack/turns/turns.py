@@ -37,8 +37,7 @@ _log = structlog.get_logger("kvasir.turns")
 
 _FILES_WAIT_S = 30.0
 """How old a question may be when its files arrive in a second event. An older question keeps its answer."""
-_SCRUB_S = 0.5
-"""How long to wait for readers of the database's log. The log is emptied next time if they take longer."""
+_SCRUB_S = 0.5  # How long to wait for readers of the database's log. The log is emptied next time if they take longer.
 
 ThreadId = tuple[str, str, str]
 

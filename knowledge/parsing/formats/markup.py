@@ -36,8 +36,7 @@ _NEVER_OPEN: Final = frozenset({
 """Elements without content, and those that the next one of their kind ends: pages often omit their end tags."""
 _FORMATTING: Final = frozenset({"b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"})
 """These do not end with the element around them, but begin again in the next one."""
-_DRAWINGS: Final = frozenset({"svg", "math"})
-"""Only in these an element may end with its own tag (``<path/>``)."""
+_DRAWINGS: Final = frozenset({"svg", "math"})  # only in these an element may end with its own tag (``<path/>``)
 _BARRIERS: Final = _DRAWINGS | {
     "applet", "caption", "desc", "foreignobject", "marquee", "object", "table", "template",
 }  # fmt: skip

@@ -16,8 +16,7 @@ MAX_PART_BYTES = 150_000_000
 _MAX_RATIO: Final = 100
 """A part that unpacks to more times its size is made to fill memory. Sheets with equal rows reach 40."""
 _RATIO_FROM_BYTES: Final = 10_000_000
-_NO_MEMORY: Final = 2
-"""The code of libxml2 for too little memory."""
+_NO_MEMORY: Final = 2  # the code of libxml2 for too little memory
 _ARCHIVE_ERRORS: Final[tuple[type[Exception], ...]] = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
     SyntaxError, KeyError, ValueError, AttributeError, TypeError, IndexError,

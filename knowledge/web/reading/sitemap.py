@@ -21,8 +21,7 @@ SITEMAP_TYPES = frozenset({
 
 MAX_SITEMAP_BYTES = 52_428_800
 """The protocol's limit for one decompressed sitemap."""
-_MAX_ENTRIES = 50_000
-"""The protocol's limit for one sitemap; the rest is not read."""
+_MAX_ENTRIES = 50_000  # the protocol's limit for one sitemap; the rest is not read
 
 _GZIP = b"\x1f\x8b"
 
