@@ -28,7 +28,6 @@ from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.audit.commands import DirectAuditLog
 from bot.audit.entries import AuditLog, make_sync_entry
-from bot.audit.file_log import open_audit_log
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
@@ -36,7 +35,6 @@ from bot.errors import WheelError
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
-from bot.security.audit import SecurityAudit
 from bot.slack.wire.tasks import BackgroundTasks
 from bot.terminal.lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.terminal.terminal import Terminal
@@ -212,12 +210,12 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     """
     # Only this command needs Slack's libraries; the others start faster without them.
+    from bot.audit.file_log import open_audit_log  # noqa: PLC0415
     from bot.http.listeners import Listeners  # noqa: PLC0415
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
+    from bot.security.audit import SecurityAudit  # noqa: PLC0415
     from bot.slack.turns.dependencies import SlackDependencies, VerifiedTools  # noqa: PLC0415
-    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415
-    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
     from bot.storage.audit_people import AuditPeople  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.shared_changes import SharedChanges  # noqa: PLC0415
@@ -293,10 +291,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             count_requests=engine.count_requests,
             listeners=listeners,
         )
-        opening: AbstractAsyncContextManager[AnyApp] = (
-            open_slack_app(slack, deps) if slack.oauth is None else open_installed_app(slack, slack.oauth, deps)
-        )
-        app = await stack.enter_async_context(opening)
+        app = await stack.enter_async_context(_open_app(slack, deps))
         schedule = await stack.enter_async_context(library.syncs.run_schedule())
         _add_scheduled_work(
             schedule, settings, app, functools.partial(run_off_peak_work, engine, calibrations), deps.adding
@@ -309,6 +304,16 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
         terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
         await _run_until_stopped(app, engine, ready_library, workspace, terminal)
+
+
+def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
+    """Return what opens Slack's side, for one workspace or for many."""
+    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
+
+    if slack.oauth is None:
+        return open_slack_app(slack, dependencies)
+    return open_installed_app(slack, slack.oauth, dependencies)
 
 
 def _add_scheduled_work(
