@@ -30,11 +30,9 @@ from knowledge.interfaces import Viewers
 
 _log = structlog.get_logger("kvasir.api")
 
-MOST_CHARACTERS: Final = 20_000
-"""Of a question or a search."""
+MOST_CHARACTERS: Final = 20_000  # of a question or a search
 MOST_HISTORY: Final = 20
-HISTORY_CHARACTERS: Final = 4_000
-"""Of each earlier question."""
+HISTORY_CHARACTERS: Final = 4_000  # of each earlier question
 
 
 class ReadableLibrary(Protocol):

@@ -22,8 +22,7 @@ from typing import Any, Final
 
 from bot.audit.keys import AuditKeys
 
-MAX_BYTES: Final = 32_000_000
-"""A file that is larger is followed by another one."""
+MAX_BYTES: Final = 32_000_000  # a file that is larger is followed by another one
 _BEGIN, _NEW_KEY, _EXPIRED = b'{"event":"begin"', b'{"event":"new-key"', b'{"event":"expired"'
 _MAC_FIELD = b',"mac":"'
 _END = b'"}'
