@@ -50,7 +50,6 @@ from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
 from knowledge.sync.report import SourceReport
-from knowledge.sync.schedule import Schedule
 
 if TYPE_CHECKING:
     from bot.local_workspace import LocalWorkspace
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
     from bot.storage.channels.channel_event_log import ChannelEventLog
+    from knowledge.sync.schedule import Schedule
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_loader import PageLoader
 
