@@ -20,10 +20,10 @@ from engine.errors import EngineError, EngineOverloaded, EngineTimeout
 from engine.interfaces import (
     ANONYMOUS,
     ChatMessage,
-    ClosableEngine,
     Delta,
     EngineState,
     EngineStatus,
+    EngineWrapper,
     QueuePosition,
     Requester,
     Sampling,
@@ -159,24 +159,10 @@ class Metrics(Collector):
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredEngine:
+class MeasuredEngine(EngineWrapper):
     """An engine whose answers and judgements are counted; implements ``ChatEngine`` and ``OptionScorer``."""
 
-    _engine: ClosableEngine
     _metrics: Metrics
-
-    def status(self) -> EngineStatus:
-        """Return the current state."""
-        return self._engine.status()
-
-    @property
-    def context_tokens(self) -> int:
-        """Return the length of the context window in tokens."""
-        return self._engine.context_tokens
-
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens in the served model's vocabulary."""
-        return self._engine.count_tokens(text)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS

@@ -199,3 +199,23 @@ class ClosableEngine(ChatEngine, OptionScorer, Protocol):
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
     ) -> AsyncGenerator[Delta, None]:
         """Stream an answer; closing it cancels it in the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineWrapper:
+    """Says what another engine says of itself. Subclasses add how it answers and judges."""
+
+    _engine: ClosableEngine
+
+    def status(self) -> EngineStatus:
+        """Return the current state."""
+        return self._engine.status()
+
+    @property
+    def context_tokens(self) -> int:
+        """Return the length of the context window in tokens."""
+        return self._engine.context_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens in the served model's vocabulary."""
+        return self._engine.count_tokens(text)

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 from engine.interfaces import (
     ANONYMOUS,
     ChatMessage,
-    ClosableEngine,
     ContentDelta,
     Delta,
-    EngineStatus,
+    EngineWrapper,
     ReasoningDelta,
     Requester,
     Sampling,
@@ -41,24 +40,15 @@ def is_loopback(url: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedEngine:
+class MaskedEngine(EngineWrapper):
     """Hides private text from an engine; implements ``ChatEngine`` and ``OptionScorer``."""
 
-    _engine: ClosableEngine
     _recogniser: Recogniser
-
-    def status(self) -> EngineStatus:
-        """Return the current state."""
-        return self._engine.status()
 
     @property
     def context_tokens(self) -> int:
         """Return the length of the context window in tokens, without what placeholders may take more than originals."""
         return self._engine.context_tokens - self._engine.context_tokens // _SPARE_SHARE
-
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text, without placeholders."""
-        return self._engine.count_tokens(text)
 
     async def stream(
         self, messages: Sequence[ChatMessage], sampling: Sampling, *, request_id: str, requester: Requester = ANONYMOUS
