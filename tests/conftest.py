@@ -6,12 +6,15 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from bot.storage.turns.ledger import Ledger, open_ledger
+from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.postgres import create_database, postgres_server
 
 _TIMEOUT_S = 360.0
@@ -82,3 +85,14 @@ def postgres(shared_postgres: str) -> str:
 def empty_postgres(shared_postgres: str) -> str:
     """Return the URL of an empty database."""
     return create_database(shared_postgres)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    """Open an empty ledger on each database."""
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")
+        await run_script(url, EMPTY_POSTGRESQL)
+    async with open_ledger(url) as opened:
+        yield opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,24 +21,13 @@ from bot.audit.settings import SYSLOG, AuditSettings
 from bot.audit.verification import verify_audit
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.workspace_rows import WorkspaceRows
 from tests.audit.disk import fill_disk
 from tests.audit.writing import list_chains, make_settings
-from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.waiting import WAIT_S
 
 ADA, BO = "T1/U0ADA00001", "T1/U0BO000002"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        await run_script(url, EMPTY_POSTGRESQL)
-    async with open_ledger(url) as opened:
-        yield opened
 
 
 @pytest.fixture

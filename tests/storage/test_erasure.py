@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from bot.storage.columns import StorableText
@@ -17,7 +15,6 @@ from bot.storage.tables import changes, feedback, insert_into, tables, turns
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
 from bot.storage.workspace_rows import WorkspaceRows
-from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 
 HERS, HIS = "U1", "U12"
 """The id of one begins with that of the other."""
@@ -45,16 +42,6 @@ def test_every_column_that_may_hold_a_person_is_declared() -> None:
         if isinstance(column.type, sa.String | StorableText) and column.name not in NO_PERSON
     }
     assert found - OTHER_MEANINGS == declared, "declare the new column in bot/storage/personal_data.py"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        await run_script(url, EMPTY_POSTGRESQL)
-    async with open_ledger(url) as opened:
-        yield opened
 
 
 def make_row(table: sa.Table, number: int, person: str, rng: random.Random) -> dict[str, Any]:

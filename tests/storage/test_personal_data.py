@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.feedback import Feedback, Vote
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.replicas import Replicas
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage, TurnState
-from tests.database.scripts import EMPTY_POSTGRESQL, run_script
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres")
-        await run_script(url, EMPTY_POSTGRESQL)
-    async with open_ledger(url) as opened:
-        yield opened
 
 
 def make_answer(ts: str, user: str) -> StoredAnswer:
