@@ -323,7 +323,7 @@ def _add_scheduled_work(
     do_engine_work: Callable[[], Awaitable[None]],
     adding: DocumentAdditions | None,
 ) -> None:
-    """Add what runs at fixed times beside the syncs."""
+    """Add what runs at fixed times and is no sync."""
     configured = settings.configuration
     schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_files, settings, adding))
     if configured.quiet_hour is not None:

@@ -169,7 +169,7 @@ async def open_mcp(parts: ApiParts) -> AsyncIterator[McpEndpoint]:
 def _translate_errors() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 (the other assistant is told; a bug is logged)
+    except Exception as error:  # noqa: BLE001 (the other assistant gets a sentence; a bug is logged)
         raise ToolError(str(translate_error(error))) from None
 
 

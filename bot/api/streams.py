@@ -52,7 +52,7 @@ async def open_stream(request: web.Request, *, error_event: str = "") -> AsyncIt
         yield stream
     except ConnectionError:
         pass  # the client has left
-    except Exception as error:  # noqa: BLE001 (the client is told; the headers are sent already)
+    except Exception as error:  # noqa: BLE001 (the client reads it; the headers are sent already)
         with contextlib.suppress(ConnectionError):
             await stream.send(translate_error(error).build_body(), error_event)
     finally:

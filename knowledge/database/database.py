@@ -106,7 +106,7 @@ class Database:
     async def scrub_files(self, within_s: float, *, compact: bool = False) -> bool:
         """Remove deleted rows from the files of SQLite; return False if other connections read them for too long.
 
-        The write-ahead log is emptied. With ``compact`` the file is written anew first, which also removes what an
+        The write-ahead log is emptied. With ``compact`` the file is rewritten first, which also removes what an
         earlier Kvasir deleted, and needs as much free space again. A PostgreSQL server does this itself.
         """
         with map_errors(self._url, self._connections.limit_s):
@@ -230,7 +230,7 @@ def _run_in_transaction(engine: Engine, work: Work[_T]) -> _T:
 
 
 def _scrub_file(engine: Engine, give_up_at: float, *, compact: bool) -> bool:
-    """Empty the write-ahead log, and write the file anew before that; return False if it was locked for too long."""
+    """Empty the write-ahead log, and rewrite the file before that; return False if it was locked for too long."""
     statements = ["PRAGMA busy_timeout=0", *(["VACUUM"] if compact else ()), "PRAGMA wal_checkpoint(TRUNCATE)"]
     with contextlib.closing(engine.raw_connection()) as connection:
         connection.detach()  # the pool's connections wait for locks; a checkpoint that waits stops all writers

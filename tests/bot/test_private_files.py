@@ -1,4 +1,4 @@
-"""Tests that the state is for one account alone, whatever the umask and whoever made the folder."""
+"""Tests that the state is for one account alone, whatever the umask, and also in a folder that somebody else made."""
 
 from __future__ import annotations
 

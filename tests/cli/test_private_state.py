@@ -1,4 +1,4 @@
-"""Tests that commands leave no file of the state to other accounts, whatever the umask and whoever made the folder."""
+"""Tests that commands leave no file of the state to other accounts, whatever the umask, also in an old folder."""
 
 from __future__ import annotations
 

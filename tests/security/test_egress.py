@@ -113,7 +113,10 @@ def test_an_installation_for_a_company(tmp_path: Path) -> None:
         BRAVE_API_KEY="key",
         HTTPS_PROXY="http://user:secret@proxy.intra:3128",
     )
-    environ = {"UV_DEFAULT_INDEX": "https://user:secret@pypi.intra/simple", "UV_INDEX": "torch=https://torch.intra/x"}
+    environ = {
+        "UV_DEFAULT_INDEX": "https://user:secret@packages.intra/index",
+        "UV_INDEX": "torch=https://torch.intra/x",
+    }
     found = reach(settings, environ)
     assert found == {
         "Slack": {"slack.com:443", "*.slack.com:443"},
@@ -125,7 +128,7 @@ def test_an_installation_for_a_company(tmp_path: Path) -> None:
             "example.com:80", "example.com:443", "*.example.com:80", "*.example.com:443", "wiki.intra:8080"
         },
         "a proxy": {"proxy.intra:3128"},
-        "the package index": {"pypi.intra:443", "torch.intra:443"},
+        "the package index": {"packages.intra:443", "torch.intra:443"},
         "advisories": {"api.osv.dev:443"},
     }  # fmt: skip
     assert "secret" not in str(found)

@@ -329,7 +329,7 @@ class LanceDBStore:
                 await self._skip_if_busy(lambda: table.create_index("vector", config=_VECTOR_INDEX))
 
     async def scrub(self) -> None:
-        """Rewrite what has deleted rows, build the indexes of their words anew, and delete all other files.
+        """Rewrite what has deleted rows, rebuild the indexes of their words, and delete all other files.
 
         Compaction keeps a file with few deleted rows if it is the only one. So one row is written again first.
         Searches of other processes get ``read_s`` to end before their version goes; later ones are retried. Nobody else
