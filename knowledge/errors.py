@@ -37,6 +37,8 @@ KnowledgeError
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
 ├── PendingDeletionsChanged  the pending deletions are not those that a person approved
+├── LeaseLost                another process leads now, so this one may not write the index
+├── NobodyLeads              this process may not lead, and no other does
 └── SyncRunning              another sync uses this state directory
 """
 
@@ -352,6 +354,22 @@ class PendingDeletionsChanged(KnowledgeError):
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(f"The pending deletions of {source} have changed. Look at them again, and approve those.")
+
+
+class LeaseLost(KnowledgeError):
+    """Another process leads now, so what this one would write is refused."""
+
+    def __init__(self) -> None:
+        super().__init__("Another process of Kvasir leads now, so this sync stopped. The other one continues it.")
+
+
+class NobodyLeads(KnowledgeError):
+    """No process may sync."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No process of Kvasir leads, so nothing is synced. Start one with KVASIR_ROLE=all or KVASIR_ROLE=sync."
+        )
 
 
 class SyncRunning(KnowledgeError):

@@ -37,9 +37,9 @@ from knowledge.sources.identities import make_identity_map
 from knowledge.status import LibraryStatus, SourceStatus, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.library_sync import LibrarySync, select_sources
-from knowledge.sync.lock import find_lock_holder, hold_sync_lock
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.lease import Lease
 from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.run import IndexWriter
@@ -67,7 +67,7 @@ class Clock:
 class Library:
     """Searches documents and keeps them fresh. ``open_library`` makes it; several tasks may use it at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - ``open_library`` names each
         self,
         settings: KnowledgeSettings,
         *,
@@ -78,7 +78,9 @@ class Library:
         web: WebSearcher | None = None,
         reranker: Reranker | None = None,
         clock: Clock | None = None,
+        lease: Lease | None = None,
     ) -> None:
+        """``lease`` is that of the leader, None for one of this process by default."""
         clock = clock or Clock()
         self._settings = settings
         self._sources = {source.key.name: source for source in sources}
@@ -87,21 +89,27 @@ class Library:
         self._calibration = calibration = find_calibration(embedder.identity)
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
-        self._lock = settings.home / "sync.lock"
         self._rules = make_rules(settings.sources, self._sources)
         self._rights = RightsChecker(
             {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
         )
-        writer = IndexWriter(
-            indexes,
-            [source.key for source in sources],
-            self._lock,
-            embedder,
-            passages,
-            configured={key: rules.readers_key for key, rules in self._rules.items()},
-            now=clock.now,
+        self.syncs = LibrarySync(
+            settings,
+            self._sources,
+            lease or Lease(indexes.manifest.database, namespace=settings.namespace),
+            lambda leader: IndexWriter(
+                indexes,
+                [source.key for source in sources],
+                leader,
+                embedder,
+                passages,
+                configured={key: rules.readers_key for key, rules in self._rules.items()},
+                now=clock.now,
+            ),
+            self._rights,
+            self._find_searched,
+            sleep=clock.sleep,
         )
-        self.syncs = LibrarySync(settings, self._sources, writer, self._rights, self._find_searched, sleep=clock.sleep)
         self._documents = DocumentSearch(
             indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
         )
@@ -215,7 +223,7 @@ class Library:
         *,
         approve: Mapping[str, str] | None = None,
     ) -> SyncReport:
-        """Sync one source, or every source.
+        """Sync one source, or every source, here or at the process that leads.
 
         Syncs of other sources go on at the same time. If ``source`` is None, syncs that already run are awaited too.
         ``approve`` names the pending deletions that a person approved (``LibraryStatus.approval_marks``). Exactly
@@ -224,8 +232,8 @@ class Library:
         and the next sync continues from there. Syncs that nobody else waits for are stopped.
 
         Raises:
-            SyncRunning: the source is being synced already, or another process syncs into this state directory or
-                database.
+            SyncRunning: the source is being synced already.
+            NobodyLeads: this process never leads, and no other does.
             UnknownSource: the name is not configured.
             PendingDeletionsChanged: the pending deletions differ from the approved ones; nothing was started.
             StoreError, DatabaseError: nothing could be started; later failures are in the report.
@@ -241,7 +249,8 @@ class Library:
 
         """
         searched = await self._documents.follow_active_index()
-        now = datetime.now(UTC)
+        now, leader = datetime.now(UTC), await self.syncs.leader.lease.find_leader()
+        elsewhere = {} if leader is None or leader.is_this_process else leader.progress
         states = [
             await read_source_status(
                 searched.manifest,
@@ -249,7 +258,7 @@ class Library:
                 source=self._sources[spec.name],
                 now=now,
                 nightly=self._settings.nightly,
-                syncing=self.syncs.find_progress(spec.name),
+                syncing=self.syncs.find_progress(spec.name) or elsewhere.get(spec.name),
                 watched=spec.name in self.syncs.watcher.watched,
                 watch_trouble=self.syncs.watcher.troubles.get(spec.name),
             )
@@ -262,7 +271,8 @@ class Library:
             growth=await self._indexes.measure_growth([source.key for source in self._sources.values()]),
             last_repair=await searched.manifest.read_last_repair(),
             refused_passages=await searched.manifest.read_refused(),
-            elsewhere=find_lock_holder(self._lock),
+            elsewhere=leader.label if leader is not None and elsewhere else None,
+            leader=leader,
             uncalibrated=explain_uncalibrated(self.embedder.identity),
         )
 
@@ -343,13 +353,12 @@ class Library:
         """Remove deleted documents from the files of an embedded store, while no sync writes to it.
 
         Raises:
-            SyncRunning: a sync is running, here or elsewhere.
+            SyncRunning: a sync is running, here or at the process that leads.
+            NobodyLeads: this process never leads, and no other does.
             StoreError: the store fails.
 
         """
-        with hold_sync_lock(self._lock):
-            for store in {self._indexes.searched.store, self._indexes.written.store}:
-                await store.scrub()
+        await self.syncs.scrub_store()
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""

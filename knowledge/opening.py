@@ -22,7 +22,9 @@ from knowledge.settings import KnowledgeSettings
 from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
 from knowledge.stores.registry import make_store
+from knowledge.sync.fence import FencedDatabase
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.running.tools import ChunkDocument
@@ -37,11 +39,12 @@ async def open_library(
     unpack_wheel: Callable[[str, str, str], Awaitable[Path]],
     *,
     kinds: Mapping[str, registry.SourceKind] | None = None,
+    owner: LeaseOwner | None = None,
 ) -> AsyncIterator[Library]:
     """Open the configured knowledge for the length of a block, without a sync.
 
     ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder. Its errors are raised
-    unchanged. ``kinds`` are kinds of sources in addition to the registry's.
+    unchanged. ``kinds`` are kinds of sources in addition to the registry's. ``owner`` names this process as a leader.
 
     Raises:
         SourceMisconfigured: a source's table is wrong.
@@ -55,8 +58,11 @@ async def open_library(
         manifest = await open_manifest(settings.database_url)
         stack.push_async_callback(manifest.close)
         state = settings.home / "sources"
+        lease = Lease(manifest.database, owner, settings.namespace)
+        # Only listings save memories, so only the leader may.
+        fenced = manifest.use_database(FencedDatabase(manifest.database, lease.check_term))
         sources = [
-            registry.build_source(spec, state, manifest.get_source_memory, kinds, settings.web)
+            registry.build_source(spec, state, fenced.get_source_memory, kinds, settings.web)
             for spec in settings.sources
         ]
         for source in sources:
@@ -89,6 +95,7 @@ async def open_library(
             embedder=embedder,
             passages=make_chunking(parser, embedder),
             web=web,
+            lease=lease,
         )
         stack.push_async_callback(library.close)
         yield library

@@ -10,6 +10,7 @@ from knowledge.errors import ErrorCode, NothingRead
 from knowledge.interfaces import Source, has_uniform_readers
 from knowledge.settings import SourceSpec
 from knowledge.sources.narrowing import find_listing_source
+from knowledge.sync.manifest.lease import LeaderState
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
     IndexGrowth,
@@ -49,7 +50,7 @@ class SourceStatus:
     """Why the last sync stopped; None if it did not."""
     schedule: str | None
     syncing: SyncProgress | None
-    """The progress of a sync in this process; None if there is none."""
+    """The progress of a sync in this process or at the leader; None if there is none."""
     first_pending_deletions: tuple[PendingDeletion, ...] = ()
     approval_mark: str = ""
     """Identifies exactly these pending deletions, for an approval (``records.make_approval_mark``); "" for none."""
@@ -90,7 +91,9 @@ class LibraryStatus:
     refused_passages: RefusedPassages | None = None
     """Passages that the store proposed to people who may not read them, since ``last_repair``; None for none."""
     elsewhere: str | None = None
-    """Another process that syncs this state directory (``process 12, since 02:30:00 UTC``), if any."""
+    """Another process that syncs now (``process 12 on host``), if any."""
+    leader: LeaderState | None = None
+    """The process that syncs by the clock and for the others; None if there is none now."""
     uncalibrated: str = ""
     """What the embedder does not do until it is calibrated, and the next step; "" if it is."""
 

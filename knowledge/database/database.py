@@ -15,15 +15,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL, Row
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from knowledge.database.failures import map_errors
 from knowledge.database.postgresql_url import translate_parameters
@@ -42,6 +42,8 @@ _DRIVERS: Final = {
 }
 _WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
+_IDLE_LIMIT: Final = "15s"
+"""How long a client of PostgreSQL may do nothing within a writing transaction. It is less than a lease is valid."""
 _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
@@ -95,13 +97,16 @@ class Database:
         finally:
             self.writes += 1
 
+    async def write_now(self, work: Work[_T]) -> _T:
+        """Return what the work returns, in a transaction that does not queue behind this process's other writers.
+
+        It is for one statement. At PostgreSQL it does not queue behind the writers of other machines either.
+        """
+        return await self._run_work(work, write=True, queues=False)
+
     async def fetch_rows(self, query: Executable, values: Mapping[str, Any] | None = None) -> Rows:
         """Return every row that a query finds."""
         return await self._run_work(lambda connection: connection.execute(query, values).all(), write=False)
-
-    def hold_lock(self, number: int) -> contextlib.AbstractAsyncContextManager[bool]:
-        """Hold a lock of a PostgreSQL server during a block; yield whether it was free. With SQLite it always is."""
-        return self._connections.hold_lock(number)
 
     async def scrub_files(self, within_s: float, *, compact: bool = False) -> bool:
         """Remove deleted rows from the files of SQLite; return False if other connections read them for too long.
@@ -116,9 +121,9 @@ class Database:
         """Close every connection."""
         await self._connections.close()
 
-    async def _run_work(self, work: Work[_T], *, write: bool) -> _T:
+    async def _run_work(self, work: Work[_T], *, write: bool, queues: bool = True) -> _T:
         with map_errors(self._url, self._connections.limit_s):
-            return await _run_to_end(self._connections.run(work, write=write))
+            return await _run_to_end(self._connections.run(work, write=write, queues=queues))
 
 
 async def _run_to_end(call: Coroutine[Any, Any, _T]) -> _T:
@@ -206,14 +211,11 @@ class _SqliteConnections:
         event.listen(self._reading, "begin", _begin_sqlite)
         self._writing = self._reading.execution_options(kvasir_write=True)
 
-    async def run(self, work: Work[_T], *, write: bool) -> _T:
-        threads, engine = (self._writer, self._writing) if write else (self._readers, self._reading)
+    async def run(self, work: Work[_T], *, write: bool, queues: bool) -> _T:
+        threads = self._writer if write and queues else self._readers
+        engine = self._writing if write else self._reading
         async with asyncio.timeout(self.limit_s):
             return await threads.run(lambda: _run_in_transaction(engine, work))
-
-    @contextlib.asynccontextmanager
-    async def hold_lock(self, _: int) -> AsyncIterator[bool]:
-        yield True
 
     async def scrub(self, within_s: float, *, compact: bool) -> bool:
         return await self._writer.run(lambda: _scrub_file(self._reading, time.monotonic() + within_s, compact=compact))
@@ -314,35 +316,20 @@ class _PostgresConnections:
             connect_args={"timeout": options.lock_wait_s},
         )
 
-    async def run(self, work: Work[_T], *, write: bool) -> _T:
-        alone = write and self._one_writer
+    async def run(self, work: Work[_T], *, write: bool, queues: bool) -> _T:
+        alone = write and queues and self._one_writer
         turn = self._turn if alone else contextlib.nullcontext()
         async with asyncio.timeout(self.limit_s), turn, self._engine.begin() as connection:
-            if alone:
+            if write:
+                # The server ends a transaction whose client was stopped or cut off, because its locks stop the others.
+                limits = [func.set_config("idle_in_transaction_session_timeout", _IDLE_LIMIT, True)]
                 # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
-                await connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
+                locks = [func.pg_advisory_xact_lock(_WRITE_LOCK)] if alone else []
+                await connection.execute(select(*limits, *locks))
             return await connection.run_sync(work)
 
     async def scrub(self, within_s: float, *, compact: bool) -> bool:  # noqa: ARG002 - for SQLite
         return True
 
-    @contextlib.asynccontextmanager
-    async def hold_lock(self, number: int) -> AsyncIterator[bool]:
-        async with contextlib.AsyncExitStack() as stack:
-            with map_errors(self._url, self.limit_s):
-                async with asyncio.timeout(self.limit_s):
-                    connection = await self._engine.connect()
-                    stack.push_async_callback(lambda: _run_to_end(_end_session(connection)))
-                    is_free = bool((await connection.execute(select(func.pg_try_advisory_lock(number)))).scalar())
-                    await connection.commit()
-            yield is_free
-
     async def close(self) -> None:
         await self._engine.dispose()
-
-
-async def _end_session(connection: AsyncConnection) -> None:
-    """Close a session, and with it its lock."""
-    with contextlib.suppress(SQLAlchemyError, OSError):
-        await connection.invalidate()
-        await connection.close()

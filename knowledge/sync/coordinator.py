@@ -21,7 +21,7 @@ from knowledge.sync.signals import Signal, cancel_and_wait
 _T = TypeVar("_T")
 
 OpenRun = Callable[[], AbstractAsyncContextManager[SyncRun]]
-"""Takes the locks and opens a run for the length of a block. Raises ``SyncRunning``, ``StoreError``, …"""
+"""Leads and opens a run for the length of a block. Raises ``SyncRunning``, ``StoreError``, …"""
 
 
 class _OpenedRun:
@@ -69,14 +69,24 @@ class _SyncJob:
     def count_waiter(self, on_progress: OnProgress | None) -> Iterator[None]:
         """Count one caller, and report progress to it, for the length of a block."""
         self.waiters += 1
-        if on_progress is not None:
-            self.listeners.append(on_progress)
+        try:
+            with self.show_progress(on_progress):
+                yield
+        finally:
+            self.waiters -= 1
+
+    @contextlib.contextmanager
+    def show_progress(self, on_progress: OnProgress | None) -> Iterator[None]:
+        """Report progress to a function, beginning with the last one, for the length of a block."""
+        listeners = [] if on_progress is None else [on_progress]
+        self.listeners += listeners
+        if on_progress is not None and self.progress is not None:
+            on_progress(self.progress)
         try:
             yield
         finally:
-            self.waiters -= 1
-            if on_progress is not None:
-                self.listeners.remove(on_progress)
+            for listener in listeners:
+                self.listeners.remove(listener)
 
 
 class SyncCoordinator:
@@ -108,8 +118,8 @@ class SyncCoordinator:
         ``approve`` names the pending deletions of a source that a person approved (``make_plan``).
 
         A caller joins a running sync of a source, unless it asked for that source only or gave approvals. With
-        ``queue``, the source is synced once more afterwards, and all queued callers share that sync. Cancellation stops
-        the jobs that no other caller waits for.
+        ``queue``, the source is synced once more afterwards, and all queued callers share that sync; meanwhile they get
+        the progress of the running one. Cancellation stops the jobs that no other caller waits for.
 
         Raises:
             SyncRunning: every requested source, or one with approvals, is being synced; or another process syncs.
@@ -121,8 +131,12 @@ class SyncCoordinator:
         if busy and not queue and (approve or len(busy) == len(sources)):
             raise SyncRunning(busy)
         agreed = approve or {}
+        running = [self._jobs[name] for name in busy if queue and name in self._jobs]
         jobs = [self._join_job(source, approve=agreed.get(source.key.name, ()), queue=queue) for source in sources]
-        await self._wait_for_jobs(jobs, on_progress)
+        with contextlib.ExitStack() as stack:
+            for job in running:
+                stack.enter_context(job.show_progress(on_progress))
+            await self._wait_for_jobs(jobs, on_progress)
         reports = {job.name: _get_result(job.task) for job in jobs}
         repaired = max((job.repaired for job in jobs), default=0)
         return SyncReport(reports, time.monotonic() - began, repaired)
@@ -270,4 +284,6 @@ def _get_result(task: asyncio.Task[SourceReport]) -> SourceReport:
 
 
 def _make_stopping_error() -> KnowledgeError:
-    return KnowledgeError("Kvasir is stopping, so the sync stopped too. The next sync continues from here.")
+    return KnowledgeError(
+        "Kvasir is stopping, or another process leads now, so the sync stopped. The next sync continues from here."
+    )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from knowledge.errors import PendingDeletionsChanged, UnknownSource
+from knowledge.errors import KnowledgeError, LeaseLost, PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import RightsSource, Source, WatchableSource
 from knowledge.settings import KnowledgeSettings
 from knowledge.sync.coordinator import SyncCoordinator
+from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.lease import Lease
 from knowledge.sync.manifest.records import make_approval_mark
+from knowledge.sync.manifest.requests import REFRESH, SCRUB, Request, Requests
 from knowledge.sync.report import OnProgress, OnReport, SyncProgress, SyncReport
+from knowledge.sync.requests import ask_for, serve_requests
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.repair import Drift
@@ -31,7 +36,8 @@ class LibrarySync:
         self,
         settings: KnowledgeSettings,
         sources: Mapping[str, Source],
-        writer: IndexWriter,
+        lease: Lease,
+        make_writer: Callable[[Leader], IndexWriter],
         rights: RightsChecker,
         find_manifest: Callable[[], Awaitable[IndexManifest]],
         *,
@@ -40,9 +46,12 @@ class LibrarySync:
         """Take the sources by name; ``find_manifest`` returns the manifest of the active index."""
         self._settings = settings
         self._sources = sources
-        self._writer = writer
         self._find_manifest = find_manifest
-        self._coordinator = SyncCoordinator(writer.open_run)
+        self._requests = Requests(lease.database, lease.namespace)
+        self.leader = Leader(lease, self._list_progress, self._serve_requests, self._stop_syncs)
+        """Whether this process leads, and which other one does."""
+        self._writer = make_writer(self.leader)
+        self._coordinator = SyncCoordinator(self._writer.open_run)
         self._unattended = UnattendedSync(self._refresh_queued, self.repair_index, sleep=sleep)
         self.watcher = SourceWatcher(
             {name: source for name, source in sources.items() if isinstance(source, WatchableSource)},
@@ -74,7 +83,69 @@ class LibrarySync:
     ) -> SyncReport:
         """Sync one source, or every source, as ``Library.refresh`` says."""
         chosen = select_sources(self._sources, None if source is None else [source])
-        return await self._coordinator.refresh(chosen, on_progress, approve=await self._check_approvals(approve))
+
+        async def sync_here() -> SyncReport:
+            return await self._coordinator.refresh(chosen, on_progress, approve=await self._check_approvals(approve))
+
+        async def ask_leader() -> SyncReport | None:
+            await self._check_approvals(approve)
+            return await ask_for(self._requests, REFRESH, self.leader.lease, on_progress, source or "", approve)
+
+        return await self._lead_or_ask(sync_here, ask_leader)
+
+    async def scrub_store(self) -> None:
+        """Remove deleted documents from the files of an embedded store, as ``Library.scrub_store`` says."""
+        await self._lead_or_ask(self._scrub_here, lambda: ask_for(self._requests, SCRUB, self.leader.lease))
+
+    async def _scrub_here(self) -> SyncReport:
+        await self._coordinator.run_exclusively(self._writer.scrub_store)
+        return SyncReport({}, 0.0)
+
+    async def _lead_or_ask(
+        self, work: Callable[[], Awaitable[SyncReport]], ask: Callable[[], Awaitable[SyncReport | None]]
+    ) -> SyncReport:
+        """Do something at the leader, wherever that is; again if the leader dies or another process takes the lease."""
+        while True:
+            try:
+                async with self.leader.hold_lease() as term:
+                    report = await (self._repeat_if_lost(work, term) if term else ask())
+            finally:
+                await self.leader.wait_until_ended()
+            if report is not None:
+                return report
+
+    async def _repeat_if_lost(self, work: Callable[[], Awaitable[SyncReport]], term: int) -> SyncReport | None:
+        """Return the report of some work; None if the lease was lost before its end."""
+        try:
+            report = await work()
+        except KnowledgeError:
+            if await self.leader.has_lost(term):
+                return None
+            raise
+        return None if not report.ok and await self.leader.has_lost(term) else report
+
+    async def _serve_requests(self, term: int) -> None:
+        await serve_requests(self._requests, functools.partial(self._do_request, term), term)
+
+    async def _do_request(self, term: int, request: Request, on_progress: OnProgress) -> SyncReport:
+        """Do what another process asked. A sync of every source waits for those that run; one of a source does not."""
+
+        async def sync_for_other() -> SyncReport:
+            chosen = select_sources(self._sources, [request.source] if request.source else None)
+            approve = await self._check_approvals(request.approvals)
+            queue = not (request.source or approve)
+            return await self._coordinator.refresh(chosen, on_progress, approve=approve, queue=queue)
+
+        report = await self._repeat_if_lost(sync_for_other if request.action == REFRESH else self._scrub_here, term)
+        if report is None:
+            raise LeaseLost
+        return report
+
+    def _list_progress(self) -> Mapping[str, SyncProgress]:
+        return {name: one for name in self._sources if (one := self.find_progress(name)) is not None}
+
+    async def _stop_syncs(self) -> None:
+        await self._coordinator.close()
 
     async def _check_approvals(self, marks: Mapping[str, str]) -> dict[str, frozenset[str]]:
         """Return the approved documents by their source: as names, so that no sync can add to them."""
@@ -87,7 +158,7 @@ class LibrarySync:
         return approved_names
 
     async def _refresh_queued(self, source: str | None) -> SyncReport:
-        """Sync after the running sync of the source."""
+        """Sync after the running sync of the source; raise ``SyncRunning`` if another process leads."""
         chosen = select_sources(self._sources, None if source is None else [source])
         return await self._coordinator.refresh(chosen, None, queue=True)
 
@@ -95,7 +166,7 @@ class LibrarySync:
         """Compare store and manifest row by row, and repair what differs. The next sync reads what is lost.
 
         Raises:
-            SyncRunning: a sync is running, here or elsewhere.
+            SyncRunning: a sync is running, or another process leads.
             StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
@@ -125,6 +196,7 @@ class LibrarySync:
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
         await self._coordinator.close()
+        await self.leader.close()
 
 
 def select_sources(sources: Mapping[str, Source], names: Collection[str] | None) -> list[Source]:

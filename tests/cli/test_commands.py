@@ -21,11 +21,13 @@ from bot.storage.replicas import Replicas
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
-from knowledge.sync.lock import hold_sync_lock
+from knowledge.sync.manifest.requests import Requests
 from tests.database.scripts import run_script
 from tests.e2e.conftest import Place
 from tests.slack_sandbox import open_sandbox
 from tests.sources.website.fake_site import WebSite
+from tests.sync.leaders import lead_elsewhere
+from tests.waiting import WAIT_S
 from tests.web.searching.fake_providers import FakeSearxng
 
 PAGES = {
@@ -177,12 +179,16 @@ async def test_a_broken_document_fails_the_sync_and_the_others_stay(place: Place
 
 
 async def test_one_sync_at_a_time(place: Place) -> None:
-    place.home.mkdir()
-    with hold_sync_lock(place.home / "sync.lock"):
-        status, out, err = await place.command("sync", "--json")
-    assert (status, out) == (1, "")
-    assert "running" in err
-    assert (await place.json("sync"))["sources"]["hr"]["added"] == 3
+    await place.json("status")
+    async with lead_elsewhere(f"sqlite:///{place.home / 'kvasir.db'}") as lease:
+        sync = asyncio.create_task(place.command("sync", "--json"))
+        requests = Requests(lease.database)
+        async with asyncio.timeout(WAIT_S):
+            while not (asked := await requests.take_requests(lease.term)):  # noqa: ASYNC110 - polled
+                await asyncio.sleep(0.05)
+        assert [(one.action, one.source) for one in asked] == [("refresh", "")]
+    status, out, _ = await sync  # nobody leads now, so the command does it
+    assert (status, json.loads(out)["sources"]["hr"]["added"]) == (0, 3)
 
 
 async def test_a_removed_source_stops_answering_at_once(place: Place) -> None:

@@ -29,12 +29,11 @@ from knowledge.library import Library
 from knowledge.sources.pages.page_list import PageList, open_page_list
 from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.sync.lock import hold_sync_lock
 from tests.e2e.conftest import Place
 from tests.library.library_bench import Bench
 from tests.slack.posting.test_answer_layout import answer_at_length, list_files, wait_until_no_file
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
-from tests.sync.doubles import passages
+from tests.sync.doubles import HangingSource, passages
 
 ADA, BO = "U0ADA00001", "U0BO000002"
 PLANTED = "planted7f3a"
@@ -170,10 +169,16 @@ async def test_added_files_are_erased_completely_or_the_receipt_says_what_remain
 
         monkeypatch.setattr(erasers, "open_configured_library", open_library)
         monkeypatch.setattr(erasers, "_SYNC_S", 0.0)
-        with hold_sync_lock(bench.home / "sync.lock"):
+        hanging = HangingSource()
+        hanging.key = source.key
+        async with bench.library(hanging) as leader:
+            running = asyncio.create_task(leader.refresh())
+            while leader.syncs.find_progress("added") is None or not leader.syncs.leader.lease.term:  # noqa: ASYNC110 - polled
+                await asyncio.sleep(0.01)
             for count in (30, 0):
                 receipt = await erase()
                 assert (receipt.erased, receipt.is_complete) == (count, False)
+            running.cancel()
         receipt = await erase()
         assert "kvasir sync --approve added, then run this command again" in receipt.remains
         (status,) = (await library.status()).sources

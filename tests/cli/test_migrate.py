@@ -14,7 +14,7 @@ from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.e2e.conftest import Place
 
 OLD = Path(__file__).parents[1] / "storage"
-MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006"]
+MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
 BOT_REVISIONS = [f"{number:04}" for number in range(1, int(MIGRATIONS.newest) + 1)]
 
 pytestmark = pytest.mark.slow

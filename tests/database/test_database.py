@@ -89,16 +89,6 @@ async def test_a_cancelled_transaction_ends_before_its_caller_goes_on(numbers: N
         assert await numbers.count() == number + 1
 
 
-async def test_a_lock_is_held_between_machines_on_postgresql_alone(url: str) -> None:
-    ours, theirs = Database(url), Database(url)
-    async with ours.hold_lock(7) as is_ours, theirs.hold_lock(7) as is_theirs:
-        assert (is_ours, is_theirs) == (True, url.startswith("sqlite"))
-    async with theirs.hold_lock(7) as is_theirs:
-        assert is_theirs
-    await ours.close()
-    await theirs.close()
-
-
 async def test_a_long_write_delays_no_read_and_the_next_write_waits(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     await run_script(url, "CREATE TABLE numbers (number INTEGER PRIMARY KEY)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from knowledge.library import Clock, Library
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from tests.viewers import make_members
@@ -77,12 +78,14 @@ class Bench:
 
     def __init__(self, home: Path, passages: Any) -> None:
         self.home = home
+        self.url = f"sqlite:///{home / 'kvasir.db'}"
         self.passages = passages
         self.embedder = Words()
         self.chunker = "1"
         self.schema = "1"
         self.store = LanceDBStore
         self.web: Any = None
+        self.owner: Callable[[], LeaseOwner] = LeaseOwner
         self.sleep = asyncio.sleep
         self.now = time.time
         self.weights: tuple[PathWeight, ...] = ()
@@ -107,15 +110,14 @@ class Bench:
             )
             for source in sources
         )
-        url = f"sqlite:///{self.home / 'kvasir.db'}"
-        settings = KnowledgeSettings(self.home, self.home, url, specs)
+        settings = KnowledgeSettings(self.home, self.home, self.url, specs)
         async with contextlib.AsyncExitStack() as stack:
-            manifest = await open_manifest(url)
+            manifest = await open_manifest(self.url)
             stack.push_async_callback(manifest.close)
             indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), self.embedder.dimensions)
             stack.push_async_callback(indexes.close)
             await indexes.open(IndexIdentity("lancedb", self.embedder.identity, self.chunker, "1", self.schema))
-            yield Library(
+            library = Library(
                 settings,
                 sources=sources,
                 indexes=indexes,
@@ -123,7 +125,10 @@ class Bench:
                 passages=self.passages,
                 web=self.web,
                 clock=Clock(self.sleep, self.now),
+                lease=Lease(manifest.database, self.owner()),
             )
+            stack.push_async_callback(library.close)
+            yield library
 
 
 async def texts(library: Library, query: str, **options: Any) -> list[str]:

@@ -12,8 +12,8 @@ import pytest
 
 from knowledge.errors import PendingDeletionsChanged, SyncRunning, UnknownSource
 from knowledge.settings import PathWeight
-from knowledge.sync.lock import hold_sync_lock
 from tests.library.library_bench import Bench, Overtaken, texts
+from tests.sync.leaders import lead_elsewhere
 from tests.sync.schedules import make_due
 from tests.viewers import make_members
 from tests.waiting import WAIT_S
@@ -141,23 +141,19 @@ async def test_a_second_refresh_reports_the_running_one(bench: Bench, handbook: 
         bench.embedder.gate.set()
         assert (await first).ok
         assert (await library.status()).sources[0].syncing is None
-        with hold_sync_lock(bench.home / "sync.lock"):
-            for forbidden in (library.refresh, library.scrub_store):
-                with pytest.raises(SyncRunning):
-                    await forbidden()
 
 
 async def test_a_scheduled_run_waits_for_the_running_one(bench: Bench, handbook: Any) -> None:
-    lock = contextlib.ExitStack()
+    lock = contextlib.AsyncExitStack()
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
-        lock.close()
+        await lock.aclose()
 
     bench.sleep = sleep
     async with bench.library(handbook) as library, library.syncs.run_schedule() as schedule, asyncio.timeout(WAIT_S):
-        lock.enter_context(hold_sync_lock(bench.home / "sync.lock"))
+        await lock.enter_async_context(lead_elsewhere(bench.url))
         make_due(schedule)
         while (await library.status()).sources[0].synced_at is None:  # noqa: ASYNC110 - the status is polled by people, too
             await asyncio.sleep(0.01)
@@ -174,7 +170,8 @@ async def test_an_interrupted_nightly_sync_is_no_failure(
             make_due(schedule)
             while library.syncs.find_progress("handbook") is None:  # noqa: ASYNC110 - a run by the clock reports none
                 await asyncio.sleep(0.001)
-        with hold_sync_lock(bench.home / "sync.lock"):
+        await library.syncs.leader.wait_until_ended()
+        async with lead_elsewhere(bench.url):
             pass  # what the block began has ended with it
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 

@@ -5,6 +5,7 @@ Tests can make the next calls of each fail, which no real store does on request.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import itertools
@@ -198,6 +199,14 @@ class DictSource(Failing):
         return DocumentContent(data, None, version, self.titles.get(listed.document))
 
     async def close(self) -> None: ...
+
+
+class HangingSource(DictSource):
+    """A source whose listing never ends."""
+
+    async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
+        await asyncio.Event().wait()
+        yield []
 
 
 async def passages(key: SourceKey, listed: ListedDocument, content: DocumentContent) -> tuple[str, Sequence[Chunk]]:

@@ -89,21 +89,21 @@ class Indexes:
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
 
-    async def switch_index(self, sources: Sequence[SourceKey]) -> bool:
+    async def switch_index(self, sources: Sequence[SourceKey], manifest: Manifest, store: Store) -> bool:
         """Make the written index the active one if every source is synced into it, and delete the older ones.
 
-        Return whether it became active.
+        ``manifest`` and ``store`` are those of a leader, which compare its term. Return whether it became active.
         """
         await self.follow_active()
         switched = not self.is_settled and await self._is_complete(sources)
         if switched:
-            await self.manifest.activate_index(self.written.row)
+            await manifest.activate_index(self.written.row)
             self._settle_indexes()
         if self.is_settled:
             # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
             for row in await self.manifest.list_indexes():
                 if row.id < self.written.row.id:
-                    await self._drop_index(row)
+                    await self._drop_index(row, manifest, store)
         return switched
 
     async def measure_growth(
@@ -154,11 +154,11 @@ class Indexes:
         if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
 
-    async def _drop_index(self, row: IndexRow) -> None:
+    async def _drop_index(self, row: IndexRow, manifest: Manifest, store: Store) -> None:
         """Delete an index. One in another kind of store is only removed from the manifest."""
         if row.store == self.written.row.store:
-            await self.written.store.drop_index(row.name)
-        await self.manifest.forget_index(row)
+            await store.drop_index(row.name)
+        await manifest.forget_index(row)
 
     async def _open_index(self, row: IndexRow) -> OpenIndex:
         store = self._new_store()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import copy
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
-from knowledge.errors import SyncRunning
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.index_manifest import IndexManifest
@@ -20,8 +19,6 @@ from knowledge.sync.manifest.records import IndexIdentity
 
 _DELETED_AT_ONCE = 500
 """Documents of an index that one transaction deletes."""
-_SYNC_LOCK = 0x4B7661736A
-"""PostgreSQL's advisory lock that a sync holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +92,11 @@ class Manifest:
     def _delete_index(self, connection: Connection, index: IndexRow) -> None:
         connection.execute(delete(tables.indexes).where(tables.indexes.c.id == index.id))
 
-    @contextlib.asynccontextmanager
-    async def hold_sync_lock(self) -> AsyncIterator[None]:
-        """Exclude syncs of other machines that share the database, where no lock file reaches.
-
-        Raises:
-            SyncRunning: another machine syncs.
-            DatabaseError: the server does not answer in time, or refuses.
-
-        """
-        async with self.database.hold_lock(_SYNC_LOCK) as is_free:
-            if not is_free:
-                raise SyncRunning
-            yield
+    def use_database(self, database: Database) -> Manifest:
+        """Return this manifest over another face of its database, such as one that compares a leader's term."""
+        manifest = copy.copy(self)
+        manifest.database = database
+        return manifest
 
     def open_index(self, index: IndexRow) -> IndexManifest:
         """Return one index with its sources, documents and chunks."""

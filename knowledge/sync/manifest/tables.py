@@ -4,6 +4,7 @@ Chunks belong to documents, documents to a source, and a source to one index. De
 ``pending`` has the ids that the store may have although no document lists them. They were written before the switch, or
 replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
 ``memories`` has what a source remembers between listings; losing one costs only time.
+``leases`` has the process that leads, and ``requests`` what other processes ask of it (``lease`` and ``requests``).
 
 A change of a table is a new revision in ``versions``, and its number in ``MIGRATIONS``. Tests compare both.
 """
@@ -119,6 +120,34 @@ memories = Table(
     Column("source", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False),
 )
+leases = Table(
+    "knowledge_leases",
+    tables,
+    Column("namespace", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("machine", Text, nullable=False),
+    Column("term", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("progress", Text, nullable=False),
+)
+requests = Table(
+    "knowledge_requests",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("approvals", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("taken_term", Integer, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("report", Text),
+    Column("error", Text),
+    Column("done_at", Double),
+    sqlite_autoincrement=True,
+)
 
 INDEXES = select(
     indexes.c.id,
@@ -211,7 +240,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0006",
+    newest="0007",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

@@ -1,14 +1,15 @@
-"""Write the index, by one process at a time: repairs, and runs in which any number of sources share one pipeline."""
+"""Write the index, at the leader alone: repairs, and runs in which any number of sources share one pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
+from knowledge.errors import SyncRunning
 from knowledge.interfaces import Embedder, Source, SourceKey
-from knowledge.sync.lock import hold_sync_lock
+from knowledge.sync.fence import Fence
+from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.pipeline import Pipeline
@@ -44,7 +45,7 @@ class SyncRun:
 
 @asynccontextmanager
 async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterator[SyncRun]:
-    """Open a run for the length of a block. The caller holds the lock.
+    """Open a run for the length of a block. The caller leads.
 
     ``configured`` has the id of every source (``SourceKey.id``); documents of other sources are deleted. If the block
     is cancelled, indexed documents stay, and the next run cleans up and continues.
@@ -72,12 +73,12 @@ async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterat
 
 
 class IndexWriter:
-    """Opens syncs and repairs, each under the lock against other processes.
+    """Opens syncs and repairs, each at the leader; what they write is refused once another process leads.
 
     Args:
         indexes: the one to write is followed and checked before each use.
         sources: all that are configured.
-        lock: the file of the lock.
+        leader: excludes the other processes.
         embedder: of the index to write.
         passages: parses and splits documents.
         configured: the key of each source's configured readers, by ``SourceKey.id``.
@@ -89,7 +90,7 @@ class IndexWriter:
         self,
         indexes: Indexes,
         sources: Sequence[SourceKey],
-        lock: Path,
+        leader: Leader,
         embedder: Embedder,
         passages: ChunkDocument,
         *,
@@ -98,7 +99,7 @@ class IndexWriter:
     ) -> None:
         self._indexes = indexes
         self._sources = sources
-        self._lock = lock
+        self._leader = leader
         self._embedder = embedder
         self._passages = passages
         self._configured = configured
@@ -107,39 +108,57 @@ class IndexWriter:
     @asynccontextmanager
     async def open_run(self) -> AsyncIterator[SyncRun]:
         """Open a run in which sources are synced; at its end a complete index takes over."""
-        async with self._hold_write_access():
-            async with open_run(self._make_tools(), [source.id for source in self._sources]) as run:
+        async with self._hold_write_access() as fence:
+            tools, manifest = self._make_tools(fence), fence.guard_manifest(self._indexes.manifest)
+            async with open_run(tools, [source.id for source in self._sources]) as run:
                 yield run
-            await self._indexes.switch_index(self._sources)
+            await self._indexes.switch_index(self._sources, manifest, tools.store)
 
     async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs.
 
         Raises:
-            SyncRunning: another process writes.
+            SyncRunning: another process leads.
+            LeaseLost: another process leads since.
             StoreError, DatabaseError: that side failed; nothing is lost.
 
         """
-        async with self._hold_write_access():
-            written = self._indexes.written
-            return await repair_index(written.store, written.manifest, thorough=True)
+        async with self._hold_write_access() as fence:
+            tools = self._make_tools(fence)
+            return await repair_index(tools.store, tools.manifest, thorough=True)
+
+    async def scrub_store(self) -> None:
+        """Remove deleted documents from the files of an embedded store.
+
+        Raises:
+            SyncRunning: another process leads.
+            LeaseLost: another process leads since.
+            StoreError: the store fails.
+
+        """
+        async with self._hold_write_access() as fence:
+            for store in {self._indexes.searched.store, self._indexes.written.store}:
+                await fence.guard_store(store).scrub()
 
     @asynccontextmanager
-    async def _hold_write_access(self) -> AsyncIterator[None]:
-        """Hold the lock against other processes, and follow the index to write, within this block."""
-        with hold_sync_lock(self._lock):
-            async with self._indexes.manifest.hold_sync_lock():
-                await self._indexes.follow_active()
-                await self._indexes.check_index()
-                yield
+    async def _hold_write_access(self) -> AsyncIterator[Fence]:
+        """Lead, and follow the index to write, within this block."""
+        async with self._leader.hold_lease() as term:
+            if not term:
+                raise SyncRunning
+            await self._indexes.follow_active()
+            await self._indexes.check_index()
+            yield Fence(self._leader.lease, term)
 
-    def _make_tools(self) -> SyncTools:
+    def _make_tools(self, fence: Fence) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched
-        shadow = None if searched.row.id == written.row.id else ShadowIndex(searched.store, searched.manifest)
+        manifest, shadow = fence.guard_manifest(self._indexes.manifest), None
+        if searched.row.id != written.row.id:
+            shadow = ShadowIndex(fence.guard_store(searched.store), manifest.open_index(searched.row))
         return SyncTools(
             self._embedder,
-            written.store,
-            written.manifest,
+            fence.guard_store(written.store),
+            manifest.open_index(written.row),
             self._passages,
             shadow=shadow,
             readers_keys=self._configured,

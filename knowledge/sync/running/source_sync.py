@@ -13,6 +13,7 @@ from knowledge.errors import (
     DatabaseError,
     ErrorCode,
     KnowledgeError,
+    LeaseLost,
     ParseError,
     SourceDenied,
     SourceError,
@@ -93,7 +94,7 @@ class SourceSync:
             error = error or (self._describe_timeout() if deadline.expired() else self._log_defect(unwrap_group(group)))
         if error is not None:
             # The manifest itself may have failed. The report has the error in any case.
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(DatabaseError, LeaseLost):
                 await self._tools.manifest.record_sync_end(self._key, listed_at=None, error=error)
                 if self._tools.shadow is not None:
                     await self._tools.shadow.manifest.record_sync_end(self._key, listed_at=None, error=error)
@@ -166,6 +167,8 @@ class SourceSync:
                 self._tally.report_progress()
         except SourceError as error:
             return listing, error
+        except LeaseLost:
+            raise  # from its memory
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
             if not gap.expired():
                 return listing, SourceError(self._log_defect(error))

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from knowledge.errors import DatabaseError, SyncRunning
+from knowledge.errors import DatabaseError
+from knowledge.sync.manifest.lease import Lease
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from tests.waiting import WAIT_S
@@ -46,23 +47,6 @@ async def test_two_processes_make_the_tables_at_once(postgres: str) -> None:
     assert len({row.id for row in rows}) == 1
     for manifest in manifests:
         await manifest.close()
-
-
-async def test_one_sync_at_a_time_across_machines(postgres: str) -> None:
-    ours, theirs = await open_manifest(postgres), await open_manifest(postgres)
-    async with ours.hold_sync_lock():
-        with pytest.raises(SyncRunning):
-            async with theirs.hold_sync_lock():
-                pass
-    async with theirs.hold_sync_lock():
-        pass
-    with pytest.raises(ZeroDivisionError):
-        async with ours.hold_sync_lock():
-            raise ZeroDivisionError
-    async with theirs.hold_sync_lock():
-        pass
-    await ours.close()
-    await theirs.close()
 
 
 @pytest.mark.parametrize(
@@ -108,21 +92,18 @@ async def line_to(server: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
 async def test_a_silent_server_is_reported_at_every_step(postgres: str) -> None:
     async with line_to(postgres) as (url, passes):
         manifest = await open_manifest(url, answer_s=1.0)
-        theirs = await open_manifest(url, answer_s=1.0)  # its connection is open already, and waits in the pool
-        alone = manifest.hold_sync_lock()
-        await alone.__aenter__()
+        lease = Lease(manifest.database)
+        assert await lease.try_take()
         passes.clear()
         async with asyncio.timeout(WAIT_S):
-            with pytest.raises(DatabaseError, match="did not answer within 1 s"):
-                async with theirs.hold_sync_lock():
-                    pass
+            for call in (lease.renew, lease.find_leader, Lease(manifest.database).try_take):
+                with pytest.raises(DatabaseError, match="did not answer within 1 s"):
+                    await call()
             with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 await manifest.list_indexes()
             with pytest.raises(DatabaseError, match="did not answer within 1 s"):
                 await manifest.add_index(IndexIdentity("memory", "silent", "c", "t"))
-            await alone.__aexit__(None, None, None)
             passes.set()
-            async with manifest.hold_sync_lock():
-                assert await manifest.list_indexes() is not None
+            await lease.renew()
+            assert await manifest.list_indexes() is not None
             await manifest.close()
-            await theirs.close()

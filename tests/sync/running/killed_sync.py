@@ -24,12 +24,15 @@ import numpy as np
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from bot.storage.processes import is_dead, name_this_process
+from knowledge.database.database import Database
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources import registry
 from knowledge.stores.registry import make_store
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 
@@ -157,6 +160,9 @@ class Fused:
 
 
 class FusedManifest(Fused):
+    def use_database(self, database: Database) -> Any:
+        return FusedManifest(self._inner.use_database(database), self._seams, self._fuse)
+
     def open_index(self, row: Any) -> Any:
         return Fused(self._inner.open_index(row), INDEX, self._fuse)
 
@@ -203,6 +209,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
             indexes=indexes,
             embedder=Checksum(),
             passages=passages,
+            lease=Lease(plain.database, LeaseOwner(name_this_process(), is_dead)),
         )
         stack.push_async_callback(library.close)
         yield library
