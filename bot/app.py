@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
 from bot.slack.wire.tasks import BackgroundTasks
+from bot.storage.processes import is_dead, name_this_process
 from bot.terminal.lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.terminal.terminal import Terminal
 from bot.wheels import WheelCache
@@ -49,6 +50,7 @@ from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
+from knowledge.sync.manifest.lease import LeaseOwner
 from knowledge.sync.report import SourceReport
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("kvasir.app")
 
 _PURGE_FILES = "17 * * * *"  # when old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)
+_LOOK_S = 1.0
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
@@ -113,7 +116,8 @@ async def _open_library(
         if (entry := make_sync_entry(source, report, approved)) is not None:
             await audit.record(entry)
 
-    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds) as library:
+    owner = LeaseOwner(name_this_process(), is_dead, may_lead=settings.role != "answer")
+    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds, owner=owner) as library:
         library.syncs.call_on_report(record_sync)
         yield library
 
@@ -229,9 +233,11 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
                 open_local_workspace(settings.home / "sandbox", settings.sandbox_port, _list_document_folders(settings))
             )
             slack = workspace.slack
+        answers = settings.role != "sync"
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
-        await engine.start()
+        if answers:
+            await engine.start()
         ledger = await wait_for_database(
             lambda: stack.enter_async_context(open_ledger(settings.database_url)),
             on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
@@ -247,6 +253,10 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             engine.count_requests,
             lambda: library.identities.failures,
             count_lost=lambda: audit.lost,
+        )
+        await wait_for_database(
+            library.syncs.leader.lease.check_machine,
+            on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
         )
         ready_library = ReadyLibrary(library, workspace, metrics.refused.inc)
         if any(source.synced_at for source in (await library.status()).sources):
@@ -292,18 +302,21 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             listeners=listeners,
         )
         app = await stack.enter_async_context(_open_app(slack, deps))
-        schedule = await stack.enter_async_context(library.syncs.run_schedule())
-        _add_scheduled_work(
-            schedule, settings, app, functools.partial(run_off_peak_work, engine, calibrations), deps.adding
+        do_engine_work = functools.partial(run_off_peak_work, engine, calibrations)
+        add_tasks = functools.partial(_add_leader_tasks, settings, app, deps.adding)
+        await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
+        if answers:
+            await app.connect()
+            await stack.enter_async_context(_serve_api(settings, deps, app, ready_library, terminal))
+        _print_address(settings, slack, workspace.url if workspace is not None else app.address, terminal)
+        await _run_until_stopped(
+            app,
+            engine,
+            ready_library,
+            workspace,
+            terminal,
+            library.syncs.leader.lead(functools.partial(_lead_syncs, ready_library, terminal, add_tasks)),
         )
-        await stack.enter_async_context(library.syncs.watcher.run_in_background())
-        await app.connect()
-        await stack.enter_async_context(_serve_api(settings, deps, app, ready_library, terminal))
-        where = workspace.url if workspace is not None else app.address
-        terminal.finish_bar("live web", format_live_web(configured.web.everywhere))
-        begin = "Kvasir answers at" if slack.oauth is None else "People install Kvasir at"
-        terminal.print_line(f"{begin} {where} · another terminal: kvasir status --config {settings.config}")
-        await _run_until_stopped(app, engine, ready_library, workspace, terminal)
 
 
 def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
@@ -316,35 +329,78 @@ def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> Abstract
     return open_installed_app(slack, slack.oauth, dependencies)
 
 
-def _add_scheduled_work(
-    schedule: Schedule,
-    settings: Settings,
-    app: AnyApp,
-    do_engine_work: Callable[[], Awaitable[None]],
-    adding: DocumentAdditions | None,
-) -> None:
-    """Add what runs at fixed times and is no sync."""
+def _print_address(settings: Settings, slack: SlackSettings, where: str, terminal: Terminal) -> None:
+    """Print where people find Kvasir, and how to see its state."""
+    terminal.finish_bar("live web", format_live_web(settings.configuration.web.everywhere))
+    begin = f"Kvasir answers at {where}" if slack.oauth is None else f"People install Kvasir at {where}"
+    if settings.role == "sync":
+        begin = "Kvasir syncs the documents and answers nobody (KVASIR_ROLE=sync)"
+    terminal.print_line(f"{begin} · another terminal: kvasir status --config {settings.config}")
+
+
+@contextlib.asynccontextmanager
+async def _lead_syncs(
+    ready_library: ReadyLibrary, terminal: Terminal, add_tasks: Callable[[Schedule], None]
+) -> AsyncIterator[None]:
+    """Do what only the leader does, during this block: sync by the clock, after changes, and once at the start."""
+    syncs, first_sync = ready_library.library.syncs, BackgroundTasks()
+    async with syncs.run_schedule() as schedule, syncs.watcher.run_in_background():
+        add_tasks(schedule)
+        first_sync.start(_run_first_sync(ready_library, terminal), "first sync")
+        try:
+            yield
+        finally:
+            await first_sync.close(0.0)
+
+
+def _add_leader_tasks(settings: Settings, app: AnyApp, adding: DocumentAdditions | None, schedule: Schedule) -> None:
+    """Add what only the leader does at fixed times and is no sync."""
     configured = settings.configuration
-    schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_files, settings, adding))
-    if configured.quiet_hour is not None:
-        schedule.add_task("engine", configured.quiet_hour, do_engine_work)
+    schedule.add_task("retention", _PURGE_FILES, functools.partial(delete_old_uploads, settings, adding))
     for name, at in {"digest": configured.digest, "audit": configured.security.audit}.items():
         if at:
             schedule.add_task(name, at, functools.partial(app.run_scheduled, name))
 
 
-async def delete_old_files(settings: Settings, adding: DocumentAdditions | None) -> None:
-    """Delete cached pages and added documents after their retention; the next hour tries what failed again."""
+@contextlib.asynccontextmanager
+async def _run_local_tasks(settings: Settings, do_engine_work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do at fixed times what each process does for itself: its cache of pages and its judge's calibration are files."""
+    schedule = Schedule(_refresh_nothing, nightly=None, sources={})
+    schedule.add_task("cache", _PURGE_FILES, functools.partial(delete_old_pages, settings))
+    if settings.configuration.quiet_hour is not None and settings.role != "sync":
+        schedule.add_task("engine", settings.configuration.quiet_hour, do_engine_work)
+    schedule.start()
+    try:
+        yield
+    finally:
+        await schedule.stop()
+
+
+async def _refresh_nothing(_source: str | None) -> None:
+    """Do nothing, because the leader syncs."""
+
+
+async def delete_old_uploads(settings: Settings, adding: DocumentAdditions | None) -> None:
+    """Delete added documents after their retention; the next hour tries what failed again."""
     from bot.storage.retention import find_cut_offs  # noqa: PLC0415 - as in ``serve``
 
-    before = find_cut_offs(settings.configuration.retention, time.time())
-    cache = open_page_cache(settings)
     try:
-        await cache.delete_pages(before.web_cache)
-        if adding is not None and (count := await adding.remove_older(before.uploads)):
+        before = find_cut_offs(settings.configuration.retention, time.time()).uploads
+        if adding is not None and (count := await adding.remove_older(before)):
             _log.info("old documents deleted", documents=count, source=adding.source)
     except KnowledgeError as error:
-        _log.warning("old files not deleted yet", error=str(error))
+        _log.warning("old documents not deleted yet", error=str(error))
+
+
+async def delete_old_pages(settings: Settings) -> None:
+    """Delete cached pages after their retention; the next hour tries what failed again."""
+    from bot.storage.retention import find_cut_offs  # noqa: PLC0415 - as in ``serve``
+
+    cache = open_page_cache(settings)
+    try:
+        await cache.delete_pages(find_cut_offs(settings.configuration.retention, time.time()).web_cache)
+    except KnowledgeError as error:
+        _log.warning("old pages not deleted yet", error=str(error))
     finally:
         await cache.close()
 
@@ -407,22 +463,40 @@ def _list_document_folders(settings: Settings) -> dict[str, Path]:
 
 
 async def _run_until_stopped(
-    app: AnyApp, engine: Engine, ready_library: ReadyLibrary, workspace: LocalWorkspace | None, terminal: Terminal
+    app: AnyApp,
+    engine: Engine,
+    ready_library: ReadyLibrary,
+    workspace: LocalWorkspace | None,
+    terminal: Terminal,
+    leading: Coroutine[None, None, None],
 ) -> None:
     """Run until cancelled, revoked, or the workspace on this machine ends. Display tasks may fail."""
     display = BackgroundTasks()
     display.start(_show_engine(engine, terminal), "show engine")
-    display.start(_run_first_sync(ready_library, terminal), "first sync")
+    display.start(_wait_for_first_sync(ready_library), "wait for the first sync")
     try:
-        if workspace is None:
-            await app.run_until_revoked()
-            return
-        display.start(keep_page_updated(workspace.publish_status, engine, ready_library.library), "show page")
         async with asyncio.TaskGroup() as group:
-            group.create_task(workspace.raise_when_ended(), name="workspace")
-            await app.run_until_revoked()
+            leader = group.create_task(leading, name="leader")
+            if workspace is not None:
+                display.start(keep_page_updated(workspace.publish_status, engine, ready_library.library), "show page")
+                group.create_task(workspace.raise_when_ended(), name="workspace")
+            try:
+                await app.run_until_revoked()
+            finally:
+                leader.cancel()
     finally:
         await display.close(0.0)
+
+
+async def _wait_for_first_sync(ready_library: ReadyLibrary) -> None:
+    """Wait until another process that leads has tried to read every source."""
+    while not ready_library.first_sync_done.is_set():
+        with contextlib.suppress(KnowledgeError):
+            state = await ready_library.library.status()
+            is_elsewhere = state.leader is not None and not state.leader.is_this_process
+            if is_elsewhere and all(one.synced_at or one.error for one in state.sources):
+                ready_library.first_sync_done.set()
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _run_first_sync(ready_library: ReadyLibrary, terminal: Terminal) -> None:

@@ -81,9 +81,16 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy, now: d
     if state.uncalibrated:
         facts.add_row("embedder", Text(state.uncalibrated, style="yellow"))
     facts.add_row("live web", Text(format_live_web(web)))
+    facts.add_row("leader", _leader_line(state, now))
     if state.elsewhere is not None:
         facts.add_row("sync", f"running in another process ({state.elsewhere})")
     return facts
+
+
+def _leader_line(state: LibraryStatus, now: datetime) -> Text:
+    if state.leader is None:
+        return Text("none, so nothing is synced by the clock; kvasir run starts one", style="yellow")
+    return Text(f"{state.leader.label}, which took over {format_age(max(0.0, now.timestamp() - state.leader.since))}")
 
 
 def _store_line(state: LibraryStatus) -> Text:

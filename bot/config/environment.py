@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -19,6 +19,7 @@ _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
 """It has no name and password, because the address is shown in status, logs and errors."""
 
 
+Role = Literal["all", "answer", "sync"]
 _PORT = "a port number from 0 to 65535"
 _BOOL = "true or false"
 
@@ -103,6 +104,11 @@ class Environment(BaseModel):
     )
     KVASIR_AUDIT_KEY_FILE: Path | None = env_field(
         "The file with the keys of the audit; audit.key in KVASIR_HOME without it. Kvasir makes the first key."
+    )
+    KVASIR_ROLE: Role = env_field(
+        "What this process does: all; answer, which never leads the syncs; or sync, which answers nobody.",
+        "all, answer or sync",
+        "all",
     )
     KVASIR_DATABASE_URL: SecretStr | None = env_field("PostgreSQL for Kvasir's tables; SQLite without it.")
     KVASIR_STORE: str | None = env_field(

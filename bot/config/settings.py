@@ -20,6 +20,7 @@ from bot.audit.settings import SYSLOG, AuditSettings
 from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import (
     Environment,
+    Role,
     add_file_variables,
     list_secret_variables,
     read_environment,
@@ -74,6 +75,7 @@ class Settings:
     api_port: int | None = None
     """None: there is no API."""
     api_host: str = "127.0.0.1"
+    role: Role = "all"
 
     @property
     def limits(self) -> Limits:
@@ -170,6 +172,7 @@ def load_settings(
         metrics_host=environment.KVASIR_METRICS_HOST,
         api_port=environment.KVASIR_API_PORT,
         api_host=environment.KVASIR_API_HOST,
+        role=environment.KVASIR_ROLE,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.app import delete_old_files
+from bot.app import delete_old_pages
 from bot.config.settings import load_settings
 from bot.ready_library import ReadyLibrary
 from bot.workspace_page import build_page_status, keep_page_updated
@@ -269,7 +269,7 @@ async def test_cached_pages_are_deleted_after_their_retention(tmp_path: Path) ->
         url = f"https://docs.example/{age_s:.0f}"
         response = CachedResponse(url, 301, {}, {}, time.time() - age_s, redirect_url="https://docs.example/")
         await cache.store_pages([CachedPage(response, None)])
-    await delete_old_files(settings, None)
+    await delete_old_pages(settings)
     assert await cache.get_page("https://docs.example/3600") is not None
     assert await cache.get_page("https://docs.example/7300") is None
     await cache.close()

@@ -16,6 +16,7 @@ from bot.terminal.lines import format_report
 from bot.terminal.terminal import Terminal
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.sync.manifest.lease import LeaderState
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from tests.slack.running_bot import make_source_status
@@ -89,6 +90,12 @@ def test_index_store_and_other_processes() -> None:
     assert "2 h ago, 3 passages differed, 2 repaired, 1 to be read again" in text
     assert "It has never been synced. To sync it: kvasir sync new" in text
     assert "no differences" in shown(make_source_status(), last_repair=LastRepair(NOW.timestamp(), 0, 0))
+
+
+def test_the_leader_is_named_and_its_absence_too() -> None:
+    leader = LeaderState("process 12 on db1", datetime.now(UTC).timestamp() - 7_200, is_this_process=False, progress={})
+    assert "process 12 on db1, which took over 2 h ago" in shown(make_source_status(), leader=leader)
+    assert "none, so nothing is synced by the clock; kvasir run starts one" in shown(make_source_status(), width=200)
 
 
 @pytest.mark.parametrize(

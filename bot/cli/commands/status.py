@@ -44,6 +44,7 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         and {"at": _iso_time(state.refused_passages.at), "passages": state.refused_passages.passages},
         "uncalibrated": state.uncalibrated or None,
         "elsewhere": state.elsewhere,
+        "leader": state.leader and {"process": state.leader.label, "since": _iso_time(state.leader.since)},
         "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }

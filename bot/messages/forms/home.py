@@ -58,6 +58,11 @@ REPLICA = Message(
     "*{host}* (process {pid}) · version {version} · started {started} · last heartbeat {seen}",
     "*{host}*（进程 {pid}）· 版本 {version} · {started}启动 · 最近心跳 {seen}",
 )
+LEADER = Message("*Leader*, which syncs the documents: {leader}", "*主进程*（负责同步文档）：{leader}")
+NO_LEADER = Message(
+    ":warning: No process leads, so nothing is synced by the clock. Start one with KVASIR_ROLE=all or sync.",
+    ":warning: 没有主进程，因此不会按计划同步。请以 KVASIR_ROLE=all 或 sync 启动一个进程。",
+)
 MORE_REPLICAS = Message("_and {count} more replicas_", "_另有 {count} 个副本_", "_and 1 more replica_")
 AUDIT_LOST = Message(
     ":warning: {count} entries of the audit could not be written since this process began. The log says why.",

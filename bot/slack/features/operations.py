@@ -25,6 +25,7 @@ from bot.slack.wire.text import render
 from bot.storage.replicas import Replica, Replicas
 from engine.routing.request_queue import QueueCounts
 from knowledge.errors import DatabaseError
+from knowledge.status import LibraryStatus
 
 HEARTBEAT_S: Final = 15.0
 _MISSING_S = 4 * HEARTBEAT_S
@@ -57,6 +58,7 @@ class OperationsPart:
         lines = [
             render_message(home.QUEUE, language, waiting=counts.waiting, running=counts.running),
             *format_store(state, language),
+            _format_leader(state, language),
             *(_format_replica(one, language) for one in replicas[:_MAX_REPLICAS]),
         ]
         if self.audit.lost:
@@ -64,6 +66,12 @@ class OperationsPart:
         if (more := len(replicas) - _MAX_REPLICAS) > 0:
             lines.append(render_message(home.MORE_REPLICAS, language, count=more))
         return [build_header(home.FOR_ADMINS, language), *build_lines(lines, len(lines))[0]]
+
+
+def _format_leader(state: LibraryStatus, language: Language) -> str:
+    if state.leader is None:
+        return render_message(home.NO_LEADER, language)
+    return render_message(home.LEADER, language, leader=render.escape_mrkdwn(state.leader.label))
 
 
 def _format_replica(replica: Replica, language: Language) -> str:

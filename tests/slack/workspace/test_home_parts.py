@@ -182,6 +182,7 @@ async def test_administrator_sees_queue_and_replicas(tmp_path: Path) -> None:
         view = str(await read_home(bot, "ada", "For administrators"))
         assert "4 waiting, 2 running" in view
         assert "version 0.1.0" in view
+        assert "No process leads" in view
         assert ":warning: 3 entries of the audit could not be written" in view
         assert ":warning: *server-b* (process 77) · version 0.0.9" in view
         assert view.count(":warning: *server-b*") == 1
