@@ -58,6 +58,7 @@ soak: services
 	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database postgres --jobs 8
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store lancedb
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store weaviate
+	.venv/bin/python scripts/soak.py --questions 200 $(SOAK) --kind leaders --jobs 2
 
 # Each figure has a baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

@@ -2,7 +2,8 @@
 
 ``--kind audiences`` asks who may read what, while rights and documents change, and ``--kind api`` asks the same by the
 API. ``--kind turns`` asks whether each question has exactly one answer, while events are doubled, delayed and lost,
-Slack refuses calls, and replicas die.
+Slack refuses calls, and replicas die. ``--kind leaders`` breaks the process that leads, and compares store and
+manifest; there a question is a fault, and 200 are 50 of each kind.
 
 Each world has its seed. The results go to a file, a line for each world, so an interrupted run of the same commit
 continues. Equal seeds make equal worlds. A failure is shown with its seed and the command that repeats it.
@@ -28,10 +29,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot import logs
 from scripts.soak_audiences import ApiSoak, AudienceSoak
+from scripts.soak_leaders import LeadersSoak
 from scripts.soak_turns import TurnsSoak
 
-Kind = AudienceSoak | TurnsSoak
-KINDS: Mapping[str, type[Kind]] = {"api": ApiSoak, "audiences": AudienceSoak, "turns": TurnsSoak}
+Kind = AudienceSoak | LeadersSoak | TurnsSoak
+KINDS: Mapping[str, type[Kind]] = {
+    "api": ApiSoak,
+    "audiences": AudienceSoak,
+    "leaders": LeadersSoak,
+    "turns": TurnsSoak,
+}
 
 
 def read_commit() -> str:

@@ -1,0 +1,65 @@
+"""A process that leads whenever it can, and syncs all the time while it leads: a program for ``leader_faults.py``.
+
+``python leading_process.py OPTIONS``; OPTIONS are a ``World`` and ``valid_s`` as JSON. It writes a line for each event
+and ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+from knowledge.errors import KnowledgeError
+from knowledge.library import Library
+from knowledge.sync import leader
+from knowledge.sync.manifest import lease
+from tests.sync.running import killed_sync
+from tests.sync.running.killed_sync import World, opened
+
+
+def tell(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201 - the tests read it
+
+
+async def sync_forever(library: Library) -> None:
+    """Sync again and again, as a bot does whose sources change all the time."""
+    while True:
+        tell("begins")
+        try:
+            report = await library.refresh()
+            tell("synced", report.ok, *(one.error for one in report.sources.values() if one.error))
+        except KnowledgeError as error:
+            tell("failed", type(error).__name__, error)
+        await asyncio.sleep(0.05)
+
+
+async def main(options: dict[str, Any]) -> None:
+    lease.VALID_S = options.pop("valid_s")  # type: ignore[misc]
+    leader._RENEW_S = lease.VALID_S / 3  # type: ignore[misc]
+    killed_sync.is_dead = lambda _: False  # as if the other process ran on another machine
+    async with opened(World(**options)) as library:
+
+        @contextlib.asynccontextmanager
+        async def work() -> AsyncIterator[None]:
+            tell("leads", library.syncs.leader.lease.term)
+            task = asyncio.create_task(sync_forever(library))
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+                tell("ends")
+
+        leading = asyncio.create_task(library.syncs.leader.lead(work))
+        tell("ready")
+        await asyncio.to_thread(sys.stdin.read)
+        leading.cancel()
+        await asyncio.wait([leading])
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
