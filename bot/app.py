@@ -247,6 +247,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         library = await stack.enter_async_context(
             _open_library(settings, _build_source_kinds(settings, slack, event_log), audit)
         )
+        await stack.enter_async_context(library.configurations.announce(name_this_process()))
         metrics = Metrics(
             engine.status,
             engine.collect_stats,
@@ -443,14 +444,14 @@ def _create_document_additions(settings: Settings, library: Library) -> Document
     if not push_sources:
         return None
     return DocumentAdditions(
-        push_sources.get(ADDED_SOURCE) or next(iter(push_sources.values())), settings.home, library
+        push_sources.get(ADDED_SOURCE) or next(iter(push_sources.values())), settings.home, library, library.content
     )
 
 
 def _create_page_additions(settings: Settings, library: Library) -> PageAdditions | None:
     """Return the store of owners' web pages; None without a source of kind pages."""
     spec = next((spec for spec in settings.knowledge.sources if spec.kind == "pages"), None)
-    return None if spec is None else PageAdditions(spec, settings.home, library)
+    return None if spec is None else PageAdditions(spec, settings.home, library, library.content)
 
 
 def _list_document_folders(settings: Settings) -> dict[str, Path]:

@@ -14,6 +14,7 @@ from bot.config.configuration import ADDED_SOURCE
 from bot.errors import SettingsError
 from bot.messages.errors import explain_failure
 from bot.messages.message import Message
+from knowledge.database.content import SharedContent
 from knowledge.errors import KnowledgeError, SyncRunning, suggest_nearest
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import open_upload_store
@@ -81,9 +82,12 @@ def choose_push_source(sources: Sequence[SourceSpec], to: str | None = None) -> 
 class DocumentAdditions:
     """Adds documents to one source and removes them."""
 
-    def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
+    def __init__(
+        self, spec: SourceSpec, home: Path, library: RefreshableLibrary, content: SharedContent | None = None
+    ) -> None:
+        """``content`` is what several hosts share, if they do."""
         self.source = spec.name
-        self.store = open_upload_store(spec, home)
+        self.store = open_upload_store(spec, home, content)
         self._library = library
 
     async def store_document(self, name: str, data: bytes, *, by: str, title: str | None = None) -> StoredDocument:

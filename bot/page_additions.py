@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bot.document_additions import RefreshableLibrary, sync_source
 from bot.messages.message import Message
+from knowledge.database.content import SharedContent
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 
@@ -14,9 +15,12 @@ from knowledge.sources.pages.page_list import AddedPage, open_page_list
 class PageAdditions:
     """Adds pages to one source and removes them."""
 
-    def __init__(self, spec: SourceSpec, home: Path, library: RefreshableLibrary) -> None:
+    def __init__(
+        self, spec: SourceSpec, home: Path, library: RefreshableLibrary, content: SharedContent | None = None
+    ) -> None:
+        """``content`` is what several hosts share, if they do."""
         self.source = spec.name
-        self._list = open_page_list(spec, home)
+        self._list = open_page_list(spec, home, content)
         self._library = library
 
     async def add_page(self, url: str, *, by: str) -> AddedPage | None:

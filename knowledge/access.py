@@ -15,7 +15,9 @@ from knowledge.search.documents import DocumentSearch
 from knowledge.search.source_rules import SourceRules
 from knowledge.sources.narrowing import find_listing_source
 from knowledge.status import LibraryStatus
+from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import NamedDocument, decode_readers
+from knowledge.sync.rights import read_known_rights
 
 _RIGHTS_S = 20.0
 _SAMPLE_S = 60.0
@@ -84,7 +86,9 @@ class AccessExplainer:
             rows = await manifest.find_named(source.key, document=document, title=name)
             rules = self._rules[source.key.id]
             find_configured = rules.choose_readers((await manifest.count_source(source.key)).readers_key)
-            accesses += [await self._explain_access(source, row, find_configured(row.document)) for row in rows]
+            accesses += [
+                await self._explain_access(manifest, source, row, find_configured(row.document)) for row in rows
+            ]
         return accesses
 
     async def add_unreachable(self, state: LibraryStatus) -> LibraryStatus:
@@ -124,12 +128,16 @@ class AccessExplainer:
             rows = await manifest.list_oldest_rights(source.key, before=math.inf, limit=limit)
             if isinstance(source, RightsSource) and rows:
                 async with asyncio.timeout(_SAMPLE_S):
-                    named = await source.read_rights([row.document for row in rows])
-                wrong = [row for row in rows if decode_readers(row.readers) - named.get(row.document, frozenset())]
+                    origin = await manifest.read_origin(source.key.id)
+                    named = await read_known_rights(source, [row.document for row in rows], origin)
+                seen = [(row, readers) for row in rows if (readers := named[row.document]) is not None]
+                wrong = [row for row, readers in seen if decode_readers(row.readers) - readers]
                 drifts += [f"{source.key.name} ({len(wrong)} of {len(rows)} documents)"] if wrong else []
         return drifts
 
-    async def _explain_access(self, source: Source, row: NamedDocument, configured: frozenset[str]) -> DocumentAccess:
+    async def _explain_access(
+        self, manifest: Lookups, source: Source, row: NamedDocument, configured: frozenset[str]
+    ) -> DocumentAccess:
         document, listed = row.document, decode_readers(row.readers)
         readers, problem, limits = listed, "", tuple[RightsLimit, ...]()
         explaining = find_listing_source(source)
@@ -139,7 +147,11 @@ class AccessExplainer:
                     limits = tuple(
                         await explaining.explain_rights(document) if isinstance(explaining, ExplainingSource) else ()
                     )
-                    readers = (await source.read_rights([document])).get(document, frozenset())
+                    origin = await manifest.read_origin(source.key.id)
+                    named = (await read_known_rights(source, [document], origin))[document]
+                if named is None:
+                    problem = f"This process cannot see {document}: it lies on the disk of another host."
+                readers = listed if named is None else named
             except TimeoutError:
                 problem = f"The source {source.key.name} did not say within {_RIGHTS_S:g} s who may read it."
             except SourceError as error:

@@ -34,12 +34,14 @@ from knowledge.search.source_rules import make_rules
 from knowledge.search.with_materials import search_with_materials
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import LibraryStatus, SourceStatus, read_source_status
+from knowledge.status import LibraryStatus, SourceStatus, make_removed_status, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.library_sync import LibrarySync, select_sources
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease
+from knowledge.sync.manifest.replica_configurations import ReplicaConfigurations
+from knowledge.sync.removed_sources import find_removed_sources
 from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.run import IndexWriter
@@ -82,6 +84,8 @@ class Library:
     ) -> None:
         """``lease`` is that of the leader, None for one of this process by default."""
         clock = clock or Clock()
+        self.content = indexes.manifest.content
+        """What sources share with other hosts, None if they share nothing."""
         self._settings = settings
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
@@ -90,8 +94,15 @@ class Library:
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
         self._rules = make_rules(settings.sources, self._sources)
+        configurations = {self._sources[spec.name].key.id: spec.configuration_key for spec in settings.sources}
+        self.configurations = ReplicaConfigurations(
+            indexes.manifest.database, indexes.manifest.namespace, configurations, sleep=clock.sleep
+        )
+        """Tells other processes what this one has, and what they have."""
         self._rights = RightsChecker(
-            {source.key.id: source for source in sources if isinstance(source, RightsSource)}, now=clock.now
+            {source.key.id: source for source in sources if isinstance(source, RightsSource)},
+            configurations,
+            now=clock.now,
         )
         self.syncs = LibrarySync(
             settings,
@@ -104,6 +115,7 @@ class Library:
                 embedder,
                 passages,
                 configured={key: rules.readers_key for key, rules in self._rules.items()},
+                configurations=configurations,
                 now=clock.now,
             ),
             self._rights,
@@ -251,6 +263,8 @@ class Library:
         searched = await self._documents.follow_active_index()
         now, leader = datetime.now(UTC), await self.syncs.leader.lease.find_leader()
         elsewhere = {} if leader is None or leader.is_this_process else leader.progress
+        keys = [source.key for source in self._sources.values()]
+        removed, others = await find_removed_sources(searched.manifest, keys), await self.configurations.list_others()
         states = [
             await read_source_status(
                 searched.manifest,
@@ -268,11 +282,17 @@ class Library:
             searched.row.store,
             not self._indexes.is_settled,
             tuple(states),
-            growth=await self._indexes.measure_growth([source.key for source in self._sources.values()]),
+            growth=await self._indexes.measure_growth(keys),
             last_repair=await searched.manifest.read_last_repair(),
             refused_passages=await searched.manifest.read_refused(),
             elsewhere=leader.label if leader is not None and elsewhere else None,
             leader=leader,
+            removed=tuple(make_removed_status(one, others) for one in removed.values()),
+            other_configurations={
+                one.host: differences
+                for one in others
+                if (differences := self.configurations.ours.list_differences(one))
+            },
             uncalibrated=explain_uncalibrated(self.embedder.identity),
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
+from knowledge.database.content import SharedContent
 from knowledge.embedding import open_embedder
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
@@ -55,14 +56,14 @@ async def open_library(
 
     _make_home(settings.home)
     async with contextlib.AsyncExitStack() as stack:
-        manifest = await open_manifest(settings.database_url)
+        manifest = await open_manifest(settings.database_url, settings.namespace)
         stack.push_async_callback(manifest.close)
         state = settings.home / "sources"
         lease = Lease(manifest.database, owner, settings.namespace)
         # Only listings save memories, so only the leader may.
         fenced = manifest.use_database(FencedDatabase(manifest.database, lease.check_term))
         sources = [
-            registry.build_source(spec, state, fenced.get_source_memory, kinds, settings.web)
+            registry.build_source(spec, state, fenced.get_source_memory, kinds, settings.web, manifest.content)
             for spec in settings.sources
         ]
         for source in sources:
@@ -99,6 +100,24 @@ async def open_library(
         )
         stack.push_async_callback(library.close)
         yield library
+
+
+@contextlib.asynccontextmanager
+async def open_content(settings: KnowledgeSettings) -> AsyncIterator[SharedContent | None]:
+    """Open only what sources share with other hosts, None if they share nothing.
+
+    Raises:
+        DatabaseError: the database cannot be opened.
+
+    """
+    if settings.database_url.startswith("sqlite"):
+        yield None
+        return
+    manifest = await open_manifest(settings.database_url, settings.namespace)
+    try:
+        yield manifest.content
+    finally:
+        await manifest.close()
 
 
 def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:

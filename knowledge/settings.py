@@ -62,6 +62,12 @@ class SourceSpec:
         named = [sorted(self.readers), *([one.path, sorted(one.readers)] for one in self.rights)]
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
+    @property
+    def configuration_key(self) -> str:
+        """Return a short text that changes with what decides about documents and readers: kind, own keys, readers."""
+        named = [self.kind, self.readers_key, self.names_readers, sorted(self.options.items())]
+        return hashlib.sha256(json.dumps(named, default=str).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
@@ -76,6 +82,8 @@ class KnowledgeSettings:
     """The name of its ``StoreSpec``."""
     store_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The store's environment variables that have a value. Their names begin with the store's."""
+    namespace: str = ""
+    """Tells installations apart that share a database and a store."""
     nightly: str | None = "30 2 * * *"
     """A cron line for syncing every source, in local time; None for never."""
     identity_file: Path | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from knowledge.errors import ErrorCode, NothingRead
@@ -20,6 +20,8 @@ from knowledge.sync.manifest.records import (
     RefusedPassages,
     make_approval_mark,
 )
+from knowledge.sync.manifest.replica_configurations import ReplicaConfiguration
+from knowledge.sync.removed_sources import RemovedSource
 from knowledge.sync.report import SyncProgress
 
 MAX_AGE_S = 26 * 3_600.0
@@ -70,6 +72,10 @@ class SourceStatus:
     unreachable: int = 0
     """The number of documents of which nobody holds a reader; only ``AccessExplainer.add_unreachable`` counts them."""
     unreachable_readers: tuple[str, ...] = ()
+    is_removed: bool = False
+    """Whether this process's configuration lacks it, so that the deletion of the whole source waits for approval."""
+    listed_by: tuple[str, ...] = ()
+    """The other hosts whose processes have a removed source."""
 
     @property
     def late(self) -> bool:
@@ -94,13 +100,19 @@ class LibraryStatus:
     """Another process that syncs now (``process 12 on host``), if any."""
     leader: LeaderState | None = None
     """The process that syncs by the clock and for the others; None if there is none now."""
+    removed: tuple[SourceStatus, ...] = ()
+    """Sources whose deletion waits for approval, because the configuration lacks them or has another root."""
+    other_configurations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The sources that other processes have otherwise or not at all, by host."""
     uncalibrated: str = ""
     """What the embedder does not do until it is calibrated, and the next step; "" if it is."""
 
     def approval_marks(self, source: str | None = None) -> dict[str, str]:
         """Return the marks of pending deletions for an approval, of one source or of all."""
         return {
-            one.name: one.approval_mark for one in self.sources if one.pending_deletions and source in {None, one.name}
+            one.name: one.approval_mark
+            for one in (*self.sources, *self.removed)
+            if one.pending_deletions and source in {None, one.name}
         }
 
 
@@ -199,6 +211,27 @@ async def read_source_status(
         is_watched=watched,
         watch_trouble=watch_trouble,
         has_uniform_readers=not spec.rights and has_uniform_readers(find_listing_source(source)),
+    )
+
+
+def make_removed_status(removed: RemovedSource, others: Sequence[ReplicaConfiguration]) -> SourceStatus:
+    """Return the state of a source that the configuration of this process lacks."""
+    return SourceStatus(
+        name=removed.name,
+        kind=removed.key.kind,
+        root=removed.key.root,
+        documents=removed.documents,
+        chunks=removed.chunks,
+        failed=0,
+        failures=(),
+        pending_deletions=removed.documents,
+        synced_at=None,
+        error=None,
+        schedule=None,
+        syncing=None,
+        approval_mark=removed.approval_mark,
+        is_removed=True,
+        listed_by=tuple(sorted({one.host for one in others if removed.key.id in one.sources})),
     )
 
 

@@ -26,8 +26,10 @@ from bot.storage.audit_people import AuditPeople
 from bot.storage.personal_data import PersonalData
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.workspace_rows import WorkspaceRows
+from knowledge.database.content import SharedContent
 from knowledge.database.database import Database
 from knowledge.errors import KnowledgeError
+from knowledge.opening import open_content
 from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store
@@ -150,22 +152,25 @@ async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
     """Delete the files that a person added, with their passages in the index."""
     if erasure.person is None:
         return []
-    uploads = await asyncio.to_thread(list_uploads, erasure.settings, erasure.subject)
-    removed = {spec.name: [one.name for one in records] for spec, records in uploads}
-    for spec, _ in uploads if not erasure.is_trial else ():
-        removed[spec.name] = await asyncio.to_thread(
-            open_upload_store(spec, erasure.settings.home).remove_documents,
-            lambda record: record.added_by == erasure.subject,
-        )
+    async with open_content(erasure.settings.knowledge) as content:
+        uploads = await asyncio.to_thread(list_uploads, erasure.settings, content, erasure.subject)
+        removed = {spec.name: [one.name for one in records] for spec, records in uploads}
+        for spec, _ in uploads if not erasure.is_trial else ():
+            removed[spec.name] = await asyncio.to_thread(
+                open_upload_store(spec, erasure.settings.home, content).remove_documents,
+                lambda record: record.added_by == erasure.subject,
+            )
     remains = "" if erasure.is_trial else await _sync_removals(erasure.settings, removed)
     count = sum(map(len, removed.values()))
     return [ErasedStore("added files, with their passages in the index", count, remains, not remains)]
 
 
-def list_uploads(settings: Settings, user: str) -> list[tuple[SourceSpec, list[UploadRecord]]]:
+def list_uploads(
+    settings: Settings, content: SharedContent | None, user: str
+) -> list[tuple[SourceSpec, list[UploadRecord]]]:
     """Return the files that a person added, by their source. Raises ``SourceError``."""
     return [
-        (spec, [one for one in open_upload_store(spec, settings.home).list_records() if one.added_by == user])
+        (spec, [one for one in open_upload_store(spec, settings.home, content).list_records() if one.added_by == user])
         for spec in settings.knowledge.sources
         if spec.kind == "push"
     ]
@@ -180,7 +185,7 @@ async def _sync_removals(settings: Settings, removed: Mapping[str, Sequence[str]
         async with open_configured_library(settings) as library:
             for spec in settings.knowledge.sources:
                 if spec.name in removed:
-                    additions = DocumentAdditions(spec, settings.home, library)
+                    additions = DocumentAdditions(spec, settings.home, library, library.content)
                     await additions.sync_removals(removed[spec.name], patience_s=_SYNC_S)
             sources = (await library.status()).sources
             await wait_for_sync(library.scrub_store, _SYNC_S)
@@ -195,16 +200,19 @@ async def erase_page_names(erasure: Erasure) -> Sequence[ErasedStore]:
     """Remove the name of a person from the pages of the web that the person added; the pages stay."""
     if erasure.person is None:
         return []
-    pages = await asyncio.to_thread(list_pages, erasure.settings, erasure.subject)
-    for spec, _ in pages if not erasure.is_trial else ():
-        await asyncio.to_thread(open_page_list(spec, erasure.settings.home).forget_person, erasure.subject)
+    async with open_content(erasure.settings.knowledge) as content:
+        pages = await asyncio.to_thread(list_pages, erasure.settings, content, erasure.subject)
+        for spec, _ in pages if not erasure.is_trial else ():
+            await asyncio.to_thread(open_page_list(spec, erasure.settings.home, content).forget_person, erasure.subject)
     return [ErasedStore("names at pages of the web that the person added", sum(len(found) for _, found in pages))]
 
 
-def list_pages(settings: Settings, user: str) -> list[tuple[SourceSpec, list[AddedPage]]]:
+def list_pages(
+    settings: Settings, content: SharedContent | None, user: str
+) -> list[tuple[SourceSpec, list[AddedPage]]]:
     """Return the pages of the web that a person added, by their source. Raises ``SourceError``."""
     return [
-        (spec, [page for page in open_page_list(spec, settings.home).list_pages() if page.added_by == user])
+        (spec, [page for page in open_page_list(spec, settings.home, content).list_pages() if page.added_by == user])
         for spec in settings.knowledge.sources
         if spec.kind == "pages"
     ]

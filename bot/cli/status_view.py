@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
@@ -53,6 +54,8 @@ def build_view(
     parts: list[RenderableType] = [_facts_table(engine, state, web, now), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
     problems = [line for source in sources for line in _problem_block(source, now)]
+    problems += [line for source in state.removed for line in _removed_block(source)]
+    problems += [_differences_line(host, names) for host, names in state.other_configurations.items()]
     if problems:
         parts += [Text(), Text("Problems", style="bold yellow"), *problems]
     elif sources:
@@ -196,6 +199,25 @@ def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
         yield from (_failure_line(failure, now) for failure in source.failures)
         if source.failed > len(source.failures):
             yield Text(f"  … and {source.failed - len(source.failures):,} more", style="dim")
+
+
+def _removed_block(source: SourceStatus) -> Iterator[RenderableType]:
+    yield Text(source.name, style="bold")
+    others = f" Another process lists it: {', '.join(source.listed_by)}." if source.listed_by else ""
+    lines = (
+        Text(f"It is not in this kvasir.toml: {source.kind} {release_text(source.root)}", style="yellow"),
+        Text(f"Its {source.documents:,} documents answer nobody here and are pending deletion.{others}"),
+        Text(f"To delete them: kvasir sync --approve {shlex.quote(source.name)}"),
+    )
+    yield from (Padding(line, (0, 0, 0, 2)) for line in lines)
+
+
+def _differences_line(host: str, names: Sequence[str]) -> Text:
+    return Text(
+        f"A replica on {host} has another kvasir.toml. These sources differ: {', '.join(names)}. "
+        "Give all replicas the same file, and start them again.",
+        style="yellow",
+    )
 
 
 def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:

@@ -20,6 +20,7 @@ _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
 
 
 Role = Literal["all", "answer", "sync"]
+_NAMESPACE = r"^([a-z][a-z0-9]{0,31})?$"
 _PORT = "a port number from 0 to 65535"
 _BOOL = "true or false"
 
@@ -111,6 +112,12 @@ class Environment(BaseModel):
         "all",
     )
     KVASIR_DATABASE_URL: SecretStr | None = env_field("PostgreSQL for Kvasir's tables; SQLite without it.")
+    KVASIR_NAMESPACE: str = env_field(
+        "The name of this installation, where several share a database or a store.",
+        "up to 32 small letters and digits that begin with a letter",
+        "",
+        pattern=_NAMESPACE,
+    )
     KVASIR_STORE: str | None = env_field(
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
         " or ".join(STORES),
@@ -134,10 +141,10 @@ class Environment(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
     )
     WEAVIATE_NAMESPACE: str = env_field(
-        "Part of the collections' names, to tell installations apart.",
+        "The older name of KVASIR_NAMESPACE.",
         "up to 32 small letters and digits that begin with a letter",
         "",
-        pattern=r"^([a-z][a-z0-9]{0,31})?$",
+        pattern=_NAMESPACE,
     )
     WEAVIATE_READ_CONSISTENCY: Consistency | None = env_field("How many copies answer a read.", "ONE, QUORUM or ALL")
     WEAVIATE_WRITE_CONSISTENCY: Consistency | None = env_field("How many confirm a write.", "ONE, QUORUM or ALL")
@@ -228,6 +235,21 @@ def read_secret_files(variables: Mapping[str, str], base: Path) -> dict[str, str
     secrets = {name: find_secret(variables, name, base) for name in SECRET_VARIABLES}
     others = {name: value for name, value in variables.items() if name.removesuffix(_IN_FILE) not in SECRET_VARIABLES}
     return others | {name: secret for name, secret in secrets.items() if secret is not None}
+
+
+def read_namespace(environment: Environment) -> str:
+    """Return the name of this installation, "" for none.
+
+    Raises:
+        SettingsError: both of its variables are set, and they differ.
+
+    """
+    names = {environment.KVASIR_NAMESPACE, environment.WEAVIATE_NAMESPACE} - {""}
+    if len(names) > 1:
+        raise SettingsError(
+            "KVASIR_NAMESPACE and WEAVIATE_NAMESPACE differ. They are two names of one setting: unset one of them."
+        )
+    return next(iter(names), "")
 
 
 def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:

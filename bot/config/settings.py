@@ -24,6 +24,7 @@ from bot.config.environment import (
     add_file_variables,
     list_secret_variables,
     read_environment,
+    read_namespace,
     read_secret_files,
     read_store,
     refuse_unknown_variables,
@@ -154,6 +155,7 @@ def load_settings(
             database_url=_build_database_url(database, home),
             store=store,
             store_variables=store_variables,
+            namespace=read_namespace(environment),
             sources=configured.sources,
             nightly=configured.nightly,
             web=read_web_settings(

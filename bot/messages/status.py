@@ -29,6 +29,20 @@ NEW_INDEX = Message(
 INDEX_TIME_LEFT = Message(", about {duration} left", "，约剩 {duration}")
 SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一进程正在同步（{process}）_")
 
+OTHER_CONFIGURATION = Message(
+    ":warning: A replica on *{host}* has another kvasir.toml. These sources differ: {sources}. Give all replicas the "
+    "same file, and start them again.",
+    ":warning: *{host}* 上的副本使用另一个 kvasir.toml，以下来源不同：{sources}。请让所有副本使用同一文件并重新启动。",
+)
+REMOVED_SOURCE = Message(
+    "*{source}* is not in kvasir.toml any more. Its {count} documents answer nobody here and are pending "
+    "deletion.{others} Approval deletes all of them.",
+    "kvasir.toml 中已没有 *{source}*。其 {count} 篇文档在此不再用于回答，等待批准删除。{others}批准后会全部删除。",
+    "*{source}* is not in kvasir.toml any more. Its document answers nobody here and is pending deletion.{others} "
+    "Approval deletes it.",
+)
+LISTED_ELSEWHERE = Message(" Another replica still lists it: {hosts}.", "另一副本仍列出它：{hosts}。")
+
 # ── A source ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NO_SOURCES = Message(

@@ -83,6 +83,8 @@ class Database:
         self._url = parse_url(url)
         connect = _SqliteConnections if self._url.get_backend_name() == "sqlite" else _PostgresConnections
         self._connections = connect(self._url, options or DatabaseOptions())
+        self.is_server = self._url.get_backend_name() != "sqlite"
+        """Whether several hosts may share it."""
         self.writes = 0
         """Writing transactions of this process so far."""
 

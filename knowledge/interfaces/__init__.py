@@ -39,6 +39,7 @@ from knowledge.interfaces.sources import (
     SourceContext,
     SourceKey,
     WatchableSource,
+    find_place,
     has_uniform_readers,
     lists_rights,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "WebOrigin",
     "WebSearchReport",
     "WebTrouble",
+    "find_place",
     "has_uniform_readers",
     "intersect_readers",
     "lists_rights",

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from knowledge.interfaces.audiences import EVERYONE
 from knowledge.web.http.settings import WebSettings
+
+if TYPE_CHECKING:
+    from knowledge.database.content import SharedContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,11 @@ class WatchableSource(Protocol):
 class RightsSource(Protocol):
     """A source that can say who may read some documents now, for much less than a listing costs."""
 
-    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str] | None]:
         """Return the readers of these documents as a listing would now; at most about 50 documents a call.
 
-        A document that is missing is gone, or its readers are unknown: nobody may see it.
+        A document that is missing is gone: nobody may see it from now on. None says that this process cannot see the
+        document: it is left out of this answer, and nothing changes.
 
         Raises:
             SourceError: the source does not answer, or refuses.
@@ -124,6 +128,20 @@ def lists_rights(source: Source) -> bool:
 def has_uniform_readers(source: Source) -> bool:
     """Return whether all documents have the configured readers of the source, as its attribute of this name says."""
     return bool(getattr(source, "has_uniform_readers", False))
+
+
+async def find_place(source: object) -> str:
+    """Return on which disks of which host the documents of a source lie, as its method of this name says.
+
+    It is "" for a source that every host sees alike. If it differs from the place of the last sync, a document that is
+    missing here is not gone.
+
+    Raises:
+        SourceError: the place cannot be seen.
+
+    """
+    find: Callable[[], Awaitable[str]] | None = getattr(source, "find_place", None)
+    return "" if find is None else await find()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +197,5 @@ class SourceContext:
     """Seconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     web: WebSettings = field(default_factory=WebSettings)
+    content: SharedContent | None = None
+    """What several hosts share; None where sources keep everything on this host."""

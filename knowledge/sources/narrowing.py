@@ -16,6 +16,7 @@ from knowledge.interfaces import (
     Source,
     SourceKey,
     WatchableSource,
+    find_place,
     intersect_readers,
     lists_rights,
     narrow_readers,
@@ -97,6 +98,9 @@ class _NarrowedSource:
     async def close(self) -> None:
         await self.listing.close()
 
+    async def find_place(self) -> str:
+        return await find_place(self.listing)
+
     def _narrow_document(self, listed: ListedDocument) -> ListedDocument:
         readers = intersect_readers(self._find_readers(listed.document), listed.readers)
         return listed if readers == listed.readers else replace(listed, readers=readers)
@@ -113,10 +117,13 @@ class _NarrowedRightsSource(_NarrowedSource):
     def lists_rights(self) -> bool:
         return lists_rights(self.listing)
 
-    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
+    async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str] | None]:
         assert isinstance(self.listing, RightsSource)  # noqa: S101 - as above
         readers = await self.listing.read_rights([one for one in documents if not self._excludes(one)])
-        return {one: intersect_readers(self._find_readers(one), found) for one, found in readers.items()}
+        return {
+            one: None if found is None else intersect_readers(self._find_readers(one), found)
+            for one, found in readers.items()
+        }
 
 
 class _WatchedRightsSource(_WatchedSource, _NarrowedRightsSource):

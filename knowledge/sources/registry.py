@@ -11,6 +11,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from knowledge.database.content import SharedContent
 from knowledge.errors import SourceMisconfigured, suggest_nearest
 from knowledge.interfaces import Memory, Source, SourceContext, SourceKey
 from knowledge.settings import SourceSpec
@@ -68,11 +69,12 @@ def build_source(
     memory: Callable[[SourceKey], Memory],
     others: Mapping[str, SourceKind] | None = None,
     web: WebSettings | None = None,
+    content: SharedContent | None = None,
 ) -> Source:
     """Build the source that a table describes, without reading a document or opening a connection.
 
-    ``state`` is the folder below which sources keep files of their own. ``others`` are further kinds by name. ``web``
-    holds proxies, ports and certificates.
+    ``state`` is the folder below which sources keep files of their own, and ``content`` what they share with other
+    hosts. ``others`` are further kinds by name. ``web`` holds proxies, ports and certificates.
 
     Raises:
         SourceMisconfigured: the kind or a key is unknown, missing or of the wrong type.
@@ -80,7 +82,7 @@ def build_source(
     """
     kind = (others or {}).get(spec.kind) or _find_kind(spec, others or {})
     options, patterns = _separate_patterns(kind, spec)
-    context = _make_context(spec, state, memory, web or WebSettings())
+    context = replace(_make_context(spec, state, memory, web or WebSettings()), content=content)
     return narrow_source(kind.build(context, options), patterns, spec.rights)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from knowledge.errors import KnowledgeError, LeaseLost, PendingDeletionsChanged, UnknownSource
@@ -18,6 +19,8 @@ from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.manifest.requests import REFRESH, SCRUB, Request, Requests
 from knowledge.sync.report import OnProgress, OnReport, SyncProgress, SyncReport
 from knowledge.sync.requests import ask_for, serve_requests
+from knowledge.sync.removed_sources import RemovedSource, find_removed_sources
+from knowledge.sync.report import OnProgress, OnReport, SourceReport, SyncProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.repair import Drift
@@ -82,16 +85,28 @@ class LibrarySync:
         self, source: str | None, on_progress: OnProgress | None, *, approve: Mapping[str, str]
     ) -> SyncReport:
         """Sync one source, or every source, as ``Library.refresh`` says."""
-        chosen = select_sources(self._sources, None if source is None else [source])
-
-        async def sync_here() -> SyncReport:
-            return await self._coordinator.refresh(chosen, on_progress, approve=await self._check_approvals(approve))
 
         async def ask_leader() -> SyncReport | None:
-            await self._check_approvals(approve)
+            removed = await self._find_removed(approve)
+            if source not in removed:
+                select_sources(self._sources, None if source is None else [source])
+            await self._check_approvals({name: approve[name] for name in approve if name not in removed})
             return await ask_for(self._requests, REFRESH, self.leader.lease, on_progress, source or "", approve)
 
-        return await self._lead_or_ask(sync_here, ask_leader)
+        return await self._lead_or_ask(lambda: self._sync_here(source, on_progress, approve), ask_leader)
+
+    async def _sync_here(
+        self, source: str | None, on_progress: OnProgress | None, approve: Mapping[str, str], *, queue: bool = False
+    ) -> SyncReport:
+        """Sync in this process, which leads, and delete the removed sources that a person approved."""
+        removed = await self._find_removed(approve)
+        chosen = [] if source in removed else select_sources(self._sources, None if source is None else [source])
+        approved = await self._check_approvals({name: approve[name] for name in approve if name not in removed})
+        reports = await self._drop_removed(removed)
+        if source in removed:
+            return SyncReport(reports, 0.0)
+        report = await self._coordinator.refresh(chosen, on_progress, approve=approved, queue=queue)
+        return replace(report, sources={**reports, **report.sources})
 
     async def scrub_store(self) -> None:
         """Remove deleted documents from the files of an embedded store, as ``Library.scrub_store`` says."""
@@ -131,10 +146,8 @@ class LibrarySync:
         """Do what another process asked. A sync of every source waits for those that run; one of a source does not."""
 
         async def sync_for_other() -> SyncReport:
-            chosen = select_sources(self._sources, [request.source] if request.source else None)
-            approve = await self._check_approvals(request.approvals)
-            queue = not (request.source or approve)
-            return await self._coordinator.refresh(chosen, on_progress, approve=approve, queue=queue)
+            queue = not (request.source or request.approvals)
+            return await self._sync_here(request.source or None, on_progress, request.approvals, queue=queue)
 
         report = await self._repeat_if_lost(sync_for_other if request.action == REFRESH else self._scrub_here, term)
         if report is None:
@@ -146,6 +159,26 @@ class LibrarySync:
 
     async def _stop_syncs(self) -> None:
         await self._coordinator.close()
+
+    async def _find_removed(self, marks: Mapping[str, str]) -> dict[str, RemovedSource]:
+        """Return the removed sources among those that a person approved."""
+        if not marks.keys() - self._sources.keys():
+            return {}
+        keys = [source.key for source in self._sources.values()]
+        found = await find_removed_sources(await self._find_manifest(), keys)
+        for name in marks.keys() & found.keys():
+            if found[name].approval_mark != marks[name]:
+                raise PendingDeletionsChanged(name)
+        return {name: found[name] for name in marks if name in found}
+
+    async def _drop_removed(self, removed: Mapping[str, RemovedSource]) -> dict[str, SourceReport]:
+        if removed:
+            keys = [one.key.id for one in removed.values()]
+            await self._coordinator.run_exclusively(functools.partial(self._writer.drop_sources, keys))
+        reports = {name: SourceReport(deleted=one.documents) for name, one in removed.items()}
+        for name, report in reports.items():
+            await self._coordinator.on_report(name, report, report.deleted)
+        return reports
 
     async def _check_approvals(self, marks: Mapping[str, str]) -> dict[str, frozenset[str]]:
         """Return the approved documents by their source: as names, so that no sync can add to them."""

@@ -72,11 +72,13 @@ def make_plan(
     *,
     now: float,
     complete: bool = True,
+    trusted: bool = True,
     approve: Collection[str] = frozenset(),
 ) -> SyncPlan:
     """Decide what to do with each document.
 
-    ``complete`` is False if the listing stopped early. Then documents that it does not name stay.
+    ``complete`` is False if the listing stopped early. Then documents that it does not name stay. ``trusted`` is False
+    if the source lies on another disk than before. Then the deletion of each missing document waits for approval.
 
     ``approve`` names the pending deletions that a person saw and approved. They are deleted if the source still does
     not list them. Other documents that are missing pass the usual check, because the person did not see them.
@@ -105,7 +107,7 @@ def make_plan(
     others = [row for row in missing if row.document not in approved_names]
     before = sum(row.answers for row in records) - sum(row.answers for row in approved)
     after = len(listing) - never_read
-    deletes, holds = _split_missing(others, before=before, after=after, complete=complete)
+    deletes, holds = _split_missing(others, believable=trusted and is_believable(before, after), complete=complete)
     return SyncPlan(
         tuple(reads), deletes, holds, approved, tuple(restored_documents), unchanged, pending_retries, before, after
     )
@@ -144,9 +146,9 @@ def _is_racy(listed: ListedDocument, row: KnownDocument) -> bool:
 
 
 def _split_missing(
-    missing: Sequence[KnownDocument], *, before: int, after: int, complete: bool
+    missing: Sequence[KnownDocument], *, believable: bool, complete: bool
 ) -> tuple[tuple[KnownDocument, ...], tuple[KnownDocument, ...]]:
     """Split missing documents into those to delete and those whose deletion waits for approval."""
     if not complete:
         return (), ()
-    return (tuple(missing), ()) if is_believable(before, after) else ((), tuple(missing))
+    return (tuple(missing), ()) if believable else ((), tuple(missing))

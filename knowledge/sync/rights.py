@@ -16,9 +16,9 @@ from typing import Final
 
 from knowledge.defects import describe_defect
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import WORLD, RightsSource
+from knowledge.interfaces import WORLD, RightsSource, find_place, narrow_readers
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.manifest.records import DocumentRights, decode_readers, is_storable
+from knowledge.sync.manifest.records import DocumentRights, SourceOrigin, decode_readers, encode_readers, is_storable
 from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.signals import cancel_and_wait
 
@@ -31,8 +31,11 @@ _BATCH: Final = 25
 _ASK_S: Final = 10.0
 """The time for one call. A question waits for less, but the manifest learns the answer in any case."""
 
-_Answer = Mapping[int, str]
-"""The encoded readers by the rows of documents; empty if the source did not answer."""
+_Answer = Mapping[int, str | None]
+"""The encoded readers by the rows of documents; empty if the source did not answer.
+
+None stands for a document that this process cannot see or judge.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,44 @@ class RightsAnswer:
     """What sources said of some documents, given by their rows in the manifest."""
 
     unanswered_rows: frozenset[int] = frozenset()
-    """Nobody may see them now, because their source did not answer in time."""
+    """Nobody may see them now: their source did not answer in time, or this process cannot see or judge them."""
     changed_rows: frozenset[int] = frozenset()
     """They have other readers than before, which the manifest knows now."""
     silent: frozenset[str] = frozenset()
     """``SourceKey.id`` of the sources that did not answer."""
 
 
+async def read_known_rights(
+    source: RightsSource, documents: Collection[str], origin: SourceOrigin
+) -> Mapping[str, frozenset[str] | None]:
+    """Return who may read some documents now: nobody if a document is gone, None if this process cannot see it.
+
+    Raises:
+        SourceError: the source does not answer, or refuses.
+
+    """
+    found = await source.read_rights(documents)
+    missing = [one for one in documents if one not in found]
+    is_elsewhere = bool(missing and origin.place) and origin.is_elsewhere(await find_place(source))
+    return {**dict.fromkeys(missing, None if is_elsewhere else frozenset[str]()), **found}
+
+
 class RightsChecker:
     """Asks each source once for a document, however many questions wait for the answer."""
 
-    def __init__(self, sources: Mapping[str, RightsSource], *, now: Callable[[], float] = time.time) -> None:
-        """Take the sources by their ``SourceKey.id``. ``now`` returns seconds since the epoch."""
+    def __init__(
+        self,
+        sources: Mapping[str, RightsSource],
+        configurations: Mapping[str, str] | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the sources and their ``SourceSpec.configuration_key`` by their ``SourceKey.id``.
+
+        ``now`` returns seconds since the epoch.
+        """
         self._sources = sources
+        self._configurations = configurations or {}
         self._now = now
         self._asking: dict[int, asyncio.Task[_Answer]] = {}
         self._silent: set[str] = set()
@@ -82,12 +110,12 @@ class RightsChecker:
         tasks = self._ask_sources(manifest, questions.values())
         if tasks:
             await asyncio.wait(set(tasks.values()), timeout=within_s)
-        answers = {row: _get_answer(task).get(row) for row, task in tasks.items()}
-        unanswered = frozenset(row for row, readers in answers.items() if readers is None)
+        answers = {row: _get_answer(task) for row, task in tasks.items()}
+        named = {row: readers for row, answer in answers.items() if (readers := answer.get(row)) is not None}
         return RightsAnswer(
-            unanswered,
-            frozenset(row for row, readers in answers.items() if readers not in {None, questions[row].readers}),
-            frozenset(questions[row].source for row in unanswered),
+            frozenset(answers.keys() - named.keys()),
+            frozenset(row for row, readers in named.items() if readers != questions[row].readers),
+            frozenset(questions[row].source for row, answer in answers.items() if row not in answer),
         )
 
     async def close(self) -> None:
@@ -112,9 +140,16 @@ class RightsChecker:
         asked_at = self._now()
         try:
             async with asyncio.timeout(_ASK_S):
-                found = await self._sources[source].read_rights([one.document for one in documents])
-            named = {one.row: frozenset(filter(is_storable, found.get(one.document, ()))) for one in documents}
-            answer = await manifest.record_rights(named, asked_at, self._now())
+                origin = await manifest.read_origin(source)
+                found = await read_known_rights(self._sources[source], [one.document for one in documents], origin)
+            answer: dict[int, str | None] = dict.fromkeys(one.row for one in documents)
+            seen = [(one, readers) for one in documents if (readers := found[one.document]) is not None]
+            named = {one.row: frozenset(filter(is_storable, readers)) for one, readers in seen}
+            if origin.configuration in {"", self._configurations.get(source, "")}:
+                answer |= await manifest.record_rights(named, asked_at, self._now())
+            else:
+                # This process has another configuration than the sync. Its answer counts for its own questions alone.
+                answer |= {one.row: one.readers for one, _ in seen if _confirms_readers(one, named[one.row])}
         except (KnowledgeError, TimeoutError) as error:
             return self._log_failure(source, str(error) or f"no answer within {_ASK_S:.0f} s")
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
@@ -132,6 +167,11 @@ class RightsChecker:
             name = source.partition("\x1f")[0]
             _log.warning("%s does not say who may read its documents, so Kvasir shows none of them: %s", name, why)
         return {}
+
+
+def _confirms_readers(known: DocumentRights, named: frozenset[str]) -> bool:
+    """Return whether a source admits all readers that the manifest has."""
+    return encode_readers(narrow_readers(decode_readers(known.readers), named)) == known.readers
 
 
 def _get_answer(task: asyncio.Task[_Answer]) -> _Answer:

@@ -198,6 +198,29 @@ async def test_a_removed_source_stops_answering_at_once(place: Place) -> None:
     assert (await place.json("search", "how many days of leave?"))["hits"] == []
 
 
+async def test_a_removed_source_is_deleted_by_approval_alone(place: Place) -> None:
+    await place.json("sync")
+    configured = (place.folder / "kvasir.toml").read_text()
+    (place.folder / "other").mkdir()
+    (place.folder / "other" / "a.md").write_text("# Other\n\nAnother text.\n")
+    (place.folder / "kvasir.toml").write_text('[[source]]\nname = "notes"\nkind = "folder"\npath = "other"\n')
+    status, _, err = await place.command("sync")
+    assert status == 3
+    assert "is not in kvasir.toml, and its 3 document(s) are pending deletion" in err
+    removed = (await place.json("status"))["removed"]
+    root = str(place.folder / "docs")
+    assert removed == [{"name": "hr", "kind": "folder", "root": root, "documents": 3, "listed_by": []}]
+    _, out, _ = await place.command("status")
+    assert "Its 3 documents answer nobody here and are pending deletion." in out
+    assert "To delete them: kvasir sync --approve hr" in out
+    (place.folder / "kvasir.toml").write_text(configured)
+    status, out, _ = await place.command("sync", "--json")
+    assert (status, json.loads(out)["sources"]["hr"]["unchanged"]) == (3, 3), "written back, nothing is lost"
+    (place.folder / "kvasir.toml").write_text('[[source]]\nname = "notes"\nkind = "folder"\npath = "other"\n')
+    status, out, _ = await place.command("sync", "--approve", "hr", "--json")
+    assert (status, json.loads(out)["sources"]["hr"]["deleted"]) == (3, 3), "the notes wait now"
+
+
 async def test_doctor_reports_problems(place: Place) -> None:
     status, out, _ = await place.command("doctor")
     assert status == 0, out

@@ -201,10 +201,10 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-async def fill_place(place: Place, cache: str) -> PageList:
+async def fill_place(place: Place, cache: str, **environ: str) -> PageList:
     """Store a question, an answer, files of two people and a page; sync; return the list of pages."""
     place.home.mkdir()
-    settings = load_settings(place.environ(KVASIR_CACHE=cache), place.folder)
+    settings = load_settings(place.environ(KVASIR_CACHE=cache, **environ), place.folder)
     specs = {spec.kind: spec for spec in settings.knowledge.sources}
     store, pages = open_upload_store(specs["push"], settings.home), open_page_list(specs["pages"], settings.home)
     for user, word in ((ADA, PLANTED), (BO, "other")):
@@ -218,7 +218,7 @@ async def fill_place(place: Place, cache: str) -> PageList:
             key = QuestionKey("T01", "C1", f"{len(word)}.0")
             answer = StoredAnswer(key, key.ts, user, "en", f"{word}?", f"{word}!", (), "engine", "r1")
             await Answers(ledger.database).save_answer(answer)
-    await place.command("sync", KVASIR_CACHE=cache)
+    await place.command("sync", KVASIR_CACHE=cache, **environ)
     return pages
 
 
@@ -268,6 +268,31 @@ async def test_an_export_has_the_rows_and_files_of_one_person(place: Place, cach
     assert json.loads((place.folder / "out" / "person.json").read_text()) == exported
     await place.command("export", ADA, "--json", "ada.json")
     assert json.loads((place.folder / "ada.json").read_text()) == exported
+
+
+@pytest.mark.slow
+async def test_a_shared_database_keeps_nothing_of_an_erased_person(
+    place: Place, cache_without_engine: str, empty_postgres: str
+) -> None:
+    """What a host had in files is moved into the database, exported and erased there."""
+    environ = {"KVASIR_CACHE": cache_without_engine, "KVASIR_DATABASE_URL": empty_postgres}
+    await fill_place(place, cache_without_engine, KVASIR_DATABASE_URL=empty_postgres)
+    assert count_planted(place.home, "sources/**/*") == 0
+    status, _, err = await place.command("export", ADA, "--json", "out", **environ)
+    assert status == 0, err
+    assert len(list((place.folder / "out").iterdir())) == 4
+    exported = json.loads((place.folder / "out" / "person.json").read_text())
+    assert ([page["added_by"] for page in exported["pages"]], len(exported["files"])) == ([ADA], 3)
+    receipt = await place.json("erase", ADA, **environ)
+    erased = {one["store"]: one["erased"] for one in receipt["stores"]}
+    assert erased["added files, with their passages in the index"] == 3
+    assert erased["names at pages of the web that the person added"] == 1
+    async with open_ledger(empty_postgres) as ledger:
+        rows = await ledger.database.fetch_rows(sa.text("SELECT name, meta, data FROM knowledge_content"))
+        assert len(rows) == 4, "his files, and the page"
+        assert not [row for row in rows if ADA in f"{row}" or PLANTED in f"{row}"]
+    _, out, _ = await place.command("add", "--list", **environ)
+    assert BO in out
 
 
 @pytest.mark.slow

@@ -79,6 +79,15 @@ def test_documents_that_nobody_can_be_shown_are_a_problem() -> None:
     assert "12 documents can be shown to nobody: no person is one of their readers, such as confluence:role:x" in text
 
 
+def test_removed_sources_and_other_configurations_are_problems() -> None:
+    removed = make_source_status("old wiki", kind="confluence", documents=3, is_removed=True, listed_by=("host-b",))
+    text = shown(make_source_status(), removed=(removed,), other_configurations={"host-b": ["wiki"]}, width=200)
+    assert "Its 3 documents answer nobody here and are pending deletion. Another process lists it: host-b." in text
+    assert "To delete them: kvasir sync --approve 'old wiki'" in text
+    assert "A replica on host-b has another kvasir.toml. These sources differ: wiki." in text
+    assert "No problems" not in text
+
+
 def test_index_store_and_other_processes() -> None:
     text = shown(
         make_source_status("new", hours=None), growth=IndexGrowth(42, 100, 180.0, dense=True),

@@ -197,6 +197,20 @@ def test_a_variable_chooses_the_store(place: Path, environ: dict[str, str], stor
     assert "hush-hush" not in repr(knowledge)
 
 
+@pytest.mark.parametrize(
+    ("environ", "namespace"),
+    [({}, ""), ({"KVASIR_NAMESPACE": "acme"}, "acme"), ({"WEAVIATE_NAMESPACE": "acme"}, "acme"),
+     ({"KVASIR_NAMESPACE": "acme", "WEAVIATE_NAMESPACE": "acme"}, "acme")],
+)  # fmt: skip
+def test_two_variables_name_the_installation(place: Path, environ: dict[str, str], namespace: str) -> None:
+    assert load_settings(environ, place).knowledge.namespace == namespace
+
+
+def test_two_names_of_the_installation_are_refused(place: Path) -> None:
+    with pytest.raises(SettingsError, match="KVASIR_NAMESPACE and WEAVIATE_NAMESPACE differ"):
+        load_settings({"KVASIR_NAMESPACE": "acme", "WEAVIATE_NAMESPACE": "globex"}, place)
+
+
 def test_each_secret_of_a_store_is_declared() -> None:
     fields = Environment.model_fields
     for spec in STORES.values():

@@ -94,6 +94,8 @@ class Bench:
         self.unnamed: frozenset[str] = frozenset()
         """Sources without readers of their own in the configuration, although ``names_readers`` is set."""
         self.rights: tuple[PathRights, ...] = ()
+        self.url = f"sqlite:///{home / 'kvasir.db'}"
+        self.namespace = ""
 
     @contextlib.asynccontextmanager
     async def library(self, *sources: Any) -> AsyncIterator[Library]:
@@ -112,7 +114,7 @@ class Bench:
         )
         settings = KnowledgeSettings(self.home, self.home, self.url, specs)
         async with contextlib.AsyncExitStack() as stack:
-            manifest = await open_manifest(self.url)
+            manifest = await open_manifest(self.url, self.namespace)
             stack.push_async_callback(manifest.close)
             indexes = Indexes(manifest, lambda: self.store(self.home / "lancedb"), self.embedder.dimensions)
             stack.push_async_callback(indexes.close)

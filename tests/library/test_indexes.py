@@ -269,3 +269,24 @@ async def test_pending_deletions_of_a_growing_index_can_be_approved(
         await library.refresh("handbook", approve=(await library.status()).approval_marks())
         assert await texts(library, "holiday", limit=20) == ["The wiki of holiday"]
         assert (await library.status()).sources[1].error == "The wiki is away. Start it."
+
+
+async def test_a_namespace_takes_over_the_indexes_that_the_store_has_in_it(bench: Bench, handbook: Any) -> None:
+    """An older Kvasir wrote the namespace into the store's names alone."""
+    async with bench.library(handbook) as library:
+        await library._indexes.manifest.get_source_memory(handbook.key).save(b"what was listed")
+        await library.refresh()
+    embedded = len(bench.embedder.texts)
+    bench.namespace = "acme"
+    async with bench.library(handbook) as library:
+        assert await texts(library, "holiday")
+        assert (await library.refresh()).sources["handbook"].unchanged == 2
+        assert len(bench.embedder.texts) == embedded
+        assert await library._indexes.manifest.get_source_memory(handbook.key).load() == b"what was listed"
+        bench.namespace = "globex"
+        bench.store = lambda _: LanceDBStore(bench.home / "globex")  # type: ignore[assignment]
+        async with bench.library(handbook) as other:
+            assert await texts(other, "holiday") == [], "its store has nothing, so it takes over nothing"
+            await other.refresh()
+            assert await texts(other, "holiday")
+        assert await texts(library, "holiday")

@@ -42,6 +42,12 @@ def test_an_incomplete_listing_deletes_and_marks_nothing() -> None:
     assert (made.deletes, made.pending_deletions, made.unchanged_count) == ((), (), 1)
 
 
+def test_a_listing_from_another_disk_deletes_only_what_was_approved() -> None:
+    rows = [known("a"), known("b", pending_deletion=True), known("c")]
+    made = make_plan(listing("a"), rows, now=NOW, trusted=False, approve={"b"})
+    assert (made.deletes, made.approved_deletions, made.pending_deletions) == ((), (rows[1],), (rows[2],))
+
+
 def test_a_link_or_readers_that_changed_make_an_update() -> None:
     for listed in (ListedDocument("a", "1", url="https://x.test"), ListedDocument("a", "1", readers=frozenset({"U1"}))):
         assert make_plan({"a": listed}, [known("a")], now=NOW).reads == (DocumentRead(listed, known("a")),)

@@ -23,7 +23,9 @@ from bot.storage.personal_data import PersonalData
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_json, print_note
+from knowledge.database.content import SharedContent
 from knowledge.errors import SourceError
+from knowledge.opening import open_content
 from knowledge.sources.uploads.source import open_upload_store
 
 
@@ -39,37 +41,44 @@ async def main(arguments: argparse.Namespace) -> int:
         async with open_audit_log(settings.audit, people) as audit:
             about = {"about": await people.find_names(user)}
             await audit.record(AuditEntry(Event.EXPORT, facts={"action": "export of a person"}, people=about))
-    uploads = await asyncio.to_thread(list_uploads, settings, user)
-    pages = await asyncio.to_thread(list_pages, settings, user)
-    exported = {
-        "user": user,
-        "tables": {name: [_release_row(row) for row in found] for name, found in rows.items()},
-        "files": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in uploads for one in found],
-        "pages": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in pages for one in found],
-    }
-    target: Path | None = arguments.json
-    if target is None:
-        print_json(exported)
-        return 0
-    try:
-        written = await asyncio.to_thread(_write_export, settings, target, exported, uploads)
-    except (OSError, SourceError) as error:
-        raise SettingsError(f"{target} cannot be written ({error}). Name another place.") from error
+    async with open_content(settings.knowledge) as content:
+        uploads = await asyncio.to_thread(list_uploads, settings, content, user)
+        pages = await asyncio.to_thread(list_pages, settings, content, user)
+        exported = {
+            "user": user,
+            "tables": {name: [_release_row(row) for row in found] for name, found in rows.items()},
+            "files": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in uploads for one in found],
+            "pages": [_release_row(asdict(one) | {"source": spec.name}) for spec, found in pages for one in found],
+        }
+        target: Path | None = arguments.json
+        if target is None:
+            print_json(exported)
+            return 0
+        try:
+            written = await asyncio.to_thread(_write_export, settings, content, target, exported, uploads)
+        except (OSError, SourceError) as error:
+            raise SettingsError(f"{target} cannot be written ({error}). Name another place.") from error
     print_note(f"{written} has what is stored about {user}. It is personal data: give it to that person alone.")
     return 0
 
 
-def _write_export(settings: Settings, target: Path, exported: Mapping[str, Any], uploads: Sequence[Any]) -> Path:
+def _write_export(
+    settings: Settings,
+    content: SharedContent | None,
+    target: Path,
+    exported: Mapping[str, Any],
+    uploads: Sequence[Any],
+) -> Path:
     """Write the export, and the files if the target is a folder; return the path of the JSON file."""
     if target.suffix == ".json" and not target.is_dir():
         write_named_file(target, json.dumps(exported, ensure_ascii=False, indent=1))
         return target
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     for spec, records in uploads:
-        store = open_upload_store(spec, settings.home)
+        store = open_upload_store(spec, settings.home, content)
         for record in records:
             write_named_file(target / f"{record.sha256[:8]}-{record.plain_name}", store.read_data(record))
-    return _write_export(settings, target / "person.json", exported, ())
+    return _write_export(settings, content, target / "person.json", exported, ())
 
 
 def _release_row(row: Mapping[str, Any]) -> dict[str, Any]:

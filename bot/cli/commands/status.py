@@ -45,6 +45,8 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         "uncalibrated": state.uncalibrated or None,
         "elsewhere": state.elsewhere,
         "leader": state.leader and {"process": state.leader.label, "since": _iso_time(state.leader.since)},
+        "removed": [_removed_json(source) for source in state.removed],
+        "other_configurations": {host: list(names) for host, names in state.other_configurations.items()},
         "live_web": web.mode,
         "sources": {source.name: _source_json(source) for source in state.sources},
     }
@@ -59,6 +61,16 @@ def engine_json(engine: EngineStatus) -> dict[str, object]:
         "model": engine.model,
         "small_model": engine.small_model,
         "detail": engine.detail,
+    }
+
+
+def _removed_json(source: SourceStatus) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "root": source.root,
+        "documents": source.documents,
+        "listed_by": list(source.listed_by),
     }
 
 

@@ -132,7 +132,10 @@ def redact_status(
         return neutral if may_read(viewers, EVERYONE) else replace(neutral, failures=(), first_pending_deletions=())
 
     sources = tuple(redact_source(source) for source in restrict_sources(state.sources, readable))
-    return replace(state, sources=sources, last_repair=None, refused_passages=None, elsewhere=None, leader=None)
+    hidden = replace(
+        state, last_repair=None, refused_passages=None, elsewhere=None, leader=None, removed=(), other_configurations={}
+    )
+    return replace(hidden, sources=sources)
 
 
 def redact_report(

@@ -17,7 +17,7 @@ from bot.messages.message import render_message
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
-from bot.slack.features.kit.status_texts import format_store
+from bot.slack.features.kit.status_texts import format_differences, format_store
 from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import Block
 from bot.slack.wire.tasks import PeriodicTask
@@ -59,6 +59,7 @@ class OperationsPart:
             render_message(home.QUEUE, language, waiting=counts.waiting, running=counts.running),
             *format_store(state, language),
             _format_leader(state, language),
+            *format_differences(state, language),
             *(_format_replica(one, language) for one in replicas[:_MAX_REPLICAS]),
         ]
         if self.audit.lost:

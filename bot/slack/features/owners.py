@@ -66,7 +66,7 @@ class OwnerPart:
     async def _find_owner(self, user: str, language: Language) -> SourceOwner | None:
         """Return a person with the sources that the person owns, None if that is nothing."""
         access, status = self._shared.access, await self._shared.dependencies.library.status()
-        sources = [one for one in status.sources if access.is_owner(user, one.name)]
+        sources = [one for one in (*status.sources, *status.removed) if access.is_owner(user, one.name)]
         owns_all = access.is_owner(user)
         return SourceOwner(user, language, sources, owns_all) if sources or owns_all else None
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
+from knowledge.database.content import ContentRows, SourceContent
 from knowledge.dates import parse_timestamp
 from knowledge.errors import (
     FetchError,
@@ -119,7 +120,12 @@ class FeedSource:
         self._delay_s = 0.0 if options.allow_hosts else _DELAY_S
         self._hosts: dict[str, HostClient] = {}
         self._robots_lock = asyncio.Lock()
-        self._texts = _EntryTexts(context.state_dir / "entries")
+        folder, shared = context.state_dir / "entries", context.content
+        self._texts = (
+            _EntryTexts(folder)
+            if shared is None
+            else _SharedEntryTexts(folder, shared.open_source("feed", context.name))
+        )
 
     async def list(self) -> AsyncIterator[Sequence[ListedDocument]]:
         """Yield the entries.
@@ -311,7 +317,7 @@ class _EntryTexts:
         with suppress(OSError):  # the page of a missing text is read instead
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for entry in entries:
-                path = self._make_path(entry.id, entry.version)
+                path = self._folder / _make_text_name(entry.id, entry.version)
                 if not path.exists():
                     new = path.with_suffix(".new")
                     new.write_text(entry.html, "utf-8", "replace")
@@ -319,26 +325,63 @@ class _EntryTexts:
 
     def load_text(self, id_: str, version: str) -> bytes | None:
         with suppress(OSError):
-            return self._make_path(id_, version).read_bytes()
+            return (self._folder / _make_text_name(id_, version)).read_bytes()
         return None
 
     def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
         """Return whether every entry has its text."""
-        return all(self._make_path(id_, entry.version).exists() for id_, entry in entries.items())
+        return all((self._folder / _make_text_name(id_, entry.version)).exists() for id_, entry in entries.items())
 
     def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
         """Delete the texts of all other entries and versions."""
         if not entries:
             shutil.rmtree(self._folder, ignore_errors=True)
             return
-        names = {self._make_path(id_, entry.version).name for id_, entry in entries.items()}
+        names = {_make_text_name(id_, entry.version) for id_, entry in entries.items()}
         with suppress(OSError):
             for path in self._folder.iterdir():
                 if path.name not in names:
                     path.unlink()
 
-    def _make_path(self, id_: str, version: str) -> Path:
-        return self._folder / hashlib.sha256(f"{id_}\0{version}".encode("utf-8", "replace")).hexdigest()
+
+class _SharedEntryTexts(_EntryTexts):
+    """The texts of entries in a shared database. Those of the folder are moved there."""
+
+    def __init__(self, folder: Path, content: SourceContent) -> None:
+        super().__init__(folder)
+        self._content = content
+
+    def save_all(self, entries: Sequence[FeedEntry]) -> None:
+        def save(rows: ContentRows) -> None:
+            there = rows.list_texts()
+            for entry in entries:
+                if (name := _make_text_name(entry.id, entry.version)) not in there:
+                    rows.put_entry(name, "", entry.html.encode("utf-8", "replace"))
+
+        self._content.change(save)
+
+    def load_text(self, id_: str, version: str) -> bytes | None:
+        entry = self._content.read(lambda rows: rows.load_entry(_make_text_name(id_, version)))
+        return None if entry is None else entry[1]
+
+    def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
+        self._content.import_files(self._folder, "[0-9a-f]*", _load_text)
+        there = self._content.read(lambda rows: rows.list_texts())
+        return all(_make_text_name(id_, entry.version) in there for id_, entry in entries.items())
+
+    def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
+        names = {_make_text_name(id_, entry.version) for id_, entry in entries.items()}
+        self._content.change(lambda rows: rows.delete_entries(rows.list_texts().keys() - names))
+        super().delete_others({})
+
+
+def _load_text(path: Path) -> Callable[[ContentRows], object]:
+    data = path.read_bytes()
+    return lambda rows: rows.put_entry(path.name, "", data)
+
+
+def _make_text_name(id_: str, version: str) -> str:
+    return hashlib.sha256(f"{id_}\0{version}".encode("utf-8", "replace")).hexdigest()
 
 
 # ── Memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────

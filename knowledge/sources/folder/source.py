@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from knowledge.errors import SourceError, SourceMisconfigured
+from knowledge.errors import SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, DocumentContent, ListedDocument, SourceContext, SourceKey
 from knowledge.sources.common import MAX_MB, SUFFIXES, is_hidden_path, parse_size_limit, too_large_error
 from knowledge.sources.folder.ignore_rules import IGNORE_FILE, IgnoreRules, parse_patterns
 from knowledge.sources.folder.walk import SKIPPED_FOLDERS, FolderWalk, find_path, is_inside
 from knowledge.sources.folder.watch import watch_folder
+from knowledge.sources.places import describe_place
 from knowledge.sources.registry import SourceKind
 from knowledge.thread_pool import NamedThreadPool
 
@@ -102,6 +103,20 @@ class FolderSource:
 
         """
         return await self._threads.run(partial(self._find_readers, documents))
+
+    async def find_place(self) -> str:
+        """Return the disks with the folder.
+
+        Raises:
+            SourceUnavailable: the folder is not there.
+
+        """
+        try:
+            return await self._threads.run(partial(describe_place, self._root))
+        except OSError as error:
+            raise SourceUnavailable(
+                f"The folder {self._root} cannot be read: {error.strerror}. Check that it is mounted."
+            ) from error
 
     async def close(self) -> None:
         """Release the threads; no file is open."""

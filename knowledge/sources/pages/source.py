@@ -59,7 +59,8 @@ class PagesSource:
     def __init__(self, key: SourceKey, context: SourceContext, options: PagesOptions, allowed: AccessRules) -> None:
         self.key = key
         self._context = context
-        self._list = PageList(context.state_dir / "pages", context.now)
+        content = None if context.content is None else context.content.open_source("pages", context.name)
+        self._list = PageList(context.state_dir / "pages", context.now, content)
         self._limit = parse_size_limit(context.name, options.max_mb)
         limits = replace(context.web.limits, total_s=_PAGE_S, wire_bytes=self._limit, body_bytes=self._limit)
         self._ask = FetchOptions(accept=DOCUMENT_TYPES, limits=limits)

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from knowledge.errors import SourceError
+from knowledge.database.content import SharedContent
+from knowledge.errors import SourceError, SourceUnavailable
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey, intersect_readers
 from knowledge.settings import SourceSpec
 from knowledge.sources.common import MAX_MB, parse_size_limit
 from knowledge.sources.registry import SourceKind, read_options, source_folder_name
-from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore, get_plain_name
+from knowledge.sources.uploads.upload_store import UploadRecord, UploadStore, get_plain_name, has_records
 
+_SHARED_ROOT = "added documents"
+"""The root where hosts share the documents; a source that is older keeps the path of its folder."""
 _POLL_S = 2.0
 """Seconds between two checks for changes."""
 
@@ -91,19 +94,21 @@ class PushSource:
                 yield None
 
     def _find_records(self, documents: Collection[str]) -> Sequence[UploadRecord | None]:
-        self._check_folder(must_exist=True)  # on another machine it may be missing, and the documents are not gone
+        # On another machine or without its mount the folder may be missing, and the documents are not gone.
+        if not (self._store.is_shared or has_records(self._store.folder)):
+            raise self._make_missing_error()
         return [self._store.find_record(document) for document in documents]
 
     def _list_records(self) -> Sequence[UploadRecord]:
-        self._check_folder(must_exist=self._must_exist)
+        if self._must_exist and not (self._store.is_shared or self._store.folder.is_dir()):
+            raise self._make_missing_error()
         return self._store.list_records()
 
-    def _check_folder(self, *, must_exist: bool) -> None:
-        if must_exist and not self._store.folder.is_dir():
-            raise SourceError(
-                f"The folder {self._store.folder} of source {self.key.name} is not there. Check that it is "
-                "mounted; until then Kvasir deletes nothing of it."
-            )
+    def _make_missing_error(self) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"The folder {self._store.folder} of source {self.key.name} is not there, or is empty. Check that it is "
+            "mounted; until then Kvasir deletes nothing of it."
+        )
 
     def _read_document(self, listed: ListedDocument) -> DocumentContent:
         card = self._store.find_record(listed.document)
@@ -136,16 +141,19 @@ def build(context: SourceContext, options: PushOptions) -> PushSource:
 
     """
     folder = _find_folder(context.base_dir, context.state_dir, options)
-    tray = UploadStore(folder, max_bytes=parse_size_limit(context.name, options.max_mb), now=context.now)
-    key = SourceKey(context.name, "push", str(folder))
+    shared, limit = context.content, parse_size_limit(context.name, options.max_mb)
+    content = None if shared is None else shared.open_source("push", context.name)
+    tray = UploadStore(folder, max_bytes=limit, now=context.now, content=content)
+    root = str(folder) if shared is None else shared.roots.get(("push", context.name), _SHARED_ROOT)
+    key = SourceKey(context.name, "push", root)
     return PushSource(key, tray, readers=context.readers, must_exist=options.path is not None, sleep=context.sleep)
 
 
 KIND = SourceKind(PushOptions, build, lambda *_: ())
 
 
-def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
-    """Return the store of a configured source of kind ``push``.
+def open_upload_store(spec: SourceSpec, home: Path, content: SharedContent | None = None) -> UploadStore:
+    """Return the store of a configured source of kind ``push``; ``content`` is what several hosts share, if they do.
 
     Raises:
         SourceMisconfigured: a key has a wrong value.
@@ -153,7 +161,8 @@ def open_upload_store(spec: SourceSpec, home: Path) -> UploadStore:
     """
     options = read_options(PushOptions, spec)
     folder = _find_folder(spec.base_dir, home / "sources" / source_folder_name(spec.name), options)
-    return UploadStore(folder, max_bytes=parse_size_limit(spec.name, options.max_mb))
+    source = None if content is None else content.open_source("push", spec.name)
+    return UploadStore(folder, max_bytes=parse_size_limit(spec.name, options.max_mb), content=source)
 
 
 def _find_folder(base_dir: Path, state_dir: Path, options: PushOptions) -> Path:

@@ -1,7 +1,7 @@
-"""The folder of the documents that people add to Kvasir itself.
+"""The documents that people add to Kvasir itself.
 
-The bytes are stored under their checksum. A record for each document names its bytes, who added it and when. Writing
-the record adds, replaces or removes the document as a whole.
+A record for each document says who added it and when. In a folder, the bytes are stored under their checksum, which the
+record names. Writing the record adds, replaces or removes the document as a whole.
 """
 
 from __future__ import annotations
@@ -12,15 +12,22 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
+from knowledge.database.content import ContentRows, SourceContent
 from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.sources.common import SUFFIXES, too_large_error
+
+_T = TypeVar("_T")
+_Uploads: TypeAlias = "_UploadFolder | _UploadRows"
+"""The records and bytes of a place, within one change of it."""
 
 _MAX_NAME_BYTES = 200
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -66,12 +73,22 @@ class UploadResult(StrEnum):
 
 
 class UploadStore:
-    """The folder of added documents. Its methods block; several processes may use one folder at the same time."""
+    """The added documents of a source. Its methods block; several processes may use them at the same time.
 
-    def __init__(self, folder: Path, *, max_bytes: int, now: Callable[[], float] = time.time) -> None:
+    They are in a folder of this host, or in a database that several hosts share. Then the folder's are moved there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        now: Callable[[], float] = time.time,
+        content: SourceContent | None = None,
+    ) -> None:
         self.folder = folder
-        self._cards = folder / "cards"
-        self._blobs = folder / "blobs"
+        self.is_shared = content is not None
+        self._place = _UploadFolder(folder) if content is None else _UploadTable(content, _UploadFolder(folder))
         self.max_bytes = max_bytes
         self._now = now
 
@@ -92,16 +109,15 @@ class UploadStore:
         added to them.
 
         Raises:
-            SourceError: the name is invalid, the document is too large, or the disk refuses it.
+            SourceError: the name is invalid, the document is too large, or the disk or the database refuses it.
             UnsupportedFormat: Kvasir does not read documents of this kind.
 
         """
         name = parse_document_name(name)
         if len(data) > self.max_bytes:
             raise too_large_error(name, len(data), self.max_bytes)
-        name = document or name
         card = UploadRecord(
-            name=name,
+            name=document or name,
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
             added_at=round(self._now(), 3),
@@ -110,36 +126,23 @@ class UploadStore:
             readers=None if readers is None else tuple(sorted(readers)),
             origin=origin,
         )
-        with self._lock_folder():
-            before = self.find_record(name)
-            if before is not None and origin and before.version == card.version:
-                card = replace(card, readers=_join_readers(before.readers, card.readers))
-            is_same = (
-                before is not None
-                and (before.version, before.readers) == (card.version, card.readers)
-                and (self._blobs / card.sha256).exists()
-            )
-            if before is not None and is_same and before.origin == origin:
-                return UploadResult.UNCHANGED
-            _write_file(self._blobs / card.sha256, data)
-            self._write_record(card)
-            if before is None:
-                return UploadResult.ADDED
-            self._delete_unused_files()
-            return UploadResult.UNCHANGED if is_same else UploadResult.REPLACED
+        return self._place.change(lambda uploads: _store_upload(uploads, card, data))
 
     def change_readers(self, origin: str, by: str, readers: Sequence[str] | None) -> list[str]:
         """Change who may read the documents that a person's message brought; return their names.
 
         Raises:
-            SourceError: the folder cannot be read or written.
+            SourceError: the folder or the database cannot be read or written.
 
         """
-        with self._lock_folder():
-            cards = [card for card in self.list_records() if (card.origin, card.added_by) == (origin, by)]
+
+        def change(uploads: _Uploads) -> list[str]:
+            cards = [card for card in uploads.list_records() if (card.origin, card.added_by) == (origin, by)]
             for card in cards:
-                self._write_record(replace(card, readers=None if readers is None else tuple(sorted(readers))))
-        return [card.name for card in cards]
+                uploads.put_record(replace(card, readers=None if readers is None else tuple(sorted(readers))))
+            return [card.name for card in cards]
+
+        return self._place.change(change)
 
     def find_document_id(self, name: str, by: str) -> str:
         """Return the id of the document that a person's file adds or replaces.
@@ -167,34 +170,27 @@ class UploadStore:
         What a crash left of other documents goes too. A missing folder stays missing: it may be on another disk.
 
         Raises:
-            SourceError: the folder cannot be read or written.
+            SourceError: the folder or the database cannot be read or written.
 
         """
-        if not self._cards.is_dir():
+        if not (self.is_shared or has_records(self.folder)):
             return []
-        with self._lock_folder():
-            names = [card.name for card in self.list_records() if is_removed(card)]
-            for name in names:
-                self._record_path(name).unlink()
-            _sync_folder(self._cards)
-            self._delete_unused_files()
-        return names
+
+        def remove(uploads: _Uploads) -> list[str]:
+            names = [card.name for card in uploads.list_records() if is_removed(card)]
+            uploads.delete_records(names)
+            return names
+
+        return self._place.change(remove)
 
     def list_records(self) -> list[UploadRecord]:
         """Return the records of all documents, sorted by name.
 
         Raises:
-            SourceError: the folder or a record cannot be read.
+            SourceError: the folder, a record or the database cannot be read.
 
         """
-        try:
-            found = [_read_record(path) for path in self._cards.glob("*.json")] if self._cards.is_dir() else []
-        except (OSError, ValueError, TypeError) as error:
-            raise SourceError(
-                f"The added documents in {self.folder} cannot be read ({type(error).__name__}). Restore the "
-                "folder from a backup; until then Kvasir deletes nothing of it."
-            ) from error
-        return sorted((card for card in found if card is not None), key=lambda card: card.name)
+        return sorted(self._place.read(lambda uploads: uploads.list_records()), key=lambda card: card.name)
 
     def find_record(self, name: str) -> UploadRecord | None:
         """Return the record of a document; None if there is none of that name.
@@ -203,12 +199,7 @@ class UploadStore:
             SourceError: it cannot be read.
 
         """
-        try:
-            return _read_record(self._record_path(name))
-        except (OSError, ValueError, TypeError) as error:
-            raise SourceError(
-                f"The record of {get_plain_name(name)} cannot be read. Add the document again."
-            ) from error
+        return self._place.read(lambda uploads: uploads.find_record(name))
 
     def read_data(self, card: UploadRecord) -> bytes:
         """Return a document's bytes.
@@ -217,36 +208,178 @@ class UploadStore:
             SourceError: they are lost or cannot be read.
 
         """
+        return self._place.read(lambda uploads: uploads.read_data(card))
+
+    def get_change_mark(self) -> object:
+        """Return a value that changes when a document is added, replaced or removed.
+
+        Raises:
+            SourceError: the database cannot be read.
+
+        """
+        return self._place.read(lambda uploads: uploads.get_change_mark())
+
+
+def _store_upload(uploads: _Uploads, card: UploadRecord, data: bytes) -> UploadResult:
+    before = uploads.find_record(card.name)
+    if before is not None and card.origin and before.version == card.version:
+        card = replace(card, readers=_join_readers(before.readers, card.readers))
+    is_same = (
+        before is not None
+        and (before.version, before.readers) == (card.version, card.readers)
+        and uploads.has_data(card)
+    )
+    if before is not None and is_same and before.origin == card.origin:
+        return UploadResult.UNCHANGED
+    uploads.put_record(card, data)
+    if before is None:
+        return UploadResult.ADDED
+    uploads.delete_records(())
+    return UploadResult.UNCHANGED if is_same else UploadResult.REPLACED
+
+
+class _UploadTable:
+    """The documents in a shared database."""
+
+    def __init__(self, content: SourceContent, old: _UploadFolder) -> None:
+        self._content = content
+        self._old = old
+
+    def read(self, work: Callable[[_Uploads], _T]) -> _T:
+        self._import_folder()
+        return self._content.read(lambda rows: work(_UploadRows(rows)))
+
+    def change(self, work: Callable[[_Uploads], _T]) -> _T:
+        self._import_folder()
+        return self._content.change(lambda rows: work(_UploadRows(rows)))
+
+    def _import_folder(self) -> None:
+        """Move the documents of this host's folder into the database, and delete the folder."""
+        if not has_records(self._old.folder):
+            return
+        self._content.import_files(self._old.cards, "*.json", self._load_card)
+        with contextlib.suppress(OSError):  # a document without its bytes stays there
+            self._old.cards.rmdir()
+            shutil.rmtree(self._old.blobs)
+
+    def _load_card(self, path: Path) -> Callable[[ContentRows], object]:
         try:
-            return (self._blobs / card.sha256).read_bytes()
+            card = parse_record(path.read_bytes())
+        except (ValueError, TypeError) as error:
+            raise _make_unreadable_error(self._old.folder, error) from error
+        data = (self._old.blobs / card.sha256).read_bytes()
+
+        def store(rows: ContentRows) -> None:
+            uploads = _UploadRows(rows)
+            there = uploads.find_record(card.name)
+            if there is None:
+                uploads.put_record(card, data)
+            elif there.sha256 != card.sha256:  # of another host: both stay
+                folder, _, name = card.name.rpartition("/")
+                uploads.put_record(replace(card, name="/".join(filter(None, [folder, card.sha256[:8], name]))), data)
+
+        return store
+
+
+class _UploadRows:
+    def __init__(self, rows: ContentRows) -> None:
+        self._rows = rows
+
+    def list_records(self) -> list[UploadRecord]:
+        return [parse_record(text) for text in self._rows.list_texts().values()]
+
+    def find_record(self, name: str) -> UploadRecord | None:
+        text = self._rows.find_text(name)
+        return None if text is None else parse_record(text)
+
+    def read_data(self, card: UploadRecord) -> bytes:
+        entry = self._rows.load_entry(card.name)
+        if entry is None or parse_record(entry[0]).sha256 != card.sha256:
+            # Newer bytes may be for fewer people than the record says.
+            raise SourceError(f"{card.plain_name} was removed or replaced. Nothing needs to be done.")
+        return entry[1]
+
+    def has_data(self, _card: UploadRecord) -> bool:
+        return True
+
+    def put_record(self, card: UploadRecord, data: bytes | None = None) -> None:
+        self._rows.put_entry(card.name, json.dumps(asdict(card), ensure_ascii=False), data)
+
+    def delete_records(self, names: Sequence[str]) -> None:
+        self._rows.delete_entries(names)
+
+    def get_change_mark(self) -> object:
+        return self._rows.get_change_mark()
+
+
+class _UploadFolder:
+    """The documents in a folder: bytes under their checksum, and a record for each document."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cards = folder / "cards"
+        self.blobs = folder / "blobs"
+
+    def read(self, work: Callable[[_Uploads], _T]) -> _T:
+        return work(self)
+
+    def change(self, work: Callable[[_Uploads], _T]) -> _T:
+        with self._lock_folder():
+            return work(self)
+
+    def list_records(self) -> list[UploadRecord]:
+        try:
+            found = [_read_record(path) for path in self.cards.glob("*.json")] if self.cards.is_dir() else []
+        except (OSError, ValueError, TypeError) as error:
+            raise _make_unreadable_error(self.folder, error) from error
+        return [card for card in found if card is not None]
+
+    def find_record(self, name: str) -> UploadRecord | None:
+        try:
+            return _read_record(self._record_path(name))
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceError(
+                f"The record of {get_plain_name(name)} cannot be read. Add the document again."
+            ) from error
+
+    def read_data(self, card: UploadRecord) -> bytes:
+        try:
+            return (self.blobs / card.sha256).read_bytes()
         except OSError as error:
             raise SourceError(f"{card.plain_name} cannot be read: {error.strerror}. Add it again.") from error
 
-    def get_change_mark(self) -> int:
-        """Return a number that changes when a document is added, replaced or removed."""
+    def has_data(self, card: UploadRecord) -> bool:
+        return (self.blobs / card.sha256).exists()
+
+    def put_record(self, card: UploadRecord, data: bytes | None = None) -> None:
+        if data is not None:
+            _write_file(self.blobs / card.sha256, data)
+        _write_file(self._record_path(card.name), json.dumps(asdict(card), ensure_ascii=False).encode())
+
+    def delete_records(self, names: Sequence[str]) -> None:
+        """Delete records, then bytes that no record names, and drafts. The folder is locked, so nobody writes them."""
+        for name in names:
+            self._record_path(name).unlink()
+        _sync_folder(self.cards)
+        used = {card.sha256 for card in self.list_records()}
+        for path in (*self.blobs.iterdir(), *self.cards.glob(".*")):
+            if path.name not in used:
+                path.unlink()
+
+    def get_change_mark(self) -> object:
         try:
-            return self._cards.stat().st_mtime_ns
+            return self.cards.stat().st_mtime_ns
         except OSError:
             return 0
 
-    def _write_record(self, card: UploadRecord) -> None:
-        _write_file(self._record_path(card.name), json.dumps(asdict(card), ensure_ascii=False).encode())
-
     def _record_path(self, name: str) -> Path:
-        return self._cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
-
-    def _delete_unused_files(self) -> None:
-        """Delete bytes that no record names, and drafts. The folder is locked, so nobody writes them."""
-        used = {card.sha256 for card in self.list_records()}
-        for path in (*self._blobs.iterdir(), *self._cards.glob(".*")):
-            if path.name not in used:
-                path.unlink()
+        return self.cards / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
 
     @contextlib.contextmanager
     def _lock_folder(self) -> Iterator[None]:
         """Lock the folder for a change, so that no other process deletes bytes that this one needs."""
         try:
-            for folder in (self._cards, self._blobs):
+            for folder in (self.cards, self.blobs):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with (self.folder / "lock").open("w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -256,6 +389,18 @@ class UploadStore:
                 f"The folder {self.folder} cannot be written: {error.strerror}. Check its disk and rights, "
                 "then add the document again."
             ) from error
+
+
+def _make_unreadable_error(folder: Path, error: Exception) -> SourceError:
+    return SourceError(
+        f"The added documents in {folder} cannot be read ({type(error).__name__}). Restore the folder from a backup; "
+        "until then Kvasir deletes nothing of it."
+    )
+
+
+def has_records(folder: Path) -> bool:
+    """Return whether the folder of a source has added documents, or had some and is mounted."""
+    return (folder / "cards").is_dir()
 
 
 def parse_document_name(name: str) -> str:
@@ -287,9 +432,14 @@ def _join_readers(one: Sequence[str] | None, other: Sequence[str] | None) -> tup
 def _read_record(path: Path) -> UploadRecord | None:
     """Return a record; None if it was removed meanwhile. Raises OSError, ValueError or TypeError."""
     try:
-        fields = json.loads(path.read_bytes())
+        return parse_record(path.read_bytes())
     except FileNotFoundError:
         return None
+
+
+def parse_record(text: str | bytes) -> UploadRecord:
+    """Return the record of a text. Raises ValueError or TypeError."""
+    fields = json.loads(text)
     if fields.get("readers") is not None:
         fields["readers"] = tuple(fields["readers"])
     return UploadRecord(**fields)

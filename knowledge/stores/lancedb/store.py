@@ -391,7 +391,7 @@ class LanceDBStore:
 
 def make_store(settings: KnowledgeSettings) -> LanceDBStore:
     """Return the store in the state folder."""
-    return LanceDBStore(settings.home / "lancedb")
+    return LanceDBStore(settings.home / "-".join(filter(None, ["lancedb", settings.namespace])))
 
 
 async def _find_missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 - lancedb is untyped

@@ -96,7 +96,7 @@ def make_collection_name(index: str, namespace: str = "") -> str:
     if not (index.isascii() and index.isidentifier() and prefix.isalpha() and "_" not in rest):
         raise StoreMisconfigured("An index's name must be ASCII letters, digits and one underscore: set a plain one.")
     if namespace and not (namespace.isascii() and namespace.isalnum() and namespace.islower()):
-        raise StoreMisconfigured("WEAVIATE_NAMESPACE must be small ASCII letters and digits, and begin with a letter.")
+        raise StoreMisconfigured("KVASIR_NAMESPACE must be small ASCII letters and digits, and begin with a letter.")
     name = "_".join(part for part in (prefix, namespace, rest) if part)
     return name[0].upper() + name[1:]
 

@@ -204,7 +204,7 @@ def _check_schema(spec: CollectionSpec, config: Any) -> None:  # noqa: ANN401 - 
     if not right:
         raise StoreMisconfigured(
             f"The Weaviate collection {spec.name} is not as Kvasir makes it for {spec.dimensions} dimensions: "
-            "delete it (or set another WEAVIATE_NAMESPACE), then run `kvasir sync` to build it again."
+            "delete it, then run `kvasir sync` to build it again."
         )
 
 
@@ -235,5 +235,5 @@ def _check_placement(spec: CollectionSpec, config: Any) -> None:  # noqa: ANN401
 def _make_placement_error(spec: CollectionSpec, actual: str, configured: str) -> StoreMisconfigured:
     return StoreMisconfigured(
         f"The Weaviate collection {spec.name} {actual}, but {configured}, and a collection cannot change that: set "
-        "it back, or set another WEAVIATE_NAMESPACE and run `kvasir sync` to build a new one."
+        "it back, or delete the collection and run `kvasir sync` to build a new one."
     )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -26,10 +27,12 @@ from knowledge.sync.manifest.records import (
     FailedDocument,
     IndexedDocument,
     LastRepair,
+    SourceOrigin,
     UnchangedDocument,
     decode_readers,
     encode_readers,
     hash_text,
+    make_memory_key,
     mark_unsettled,
 )
 from knowledge.sync.manifest.rows import (
@@ -48,18 +51,29 @@ _CHECK_S = 30.0
 class IndexManifest(Lookups):
     """The sources, documents and chunks of one index, with the changes that a sync makes, in the order of its steps."""
 
-    async def drop_other_sources(self, keys: Collection[str]) -> int:
-        """Delete every source that is not in ``keys``; its chunks become pending. Return how many were deleted.
-
-        Their memories are deleted too, so that nothing of a removed source stays.
-        """
-        forgotten = tables.memories.c.source.not_in(keys)
-        if await self.database.fetch_rows(select(tables.memories.c.source).where(forgotten).limit(1)):
-            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(forgotten)))
+    async def drop_sources(self, keys: Collection[str]) -> int:
+        """Delete sources with their memories; their chunks become pending. Return how many were deleted."""
         stale = select(tables.sources.c.id).where(
-            tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys)
+            tables.sources.c.index_id == self._index, tables.sources.c.key.in_(keys)
         )
-        return await self._drop_sources(stale) if await self.database.fetch_rows(stale) else 0
+        return await self._drop_sources(stale, keys) if await self.database.fetch_rows(stale) else 0
+
+    async def drop_empty_sources(self, keys: Collection[str]) -> int:
+        """Delete the sources without documents that are not in ``keys``, and memories of no source. Return how many."""
+        documents = select(tables.documents.c.id).where(tables.documents.c.source_id == tables.sources.c.id)
+        empty = select(tables.sources.c.key).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys), ~documents.exists()
+        )
+        found = [key for (key,) in await self.database.fetch_rows(empty)]
+        dropped = await self.drop_sources(found) if found else 0
+        memory, prefix = tables.memories.c.source, make_memory_key(self._namespace, "")
+        known = select(literal(prefix) + tables.sources.c.key)
+        is_ours = memory.startswith(prefix, autoescape=True) if prefix else ~memory.contains("\x1e")
+        configured = [make_memory_key(self._namespace, key) for key in keys]
+        forgotten = is_ours & memory.not_in(configured) & memory.not_in(known)
+        if await self.database.fetch_rows(select(memory).where(forgotten).limit(1)):
+            await self.database.write(lambda connection: connection.execute(delete(tables.memories).where(forgotten)))
+        return dropped
 
     @transaction
     def add_pending_chunks(self, connection: Connection, ids: Collection[str]) -> None:
@@ -203,18 +217,20 @@ class IndexManifest(Lookups):
         listed_at: float | None,
         error: KnowledgeError | None,
         configured: str = "",
+        origin: SourceOrigin | None = None,
         lists_rights: bool = False,
     ) -> None:
         """Store how a source's sync ended.
 
         ``listed_at`` is when its complete listing began, None if it was not completed. ``configured`` is the
-        configuration of the readers (``SourceSpec.readers_key``). ``lists_rights`` tells whether its listing
-        counts as an answer of the source for all documents (``RightsSource.lists_rights``).
+        configuration of the readers (``SourceSpec.readers_key``), and ``origin`` with what the sync was made.
+        ``lists_rights`` tells whether its listing counts as an answer of the source for all documents
+        (``RightsSource.lists_rights``).
         """
         code = ErrorCode.OTHER if error is None else error.code
         values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
         if listed_at is not None:
-            values |= {"listed_at": listed_at, "configured": configured}
+            values |= {"listed_at": listed_at, "configured": configured, **(origin or SourceOrigin())._asdict()}
         source = self._ensure_source(connection, key)
         connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
         if listed_at is not None and lists_rights:
@@ -226,8 +242,10 @@ class IndexManifest(Lookups):
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @transaction
-    def _drop_sources(self, connection: Connection, stale: Select[int]) -> int:
+    def _drop_sources(self, connection: Connection, stale: Select[int], keys: Collection[str]) -> int:
         self._retire_all(connection, stale)
+        memories = [make_memory_key(self._namespace, key) for key in keys]
+        connection.execute(delete(tables.memories).where(tables.memories.c.source.in_(memories)))
         gone = connection.execute(delete(tables.sources).where(tables.sources.c.id.in_(stale.scalar_subquery())))
         return int(gone.rowcount)
 

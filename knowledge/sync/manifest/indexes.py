@@ -54,6 +54,8 @@ class Indexes:
             StoreError, DatabaseError: one of them cannot be opened.
 
         """
+        if self.manifest.namespace and not await self.manifest.list_indexes():
+            await self._adopt_indexes(identity.store)
         self.written = self.searched = await self._open_index(await self.manifest.add_index(identity, self._dimensions))
         await self._search_the_active()
 
@@ -132,6 +134,14 @@ class Indexes:
         """Close every store."""
         while self._stores:
             await self._stores.pop().close()
+
+    async def _adopt_indexes(self, kind: str) -> None:
+        """Take over the indexes that the store already has in this namespace."""
+        store = self._new_store()
+        try:
+            await self.manifest.adopt_indexes(kind, await store.list_indexes())
+        finally:
+            await store.close()
 
     async def _search_the_active(self) -> None:
         active = next((row for row in await self.manifest.list_indexes() if row.active), None)

@@ -26,6 +26,7 @@ from knowledge.sync.manifest.records import (
     QuarantinedDocument,
     RefusedPassages,
     SourceCounts,
+    SourceOrigin,
     decode_readers,
     encode_readers,
     is_unsettled,
@@ -51,9 +52,10 @@ class Lookups:
     Every method raises ``DatabaseError`` when the database fails.
     """
 
-    def __init__(self, database: Database, index: int) -> None:
+    def __init__(self, database: Database, index: int, namespace: str = "") -> None:
         self.database = database
         self._index = index
+        self._namespace = namespace
 
     # ── For searches ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,6 +87,14 @@ class Lookups:
             DocumentRights._make(row)
             for row in await self.database.fetch_rows(_RIGHTS.where(*_was_read(self._index, key), these))
         ]
+
+    async def read_origin(self, key: str) -> SourceOrigin:
+        """Return with what the last complete sync of a source was made (``SourceKey.id``)."""
+        query = select(tables.sources.c.place, tables.sources.c.configuration).where(
+            tables.sources.c.index_id == self._index, tables.sources.c.key == key
+        )
+        rows = await self.database.fetch_rows(query)
+        return SourceOrigin._make(rows[0]) if rows else SourceOrigin()
 
     async def list_oldest_rights(self, key: SourceKey, *, before: float, limit: int) -> list[DocumentRights]:
         """Return restricted documents of a source whose readers were named before a time, the oldest first.
@@ -243,6 +253,17 @@ class Lookups:
         )
         documents, chunks, failed, held = counted[0]
         return SourceCounts(documents, chunks, failed, held, listed_at, error, read_code(code), configured)
+
+    async def count_other_sources(self, keys: Collection[str]) -> list[tuple[str, int, int]]:
+        """Return all sources with documents that are not in ``keys``: their keys, documents and chunks."""
+        query = (
+            select(tables.sources.c.key, func.count(), func.coalesce(func.sum(tables.documents.c.chunks), 0))
+            .join(tables.documents, tables.documents.c.source_id == tables.sources.c.id)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys))
+            .group_by(tables.sources.c.key)
+            .order_by(tables.sources.c.key)
+        )
+        return [(key, documents, chunks) for key, documents, chunks in await self.database.fetch_rows(query)]
 
     async def count_audiences(self, key: SourceKey) -> dict[str, int]:
         """Return how many read documents each audience has, by its ``encode_readers``."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, literal, select, text, update
 
+from knowledge.database.content import SharedContent
 from knowledge.database.database import Database, DatabaseOptions, transaction
 from knowledge.database.migrations import open_database
 from knowledge.interfaces import SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.manifest.records import IndexIdentity, make_memory_key
 
 _DELETED_AT_ONCE = 500
 """Documents of an index that one transaction deletes."""
@@ -35,10 +36,16 @@ class IndexRow:
 
 
 class Manifest:
-    """The indexes of one database. ``open_index`` opens one of them."""
+    """The indexes of one namespace in a database. ``open_index`` opens one of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, namespace: str = "") -> None:
         self.database = database
+        self.namespace = namespace
+        self._is_ours = tables.indexes.c.namespace == namespace
+        self._suffix = f"@{namespace}" if namespace else ""
+        """Ends the stored name of an index, which must be unique."""
+        self.content: SharedContent | None = None
+        """What sources share with other hosts; None for a file of SQLite, which has one host."""
 
     async def add_index(self, identity: IndexIdentity, dimensions: int | None = None) -> IndexRow:
         """Return the index of this identity, and add it if it is new. The first index of all is active at once."""
@@ -50,13 +57,14 @@ class Manifest:
     def _insert_index(self, connection: Connection, identity: IndexIdentity, dimensions: int | None) -> None:
         connection.execute(
             text(
-                "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, active) "
-                "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), "
-                "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active) "
+                "INSERT INTO knowledge_indexes (name, store, embedder, dimensions, namespace, active) "
+                "SELECT :name, :store, :embedder, CAST(:dimensions AS INTEGER), CAST(:namespace AS TEXT), "
+                "NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE active AND namespace = :namespace) "
                 "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
             ),
             {
-                "name": identity.name,
+                "name": f"{identity.name}{self._suffix}",
+                "namespace": self.namespace,
                 "store": identity.store,
                 "embedder": identity.embedder,
                 "dimensions": dimensions,
@@ -65,13 +73,26 @@ class Manifest:
 
     async def list_indexes(self) -> Sequence[IndexRow]:
         """Return every index."""
-        rows = await self.database.fetch_rows(tables.INDEXES)
-        return [IndexRow(*tuple(row)) for row in rows]
+        rows = await self.database.fetch_rows(tables.INDEXES, {"namespace": self.namespace})
+        return [IndexRow(id_, name.removesuffix(self._suffix), *rest) for id_, name, *rest in rows]
+
+    @transaction
+    def adopt_indexes(self, connection: Connection, store: str, names: Collection[str]) -> None:
+        """Take over indexes of this namespace that an older Kvasir wrote without it, with their sources' memories."""
+        row = tables.indexes.c
+        ours = (row.namespace == "") & (row.store == store) & row.name.in_(names)
+        connection.execute(
+            update(tables.indexes).where(ours).values(namespace=self.namespace, name=row.name + self._suffix)
+        )
+        keys = select(tables.sources.c.key).join(tables.indexes).where(self._is_ours)
+        memories = tables.memories.c.source
+        renamed = literal(make_memory_key(self.namespace, "")) + memories
+        connection.execute(update(tables.memories).where(memories.in_(keys)).values(source=renamed))
 
     @transaction
     def activate_index(self, connection: Connection, index: IndexRow) -> None:
         """Make this the index that searches use."""
-        connection.execute(update(tables.indexes).values(active=tables.indexes.c.id == index.id))
+        connection.execute(update(tables.indexes).where(self._is_ours).values(active=tables.indexes.c.id == index.id))
 
     async def forget_index(self, index: IndexRow) -> None:
         """Remove an index with its documents. If that is interrupted, the index stays with fewer documents."""
@@ -100,11 +121,25 @@ class Manifest:
 
     def open_index(self, index: IndexRow) -> IndexManifest:
         """Return one index with its sources, documents and chunks."""
-        return IndexManifest(self.database, index.id)
+        return IndexManifest(self.database, index.id, self.namespace)
 
     def get_source_memory(self, source: SourceKey) -> ManifestSourceMemory:
         """Return the memory of a source between listings."""
-        return ManifestSourceMemory(self.database, source.id)
+        return ManifestSourceMemory(self.database, make_memory_key(self.namespace, source.id))
+
+    async def open_content(self) -> None:
+        """Open what sources share with other hosts, if the database is a server.
+
+        Raises:
+            DatabaseError: the database failed.
+
+        """
+        if not self.database.is_server:
+            return
+        keys = select(tables.sources.c.key).join(tables.indexes).where(self._is_ours).order_by(tables.sources.c.key)
+        known = [SourceKey(*key.split("\x1f", 2)) for (key,) in await self.database.fetch_rows(keys.distinct())]
+        roots = {(key.kind, key.name): key.root for key in known}
+        self.content = SharedContent(self.database, tables.content, self.namespace, roots)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -112,7 +147,7 @@ class Manifest:
 
 
 class ManifestSourceMemory:
-    """The ``Memory`` of one source, identified by its ``SourceKey.id``. It is stored compressed."""
+    """The ``Memory`` of one source, identified by its ``make_memory_key``. It is stored compressed."""
 
     def __init__(self, database: Database, source: str) -> None:
         self.database = database
@@ -147,7 +182,7 @@ class ManifestSourceMemory:
         connection.execute(insert(tables.memories).values(source=self._source, data=data))
 
 
-async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:
+async def open_manifest(url: str, namespace: str = "", *, lock_wait_s: float = 5.0, answer_s: float = 60.0) -> Manifest:
     """Open the manifest in a database, with its tables at the newest revision.
 
     ``url`` is a SQLAlchemy URL of PostgreSQL or SQLite; its driver does not matter. ``DatabaseOptions`` explains
@@ -157,4 +192,11 @@ async def open_manifest(url: str, *, lock_wait_s: float = 5.0, answer_s: float =
         DatabaseError: the database cannot be opened, or a newer Kvasir made its tables.
 
     """
-    return Manifest(await open_database(url, tables.MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s)))
+    database = await open_database(url, tables.MIGRATIONS, DatabaseOptions(lock_wait_s, answer_s))
+    manifest = Manifest(database, namespace)
+    try:
+        await manifest.open_content()
+    except BaseException:
+        await manifest.close()
+        raise
+    return manifest

@@ -255,6 +255,19 @@ class PendingDeletion:
     public: bool = True
 
 
+class SourceOrigin(NamedTuple):
+    """With what the last complete sync of a source was made; "" where that is unknown."""
+
+    place: str = ""
+    """The disks with its documents (``interfaces.find_place``)."""
+    configuration: str = ""
+    """``SourceSpec.configuration_key``."""
+
+    def is_elsewhere(self, place: str) -> bool:
+        """Return whether a place is another one, so that documents which are missing there are not gone."""
+        return "" not in {place, self.place} and place != self.place
+
+
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
     """Figures about one source."""
@@ -313,6 +326,11 @@ def is_storable(text: str) -> bool:
 def make_approval_mark(documents: Iterable[str]) -> str:
     """Return a mark of exactly these documents, so that a person approves only what they saw."""
     return hashlib.sha256("\0".join(sorted(documents)).encode()).hexdigest()[:16]
+
+
+def make_memory_key(namespace: str, source: str) -> str:
+    """Return the name under which a source's memory is stored; an older Kvasir had no namespaces."""
+    return f"{namespace}\x1e{source}" if namespace else source
 
 
 def hash_text(searchable: str) -> str:

@@ -3,8 +3,9 @@
 Chunks belong to documents, documents to a source, and a source to one index. Deleting an index deletes all of it.
 ``pending`` has the ids that the store may have although no document lists them. They were written before the switch, or
 replaced but not yet deleted. So the next sync cleans up after one that died, without reading the whole store.
-``memories`` has what a source remembers between listings; losing one costs only time.
 ``leases`` has the process that leads, and ``requests`` what other processes ask of it (``lease`` and ``requests``).
+``memories`` has what a source remembers between listings; losing one costs only time. ``content`` has what people add,
+where the database is shared by several hosts. ``replica_configurations`` has the sources of each running process.
 
 A change of a table is a new revision in ``versions``, and its number in ``MIGRATIONS``. Tests compare both.
 """
@@ -52,6 +53,7 @@ indexes = Table(
     Column("mended", Integer),
     Column("refused", Integer, nullable=False, server_default="0"),
     Column("refused_at", Double),
+    Column("namespace", Text, nullable=False, server_default=""),
 )
 sources = Table(
     "knowledge_sources",
@@ -63,6 +65,8 @@ sources = Table(
     Column("error", Text),
     Column("error_code", Text, nullable=False, server_default=""),
     Column("configured", Text, nullable=False, server_default=""),
+    Column("configuration", Text, nullable=False, server_default=""),
+    Column("place", Text, nullable=False, server_default=""),
     UniqueConstraint("index_id", "key"),
     sqlite_autoincrement=True,
 )
@@ -148,15 +152,38 @@ requests = Table(
     Column("done_at", Double),
     sqlite_autoincrement=True,
 )
+content = Table(
+    "knowledge_content",
+    tables,
+    Column("namespace", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("meta", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+replica_configurations = Table(
+    "knowledge_replica_configurations",
+    tables,
+    Column("namespace", Text, primary_key=True),
+    Column("replica", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
 
-INDEXES = select(
-    indexes.c.id,
-    indexes.c.name,
-    indexes.c.store,
-    indexes.c.embedder,
-    indexes.c.active,
-    indexes.c.dimensions,
-).order_by(indexes.c.id)
+INDEXES = (
+    select(
+        indexes.c.id,
+        indexes.c.name,
+        indexes.c.store,
+        indexes.c.embedder,
+        indexes.c.active,
+        indexes.c.dimensions,
+    )
+    .where(indexes.c.namespace == bindparam("namespace"))
+    .order_by(indexes.c.id)
+)
 KNOWN = select(
     documents.c.id,
     documents.c.document,
@@ -240,7 +267,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0007",
+    newest="0008",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

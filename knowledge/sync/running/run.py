@@ -47,14 +47,14 @@ class SyncRun:
 async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterator[SyncRun]:
     """Open a run for the length of a block. The caller leads.
 
-    ``configured`` has the id of every source (``SourceKey.id``); documents of other sources are deleted. If the block
-    is cancelled, indexed documents stay, and the next run cleans up and continues.
+    ``configured`` has the id of every source (``SourceKey.id``). Of other sources, the deletion waits for approval
+    (``removed_sources``). If the block is cancelled, indexed documents stay, and the next run cleans up and continues.
 
     Raises:
         StoreError, DatabaseError: before the block begins.
 
     """
-    await tools.manifest.drop_other_sources(configured)
+    await tools.manifest.drop_empty_sources(configured)
     repaired = await clean_up(tools.store, tools.manifest)
     pipeline = Pipeline(
         embedder=tools.embedder,
@@ -82,6 +82,7 @@ class IndexWriter:
         embedder: of the index to write.
         passages: parses and splits documents.
         configured: the key of each source's configured readers, by ``SourceKey.id``.
+        configurations: the key of each source's configuration, by ``SourceKey.id``.
         now: seconds since the epoch.
 
     """
@@ -95,6 +96,7 @@ class IndexWriter:
         passages: ChunkDocument,
         *,
         configured: Mapping[str, str],
+        configurations: Mapping[str, str],
         now: Callable[[], float],
     ) -> None:
         self._indexes = indexes
@@ -103,6 +105,7 @@ class IndexWriter:
         self._embedder = embedder
         self._passages = passages
         self._configured = configured
+        self._configurations = configurations
         self._now = now
 
     @asynccontextmanager
@@ -140,6 +143,19 @@ class IndexWriter:
             for store in {self._indexes.searched.store, self._indexes.written.store}:
                 await fence.guard_store(store).scrub()
 
+    async def drop_sources(self, keys: Collection[str]) -> None:
+        """Delete sources (``SourceKey.id``), also from an index that answers while another one grows.
+
+        Raises:
+            SyncRunning: another process writes.
+            StoreError, DatabaseError: that side failed. The next sync deletes the rest from the store.
+
+        """
+        async with self._hold_write_access():
+            for index in {one.row.id: one for one in (self._indexes.written, self._indexes.searched)}.values():
+                await index.manifest.drop_sources(keys)
+                await clean_up(index.store, index.manifest)
+
     @asynccontextmanager
     async def _hold_write_access(self) -> AsyncIterator[Fence]:
         """Lead, and follow the index to write, within this block."""
@@ -162,5 +178,6 @@ class IndexWriter:
             self._passages,
             shadow=shadow,
             readers_keys=self._configured,
+            configurations=self._configurations,
             now=self._now,
         )

@@ -31,6 +31,7 @@ class ShadowIndex:
         *,
         now: float,
         complete: bool,
+        trusted: bool,
         approve: Collection[str],
     ) -> SyncPlan:
         """Restrict audiences and mark pending deletions as a listing says. Return the plan for this index.
@@ -40,7 +41,7 @@ class ShadowIndex:
 
         """
         records = await self.manifest.list_documents(key)
-        todo = make_plan(listing, records, now=now, complete=complete, approve=approve)
+        todo = make_plan(listing, records, now=now, complete=complete, trusted=trusted, approve=approve)
         await mark_changes(self.manifest, todo, now)
         return todo
 

@@ -19,10 +19,11 @@ from knowledge.errors import (
     SourceError,
     SourceUnavailable,
 )
-from knowledge.interfaces import EVERYONE, ListedDocument, Source, lists_rights
+from knowledge.interfaces import EVERYONE, ListedDocument, Source, find_place, lists_rights
 from knowledge.sync.manifest.records import (
     FailedDocument,
     QuarantinedDocument,
+    SourceOrigin,
     UnchangedDocument,
     is_storable,
 )
@@ -118,10 +119,17 @@ class SourceSync:
     async def _sync_source(self) -> None:
         listed_at = self._tools.now()
         listing, broken = await self._read_listing()
+        place, is_elsewhere = ("", False) if broken is not None else await self._find_place()
         records = await self._tools.manifest.list_documents(self._key)
         # Plan in a thread, because 100 000 documents take a third of a second.
         todo = await asyncio.to_thread(
-            make_plan, listing, records, now=listed_at, complete=broken is None, approve=self._approve
+            make_plan,
+            listing,
+            records,
+            now=listed_at,
+            complete=broken is None,
+            trusted=not is_elsewhere,
+            approve=self._approve,
         )
         self._tally.count_plan(todo, records)
         await mark_changes(self._tools.manifest, todo, listed_at)
@@ -129,7 +137,12 @@ class SourceSync:
         old: SyncPlan | None = None
         if shadow is not None:
             old = await shadow.mark_changes(
-                self._key, listing, now=listed_at, complete=broken is None, approve=self._approve
+                self._key,
+                listing,
+                now=listed_at,
+                complete=broken is None,
+                trusted=not is_elsewhere,
+                approve=self._approve,
             )
         if not todo.brings_new:
             await self._delete_missing(todo, listed_at)
@@ -143,13 +156,26 @@ class SourceSync:
             gone = old.recheck_deletions(self._tally.never_read)
             await shadow.delete_missing(self._key, gone, self._tools.manifest, listed_at)
             await shadow.manifest.record_sync_end(self._key, listed_at=None, error=None)
+        if is_elsewhere and (pending := todo.pending_deletions or (old.pending_deletions if old is not None else ())):
+            raise SourceUnavailable(
+                f"The source {self._key.name} is on another disk or host than at its last sync, and {len(pending)} of "
+                "its documents are missing there. Mount the right disk. If they are gone for good, delete them: "
+                f"kvasir sync --approve {self._key.name}"
+            )
         await self._tools.manifest.record_sync_end(
             self._key,
             listed_at=listed_at,
             error=None,
             configured=self._tools.readers_keys.get(self._key.id, ""),
+            origin=SourceOrigin(place, self._tools.configurations.get(self._key.id, "")),
             lists_rights=lists_rights(self._source),
         )
+
+    async def _find_place(self) -> tuple[str, bool]:
+        """Return the place of the source, and whether the last sync saw another one."""
+        place = await find_place(self._source)
+        searched = self._tools.manifest if self._tools.shadow is None else self._tools.shadow.manifest
+        return place, (await searched.read_origin(self._key.id)).is_elsewhere(place)
 
     async def _read_listing(self) -> tuple[dict[str, ListedDocument], SourceError | None]:
         """Return what the source lists, and the error that stopped the listing, if any."""

@@ -53,4 +53,6 @@ class SyncTools:
     shadow: ShadowIndex | None = None
     readers_keys: Mapping[str, str] = field(default_factory=dict)
     """``SourceSpec.readers_key`` of each source, by ``SourceKey.id``."""
+    configurations: Mapping[str, str] = field(default_factory=dict)
+    """``SourceSpec.configuration_key`` of each source, by ``SourceKey.id``."""
     now: Callable[[], float] = time.time

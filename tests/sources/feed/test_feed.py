@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from knowledge.errors import ParseError, SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import Source, SourceContext
 from knowledge.sources.feed import source as feeds
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.web.reading.feeds import read_feed
 from tests.sources.building import build, memories
 from tests.sources.contract import listing
@@ -175,6 +176,35 @@ async def test_an_entry_whose_text_was_lost_is_read_from_its_page(site: WebSite,
     with pytest.raises(SourceError, match="2"):
         await elsewhere.read(before["2"])
     await elsewhere.close()
+
+
+@pytest.mark.slow
+async def test_hosts_share_the_texts_of_entries(site: WebSite, tmp_path: Path, empty_postgres: str) -> None:
+    kept: dict[str, bytes] = {}
+    alone = source(site, tmp_path, kept)
+    await listing(alone)
+    await alone.close()
+    manifest = await open_manifest(empty_postgres)
+    try:
+        made = [
+            feeds.build(
+                SourceContext("bench", tmp_path, folder / "state" / "bench", memories(kept), content=manifest.content),
+                feeds.FeedOptions(f"{site.url}/feed", allow_hosts=(site.host,)),
+            )
+            for folder in (tmp_path, tmp_path / "another machine")
+        ]
+        await listing(made[0])
+        assert not list((tmp_path / "state").rglob("entries/*")), "they are moved"
+        publish(site, "3")
+        found = await listing(made[1])
+        assert {(await one.read(found["1"])).data for one in made} == {b"<p>About 1</p>"}
+        publish(site, "4")
+        await listing(made[0])
+        assert (await made[1].read((await listing(made[1]))["3"])).data == b"<p>About 3</p>"
+        for one in made:
+            await one.close()
+    finally:
+        await manifest.close()
 
 
 async def test_articles_are_fetched_if_robots_may(site: WebSite, tmp_path: Path) -> None:

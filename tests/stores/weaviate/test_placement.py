@@ -64,7 +64,7 @@ def test_a_name_is_parsed_only_in_its_own_namespace(namespace: str) -> None:
 
 @pytest.mark.parametrize("namespace", ["Acme", "a_b", "a-b", "ä", "a b"])
 def test_an_ambiguous_namespace_is_refused(namespace: str) -> None:
-    with pytest.raises(StoreMisconfigured, match="WEAVIATE_NAMESPACE"):
+    with pytest.raises(StoreMisconfigured, match="KVASIR_NAMESPACE"):
         make_collection_name(INDEX, namespace)
 
 
@@ -159,7 +159,7 @@ async def test_a_collection_with_another_placement_is_refused(
     await owner.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreMisconfigured, match=complaint) as caught:
         await other.open(INDEX, DIMENSIONS)
-    assert "WEAVIATE_NAMESPACE" in str(caught.value)
+    assert "delete the collection" in str(caught.value)
     with pytest.raises(StoreMisconfigured, match=complaint):
         await other.write([row("a")])
     assert await owner.count() == 0

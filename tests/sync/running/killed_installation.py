@@ -180,7 +180,7 @@ class Installation:
             self.world = replace(self.world, readers=(f"U{self.generation}",))
         if change == "rechunk":
             self.world = replace(self.world, chunker=f"{self.generation}")
-        return change == "approve"
+        return change in {"approve", "purge"}
 
     async def _lose(self) -> None:
         """Delete some rows from the store."""

@@ -42,7 +42,7 @@ MANIFEST = {"add_index": "index", "activate_index": "activate", "forget_index": 
 INDEX = {
     "add_pending_chunks": "note", "switch_documents": "flip", "forget_pending_chunks": "settle",
     "remove_documents": "remove", "record_unchanged": "touch", "mark_pending_deletions": "hold",
-    "record_sync_end": "finish", "restrict_readers": "restrict", "drop_other_sources": "purge",
+    "record_sync_end": "finish", "restrict_readers": "restrict", "drop_sources": "purge",
     "mark_lost_chunks": "lose", "record_repair": "repaired",
 }  # fmt: skip
 """The steps of a sync, each a transaction or a call of the store, by their names in tests."""

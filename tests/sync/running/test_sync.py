@@ -310,7 +310,7 @@ async def test_a_failing_source_does_not_stop_another(rig: Any, new_source: Call
     assert (report.sources["wiki"].added, report.ok) == (1, False)
 
 
-async def test_a_removed_source_stops_answering_at_once_and_is_purged_by_the_next_sync(
+async def test_a_source_with_another_root_answers_while_the_old_one_waits_for_approval(
     rig: Any, new_source: Callable[..., Any]
 ) -> None:
     moved = new_source("handbook", "/elsewhere")
@@ -321,6 +321,10 @@ async def test_a_removed_source_stops_answering_at_once_and_is_purged_by_the_nex
     report = await rig.sync(moved)
     assert (report.sources["handbook"].added, report.sources["handbook"].pending_deletions) == (1, 0)
     assert await rig.answers(moved) == {"a.md": ["new root"]}
+    assert await rig.answers(rig.source) == {"a.md": ["old root"]}
+    await rig.index.drop_sources([rig.source.key.id])
+    await rig.sync(moved)
+    assert await rig.answers(rig.source) == {}
     assert await rig.agree()
 
 

@@ -22,6 +22,7 @@ from bot.terminal.lines import show_progress
 from bot.terminal.output import print_error, print_json, print_note, print_outcome, print_result
 from bot.terminal.terminal import Terminal
 from knowledge.errors import KnowledgeError, SyncRunning
+from knowledge.opening import open_content
 from knowledge.sources.pages.page_list import AddedPage, open_page_list
 from knowledge.sources.uploads.source import open_upload_store
 from knowledge.sources.uploads.upload_store import UploadRecord
@@ -38,13 +39,15 @@ async def main(arguments: argparse.Namespace) -> int:
         return await _change_pages(settings, pages, arguments)
     spec = choose_push_source(settings.knowledge.sources, arguments.to)
     if arguments.list:
-        records = await asyncio.to_thread(open_upload_store(spec, settings.home).list_records)
         page_source = next((one for one in settings.knowledge.sources if one.kind == "pages"), None)
-        added = await asyncio.to_thread(open_page_list(page_source, settings.home).list_pages) if page_source else []
+        async with open_content(settings.knowledge) as content:
+            records = await asyncio.to_thread(open_upload_store(spec, settings.home, content).list_records)
+            pages_of = None if page_source is None else open_page_list(page_source, settings.home, content)
+            added = [] if pages_of is None else await asyncio.to_thread(pages_of.list_pages)
         _show_records(records, spec.name, added, json=arguments.json)
         return 0
     async with open_configured_library(settings) as library:
-        additions = DocumentAdditions(spec, settings.home, library)
+        additions = DocumentAdditions(spec, settings.home, library, library.content)
         if arguments.remove:
             return await _remove_documents(additions, arguments)
         return await _add_files(additions, arguments)
@@ -70,7 +73,7 @@ async def _change_pages(settings: Settings, urls: list[str], arguments: argparse
     errors: dict[str, str] = {}
     change = _remove_page if arguments.remove else _add_page
     async with open_configured_library(settings) as library:
-        additions = PageAdditions(spec, settings.home, library)
+        additions = PageAdditions(spec, settings.home, library, library.content)
         for url in urls:
             try:
                 result, ok = await change(additions, url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import fields
 
 from bot.app import open_configured_library
@@ -33,7 +34,8 @@ async def main(arguments: argparse.Namespace) -> int:
         print_error(sentence)
     if not report.ok:
         return FAILED
-    return PENDING_DELETION if any(source.pending_deletions for source in report.sources.values()) else OK
+    is_pending = any(source.pending_deletions for source in report.sources.values()) or state.removed
+    return PENDING_DELETION if is_pending else OK
 
 
 async def _show_pending_deletions(library: Library, source: str | None) -> dict[str, str]:
@@ -43,6 +45,9 @@ async def _show_pending_deletions(library: Library, source: str | None) -> dict[
         if one.pending_deletions and source in {None, one.name}:
             names = list_pending_deletions(one)
             print_note(f"{one.name}: {one.pending_deletions} pending deletion: {names}. Listing the source again …")
+    for one in state.removed:
+        if source in {None, one.name}:
+            print_note(f"{one.name}: {one.documents} documents of a removed source are pending deletion.")
     return state.approval_marks(source)
 
 
@@ -75,7 +80,11 @@ def _source_json(source: SourceReport) -> dict[str, object]:
 def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
     """Return a sentence for each source with failures, and for each with pending deletions."""
     states = {one.name: one for one in state.sources}
-    problems = []
+    problems = [
+        f"{one.name} ({one.kind} {one.root}) is not in kvasir.toml, and its {one.documents} document(s) are pending "
+        f"deletion. To delete them: kvasir sync --approve {shlex.quote(one.name)}"
+        for one in state.removed
+    ]
     for name, source in report.sources.items():
         if source.error:
             problems.append(f"{name}: {source.error}")

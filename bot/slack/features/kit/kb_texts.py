@@ -10,7 +10,7 @@ from bot.languages.registry import Language
 from bot.messages import commands
 from bot.messages.forms import channel_settings
 from bot.messages.message import Message, render_message
-from bot.slack.features.kit.status_texts import format_failure_reason, format_failures
+from bot.slack.features.kit.status_texts import format_failure_reason, format_failures, format_removed_source
 from bot.slack.posting.buttons import build_button
 from bot.slack.posting.ephemeral import Block
 from bot.slack.wire.text import render
@@ -76,6 +76,8 @@ def format_nothing_pending(source: str | None, language: Language) -> str:
 
 def format_approval_request(source: SourceStatus, language: Language) -> str:
     """Return the pending deletions of a source, and what approval does."""
+    if source.is_removed:
+        return format_removed_source(source, language)
     documents = [render.escape_name(one.document) for one in source.first_pending_deletions if one.public]
     more = source.pending_deletions - len(documents)
     if more > 0:

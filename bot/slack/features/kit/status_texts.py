@@ -27,6 +27,8 @@ def format_status(engine: EngineStatus, state: LibraryStatus, language: Language
     """Return the state of the engine, the store and the sources."""
     lines = [format_engine(engine, language), *format_store(state, language)]
     lines += [format_source(source, language) for source in select_visible_sources(state.sources)]
+    lines += [f"• {format_removed_source(source, language)}" for source in state.removed]
+    lines += format_differences(state, language)
     return "\n".join(lines)
 
 
@@ -55,6 +57,25 @@ def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
         yield render_message(status.NEW_INDEX, language, share=state.growth.share, left=left)
     if state.elsewhere is not None:
         yield render_message(status.SYNCING_ELSEWHERE, language, process=render.escape_mrkdwn(state.elsewhere))
+
+
+def format_removed_source(source: SourceStatus, language: Language) -> str:
+    """Return what a removed source was, who still has it, and what approval does."""
+    others = ", ".join(map(render.escape_mrkdwn, source.listed_by))
+    return render_message(
+        status.REMOVED_SOURCE,
+        language,
+        source=render.escape_mrkdwn(source.name),
+        count=source.documents,
+        others=status.LISTED_ELSEWHERE.fill(hosts=others) if others else "",
+    )
+
+
+def format_differences(state: LibraryStatus, language: Language) -> Iterator[str]:
+    """Return a line for each process with another configuration."""
+    for host, names in state.other_configurations.items():
+        sources = join_names([render.escape_mrkdwn(name) for name in names], language)
+        yield render_message(status.OTHER_CONFIGURATION, language, host=render.escape_mrkdwn(host), sources=sources)
 
 
 def select_visible_sources(sources: Iterable[SourceStatus]) -> list[SourceStatus]:

@@ -36,7 +36,8 @@ class PendingDeletions:
             KnowledgeError: the manifest cannot be read.
 
         """
-        sources = (await self._library.status()).sources
+        state = await self._library.status()
+        sources = (*state.sources, *state.removed)
         names = [one.name for one in sources]
         if source is not None and source not in names:
             raise UnknownSource(source, names)

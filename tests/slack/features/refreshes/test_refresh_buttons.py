@@ -58,6 +58,19 @@ async def test_button_deletes_pending_documents(owned_bot: RunningBot, library: 
     assert (library.approved, library.refreshed) == (["docs"], [])
 
 
+async def test_button_deletes_a_source_that_the_configuration_lacks(
+    owned_bot: RunningBot, library: FakeLibrary
+) -> None:
+    removed = make_source_status("wiki", pending_deletions=12, documents=12, approval_mark="twelve", is_removed=True)
+    library.state = replace(make_library_status(make_source_status("docs")), removed=(removed,))
+    library.report = SyncReport({"wiki": SourceReport(deleted=12)}, 0.5)
+    await owned_bot.sandbox.command("ada", "#general", "/kb approve wiki")
+    request = await wait_for_approval_request(owned_bot, "is not in kvasir.toml any more. Its 12 documents")
+    await owned_bot.sandbox.press("ada", "#general", request["ts"], APPROVE_DELETION)
+    await wait_for_ephemeral(owned_bot, "12 deleted")
+    assert library.approved == ["wiki"]
+
+
 async def test_approve_without_source_shows_all_pending_deletions(owned_bot: RunningBot, library: FakeLibrary) -> None:
     library.state = make_library_status(
         HELD,
