@@ -17,10 +17,9 @@ from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.lease import Lease
 from knowledge.sync.manifest.records import make_approval_mark
 from knowledge.sync.manifest.requests import REFRESH, SCRUB, Request, Requests
-from knowledge.sync.report import OnProgress, OnReport, SyncProgress, SyncReport
-from knowledge.sync.requests import ask_for, serve_requests
 from knowledge.sync.removed_sources import RemovedSource, find_removed_sources
 from knowledge.sync.report import OnProgress, OnReport, SourceReport, SyncProgress, SyncReport
+from knowledge.sync.requests import ask_for, serve_requests
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.rights_sweep import RightsSweep
 from knowledge.sync.running.repair import Drift
