@@ -83,7 +83,7 @@ class Library:
         lease: Lease | None = None,
     ) -> None:
         """``lease`` is that of the leader, None for one of this process by default."""
-        clock = clock or Clock()
+        clock = clock or Clock(now=indexes.manifest.database.now)
         self.content = indexes.manifest.content
         """What sources share with other hosts, None if they share nothing."""
         self._settings = settings

@@ -91,8 +91,6 @@ class KnowledgeSettings:
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""
     embedder: EmbedderSpec = EMBEDDERS[0]
-    namespace: str = ""
-    """The name of this installation, of several that share a database."""
 
     @property
     def web_cache(self) -> Path:

@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--questions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first world")
     parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb", help="of audiences")
-    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite", help="of turns")
+    parser.add_argument("--database", choices=["sqlite", "postgres", "pgbouncer"], default="sqlite", help="of turns")
     parser.add_argument("--jobs", type=int, default=3, help="worlds at the same time; they mostly wait")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no world after so many minutes")
     parser.add_argument("--quick", action="store_true", help="audiences: without the changes that count after a minute")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what the tests need: Chromium, PostgreSQL, MariaDB, git and a Weaviate server.
+# Install what the tests need: Chromium, PostgreSQL, PgBouncer, MariaDB, git and a Weaviate server.
 # As root on Debian, install what is missing; elsewhere, name each missing thing and its remedy (exit status 2).
 # KVASIR_TEST_WEAVIATE=PATH uses an installed Weaviate server.
 set -eu
@@ -18,6 +18,7 @@ postgres_here() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command
 packages=''
 command -v chromium >/dev/null || packages="$packages chromium fonts-noto-cjk"
 postgres_here || packages="$packages postgresql"
+[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || packages="$packages pgbouncer"
 command -v mariadbd >/dev/null || packages="$packages mariadb-server-core mariadb-client-core"
 command -v git >/dev/null || packages="$packages git"
 if [ -n "$packages" ]; then

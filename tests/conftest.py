@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from bot.storage.turns.ledger import Ledger, open_ledger
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
+from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.postgres import create_database, postgres_server
 
 _TIMEOUT_S = 360.0
@@ -96,3 +97,16 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         await run_script(url, EMPTY_POSTGRESQL)
     async with open_ledger(url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def shared_pgbouncer(shared_postgres: str) -> Iterator[str]:
+    """Run a PgBouncer in transaction mode in front of the PostgreSQL that all tests of a process share."""
+    with pgbouncer_server(shared_postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def pooled_postgres(shared_pgbouncer: str, empty_postgres: str) -> str:
+    """Return the URL of an empty database behind PgBouncer."""
+    return add_parameter(f"{shared_pgbouncer.rpartition('/')[0]}/{empty_postgres.rpartition('/')[2]}")

@@ -118,6 +118,9 @@ class Environment(BaseModel):
         "",
         pattern=_NAMESPACE,
     )
+    KVASIR_DATABASE_DIRECT_URL: SecretStr | None = env_field(
+        "The same PostgreSQL without PgBouncer, for migrations; KVASIR_DATABASE_URL without it."
+    )
     KVASIR_STORE: str | None = env_field(
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
         " or ".join(STORES),

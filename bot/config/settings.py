@@ -63,6 +63,8 @@ class Settings:
     cache: Path
     database_url: str
     """A SQLAlchemy URL for an async driver. Holds a password: never log it."""
+    direct_database_url: str | None
+    """The same database for migrations, without a connection pooler. Holds a password, too."""
     slack: SlackSettings | None
     """None where no ``SLACK_*`` variable is set: the workspace on this machine."""
     sandbox_port: int
@@ -79,6 +81,11 @@ class Settings:
     role: Role = "all"
 
     @property
+    def migration_url(self) -> str:
+        """Return the URL for changes of tables."""
+        return self.direct_database_url or self.database_url
+
+    @property
     def limits(self) -> Limits:
         """Return what an answer may take, and what becomes of its unsupported sentences."""
         return Limits(unsupported=self.configuration.unsupported)
@@ -88,6 +95,7 @@ class Settings:
         """Return what no log may show."""
         slack, store = self.slack, self.knowledge.store_variables
         found = [self.engine.api_key, self.engine.weights_source.token, self.database_url]
+        found.append(self.direct_database_url)
         found += map(store.get, STORES[self.knowledge.store].secrets)
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
@@ -133,6 +141,7 @@ def load_settings(
         home=home,
         cache=cache,
         database_url=_build_database_url(database, home),
+        direct_database_url=_read_direct_url(environment),
         slack=read_slack_settings(environment, variables, configured.workspaces),
         sandbox_port=environment.KVASIR_SANDBOX_PORT,
         engine=EngineSettings(
@@ -314,6 +323,16 @@ def _build_database_url(url: str | None, home: Path) -> str:
     if scheme.partition("+")[0] not in {"sqlite", "postgres", "postgresql"} or not rest:
         raise SettingsError("KVASIR_DATABASE_URL should begin with postgresql:// or sqlite:///. See .env.example.")
     return url
+
+
+def _read_direct_url(environment: Environment) -> str | None:
+    direct = _secret_value(environment.KVASIR_DATABASE_DIRECT_URL)
+    if direct is not None and (environment.KVASIR_DATABASE_URL is None or not direct.startswith("postgres")):
+        raise SettingsError(
+            "KVASIR_DATABASE_DIRECT_URL should begin with postgresql://, and KVASIR_DATABASE_URL should name the same "
+            "database. See .env.example."
+        )
+    return direct
 
 
 def _build_audit_settings(configured: Configuration, key_file: Path | None, home: Path, base: Path) -> AuditSettings:

@@ -88,7 +88,8 @@ def _find_open_engines(facts: SecurityFacts) -> Iterable[str]:
 
 
 def _find_plain_storage(facts: SecurityFacts) -> Iterable[str]:
-    databases = [] if _is_encrypted(facts.settings.database_url) else facts.egress
+    urls = (facts.settings.database_url, facts.settings.migration_url)
+    databases = [] if all(map(_is_encrypted, urls)) else facts.egress
     return [*_find_plain(facts, STORE), *(str(one) for one in databases if one.reason == DATABASE and one.is_elsewhere)]
 
 

@@ -78,7 +78,8 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
     yield ENGINE, engine.urls or ("http://127.0.0.1:*",)
     if not engine.urls:
         yield "the weights of models", engine.weights_source.addresses
-    yield DATABASE, list_database_addresses(settings.database_url)
+    for database in dict.fromkeys((settings.database_url, settings.migration_url)):
+        yield DATABASE, list_database_addresses(database)
     yield STORE, STORES[knowledge.store].list_addresses(knowledge.store_variables)
     yield "the embedder", knowledge.embedder.addresses
     for spec in knowledge.sources:

@@ -64,9 +64,9 @@ class ApiKey:
 class ApiKeys:
     """The keys. Every method raises ``DatabaseError`` or a subclass. ``now`` returns seconds since the epoch."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self.database = database
-        self._now = now
+        self._now = now or database.now
 
     async def create_key(self, key: ApiKey) -> tuple[ApiKey, str]:
         """Store a new key; return it with its id, and the secret, which is stored nowhere."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -38,11 +37,11 @@ class RefreshRecord:
 class RefreshRecords:
     """The messages of one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, team: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, team: str, now: Callable[[], float] | None = None) -> None:
         self.database = database
         self._team = team
         self._owner = name_this_process()
-        self._now = now
+        self._now = now or database.now
 
     @transaction
     def save_record(self, connection: sa.Connection, record: RefreshRecord) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import sqlalchemy as sa
 
 from bot.storage.columns import match_columns
@@ -26,7 +24,7 @@ class SentNotices:
     @transaction
     def add_notice(self, connection: sa.Connection, team: str, kind: str, subject: str) -> bool:
         """Store that people get a message about something; return False if a process has sent it already."""
-        row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": time.time()}
+        row = {"team": team, "subject": f"{kind} {subject}", "kind": kind, "told_at": self.database.now()}
         insert = insert_into(owner_notices, connection.dialect.name).on_conflict_do_nothing()
         return connection.execute(insert, row).rowcount > 0
 
@@ -38,4 +36,4 @@ class SentNotices:
     @transaction
     def purge_notices(self, connection: sa.Connection, team: str, kind: str) -> None:
         """Delete the old records."""
-        connection.execute(_DELETE_OLD, {"of_team": team, "of_kind": kind, "before": time.time() - _KEPT_S})
+        connection.execute(_DELETE_OLD, {"of_team": team, "of_kind": kind, "before": self.database.now() - _KEPT_S})

@@ -23,10 +23,12 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from knowledge.database.clock import database_time
 from knowledge.database.failures import map_errors
-from knowledge.database.postgresql_url import translate_parameters
+from knowledge.database.postgresql_url import is_pooled, remove_pooling, translate_parameters
 from knowledge.errors import DatabaseError
 from knowledge.thread_pool import NamedThreadPool
 
@@ -47,6 +49,18 @@ _IDLE_LIMIT: Final = "15s"
 _BUSY_PAUSE_S: Final = 0.02
 _PRIMARY_CODE: Final = 0xFF
 """The part of SQLite's error codes that is the same for all kinds of one error."""
+_CLOCK_EVERY_S: Final = 30.0
+"""How often the clock of a PostgreSQL server is read. Monotonic clocks drift by less than 10 ms meanwhile."""
+_INEXACT_S: Final = 0.1
+"""A reading of the clock that takes longer is repeated after ``_REPEAT_S``; the quickest one counts until then."""
+_REPEAT_S: Final = 1.0
+_UNNAMED: Final[dict[str, Any]] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+"""Arguments of a connection whose next transaction another server process may run. PostgreSQL forgets a statement
+without a name when the next one comes, so none is left there, and none exists already."""
 _SCRUB_PAUSE_S: Final = 0.1
 _CREATION: Final = threading.Lock()
 _FILE_LIMIT_S: Final = 60.0
@@ -87,6 +101,13 @@ class Database:
         """Whether several hosts may share it."""
         self.writes = 0
         """Writing transactions of this process so far."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch by the clock of the database, which all hosts share.
+
+        It never waits: the clock of a PostgreSQL server is read with the first transaction, and with some later ones.
+        """
+        return self._connections.now()
 
     async def read(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that writes nothing."""
@@ -190,7 +211,7 @@ def parse_url(url: str) -> URL:
     if driver == "sqlite":
         return parsed.set(drivername=driver)
     try:
-        return translate_parameters(parsed.set(drivername=driver))
+        return translate_parameters(parsed.set(drivername=driver), may_pool=True)
     except ValueError as error:
         raise DatabaseError(f"KVASIR_DATABASE_URL {error}.") from None
 
@@ -212,6 +233,9 @@ class _SqliteConnections:
         )
         event.listen(self._reading, "begin", _begin_sqlite)
         self._writing = self._reading.execution_options(kvasir_write=True)
+
+    def now(self) -> float:
+        return time.time()  # all processes are on this host
 
     async def run(self, work: Work[_T], *, write: bool, queues: bool) -> _T:
         threads = self._writer if write and queues else self._readers
@@ -310,18 +334,25 @@ class _PostgresConnections:
         self.limit_s = options.answer_s
         self._one_writer = options.one_writer
         self._turn = asyncio.Lock()
-        self._engine = create_async_engine(
-            url,
-            pool_pre_ping=True,
-            pool_timeout=options.lock_wait_s,
-            hide_parameters=True,
-            connect_args={"timeout": options.lock_wait_s},
-        )
+        arguments: dict[str, Any] = {"timeout": options.lock_wait_s}
+        pool: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": options.lock_wait_s}
+        if is_pooled(url):
+            arguments, pool = arguments | _UNNAMED, {"poolclass": NullPool}
+        self._engine = create_async_engine(remove_pooling(url), hide_parameters=True, connect_args=arguments, **pool)
+        self._offset_s: float | None = None
+        """What the database's clock is ahead of the monotonic clock."""
+        self._reading_s = float("inf")
+        self._clock_due_s = float("-inf")
+
+    def now(self) -> float:
+        return time.time() if self._offset_s is None else time.monotonic() + self._offset_s
 
     async def run(self, work: Work[_T], *, write: bool, queues: bool) -> _T:
         alone = write and queues and self._one_writer
         turn = self._turn if alone else contextlib.nullcontext()
         async with asyncio.timeout(self.limit_s), turn, self._engine.begin() as connection:
+            if time.monotonic() > self._clock_due_s:
+                await self._read_clock(connection)
             if write:
                 # The server ends a transaction whose client was stopped or cut off, because its locks stop the others.
                 limits = [func.set_config("idle_in_transaction_session_timeout", _IDLE_LIMIT, True)]
@@ -329,6 +360,15 @@ class _PostgresConnections:
                 locks = [func.pg_advisory_xact_lock(_WRITE_LOCK)] if alone else []
                 await connection.execute(select(*limits, *locks))
             return await connection.run_sync(work)
+
+    async def _read_clock(self, connection: AsyncConnection) -> None:
+        began_s = time.monotonic()
+        database_s = float((await connection.execute(select(database_time()))).scalar_one())
+        ended_s = time.monotonic()
+        is_exact = ended_s - began_s < _INEXACT_S
+        if is_exact or ended_s - began_s < self._reading_s:
+            self._offset_s, self._reading_s = database_s - (began_s + ended_s) / 2, ended_s - began_s
+        self._clock_due_s = ended_s + (_CLOCK_EVERY_S if is_exact else _REPEAT_S)
 
     async def scrub(self, within_s: float, *, compact: bool) -> bool:  # noqa: ARG002 - for SQLite
         return True

@@ -34,7 +34,13 @@ _NO_CONNECTION = (
     "{where} accepts no more connections. Raise its max_connections (each replica uses up to 30), or close other "
     "programs."
 )
+_NAMED_STATEMENTS = (
+    "{where} is reached through a connection pooler that shares connections between transactions. Add "
+    "?pgbouncer=transaction to KVASIR_DATABASE_URL."
+)
 _KNOWN = (
+    ("prepared statement", DatabaseError, _NAMED_STATEMENTS),
+    ("no more connections allowed", DatabaseUnavailable, _NO_CONNECTION),
     ("too many clients", DatabaseUnavailable, _NO_CONNECTION),
     ("too many connections", DatabaseUnavailable, _NO_CONNECTION),
     ("remaining connection slots", DatabaseUnavailable, _NO_CONNECTION),

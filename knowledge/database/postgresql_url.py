@@ -25,11 +25,15 @@ _LIBPQ: Final = (
 )  # fmt: skip
 _SQLALCHEMY: Final = ("host", "port", "prepared_statement_cache_size")
 """What SQLAlchemy itself understands."""
+_POOLING: Final = "pgbouncer"
+_TRANSACTION: Final = "transaction"
 _PLAIN_NAME: Final = re.compile(r"[a-z_]{1,40}")
 
 
-def translate_parameters(url: URL) -> URL:
+def translate_parameters(url: URL, *, may_pool: bool = False) -> URL:
     """Return a URL of the driver asyncpg whose parameters the driver understands as libpq does.
+
+    With ``may_pool``, the parameter ``pgbouncer=transaction`` stays for ``is_pooled``.
 
     Raises:
         ValueError: a parameter is unknown or wrong. The text continues a sentence about the URL and quotes no value.
@@ -40,6 +44,9 @@ def translate_parameters(url: URL) -> URL:
         raise ValueError("has both ssl and sslmode. Remove one of them")
     if "ssl" in parameters:  # asyncpg's own name
         parameters["sslmode"] = parameters.pop("ssl")
+    pooling = parameters.pop(_POOLING, None) if may_pool else None
+    if pooling not in {None, _TRANSACTION}:
+        raise ValueError(f"has another value of {_POOLING} than {_TRANSACTION}. Write {_POOLING}={_TRANSACTION}")
     for name in parameters:
         if name not in _LIBPQ + _SQLALCHEMY:
             label = f"the parameter {name}" if _PLAIN_NAME.fullmatch(name) else "a parameter"
@@ -47,7 +54,19 @@ def translate_parameters(url: URL) -> URL:
     _check_values(parameters)
     libpq = {name: value for name, value in parameters.items() if name in _LIBPQ}
     remaining = {name: url.query[name] for name in parameters if name in _SQLALCHEMY}
+    if pooling is not None:
+        remaining[_POOLING] = pooling
     return url.set(query=remaining | ({"dsn": f"postgresql:?{urlencode(libpq)}"} if libpq else {}))
+
+
+def is_pooled(url: URL) -> bool:
+    """Return whether PgBouncer may run each transaction on another connection to the server."""
+    return _POOLING in url.query
+
+
+def remove_pooling(url: URL) -> URL:
+    """Return a URL without the parameter for PgBouncer, which the driver does not know."""
+    return url.difference_update_query([_POOLING])
 
 
 def list_database_addresses(address: str) -> list[str]:

@@ -94,3 +94,14 @@ async def test_failures_have_their_own_exit_status(place: Place) -> None:
         status, _, err = await place.command("migrate", way)
         assert status == 3
         assert "A newer Kvasir wrote this database" in err
+
+
+async def test_migrations_do_not_use_the_connection_pooler(place: Place, empty_postgres: str) -> None:
+    """Here nothing listens at the pooler's address."""
+    pooler = "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir?pgbouncer=transaction"
+    urls = {"KVASIR_DATABASE_URL": pooler, "KVASIR_DATABASE_DIRECT_URL": empty_postgres}
+    assert (await place.command("migrate", "--check", **urls))[0] == 1
+    assert (await place.command("migrate", "--apply", **urls))[0] == 0
+    status, out, _ = await place.command("migrate", "--check", **urls)
+    assert status == 0
+    assert "bot: current" in out

@@ -161,6 +161,7 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
         ({"KVASIR_ENGINE_URL": "http://gpu-1:30000?key=hush"}, ("KVASIR_ENGINE_URL",)),
         ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
+        ({"KVASIR_DATABASE_DIRECT_URL": "postgresql://u@h/d"}, ("KVASIR_DATABASE_DIRECT_URL", "same")),
         ({"KVASIR_STORE": "weavite"}, ("KVASIR_STORE", "Did you mean “weaviate”?", "Known: lancedb, weaviate.")),
         ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
         (

@@ -41,6 +41,15 @@ Ask = Callable[[str, Path], Awaitable[str]]
 BOTH = pytest.mark.parametrize("ask", [ask_database, ask_source])
 
 
+async def test_pgbouncer_has_one_mode_and_is_for_kvasirs_database(tmp_path: Path) -> None:
+    url = "postgresql://kvasir:hunter2@127.0.0.1:9/kvasir"
+    with pytest.raises(DatabaseError, match="Write pgbouncer=transaction") as caught:
+        Database(f"{url}?pgbouncer=session-hunter2")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(SourceError, match="the parameter pgbouncer"):
+        await ask_source(f"{url}?pgbouncer=transaction", tmp_path)
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("parameters", "named"),

@@ -20,7 +20,7 @@ ROOT = "1.000001"
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize("database", ["sqlite", "postgres", "pgbouncer"])
 async def test_each_question_is_answered_once(database: str, tmp_path: Path) -> None:
     with open_database_server(database) as server:
         outcome = await run_plan(server, tmp_path, make_plan(1, QUESTIONS, ends=2), "soak")

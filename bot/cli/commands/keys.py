@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -65,7 +64,7 @@ async def _create_key(
             per_minute=arguments.per_minute,
             parallel=arguments.parallel,
             named_by=arguments.named_by,
-            expires_at=time.time() + arguments.days * _DAY_S if arguments.days else 0.0,
+            expires_at=keys.database.now() + arguments.days * _DAY_S if arguments.days else 0.0,
         )
     )
     await _record_change(settings, key, "create")

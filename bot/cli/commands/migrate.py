@@ -24,7 +24,7 @@ async def main(arguments: argparse.Namespace) -> int:
     revisions: dict[str, list[Revision]] = {}
     try:
         for migrations in (MANIFEST, BOT):
-            revisions[migrations.name] = await work(settings.database_url, migrations)
+            revisions[migrations.name] = await work(settings.migration_url, migrations)
             if not arguments.json:
                 print_result(_describe_revisions(migrations, revisions[migrations.name], done))
     except DatabaseError as error:

@@ -222,7 +222,7 @@ class TurnRunner:
 
     async def _answer_turn(self, turn: LedgerTurn, reply: AnswerReply, record: TurnRecord) -> TurnState:
         """Show an answer, or the reason why there is none."""
-        age_s = time.time() - turn.received_at
+        age_s = self._ledger.now() - turn.received_at
         try:
             if turn.attempts > 1 and await self._recovery.clean_up(turn, reply):
                 record.outcome = "found"

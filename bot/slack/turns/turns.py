@@ -103,7 +103,7 @@ class TurnManager:
             return True
         self._submitted_at[message.key] = submitted_at
         if state is TurnState.ANSWERING and self._can_start(message):
-            self._begun[message.key] = LedgerTurn(message, TurnState.ANSWERING, 0, (), 1, time.time())
+            self._begun[message.key] = LedgerTurn(message, TurnState.ANSWERING, 0, (), 1, self._ledger.now())
         self.enqueue(message)
         return True
 

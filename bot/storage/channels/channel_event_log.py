@@ -79,9 +79,9 @@ def find_coverage_end(periods: Sequence[ConnectionPeriod], since: float, now: fl
 class ChannelEventLog:
     """Events and periods. Every method raises ``DatabaseError`` or a subclass, and may be cancelled."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self.database = database
-        self._now = now
+        self.now = now or database.now
         self._period_number = 0
         self._added = asyncio.Event()
 
@@ -93,7 +93,7 @@ class ChannelEventLog:
             "root": event.root,
             "what": event.kind,
             "event_ts": event.event_ts,
-            "noted_at": self._now(),
+            "noted_at": self.now(),
         }
         await self.database.write(lambda connection: connection.execute(sa.insert(channel_events).values(row)))
         self._added.set()
@@ -135,7 +135,7 @@ class ChannelEventLog:
     @transaction
     def _extend_period(self, connection: sa.Connection, team: str, number: int) -> int:
         """Extend a period to now, or begin one. Return its number."""
-        now = self._now()
+        now = self.now()
         mine = sa.update(connection_periods).where(connection_periods.c.id == number).values(seen=now)
         if number and connection.execute(mine).rowcount:
             return number
@@ -152,7 +152,7 @@ class ChannelEventLog:
     @transaction
     def purge_events(self, connection: sa.Connection) -> None:
         """Delete what is older than ``RETENTION_S``."""
-        before = self._now() - RETENTION_S
+        before = self.now() - RETENTION_S
         connection.execute(sa.delete(channel_events).where(channel_events.c.noted_at < before))
         connection.execute(sa.delete(connection_periods).where(connection_periods.c.seen < before))
 

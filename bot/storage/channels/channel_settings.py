@@ -47,11 +47,11 @@ class ChannelSettingsStore:
     """The settings of all channels of one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
     def __init__(
-        self, database: Database, team: str, shared: SharedChanges, now: Callable[[], float] = time.time
+        self, database: Database, team: str, shared: SharedChanges, now: Callable[[], float] | None = None
     ) -> None:
         self.database = database
         self._team = team
-        self._now = now
+        self._now = now or database.now
         self._cache: SharedCache[ChannelSettings] = SharedCache(shared, ChangeKind.CHANNEL)
 
     async def find_settings(self, channel: str) -> ChannelSettings:

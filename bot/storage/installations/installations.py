@@ -7,7 +7,6 @@ it has read. Every change has a number of ``SharedChanges``, so the other proces
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -81,10 +80,10 @@ _NAMES = [one.name for one in fields(StoredInstallation)]
 class Installations:
     """The installations. Every method raises ``DatabaseError`` or a subclass, or ``TokenKeyError``."""
 
-    def __init__(self, database: Database, cipher: TokenCipher, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, cipher: TokenCipher, now: Callable[[], float] | None = None) -> None:
         self.database = database
         self._cipher = cipher
-        self._now = now
+        self._now = now or database.now
 
     async def list_all(self) -> Sequence[StoredInstallation]:
         """Return all installations, the first one first."""
@@ -178,9 +177,9 @@ class OAuthStates:
     Each state proves once, for a short time, that an installation began here.
     """
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self.database = database
-        self._now = now
+        self._now = now or database.now
 
     @transaction
     def issue_state(self, connection: sa.Connection) -> str:

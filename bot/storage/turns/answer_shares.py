@@ -6,7 +6,6 @@ is, another one may claim the share after ``CLAIM_S``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -51,9 +50,9 @@ class AnswerShare:
 class AnswerShares:
     """The shares. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self.database = database
-        self._now = now
+        self._now = now or database.now
 
     @transaction
     def offer_share(self, connection: sa.Connection, key: QuestionKey, target: str, target_name: str) -> None:

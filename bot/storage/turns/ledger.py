@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -68,20 +67,24 @@ class Ledger:
         *,
         owner: str,
         lease_s: float = LEASE_S,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
         teams: frozenset[str] | None = None,
     ) -> None:
         """``teams`` are the workspaces whose open questions are listed and renewed; None for all."""
         self.database = database
         self._owner = owner
         self._lease_s = lease_s
-        self._now = now
+        self._now = now or database.now
         self._teams = teams
-        self._owners = OwnerWatch(now)
+        self._owners = OwnerWatch(self._now)
 
     def select_teams(self, teams: Iterable[str]) -> Ledger:
         """Return this ledger for some workspaces."""
         return Ledger(self.database, owner=self._owner, lease_s=self._lease_s, now=self._now, teams=frozenset(teams))
+
+    def now(self) -> float:
+        """Return the time of ``LedgerTurn.received_at``."""
+        return self._now()
 
     def has_team(self, team: str) -> bool:
         """Return whether a workspace is one of this ledger."""
@@ -382,7 +385,7 @@ async def open_ledger(
     owner: str | None = None,
     patience_s: float = 2.0,
     lease_s: float = LEASE_S,
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] | None = None,
 ) -> AsyncIterator[Ledger]:
     """Open the ledger, with the bot's tables at the newest revision. At the end the leases of this process end.
 

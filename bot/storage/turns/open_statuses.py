@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
@@ -44,11 +43,11 @@ class OpenStatus(NamedTuple):
 class OpenStatuses:
     """The statuses to clear. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, teams: Collection[str], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, teams: Collection[str], now: Callable[[], float] | None = None) -> None:
         """``teams`` are the workspaces of the statuses."""
         self._database = database
         self._teams = list(teams)
-        self._now = now
+        self._now = now or database.now
 
     async def take_due(self) -> list[OpenStatus]:
         """Return the statuses to clear now, each to one process only; a thread with an open turn keeps its status."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -41,9 +40,9 @@ class LimitReached(Exception):
 class QuestionCounts:
     """The counts. ``now`` returns the time in seconds since the epoch."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._now = now
+        self._now = now or database.now
         self._cleared_in = 0
 
     async def count_question(self, team: str, limits: Mapping[str, int]) -> None:
@@ -87,9 +86,9 @@ class AppTurns:
     ``now`` returns the time in seconds since the epoch.
     """
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._now = now
+        self._now = now or database.now
 
     async def count_last_hour(self, message: QuestionMessage) -> tuple[int, int]:
         """Return how many other questions of apps came in the last hour in the channel, and of these in the thread.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +43,9 @@ class ThreadRecord:
 class ThreadRecords:
     """The threads. Every method raises ``DatabaseError`` or a subclass."""
 
-    def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, now: Callable[[], float] | None = None) -> None:
         self.database = database
-        self.now = now
+        self.now = now or database.now
 
     async def find_thread(self, thread: Thread, user: str) -> ThreadRecord | None:
         """Return a thread as it concerns one person, None if Kvasir does not take part in it."""

@@ -189,7 +189,7 @@ class Indexes:
         times = [(await self.written.manifest.count_source(key)).listed_at for key in sources]
         before = [(await self.manifest.open_index(active).count_source(key)).listed_at or 0.0 for key in sources]
         # A time in the future comes from a clock that was wrong.
-        now = time.time()
+        now = self.manifest.database.now()
         return all(new is not None and not new < old <= now for new, old in zip(times, before, strict=True))
 
     def _settle_indexes(self) -> None:

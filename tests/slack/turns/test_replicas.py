@@ -24,11 +24,13 @@ from tests.waiting import WAIT_S
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", "postgres", "pgbouncer"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return an empty database's URL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    if request.param == "pgbouncer":
+        return str(request.getfixturevalue("pooled_postgres"))
     url: str = request.getfixturevalue("postgres")
     async with open_ledger(url) as ledger:
         await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))

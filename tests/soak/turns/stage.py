@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from bot.storage.tables import turns
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import UNFINISHED
+from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.postgres import postgres_server
 from tests.slack_sandbox import SandboxClient, start_sandbox_process
 from tests.soak.turns.plan import PEOPLE, REPLICAS, ROOMS, Ask, Chat, End, Fail, Pause, Step
@@ -37,7 +38,10 @@ def open_database_server(kind: str) -> Iterator[str]:
     if kind == "sqlite":
         yield ""
         return
-    with postgres_server() as url:
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(postgres_server())
+        if kind == "pgbouncer":
+            url = add_parameter(stack.enter_context(pgbouncer_server(url, connections=10)))
         yield url
 
 
@@ -45,9 +49,10 @@ async def make_database(server: str, folder: Path, name: str) -> str:
     """Return the URL of a new database."""
     if not server:
         return f"sqlite:///{folder / 'ledger.sqlite3'}"
-    async with await psycopg.AsyncConnection.connect(server, autocommit=True) as connection:
+    address, mark, parameters = server.partition("?")
+    async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
         await connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server.rpartition('/')[0]}/{name}"
+    return f"{address.rpartition('/')[0]}/{name}{mark}{parameters}"
 
 
 class Stage:

@@ -82,7 +82,6 @@ class SlackSource:
         self._since = _parse_day(context.name, options.since)
         self._readers = context.readers
         self._memory: Memory = context.memory(key)
-        self._now = context.now
         self._sleep = context.sleep
         self._connect = connect
         self._event_log = event_log
@@ -103,7 +102,7 @@ class SlackSource:
         with _map_errors(self.key.name):
             reader = await self._get_reader()
             updater = ChannelUpdater(
-                reader, self._event_log, self._memory, self._now, since=self._since, bots=self._options.bots
+                reader, self._event_log, self._memory, self._event_log.now, since=self._since, bots=self._options.bots
             )
             state = await updater.load_state()
             async for _ in updater.update_state(state, self._options.channels):

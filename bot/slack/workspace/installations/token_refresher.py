@@ -54,7 +54,7 @@ class TokenRefresher:
         if not installation.expires_at or installation.problem in _FINAL_PROBLEMS:
             return math.inf
         margin_s = min(MARGIN_S, (installation.expires_at - installation.refreshed_at) / 2)
-        return installation.expires_at - margin_s - time.time()
+        return installation.expires_at - margin_s - self.installations.database.now()
 
     async def refresh_tokens(self, installation: StoredInstallation) -> StoredInstallation:
         """Return the installation with its newest tokens, refreshed by this process or by another one if that is due.
@@ -68,7 +68,7 @@ class TokenRefresher:
             return installation
         if await self.installations.claim_refresh(installation):
             await run_despite_cancellation(self._exchange_tokens(installation), within_s=_WAIT_S)
-        elif installation.expires_at <= time.time():
+        elif installation.expires_at <= self.installations.database.now():
             await self._wait_for_others(installation)
         return await self.installations.find_installation(installation.team) or installation
 
@@ -132,7 +132,7 @@ class TokenRefresher:
             team=installation.team,
             workspace=installation.name,
             code=code,
-            works_for_s=max(0, round(installation.expires_at - time.time())),
+            works_for_s=max(0, round(installation.expires_at - self.installations.database.now())),
             next_step=f"if this repeats, {find_next_step(code, self._install_url)}",
         )
         await self.installations.note_problem(installation, code)

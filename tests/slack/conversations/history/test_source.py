@@ -20,6 +20,7 @@ from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.transport.web_client import open_web_api
 from bot.storage.channels.channel_event_log import ChannelEventLog
 from bot.storage.turns.ledger import open_ledger
+from knowledge.database.database import Database
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import EVERYONE, ListedDocument, Source, SourceContext
 from knowledge.interfaces.audiences import holds_reader
@@ -40,11 +41,11 @@ FAST = SyncRate(calls=10_000, page_size=50)
 class ChannelBench:
     """A workspace, an event log, and sources that read both."""
 
-    def __init__(self, sandbox: SandboxClient, folder: Path, event_log: ChannelEventLog) -> None:
+    def __init__(self, sandbox: SandboxClient, folder: Path, database: Database) -> None:
         self.sandbox = sandbox
-        self.event_log = event_log
         self.now: Callable[[], float] = time.time
-        """The clock of the sources."""
+        """The clock of the event log, and of the sources."""
+        self.event_log = ChannelEventLog(database, now=lambda: self.now())  # noqa: PLW0108 - tests set it later
         self.waits = True
         self._folder = folder
         self.kept: dict[str, bytes] = {}
@@ -59,7 +60,7 @@ class ChannelBench:
         kind = make_slack_kind(connect, self.event_log, "test", rate)
 
         def build_with_clock(context: SourceContext, own: object) -> Source:
-            return kind.build(replace(context, now=self.now, sleep=self.sleep), own)
+            return kind.build(replace(context, sleep=self.sleep), own)
 
         kinds = {"slack": replace(kind, build=build_with_clock)}
         built = build("slack", self._folder, kept=self.kept if kept is None else kept, others=kinds, **options)
@@ -106,7 +107,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[ChannelBench]:
     ):
         for channel in ("#project", "#partners"):  # the counts of calls below are those of two channels
             await sandbox.leave("kvasir", channel)
-        yield ChannelBench(sandbox, tmp_path, ChannelEventLog(ledger.database))
+        yield ChannelBench(sandbox, tmp_path, ledger.database)
 
 
 def make_document_name(ts: str, channel: str = GENERAL) -> str:
@@ -324,11 +325,10 @@ async def test_changes_while_disconnected_are_recovered(bench: ChannelBench) -> 
     reply = await bench.sandbox.say("bo", "#general", "a reply", kept_one)
     async with bench.connect_bot():
         before = await bench.list_threads()
-    bench.event_log = ChannelEventLog(bench.event_log.database, now=lambda: time.time() + 3_600)
+    bench.now = lambda: time.time() + 3_600
     missed = await bench.sandbox.say("ada", "#general", "said while the bot was away")
     await bench.sandbox.edit("bo", "#general", reply, "an edited reply")
     await bench.sandbox.say("bo", "#general", "one more", kept_one)
-    bench.now = lambda: time.time() + 3_600
     source = bench.make_source()
     after = await listing(source)
     assert set(after) == {make_document_name(kept_one), make_document_name(missed)}

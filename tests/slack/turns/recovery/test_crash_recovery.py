@@ -234,19 +234,23 @@ async def test_killed_process_answers_after_restart(tmp_path: Path, parts: int) 
         assert get_markdown(message).split() == " ".join(f"Part {n}." for n in range(20)).split()
 
 
-async def test_two_processes_share_ledger_and_take_over_turns(tmp_path: Path, empty_postgres: str) -> None:
+@pytest.mark.parametrize("database", ["empty_postgres", "pooled_postgres"])
+async def test_two_processes_share_ledger_and_take_over_turns(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
     """Slack gives each event to one of two connections, and the ledger prevents a second answer.
 
     The first process is killed in the middle of its answer to the first question.
     """
+    url = request.getfixturevalue(database)
     async with (
         start_sandbox_process(tmp_path, "--pace", "off") as sandbox,
-        run_bot_process(sandbox, tmp_path, DATABASE_URL=empty_postgres, PAUSE_S="3") as one,
+        run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="3") as one,
     ):
         await sandbox.wait_until(lambda: has_connections(sandbox, 1), 60)
         first = await sandbox.say("ada", "#general", "@Kvasir the first question")
         await sandbox.wait_for_message(lambda m: m["root"] == first and "Part 0." in get_text(m), 30)
-        async with run_bot_process(sandbox, tmp_path, DATABASE_URL=empty_postgres, PAUSE_S="0.1"):
+        async with run_bot_process(sandbox, tmp_path, DATABASE_URL=url, PAUSE_S="0.1"):
             await sandbox.wait_until(lambda: has_connections(sandbox, 2), 50)
             await sandbox.faults(duplicate_events=3)
             ids = [await sandbox.say("ada", "#general", f"@Kvasir question {n}") for n in range(8)]
