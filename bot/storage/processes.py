@@ -1,50 +1,81 @@
-"""Names this process as the owner of rows, and finds out whether another owner still runs."""
+"""Names this process as the owner of rows, and finds out whether another owner still runs.
+
+A name has the host, the process, its start, a nonce, the boot of the machine, the namespace of the number, and the
+start in ticks since the boot. The last three decide: two machines may have the same name, a container may see other
+processes under the same numbers, and somebody may set the clock. The first three are for people and older Kvasirs.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import psutil
 
 LAST_CALLS_S: Final = 1.0
 """How long the last calls of a dead process may still change something in Slack; before that, nobody repeats them."""
-_SAME_START_S = 2.0
-"""The start time of a process comes from the clock, which somebody may set meanwhile."""
+_ENDED: Final = frozenset("ZX")
+"""States of a process that has ended, and whose parent has not waited for it."""
 
 
 def name_this_process() -> str:
-    """Return a name for the owner of rows: machine, process, its start, and a nonce."""
+    """Return a name for the owner of rows, which no other process ever has."""
     pid = os.getpid()
-    return f"{socket.gethostname()}|{pid}|{psutil.Process(pid).create_time():.2f}|{uuid.uuid4().hex[:8]}"
+    _, ticks = _read_state(pid) or ("", "")
+    started = f"{psutil.Process(pid).create_time():.2f}"
+    return "|".join((socket.gethostname(), str(pid), started, uuid.uuid4().hex[:8], read_process_space(), ticks))
+
+
+@functools.cache
+def read_process_space() -> str:
+    """Return what identifies the numbers of processes: the boot of the machine, and the PID namespace.
+
+    "" if the system does not say.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}|{Path('/proc/self/ns/pid').stat().st_ino}"
+    except (OSError, ValueError):
+        return ""
+
+
+def is_visible(owner: str) -> bool:
+    """Return whether the owner is or was a process whose end this one can see."""
+    space = "|".join(owner.split("|")[4:6])
+    return space != "" and space == read_process_space()
 
 
 def is_dead(owner: str) -> bool:
-    """Return whether the owner is a process of this machine that has ended; False for other machines.
+    """Return whether the owner is a process that this one could see, and that has ended.
 
-    A machine may hide the ``/proc`` of a running process of Kvasir, because its memory is private. Then it counts as
-    running.
+    False for other machines and containers, and for owners that an older Kvasir named: their leases decide. A machine
+    may hide the ``/proc`` of a running process of Kvasir, because its memory is private. Then it counts as running.
     """
-    host, _, rest = owner.partition("|")
-    pid, _, rest = rest.partition("|")
-    started = rest.partition("|")[0]
-    if host != socket.gethostname() or not pid.isdecimal():
+    if not is_visible(owner):
         return False
+    _, pid, *_, ticks = owner.split("|")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except (PermissionError, OverflowError):
         pass
+    state = _read_state(int(pid))
+    return state is not None and (state[0] in _ENDED or state[1] != ticks)
+
+
+def _read_state(pid: int) -> tuple[str, str] | None:
+    """Return the state of a process, and its start in ticks since the boot; None if the system does not say."""
     try:
-        process = psutil.Process(int(pid))
-        ended = process.status() == psutil.STATUS_ZOMBIE  # ended, and its parent has not waited for it
-        return ended or abs(process.create_time() - float(started)) > _SAME_START_S
-    except (psutil.Error, ValueError):
-        return False
+        values = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return values[0], values[19]
+    except (OSError, IndexError):
+        return None
 
 
 class OwnerWatch:

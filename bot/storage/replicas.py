@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
 from bot.storage.columns import match_columns
-from bot.storage.processes import is_dead, name_this_process
+from bot.storage.processes import is_dead, is_visible, name_this_process
 from bot.storage.tables import insert_into, replicas
 from knowledge.database.database import Database, transaction
 
-_KEEP_S = 86_400.0
+HEARTBEAT_S: Final = 15.0
+MISSING_S: Final = 4 * HEARTBEAT_S
+"""A process without a heartbeat for this long is not alive."""
+_KEEP_S: Final = 86_400.0
 """How long a process is listed after its last heartbeat."""
 
 _IS_OURS = replicas.c.name == sa.bindparam("us")
@@ -56,7 +58,7 @@ async def list_local_replicas(database: Database) -> Sequence[Replica]:
 
     """
     rows = await database.fetch_rows(_LIST_EVERY)
-    here = (one for one in (Replica(**row._asdict()) for row in rows) if one.host == socket.gethostname())
+    here = (one for one in (Replica(**row._asdict()) for row in rows) if is_visible(one.name))
     return list({one.pid: one for one in here if not is_dead(one.name)}.values())
 
 
@@ -64,12 +66,12 @@ class Replicas:
     """The processes of one workspace. Every method raises ``DatabaseError`` or a subclass."""
 
     def __init__(
-        self, database: Database, team: str, version: str, *, name: str = "", now: Callable[[], float] = time.time
+        self, database: Database, team: str, version: str, *, name: str = "", now: Callable[[], float] | None = None
     ) -> None:
         """``name`` is that of another process, for tests."""
         self.database = database
-        self._now = now
-        self._ours = Replica(name or name_this_process(), team, version, now(), now())
+        self._now = now or database.now
+        self._ours = Replica(name or name_this_process(), team, version, self._now(), self._now())
 
     @transaction
     def record_heartbeat(self, connection: sa.Connection) -> None:
@@ -84,6 +86,15 @@ class Replicas:
         """Return the processes of the workspace, the oldest first."""
         rows = await self.database.fetch_rows(_LIST, {"of_team": self._ours.team})
         return [Replica(**row._asdict()) for row in rows]
+
+    async def count_living(self) -> int:
+        """Return how many processes of the workspace are alive, at least 1."""
+        since = self._now() - MISSING_S
+        return max(1, sum(one.seen_at >= since for one in await self.list_all()))
+
+    def now(self) -> float:
+        """Return the time of ``Replica.seen_at``."""
+        return self._now()
 
     @transaction
     def remove_replica(self, connection: sa.Connection) -> None:

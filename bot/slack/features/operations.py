@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
 
 from bot.audit.entries import AuditLog
 from bot.languages.registry import Language
@@ -20,15 +18,14 @@ from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
 from bot.slack.features.kit.status_texts import format_differences, format_store
 from bot.slack.people.roles import Role
 from bot.slack.posting.ephemeral import Block
+from bot.slack.wire.rate_limits import RateLimits
 from bot.slack.wire.tasks import PeriodicTask
 from bot.slack.wire.text import render
-from bot.storage.replicas import Replica, Replicas
+from bot.storage.replicas import HEARTBEAT_S, MISSING_S, Replica, Replicas
 from engine.routing.request_queue import QueueCounts
 from knowledge.errors import DatabaseError
 from knowledge.status import LibraryStatus
 
-HEARTBEAT_S: Final = 15.0
-_MISSING_S = 4 * HEARTBEAT_S
 _MAX_REPLICAS = 20
 
 
@@ -37,7 +34,8 @@ def build_feature(tools: FeatureTools) -> Feature:
     shared, needs = tools.shared, tools.shared.dependencies
     replicas = Replicas(shared.database, shared.me.team, version("kvasir"))
     part = OperationsPart(needs.library, replicas, needs.count_requests, needs.audit_log)
-    return Feature(home_parts=[part] if shared.is_home else [], tasks=[ReplicaHeartbeat(replicas)])
+    heartbeat = ReplicaHeartbeat(replicas, shared.capabilities.limits)
+    return Feature(home_parts=[part] if shared.is_home else [], tasks=[heartbeat])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class OperationsPart:
             *format_store(state, language),
             _format_leader(state, language),
             *format_differences(state, language),
-            *(_format_replica(one, language) for one in replicas[:_MAX_REPLICAS]),
+            *(_format_replica(one, self.replicas.now(), language) for one in replicas[:_MAX_REPLICAS]),
         ]
         if self.audit.lost:
             lines.append(render_message(home.AUDIT_LOST, language, count=self.audit.lost))
@@ -75,8 +73,7 @@ def _format_leader(state: LibraryStatus, language: Language) -> str:
     return render_message(home.LEADER, language, leader=render.escape_mrkdwn(state.leader.label))
 
 
-def _format_replica(replica: Replica, language: Language) -> str:
-    now = time.time()
+def _format_replica(replica: Replica, now: float, language: Language) -> str:
     line = render_message(
         home.REPLICA,
         language,
@@ -86,21 +83,23 @@ def _format_replica(replica: Replica, language: Language) -> str:
         started=format_age(max(0.0, now - replica.started_at), language),
         seen=format_age(max(0.0, now - replica.seen_at), language),
     )
-    if now - replica.seen_at <= _MISSING_S:
+    if now - replica.seen_at <= MISSING_S:
         return f"• {line}"
     return render_message(home.MISSING_REPLICA, language, replica=line)
 
 
 class ReplicaHeartbeat(PeriodicTask):
-    """Tells the other replicas at intervals that this one is alive."""
+    """Tells the other replicas at intervals that this one is alive, and divides Slack's limits by their number."""
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Replicas, limits: RateLimits) -> None:
         super().__init__("replica heartbeat", HEARTBEAT_S)
         self._replicas = replicas
+        self._limits = limits
 
     async def run_once(self) -> None:
         """Store a heartbeat."""
         await self._replicas.record_heartbeat()
+        self._limits.divide_by(await self._replicas.count_living())
 
     async def close(self) -> None:
         """Stop, and let the other replicas forget this one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from bot.slack.wire.errors import SlackRefused
 from bot.slack.wire.settings import is_loopback
@@ -42,20 +43,43 @@ _MAX_PEOPLE = 10_000
 Now = Callable[[], float]
 
 
-class CallWindow:
-    """Allows ``calls`` in any ``per_s`` seconds."""
+@dataclass(slots=True)
+class WindowShare:
+    """Among how many processes of one workspace the windows of Slack's limits are divided."""
 
-    def __init__(self, calls: int, per_s: float = _MINUTE_S, now: Now = time.monotonic) -> None:
-        self._limit = calls
-        self._per_s = per_s
+    processes: int = 1
+
+    def divide(self, calls: int, per_s: float, least: int) -> tuple[int, float]:
+        """Return the calls of one process, and the seconds of their window.
+
+        With fewer than ``least`` calls for each process, these have ``least`` in a longer window.
+        """
+        share = max(least, calls // self.processes)
+        return share, per_s * max(1.0, share * self.processes / calls)
+
+
+class CallWindow:
+    """Allows ``calls`` in any ``per_s`` seconds, or a share of them."""
+
+    def __init__(
+        self,
+        calls: int,
+        per_s: float = _MINUTE_S,
+        now: Now = time.monotonic,
+        share: WindowShare | None = None,
+        least: int = 1,
+    ) -> None:
+        """``least`` is the smallest share, which several processes may use at the same time."""
+        self._limits = calls, per_s, least
+        self._share = share or WindowShare()
         self._now = now
         self._calls: deque[float] = deque(maxlen=calls)
 
     def reserve_call(self) -> float:
         """Reserve the next call and return how long to wait before it, in seconds."""
         now = self._now()
-        is_full = len(self._calls) == self._calls.maxlen
-        at = max(now, self._calls[0] + self._per_s) if is_full else now
+        limit, per_s = self._share.divide(*self._limits)
+        at = max(now, self._calls[-limit] + per_s) if len(self._calls) >= limit else now
         self._calls.append(at)
         return at - now
 
@@ -68,8 +92,9 @@ class CallWindow:
 
     def has_room(self, share: float = 0.0) -> bool:
         """Return whether a call may be made now, and more than a ``share`` of all calls is left."""
-        index = len(self._calls) - int(self._limit * (1.0 - share))
-        return index < 0 or self._calls[index] + self._per_s <= self._now()
+        limit, per_s = self._share.divide(*self._limits)
+        index = len(self._calls) - max(1, int(limit * (1.0 - share)))
+        return index < 0 or self._calls[index] + per_s <= self._now()
 
 
 class PairWindow:
@@ -79,11 +104,18 @@ class PairWindow:
     when the last of them began, the others were open or had just ended.
     """
 
-    def __init__(self, calls: int, lifetime_s: float, per_s: float = _MINUTE_S, now: Now = time.monotonic) -> None:
+    def __init__(
+        self,
+        calls: int,
+        lifetime_s: float,
+        per_s: float = _MINUTE_S,
+        now: Now = time.monotonic,
+        share: WindowShare | None = None,
+    ) -> None:
         """``lifetime_s`` is the time after which Slack ends what nobody ended."""
-        self._calls = calls
+        self._limits = calls, per_s, 1
         self._lifetime_s = lifetime_s
-        self._per_s = per_s
+        self._share = share or WindowShare()
         self._now = now
         self._open: dict[object, float] = {}
         """When each began, the oldest first."""
@@ -95,11 +127,12 @@ class PairWindow:
         now = self._now()
         while self._open and next(iter(self._open.values())) <= now - self._lifetime_s:
             self._open.pop(next(iter(self._open)))
-        since = now - self._per_s
+        calls, per_s = self._share.divide(*self._limits)
+        since = now - per_s
         for times in (self._begun, self._ended):
             while times and times[0] <= since:
                 times.popleft()
-        return len(self._begun) < self._calls and len(self._open) + len(self._ended) < self._calls
+        return len(self._begun) < calls and len(self._open) + len(self._ended) < calls
 
     def begin(self, token: object) -> bool:
         """Begin something; return False if that is not allowed now."""
@@ -143,25 +176,31 @@ class RateLimits:
         """``scale`` is 1 for Slack itself."""
         self._scale = scale
         self._now = now
-        self.appends = CallWindow(95 * scale, now=now)
+        self._share = share = WindowShare()
+        self.appends = CallWindow(95 * scale, now=now, share=share)
         """``chat.appendStream``, tier 4."""
-        self.updates = CallWindow(45 * scale, now=now)
+        self.updates = CallWindow(45 * scale, now=now, share=share)
         """``chat.update``, tier 3."""
-        self.streams = PairWindow(19 * scale, STREAM_LIFETIME_S, now=now)
+        self.streams = PairWindow(19 * scale, STREAM_LIFETIME_S, now=now, share=share)
         """``chat.startStream`` and ``chat.stopStream``, tier 2."""
-        self.sessions = PairWindow(24 * scale, _SESSION_LIFETIME_S, now=now)
+        self.sessions = PairWindow(24 * scale, _SESSION_LIFETIME_S, now=now, share=share)
         """``agents.sessions.setStatus``, tier 3: once for the beginning and once for the end of an answer."""
-        self.words = CallWindow(44 * scale, now=now)
+        self.words = CallWindow(44 * scale, now=now, share=share)
         """``assistant.threads.setStatus``, tier 3."""
         self.reads: Mapping[str, Callable[[], float]] = {
-            method: CallWindow(calls * scale, now=now).reserve_call for method, calls in _READS.items()
+            method: CallWindow(calls * scale, now=now, share=share).reserve_call for method, calls in _READS.items()
         }
         """Reserve calls that find out who sees an answer, and read threads; return how long to wait, in seconds."""
         self._posts: OrderedDict[str, CallWindow] = OrderedDict()
 
+    def divide_by(self, processes: int) -> None:
+        """Let this process use its share of the windows, because so many processes call Slack for one workspace."""
+        self._share.processes = processes
+
     def reserve_post(self, channel: str) -> float:
         """Reserve a ``chat.postMessage``: one a second in each channel, with short bursts."""
-        window = self._posts.pop(channel, None) or CallWindow(4 * self._scale, 5.2, self._now)
+        burst = 4 * self._scale
+        window = self._posts.pop(channel, None) or CallWindow(burst, 5.2, self._now, self._share, burst)
         self._posts[channel] = window
         if len(self._posts) > _MAX_CHANNELS:
             self._posts.popitem(last=False)

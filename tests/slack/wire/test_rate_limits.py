@@ -83,6 +83,45 @@ def test_windows_fit_into_slacks_tiers() -> None:
             assert slack.count_call("chat.stopStream", TIER_2, "") is None
 
 
+def test_replicas_together_stay_within_slacks_tiers() -> None:
+    """Slack refuses no call, and each replica makes some."""
+    for processes in (1, 2, 3, 7, 15):
+        now = [0.0]
+        replicas = [RateLimits(now=lambda now=now: now[0]) for _ in range(processes)]
+        slack = RateLimiter(lambda now=now: now[0], "exact")
+        for limits in replicas:
+            limits.divide_by(processes)
+        made = [0] * processes
+        for _ in range(600):
+            now[0] += 1.0
+            for number, limits in enumerate(replicas):
+                while limits.updates.try_reserve():
+                    assert slack.count_call("chat.update", TIER_3, "") is None
+                    made[number] += 1
+                while limits.streams.begin(object()):
+                    assert slack.count_call("chat.startStream", TIER_2, "") is None
+        assert min(made) > 0
+        assert sum(made) > 600 / 60 * 45 / 2
+
+
+def test_a_replica_keeps_its_bursts_in_a_channel() -> None:
+    now = [0.0]
+    limits = RateLimits(now=lambda: now[0])
+    limits.divide_by(3)
+    assert [limits.reserve_post("C1") for _ in range(5)] == [0.0, 0.0, 0.0, 0.0, 5.2 * 3]
+
+
+def test_shares_change_while_calls_are_counted() -> None:
+    now = [0.0]
+    limits = RateLimits(now=lambda: now[0])
+    assert sum(limits.updates.try_reserve() for _ in range(100)) == 45
+    limits.divide_by(3)
+    now[0] = 63.0
+    assert sum(limits.updates.try_reserve() for _ in range(100)) == 15
+    limits.divide_by(1)
+    assert sum(limits.updates.try_reserve() for _ in range(100)) == 30
+
+
 def test_workspace_on_this_machine_allows_more() -> None:
     slack, local = (choose_rate_limits(url) for url in (None, "http://127.0.0.1:3000/api/"))
     assert sum(slack.updates.try_reserve() for _ in range(500)) == 45

@@ -13,11 +13,14 @@ import pytest
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.audit.entries import NoAuditLog
 from bot.config.configuration import Access
+from bot.slack.features.operations import ReplicaHeartbeat
 from bot.slack.features.refreshes.pending_deletions import APPROVE_DELETION
 from bot.slack.features.refreshes.refresh_buttons import REFRESH_SOURCE
+from bot.slack.wire.rate_limits import RateLimits
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage
 from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.replicas import Replicas
+from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 from engine.routing.request_queue import QueueCounts
 from knowledge.sync.manifest.records import PendingDeletion
@@ -187,6 +190,18 @@ async def test_administrator_sees_queue_and_replicas(tmp_path: Path) -> None:
         assert ":warning: *server-b* (process 77) · version 0.0.9" in view
         assert view.count(":warning: *server-b*") == 1
         assert "For administrators" not in str(await read_home(bot, "bo", "For owners"))
+
+
+async def test_living_replicas_divide_slacks_limits(tmp_path: Path) -> None:
+    """One of four has been silent for minutes."""
+    async with open_ledger(f"sqlite:///{tmp_path / 'kvasir.db'}") as ledger:
+        for name, age_s in (("server-b", 0.0), ("server-c", 30.0), ("server-d", 600.0)):
+            now = ledger.now() - age_s
+            other = Replicas(ledger.database, TEAM_ID, "1", name=f"{name}|77|1|x", now=lambda now=now: now)
+            await other.record_heartbeat()
+        limits = RateLimits()
+        await ReplicaHeartbeat(Replicas(ledger.database, TEAM_ID, "1"), limits).run_once()
+        assert sum(limits.updates.try_reserve() for _ in range(100)) == 45 // 3
 
 
 async def test_largest_home_keeps_slacks_limits(tmp_path: Path) -> None:
