@@ -44,6 +44,7 @@ from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
 from knowledge.database.failures import wait_for_database
+from knowledge.database.migrations import apply_revisions
 from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
@@ -51,6 +52,7 @@ from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
 from knowledge.sync.manifest.lease import LeaseOwner
+from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 from knowledge.sync.report import SourceReport
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
     from bot.storage.channels.channel_event_log import ChannelEventLog
+    from bot.storage.turns.ledger import Ledger
     from knowledge.sync.schedule import Schedule
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_loader import PageLoader
@@ -223,7 +226,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.storage.audit_people import AuditPeople  # noqa: PLC0415
     from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415
     from bot.storage.shared_changes import SharedChanges  # noqa: PLC0415
-    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
     from bot.storage.verified_answers import VerifiedAnswers  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
@@ -238,10 +240,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         stack.push_async_callback(engine.stop)
         if answers:
             await engine.start()
-        ledger = await wait_for_database(
-            lambda: stack.enter_async_context(open_ledger(settings.database_url)),
-            on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
-        )
+        ledger = await _open_ledger(settings, engine, terminal, stack)
         event_log, changes = ChannelEventLog(ledger.database), SharedChanges(ledger.database)
         audit = await stack.enter_async_context(open_audit_log(settings.audit, AuditPeople(ledger.database, changes)))
         library = await stack.enter_async_context(
@@ -328,6 +327,27 @@ def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> Abstract
     if slack.oauth is None:
         return open_slack_app(slack, dependencies)
     return open_installed_app(slack, slack.oauth, dependencies)
+
+
+async def _open_ledger(
+    settings: Settings, engine: Engine, terminal: Terminal, stack: contextlib.AsyncExitStack
+) -> Ledger:
+    """Open the ledger once the database answers, and share the places at the engine with the other replicas."""
+    from bot.storage.engine_places import EnginePlaces  # noqa: PLC0415 - as in ``serve``
+    from bot.storage.tables import MIGRATIONS  # noqa: PLC0415
+    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
+
+    async def open_once() -> Ledger:
+        for migrations in (MANIFEST, MIGRATIONS) if settings.direct_database_url else ():
+            await apply_revisions(settings.migration_url, migrations)
+        return await stack.enter_async_context(open_ledger(settings.database_url))
+
+    ledger = await wait_for_database(
+        open_once, on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …")
+    )
+    places = EnginePlaces(ledger.database, settings.engine.urls)
+    await stack.enter_async_context(engine.share_places(places))
+    return ledger
 
 
 def _print_address(settings: Settings, slack: SlackSettings, where: str, terminal: Terminal) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
+from engine.backends.addresses import ResolveName, resolve_name
 from engine.backends.connection import PENDING_STATES, Connection
 from engine.backends.local import EngineStats, LocalEngine
 from engine.backends.remote import RemoteMonitor, follow_runtime_file, query_remote_engines
@@ -34,6 +35,7 @@ from engine.interfaces import (
 from engine.notes import NoteCode
 from engine.planning.hardware import Machine
 from engine.planning.machine_probe import probe_machine
+from engine.routing.place_keeper import SharedPlaces
 from engine.routing.request_queue import QueueCounts, RequestQueue
 from engine.settings import EngineSettings
 from engine.weights.store import WeightsStore
@@ -54,10 +56,12 @@ class Engine:
         *,
         wheel_error: type[Exception] = OSError,
         probe: Callable[[Path], Machine] = probe_machine,
+        resolve: ResolveName = resolve_name,
     ) -> None:
         """Create an engine that does nothing before ``start``.
 
-        ``wheel_error`` is the error that ``unpack_wheel`` raises; its text becomes an ``InstallError``.
+        ``wheel_error`` is the error that ``unpack_wheel`` raises; its text becomes an ``InstallError``. ``resolve``
+        finds the addresses of remote engines.
         """
 
         async def unpack_engine_wheel(name: str, version: str, sha256: str) -> Path:
@@ -71,6 +75,7 @@ class Engine:
                 ) from error
 
         self._settings = settings
+        self._resolve = resolve
         self._board = StatusBoard(self._publish_status)
         self._runtime = RuntimeFile(settings.home)
         self._connection = Connection(self._board, unpack_engine_wheel)
@@ -133,6 +138,15 @@ class Engine:
     def count_requests(self) -> QueueCounts:
         """Return how many requests of this process wait, and how many are running."""
         return self._queue.counts
+
+    @contextlib.asynccontextmanager
+    async def share_places(self, places: SharedPlaces) -> AsyncIterator[None]:
+        """Share the places of remote engines with other processes during a block.
+
+        An engine that a Kvasir runs is used by processes of its state directory alone, which share nothing.
+        """
+        async with self._queue.share_places(places) if self._settings.urls else contextlib.nullcontext():
+            yield
 
     async def start(self, *, install: bool = True) -> None:
         """Start the engine in a background task and return at once; a second call does nothing.
@@ -247,7 +261,7 @@ class Engine:
 
     async def _run(self) -> None:
         if self._settings.urls:
-            await RemoteMonitor(self._connection, self._settings).run()
+            await RemoteMonitor(self._connection, self._settings, self._resolve).run()
         try:
             while not self._runtime.claim():
                 await follow_runtime_file(self._runtime, self._connection, self._settings)

@@ -35,6 +35,8 @@ class EngineSettings:
     supervisor_policy: SupervisorPolicy = field(default_factory=SupervisorPolicy)
     remote_poll_s: float = 15.0
     """The time between two queries of a remote engine that is ready; a third of it while the engine is not."""
+    resolve_s: float = 10.0
+    """The time between two lookups of the names of remote engines."""
     follow_poll_s: float = 0.5
     """The time between two reads of the runtime file of another process."""
 

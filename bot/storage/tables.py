@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0022", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0023", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -296,6 +296,16 @@ audit_people = sa.Table(
     sa.Column("person", sa.String(200), primary_key=True),
     sa.Column("pseudonym", sa.String(32), nullable=False),
     sa.Column("key", sa.String(64), nullable=False),
+)
+engine_places = sa.Table(
+    "bot_engine_places",
+    tables,
+    sa.Column("engine", sa.String(32), primary_key=True),
+    sa.Column("owner", sa.String(200), primary_key=True),
+    sa.Column("held", sa.Integer, nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("granted_at", sa.Float, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),
 )
 
 

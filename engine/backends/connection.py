@@ -39,7 +39,7 @@ class Connection:
         self._unpack_wheel = unpack_wheel
         self._vocabulary_key: tuple[str, str | None] | None = None
         self._framers: dict[str, tuple[ChatFramer | None, bool]] = {}
-        """For each URL: how to send token ids, and whether requests may limit their thinking."""
+        """For each server: how to send token ids, and whether requests may limit their thinking."""
 
     async def connect(
         self,
@@ -48,28 +48,28 @@ class Connection:
         model_path: str | None,
         *,
         people: int | None = None,
-        other_urls: Collection[str] = (),
+        others: Collection[str] = (),
     ) -> None:
-        """Send answers to ``client``, ``people`` at once, and to the servers at ``other_urls``.
+        """Send answers to ``client``, ``people`` at once, and to the servers with the names ``others``.
 
-        Close all other servers.
+        All others get no more answers, and are closed when they have none.
         """
         self.context_tokens = context_tokens or _DEFAULT_CONTEXT_TOKENS
         model = client.endpoint.model
         await self._load_vocabulary(model, model_path)
         framing = await find_agreed_framer(self.vocabulary, client.fetch_prompt_ids)
         bounds = framing is not None and framing.think is not None and await client.fetch_budget_support()
-        urls = {client.endpoint.url, *other_urls}
-        self._framers = {url: framer for url, framer in self._framers.items() if url in urls}
-        self._framers[client.endpoint.url] = framing, bounds
+        names = {client.endpoint.name, *others}
+        self._framers = {name: framer for name, framer in self._framers.items() if name in names}
+        self._framers[client.endpoint.name] = framing, bounds
         await self.fleet.add_server(client, people or DEFAULT_PEOPLE)
-        await self.fleet.close_others(urls)
+        await self.fleet.retire_others(names)
         if framing is None:
             _log.info("%s receives text, which its server frames: its template or vocabulary is unknown", model)
 
     async def disconnect(self) -> None:
         """Close all servers."""
-        await self.fleet.close_others(())
+        await self.fleet.close()
 
     def require_client(self) -> EngineClient:
         """Return the client of a usable server.
@@ -94,14 +94,14 @@ class Connection:
             return None
         if not client.endpoint.thinks:
             return ThinkingControl.NONE
-        _, bounds = self._framers.get(client.endpoint.url, (None, False))
+        _, bounds = self._framers.get(client.endpoint.name, (None, False))
         return ThinkingControl.BUDGET if bounds else ThinkingControl.SWITCH
 
     def frame_prompt(
         self, client: EngineClient, messages: Sequence[ChatMessage], sampling: Sampling
     ) -> TokenPrompt | None:
         """Return the conversation as token ids for a server; None if the server has to frame it."""
-        framing, bounds = self._framers.get(client.endpoint.url, (None, False))
+        framing, bounds = self._framers.get(client.endpoint.name, (None, False))
         if framing is None:
             return None
         tokens = sampling.thinking_tokens

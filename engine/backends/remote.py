@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from engine.backends.addresses import ResolveName, ServerAddresses, resolve_name
 from engine.backends.connection import Connection
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.client.wire import ServedModel
@@ -16,6 +17,7 @@ from engine.interfaces import EngineState, EngineStatus
 from engine.notes import EngineNote, NoteCode
 from engine.planning.catalogue import find_served_variant
 from engine.settings import EngineSettings
+from engine.tasks import cancel_tasks
 
 
 async def follow_runtime_file(runtime: RuntimeFile, connection: Connection, settings: EngineSettings) -> None:
@@ -81,26 +83,26 @@ class FleetReport:
 
     status: EngineStatus
     usable: tuple[str, ...]
-    """The URLs of the servers with the same model, in the order of the setting."""
+    """The names of the servers with the same model, in the order of the setting."""
 
 
 def combine_reports(reports: Mapping[str, ServerReport | None]) -> FleetReport | None:
     """Return the combined report; a report is None before the first reply. None while it is unknown.
 
     All servers must serve one model, or answers would differ. It is the model that most servers have; of several such
-    models, the one of the first URL.
+    models, the one of the first server.
     """
-    present = {url: report for url, report in reports.items() if report is not None}
+    present = {name: report for name, report in reports.items() if report is not None}
     models = Counter(report.served_model.model for report in present.values() if report.served_model is not None)
     model = max(models, key=lambda name: models[name], default=None)  # the first of the most: a Counter keeps the order
-    present = {url: _reject_other_model(report, model) for url, report in present.items()}
-    usable = tuple(url for url, report in present.items() if report.served_model is not None)
+    present = {name: _reject_other_model(report, model) for name, report in present.items()}
+    usable = tuple(name for name, report in present.items() if report.served_model is not None)
     problems = [report.status for report in present.values() if report.served_model is None]
     if not usable:
         return None if len(present) < len(reports) or not present else FleetReport(_combine_problems(problems), ())
     first = present[usable[0]].status
-    on_cpu = any(present[url].status.on_cpu for url in usable)  # the slowest counts
-    status = replace(first, url=", ".join(usable), on_cpu=on_cpu)
+    on_cpu = any(present[name].status.on_cpu for name in usable)  # the slowest counts
+    status = replace(first, url=_join_urls(present[name].status for name in usable), on_cpu=on_cpu)
     if problems:
         answering = NoteCode.SOME_ANSWER.fill(up=len(usable), servers=len(reports))
         status = replace(status, state=EngineState.DEGRADED, notes=(answering, *_collect_notes(problems)))
@@ -118,8 +120,12 @@ def _reject_other_model(report: ServerReport, model: str | None) -> ServerReport
 def _combine_problems(problems: list[EngineStatus]) -> EngineStatus:
     starting = [status for status in problems if status.state is EngineState.STARTING]
     relevant = starting or problems
-    url = ", ".join(status.url or "" for status in relevant)
-    return replace(relevant[0], notes=_collect_notes(relevant), url=url)
+    return replace(relevant[0], notes=_collect_notes(relevant), url=_join_urls(relevant))
+
+
+def _join_urls(statuses: Iterable[EngineStatus]) -> str:
+    """Return the URLs, each once: several servers may have one."""
+    return ", ".join(dict.fromkeys(status.url or "" for status in statuses))
 
 
 def _collect_notes(problems: list[EngineStatus]) -> tuple[EngineNote, ...]:
@@ -130,28 +136,48 @@ def _collect_notes(problems: list[EngineStatus]) -> tuple[EngineNote, ...]:
 class RemoteMonitor:
     """Uses the remote engines of the settings while it runs; it starts and stops none."""
 
-    def __init__(self, connection: Connection, settings: EngineSettings) -> None:
+    def __init__(self, connection: Connection, settings: EngineSettings, resolve: ResolveName = resolve_name) -> None:
         """Connect to nothing before ``run``."""
         self._connection = connection
         self._settings = settings
-        self._reports: dict[str, ServerReport | None] = dict.fromkeys(settings.urls)
+        self._addresses = ServerAddresses(_list_endpoints(settings), resolve)
+        self._servers: Mapping[str, ServerEndpoint] = {}
+        self._reports: dict[str, ServerReport | None] = {}
         self._used: dict[str, tuple[EngineClient, int | None]] = {}
         """The client and the context length of each server; a server that restarts with other values connects again."""
         self._publishing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Monitor all servers until cancelled."""
+        """Monitor all servers until cancelled, and find those that come and go."""
+        watches: dict[str, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            for url in self._reports:
-                group.create_task(self._monitor_server(url), name=f"watch {url}")
+            while True:
+                servers = {server.name: server for server in await self._addresses.find_servers()}
+                if servers.keys() != watches.keys():
+                    await cancel_tasks(*(watches.pop(name) for name in watches.keys() - servers.keys()))
+                    await self._replace_servers(servers)
+                for name in servers.keys() - watches.keys():
+                    watches[name] = group.create_task(self._monitor_server(servers[name]), name=f"watch {name}")
+                await asyncio.sleep(self._settings.resolve_s)
 
-    async def _monitor_server(self, url: str) -> None:
-        client = _create_client(url, self._settings)
+    async def _replace_servers(self, servers: Mapping[str, ServerEndpoint]) -> None:
+        """Use no other servers than these from now on; the added ones first, so that one is always usable."""
+        added = [servers[name] for name in servers.keys() - self._reports.keys()] if self._reports else []
+        found = await _query_servers(added, self._settings)
+        async with self._publishing:
+            self._servers = servers
+            self._reports = {name: found.get(name, self._reports.get(name)) for name in servers}
+            self._used = {name: used for name, used in self._used.items() if name in servers}
+            await self._publish_status()
+            await self._connection.fleet.retire_others(servers)
+
+    async def _monitor_server(self, endpoint: ServerEndpoint) -> None:
+        client = EngineClient(endpoint, self._settings.request_timeouts)
         try:
             while True:
                 status, served = await query_server(client)
                 async with self._publishing:
-                    self._reports[url] = ServerReport(status, served)
+                    self._reports[endpoint.name] = ServerReport(status, served)
                     await self._publish_status()
                 poll_s = self._settings.remote_poll_s
                 await asyncio.sleep(poll_s if served is not None else poll_s / 3)
@@ -164,30 +190,30 @@ class RemoteMonitor:
         if fleet_report is None:
             return
         fleet = self._connection.fleet
-        for url in self._reports:
-            fleet.set_availability(url, up=url in fleet_report.usable)
-        for url in fleet_report.usable:
-            await self._connect_server(url)
+        for name in self._reports:
+            fleet.set_availability(name, up=name in fleet_report.usable)
+        for name in fleet_report.usable:
+            await self._connect_server(name)
         self._connection.board.set_status(fleet_report.status)
 
-    async def _connect_server(self, url: str) -> None:
-        report = self._reports[url]
+    async def _connect_server(self, name: str) -> None:
+        report = self._reports[name]
         if report is None or report.served_model is None:
             return
-        endpoint = complete_endpoint(ServerEndpoint(url, self._settings.api_key), report.served_model)
-        client, context_tokens = self._used.get(url, (None, None))
+        endpoint = complete_endpoint(self._servers[name], report.served_model)
+        client, context_tokens = self._used.get(name, (None, None))
         if client is None or client.endpoint != endpoint:
             client = EngineClient(endpoint, self._settings.request_timeouts)
         elif context_tokens == report.served_model.context_tokens:
             return
-        self._used[url] = client, report.served_model.context_tokens
         await self._connection.connect(
             client,
             self._least_context_tokens(),
             report.served_model.tokenizer_path,
             people=self._settings.people or report.served_model.people,
-            other_urls=tuple(self._reports),
+            others=tuple(self._reports),
         )
+        self._used[name] = client, report.served_model.context_tokens
 
     def _least_context_tokens(self) -> int | None:
         """Return the smallest context length: any server may restart an answer."""
@@ -201,17 +227,21 @@ class RemoteMonitor:
 
 async def query_remote_engines(settings: EngineSettings) -> EngineStatus:
     """Query every remote engine once."""
-    clients = [_create_client(url, settings) for url in settings.urls]
+    servers = await ServerAddresses(_list_endpoints(settings)).find_servers()
+    report = combine_reports(await _query_servers(servers, settings))
+    return report.status if report is not None else EngineStatus(EngineState.ABSENT)
+
+
+async def _query_servers(servers: Sequence[ServerEndpoint], settings: EngineSettings) -> dict[str, ServerReport]:
+    """Query servers once; return their reports by name."""
+    clients = [EngineClient(server, settings.request_timeouts) for server in servers]
     try:
         replies = await asyncio.gather(*(query_server(client) for client in clients))
     finally:
         for client in clients:
             await client.close()
-    report = combine_reports(
-        {client.endpoint.url: ServerReport(*one) for client, one in zip(clients, replies, strict=True)}
-    )
-    return report.status if report is not None else EngineStatus(EngineState.ABSENT)
+    return {server.name: ServerReport(*reply) for server, reply in zip(servers, replies, strict=True)}
 
 
-def _create_client(url: str, settings: EngineSettings) -> EngineClient:
-    return EngineClient(ServerEndpoint(url, settings.api_key), settings.request_timeouts)
+def _list_endpoints(settings: EngineSettings) -> list[ServerEndpoint]:
+    return [ServerEndpoint(url, settings.api_key) for url in settings.urls]

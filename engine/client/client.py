@@ -7,6 +7,7 @@ second. Every failure becomes an error of ``engine.errors``. Nothing is retried 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from engine.client import thinking_budget, wire
 from engine.client.answer import AnswerDecoder
@@ -49,6 +51,13 @@ class ServerEndpoint:
     """Whether the chat template opens the thinking."""
     split_by_server: bool = True
     """Whether the server has a reasoning parser."""
+    address: str = ""
+    """The IP address of the server, if the URL's name may have several; "" to let each connection resolve the name."""
+
+    @property
+    def name(self) -> str:
+        """Return what identifies the server."""
+        return f"{self.url}@{self.address}" if self.address else self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +242,33 @@ class EngineClient:
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
                 # The engine limits its own queue. Connections are not reused: the server may be closing them.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=self._make_resolver()),
                 trust_env=False,
             )
         return self._session
+
+    def _make_resolver(self) -> AbstractResolver | None:
+        return _FixedResolver(self.endpoint.address) if self.endpoint.address else None
+
+
+class _FixedResolver(AbstractResolver):
+    """Gives each name one address. The name still is in the ``Host`` header, and in the server's certificate."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the address."""
+        found = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        result = ResolveResult(
+            hostname=host, host=self._address, port=port, family=found, proto=0, flags=socket.AI_NUMERICHOST
+        )
+        return [result] if family in {socket.AF_UNSPEC, found} else []
+
+    async def close(self) -> None:
+        """Do nothing: it holds nothing."""
 
 
 @asynccontextmanager

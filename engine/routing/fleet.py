@@ -33,9 +33,9 @@ class FleetServer:
     breaker: ServerCircuitBreaker = field(default_factory=ServerCircuitBreaker)
 
     @property
-    def url(self) -> str:
-        """Return the server's URL, which identifies it."""
-        return self.client.endpoint.url
+    def name(self) -> str:
+        """Return what identifies the server."""
+        return self.client.endpoint.name
 
 
 class Fleet:
@@ -44,26 +44,42 @@ class Fleet:
     def __init__(self) -> None:
         """Start without servers."""
         self._servers: dict[str, FleetServer] = {}
+        self._retired: list[FleetServer] = []
+        """Removed servers whose running answers go on."""
 
     async def add_server(self, client: EngineClient, people: int) -> None:
-        """Add a server, or replace the one with the same URL."""
-        former = self._servers.get(client.endpoint.url)
+        """Add a server, or replace the one with the same name."""
+        former = self._servers.get(client.endpoint.name)
         if former is not None and former.client is client:  # its running answers still count
             former.people = people
             return
-        self._servers[client.endpoint.url] = FleetServer(client, people)
+        self._servers[client.endpoint.name] = FleetServer(client, people)
         if former is not None:
             await former.client.close()
 
-    def set_availability(self, url: str, *, up: bool) -> None:
+    def set_availability(self, name: str, *, up: bool) -> None:
         """Set whether a server can be used; its running answers continue."""
-        if (server := self._servers.get(url)) is not None:
+        if (server := self._servers.get(name)) is not None:
             server.is_up = up
 
-    async def close_others(self, urls: Collection[str]) -> None:
-        """Close all servers except those with these URLs."""
-        for url in [url for url in self._servers if url not in urls]:
-            await self._servers.pop(url).client.close()
+    async def retire_others(self, names: Collection[str]) -> None:
+        """Use only servers with these names from now on; close each other one when its running answers have ended."""
+        for name in [name for name in self._servers if name not in names]:
+            server = self._servers.pop(name)
+            server.is_up = False
+            self._retired.append(server)
+            await self._close_if_idle(server)
+
+    async def _close_if_idle(self, server: FleetServer) -> None:
+        if server in self._retired and not server.threads:
+            self._retired.remove(server)
+            await server.client.close()
+
+    async def close(self) -> None:
+        """Close all servers, which ends their running answers."""
+        await self.retire_others(())
+        while self._retired:
+            await self._retired.pop().client.close()
 
     @property
     def any_client(self) -> EngineClient | None:
@@ -84,10 +100,10 @@ class Fleet:
             EngineError: as ``engine.client.client.EngineClient.stream``, from the last server.
 
         """
-        tried_urls: list[str] = []
+        tried: list[str] = []
         while True:
-            server = self._choose_server(requester.thread, tried_urls)
-            tried_urls.append(server.url)
+            server = self._choose_server(requester.thread, tried)
+            tried.append(server.name)
             has_started = False
             try:
                 async with aclosing(self._stream_from(server, send, requester.thread)) as deltas:
@@ -96,7 +112,7 @@ class Fleet:
                         yield delta
             except EngineError as error:
                 if not self._may_retry(
-                    error, tried_urls, is_lost=not server.is_up, is_shown=has_started and requester.has_shown_output()
+                    error, tried, is_lost=not server.is_up, is_shown=has_started and requester.has_shown_output()
                 ):
                     raise
             else:
@@ -146,21 +162,22 @@ class Fleet:
             server.threads.remove(thread)
             if trial:
                 server.breaker.record_cancellation()
+            await self._close_if_idle(server)
 
-    def _choose_server(self, thread: str, excluded_urls: Collection[str]) -> FleetServer:
-        usable = {server.url: server for server in self._list_usable(excluded_urls)}
+    def _choose_server(self, thread: str, excluded: Collection[str]) -> FleetServer:
+        usable = {server.name: server for server in self._list_usable(excluded)}
         if not usable:
             raise EngineUnavailable(NoteCode.NONE_AVAILABLE.fill())
-        load = {url: len(server.threads) / server.people for url, server in usable.items()}
+        load = {name: len(server.threads) / server.people for name, server in usable.items()}
         return usable[choose_server(load, thread)]
 
-    def _list_usable(self, excluded_urls: Collection[str]) -> list[FleetServer]:
+    def _list_usable(self, excluded: Collection[str]) -> list[FleetServer]:
         """Return the usable servers; if all are paused, those that are up, because a try is better than a refusal."""
-        up = [server for server in self._servers.values() if server.is_up and server.url not in excluded_urls]
+        up = [server for server in self._servers.values() if server.is_up and server.name not in excluded]
         now_s = time.monotonic()
         return [server for server in up if server.breaker.allows_request(now_s)] or up
 
-    def _may_retry(self, error: EngineError, tried_urls: Collection[str], *, is_lost: bool, is_shown: bool) -> bool:
+    def _may_retry(self, error: EngineError, tried: Collection[str], *, is_lost: bool, is_shown: bool) -> bool:
         """Return whether to retry on another server.
 
         Not after a refusal, which every server would repeat. After a timeout only if the server is lost: if it is
@@ -168,6 +185,6 @@ class Fleet:
         """
         if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not is_lost):
             return False
-        if is_shown or len(tried_urls) > _MAX_RETRIES:
+        if is_shown or len(tried) > _MAX_RETRIES:
             return False
-        return bool(self._list_usable(tried_urls))
+        return bool(self._list_usable(tried))

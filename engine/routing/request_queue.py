@@ -6,13 +6,15 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from engine.errors import EngineOverloaded, EngineTimeout
 from engine.interfaces import ContentDelta, Delta, QueuePosition, ReasoningDelta, Requester, StreamEnd, StreamRestart
 from engine.notes import NoteCode
 from engine.routing.admission import FairQueue, QueuedRequest
+from engine.routing.place_keeper import PlaceKeeper, SharedPlaces
+from engine.tasks import cancel_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,26 @@ class RequestQueue:
         self._places_at_s = float("-inf")
         self._places: Mapping[int, QueuePosition] = {}
         self._side_deadlines: set[asyncio.Timeout] = set()
+        self._keeper: PlaceKeeper | None = None
+        """None if no other process uses the engine."""
+
+    @asynccontextmanager
+    async def share_places(self, places: SharedPlaces) -> AsyncIterator[None]:
+        """Run only as many requests as this process has places, during a block."""
+        self._keeper = PlaceKeeper(places, self._width, self._count_requests, self._start_next)
+        task = asyncio.create_task(self._keeper.run(), name="places at the engine")
+        try:
+            yield
+        finally:
+            self._keeper = None
+            await cancel_tasks(task)
+
+    def _count_requests(self) -> tuple[int, int]:
+        return self._queue.running_count, self._queue.waiting_count
+
+    def _expect_width(self) -> int:
+        """Return how many requests run at once while others wait."""
+        return self._width() if self._keeper is None else self._keeper.share
 
     @property
     def counts(self) -> QueueCounts:
@@ -72,7 +94,7 @@ class RequestQueue:
             now_s + self.policy.max_wait_s,
             None if requester.answer_timeout_s is None else now_s + requester.answer_timeout_s,
         )
-        self._queue.add_request(request, now_s, self._width())
+        self._queue.add_request(request, now_s, self._expect_width())
         self._turns[request.id] = asyncio.Event()
         try:
             async with aclosing(self._wait_for_turn(request.id)) as places:
@@ -84,14 +106,14 @@ class RequestQueue:
         finally:
             self._queue.remove_request(request.id)
             del self._turns[request.id]
-            self._start_next()
+            self._update_places()
 
     @asynccontextmanager
     async def bound_side_request(self, timeout_s: float) -> AsyncIterator[None]:
         """Bound a short request that skips the queue: cancel it after ``timeout_s``, or when a person starts to wait.
 
         Raises:
-            EngineOverloaded: a person waits.
+            EngineOverloaded: a person waits, or all places are used.
             EngineTimeout: the request took too long.
 
         """
@@ -102,7 +124,8 @@ class RequestQueue:
                 due_s = deadline.when()
                 self._side_deadlines.add(deadline)
                 try:
-                    yield
+                    async with self._keeper.borrow_place() if self._keeper else nullcontext():
+                        yield
                 finally:
                     self._side_deadlines.discard(deadline)
         except TimeoutError as error:
@@ -114,7 +137,7 @@ class RequestQueue:
         """Yield the position of a request when it changes, until its turn."""
         turn, timeout_s = self._turns[request_id], self.policy.first_notice_s
         last_place: QueuePosition | None = None
-        self._start_next()
+        self._update_places()
         self._cancel_side_requests()
         while not await self._wait_once(turn, timeout_s):
             if (late := self._queue.check_deadline(request_id, time.monotonic())) is not None:
@@ -133,11 +156,20 @@ class RequestQueue:
             async with asyncio.timeout(timeout_s):
                 await turn.wait()
         except TimeoutError:
-            self._start_next()  # the width may have grown
+            if self._keeper is None:
+                self._start_next()  # the width may have grown
         return turn.is_set()
 
+    def _update_places(self) -> None:
+        """Start what may start, after this process has its places."""
+        if self._keeper is None:
+            self._start_next()
+        else:
+            self._keeper.update()
+
     def _start_next(self) -> None:
-        for request_id in self._queue.start_next(time.monotonic(), self._width()):
+        width = self._width() if self._keeper is None else min(self._width(), self._keeper.width)
+        for request_id in self._queue.start_next(time.monotonic(), width):
             self._turns[request_id].set()
 
     def _cancel_side_requests(self) -> None:
@@ -151,7 +183,7 @@ class RequestQueue:
         """Return the position of a request; computed once for all requests of about the same time."""
         now_s = time.monotonic()
         if now_s - self._places_at_s > self.policy.notice_interval_s / 4 or request_id not in self._places:
-            self._places, self._places_at_s = self._queue.estimate_places(now_s, self._width()), now_s
+            self._places, self._places_at_s = self._queue.estimate_places(now_s, self._expect_width()), now_s
         return self._places[request_id]
 
     async def _measure_answer(self, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:

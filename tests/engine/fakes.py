@@ -154,8 +154,8 @@ class FakeSglang:
 
 
 @contextlib.asynccontextmanager
-async def fake_sglang() -> AsyncIterator[FakeSglang]:
-    """Serve on a free port of the loopback interface until the block ends."""
+async def fake_sglang(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[FakeSglang]:
+    """Serve on a port of the loopback interface, a free one without a number, until the block ends."""
     fake = FakeSglang()
 
     async def chat(request: web.Request) -> web.StreamResponse:
@@ -191,9 +191,9 @@ async def fake_sglang() -> AsyncIterator[FakeSglang]:
     app.router.add_get("/health", health)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, port)
     await site.start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    fake.url = f"http://{host}:{runner.addresses[0][1]}"
     try:
         yield fake
     finally:

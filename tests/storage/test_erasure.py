@@ -28,9 +28,16 @@ NO_PERSON = {
 }  # fmt: skip
 """Names of columns of text that hold no id of a person. Declare others in ``PERSON_COLUMNS``."""
 OTHER_MEANINGS = frozenset(
-    {"bot_turns.subject", "bot_turns.owner", "bot_refresh_messages.owner", "bot_audit_people.person"}
+    {
+        "bot_turns.subject",
+        "bot_turns.owner",
+        "bot_refresh_messages.owner",
+        "bot_engine_places.owner",
+        "bot_engine_places.engine",
+        "bot_audit_people.person",
+    }
 )
-"""The message that a question is about, processes, and what ``erase_audit_names`` erases."""
+"""The message that a question is about, processes, engines, and what ``erase_audit_names`` erases."""
 
 
 def test_every_column_that_may_hold_a_person_is_declared() -> None:

@@ -28,6 +28,7 @@ async def test_every_table_with_a_team_is_erased_and_other_teams_stay(tmp_path: 
     assert {table.name for table in tables.sorted_tables} - {table.name for table in with_team} == {
         "bot_audit_people",  # ``[audit] on_erase`` decides
         "bot_changes",
+        "bot_engine_places",
         "bot_home_workspace",
         "bot_oauth_states",
     }
