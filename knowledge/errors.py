@@ -28,11 +28,13 @@ KnowledgeError
 ├── StoreError               the store refused a call or failed
 │   ├── StoreUnavailable     … because it cannot be reached in time
 │   ├── StoreReadOnly        … because it accepts no writes (a full disk, a key without permissions)
+│   ├── IndexLost            … because the index is missing or damaged, so that it is built again
 │   └── StoreMisconfigured   … because the key or the schema is wrong
 ├── DatabaseError            the database of Kvasir's tables failed
 │   ├── DatabaseUnavailable  … because it is locked, down or slow; the same call may succeed soon
 │   └── DatabaseFull         … because its disk is full, or Kvasir may not write to it
 ├── IdentityError            an identity source cannot say which principals people hold
+├── IndexRebuilding          an index that was lost is being built again, so documents are missing from answers
 ├── NothingRead              no document was read yet, or there is none; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
@@ -63,6 +65,7 @@ class ErrorCode(StrEnum):
     ENCRYPTED = "encrypted"
     FETCH = "fetch"
     FORMAT = "format"
+    INDEX_LOST = "index lost"
     MISCONFIGURED = "misconfigured"
     PARSE = "parse"
     SOURCE = "source"
@@ -271,6 +274,12 @@ class StoreReadOnly(StoreError):
     code = ErrorCode.STORE_READ_ONLY
 
 
+class IndexLost(StoreError):
+    """The index is missing from the store, or its files are damaged. The next sync builds it again."""
+
+    code = ErrorCode.INDEX_LOST
+
+
 class StoreMisconfigured(StoreError):
     """The key, the address or the schema is wrong, so a retry will not help."""
 
@@ -340,6 +349,16 @@ class InvalidFilter(KnowledgeError):
     def __init__(self, problem: FilterProblem, **fields: str) -> None:
         self.problem, self.fields = problem, fields
         super().__init__(problem.value.format(**fields))
+
+
+class IndexRebuilding(KnowledgeError):
+    """An index that was lost is being built again from the sources; ``share`` of its documents is complete."""
+
+    code = ErrorCode.INDEX_LOST
+
+    def __init__(self, share: float) -> None:
+        super().__init__(f"The index is being rebuilt, {share:.0%}. Until then, answers may lack documents.")
+        self.share = share
 
 
 class EmbedderError(KnowledgeError):

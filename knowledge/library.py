@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from knowledge.access import AccessExplainer
 from knowledge.embedding import explain_uncalibrated, find_calibration
+from knowledge.errors import IndexRebuilding
 from knowledge.interfaces import (
     ANY_MEMBER,
     Embedder,
@@ -34,8 +35,9 @@ from knowledge.search.source_rules import make_rules
 from knowledge.search.with_materials import search_with_materials
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import LibraryStatus, SourceStatus, make_removed_status, read_source_status
+from knowledge.status import LibraryStatus, SourceStatus, find_next_run, make_removed_status, read_source_status
 from knowledge.suggestions import generate_questions
+from knowledge.sync.index_watch import IndexWatch
 from knowledge.sync.library_sync import LibrarySync, select_sources
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
@@ -104,6 +106,8 @@ class Library:
             configurations,
             now=clock.now,
         )
+        self.index_watch = IndexWatch(indexes, sleep=clock.sleep)
+        """Knows whether the index can be searched."""
         self.syncs = LibrarySync(
             settings,
             self._sources,
@@ -120,6 +124,7 @@ class Library:
             ),
             self._rights,
             self._find_searched,
+            self.index_watch,
             sleep=clock.sleep,
         )
         self._documents = DocumentSearch(
@@ -166,7 +171,9 @@ class Library:
                 self._documents.search, self._web, self._calibration.search, plan, live
             )
 
-        return await search_with_materials(search_rest, self.embedder, self._calibration.search, plan, live, materials)
+        found = await search_with_materials(search_rest, self.embedder, self._calibration.search, plan, live, materials)
+        rebuild = await self.index_watch.find_rebuild() if found.trouble is None else None
+        return found if rebuild is None else replace(found, trouble=IndexRebuilding(rebuild.share))
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
         """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.
@@ -271,7 +278,7 @@ class Library:
                 spec,
                 source=self._sources[spec.name],
                 now=now,
-                nightly=self._settings.nightly,
+                next_at=find_next_run([spec.schedule, self._settings.nightly], now, self._settings.timezone),
                 syncing=self.syncs.find_progress(spec.name) or elsewhere.get(spec.name),
                 watched=spec.name in self.syncs.watcher.watched,
                 watch_trouble=self.syncs.watcher.troubles.get(spec.name),
@@ -294,6 +301,7 @@ class Library:
                 if (differences := self.configurations.ours.list_differences(one))
             },
             uncalibrated=explain_uncalibrated(self.embedder.identity),
+            index=await self.index_watch.find_health(),
         )
 
     async def list_documents(self, viewers: Viewers = ANY_MEMBER, within: str = "") -> tuple[SourceDocuments, ...]:

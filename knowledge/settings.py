@@ -85,7 +85,9 @@ class KnowledgeSettings:
     namespace: str = ""
     """Tells installations apart that share a database and a store."""
     nightly: str | None = "30 2 * * *"
-    """A cron line for syncing every source, in local time; None for never."""
+    """A cron line for syncing every source; None for never."""
+    timezone: str | None = None
+    """The time zone of all schedules by its IANA name; None for the machine's."""
     identity_file: Path | None = None
     web: WebSettings = field(default_factory=WebSettings)
     live: LiveSettings | None = None

@@ -10,6 +10,7 @@ from knowledge.errors import ErrorCode, NothingRead
 from knowledge.interfaces import Source, has_uniform_readers
 from knowledge.settings import SourceSpec
 from knowledge.sources.narrowing import find_listing_source
+from knowledge.sync.index_watch import IndexHealth
 from knowledge.sync.manifest.lease import LeaderState
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
@@ -106,6 +107,8 @@ class LibraryStatus:
     """The sources that other processes have otherwise or not at all, by host."""
     uncalibrated: str = ""
     """What the embedder does not do until it is calibrated, and the next step; "" if it is."""
+    index: IndexHealth = field(default_factory=IndexHealth)
+    """Whether the index that answers can be searched."""
 
     def approval_marks(self, source: str | None = None) -> dict[str, str]:
         """Return the marks of pending deletions for an approval, of one source or of all."""
@@ -175,7 +178,7 @@ async def read_source_status(
     *,
     source: Source,
     now: datetime,
-    nightly: str | None,
+    next_at: datetime | None,
     syncing: SyncProgress | None,
     watched: bool,
     watch_trouble: str | None,
@@ -207,7 +210,7 @@ async def read_source_status(
         approval_mark=make_approval_mark(await manifest.list_pending_names(key)) if counts.pending_deletions else "",
         age_s=None if synced_at is None else max(0.0, (now - synced_at).total_seconds()),
         max_age_s=spec.max_age_s or MAX_AGE_S,
-        next_at=find_next_run([line for line in (spec.schedule, nightly) if line is not None], now),
+        next_at=next_at,
         is_watched=watched,
         watch_trouble=watch_trouble,
         has_uniform_readers=not spec.rights and has_uniform_readers(find_listing_source(source)),
@@ -235,9 +238,9 @@ def make_removed_status(removed: RemovedSource, others: Sequence[ReplicaConfigur
     )
 
 
-def find_next_run(lines: Sequence[str], now: datetime) -> datetime | None:
-    """Return when the first of the cron lines is next due. Invalid lines are reported elsewhere."""
+def find_next_run(lines: Sequence[str | None], now: datetime, timezone: str | None) -> datetime | None:
+    """Return when the first of the cron lines is next due, in a time zone or the machine's."""
     from knowledge.sync.schedule import find_due  # noqa: PLC0415 - the scheduler's library takes a while to load
 
-    moments = [moment for line in lines if (moment := find_due(line, now)) is not None]
+    moments = [moment for line in lines if line and (moment := find_due(line, now, timezone)) is not None]
     return min(moments, default=None)

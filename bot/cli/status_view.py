@@ -15,6 +15,7 @@ from rich.text import Text
 from bot.answering.outgoing import release_text
 from bot.answering.policy import Policy
 from bot.messages.durations import format_age, format_due_time, format_duration
+from bot.messages.errors import describe_error
 from bot.terminal.lines import format_engine_state, format_live_web, format_refused
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -50,13 +51,10 @@ def build_view(
     engine: EngineStatus, state: LibraryStatus, web: Policy, now: datetime, *, narrow: bool
 ) -> RenderableType:
     """Return the whole output."""
-    sources = [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
+    sources = _select_sources(state)
     parts: list[RenderableType] = [_facts_table(engine, state, web, now), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
-    problems = [line for source in sources for line in _problem_block(source, now)]
-    problems += [line for source in state.removed for line in _removed_block(source)]
-    problems += [_differences_line(host, names) for host, names in state.other_configurations.items()]
-    if problems:
+    if problems := list_problems(state, now):
         parts += [Text(), Text("Problems", style="bold yellow"), *problems]
     elif sources:
         parts += [Text(), Text("No problems.", style="green")]
@@ -163,7 +161,20 @@ def _format_next_sync(source: SourceStatus, now: datetime) -> str:
     return f"watched; {due}" if source.is_watched else due
 
 
+def _select_sources(state: LibraryStatus) -> list[SourceStatus]:
+    return [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
+
+
 # ── Problems ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_problems(state: LibraryStatus, now: datetime) -> list[RenderableType]:
+    """Return what needs attention, in lines; nothing if all is well."""
+    problems: list[RenderableType] = [line for source in _select_sources(state) for line in _problem_block(source, now)]
+    problems += [line for source in state.removed for line in _removed_block(source)]
+    problems += [_differences_line(host, names) for host, names in state.other_configurations.items()]
+    trouble = state.index.find_trouble()
+    return problems if trouble is None else [Text(describe_error(trouble), style="red"), *problems]
 
 
 def _problem_block(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:

@@ -92,6 +92,10 @@ SYNC_RUNNING = Message(
 )
 SYNCED_SOURCES = Message(" of {names}", "{names} 的")
 SYNCING_PROCESS = Message(" ({process})", "（{process}）")
+INDEX_REBUILDING = Message(
+    "The index is being rebuilt, {share:.0%}. Until then, answers may lack documents.",
+    "正在重建索引，已完成 {share:.0%}。完成之前，回答可能缺少部分文档。",
+)
 DELETIONS_CHANGED = Message(
     "The pending deletions of {source} have changed. Look at them again, and approve those.",
     "{source} 待批准的删除已有变化，请重新查看后再批准。",
@@ -108,6 +112,7 @@ CODES: Final[Mapping[ErrorCode, Message]] = {
     ErrorCode.ENCRYPTED: Message("{text}", "文档需要密码，无法读取。（{text}）"),
     ErrorCode.FETCH: Message("{text}", "无法从这里读取此网页。请用浏览器打开，或不使用它。（{text}）"),
     ErrorCode.FORMAT: Message("{text}", "Kvasir 不支持这种格式。（{text}）"),
+    ErrorCode.INDEX_LOST: Message("{text}", "索引丢失或损坏，正在从来源重建。（{text}）"),
     ErrorCode.MISCONFIGURED: Message("{text}", "来源的配置有误。（{text}）"),
     ErrorCode.PARSE: Message("{text}", "无法解析文档。（{text}）"),
     ErrorCode.SOURCE: Message("{text}", "无法读取来源。（{text}）"),
@@ -160,6 +165,8 @@ def _explain_knowledge_error(error: knowledge.KnowledgeError) -> Message:
                 sources=SYNCED_SOURCES.fill(names=", ".join(error.sources)) if error.sources else "",
                 process=SYNCING_PROCESS.fill(process=error.process) if error.process else "",
             )
+        case knowledge.IndexRebuilding():
+            explanation = INDEX_REBUILDING.fill(share=error.share)
         case knowledge.PendingDeletionsChanged():
             explanation = DELETIONS_CHANGED.fill(source=error.source)
         case knowledge.FetchUnreadable():

@@ -88,6 +88,14 @@ class Store(Protocol):
         Without a vector, BM25 alone finds rows, and every cosine is 0.0.
         """
 
+    async def check(self) -> None:
+        """Return if the index is there and its files can be read; cheap unless there is a reason for doubt.
+
+        Raises:
+            IndexLost: it is missing or damaged, so that only a new one helps (``drop_index``, then ``open``).
+
+        """
+
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return the rows with these ids, in any order, without unknown ids."""
 

@@ -41,6 +41,10 @@ class FencedDatabase(Database):
         self._database = database
         self._check = check
 
+    def now(self) -> float:
+        """Return the time by the database's clock."""
+        return self._database.now()
+
     async def read(self, work: Work[_T]) -> _T:
         """Return what the work returns, in a transaction that writes nothing."""
         return await self._database.read(work)

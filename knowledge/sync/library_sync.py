@@ -12,6 +12,7 @@ from knowledge.errors import KnowledgeError, LeaseLost, PendingDeletionsChanged,
 from knowledge.interfaces import RightsSource, Source, WatchableSource
 from knowledge.settings import KnowledgeSettings
 from knowledge.sync.coordinator import SyncCoordinator
+from knowledge.sync.index_watch import IndexWatch
 from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.lease import Lease
@@ -42,10 +43,12 @@ class LibrarySync:
         make_writer: Callable[[Leader], IndexWriter],
         rights: RightsChecker,
         find_manifest: Callable[[], Awaitable[IndexManifest]],
+        index_watch: IndexWatch,
         *,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take the sources by name; ``find_manifest`` returns the manifest of the active index."""
+        self._index_watch = index_watch
         self._settings = settings
         self._sources = sources
         self._find_manifest = find_manifest
@@ -208,7 +211,8 @@ class LibrarySync:
     async def run_schedule(self) -> AsyncIterator[Schedule]:
         """Sync by the clock within this block: every night, and by the cron lines of sources.
 
-        The nightly run starts with ``repair_index``. Between syncs, sources are asked who may read their documents.
+        The nightly run starts with ``repair_index``, and so does one as soon as the index is found lost or damaged.
+        Between syncs, sources are asked who may read their documents.
 
         Raises:
             SourceMisconfigured: a line is no cron line.
@@ -217,10 +221,16 @@ class LibrarySync:
         from knowledge.sync.schedule import Schedule  # noqa: PLC0415 - only a bot that stays needs it
 
         lines = {spec.name: spec.schedule for spec in self._settings.sources if spec.schedule is not None}
-        schedule = Schedule(self._unattended.sync_by_clock, nightly=self._settings.nightly, sources=lines)
+        schedule = Schedule(
+            self._unattended.sync_by_clock,
+            nightly=self._settings.nightly,
+            sources=lines,
+            timezone=self._settings.timezone,
+        )
         schedule.start()
+        build_again = functools.partial(self._unattended.sync_by_clock, None)
         try:
-            async with self._sweep.run_in_background():
+            async with self._sweep.run_in_background(), self._index_watch.heal_in_background(build_again):
                 yield schedule
         finally:
             await schedule.stop()

@@ -19,6 +19,7 @@ Refresh = Callable[[str | None], Awaitable[None]]
 """Syncs one source, or every source for None. Raises nothing, because no caller waits for it."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_FIELDS = 5
 _LATE_S = 6 * 3600
 """A run that was missed, for example because the machine slept, starts late within this time."""
 
@@ -96,23 +97,32 @@ class Schedule:
             self._runs.discard(run)
 
 
-def find_due(line: str, after: datetime) -> datetime | None:
-    """Return when a cron line is next due in the machine's time zone, None for never or an invalid line."""
-    try:
-        due: datetime | None = _make_trigger(None, line, None).get_next_fire_time(None, after)
-    except SourceMisconfigured:
-        return None
+def find_due(line: str, after: datetime, timezone: str | None = None) -> datetime | None:
+    """Return when a cron line is next due in a time zone, or the machine's; None for never.
+
+    Raises:
+        SourceMisconfigured: the line is no cron line.
+
+    """
+    due: datetime | None = _make_trigger(None, line, timezone).get_next_fire_time(None, after)
     return due
+
+
+def parse_cron_line(line: str, timezone: str | None = None) -> CronTrigger:
+    """Return the times of a cron line; raise ``ValueError`` with the reason if it is none."""
+    if len(line.split()) != _FIELDS:
+        raise ValueError(f"it has {len(line.split())} fields instead of {_FIELDS}")
+    minute, hour, day, month, weekday = line.split()
+    return CronTrigger(
+        minute=minute, hour=hour, day=day, month=month, day_of_week=_name_weekdays(weekday), timezone=timezone
+    )
 
 
 def _make_trigger(
     source: str | None, line: str, timezone: str | None, what: str = "The schedule of source"
 ) -> CronTrigger:
     try:
-        minute, hour, day, month, weekday = line.split()
-        return CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=_name_weekdays(weekday), timezone=timezone
-        )
+        return parse_cron_line(line, timezone)
     except ValueError as error:
         where = f"{what} {source}" if source is not None else "The nightly schedule"
         raise SourceMisconfigured(

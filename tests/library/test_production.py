@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bot.wheels import WheelCache
+from knowledge.errors import IndexLost
 from knowledge.library import Library
 from knowledge.opening import open_library
 from tests.library.sync_process import settings_of
@@ -210,3 +211,21 @@ async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it
         assert [hit.confidence for hit in result.hits] == pytest.approx(
             [hit.confidence for hit in again.hits], abs=0.01
         )
+
+
+async def test_a_collection_that_somebody_deletes_is_built_again(production: ProductionLibrary) -> None:
+    write(Path(production.roots["docs"]), 6, "blue")
+    async with production.opened() as library, production.opened() as other:
+        await library.refresh()
+        before = await documents(other, "blue walrus")
+        assert before
+        await library._indexes.written.store.drop_index(library._indexes.written.row.name)
+        for one in (library, other):
+            with pytest.raises(IndexLost):
+                await one.search("blue walrus")
+            assert (await one.index_watch.check_index()).loss is not None
+        assert (await library.refresh()).ok
+        assert await agree(library)
+        for one in (library, other):
+            assert (await one.index_watch.check_index()).find_trouble() is None
+            assert await documents(one, "blue walrus") == before

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from knowledge.errors import StoreError, StoreMisconfigured
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured
 from knowledge.interfaces import EVERYONE, Candidate, Chunk, Scope, Store, StoredChunk, make_class_key
 from tests.stores.conftest import Bench
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
@@ -450,7 +450,10 @@ async def test_indexes_are_named_and_dropped(bench: Bench) -> None:
         await store.write([row("b")])
     with pytest.raises(StoreError, match="is gone"):
         await found(store, "term")
+    with pytest.raises(IndexLost):
+        await store.check()
     await store.open(bench.index, DIMENSIONS)
+    await store.check()
     assert await store.count() == 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from knowledge.errors import StoreError, StoreMisconfigured
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured
 from knowledge.interfaces import Candidate, Chunk, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import check_rows, merge_legs, slice_values
@@ -82,6 +82,9 @@ class ToyStore:
     async def count(self) -> int:
         return len((await self._find_index()).rows)
 
+    async def check(self) -> None:
+        await self._find_index()
+
     async def list_indexes(self) -> Sequence[str]:
         return [*self._shelf]
 
@@ -103,7 +106,7 @@ class ToyStore:
         if self._name is None:
             raise StoreError("The toy store is not open: start Kvasir again.")
         if self._name not in self._shelf:
-            raise StoreError("The index is gone: start Kvasir again, then run `kvasir sync`.")
+            raise IndexLost("The index is gone: the next sync builds it again.")
         return self._shelf[self._name]
 
 

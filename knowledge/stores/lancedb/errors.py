@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
+from knowledge.errors import IndexLost, StoreError, StoreReadOnly, StoreUnavailable
 
 _CONFLICT = ("commit conflict", "please retry", "incompatible transaction")
 _BY_THE_SYSTEM = (
@@ -25,6 +25,16 @@ _BY_THE_SYSTEM = (
         ("Too many open files", "os error 24)", "Cannot allocate memory", "os error 12)"),
         StoreUnavailable,
         "The machine refused the embedded store in {} files or memory: raise the limit (`ulimit -n`), then try again.",
+    ),
+    (
+        ("Input/output error", "os error 5)", "Stale file handle", "os error 116)"),
+        StoreUnavailable,
+        "The disk of the embedded store in {} fails: check it and its mount, then try again.",
+    ),
+    (
+        ("[Errno 17]", "[Errno 20]"),
+        StoreError,
+        "The embedded store cannot be made in {}, because a file is in its way: move that file, then try again.",
     ),
 )
 """Marks of the operating system's errors, with ours for them and its text about a directory."""
@@ -56,10 +66,10 @@ def translate_error(error: Exception, directory: Path) -> StoreError:
     if is_conflict(error):
         return StoreUnavailable(f"Other writers kept the embedded store in {directory} busy: try again.")
     if is_missing(error):
-        return StoreError(
-            f"The index is gone from the embedded store in {directory}: start Kvasir again, then run `kvasir sync`."
+        return IndexLost(
+            f"The index is gone from the embedded store in {directory}: the next sync builds it again from the sources."
         )
-    return StoreError(
-        f"The embedded store in {directory} cannot be read: its files may be damaged. Stop Kvasir, move that directory "
-        "away, then run `kvasir sync` to build it again."
+    return IndexLost(
+        f"The embedded store in {directory} cannot be read: its files may be damaged. Kvasir checks them, and the next "
+        "sync builds a damaged index again from the sources."
     )

@@ -8,7 +8,11 @@ writes only with a ``read_consistency_interval``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
 import random
+import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +27,7 @@ from lancedb.expr import Expr
 from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import MatchQuery
 
-from knowledge.errors import StoreError, StoreMisconfigured
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
@@ -50,6 +54,7 @@ from knowledge.stores.lancedb.rows import (
 )
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 # ``scrub`` deletes old versions on purpose.
 warnings.filterwarnings("ignore", r"optimize\(cleanup_older_than=0\)")
@@ -74,6 +79,9 @@ _SCALAR_INDEXES = {
     "modified_at": BTree(),
     "id": BTree(),
 }
+
+_UNWRITTEN_S = 2.0
+"""A file that is empty for longer is not being written."""
 
 _VECTOR_INDEX = HnswSq(distance_type="cosine", num_partitions=1)
 """One graph, because more partitions save memory in building but cost recall."""
@@ -132,19 +140,33 @@ class LanceDBStore:
         self._sleep = sleep
         self._connection: Any = None
         self._table: Any = None
+        self._index = ""
         self._dimensions = 0
+        self._is_doubtful = False
+        """Whether a call failed as if files were damaged, and no check has read all of them since."""
+        self._unused_files: frozenset[str] = frozenset()
+        """Empty files that belong to no current version of the table."""
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self, index: str, dimensions: int) -> None:
         """Open the index's table. Create it and its scalar indexes if they are missing.
 
+        If the table is damaged, every other call raises ``IndexLost`` until the index is made anew.
+
         Raises:
             StoreMisconfigured: the table holds vectors of another length.
             StoreReadOnly: it must be created and the directory accepts no writes.
-            StoreError: the table is damaged.
 
         """
+        try:
+            self._table = await self._open_index(index, dimensions)
+        except IndexLost as error:
+            _log.warning("%s", error)
+            self._table = None
+        self._index, self._dimensions = index, dimensions
+
+    async def _open_index(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
         async with self._translate_failures(self._limits.write_s):
             table = await self._retry_conflicts(lambda: self._open_or_create(index, dimensions))
             stored_dimensions = (await table.schema()).field("vector").type.list_size
@@ -153,7 +175,7 @@ class LanceDBStore:
                     f"The index {index} in {self._directory} has vectors of {stored_dimensions} dimensions, and the "
                     f"embedder makes {dimensions}: run `kvasir sync` to build a new index."
                 )
-            self._table, self._dimensions = table, dimensions
+            return table
 
     async def _open_or_create(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
         connection = await self._open_table()
@@ -186,6 +208,7 @@ class LanceDBStore:
         user.
         """
         self._table = self._connection = None
+        self._index = ""
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -228,6 +251,50 @@ class LanceDBStore:
         """Return the number of rows."""
         async with self._translate_failures(self._limits.read_s):
             return int(await self._retry_conflicts(self._get_table().count_rows))
+
+    async def check(self) -> None:
+        """Count the rows and look for empty files; on a doubt, read every row and search each of its indexes.
+
+        Raises:
+            IndexLost: the table is missing or damaged.
+
+        """
+        with contextlib.suppress(IndexLost):
+            await self.count()
+        empty = await asyncio.to_thread(self._find_empty_files)
+        if self._is_doubtful or empty - self._unused_files:
+            async with self._translate_failures(self._limits.maintain_s):
+                self._connection = None  # a new connection has cached nothing
+                self._table = await self._retry_conflicts(self._read_everything)
+            self._is_doubtful, self._unused_files = False, empty
+
+    def _find_empty_files(self) -> frozenset[str]:
+        """Return the empty files of the table, without those that are written just now."""
+        before, found = time.time() - _UNWRITTEN_S, list[str]()
+        for folder, _, names in os.walk(self._directory / f"{self._index}.lance"):
+            for path in (os.path.join(folder, name) for name in names if "#" not in name):  # noqa: PTH118 (many files)
+                with contextlib.suppress(OSError):  # deleted meanwhile
+                    state = os.stat(path)  # noqa: PTH116
+                    if not state.st_size and state.st_mtime < before:
+                        found.append(path)
+        return frozenset(found)
+
+    async def _read_everything(self) -> Any:  # noqa: ANN401 - lancedb is untyped
+        """Open the table anew and read all that searches and syncs read; raise the library's error if that fails."""
+        table = await (await self._open_table()).open_table(self._index)
+        for row in await table.query().select([*_SCALAR_INDEXES, "vector"]).limit(1).to_list():
+            for column in _SCALAR_INDEXES.keys() - {"terms"}:
+                value = row[column]
+                literal = quote_literals([value]) if isinstance(value, str) else value
+                by_index = f"{column} IS NULL" if value is None else f"{column} = {literal}"
+                await table.query().where(by_index).select(["id"]).to_arrow()
+            for word in row["terms"].split()[:1]:
+                match = MatchQuery(word, "terms")  # type: ignore[call-arg]
+                await table.query().nearest_to_text(match).select(["id"]).limit(1).to_arrow()
+            await table.query().nearest_to(row["vector"]).distance_type("cosine").select(["id"]).limit(1).to_arrow()
+        async for _ in await table.query().select((await table.schema()).names).to_batches():
+            pass
+        return table
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
@@ -352,6 +419,8 @@ class LanceDBStore:
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _get_table(self) -> Any:  # noqa: ANN401 - lancedb is untyped
+        if self._table is None and self._index:
+            raise translate_error(RuntimeError("it was damaged when it was opened"), self._directory)
         if self._table is None:
             raise StoreError("The embedded store is not open: start Kvasir again.")
         return self._table
@@ -367,7 +436,9 @@ class LanceDBStore:
             async with enforce_deadline(seconds, late):
                 yield
         except _LANCE_ERRORS as error:
-            raise translate_error(error, self._directory) from error
+            translated = translate_error(error, self._directory)
+            self._is_doubtful |= isinstance(translated, IndexLost)
+            raise translated from error
 
     async def _retry_conflicts(self, action: Callable[[], Awaitable[T]], attempts: int = 6) -> T:
         """Retry if another writer committed first or deleted this version. The last attempt raises its error."""

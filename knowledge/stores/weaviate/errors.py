@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import grpc  # type: ignore[import-untyped]
 
-from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from knowledge.stores.weaviate.address import NodeAddress
 
 with warnings.catch_warnings():  # importing the client sets the process's filters to "default"
@@ -78,7 +78,7 @@ class NodeDown(StoreUnavailable):
     """No process listens at the address, so an immediate retry is useless."""
 
 
-class IndexGone(StoreError):
+class IndexGone(IndexLost):
     """A node does not know the collection. A node that has just started may learn of it later."""
 
 
@@ -126,7 +126,7 @@ class WeaviateErrors:
     def make_gone(self) -> IndexGone:
         """Return the error for a collection, or our tenant in it, that was deleted."""
         return IndexGone(
-            f"The index in Weaviate at {self._describe_http()} is gone: start Kvasir again, then run `kvasir sync`."
+            f"The index in Weaviate at {self._describe_http()} is gone: the next sync builds it again from the sources."
         )
 
     def make_other(self, kind: str) -> StoreError:

@@ -180,6 +180,24 @@ class WeaviateStore:
 
         return await self._read_collection(count_objects)
 
+    async def check(self) -> None:
+        """Return if the collection exists, and our tenant in it.
+
+        Raises:
+            IndexLost: it was deleted.
+
+        """
+        name, tenant = self._get_settings().name, self._placement.tenant
+
+        async def find_collection(link: NodeConnection) -> None:
+            collections = link.client.collections
+            is_there = await collections.exists(name)
+            if not is_there or (tenant is not None and not await has_tenant(collections.use(name), tenant)):
+                raise self._errors.make_gone()
+
+        await self._wait_until_ready(self._limits.read_s)
+        await self._nodes.read(find_collection)
+
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
         rows: list[StoredChunk] = []

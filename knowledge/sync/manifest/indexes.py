@@ -7,15 +7,18 @@ switches, and the old index is deleted. If a process dies in between, the next o
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.errors import DatabaseError, StoreMisconfigured
+from knowledge.errors import DatabaseError, IndexLost, StoreMisconfigured
 from knowledge.interfaces import SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
+
+_log = logging.getLogger(__name__)
 
 _PACE_DOCUMENTS = 500
 """The last documents whose times give the pace of a growing index."""
@@ -90,6 +93,23 @@ class Indexes:
                 "Another Kvasir, of another version or with another model, has made a new index and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
+
+    async def replace_lost_index(self, store: Store) -> None:
+        """Before a sync, make an empty index in place of the written one if that is missing or damaged.
+
+        ``store`` is that of a leader, which compares its term. The repair that follows finds all rows missing, and the sync reads their documents again.
+
+        Raises:
+            StoreError: the store cannot be reached, or makes no index.
+
+        """
+        row = self.written.row
+        try:
+            await store.check()
+        except IndexLost as error:
+            _log.warning("%s", error)
+            await store.drop_index(row.name)
+            await store.open(row.name, row.dimensions or self._dimensions)
 
     async def switch_index(self, sources: Sequence[SourceKey], manifest: Manifest, store: Store) -> bool:
         """Make the written index the active one if every source is synced into it, and delete the older ones.

@@ -17,6 +17,7 @@ from knowledge.sync.manifest.records import (
     CurrentRow,
     DocumentHeading,
     DocumentRights,
+    IndexRebuild,
     KnownDocument,
     LastRepair,
     ListedTitle,
@@ -374,6 +375,22 @@ class Lookups:
         )
         rows = await self.database.fetch_rows(query)
         return LastRepair._make(rows[0]) if rows else None
+
+    async def has_chunks(self) -> bool:
+        """Return whether any chunk of the index is current."""
+        one = select(tables.chunks.c.place).where(tables.chunks.c.index_id == self._index).limit(1)
+        return bool(await self.database.fetch_rows(one))
+
+    async def measure_rebuild(self) -> IndexRebuild | None:
+        """Return how many documents are complete again after the store lost their rows; None if none waits for it."""
+        is_lost = (tables.documents.c.sha256 == "") & (tables.documents.c.version == "") & ~tables.documents.c.held
+        counts = (
+            select(func.count().filter(is_lost), func.count())
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.documents.c.read_at > 0.0)
+        )
+        lost, documents = (await self.database.fetch_rows(counts))[0]
+        return IndexRebuild(documents - lost, documents) if lost else None
 
     async def read_refused(self) -> RefusedPassages | None:
         """Return the passages that were refused since the last comparison of store and manifest, None if none was."""

@@ -198,6 +198,19 @@ class IndexGrowth:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexRebuild:
+    """The progress of an index whose rows the store lost, and which the next syncs fill again."""
+
+    documents: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """Return how much of it is complete, from 0 to 1, and less than 1 until it is."""
+        return min(self.documents / self.of, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedDocument:
     """A document whose chunks are in the store, and which the manifest can switch to."""
 

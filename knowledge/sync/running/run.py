@@ -151,10 +151,12 @@ class IndexWriter:
             StoreError, DatabaseError: that side failed. The next sync deletes the rest from the store.
 
         """
-        async with self._hold_write_access():
+        async with self._hold_write_access() as fence:
+            guarded = fence.guard_manifest(self._indexes.manifest)
             for index in {one.row.id: one for one in (self._indexes.written, self._indexes.searched)}.values():
-                await index.manifest.drop_sources(keys)
-                await clean_up(index.store, index.manifest)
+                manifest = guarded.open_index(index.row)
+                await manifest.drop_sources(keys)
+                await clean_up(fence.guard_store(index.store), manifest)
 
     @asynccontextmanager
     async def _hold_write_access(self) -> AsyncIterator[Fence]:
@@ -164,7 +166,9 @@ class IndexWriter:
                 raise SyncRunning
             await self._indexes.follow_active()
             await self._indexes.check_index()
-            yield Fence(self._leader.lease, term)
+            fence = Fence(self._leader.lease, term)
+            await self._indexes.replace_lost_index(fence.guard_store(self._indexes.written.store))
+            yield fence
 
     def _make_tools(self, fence: Fence) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched

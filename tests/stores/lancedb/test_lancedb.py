@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from knowledge.errors import StoreError, StoreReadOnly, StoreUnavailable
+from knowledge.errors import IndexLost, StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store, make_class_key
 from knowledge.stores.lancedb.errors import translate_error
 from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState
@@ -263,9 +263,79 @@ async def test_damaged_files_are_reported_with_the_next_step(opened: LanceDBStor
         await opened.open(INDEX, DIMENSIONS)
         await search(opened)
 
-    with pytest.raises(StoreError, match=r"move that directory away.*kvasir sync") as caught:
+    with pytest.raises(IndexLost, match="builds a damaged index again") as caught:
         await open_and_search()
     assert "not what was written" not in str(caught.value)
+    with pytest.raises(IndexLost):
+        await opened.check()
+    await opened.drop_index(INDEX)
+    await opened.open(INDEX, DIMENSIONS)
+    await opened.check()
+    assert await opened.count() == 0
+
+
+@pytest.mark.slow
+async def test_each_file_that_is_emptied_is_found_or_not_needed(tmp_path: Path) -> None:
+    """A store that is open finds out without a search, and one that opens later, too."""
+    whole = LanceDBStore(tmp_path / "whole", limits=LanceDBLimits(vector_index_rows=50, history_s=0))
+    await whole.open(INDEX, DIMENSIONS)
+    for batch in range(3):
+        await whole.write([row(f"r{batch}-{n}", "alpha", some_unit(n)) for n in range(30)])
+    await whole.delete(["r0-1"])
+    await whole.maintain()
+    await whole.write([row("late", "alpha", unit(1))])
+    await whole.delete(["r0-2"])
+    await whole.check()
+    table = tmp_path / "whole" / f"{INDEX}.lance"
+    files = [path.relative_to(table) for path in table.rglob("*") if path.is_file()]
+    assert {path.parts[0] for path in files} >= {"data", "_indices", "_versions", "_deletions"}
+    lost = {path for path in files if await _notices_damage(tmp_path, path)}
+    assert {path.parts[0] for path in lost} >= {"data", "_indices", "_versions", "_deletions"}
+
+
+async def _notices_damage(folder: Path, emptied: Path) -> bool:
+    """Return whether an emptied file was named; if not, all that searches and syncs do must work without it."""
+    shutil.copytree(folder / "whole", copy := folder / "copy" / "-".join(emptied.parts))
+    store = LanceDBStore(copy)
+    await store.open(INDEX, DIMENSIONS)
+    path = copy / f"{INDEX}.lance" / emptied
+    path.write_bytes(b"")
+    os.utime(path, (0, 0))  # long ago
+    later = LanceDBStore(copy)
+    await later.open(INDEX, DIMENSIONS)
+    found = []
+    for one in (store, later):
+        try:
+            await one.check()
+            found.append(False)
+        except IndexLost:
+            found.append(True)
+    assert len(set(found)) == 1
+    if not found[0]:
+        every = await ids(later)
+        assert len(await later.read_rows(every)) == await later.count() == len(every)
+        assert await search(later, "alpha")
+        typed = Scope(frozenset({"docs"}), kinds=frozenset({""}), audiences=frozenset({make_class_key(EVERYONE)}))
+        await later.find_candidates(unit(1), "alpha", pool=5, scope=typed)
+        await later.write([row("more", "alpha", unit(2))])
+        await later.delete(["late"])
+        await later.maintain()
+        await store.check()
+    await store.close()
+    await later.close()
+    shutil.rmtree(copy)
+    return found[0]
+
+
+async def test_a_deleted_file_is_found_by_the_search_that_fails(opened: LanceDBStore, tmp_path: Path) -> None:
+    await opened.write([row("a", "alpha", unit(1))])
+    await opened.check()
+    for path in (tmp_path / "lancedb" / f"{INDEX}.lance" / "data").iterdir():
+        path.unlink()
+    with pytest.raises(StoreError):
+        await search(opened, "alpha")
+    with pytest.raises(IndexLost):
+        await opened.check()
 
 
 async def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
@@ -298,7 +368,8 @@ async def test_a_missed_deadline_is_reported(tmp_path: Path) -> None:
         ("Permission denied (os error 13)", StoreReadOnly),
         ("Too many open files (os error 24)", StoreUnavailable),
         ("Retryable commit conflict for version 3", StoreUnavailable),
-        ("anything else: secret words", StoreError),
+        ("anything else: secret words", IndexLost),
+        ("Input/output error (os error 5)", StoreUnavailable),
     ],
 )
 def test_no_text_of_the_library_reaches_a_person(text: str, kind: type[StoreError]) -> None:

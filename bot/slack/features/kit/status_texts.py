@@ -10,7 +10,7 @@ from bot.languages.registry import Language
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.messages.engine import render_notes
-from bot.messages.errors import explain_failure
+from bot.messages.errors import explain_error, explain_failure
 from bot.messages.message import join_names, render_message
 from bot.slack.wire.text import render
 from engine.interfaces import EngineStatus
@@ -51,6 +51,9 @@ def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
             render_message(status.REPAIRED if count else status.NO_DIFFERENCES, language, age=age, count=count)
         )
     yield " · ".join(parts)
+    if (trouble := state.index.find_trouble()) is not None:
+        reason = render.escape_mrkdwn(render_message(explain_error(trouble), language))
+        yield f":warning: {render_message(status.INDEX_LOST, language, reason=reason)}"
     if state.growth is not None:
         left_s = state.growth.eta_s
         left = "" if left_s is None else status.INDEX_TIME_LEFT.fill(duration=format_duration(left_s, language))
