@@ -43,6 +43,7 @@ from bot.wheels import WheelCache
 from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
+from engine.tasks import cancel_tasks
 from knowledge.database.failures import wait_for_database
 from knowledge.database.migrations import apply_revisions
 from knowledge.embedding import find_calibration
@@ -56,6 +57,7 @@ from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 from knowledge.sync.report import SourceReport
 
 if TYPE_CHECKING:
+    from bot.health.checks import Health
     from bot.local_workspace import LocalWorkspace
     from bot.slack.turns.dependencies import SlackDependencies
     from bot.slack.wire.settings import SlackSettings
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from bot.slack.workspace.installations.app import InstalledApp
     from bot.storage.channels.channel_event_log import ChannelEventLog
     from bot.storage.turns.ledger import Ledger
+    from knowledge.database.database import Database
+    from knowledge.sync.index_watch import IndexWatch
     from knowledge.sync.schedule import Schedule
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_loader import PageLoader
@@ -73,6 +77,7 @@ _log = structlog.get_logger("kvasir.app")
 
 _PURGE_FILES = "17 * * * *"  # when old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)
 _LOOK_S = 1.0
+_LEAVE_S = 5.0  # how long requests are taken after readiness has fallen, until load balancers have noticed it
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
 
@@ -218,6 +223,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     """
     # Only this command needs Slack's libraries; the others start faster without them.
     from bot.audit.file_log import open_audit_log  # noqa: PLC0415
+    from bot.health.probes import open_health  # noqa: PLC0415
     from bot.http.listeners import Listeners  # noqa: PLC0415
     from bot.local_workspace import open_local_workspace  # noqa: PLC0415
     from bot.metrics import MeasuredEngine, Metrics, serve_metrics  # noqa: PLC0415
@@ -230,6 +236,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
 
     async with contextlib.AsyncExitStack() as stack:
         workspace, slack, configured = None, settings.slack, settings.configuration
+        listeners = Listeners()
+        health = await stack.enter_async_context(open_health(listeners, settings.health_host, settings.health_port))
         if slack is None:
             workspace = await stack.enter_async_context(
                 open_local_workspace(settings.home / "sandbox", settings.sandbox_port, _list_document_folders(settings))
@@ -253,6 +261,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             engine.count_requests,
             lambda: library.identities.failures,
             count_lost=lambda: audit.lost,
+            measure_index=lambda: library.index_watch.health.share,
         )
         await wait_for_database(
             library.syncs.leader.lease.check_machine,
@@ -261,7 +270,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         ready_library = ReadyLibrary(library, workspace, metrics.refused.inc)
         if any(source.synced_at for source in (await library.status()).sources):
             ready_library.first_sync_done.set()
-        listeners = Listeners()
         await stack.enter_async_context(serve_metrics(metrics, listeners, settings.metrics_host, settings.metrics_port))
         measured_engine = mask_prompts(MeasuredEngine(engine, metrics), settings)
         calibrations = Calibrations(settings.home)
@@ -301,13 +309,20 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             count_requests=engine.count_requests,
             listeners=listeners,
         )
-        app = await stack.enter_async_context(_open_app(slack, deps))
+        app = await stack.enter_async_context(_open_app(slack, deps, settings.drain_s))
+        await stack.enter_async_context(_run_checks(health, ledger.database, library.index_watch, engine, app))
         do_engine_work = functools.partial(run_off_peak_work, engine, calibrations)
         add_tasks = functools.partial(_add_leader_tasks, settings, app, deps.adding)
         await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
         if answers:
             await app.connect()
+            drain = _Drain(app, health, terminal)
+            stack.push_async_callback(drain.finish)
             await stack.enter_async_context(_serve_api(settings, deps, app, ready_library, terminal))
+            is_balanced = settings.health_port is not None and (
+                settings.api_port is not None or slack.app_token is None
+            )
+            stack.push_async_callback(drain.start, _LEAVE_S if is_balanced else 0.0)
         _print_address(settings, slack, workspace.url if workspace is not None else app.address, terminal)
         await _run_until_stopped(
             app,
@@ -317,16 +332,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             terminal,
             library.syncs.leader.lead(functools.partial(_lead_syncs, ready_library, terminal, add_tasks)),
         )
-
-
-def _open_app(slack: SlackSettings, dependencies: SlackDependencies) -> AbstractAsyncContextManager[AnyApp]:
-    """Return what opens Slack's side, for one workspace or for many."""
-    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415 - as in ``serve``
-    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
-
-    if slack.oauth is None:
-        return open_slack_app(slack, dependencies)
-    return open_installed_app(slack, slack.oauth, dependencies)
 
 
 async def _open_ledger(
@@ -372,6 +377,62 @@ async def _lead_syncs(
             yield
         finally:
             await first_sync.close(0.0)
+
+
+def _open_app(
+    slack: SlackSettings, dependencies: SlackDependencies, drain_s: float
+) -> AbstractAsyncContextManager[AnyApp]:
+    """Return what opens Slack's side, for one workspace or for many."""
+    from bot.slack.turns.settings import TurnSettings  # noqa: PLC0415 - as in ``serve``
+    from bot.slack.workspace.app import open_slack_app  # noqa: PLC0415
+    from bot.slack.workspace.installations.app import open_installed_app  # noqa: PLC0415
+
+    turns = TurnSettings(retention=dependencies.configuration.retention, drain_s=drain_s)
+    if slack.oauth is None:
+        return open_slack_app(slack, dependencies, turn_settings=turns)
+    return open_installed_app(slack, slack.oauth, dependencies, turn_settings=turns)
+
+
+@contextlib.asynccontextmanager
+async def _run_checks(
+    health: Health, database: Database, index_watch: IndexWatch, engine: Engine, app: AnyApp
+) -> AsyncIterator[None]:
+    """Keep up to date within this block what a probe reports; each check says "ok" or a sentence."""
+    from bot.health import parts  # noqa: PLC0415 - as in ``serve``
+    from bot.health.checks import Finding  # noqa: PLC0415
+
+    health.ask_repeatedly("database", functools.partial(database.read, lambda _: None))
+    health.add_check("store", lambda: parts.find_store(index_watch.health))
+    health.add_check("index", lambda: parts.find_index(index_watch.health))
+    health.add_check("slack", lambda: Finding() if app.is_connected else parts.NOT_CONNECTED)
+    health.add_check("engine", lambda: parts.find_engine(engine.status()))
+    async with index_watch.run_in_background():
+        yield
+
+
+class _Drain:
+    """The end of the bot. Slack's side ends in the background, so that the API's answers end at the same time."""
+
+    def __init__(self, app: AnyApp, health: Health, terminal: Terminal) -> None:
+        self._app = app
+        self._health = health
+        self._terminal = terminal
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, leave_s: float) -> None:
+        """Let readiness fall, and take no more questions after ``leave_s``."""
+        self._health.is_draining = True
+        self._terminal.print_line("Kvasir ends the answers that it has begun. A second Ctrl-C or SIGTERM stops them.")
+        await asyncio.sleep(leave_s)
+        self._task = asyncio.create_task(self._app.drain(), name="drain")
+
+    async def finish(self) -> None:
+        """Wait until running answers have ended; a cancellation ends them at once."""
+        try:
+            if self._task is not None:
+                await asyncio.wait([self._task])
+        finally:
+            await cancel_tasks(self._task)
 
 
 def _add_leader_tasks(settings: Settings, app: AnyApp, adding: DocumentAdditions | None, schedule: Schedule) -> None:
@@ -453,7 +514,8 @@ async def _serve_api(
         deps.configuration,
         deps.audit_log,
     )
-    async with open_api(parts, deps.listeners, settings.api_host, settings.api_port) as address:
+    where = settings.api_host, settings.api_port
+    async with open_api(parts, deps.listeners, *where, drain_s=settings.drain_s) as address:
         terminal.print_line(f"The API listens at {address} · kvasir keys create makes a key (docs/api.md)")
         yield
 

@@ -49,11 +49,14 @@ class Metrics(Collector):
         failures: Callable[[], Mapping[str, int]],
         *,
         count_lost: Callable[[], int] = lambda: 0,
+        measure_index: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Store what returns the engine's state, and the failures of identity sources by source, at each scrape.
 
-        ``count_lost`` returns how many entries of the audit could not be written.
+        ``count_lost`` returns how many entries of the audit could not be written, and ``measure_index`` how much of the
+        index can be searched.
         """
+        self._measure_index = measure_index
         self._count_lost = count_lost
         self._status = status
         self._stats = stats
@@ -152,6 +155,11 @@ class Metrics(Collector):
             "kvasir_identity_failures",
             "Failures of identity sources. People held fewer principals meanwhile.",
             value=sum(self._failures().values()),
+        )
+        yield GaugeMetricFamily(
+            "kvasir_index_complete",
+            "How much of the index can be searched: 1, less while it is rebuilt, 0 if it is lost.",
+            value=self._measure_index(),
         )
         yield CounterMetricFamily(
             "kvasir_audit_lost", "Entries of the audit that could not be written.", value=self._count_lost()

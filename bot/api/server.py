@@ -34,8 +34,10 @@ _KEY: Final = web.RequestKey("key", ApiKey)  # under which a request has its key
 
 
 @contextlib.asynccontextmanager
-async def open_api(parts: ApiParts, listeners: Listeners, host: str, port: int) -> AsyncIterator[str]:
-    """Serve the API within this block, and yield its address.
+async def open_api(
+    parts: ApiParts, listeners: Listeners, host: str, port: int, *, drain_s: float = 5.0
+) -> AsyncIterator[str]:
+    """Serve the API within this block, and yield its address; at its end, running requests get ``drain_s``.
 
     Raises:
         PortUnavailable: another program uses the port.
@@ -51,6 +53,7 @@ async def open_api(parts: ApiParts, listeners: Listeners, host: str, port: int) 
             middlewares=[_render_errors],
             admit=routes.check_key,
             cancels_handlers=True,
+            shutdown_s=drain_s,
         )
         async with listening as bound:
             yield f"http://{host}:{bound}"

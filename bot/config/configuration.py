@@ -109,6 +109,8 @@ class Configuration:
     sources: tuple[SourceSpec, ...]
     nightly: str | None
     """A cron line for the run over every source; None for never."""
+    timezone: str | None = None
+    """The time zone of all cron lines by its IANA name; None for the machine's."""
     access: Access = Access()
     channels: Mapping[str, ChannelTable] = field(default_factory=dict)
     """What is fixed for channels, by the channel's id."""
@@ -147,6 +149,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     refuse_unknown_keys(data, _TABLES, str(path))
     sources = _read_sources(data.get("source", []), path, variables)
+    sync = read_table(SyncTable, data.get("sync", {}), f"[sync] in {path}")
     slack = read_table(SlackTable, data.get("slack", {}), f"[slack] in {path}")
     owners = read_table(AccessTable, data.get("access", {}), f"[access] in {path}").owners
     if owners is not None and not owners:
@@ -169,7 +172,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         raise SettingsError(f'{path} has a channel with web = "listed", but [web] names no domains. Name some there.')
     return Configuration(
         sources=sources,
-        nightly=read_table(SyncTable, data.get("sync", {}), f"[sync] in {path}").nightly or None,
+        nightly=sync.nightly or None,
+        timezone=sync.timezone or None,
         access=access,
         channels=channels,
         follow_up_days=answers.follow_up_days,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -79,6 +80,16 @@ class Environment(BaseModel):
         "an address of this machine such as 127.0.0.1 or 0.0.0.0",
         "127.0.0.1",
         pattern=r"^[0-9A-Za-z.:-]{1,253}$",
+    )
+    KVASIR_HEALTH_PORT: int | None = env_field("The port of GET /livez and /readyz for probes.", _PORT, ge=0, le=65535)
+    KVASIR_HEALTH_HOST: str = env_field(
+        "The address that the health port listens on.",
+        "an address of this machine such as 127.0.0.1 or 0.0.0.0",
+        "127.0.0.1",
+        pattern=r"^[0-9A-Za-z.:-]{1,253}$",
+    )
+    KVASIR_DRAIN_S: float = env_field(
+        "How many seconds running answers may take to end after SIGTERM.", "seconds, up to 3600", 180.0, ge=0, le=3600
     )
     KVASIR_API_PORT: int | None = env_field("The port of the HTTP API, which is off without it.", _PORT, ge=0, le=65535)
     KVASIR_API_HOST: str = env_field(
@@ -185,6 +196,21 @@ _IN_FILE = "_FILE"
 
 _DEVELOPER = {"KVASIR_EVAL_DIR", "KVASIR_EVAL_PAGES", "KVASIR_TEST_WEAVIATE"}
 """Read by the tests and the evaluation alone."""
+
+
+_SERVICE_LINK = re.compile(
+    r"[A-Z0-9_]+(_PORT=(tcp|udp|sctp)://.*|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?=.*"
+    r"|_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)=.*)",
+    re.DOTALL,
+)
+
+
+def list_service_links(variables: Mapping[str, str]) -> frozenset[str]:
+    """Return the names that Kubernetes sets for a service: ``X_SERVICE_HOST``, ``X_PORT=tcp://…`` and similar ones.
+
+    A service may be called ``kvasir`` or ``kvasir-health``, and its variables then begin like ours.
+    """
+    return frozenset(name for name, value in variables.items() if _SERVICE_LINK.fullmatch(f"{name}={value}"))
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:

@@ -6,6 +6,7 @@ The text of ``accepts`` completes the error "KEY should be …" and appears in d
 from __future__ import annotations
 
 import math
+import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -25,14 +26,22 @@ from knowledge.masking import compile_record_number
 from knowledge.web.crawling.canonical_urls import Site
 from knowledge.web.http.guard import build_rules
 
-_CRON_FIELDS = 5
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def _check_cron_line(line: str) -> str:
-    if line and len(line.split()) != _CRON_FIELDS:
-        raise ValueError
+    from knowledge.sync.schedule import parse_cron_line  # noqa: PLC0415 - the scheduler's library takes a while to load
+
+    if line:
+        parse_cron_line(line)
     return line
+
+
+def _check_timezone(name: str) -> str:
+    try:
+        return name and zoneinfo.ZoneInfo(name).key
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):
+        raise ValueError(f"{name!r} is unknown") from None
 
 
 def _check_weight(value: float) -> float:
@@ -79,6 +88,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
 SourceName = Annotated[str, StringConstraints(pattern=r'^[^"]*[^\s"][^"]*$')]
 CheckName = Annotated[str, AfterValidator(_check_check_name)]
 CronLine = Annotated[str, AfterValidator(_check_cron_line)]
+TimeZone = Annotated[str, AfterValidator(_check_timezone)]
 AppId = Annotated[str, StringConstraints(pattern=r"^(A|B|Wf)[A-Z0-9]{2,}$")]
 UserId = Annotated[str, StringConstraints(pattern=r"^[UW][A-Z0-9]{2,}$")]
 WorkspaceId = Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,}$")]
@@ -112,6 +122,11 @@ class SyncTable(Table):
 
     nightly: CronLine = toml_field(
         "30 2 * * *", 'a cron line such as "30 2 * * *", or "" for never', "When all sources are synced."
+    )
+    timezone: TimeZone = toml_field(
+        "",
+        'the name of a time zone such as "Europe/Berlin"',
+        "The time zone of all cron lines in this file. Without it, that of the machine, which is UTC in a container.",
     )
 
 
@@ -377,7 +392,9 @@ class SourceTable(Table):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
     name: SourceName = toml_field(..., 'a text without "', "The name that /kb, filters and citations use.")
     kind: Name = toml_field(..., "a text", "What kind of source it is, such as folder or website.")
-    schedule: Name | None = toml_field(None, "a text", "A cron line for syncs of this source alone.")
+    schedule: Annotated[Name, AfterValidator(_check_cron_line)] | None = toml_field(
+        None, 'a cron line such as "0 * * * *"', "When this source is synced besides the nightly sync."
+    )
     readers: Annotated[list[Reader], Field(min_length=1)] | None = toml_field(
         None,
         'a list of Slack ids, e-mail addresses and names such as ["C034EF5GH", "ada@company.com", "board"]. '

@@ -23,6 +23,7 @@ from bot.config.environment import (
     Role,
     add_file_variables,
     list_secret_variables,
+    list_service_links,
     read_environment,
     read_namespace,
     read_secret_files,
@@ -79,6 +80,13 @@ class Settings:
     """None: there is no API."""
     api_host: str = "127.0.0.1"
     role: Role = "all"
+    health_port: int | None = None
+    """None: there are no probes."""
+    health_host: str = "127.0.0.1"
+    drain_s: float = 180.0
+    """How long running answers may take to end after SIGTERM."""
+    service_links: tuple[str, ...] = ()
+    """Variables of Kubernetes' services that begin like Kvasir's own and are ignored."""
 
     @property
     def migration_url(self) -> str:
@@ -167,6 +175,7 @@ def load_settings(
             namespace=read_namespace(environment),
             sources=configured.sources,
             nightly=configured.nightly,
+            timezone=configured.timezone,
             web=read_web_settings(
                 variables,
                 trusted=environment.KVASIR_PROXY_TRUSTED,
@@ -184,6 +193,10 @@ def load_settings(
         api_port=environment.KVASIR_API_PORT,
         api_host=environment.KVASIR_API_HOST,
         role=environment.KVASIR_ROLE,
+        health_port=environment.KVASIR_HEALTH_PORT,
+        health_host=environment.KVASIR_HEALTH_HOST,
+        drain_s=environment.KVASIR_DRAIN_S,
+        service_links=tuple(sorted(name for name in list_service_links(environ) if name.startswith("KVASIR_"))),
     )
 
 
@@ -292,7 +305,7 @@ def _read_oauth_settings(
 def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
     """Return ``.env`` under the environment, with the secrets that files hold.
 
-    A variable that is set to nothing counts as not set.
+    A variable that is set to nothing counts as not set, and so does one that Kubernetes sets for a service.
 
     Raises:
         SettingsError: ``.env`` or the file of a secret cannot be read, or a variable is unknown.
@@ -308,7 +321,7 @@ def _merge_env_file(environ: Mapping[str, str], env_file: Path) -> dict[str, str
         from_file, str(env_file), ("SLACK_", "KVASIR_", *(f"{store.upper()}_" for store in STORES))
     )
     merged = {name: value for name, value in from_file.items() if value}
-    merged.update({name: value for name, value in environ.items() if value})
+    merged.update({name: environ[name] for name in environ.keys() - list_service_links(environ) if environ[name]})
     return read_secret_files(merged, env_file.parent)
 
 

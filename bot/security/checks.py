@@ -77,7 +77,11 @@ def _find_secrets(facts: SecurityFacts) -> Iterable[str]:
 
 def _find_open_ports(facts: SecurityFacts) -> Iterable[str]:
     settings = facts.settings
-    ports = ((settings.metrics_host, settings.metrics_port), (settings.api_host, settings.api_port))
+    ports = (
+        (settings.metrics_host, settings.metrics_port),
+        (settings.api_host, settings.api_port),
+        (settings.health_host, settings.health_port),
+    )
     served = (Destination(host, str(port), "") for host, port in ports if port is not None)
     return [str(one) for one in served if one.is_elsewhere]
 

@@ -135,6 +135,12 @@ def test_slack_over_socket_mode_and_over_http(place: Path) -> None:
     [
         (TOML.replace("[[source]]", "[[sources]]"), ("sources", "Did you mean “source”?")),
         (TOML + '[engine]\nquiet_hour = "at night"\n', ("quiet_hour", "cron line")),
+        (TOML + 'schedule = "every day"\n', ("schedule", "cron line", "it has 2 fields instead of 5")),
+        (TOML + 'schedule = "61 * * * *"\n', ("schedule", "cron line", "61")),
+        (TOML + '[sync]\nnightly = "a b c d e"\n', ("nightly", "cron line")),
+        (TOML + '[slack]\ndigest = "0 9 * * mo"\n', ("digest", "cron line")),
+        (TOML + '[sync]\ntimezone = "Europe/Atlantis"\n', ("timezone", "Europe/Berlin", "is unknown")),
+        (TOML + '[sync]\ntimezone = "../secret"\n', ("timezone", "Europe/Berlin")),
         (TOML + '[sync]\nnigthly = ""\n', ("nigthly", "Did you mean “nightly”?")),
         (TOML + TOML, ("two sources", "handbook")),
         (TOML + TOML.replace("handbook", "Handbook"), ("two sources", "handbook")),
@@ -149,6 +155,39 @@ def test_a_wrong_configuration_names_the_place(place: Path, toml: str, names: tu
     (place / "kvasir.toml").write_text(toml)
     message = complaint(place)
     assert all(name in message for name in names)
+
+
+def test_schedules_have_a_time_zone(place: Path) -> None:
+    assert load_settings({}, place).knowledge.timezone is None
+    with (place / "kvasir.toml").open("a", encoding="utf-8") as file:
+        file.write('schedule = "15 6 * * 1-5"\n[sync]\ntimezone = "Europe/Berlin"\n')
+    settings = load_settings({}, place).knowledge
+    assert (settings.timezone, settings.sources[0].schedule) == ("Europe/Berlin", "15 6 * * 1-5")
+
+
+def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
+    """Services may be called kvasir, kvasir-engine, kvasir-health or slack."""
+    links = {
+        "KVASIR_PORT": "tcp://10.0.0.7:3000",
+        "KVASIR_PORT_3000_TCP": "tcp://10.0.0.7:3000",
+        "KVASIR_PORT_3000_TCP_PROTO": "tcp",
+        "KVASIR_PORT_3000_TCP_PORT": "3000",
+        "KVASIR_PORT_3000_TCP_ADDR": "10.0.0.7",
+        "KVASIR_SERVICE_HOST": "10.0.0.7",
+        "KVASIR_SERVICE_PORT": "3000",
+        "KVASIR_SERVICE_PORT_HTTP": "3000",
+        "KVASIR_ENGINE_PORT": "udp://10.0.0.8:30000",
+        "KVASIR_ENGINE_SERVICE_HOST": "10.0.0.8",
+        "KVASIR_HEALTH_PORT": "tcp://10.0.0.9:8081",
+        "KVASIR_HEALTH_SERVICE_HOST": "10.0.0.9",
+    }
+    settings = load_settings({**links, "SLACK_SERVICE_HOST": "10.0.0.1", "PORT": "8080"}, place)
+    assert settings.service_links == tuple(sorted(links))
+    assert (settings.health_port, settings.slack) == (None, None)
+    ours = load_settings({**links, "KVASIR_HEALTH_PORT": "8081", "KVASIR_DRAIN_S": "30"}, place)
+    assert (ours.health_port, ours.drain_s) == (8081, 30.0)
+    assert "KVASIR_PORT" in complaint(place, {"KVASIR_PORT": "3000"}), "this one somebody meant"
+    assert "KVASIR_HEALTH_PORT" in complaint(place, {"KVASIR_HEALTH_PORT": "tcp"})
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Place:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "KVASIR_"))}
         if "KVASIR_CACHE" in os.environ:
             ours["KVASIR_CACHE"] = os.environ["KVASIR_CACHE"]
-        return {**ours, "KVASIR_HOME": str(self.home), "KVASIR_SANDBOX_PORT": "0", **more}
+        return {**ours, "KVASIR_HOME": str(self.home), "KVASIR_SANDBOX_PORT": "0", "KVASIR_DRAIN_S": "20", **more}
 
     @contextlib.asynccontextmanager
     async def run(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:

@@ -142,6 +142,8 @@ async def _check_ports(settings: Settings) -> str:
         ports = [(settings.slack.port, "0.0.0.0", "PORT")]  # noqa: S104  # Slack's requests come from outside
     if settings.metrics_port is not None:
         ports.append((settings.metrics_port, settings.metrics_host, "KVASIR_METRICS_PORT"))
+    if settings.health_port is not None:
+        ports.append((settings.health_port, settings.health_host, "KVASIR_HEALTH_PORT"))
     if settings.api_port is not None:
         ports.append((settings.api_port, settings.api_host, "KVASIR_API_PORT"))
     results = [f"{variable}: {check_port(port, host, variable)}" for port, host, variable in ports]

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+import structlog
+
 from bot import logs
 from bot.app import serve
 from bot.audit.commands import record_command
@@ -19,6 +21,7 @@ from bot.errors import SettingsError
 from bot.private_files import protect_tree
 from bot.terminal.terminal import Terminal
 
+_log = structlog.get_logger("kvasir.run")
 _LOG_BYTES = 10_000_000
 
 
@@ -39,6 +42,8 @@ async def main(arguments: argparse.Namespace) -> int:
         )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
+        if settings.service_links:
+            _log.info("variables of Kubernetes' services ignored", names=" ".join(settings.service_links))
         for folder in (settings.home, settings.knowledge.web_cache):
             await asyncio.to_thread(protect_tree, folder)
         record_command(settings.audit, settings.config, arguments)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from bot.answering.policy import Policy
 from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
-from bot.cli.status_view import show_status
+from bot.cli.status_view import list_problems, show_status
+from bot.messages.errors import describe_error
 from bot.terminal.output import print_json
 from engine.interfaces import EngineStatus
 from engine.service import Engine
@@ -27,16 +28,17 @@ async def main(arguments: argparse.Namespace) -> int:
         print_json(status_json(engine, state, settings.configuration.web.everywhere))
     else:
         show_status(engine, state, settings.configuration.web.everywhere, sys.stdout)
-    return 0
+    return 1 if arguments.check and list_problems(state, datetime.now(UTC)) else 0
 
 
 def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict[str, object]:
     """Return the state in the shape that scripts rely on (docs/operating.md names every key)."""
-    growth, repair = state.growth, state.last_repair
+    growth, repair, trouble = state.growth, state.last_repair, state.index.find_trouble()
     return {
         "engine": engine_json(engine),
         "store": state.store,
         "indexing": state.indexing,
+        "index": {"complete": state.index.share, "trouble": None if trouble is None else describe_error(trouble)},
         "growth": growth
         and {"share": growth.share, "documents": growth.documents, "of": growth.of, "eta_s": growth.eta_s},
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},

@@ -48,6 +48,10 @@ class ThreadQueue(Generic[Thread, Item]):
         """Return the items that wait for a free place, in the order in which they run."""
         return [self._waiting[thread][0] for thread in self._ready]
 
+    def list_waiting(self) -> list[Item]:
+        """Return all items that do not run."""
+        return [item for items in self._waiting.values() for item in items]
+
     def take_item(self) -> tuple[Thread, Item] | None:
         """Start the next item and return it with its thread; return None if no item may run now."""
         if len(self._running) >= self._width or not self._ready:

@@ -80,6 +80,11 @@ class AnswerReply:
         return self._writer.messages
 
     @property
+    def is_in_line(self) -> bool:
+        """Return whether the engine has not begun the answer, because others are before it."""
+        return bool(self._queue_text)
+
+    @property
     def first_call_s(self) -> float | None:
         """Return the time from the first text to its Slack call, in seconds."""
         return self._writer.first_call_s
@@ -153,6 +158,10 @@ class AnswerReply:
         """Stop without a sentence, because the question gets a new answer or the process ends."""
         await self._writer.abort()
         await self.clear_status()
+
+    async def leave_line(self) -> None:
+        """Stop an answer that the engine has not begun, and delete its plan; an earlier answer stays."""
+        await (self.abort() if self._target.earlier else self.delete_messages())
 
     async def delete_messages(self, but: Collection[str] = ()) -> Collection[str]:
         """Delete the messages of an answer whose question was edited, or is answered elsewhere, except some.

@@ -42,6 +42,8 @@ class RunningTurn:
 
         self.next_message: QuestionMessage | None = None
         """The question as it was edited after its answer was complete, before the turn had ended."""
+        self.unused_generations = 0
+        """Generations that the ledger has counted and the engine had not begun when the turn was cancelled."""
         self._has_started = False
 
     def start(self) -> None:
@@ -54,6 +56,7 @@ class RunningTurn:
         """Cancel the task; only the first reason counts."""
         if self.cancel_reason is None:
             self.cancel_reason = reason
+            self.unused_generations = int(self.reply is not None and self.reply.is_in_line)
             if self._has_started:
                 self.task.cancel()
 

@@ -179,6 +179,8 @@ class TurnRunner:
                     return await self._retract_answer(key, reply, record)
             case CancelReason.DELETED if reply is not None:
                 await self._leave_to_withdrawal(key, reply)
+            case CancelReason.ENDING if reply is not None and running.unused_generations:
+                await reply.leave_line()
             case _ if reply is not None:
                 await reply.abort()
         return None

@@ -76,7 +76,8 @@ class TurnManager:
         """Turns that the ledger has begun and whose task has not run yet."""
         self._announced: set[str] = set()
         """Changes that this process has applied, and will read again as one of all processes."""
-        self._is_closing = False
+        self.is_closing = False
+        """Whether no more turns are started here."""
 
     # ── Events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,7 +115,7 @@ class TurnManager:
         await self._answer_again(await self._ledger.add_files(message, within_s=_FILES_WAIT_S))
 
     def _can_start(self, message: QuestionMessage) -> bool:
-        return not self._is_closing and self._queue.is_free(message.thread)
+        return not self.is_closing and self._queue.is_free(message.thread)
 
     async def handle_edit(self, message: QuestionMessage, edited_ts: str) -> bool:
         """Answer the asker's new text of a question; return False if this edit changes no question of the ledger.
@@ -238,10 +239,19 @@ class TurnManager:
         self._leases.start(min(self._settings.heartbeat_s, LAST_CALLS_S))
 
     async def close(self) -> None:
-        """Start no more turns and give running ones ``drain_s``, then cancel them; they stay open in the ledger."""
-        self._is_closing = True
+        """Start no more turns, give running ones ``drain_s``, and then cancel them.
+
+        Questions that wait, here or for the engine, are given up at once, and so are cancelled ones at the end. They
+        stay open in the ledger, and another process answers them.
+        """
+        self.is_closing = True
         tasks = [running.task for running in self.running.values()]
         try:
+            for running in list(self.running.values()):
+                if running.revision < 0 or (running.reply is not None and running.reply.is_in_line):
+                    running.cancel(CancelReason.ENDING)
+            for key in self._queue.list_waiting():
+                await self._release_turn(key)
             if tasks:
                 await asyncio.wait(tasks, timeout=self._settings.drain_s)
         finally:
@@ -262,11 +272,11 @@ class TurnManager:
             self.running[message.key].next_message = message
         self._queue.add_item(message.thread, message.key)
         self._start_next()
-        if not self._is_closing and message.key in self._queue.list_ready():
+        if not self.is_closing and message.key in self._queue.list_ready():
             self._waiting.add_question(message, self._queue.list_ready)
 
     def _start_next(self) -> None:
-        while not self._is_closing and (next_ := self._queue.take_item()) is not None:
+        while not self.is_closing and (next_ := self._queue.take_item()) is not None:
             thread, key = next_
             self._waiting.remove_question(key)
             self._waiting.times.note_start(key)
@@ -291,15 +301,23 @@ class TurnManager:
             record.outcome, record.error = "open", type(error).__name__
             _log.exception("turn broke", channel=key.channel, ts=key.ts)
         finally:
-            next_message = self.running.pop(key).next_message or next_message
+            running = self.running.pop(key)
+            next_message, unused = running.next_message or next_message, running.unused_generations
             self._queue.finish_item(thread)
             self._waiting.times.note_end(key)
             record.write_line(key)
+            if record.outcome == CancelReason.ENDING:
+                await self._release_turn(key, unused)
             if next_message is not None:
                 self.enqueue(next_message)
             elif record.outcome == CancelReason.DELETED:
                 self.withdraw(key)
             self._start_next()
+
+    async def _release_turn(self, key: QuestionKey, unused: int = 0) -> None:
+        """Leave a question to another process at once. If that fails, the end of its lease does it."""
+        with contextlib.suppress(DatabaseError):
+            await self._ledger.release_turn(key, unused=unused)
 
     async def _handle_interruption(self, key: QuestionKey, error: SlackError | DatabaseError) -> None:
         """Leave a turn open for another attempt, and do not count the interrupted one."""
@@ -323,6 +341,8 @@ class LeaseKeeper(PeriodicTask):
     async def run_once(self) -> None:
         """Renew the leases, and take over abandoned turns. After a stop, the leases expire."""
         await self._renew_leases()
+        if self._turns.is_closing:
+            return
         await self.adopt_turns()
         if time.monotonic() - self._purged_at > PURGE_EVERY_S:
             await self._purge_ledger()

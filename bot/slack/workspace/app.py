@@ -241,6 +241,16 @@ class SlackApp:
         """Return the bot's HTTP address, or the workspace's name."""
         return self._runner.address or self.workspace.installation.workspace_name
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether events of Slack arrive now."""
+        return self._runner.is_connected
+
+    async def drain(self) -> None:
+        """Take no more questions, and return once the running answers have ended, within ``TurnSettings.drain_s``."""
+        await self._runner.close()
+        await self.workspace.turns.close()
+
     async def connect(self) -> None:
         """Connect, continue the turns of earlier processes, and return once events arrive.
 

@@ -341,6 +341,17 @@ class Ledger:
         """End the leases of this process, so that the next process takes its questions over at once."""
         await self._update_turn(statements.UPDATE_OURS, us=self._owner, lease_until=0.0)
 
+    @transaction
+    def release_turn(self, connection: sa.Connection, key: QuestionKey, *, unused: int = 0) -> None:
+        """Give up an open question of this process, which ends, so that another one answers it at once.
+
+        The attempt does not count, nor do ``unused`` generations that the engine has not begun.
+        """
+        names = {**name_parameters(key), "us": self._owner}
+        connection.execute(statements.LEAVE_THREAD, names)
+        values = {"owner": "", "lease_until": 0.0, "updated_at": self._now(), "unused": unused}
+        connection.execute(statements.RELEASE, {**names, **values})
+
     async def list_replies(self, team: str, channel: str, thread_ts: str) -> frozenset[str]:
         """Return the timestamps of all messages with answers in this thread."""
         place = {"of_team": team, "of_channel": channel, "of_thread_ts": thread_ts}

@@ -46,6 +46,11 @@ FORGET = sa.delete(turns).where(
 )
 NOTE = UPDATE_ONE.where(_IS_OURS | (turns.c.state == TurnState.SUPERSEDED))
 SETTLE = UPDATE_ONE.where(match_columns(turns.c.replies))
+_LESS_GENERATIONS = turns.c.generations - sa.bindparam("unused")
+RELEASE = _UPDATE_OPEN.values(
+    attempts=sa.case((turns.c.attempts > 1, turns.c.attempts - 1), else_=turns.c.attempts),
+    generations=sa.case((_LESS_GENERATIONS > 0, _LESS_GENERATIONS), else_=0),
+)
 REFUND = _UPDATE_OPEN.where(turns.c.attempts > 1).values(attempts=turns.c.attempts - 1)
 _OF_QUESTION = sa.select(turns.c.thread_ts).where(_IS_KEY, _IS_OURS).scalar_subquery()
 _IS_THREAD = match_columns(threads.c.team, threads.c.channel) & (threads.c.thread_ts == _OF_QUESTION)

@@ -61,6 +61,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop listening after the running requests."""
+        self.is_connected = False
         await self._stack.aclose()
 
 

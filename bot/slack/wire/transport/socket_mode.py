@@ -131,6 +131,7 @@ class SocketModeClient:
 
     async def close(self) -> None:
         """Disconnect; Slack sends later events to another process, or again after the next start."""
+        self.is_connected = False
         await cancel_tasks(self._watchdog)
         if self._handler is not None:
             with contextlib.suppress(TimeoutError):

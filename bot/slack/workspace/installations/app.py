@@ -44,6 +44,16 @@ class InstalledApp:
         self.address = install_url
         """Where people install the app."""
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether events of Slack arrive now."""
+        return self._runner.is_connected
+
+    async def drain(self) -> None:
+        """Take no more questions, and return once the running answers have ended, within ``TurnSettings.drain_s``."""
+        await self._runner.close()
+        await asyncio.gather(*(one.turns.close() for one in self.workspaces.workspaces.values()))
+
     async def connect(self) -> None:
         """Open all workspaces, connect, and return once events arrive.
 

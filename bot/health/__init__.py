@@ -1,0 +1,1 @@
+"""Probes: whether this process runs, and whether it can answer questions."""
