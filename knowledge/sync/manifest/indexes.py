@@ -97,7 +97,8 @@ class Indexes:
     async def replace_lost_index(self, store: Store) -> None:
         """Before a sync, make an empty index in place of the written one if that is missing or damaged.
 
-        ``store`` is that of a leader, which compares its term. The repair that follows finds all rows missing, and the sync reads their documents again.
+        ``store`` is that of a leader, which compares its term. The repair that follows finds all rows missing, and the
+        sync reads their documents again.
 
         Raises:
             StoreError: the store cannot be reached, or makes no index.
