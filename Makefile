@@ -54,11 +54,17 @@ check: lint
 # It takes hours; an interrupted run continues.
 SOAK ?= --questions 10000
 soak: services
+ifneq (,$(findstring --kind,$(SOAK)))
+	.venv/bin/python scripts/soak.py $(SOAK)
+else
 	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database sqlite --jobs 8
 	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database postgres --jobs 8
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store lancedb
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store weaviate
 	.venv/bin/python scripts/soak.py --questions 200 $(SOAK) --kind leaders --jobs 2
+	.venv/bin/python scripts/soak.py $(SOAK) --kind migrations --database sqlite
+	.venv/bin/python scripts/soak.py $(SOAK) --kind migrations --database postgres
+endif
 
 # Each figure has a baseline of the same run. KVASIR_EVAL_DIR names real texts, see `make eval`.
 bench: dev

@@ -339,16 +339,11 @@ async def _open_ledger(
 ) -> Ledger:
     """Open the ledger once the database answers, and share the places at the engine with the other replicas."""
     from bot.storage.engine_places import EnginePlaces  # noqa: PLC0415 - as in ``serve``
-    from bot.storage.tables import MIGRATIONS  # noqa: PLC0415
-    from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
-
-    async def open_once() -> Ledger:
-        for migrations in (MANIFEST, MIGRATIONS) if settings.direct_database_url else ():
-            await apply_revisions(settings.migration_url, migrations)
-        return await stack.enter_async_context(open_ledger(settings.database_url))
+    from bot.storage.migrations import open_migrated_ledger  # noqa: PLC0415
 
     ledger = await wait_for_database(
-        open_once, on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …")
+        lambda: stack.enter_async_context(open_migrated_ledger(settings.database_url, settings.migration_url)),
+        on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
     )
     places = EnginePlaces(ledger.database, settings.engine.urls)
     await stack.enter_async_context(engine.share_places(places))

@@ -3,7 +3,8 @@
 ``--kind audiences`` asks who may read what, while rights and documents change, and ``--kind api`` asks the same by the
 API. ``--kind turns`` asks whether each question has exactly one answer, while events are doubled, delayed and lost,
 Slack refuses calls, and replicas die. ``--kind leaders`` breaks the process that leads, and compares store and
-manifest; there a question is a fault, and 200 are 50 of each kind.
+manifest; there a question is a fault, and 200 are 50 of each kind. ``--kind migrations``
+asks while a million rows are migrated by a process that is killed again and again.
 
 Each world has its seed. The results go to a file, a line for each world, so an interrupted run of the same commit
 continues. Equal seeds make equal worlds. A failure is shown with its seed and the command that repeats it.
@@ -30,13 +31,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bot import logs
 from scripts.soak_audiences import ApiSoak, AudienceSoak
 from scripts.soak_leaders import LeadersSoak
+from scripts.soak_migrations import MigrationsSoak
 from scripts.soak_turns import TurnsSoak
 
-Kind = AudienceSoak | LeadersSoak | TurnsSoak
+Kind = AudienceSoak | LeadersSoak | MigrationsSoak | TurnsSoak
 KINDS: Mapping[str, type[Kind]] = {
     "api": ApiSoak,
     "audiences": AudienceSoak,
     "leaders": LeadersSoak,
+    "migrations": MigrationsSoak,
     "turns": TurnsSoak,
 }
 
@@ -108,7 +111,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--questions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first world")
     parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb", help="of audiences")
-    parser.add_argument("--database", choices=["sqlite", "postgres", "pgbouncer"], default="sqlite", help="of turns")
+    parser.add_argument(
+        "--database", choices=["sqlite", "postgres", "pgbouncer"], default="sqlite", help="of turns, migrations"
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="migrations: rows of the manifest")
     parser.add_argument("--jobs", type=int, default=3, help="worlds at the same time; they mostly wait")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no world after so many minutes")
     parser.add_argument("--quick", action="store_true", help="audiences: without the changes that count after a minute")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import sqlite3
 from collections.abc import Awaitable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 
 from bot.storage import tables as bot_tables
 from knowledge.database.database import Database, DatabaseOptions
@@ -28,6 +29,7 @@ from knowledge.database.migrations import (
 from knowledge.errors import DatabaseError, DatabaseUnavailable
 from knowledge.sync.manifest import tables as manifest_tables
 from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
+from tests.database.scripts import run_script
 from tests.postgres import create_database
 
 EVERY = pytest.mark.parametrize(
@@ -96,13 +98,101 @@ async def test_several_databases_of_one_process_migrate_at_once(
 async def test_tables_of_a_newer_kvasir_are_refused(url: str, migrations: Migrations, declared: MetaData) -> None:
     await apply_revisions(url, migrations)
     database = Database(url)
-    newer = f"UPDATE {migrations.table} SET version_num = '0099'"
+    newer = f"UPDATE {migrations.table} SET version_num = '0099', compatible_since = '0099'"
     await database.write(lambda connection: connection.exec_driver_sql(newer))
     for work in (apply_revisions, list_due_revisions):
         with pytest.raises(DatabaseError, match=f"{migrations.name}'s tables have revision 0099"):
             await work(url, migrations)
     await database.close()
     assert declared.tables
+
+
+@EVERY
+async def test_tables_of_a_newer_kvasir_that_are_compatible_are_used_and_left_alone(
+    url: str, migrations: Migrations, declared: MetaData
+) -> None:
+    await apply_revisions(url, migrations)
+    newer = f"UPDATE {migrations.table} SET version_num = '0099', compatible_since = '{migrations.newest}'"
+    await run_script(url, newer)
+    for work in (apply_revisions, list_due_revisions):
+        assert await work(url, migrations) == []
+    database = await open_database(url, migrations, DatabaseOptions())
+    (revision,) = await database.fetch_rows(text(f"SELECT version_num FROM {migrations.table}"))
+    assert revision == ("0099",)
+    await database.close()
+    assert declared.tables
+
+
+@EVERY
+async def test_tables_of_a_newer_kvasir_that_says_nothing_are_refused(
+    url: str, migrations: Migrations, declared: MetaData
+) -> None:
+    """Kvasirs before this one made the row without the second column."""
+    await run_script(url, f"CREATE TABLE {migrations.table} (version_num VARCHAR(32))")
+    await run_script(url, f"INSERT INTO {migrations.table} VALUES ('0099')")
+    with pytest.raises(DatabaseError, match="newer Kvasir"):
+        await open_database(url, migrations, DatabaseOptions())
+    assert declared.tables
+
+
+@EVERY
+async def test_tables_of_an_older_kvasir_are_changed_by_a_migration_alone(
+    url: str, migrations: Migrations, declared: MetaData
+) -> None:
+    before, last = [one.id for one in await list_due_revisions(url, migrations)][-2:]
+    await apply_revisions(url, migrations, until=before)
+    with pytest.raises(DatabaseError, match=rf"revision {before}, .* needs {last}\. Run `kvasir migrate --apply`"):
+        await open_database(url, migrations, DatabaseOptions())
+    assert [one.id for one in await apply_revisions(url, migrations)] == [last]
+    await (await open_database(url, migrations, DatabaseOptions())).close()
+    assert declared.tables
+
+
+@EVERY
+def test_each_new_revision_says_since_when_it_is_compatible(migrations: Migrations, declared: MetaData) -> None:
+    """Those of the first release do not: no Kvasir before reads it."""
+    script = ScriptDirectory(str(ENVIRONMENT), version_locations=[str(migrations.versions)])
+    found = sorted((one.revision, getattr(one.module, "compatible_since", "")) for one in script.walk_revisions())
+    silent = [revision for revision, since in found if not since]
+    assert silent[-1] == {"manifest": "0006", "bot": "0022"}[migrations.name]
+    named = [since for _, since in found if since]
+    assert named == sorted(named)
+    assert all(since <= revision for revision, since in found)
+    assert declared.tables
+
+
+async def test_rows_are_changed_in_parts(url: str, tmp_path: Path) -> None:
+    """A migration that dies between two parts is continued by the next one."""
+    first = tmp_path / "versions" / "r0001_first.py"
+    first.parent.mkdir()
+    first.write_text('"""First."""\nrevision, down_revision = "0001", None\ndef upgrade(): pass\n')
+    before = Migrations("test", first.parent, "0001", "test_revision")
+    await apply_revisions(url, before)
+    await run_script(url, "CREATE TABLE numbers (n INTEGER);\nINSERT INTO numbers VALUES (1), (2), (3), (4)")
+    later = (
+        '"""Negative numbers."""\nrevision, down_revision = "0002", "0001"\n'
+        "def backfill(connection):\n"
+        "    if connection.exec_driver_sql('SELECT count(*) FROM numbers WHERE n < 0').scalar() == {dies}: 1 / 0\n"
+        "    change = 'UPDATE numbers SET n = -n WHERE n = (SELECT max(n) FROM numbers WHERE n > 0)'\n"
+        "    return connection.exec_driver_sql(change).rowcount > 0\n"
+        "def upgrade(): pass\n"
+    )
+    after = dataclasses.replace(before, newest="0002")
+
+    async def read_numbers() -> list[int]:
+        database = Database(url)
+        rows = await database.fetch_rows(text("SELECT n FROM numbers ORDER BY n"))
+        await database.close()
+        return [n for (n,) in rows]
+
+    (first.parent / "r0002_later.py").write_text(later.format(dies=2))
+    with pytest.raises(ZeroDivisionError):
+        await apply_revisions(url, after)
+    assert await read_numbers() == [-4, -3, 1, 2]
+    (first.parent / "r0002_later.py").write_text(later.format(dies=-1))
+    assert [one.id for one in await list_due_revisions(url, after)] == ["0002"]
+    assert [one.id for one in await apply_revisions(url, after)] == ["0002"]
+    assert await read_numbers() == [-4, -3, -2, -1]
 
 
 async def test_a_start_waits_for_a_database_that_is_unavailable(url: str) -> None:

@@ -80,7 +80,7 @@ async def test_tables_of_a_newer_kvasir_are_refused_and_left_alone(tmp_path: Pat
     url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     async with open_ledger(url) as ledger:
         await ledger.claim_question(QUESTION)
-    await run_script(url, "UPDATE bot_revision SET version_num = '0099'")
+    await run_script(url, "UPDATE bot_revision SET version_num = '0099', compatible_since = '0099'")
     with pytest.raises(
         DatabaseError, match=rf"newer Kvasir .* bot's tables have revision 0099.* knows {MIGRATIONS.newest}"
     ):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from bot.cli.command_settings import load_command_settings
-from bot.storage.tables import MIGRATIONS as BOT
+from bot.storage.migrations import ALL_MIGRATIONS
 from bot.terminal.output import print_error, print_json, print_result
 from knowledge.database.migrations import Migrations, Revision, apply_revisions, list_due_revisions
 from knowledge.errors import DatabaseError
-from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 
 _CURRENT, _DUE, _FAILED = 0, 1, 3
 
@@ -23,7 +21,7 @@ async def main(arguments: argparse.Namespace) -> int:
     work, done = (apply_revisions, "applied") if arguments.apply else (list_due_revisions, "due")
     revisions: dict[str, list[Revision]] = {}
     try:
-        for migrations in (MANIFEST, BOT):
+        for migrations in ALL_MIGRATIONS:
             revisions[migrations.name] = await work(settings.migration_url, migrations)
             if not arguments.json:
                 print_result(_describe_revisions(migrations, revisions[migrations.name], done))
@@ -33,7 +31,12 @@ async def main(arguments: argparse.Namespace) -> int:
     is_due = not arguments.apply and any(revisions.values())
     if arguments.json:
         print_json(
-            {"ok": not is_due, done: {name: [asdict(one) for one in steps] for name, steps in revisions.items()}}
+            {
+                "ok": not is_due,
+                done: {
+                    name: [{"id": one.id, "summary": one.summary} for one in steps] for name, steps in revisions.items()
+                },
+            }
         )
     elif is_due:
         print_result("Run `kvasir migrate --apply`, or start Kvasir, which applies them too.")

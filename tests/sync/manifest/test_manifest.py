@@ -83,7 +83,7 @@ async def test_a_database_of_a_newer_kvasir_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'kvasir.db'}"
     await (await open_manifest(url)).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db")) as connection:
-        connection.execute("UPDATE knowledge_revision SET version_num = '0099'")
+        connection.execute("UPDATE knowledge_revision SET version_num = '0099', compatible_since = '0098'")
         connection.commit()
     with pytest.raises(DatabaseError, match="revision 0099"):
         await open_manifest(url)

@@ -11,8 +11,11 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from knowledge.database.database import Database
+from knowledge.database.migrations import apply_revisions
+from knowledge.errors import DatabaseError
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import decode_readers
+from knowledge.sync.manifest.tables import MIGRATIONS
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 
 HERE = Path(__file__).parent
@@ -26,6 +29,12 @@ async def old(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if kind == "sqlite" else request.getfixturevalue("postgres")
     await run_script(url, script if kind == "sqlite" else f"{EMPTY_POSTGRESQL};\n{script}")
     return url
+
+
+async def migrate_manifest(url: str) -> Manifest:
+    """Migrate a manifest as ``kvasir run`` does, and open it."""
+    await apply_revisions(url, MIGRATIONS)
+    return await open_manifest(url)
 
 
 async def _shape(manifest: Manifest) -> dict[str, Any]:
@@ -51,12 +60,12 @@ def _default(column: Any) -> str | None:
 
 
 async def test_migrated_tables_equal_those_of_a_new_database(old: str, tmp_path: Path) -> None:
-    manifest = await open_manifest(old)
+    manifest = await migrate_manifest(old)
     migrated = await _shape(manifest)
     await manifest.close()
     if old.startswith("postgresql"):
         await run_script(old, EMPTY_POSTGRESQL)
-        fresh = await open_manifest(old)
+        fresh = await migrate_manifest(old)
     else:
         fresh = await open_manifest(f"sqlite:///{tmp_path / 'fresh.db'}")
     assert migrated == await _shape(fresh)
@@ -65,7 +74,7 @@ async def test_migrated_tables_equal_those_of_a_new_database(old: str, tmp_path:
 
 async def test_the_rows_survive_a_migration(old: str, kinds: Any, new_source: Callable[..., Any]) -> None:
     rig_type, _, expected, _ = kinds
-    manifest = await open_manifest(old)
+    manifest = await migrate_manifest(old)
     [row] = await manifest.list_indexes()
     assert row.active
     rig = rig_type(manifest, manifest.open_index(row))
@@ -89,8 +98,14 @@ async def test_the_rows_survive_a_migration(old: str, kinds: Any, new_source: Ca
     await manifest.close()
 
 
+async def test_a_command_leaves_older_tables_alone(old: str) -> None:
+    with pytest.raises(DatabaseError, match=r"have revision 0001, .* needs 00\d\d\. Run `kvasir migrate --apply`"):
+        await open_manifest(old)
+    await _change(old, "SELECT 1")
+
+
 async def test_several_processes_migrate_at_once(old: str) -> None:
-    manifests = await asyncio.gather(*(open_manifest(old) for _ in range(4)))
+    manifests = await asyncio.gather(*(migrate_manifest(old) for _ in range(4)))
     for manifest in manifests:
         assert len(await manifest.list_indexes()) == 1
         await manifest.close()
@@ -104,9 +119,9 @@ async def test_a_migration_that_dies_leaves_the_old_tables_whole(old: str) -> No
     )
     await _change(old, sabotage)
     with pytest.raises(Exception, match="knowledge_chunks_document"):
-        await open_manifest(old)
+        await migrate_manifest(old)
     await _change(old, repair)
-    manifest = await open_manifest(old)
+    manifest = await migrate_manifest(old)
     assert len(await manifest.list_indexes()) == 1
     await manifest.close()
 
