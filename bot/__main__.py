@@ -142,6 +142,14 @@ def _add_database_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     way = migrate.add_mutually_exclusive_group(required=True)
     way.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a revision is due")
     way.add_argument("--apply", action="store_true", help="bring the tables to the newest revision")
+    backup = add("backup", "Back up the tables, the added files and the audit, while Kvasir runs.", json=True)
+    backup.add_argument("folder", type=Path, metavar="DIR", help="a new folder, which only this account can read")
+    backup.add_argument("--vectors", action="store_true", help="the passages too, so that none is embedded again")
+    restore = add("restore", "Restore a backup into an empty database and an empty KVASIR_HOME.", json=True)
+    restore.add_argument("folder", type=Path, metavar="DIR", help="the folder of the backup")
+    restore.add_argument(
+        "--audit", type=Path, metavar="DIR", help="a newer audit, whose erasures are repeated (that of KVASIR_HOME)"
+    )
     erase = add("erase", "Delete what is stored about a person or a workspace, and print a receipt.", json=True)
     erase.add_argument("subject", metavar="USER|WORKSPACE", help="the Slack id of a person, workspace or organization")
     erase.add_argument("--dry-run", action="store_true", help="count what would be deleted, and change nothing")

@@ -45,7 +45,6 @@ from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
 from engine.tasks import cancel_tasks
 from knowledge.database.failures import wait_for_database
-from knowledge.database.migrations import apply_revisions
 from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
@@ -53,7 +52,6 @@ from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.opening import open_library
 from knowledge.sources import registry
 from knowledge.sync.manifest.lease import LeaseOwner
-from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 from knowledge.sync.report import SourceReport
 
 if TYPE_CHECKING:

@@ -42,6 +42,7 @@ KnowledgeError
 ├── LeaseLost                another process leads now, so this one may not write the index
 ├── NobodyLeads              this process may not lead, and no other does
 └── SyncRunning              another sync uses this state directory
+    └── BackupRunning        a backup is being made
 """
 
 from __future__ import annotations
@@ -394,11 +395,19 @@ class NobodyLeads(KnowledgeError):
 class SyncRunning(KnowledgeError):
     """Another sync runs, of ``sources`` or by ``process``, if known. This is a result rather than a defect."""
 
+    _what = "A sync"
+
     def __init__(self, sources: Collection[str] = (), process: str = "") -> None:
         self.sources, self.process = tuple(sources), process
         of = f" of {', '.join(sources)}" if sources else ""
         by = f" ({process})" if process else ""
-        super().__init__(f"A sync{of} is running already{by}. Wait until it has ended.")
+        super().__init__(f"{self._what}{of} is running already{by}. Wait until it has ended.")
+
+
+class BackupRunning(SyncRunning):
+    """A backup is being made, during which the store deletes nothing."""
+
+    _what = "A backup"
 
 
 def find_nearest(name: str, names: Iterable[str]) -> str:

@@ -48,6 +48,7 @@ from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.run import IndexWriter
 from knowledge.sync.running.tools import ChunkDocument
+from knowledge.sync.stored_rows import StoredRows
 
 __all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
 
@@ -127,6 +128,8 @@ class Library:
             self.index_watch,
             sleep=clock.sleep,
         )
+        self.rows = StoredRows(indexes)
+        """The rows of the store, for a backup."""
         self._documents = DocumentSearch(
             indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
         )

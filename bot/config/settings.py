@@ -19,6 +19,7 @@ from bot.answering.limits import Limits
 from bot.audit.settings import SYSLOG, AuditSettings
 from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import (
+    SECRET_VARIABLES,
     Environment,
     Role,
     add_file_variables,
@@ -204,6 +205,17 @@ def read_cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
     """Return ``KVASIR_CACHE`` for what is prepared before there is a configuration."""
     variables = _merge_env_file(environ, cwd / ".env")
     return _resolve_path(read_environment(variables).KVASIR_CACHE, cwd)
+
+
+def list_plain_variables(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Return Kvasir's variables that are set, with "" in place of each value that holds a secret."""
+    prefixes = ("SLACK_", "KVASIR_", *(f"{store.upper()}_" for store in STORES))
+    variables = _merge_env_file(environ, settings.config.parent / ".env")
+    return {
+        name: "" if name in SECRET_VARIABLES or any(secret in value for secret in settings.secrets) else value
+        for name, value in sorted(variables.items())
+        if name.startswith(prefixes)
+    }
 
 
 def read_model_settings(environ: Mapping[str, str], cwd: Path) -> tuple[str | None, WeightsSource]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from bot.storage.tables import (
     answers,
     api_keys,
     approved_channels,
+    audit_people,
     changes,
     channel_settings,
     feedback,
@@ -29,6 +31,7 @@ from bot.storage.tables import (
     owner_notices,
     preferences,
     question_counts,
+    tables,
     threads,
     turns,
     verified_answers,
@@ -90,6 +93,18 @@ PERSON_COLUMNS: Final = (
 """The order is that of the erasure: rows of a question's other tables are found by the question."""
 _OF_QUESTIONS: Final = (feedback, answer_shares, answer_documents)
 _SECRET_COLUMNS: Final = frozenset({"hash", "sealed_tokens"})
+
+
+_TEAM_COLUMNS: Final = tuple(table.c.team for table in tables.sorted_tables if "team" in table.c)
+
+
+async def list_subjects(database: Database) -> set[str]:
+    """Return the ids of all people and workspaces that the tables name; raises ``DatabaseError``."""
+    found: set[str] = set()
+    for column in (*(one.column for one in PERSON_COLUMNS), *_TEAM_COLUMNS, audit_people.c.person):
+        for (value,) in await database.fetch_rows(sa.select(column).distinct()):
+            found.update(re.split(r"[ :/]", value or ""))
+    return found - {""}
 
 
 class ErasureUndone(Exception):

@@ -10,11 +10,12 @@ import pytest
 
 from bot.storage.tables import MIGRATIONS
 from knowledge.database.database import Database
+from knowledge.sync.manifest.tables import MIGRATIONS as MANIFEST
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.e2e.conftest import Place
 
 OLD = Path(__file__).parents[1] / "storage"
-MANIFEST_REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
+MANIFEST_REVISIONS = [f"{number:04}" for number in range(1, int(MANIFEST.newest) + 1)]
 BOT_REVISIONS = [f"{number:04}" for number in range(1, int(MIGRATIONS.newest) + 1)]
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,10 @@ async def test_failures_have_their_own_exit_status(place: Place) -> None:
         assert "Check that it runs" in err
         assert "hunter2" not in err
     assert (await place.command("migrate", "--apply"))[0] == 0
-    await run_script(f"sqlite:///{place.home / 'kvasir.db'}", "UPDATE bot_revision SET version_num = '0099'")
+    await run_script(
+        f"sqlite:///{place.home / 'kvasir.db'}",
+        "UPDATE bot_revision SET version_num = '0099', compatible_since = '0099'",
+    )
     for way in ("--check", "--apply"):
         status, _, err = await place.command("migrate", way)
         assert status == 3

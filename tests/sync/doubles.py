@@ -272,7 +272,7 @@ class Rig:
 
     async def agree(self) -> bool:
         """Return whether store and manifest have the same ids, without pending ones."""
-        return await self.index.list_chunk_ids() == set(
+        return await self.index.list_chunk_ids() == sorted(
             self.store.rows_by_id
         ) and not await self.index.list_pending_chunks(1)
 

@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 from bot.audit.commands import DirectAuditLog
 from bot.audit.entries import AuditEntry, Event
+from bot.audit.erasures import mark_subject
+from bot.audit.keys import ensure_keys
 from bot.cli.command_settings import load_command_settings
 from bot.cli.erasers import ERASERS, SLACK_ID, ErasedStore, Erasure
 from bot.errors import BotError, SettingsError
@@ -54,12 +56,14 @@ async def main(arguments: argparse.Namespace) -> int:
             await refuse_installed(settings.slack, ledger.database, subject)
         receipt = await erase_everywhere(erasure)
     is_complete = all(one.is_complete for one in receipt)
-    facts = {
+    facts: dict[str, object] = {
         "of": "a person" if erasure.person is not None else subject,
         "dry_run": erasure.is_trial,
         "complete": is_complete,
         "stores": {one.store: one.erased for one in receipt},
     }
+    if settings.audit.enabled:  # by this mark a restore of an older backup erases the subject again
+        facts["mark"] = mark_subject(ensure_keys(settings.audit.key_file), subject)
     await DirectAuditLog(settings.audit).record(AuditEntry(Event.ERASURE, facts=facts))
     value = {
         "subject": subject,

@@ -17,6 +17,7 @@ from knowledge.interfaces import SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
+from knowledge.sync.manifest.running_backups import RunningBackups
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Indexes:
         if switched:
             await manifest.activate_index(self.written.row)
             self._settle_indexes()
-        if self.is_settled:
+        if self.is_settled and not await RunningBackups(self.manifest.database).is_any_running():
             # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
             for row in await self.manifest.list_indexes():
                 if row.id < self.written.row.id:

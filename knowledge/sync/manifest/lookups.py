@@ -181,10 +181,11 @@ class Lookups:
         query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
         return int((await self.database.fetch_rows(query))[0][0])
 
-    async def list_chunk_ids(self) -> set[str]:
-        """Return the ids of all current chunks of the index, for repair."""
-        query = select(tables.chunks.c.id).where(tables.chunks.c.index_id == self._index)
-        return {id_ for (id_,) in await self.database.fetch_rows(query)}
+    async def list_chunk_ids(self, after: str = "", limit: int | None = None) -> list[str]:
+        """Return the ids of the current chunks of the index that come after one, in order, at most ``limit``."""
+        ours = (tables.chunks.c.index_id == self._index) & (tables.chunks.c.id > after)
+        query = select(tables.chunks.c.id).where(ours).order_by(tables.chunks.c.id).limit(limit)
+        return [id_ for (id_,) in await self.database.fetch_rows(query)]
 
     async def list_documents(self, key: SourceKey) -> list[KnownDocument]:
         """Return every document of a source."""

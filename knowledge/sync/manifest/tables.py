@@ -171,6 +171,13 @@ replica_configurations = Table(
     Column("sources", Text, nullable=False),
     Column("seen_at", Double, nullable=False),
 )
+backups = Table(
+    "knowledge_backups",
+    tables,
+    Column("id", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+"""Backups that are being made (``RunningBackups``)."""
 
 INDEXES = (
     select(
@@ -267,7 +274,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0008",
+    newest="0009",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

@@ -17,6 +17,7 @@ from knowledge.errors import EmbedderError, KnowledgeError, StoreError
 from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
 from knowledge.lexical.terms import index_terms
 from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.running.copies import VectorCopies
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
 from knowledge.sync.signals import Signal
@@ -206,7 +207,10 @@ class Pipeline:
 
 
 async def discard_rows(store: Store, manifest: IndexManifest, ids: Collection[str]) -> None:
-    """Delete pending rows from the store, then from the manifest. If interrupted, the next sync repeats it."""
-    if ids:
+    """Delete pending rows from the store, then from the manifest. If interrupted, the next sync repeats it.
+
+    While a backup is being made, they stay, and the next sync deletes them.
+    """
+    if ids and not await RunningBackups(manifest.database).is_any_running():
         await store.delete(ids)
         await manifest.forget_pending_chunks(ids)

@@ -7,18 +7,24 @@ what it can from the manifest. The plan that follows reads the other documents a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from knowledge.dates import count_days
 from knowledge.interfaces import Store, StoredChunk, make_class_key
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
 from knowledge.sync.manifest.rows import slice_items, to_seconds
+from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.running.pipeline import discard_rows
 
 _AT_ONCE = 2000
+_MOST_SURPLUS = 200_000
+"""Surplus rows that one comparison deletes, so that its memory is bounded; the next one deletes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,15 @@ class Drift:
 async def clean_up(store: Store, manifest: IndexManifest) -> int:
     """Delete pending rows, then compare the counts; on a difference, ``repair_index``.
 
-    Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones.
+    Costs two counts if nothing is wrong. Returns how many chunks differed, without the pending ones. While a backup is
+    being made, it does nothing.
 
     Raises:
         StoreError, DatabaseError: that side failed. Nothing is lost.
 
     """
+    if await RunningBackups(manifest.database).is_any_running():
+        return 0
     while ids := await manifest.list_pending_chunks(_AT_ONCE):
         await discard_rows(store, manifest, ids)
     if await store.count() == await manifest.count_chunks():
@@ -66,8 +75,14 @@ async def repair_index(
 ) -> Drift:
     """Compare every id, and every row if ``thorough``; repair, and record it in the manifest.
 
-    No sync may be running. Memory: the ids of the index, and a few thousand rows.
+    No sync may be running. Memory: nine bytes for each chunk, and a few thousand rows.
+
+    Raises:
+        BackupRunning: a backup needs all rows as they are.
+        StoreError, DatabaseError: that side failed. Nothing is lost.
+
     """
+    await RunningBackups(manifest.database).refuse_running()
     drift = await _compare_ids(store, manifest)
     if thorough:
         wrong, stale = await _compare_rows(store, manifest)
@@ -77,22 +92,42 @@ async def repair_index(
 
 
 async def _compare_ids(store: Store, manifest: IndexManifest) -> Drift:
-    missing = await manifest.list_chunk_ids()
+    pages = [_hash_ids(page) async for page in _list_pages(manifest)]
+    hashes = np.sort(np.concatenate([*pages, np.array([np.iinfo(np.int64).max])]))
+    stored = np.zeros(len(hashes), bool)  # two ids with one hash only cost that a document is read again
     surplus: list[str] = []
     async for ids in store.list_ids():
-        for id_ in ids:
-            if id_ in missing:
-                missing.remove(id_)
-            else:
+        wanted = _hash_ids(ids)
+        for id_, hash_, place in zip(ids, wanted, np.searchsorted(hashes, wanted), strict=True):
+            if hashes[place] == hash_ and not stored[place]:
+                stored[place] = True
+            elif len(surplus) < _MOST_SURPLUS:
                 surplus.append(id_)
-    missing = await _confirm_missing(store, missing)
     twice = {row.id for some in slice_items(surplus) for row in await manifest.find_chunk_rows(some)}
-    for some in slice_items(missing | twice, _AT_ONCE):
-        # One transaction for each part, because all together may exceed the time limit.
+    # One transaction for each part, because all together may exceed the time limit.
+    for some in slice_items(twice, _AT_ONCE):
         await manifest.mark_lost_chunks(some)
-    if surplus:
-        await store.delete(surplus)
-    return Drift(surplus=len(set(surplus) - twice), missing=len(missing | twice))
+    missing = len(twice)
+    async for page in _list_pages(manifest):
+        unseen = ~stored[np.searchsorted(hashes, _hash_ids(page))]
+        if gone := await _confirm_missing(store, np.array(page)[unseen].tolist()):
+            await manifest.mark_lost_chunks(gone)
+            missing += len(gone)
+    for some in slice_items(surplus, _AT_ONCE):
+        await store.delete(some)
+    return Drift(surplus=len(set(surplus) - twice), missing=missing)
+
+
+def _hash_ids(ids: Sequence[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, ids), np.int64, len(ids))
+
+
+async def _list_pages(manifest: IndexManifest) -> AsyncIterator[list[str]]:
+    """Yield the ids of all chunks in their order."""
+    after = ""
+    while page := await manifest.list_chunk_ids(after, _AT_ONCE):
+        yield page
+        after = page[-1]
 
 
 async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
@@ -106,7 +141,7 @@ async def _confirm_missing(store: Store, ids: Collection[str]) -> set[str]:
 async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int]:
     """Return how many rows had another text, and how many another audience, format or date."""
     wrong = stale = 0
-    for some in slice_items(sorted(await manifest.list_chunk_ids()), _AT_ONCE):
+    async for some in _list_pages(manifest):
         listed = {row.id: row for row in await manifest.find_chunk_rows(some)}
         stored = [row for row in await store.read_rows(some) if row.chunk.id in listed]
         bad = [row.chunk.id for row in stored if not _is_text_of(row, listed[row.chunk.id])]

@@ -11,6 +11,7 @@ from knowledge.interfaces import Embedder, Source, SourceKey
 from knowledge.sync.fence import Fence
 from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.pipeline import Pipeline
 from knowledge.sync.running.preparation import DocumentPreparer, ParsingTurns
@@ -140,8 +141,12 @@ class IndexWriter:
 
         """
         async with self._hold_write_access() as fence:
-            for store in {self._indexes.searched.store, self._indexes.written.store}:
-                await fence.guard_store(store).scrub()
+            await RunningBackups(self._indexes.manifest.database).refuse_running()
+            manifest = fence.guard_manifest(self._indexes.manifest)
+            for index in {one.row.id: one for one in (self._indexes.searched, self._indexes.written)}.values():
+                store = fence.guard_store(index.store)
+                await clean_up(store, manifest.open_index(index.row))
+                await store.scrub()
 
     async def drop_sources(self, keys: Collection[str]) -> None:
         """Delete sources (``SourceKey.id``), also from an index that answers while another one grows.

@@ -168,7 +168,8 @@ class ClusterSearch:
 
     async def agrees(self) -> bool:
         stored = [id_ async for ids in self.store.list_ids() for id_ in ids]
-        return set(stored) == await self.rig.index.list_chunk_ids() and not await self.rig.index.list_pending_chunks(1)
+        listed = await self.rig.index.list_chunk_ids()
+        return sorted(set(stored)) == listed and not await self.rig.index.list_pending_chunks(1)
 
 
 @pytest.fixture

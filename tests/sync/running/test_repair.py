@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from sqlalchemy.engine import Engine
 
 from knowledge.interfaces import EVERYONE, Scope, make_class_key
 from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import LastRepair
 from knowledge.sync.running.repair import Drift, clean_up, repair_index
+from tests.sync.many_rows import GeneratedStore, fill_manifest
 
 
 def _one(rig: Any, text: str) -> str:
@@ -169,6 +172,25 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
         assert {row.chunk.audience for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {mine}
     finally:
         await store.close()
+
+
+@pytest.mark.slow
+async def test_a_comparison_needs_little_memory_for_each_chunk(tmp_path: Path) -> None:
+    """The ids of a million chunks would be more than a hundred megabytes."""
+    rows = 200_000
+    url = f"sqlite:///{tmp_path / 'kvasir.db'}"
+    await fill_manifest(url, rows)
+    manifest = await open_manifest(url)
+    (index,) = await manifest.list_indexes()
+    store = GeneratedStore(rows)
+    store.gone, store.surplus = frozenset({7, 150_000}), 3
+    tracemalloc.start()
+    drift = await repair_index(store, manifest.open_index(index), thorough=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    await manifest.close()
+    assert (drift.surplus, drift.missing, drift.wrong) == (3, 2, 0)
+    assert peak < 24 * rows + 20_000_000  # and a page of rows with their vectors
 
 
 @pytest.mark.slow
