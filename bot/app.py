@@ -313,14 +313,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         add_tasks = functools.partial(_add_leader_tasks, settings, app, deps.adding)
         await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
         if answers:
-            await app.connect()
-            drain = _Drain(app, health, terminal)
-            stack.push_async_callback(drain.finish)
-            await stack.enter_async_context(_serve_api(settings, deps, app, ready_library, terminal))
-            is_balanced = settings.health_port is not None and (
-                settings.api_port is not None or slack.app_token is None
-            )
-            stack.push_async_callback(drain.start, _LEAVE_S if is_balanced else 0.0)
+            await stack.enter_async_context(_answer_people(settings, deps, app, health, ready_library, terminal))
         _print_address(settings, slack, workspace.url if workspace is not None else app.address, terminal)
         await _run_until_stopped(
             app,
@@ -400,6 +393,29 @@ async def _run_checks(
     health.add_check("slack", lambda: Finding() if app.is_connected else parts.NOT_CONNECTED)
     health.add_check("engine", lambda: parts.find_engine(engine.status()))
     async with index_watch.run_in_background():
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _answer_people(
+    settings: Settings,
+    dependencies: SlackDependencies,
+    app: AnyApp,
+    health: Health,
+    ready_library: ReadyLibrary,
+    terminal: Terminal,
+) -> AsyncIterator[None]:
+    """Take questions within this block; at its end, running answers end first."""
+    async with contextlib.AsyncExitStack() as stack:
+        await app.connect()
+        drain = _Drain(app, health, terminal)
+        stack.push_async_callback(drain.finish)
+        await stack.enter_async_context(_serve_api(settings, dependencies, app, ready_library, terminal))
+        has_listeners = settings.api_port is not None or (
+            settings.slack is not None and settings.slack.app_token is None
+        )
+        is_balanced = settings.health_port is not None and has_listeners
+        stack.push_async_callback(drain.start, _LEAVE_S if is_balanced else 0.0)
         yield
 
 

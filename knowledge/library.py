@@ -125,7 +125,7 @@ class Library:
             ),
             self._rights,
             self._find_searched,
-            self.index_watch,
+            index_watch=self.index_watch,
             sleep=clock.sleep,
         )
         self.rows = StoredRows(indexes)

@@ -43,8 +43,8 @@ class LibrarySync:
         make_writer: Callable[[Leader], IndexWriter],
         rights: RightsChecker,
         find_manifest: Callable[[], Awaitable[IndexManifest]],
-        index_watch: IndexWatch,
         *,
+        index_watch: IndexWatch,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Take the sources by name; ``find_manifest`` returns the manifest of the active index."""
