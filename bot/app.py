@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from bot.storage.channels.channel_event_log import ChannelEventLog
     from bot.storage.turns.ledger import Ledger
     from knowledge.database.database import Database
-    from knowledge.sync.index_watch import IndexWatch
     from knowledge.sync.schedule import Schedule
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_loader import PageLoader
@@ -308,9 +307,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             listeners=listeners,
         )
         app = await stack.enter_async_context(_open_app(slack, deps, settings.drain_s))
-        await stack.enter_async_context(_run_checks(health, ledger.database, library.index_watch, engine, app))
+        await stack.enter_async_context(_run_checks(health, ledger.database, library, engine, app))
         do_engine_work = functools.partial(run_off_peak_work, engine, calibrations)
-        add_tasks = functools.partial(_add_leader_tasks, settings, app, deps.adding)
         await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
         if answers:
             await stack.enter_async_context(_answer_people(settings, deps, app, health, ready_library, terminal))
@@ -321,7 +319,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             ready_library,
             workspace,
             terminal,
-            library.syncs.leader.lead(functools.partial(_lead_syncs, ready_library, terminal, add_tasks)),
+            _lead_syncs(ready_library, terminal, functools.partial(_add_leader_tasks, settings, app, deps.adding)),
         )
 
 
@@ -350,19 +348,22 @@ def _print_address(settings: Settings, slack: SlackSettings, where: str, termina
     terminal.print_line(f"{begin} · another terminal: kvasir status --config {settings.config}")
 
 
-@contextlib.asynccontextmanager
-async def _lead_syncs(
-    ready_library: ReadyLibrary, terminal: Terminal, add_tasks: Callable[[Schedule], None]
-) -> AsyncIterator[None]:
-    """Do what only the leader does, during this block: sync by the clock, after changes, and once at the start."""
-    syncs, first_sync = ready_library.library.syncs, BackgroundTasks()
-    async with syncs.run_schedule() as schedule, syncs.watcher.run_in_background():
-        add_tasks(schedule)
-        first_sync.start(_run_first_sync(ready_library, terminal), "first sync")
-        try:
-            yield
-        finally:
-            await first_sync.close(0.0)
+async def _lead_syncs(ready_library: ReadyLibrary, terminal: Terminal, add_tasks: Callable[[Schedule], None]) -> None:
+    """Take the lead when it is free. The leader syncs by the clock, after changes, and once when it begins to lead."""
+    syncs = ready_library.library.syncs
+
+    @contextlib.asynccontextmanager
+    async def run_syncs() -> AsyncIterator[None]:
+        first_sync = BackgroundTasks()
+        async with syncs.run_schedule() as schedule, syncs.watcher.run_in_background():
+            add_tasks(schedule)
+            first_sync.start(_run_first_sync(ready_library, terminal), "first sync")
+            try:
+                yield
+            finally:
+                await first_sync.close(0.0)
+
+    await syncs.leader.lead(run_syncs)
 
 
 def _open_app(
@@ -381,13 +382,23 @@ def _open_app(
 
 @contextlib.asynccontextmanager
 async def _run_checks(
-    health: Health, database: Database, index_watch: IndexWatch, engine: Engine, app: AnyApp
+    health: Health, database: Database, library: Library, engine: Engine, app: AnyApp
 ) -> AsyncIterator[None]:
     """Keep up to date within this block what a probe reports; each check says "ok" or a sentence."""
     from bot.health import parts  # noqa: PLC0415 - as in ``serve``
     from bot.health.checks import Finding  # noqa: PLC0415
 
+    async def find_leader() -> Finding:
+        return parts.find_leader(await library.syncs.leader.lease.find_leader())
+
+    async def find_differences() -> Finding:
+        configurations = library.configurations
+        return parts.find_differences(configurations.list_differences(await configurations.list_others()))
+
+    index_watch = library.index_watch
     health.ask_repeatedly("database", functools.partial(database.read, lambda _: None))
+    health.ask_repeatedly("leader", find_leader)
+    health.ask_repeatedly("configuration", find_differences)
     health.add_check("store", lambda: parts.find_store(index_watch.health))
     health.add_check("index", lambda: parts.find_index(index_watch.health))
     health.add_check("slack", lambda: Finding() if app.is_connected else parts.NOT_CONNECTED)
@@ -456,6 +467,8 @@ def _add_leader_tasks(settings: Settings, app: AnyApp, adding: DocumentAdditions
 @contextlib.asynccontextmanager
 async def _run_local_tasks(settings: Settings, do_engine_work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Do at fixed times what each process does for itself: its cache of pages and its judge's calibration are files."""
+    from knowledge.sync.schedule import Schedule  # noqa: PLC0415 - as in ``serve``
+
     schedule = Schedule(_refresh_nothing, nightly=None, sources={})
     schedule.add_task("cache", _PURGE_FILES, functools.partial(delete_old_pages, settings))
     if settings.configuration.quiet_hour is not None and settings.role != "sync":

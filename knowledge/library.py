@@ -298,11 +298,7 @@ class Library:
             elsewhere=leader.label if leader is not None and elsewhere else None,
             leader=leader,
             removed=tuple(make_removed_status(one, others) for one in removed.values()),
-            other_configurations={
-                one.host: differences
-                for one in others
-                if (differences := self.configurations.ours.list_differences(one))
-            },
+            other_configurations=self.configurations.list_differences(others),
             uncalibrated=explain_uncalibrated(self.embedder.identity),
             index=await self.index_watch.find_health(),
         )

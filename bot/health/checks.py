@@ -45,7 +45,10 @@ class Health:
         self._checks[name] = find
 
     def ask_repeatedly(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
-        """Add a check of a part that has to be asked; a task does it. ``ask`` raises an error if it does not work."""
+        """Add a check of a part that has to be asked; a task does it.
+
+        ``ask`` raises an error if the part does not work. It may return a finding; anything else means "ok".
+        """
         answers = _Answers(ask)
         self.add_check(name, answers.find)
         self.start_task(answers.collect())
@@ -98,8 +101,8 @@ class _Answers:
         while True:
             self._asked_at = time.monotonic()
             try:
-                await self._ask()
-                self._finding = Finding()
+                answer = await self._ask()
+                self._finding = answer if isinstance(answer, Finding) else Finding()
             except Exception as error:  # noqa: BLE001 (whatever it is, the part does not work)
                 text = str(error) if isinstance(error, KnowledgeError) else f"It failed: {type(error).__name__}."
                 self._finding = Finding(text, is_usable=False)

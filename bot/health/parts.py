@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bot.health.checks import Finding
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.sync.index_watch import IndexHealth
+from knowledge.sync.manifest.lease import LeaderState
 
 NEEDED_PARTS: Final = ("database", "store", "index", "slack")
 """Without one of them, no question is answered."""
@@ -25,6 +27,19 @@ def find_index(index: IndexHealth) -> Finding:
     if index.loss is not None:
         return Finding(str(index.loss), is_usable=False)
     return Finding() if index.rebuild is None else Finding(str(index.find_trouble()))
+
+
+def find_leader(leader: LeaderState | None) -> Finding:
+    """Return whether a process syncs. Questions are answered without one."""
+    return Finding() if leader is not None else Finding("No process leads, so nothing is synced by the clock.")
+
+
+def find_differences(differences: Mapping[str, Sequence[str]]) -> Finding:
+    """Return which sources another running process has otherwise."""
+    if not differences:
+        return Finding()
+    hosts = "; ".join(f"{host}: {', '.join(names)}" for host, names in differences.items())
+    return Finding(f"Replicas have another kvasir.toml. These sources differ by host: {hosts}.")
 
 
 def find_engine(status: EngineStatus) -> Finding:

@@ -42,7 +42,7 @@ _DRIVERS: Final = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
-_WRITE_LOCK: Final = 0x4B76617369
+WRITE_LOCK: Final = 0x4B76617369
 """PostgreSQL's advisory lock that a writer holds until its transaction ends."""
 _IDLE_LIMIT: Final = "15s"
 """How long a client of PostgreSQL may do nothing within a writing transaction. It is less than a lease is valid."""
@@ -357,7 +357,7 @@ class _PostgresConnections:
                 # The server ends a transaction whose client was stopped or cut off, because its locks stop the others.
                 limits = [func.set_config("idle_in_transaction_session_timeout", _IDLE_LIMIT, True)]
                 # What BEGIN IMMEDIATE is to SQLite: two writers that look first and insert then would collide.
-                locks = [func.pg_advisory_xact_lock(_WRITE_LOCK)] if alone else []
+                locks = [func.pg_advisory_xact_lock(WRITE_LOCK)] if alone else []
                 await connection.execute(select(*limits, *locks))
             return await connection.run_sync(work)
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, insert, select, text, update
 
 from knowledge.database.clock import database_time
-from knowledge.database.database import Database, Rows, transaction
+from knowledge.database.database import WRITE_LOCK, Database, Rows, transaction
 from knowledge.errors import DatabaseError, DatabaseUnavailable, LeaseLost
 from knowledge.sync.manifest.tables import leases
 from knowledge.sync.report import SyncProgress
@@ -34,8 +34,9 @@ _END_SILENT_WRITERS: Final = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
     "AND usename = current_user AND wait_event = 'ClientRead' "
     "AND state_change < clock_timestamp() - interval '15 seconds' "
-    "AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
-)
+    "AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted "
+    "AND (classid::bigint << 32 | objid::bigint) = :lock)"
+).bindparams(lock=WRITE_LOCK)
 """Ends the connections of clients that have the lock of writers and say nothing, because they were stopped or cut off.
 
 PostgreSQL's limit for idle transactions does not count between the preparation of a statement and its execution.

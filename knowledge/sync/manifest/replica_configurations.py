@@ -69,6 +69,11 @@ class ReplicaConfigurations:
         rows = await self.database.fetch_rows(query)
         return [ReplicaConfiguration(replica, host, json.loads(sources)) for replica, host, sources in rows]
 
+    def list_differences(self, others: Sequence[ReplicaConfiguration]) -> dict[str, list[str]]:
+        """Return the names of the sources that other processes have otherwise, by their hosts."""
+        named = {one.host: self.ours.list_differences(one) for one in others}
+        return {host: names for host, names in named.items() if names}
+
     @contextlib.asynccontextmanager
     async def announce(self, replica: str) -> AsyncIterator[None]:
         """Tell the others what this process has, within this block. ``replica`` is its name."""
