@@ -214,6 +214,7 @@ from alembic import op
 
 revision = "{revision}"
 down_revision = "{previous}"
+compatible_since = "{previous}"
 
 
 def upgrade() -> None:

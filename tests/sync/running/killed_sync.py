@@ -26,6 +26,7 @@ from sqlalchemy.engine import Engine
 
 from bot.storage.processes import is_dead, name_this_process
 from knowledge.database.database import Database
+from knowledge.database.migrations import apply_revisions
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, SourceSpec
@@ -35,6 +36,7 @@ from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.manifest.tables import MIGRATIONS
 
 DIMENSIONS = 8
 STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop_index": "drop"}
@@ -195,6 +197,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
     """Open the library of a world as ``open_library`` does, with fuses at its seams."""
     fuse, settings = fuse or Fuse(), world.settings()
     async with contextlib.AsyncExitStack() as stack:
+        await apply_revisions(settings.database_url, MIGRATIONS)  # as ``kvasir run`` does
         plain = await open_manifest(settings.database_url)
         stack.push_async_callback(plain.close)
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
