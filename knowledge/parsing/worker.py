@@ -97,10 +97,10 @@ def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
     """Fork the process that answers, and move its frames; end as it did if it ends without a complete answer."""
     gc.freeze()
     reader, writer = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
         os.close(reader)
-        _run_child(source, sink, writer, task)
+        _run_child(source, sink, writer, task, parent)
     os.close(writer)
     is_complete = _move_frames(reader, sink)
     os.close(reader)
@@ -117,10 +117,10 @@ def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
         sys.exit(NO_ANSWER)
 
 
-def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None) -> NoReturn:
+def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None, parent: int) -> NoReturn:
     """Answer in the forked process, which has no pipe but that for its frames."""
     try:
-        _end_with_parent()
+        _end_with_parent(parent)
         head, data = (_read_bytes(source, size) for size in waiting[1:]) if waiting else (b"", b"")
         os.close(source)
         os.close(sink)
@@ -134,10 +134,12 @@ def _run_child(source: int, sink: int, writer: int, waiting: _WaitingTask | None
         os._exit(0)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Let Linux kill this process when its parent ends; nothing that a document does prevents that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # It ended before Linux knew.
+        os._exit(0)
 
 
 def _read_bytes(source: int, count: int) -> bytes:
@@ -214,7 +216,7 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):  # Not every system limits address space.
         limit = int(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    _end_with_parent()
+    _end_with_parent(os.getppid())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, signal.SIG_IGN)  # The parent handles Ctrl-C, and the stop of a service.

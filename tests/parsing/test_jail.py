@@ -8,6 +8,7 @@ import platform
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -190,6 +191,38 @@ def test_code_in_the_parser_ends_with_kvasir(
     kvasir, worker, document = stuck
     kvasir.kill()
     assert psutil.wait_procs([worker, document], WAIT_S)[1] == []
+
+
+DYING_WORKER = """\
+import os, signal, time
+from knowledge.parsing import worker
+fork = os.fork
+def fork_and_die():
+    child = fork()
+    if not child and os.environ.pop("SECOND", None):
+        os.kill(os.getppid(), signal.SIGKILL)
+        while os.getppid() == parent: time.sleep(0.01)
+    os.environ["SECOND"] = "1"
+    return child
+parent, os.fork = os.getpid(), fork_and_die
+worker.serve(0, 1)
+"""
+"""A worker that is killed right after it has forked the process of a document."""
+
+
+def test_the_process_of_a_document_ends_if_the_worker_died_before_it_began() -> None:
+    """It would keep the worker's pipes, and Kvasir would wait for their end for good."""
+    with subprocess.Popen([sys.executable, "-c", DYING_WORKER], stdin=-1, stdout=-1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(encode_task(ParsingTask(Format.TEXT, "x", None, 1.0), 1))
+        process.stdin.flush()
+        reading = threading.Thread(target=process.stdout.read, daemon=True)
+        reading.start()
+        reading.join(WAIT_S)
+        is_open = reading.is_alive()
+        process.stdin.close()
+        assert not is_open
 
 
 def test_nobody_of_the_same_user_reads_a_document_in_its_process(
