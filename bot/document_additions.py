@@ -97,7 +97,7 @@ class DocumentAdditions:
             KnowledgeError: Kvasir does not read this kind, it is too large, or the disk refuses it.
 
         """
-        put = await asyncio.to_thread(self.store.store_document, name, data, by=by, title=title)
+        put = await self.store.run(lambda: self.store.store_document(name, data, by=by, title=title))
         return StoredDocument(parse_document_name(name), put)
 
     async def store_message_file(
@@ -117,7 +117,7 @@ class DocumentAdditions:
             )
             return StoredDocument(document, put)
 
-        return await asyncio.to_thread(store_file)
+        return await self.store.run(store_file)
 
     async def change_readers(self, origin: str, *, sender: str, readers: Sequence[str] | None) -> list[str]:
         """Change who may read the files that a person sent in a message; return their names.
@@ -128,7 +128,7 @@ class DocumentAdditions:
             KnowledgeError: the disk refuses it.
 
         """
-        return await asyncio.to_thread(self.store.change_readers, origin, sender, readers)
+        return await self.store.run(lambda: self.store.change_readers(origin, sender, readers))
 
     async def sync_documents(
         self, names: Collection[str], on_progress: OnProgress | None = None, *, patience_s: float = 0.0
@@ -155,7 +155,7 @@ class DocumentAdditions:
         Raises as ``sync_removals``.
         """
         named = {unicodedata.normalize("NFC", name): name for name in names}
-        removed = await asyncio.to_thread(self.store.remove_documents, lambda record: record.name in named)
+        removed = await self.store.run(lambda: self.store.remove_documents(lambda record: record.name in named))
         if removed:
             await self.sync_removals(removed, on_progress, patience_s=patience_s)
         return [name for normalized, name in named.items() if normalized not in removed]
@@ -184,7 +184,7 @@ class DocumentAdditions:
 
     async def remove_older(self, before: float) -> int:
         """Remove the documents that were added before a time; return their number. Raises as ``remove_documents``."""
-        names = await asyncio.to_thread(self.store.remove_documents, lambda record: record.added_at < before)
+        names = await self.store.run(lambda: self.store.remove_documents(lambda record: record.added_at < before))
         if names:
             await self.sync_removals(names, patience_s=_PATIENCE_S)
         return len(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from bot.document_additions import RefreshableLibrary, sync_source
@@ -30,7 +29,7 @@ class PageAdditions:
             KnowledgeError: the address is not one of a web page, or the disk refuses the list.
 
         """
-        return await asyncio.to_thread(self._list.add_page, url, by)
+        return await self._list.run(lambda: self._list.add_page(url, by))
 
     async def sync_page(self, document: str, *, patience_s: float = 0.0) -> Message | None:
         """Sync the source; return why the page cannot be found, None if it can.
@@ -51,7 +50,7 @@ class PageAdditions:
             KnowledgeError: the list or the manifest failed.
 
         """
-        if not await asyncio.to_thread(self._list.remove_page, url):
+        if not await self._list.run(lambda: self._list.remove_page(url)):
             return False
         await self._library.refresh(self.source)
         status = next(one for one in (await self._library.status()).sources if one.name == self.source)
@@ -67,4 +66,4 @@ class PageAdditions:
             KnowledgeError: the list cannot be read.
 
         """
-        return await asyncio.to_thread(self._list.list_pages)
+        return await self._list.run(self._list.list_pages)

@@ -1,6 +1,7 @@
 """What sources keep in a database that several hosts share: added documents, lists of pages, texts of feeds.
 
-Without such a database they keep it in files. The stores of both kinds block, so they are called in threads.
+Without such a database they keep it in files. The stores of both kinds block, so they are called in threads
+(``ContentStore.run``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from knowledge.database.clock import database_time
 from knowledge.database.database import Database, Work
 from knowledge.errors import DatabaseError, SourceUnavailable
+from knowledge.thread_pool import NamedThreadPool
 
 _T = TypeVar("_T")
 
@@ -78,6 +80,8 @@ class SharedContent:
     roots: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The roots of the sources that the manifest knows, by kind and name: hosts with other homes use the same ones."""
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, repr=False)
+    threads: NamedThreadPool = field(default_factory=lambda: NamedThreadPool("shared content"), repr=False)
+    """Where stores wait for the database. In the loop's own threads, its name is resolved for each new connection."""
 
     def open_source(self, kind: str, name: str) -> SourceContent:
         """Return the entries of one source."""
@@ -136,3 +140,15 @@ class SourceContent:
             raise SourceUnavailable(
                 f"The files in {folder} cannot be moved into the database: {error.strerror}. Check their rights."
             ) from error
+
+
+class ContentStore:
+    """A store that blocks, in files of this host or in a database that several hosts share."""
+
+    def __init__(self, content: SourceContent | None) -> None:
+        self.is_shared = content is not None
+        self._threads = None if content is None else content.shared.threads
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Return the result of a blocking call, in a thread for which the database never waits."""
+        return await (asyncio.to_thread(call) if self._threads is None else self._threads.run(call))

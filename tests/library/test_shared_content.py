@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,20 @@ async def test_two_namespaces_do_not_touch_each_other(shared: Bench, tmp_path: P
         assert await texts(one.library, "lighthouse") == ["The lighthouse of acme"]
         assert await one.list_names() == ["a.md"]
         assert (await one.library.syncs.repair_index()).differences == 0
+
+
+async def test_reads_leave_threads_for_the_name_of_the_database(
+    bench: Bench, pooled_postgres: str, tmp_path: Path
+) -> None:
+    """Its name is resolved in the event loop's own threads. Reads that fill these would wait for each other."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    bench.url = pooled_postgres.replace("127.0.0.1", "localhost")
+    async with open_host(bench, tmp_path / "a") as one:
+        for n in range(4):
+            await one.add(f"{n}.md", f"The lighthouse {n}")
+        listed = [document async for batch in one.source.list() for document in batch]
+        contents = await asyncio.gather(*(one.source.read(document) for document in listed))
+        assert [content.data for content in contents] == [f"The lighthouse {n}".encode() for n in range(4)]
 
 
 async def test_a_lost_database_makes_the_documents_unknown(shared: Bench, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from knowledge.database.content import ContentRows, SourceContent
+from knowledge.database.content import ContentRows, ContentStore, SourceContent
 from knowledge.dates import parse_timestamp
 from knowledge.errors import (
     FetchError,
@@ -142,7 +142,7 @@ class FeedSource:
         remembered = {id_: entry for id_, entry in after.entries.items() if entry.last_seen_at >= oldest}
         newest = sorted(remembered, key=lambda id_: remembered[id_].last_seen_at, reverse=True)[:_MAX_ENTRIES]
         remembered = {id_: remembered[id_] for id_ in sorted(newest)}
-        await asyncio.to_thread(self._texts.delete_others, remembered)
+        await self._texts.run(lambda: self._texts.delete_others(remembered))
         await save_state(self._memory, _STATE_VERSION, asdict(replace(after, entries=remembered)))
         yield [self._make_listed(id_, entry) for id_, entry in remembered.items()]
 
@@ -154,7 +154,7 @@ class FeedSource:
 
         """
         if not self._options.follow:
-            data = await asyncio.to_thread(self._texts.load_text, listed.document, listed.version)
+            data = await self._texts.run(lambda: self._texts.load_text(listed.document, listed.version))
             if data is not None:
                 return DocumentContent(data, "text/html; charset=utf-8", listed.version, await self._find_title(listed))
         return await self._read_article(listed)
@@ -169,7 +169,7 @@ class FeedSource:
 
     async def _update_state(self, before: FeedState, now: float) -> FeedState:
         """Fetch the feed and return the new state."""
-        whole = await asyncio.to_thread(self._texts.has_all, before.entries) or self._options.follow
+        whole = await self._texts.run(lambda: self._texts.has_all(before.entries)) or self._options.follow
         headers = build_conditional_headers(before.etag, before.last_modified) if whole and before.entries else {}
         ask = FetchOptions(
             conditional_headers=headers, authorization=self._context.secrets.get("authorization"), limits=self._limits
@@ -198,7 +198,7 @@ class FeedSource:
                 f"{strip_query(url)} is not an RSS, Atom or JSON feed. Find the feed's own address on that page and "
                 "put it into the key url."
             )
-        await asyncio.to_thread(self._texts.save_all, entries)
+        await self._texts.run(lambda: self._texts.save_all(entries))
         fresh = {
             one.id: RememberedEntry(
                 one.title, one.link, one.version, one.published_at.timestamp() if one.published_at else None, now
@@ -307,10 +307,11 @@ KIND = SourceKind(
 )
 
 
-class _EntryTexts:
+class _EntryTexts(ContentStore):
     """The texts of entries, one file for each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, content: SourceContent | None = None) -> None:
+        super().__init__(content)
         self._folder = folder
 
     def save_all(self, entries: Sequence[FeedEntry]) -> None:
@@ -348,8 +349,8 @@ class _SharedEntryTexts(_EntryTexts):
     """The texts of entries in a shared database. Those of the folder are moved there."""
 
     def __init__(self, folder: Path, content: SourceContent) -> None:
-        super().__init__(folder)
-        self._content = content
+        super().__init__(folder, content)
+        self._rows = content
 
     def save_all(self, entries: Sequence[FeedEntry]) -> None:
         def save(rows: ContentRows) -> None:
@@ -358,20 +359,20 @@ class _SharedEntryTexts(_EntryTexts):
                 if (name := _make_text_name(entry.id, entry.version)) not in there:
                     rows.put_entry(name, "", entry.html.encode("utf-8", "replace"))
 
-        self._content.change(save)
+        self._rows.change(save)
 
     def load_text(self, id_: str, version: str) -> bytes | None:
-        entry = self._content.read(lambda rows: rows.load_entry(_make_text_name(id_, version)))
+        entry = self._rows.read(lambda rows: rows.load_entry(_make_text_name(id_, version)))
         return None if entry is None else entry[1]
 
     def has_all(self, entries: Mapping[str, RememberedEntry]) -> bool:
-        self._content.import_files(self._folder, "[0-9a-f]*", _load_text)
-        there = self._content.read(lambda rows: rows.list_texts())
+        self._rows.import_files(self._folder, "[0-9a-f]*", _load_text)
+        there = self._rows.read(lambda rows: rows.list_texts())
         return all(_make_text_name(id_, entry.version) in there for id_, entry in entries.items())
 
     def delete_others(self, entries: Mapping[str, RememberedEntry]) -> None:
         names = {_make_text_name(id_, entry.version) for id_, entry in entries.items()}
-        self._content.change(lambda rows: rows.delete_entries(rows.list_texts().keys() - names))
+        self._rows.change(lambda rows: rows.delete_entries(rows.list_texts().keys() - names))
         super().delete_others({})
 
 

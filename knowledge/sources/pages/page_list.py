@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from knowledge.database.content import ContentRows, SharedContent, SourceContent
+from knowledge.database.content import ContentRows, ContentStore, SharedContent, SourceContent
 from knowledge.errors import SourceError
 from knowledge.settings import SourceSpec
 from knowledge.sources.registry import source_folder_name
@@ -37,12 +37,13 @@ class AddedPage:
         return normalize_page_url(self.url).partition("://")[2]
 
 
-class PageList:
+class PageList(ContentStore):
     """The list in a folder of this host, or in a database that several hosts share. Several processes may use it."""
 
     def __init__(
         self, folder: Path, now: Callable[[], float] = time.time, content: SourceContent | None = None
     ) -> None:
+        super().__init__(content)
         self._place = _PageFolder(folder) if content is None else _PageTable(content, folder)
         self._now = now
 

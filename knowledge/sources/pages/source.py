@@ -88,7 +88,7 @@ class PagesSource:
             SourceError: the page is gone, or has no text.
 
         """
-        if listed.document not in {page.document for page in await asyncio.to_thread(self._list.list_pages)}:
+        if listed.document not in {page.document for page in await self._list.run(self._list.list_pages)}:
             raise SourceError(f"{listed.document} was removed. Nothing needs to be done.")
         if listed.document in self._lost:
             raise SourceError(self._lost[listed.document])
@@ -115,7 +115,7 @@ class PagesSource:
         visits: dict[str, PageVisit] = {}
         errors: dict[str, str] = {}
         self._visits, self._lost = visits, errors
-        for page in await asyncio.to_thread(self._list.list_pages):
+        for page in await self._list.run(self._list.list_pages):
             try:
                 visit, data = await self._fetch_page(page.url)
             except SourceError as error:

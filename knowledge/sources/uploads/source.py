@@ -59,7 +59,7 @@ class PushSource:
             SourceError: the folder, or a file in it, cannot be read.
 
         """
-        yield [self._make_listed(card) for card in await asyncio.to_thread(self._list_records)]
+        yield [self._make_listed(card) for card in await self._store.run(self._list_records)]
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read one document.
@@ -68,7 +68,7 @@ class PushSource:
             SourceError: the document was removed, or replaced by one for few people, or its bytes are lost.
 
         """
-        return await asyncio.to_thread(self._read_document, listed)
+        return await self._store.run(lambda: self._read_document(listed))
 
     async def read_rights(self, documents: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return who may read these documents now.
@@ -77,27 +77,27 @@ class PushSource:
             SourceError: the folder, or a record, cannot be read.
 
         """
-        cards = await asyncio.to_thread(self._find_records, documents)
-        return {card.name: self._find_readers(card) for card in cards if card is not None}
+        cards = await self._store.run(lambda: self._find_records(documents))
+        return {card.name: self._find_readers(card) for card in cards}
 
     async def close(self) -> None:
         """Do nothing: no file is open."""
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield after any process has added, replaced or removed a document."""
-        before = await asyncio.to_thread(self._store.get_change_mark)
+        before = await self._store.run(self._store.get_change_mark)
         while True:
             await self._sleep(_POLL_S)
-            now = await asyncio.to_thread(self._store.get_change_mark)
+            now = await self._store.run(self._store.get_change_mark)
             if now != before:
                 before = now
                 yield None
 
-    def _find_records(self, documents: Collection[str]) -> Sequence[UploadRecord | None]:
+    def _find_records(self, documents: Collection[str]) -> Sequence[UploadRecord]:
         # On another machine or without its mount the folder may be missing, and the documents are not gone.
         if not (self._store.is_shared or has_records(self._store.folder)):
             raise self._make_missing_error()
-        return [self._store.find_record(document) for document in documents]
+        return self._store.find_records(documents)
 
     def _list_records(self) -> Sequence[UploadRecord]:
         if self._must_exist and not (self._store.is_shared or self._store.folder.is_dir()):

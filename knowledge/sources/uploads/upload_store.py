@@ -15,13 +15,13 @@ import re
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from knowledge.database.content import ContentRows, SourceContent
+from knowledge.database.content import ContentRows, ContentStore, SourceContent
 from knowledge.errors import SourceError, UnsupportedFormat
 from knowledge.sources.common import SUFFIXES, too_large_error
 
@@ -72,7 +72,7 @@ class UploadResult(StrEnum):
     UNCHANGED = "unchanged"
 
 
-class UploadStore:
+class UploadStore(ContentStore):
     """The added documents of a source. Its methods block; several processes may use them at the same time.
 
     They are in a folder of this host, or in a database that several hosts share. Then the folder's are moved there.
@@ -86,8 +86,8 @@ class UploadStore:
         now: Callable[[], float] = time.time,
         content: SourceContent | None = None,
     ) -> None:
+        super().__init__(content)
         self.folder = folder
-        self.is_shared = content is not None
         self._place = _UploadFolder(folder) if content is None else _UploadTable(content, _UploadFolder(folder))
         self.max_bytes = max_bytes
         self._now = now
@@ -200,6 +200,16 @@ class UploadStore:
 
         """
         return self._place.read(lambda uploads: uploads.find_record(name))
+
+    def find_records(self, names: Collection[str]) -> list[UploadRecord]:
+        """Return the records of these documents at one moment; those that there are not are left out.
+
+        Raises:
+            SourceError: one cannot be read.
+
+        """
+        found = self._place.read(lambda uploads: [uploads.find_record(name) for name in names])
+        return [card for card in found if card is not None]
 
     def read_data(self, card: UploadRecord) -> bytes:
         """Return a document's bytes.

@@ -143,6 +143,8 @@ class Manifest:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self.content is not None:
+            self.content.threads.close()
         await self.database.close()
 
 
