@@ -120,7 +120,7 @@ class Library:
                 embedder,
                 passages,
                 configured={key: rules.readers_key for key, rules in self._rules.items()},
-                configurations=configurations,
+                configurations=self.configurations,
                 now=clock.now,
             ),
             self._rights,

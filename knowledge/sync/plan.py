@@ -78,7 +78,8 @@ def make_plan(
     """Decide what to do with each document.
 
     ``complete`` is False if the listing stopped early. Then documents that it does not name stay. ``trusted`` is False
-    if the source lies on another disk than before. Then the deletion of each missing document waits for approval.
+    if the source lies on another disk than before, or another process has it with other keys. Then the deletion of each
+    missing document waits for approval.
 
     ``approve`` names the pending deletions that a person saw and approved. They are deleted if the source still does
     not list them. Other documents that are missing pass the usual check, because the person did not see them.

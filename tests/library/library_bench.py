@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedding import IDENTITY
-from knowledge.interfaces import EVERYONE, Matrix, Priority
+from knowledge.interfaces import EVERYONE, Matrix, Priority, SourceKey
 from knowledge.library import Clock, Library
 from knowledge.settings import KnowledgeSettings, PathRights, PathWeight, SourceSpec
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -94,7 +94,6 @@ class Bench:
         self.unnamed: frozenset[str] = frozenset()
         """Sources without readers of their own in the configuration, although ``names_readers`` is set."""
         self.rights: tuple[PathRights, ...] = ()
-        self.url = f"sqlite:///{home / 'kvasir.db'}"
         self.namespace = ""
 
     @contextlib.asynccontextmanager
@@ -139,3 +138,9 @@ async def texts(library: Library, query: str, **options: Any) -> list[str]:
         options["viewers"] = make_members(*options.pop("readers"))
     hits = (await library.search(query, **options)).hits
     return list(dict.fromkeys(part for hit in hits for part in (hit.context or hit.text).split("\n\n")))
+
+
+async def read_state(library: Library, key: SourceKey) -> list[list[Any]]:
+    """Return the documents of a source with their readers, and the pending deletions among them."""
+    manifest = await library._find_searched()
+    return [sorted(map(list, await manifest.list_readers(key))), sorted(await manifest.list_pending_names(key))]

@@ -1,7 +1,8 @@
 """Another host: a process that shares the manifest and sees other disks. A program for ``test_hosts.py``.
 
 ``python other_host.py HOME FOLDER QUESTIONS SYNCS SETUP`` runs the shell commands of SETUP in its own mount namespace,
-syncs the folder so often, and asks so many questions. It prints what the last one found and what the syncs said.
+asks so many questions, syncs the folder so often, and asks again. It prints what the last question of both times found,
+the state of the manifest in between, and what the syncs said.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.library.library_bench import Bench, texts
+from tests.library.library_bench import Bench, read_state, texts
 from tests.sources.building import build
 from tests.sync.doubles import passages
 
@@ -23,11 +24,13 @@ async def main(home: str, folder: str, questions: str, syncs: str, setup: str) -
     bench = Bench(Path(home), passages)
     source = build("folder", Path("/"), name="docs", path=folder, watch=False)
     async with bench.library(source) as library:
-        reports = [(await library.refresh()).sources["docs"] for _ in range(int(syncs))]
         found: list[str] = []
         for _ in range(int(questions)):
             found = await texts(library, "lighthouse", limit=20)
-    print(json.dumps({"found": sorted(found), "errors": [one.error for one in reports]}))  # noqa: T201 - the test reads it
+        state = await read_state(library, source.key)
+        errors = [(await library.refresh()).sources["docs"].error for _ in range(int(syncs))]
+        after = await texts(library, "lighthouse", limit=20)
+    print(json.dumps({"found": found, "state": state, "errors": errors, "after": sorted(after)}))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,7 +14,10 @@ import pytest
 
 from knowledge.errors import PendingDeletionsChanged, SourceUnavailable
 from knowledge.interfaces import EVERYONE
-from tests.library.library_bench import Bench, texts
+from knowledge.library import Library
+from knowledge.settings import PathRights
+from knowledge.sync.manifest.replica_configurations import ReplicaConfiguration
+from tests.library.library_bench import Bench, read_state, texts
 from tests.library.rights_source import Now, RightsDict, make_minutes
 from tests.sources.building import build
 
@@ -44,8 +48,7 @@ async def read_readers(bench: Bench) -> Any:
     """Return the readers and pending deletions in the manifest."""
     source = make_placed(0)
     async with bench.library(source) as library:
-        manifest = await library._find_searched()
-        return sorted(await manifest.list_readers(source.key)), await manifest.list_pending_names(source.key)
+        return await read_state(library, source.key)
 
 
 # ── Unknown instead of gone ──────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +118,7 @@ async def test_a_sync_on_another_disk_deletes_nothing_without_approval(bench: Be
             assert len(await texts(here, "minutes", limit=20, **BOARD)) == 8
         report = (await here.refresh()).sources["wiki"]
         assert (report.deleted, report.pending_deletions, report.error) == (1, 0, None), "its own disk is trusted"
-        assert (await read_readers(bench))[1] == frozenset()
+        assert (await read_readers(bench))[1] == []
         del ours.texts["7.md"]
         assert (await here.refresh()).sources["wiki"].deleted == 1
         await there.refresh()
@@ -137,6 +140,12 @@ async def test_a_place_that_cannot_be_seen_stops_the_sync(bench: Bench, now: Now
         assert (report.deleted, report.error) == (0, "The disk is not there. Mount it.")
         assert await texts(library, "minutes", **BOARD) == []
         assert len((await read_readers(bench))[0]) == 2
+
+
+async def wait_for_replicas(library: Library, count: int) -> None:
+    """Wait until a library sees so many other processes."""
+    while len(await library.configurations.list_others()) < count:  # noqa: ASYNC110 - polled
+        await asyncio.sleep(0.01)
 
 
 # ── Another configuration ────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,6 +174,8 @@ async def test_a_source_that_another_configuration_lacks_waits_for_approval(benc
     async with bench.library(ours, other) as here, here.configurations.announce("a|1|2|3"):
         await here.refresh()
         async with bench.library(other) as there, there.configurations.announce("b|1|2|3"):
+            await wait_for_replicas(here, 1)
+            await wait_for_replicas(there, 1)
             for _ in range(3):
                 assert (await there.refresh()).ok
             assert len(await texts(here, "minutes", sources=["wiki"], **BOARD)) == 3
@@ -183,6 +194,44 @@ async def test_a_source_that_another_configuration_lacks_waits_for_approval(benc
             assert await texts(here, "minutes", sources=["wiki"], **BOARD) == []
             assert (await there.status()).removed == ()
             assert await texts(there, "notes", **BOARD) == ["The board notes"]
+
+
+async def test_what_another_configuration_leaves_out_waits_for_approval(bench: Bench) -> None:
+    bench.names_readers = True
+    ours, theirs = make_placed(8), make_placed(1)  # as one that excludes seven of them
+    async with bench.library(ours) as here:
+        await here.refresh()
+        bench.rights = (PathRights("9.md", frozenset({"bo"})),)
+        async with bench.library(theirs) as there:
+            async with here.configurations.announce("a|1|2|3"):
+                await wait_for_replicas(there, 1)
+                report = (await there.refresh()).sources["wiki"]
+                assert (report.deleted, report.pending_deletions, report.error) == (0, 7, None)
+                assert len(await texts(here, "minutes", limit=20, **BOARD)) == 8
+                assert (await here.refresh()).sources["wiki"].pending_deletions == 0
+            report = (await there.refresh()).sources["wiki"]
+            assert (report.deleted, report.pending_deletions) == (7, 0), "the other process has ended"
+
+
+async def test_a_new_index_waits_for_the_sources_of_other_configurations(bench: Bench) -> None:
+    ours, notes = make_placed(3), RightsDict("notes", "/notes")
+    notes.put("n.md", "The board notes")
+    async with bench.library(ours, notes) as before:
+        await before.refresh()
+    bench.chunker = "2"
+    async with (
+        bench.library(ours, notes) as here,
+        bench.library(notes) as there,
+        here.configurations.announce("a|1|2|3"),
+    ):
+        await wait_for_replicas(there, 1)
+        for _ in range(2):
+            assert (await there.refresh()).ok
+        assert len(await texts(here, "board", **BOARD)) == 4
+        assert (await there.status()).growth is not None
+        assert (await here.refresh()).ok
+        assert (await there.status()).growth is None
+        assert len(await texts(here, "board", **BOARD)) == 4
 
 
 async def test_a_source_with_another_root_waits_for_approval(bench: Bench) -> None:
@@ -205,8 +254,11 @@ async def test_replicas_with_the_same_configuration_are_not_named(bench: Bench) 
     source = make_placed(1)
     async with bench.library(source) as one, one.configurations.announce("a|1|2|3"):
         async with bench.library(source) as two, two.configurations.announce("b|1|2|3"):
+            await wait_for_replicas(one, 1)
             assert (await one.status()).other_configurations == {}
-            assert len(await one.configurations.list_others()) == 1
+            other = ReplicaConfiguration("c|1|2|3", one.configurations.ours.host, {})
+            differences = one.configurations.list_differences([other, two.configurations.ours])
+            assert list(differences.values()) == [["wiki"]], "two processes with one host name"
         assert await one.configurations.list_others() == []
 
 
@@ -257,23 +309,23 @@ async def test_a_partial_mount_changes_nothing(bench: Bench, tmp_path: Path, mou
     for n in range(8):
         for place in (folder, copies):
             (place / f"{n}.md").write_text(f"The lighthouse {n}")
-    bench.home = home
+    bench.home, bench.url = home, f"sqlite:///{home / 'kvasir.db'}"
     source = build("folder", Path("/"), name="docs", path=str(folder), watch=False)
     setup = MOUNTS[mount].format(folder, copies, tmp_path / "disk")
     async with bench.library(source) as library:
         assert (await library.refresh()).ok
         now.s += 60
-        before = await read_state(library, source)
-        there = run_there(home, folder, setup, questions=100)
+        before = await read_state(library, source.key)
+        there = run_there(home, folder, setup, questions=100, syncs=3)
         assert len(there["found"]) == (1 if "0.md" in setup else 0)
-        assert await read_state(library, source) == before
-        there = run_there(home, folder, setup.replace("mkdir", "true"), syncs=3)
+        assert there["state"] == before
+        assert len(there["errors"]) == 3
         assert all(there["errors"])
         now.s += 60
         assert len(await texts(library, "lighthouse", limit=20)) == 8
         assert (await library.refresh()).ok
         assert (await library.status()).sources[0].pending_deletions == 0
-        assert await read_state(library, source) == before
+        assert await read_state(library, source.key) == before
 
 
 @pytest.mark.slow
@@ -287,12 +339,9 @@ def test_a_disk_below_the_folder_may_be_absent(tmp_path: Path) -> None:
     (copies / "0.md").write_text("The lighthouse below")
     mounted = f"mount -t tmpfs none {folder}/below; cp -p {copies}/0.md {folder}/below"
     everything = ["The lighthouse at the top", "The lighthouse below"]
-    assert run_there(home, folder, mounted, questions=1, syncs=1) == {"found": everything, "errors": [None]}
-    absent = run_there(home, folder, "true", questions=1, syncs=3)
+    there = run_there(home, folder, mounted, syncs=1)
+    assert (there["errors"], there["after"]) == ([None], everything)
+    absent = run_there(home, folder, "true", syncs=3)
     assert "another disk or host" in absent["errors"][-1]
-    assert run_there(home, folder, mounted, questions=1, syncs=1) == {"found": everything, "errors": [None]}
-
-
-async def read_state(library: Any, source: Any) -> Any:
-    manifest = await library._find_searched()
-    return sorted(await manifest.list_readers(source.key)), await manifest.list_pending_names(source.key)
+    there = run_there(home, folder, mounted, syncs=1)
+    assert (there["errors"], there["after"]) == ([None], everything)

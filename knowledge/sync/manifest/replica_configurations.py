@@ -69,10 +69,20 @@ class ReplicaConfigurations:
         rows = await self.database.fetch_rows(query)
         return [ReplicaConfiguration(replica, host, json.loads(sources)) for replica, host, sources in rows]
 
+    async def find_conflicts(self) -> frozenset[str]:
+        """Return the sources (``SourceKey.id``) of other processes that this one lacks or has with other keys.
+
+        Raises:
+            DatabaseError: the database failed.
+
+        """
+        theirs = [item for other in await self.list_others() for item in other.sources.items()]
+        return frozenset(key for key, configuration in theirs if self.ours.sources.get(key) != configuration)
+
     def list_differences(self, others: Sequence[ReplicaConfiguration]) -> dict[str, list[str]]:
         """Return the names of the sources that other processes have otherwise, by their hosts."""
-        named = {one.host: self.ours.list_differences(one) for one in others}
-        return {host: names for host, names in named.items() if names}
+        named = [(one.host, self.ours.list_differences(one)) for one in others]
+        return {host: names for host, names in named if names}
 
     @contextlib.asynccontextmanager
     async def announce(self, replica: str) -> AsyncIterator[None]:

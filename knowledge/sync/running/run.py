@@ -11,6 +11,7 @@ from knowledge.interfaces import Embedder, Source, SourceKey
 from knowledge.sync.fence import Fence
 from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.indexes import Indexes
+from knowledge.sync.manifest.replica_configurations import ReplicaConfigurations
 from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.pipeline import Pipeline
@@ -83,7 +84,7 @@ class IndexWriter:
         embedder: of the index to write.
         passages: parses and splits documents.
         configured: the key of each source's configured readers, by ``SourceKey.id``.
-        configurations: the key of each source's configuration, by ``SourceKey.id``.
+        configurations: what this process has configured, and what others have.
         now: seconds since the epoch.
 
     """
@@ -97,7 +98,7 @@ class IndexWriter:
         passages: ChunkDocument,
         *,
         configured: Mapping[str, str],
-        configurations: Mapping[str, str],
+        configurations: ReplicaConfigurations,
         now: Callable[[], float],
     ) -> None:
         self._indexes = indexes
@@ -111,12 +112,17 @@ class IndexWriter:
 
     @asynccontextmanager
     async def open_run(self) -> AsyncIterator[SyncRun]:
-        """Open a run in which sources are synced; at its end a complete index takes over."""
+        """Open a run in which sources are synced; at its end an index takes over that has those of all processes."""
         async with self._hold_write_access() as fence:
-            tools, manifest = self._make_tools(fence), fence.guard_manifest(self._indexes.manifest)
+            conflicts, manifest = (
+                await self._configurations.find_conflicts(),
+                fence.guard_manifest(self._indexes.manifest),
+            )
+            tools = self._make_tools(fence, conflicts)
             async with open_run(tools, [source.id for source in self._sources]) as run:
                 yield run
-            await self._indexes.switch_index(self._sources, manifest, tools.store)
+            keys = [*self._sources, *(SourceKey(*one.split("\x1f", 2)) for one in conflicts)]
+            await self._indexes.switch_index(keys, manifest, tools.store)
 
     async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs.
@@ -175,7 +181,7 @@ class IndexWriter:
             await self._indexes.replace_lost_index(fence.guard_store(self._indexes.written.store))
             yield fence
 
-    def _make_tools(self, fence: Fence) -> SyncTools:
+    def _make_tools(self, fence: Fence, conflicts: frozenset[str] = frozenset()) -> SyncTools:
         written, searched = self._indexes.written, self._indexes.searched
         manifest, shadow = fence.guard_manifest(self._indexes.manifest), None
         if searched.row.id != written.row.id:
@@ -187,6 +193,7 @@ class IndexWriter:
             self._passages,
             shadow=shadow,
             readers_keys=self._configured,
-            configurations=self._configurations,
+            configurations=self._configurations.ours.sources,
+            conflicts=conflicts,
             now=self._now,
         )

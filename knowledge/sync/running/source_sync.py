@@ -120,6 +120,7 @@ class SourceSync:
         listed_at = self._tools.now()
         listing, broken = await self._read_listing()
         place, is_elsewhere = ("", False) if broken is not None else await self._find_place()
+        is_trusted = not is_elsewhere and self._key.id not in self._tools.conflicts
         records = await self._tools.manifest.list_documents(self._key)
         # Plan in a thread, because 100 000 documents take a third of a second.
         todo = await asyncio.to_thread(
@@ -128,7 +129,7 @@ class SourceSync:
             records,
             now=listed_at,
             complete=broken is None,
-            trusted=not is_elsewhere,
+            trusted=is_trusted,
             approve=self._approve,
         )
         self._tally.count_plan(todo, records)
@@ -141,7 +142,7 @@ class SourceSync:
                 listing,
                 now=listed_at,
                 complete=broken is None,
-                trusted=not is_elsewhere,
+                trusted=is_trusted,
                 approve=self._approve,
             )
         if not todo.brings_new:

@@ -55,4 +55,6 @@ class SyncTools:
     """``SourceSpec.readers_key`` of each source, by ``SourceKey.id``."""
     configurations: Mapping[str, str] = field(default_factory=dict)
     """``SourceSpec.configuration_key`` of each source, by ``SourceKey.id``."""
+    conflicts: frozenset[str] = frozenset()
+    """Sources that another running process has with other keys (``SourceKey.id``). What is missing may be there."""
     now: Callable[[], float] = time.time
