@@ -160,6 +160,26 @@ async def test_an_old_home_is_imported_once(shared: Bench, tmp_path: Path) -> No
         assert len(await two.list_names()) == 1, "it is not imported again"
 
 
+async def test_an_import_leaves_no_bytes_of_documents_on_the_host(shared: Bench, tmp_path: Path) -> None:
+    """Nothing would erase them there: not after an earlier crash, next to a document without bytes, or of a draft."""
+    crashed, damaged = (open_upload_store(ADDED, tmp_path / name) for name in "ab")
+    for old in (crashed, damaged):
+        for n in range(3):
+            old.store_document(f"{n}.md", f"The lighthouse {n} of {old.folder}".encode(), by="ada")
+    for path in (crashed.folder / "cards").iterdir():
+        path.unlink()  # the import died when it had moved all
+    first = damaged.find_record("0.md")
+    assert first is not None
+    (damaged.folder / "blobs" / first.sha256).unlink()
+    (damaged.folder / "cards" / ".1234.json.77").write_text("{")
+    async with open_host(shared, tmp_path / "a") as one, open_host(shared, tmp_path / "b") as two:
+        assert await one.list_names() == []
+        assert await two.list_names() == ["1.md", "2.md"]
+        assert await two.list_names() == ["1.md", "2.md"]
+    left = [path for old in (crashed, damaged) for path in old.folder.rglob("*") if path.is_file()]
+    assert sorted({path.parent.name for path in left}) == ["added", "cards"], "locks, and the record without bytes"
+
+
 async def test_two_namespaces_do_not_touch_each_other(shared: Bench, tmp_path: Path, now: Now) -> None:
     shared.home = tmp_path / "one"
     shared.home.mkdir()

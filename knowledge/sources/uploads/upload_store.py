@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -264,13 +263,14 @@ class _UploadTable:
         return self._content.change(lambda rows: work(_UploadRows(rows)))
 
     def _import_folder(self) -> None:
-        """Move the documents of this host's folder into the database, and delete the folder."""
+        """Move the documents of this host's folder into the database, and delete them there."""
         if not has_records(self._old.folder):
             return
         self._content.import_files(self._old.cards, "*.json", self._load_card)
-        with contextlib.suppress(OSError):  # a document without its bytes stays there
+        self._old.change(lambda old: old.delete_records(()))
+        with contextlib.suppress(OSError):  # the record of a document without its bytes stays there
             self._old.cards.rmdir()
-            shutil.rmtree(self._old.blobs)
+            self._old.blobs.rmdir()
 
     def _load_card(self, path: Path) -> Callable[[ContentRows], object]:
         try:
