@@ -45,8 +45,10 @@ def _read_mounts() -> dict[str, str]:
     for line in lines:
         _, _, device, root, point, *rest = line.split(" ")
         source = rest[rest.index("-") + 2]
-        is_shared = ":" in source or source.startswith("//")  # such as server:/export, which has no host of its own
-        mounts[_unescape(point)] = f"{source if is_shared else f'{_find_host()} {device}'} {root}"
+        is_shared = ":/" in source or source.startswith("//")  # such as server:/export, which has no host of its own
+        # The kernel may give another number to a disk (btrfs, LVM) after a boot. A tmpfs has nothing else.
+        disk = source if "/" in source else device
+        mounts[_unescape(point)] = f"{disk if is_shared else f'{_find_host()} {disk}'} {root}"
     return mounts
 
 

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_has_its_disk_and_those_below_it(folder: Path) -> None:
     network, *below = describe_place(str(folder)).splitlines()
     assert network == "server:/export /", "the same on all hosts"
-    assert [line.rsplit(" ", 2)[1:] for line in below] == [["0:41", "/a"], ["0:42", "/b"]]
+    assert [line.rsplit(" ", 2)[1:] for line in below] == [["/dev/vdb", "/a"], ["/dev/vdc", "/b"]]
     assert [line.startswith(name) for line, name in zip(below, ("local ", "with blank "), strict=True)] == [True, True]
     assert describe_place(str(folder / "local")) == below[0].removeprefix("local ")
 
@@ -43,6 +43,19 @@ def test_a_folder_that_replaces_another_one_has_the_same_place(folder: Path) -> 
     assert describe_place(str(folder / "local")) == before
     (folder / "link").symlink_to(folder / "local")
     assert describe_place(str(folder / "link")) == before
+
+
+def test_a_disk_keeps_its_name_after_a_boot(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, lines = describe_place(str(folder)), LINES.format(folder)
+    (folder.parent / "mounts").write_text(lines.replace("0:41", "0:57"))
+    assert describe_place(str(folder)) == before
+    for source in ("none", "C:\\134"):  # of a tmpfs, and of a disk of Windows, which another host has, too
+        (folder.parent / "mounts").write_text(lines.replace("server:/export", source))
+        place = describe_place(str(folder))
+        assert place.splitlines()[0].endswith(" 0:40 /")
+        with monkeypatch.context() as patch:
+            patch.setattr(places, "_find_host", lambda: "another host")
+            assert describe_place(str(folder)) != place
 
 
 def test_a_system_without_names_of_disks_has_no_places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
