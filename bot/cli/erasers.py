@@ -153,7 +153,7 @@ async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
     if erasure.person is None:
         return []
     async with open_content(erasure.settings.knowledge) as content:
-        uploads = await asyncio.to_thread(list_uploads, erasure.settings, content, erasure.subject)
+        uploads = await list_uploads(erasure.settings, content, erasure.subject)
         removed = {spec.name: [one.name for one in records] for spec, records in uploads}
         for spec, _ in uploads if not erasure.is_trial else ():
             removed[spec.name] = await asyncio.to_thread(
@@ -165,15 +165,22 @@ async def erase_uploads(erasure: Erasure) -> Sequence[ErasedStore]:
     return [ErasedStore("added files, with their passages in the index", count, remains, not remains)]
 
 
-def list_uploads(
+async def list_uploads(
     settings: Settings, content: SharedContent | None, user: str
 ) -> list[tuple[SourceSpec, list[UploadRecord]]]:
     """Return the files that a person added, by their source. Raises ``SourceError``."""
+    specs = await _list_specs(settings, content, "push")
+    stores = [(spec, open_upload_store(spec, settings.home, content)) for spec in specs]
     return [
-        (spec, [one for one in open_upload_store(spec, settings.home, content).list_records() if one.added_by == user])
-        for spec in settings.knowledge.sources
-        if spec.kind == "push"
+        (spec, [one for one in await store.run(store.list_records) if one.added_by == user]) for spec, store in stores
     ]
+
+
+async def _list_specs(settings: Settings, content: SharedContent | None, kind: str) -> list[SourceSpec]:
+    """Return the sources of a kind, also those that only the shared database has, because no file lists them here."""
+    specs = {spec.name: spec for spec in settings.knowledge.sources if spec.kind == kind}
+    names = set() if content is None else await content.list_sources(kind)
+    return [*specs.values(), *(SourceSpec(name, kind, {}, settings.home) for name in names - specs.keys())]
 
 
 async def _sync_removals(settings: Settings, removed: Mapping[str, Sequence[str]]) -> str:
@@ -187,10 +194,11 @@ async def _sync_removals(settings: Settings, removed: Mapping[str, Sequence[str]
                 if spec.name in removed:
                     additions = DocumentAdditions(spec, settings.home, library, library.content)
                     await additions.sync_removals(removed[spec.name], patience_s=_SYNC_S)
-            sources = (await library.status()).sources
+            state = await library.status()
             await wait_for_sync(library.scrub_store, _SYNC_S)
     except (KnowledgeError, BotError) as error:
         return f"The index may still have their passages: {error} Then run this command again."
+    sources = (*state.sources, *state.removed)
     pending = [one.name for one in sources if one.name in removed and one.pending_deletions]
     next_steps = " && ".join(f"kvasir sync --approve {name}" for name in pending)
     return f"Passages of removed files wait for approval. {next_steps}, then run this command again." if pending else ""
@@ -201,20 +209,20 @@ async def erase_page_names(erasure: Erasure) -> Sequence[ErasedStore]:
     if erasure.person is None:
         return []
     async with open_content(erasure.settings.knowledge) as content:
-        pages = await asyncio.to_thread(list_pages, erasure.settings, content, erasure.subject)
+        pages = await list_pages(erasure.settings, content, erasure.subject)
         for spec, _ in pages if not erasure.is_trial else ():
             await asyncio.to_thread(open_page_list(spec, erasure.settings.home, content).forget_person, erasure.subject)
     return [ErasedStore("names at pages of the web that the person added", sum(len(found) for _, found in pages))]
 
 
-def list_pages(
+async def list_pages(
     settings: Settings, content: SharedContent | None, user: str
 ) -> list[tuple[SourceSpec, list[AddedPage]]]:
     """Return the pages of the web that a person added, by their source. Raises ``SourceError``."""
+    specs = await _list_specs(settings, content, "pages")
+    lists = [(spec, open_page_list(spec, settings.home, content)) for spec in specs]
     return [
-        (spec, [page for page in open_page_list(spec, settings.home, content).list_pages() if page.added_by == user])
-        for spec in settings.knowledge.sources
-        if spec.kind == "pages"
+        (spec, [page for page in await pages.run(pages.list_pages) if page.added_by == user]) for spec, pages in lists
     ]
 
 

@@ -87,6 +87,12 @@ class SharedContent:
         """Return the entries of one source."""
         return SourceContent(self, f"{kind} {name}")
 
+    async def list_sources(self, kind: str) -> set[str]:
+        """Return the names of the sources of a kind that have entries, also those that are no longer configured."""
+        source = self.table.c.source
+        query = select(source).where(self.table.c.namespace == self.namespace, source.startswith(f"{kind} ")).distinct()
+        return {name.partition(" ")[2] for (name,) in await self.database.fetch_rows(query)}
+
 
 @dataclass(frozen=True)
 class SourceContent:

@@ -26,6 +26,8 @@ from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.library import Library
+from knowledge.opening import open_content
+from knowledge.settings import SourceSpec
 from knowledge.sources.pages.page_list import PageList, open_page_list
 from knowledge.sources.uploads.source import PushSource, open_upload_store
 from knowledge.stores.lancedb.store import LanceDBStore
@@ -277,15 +279,26 @@ async def test_a_shared_database_keeps_nothing_of_an_erased_person(
     """What a host had in files is moved into the database, exported and erased there."""
     environ = {"KVASIR_CACHE": cache_without_engine, "KVASIR_DATABASE_URL": empty_postgres}
     await fill_place(place, cache_without_engine, KVASIR_DATABASE_URL=empty_postgres)
+    text = (place.folder / "kvasir.toml").read_text()
+    (place.folder / "kvasir.toml").write_text(text + '[[source]]\nname = "letters"\nkind = "push"\n')
+    async with open_content(load_settings(place.environ(**environ), place.folder).knowledge) as content:
+        letters = open_upload_store(SourceSpec("letters", "push", {}, place.folder), place.home, content)
+        await letters.run(lambda: letters.store_document("old.md", f"# Old\n\n{PLANTED}".encode(), by=ADA))
+    await place.command("sync", "letters", **environ)
+    (place.folder / "kvasir.toml").write_text(text)  # the source is not configured any more
     assert count_planted(place.home, "sources/**/*") == 0
     status, _, err = await place.command("export", ADA, "--json", "out", **environ)
     assert status == 0, err
-    assert len(list((place.folder / "out").iterdir())) == 4
+    assert len(list((place.folder / "out").iterdir())) == 5
     exported = json.loads((place.folder / "out" / "person.json").read_text())
-    assert ([page["added_by"] for page in exported["pages"]], len(exported["files"])) == ([ADA], 3)
-    receipt = await place.json("erase", ADA, **environ)
+    assert ([page["added_by"] for page in exported["pages"]], len(exported["files"])) == ([ADA], 4)
+    status, out, err = await place.command("erase", ADA, "--json", **environ)
+    assert status == 1, err
+    receipt = json.loads(out)
     erased = {one["store"]: one["erased"] for one in receipt["stores"]}
-    assert erased["added files, with their passages in the index"] == 3
+    assert erased["added files, with their passages in the index"] == 4
+    [remains] = [one["remains"] for one in receipt["stores"] if one["store"].startswith("added files")]
+    assert "kvasir sync --approve letters" in remains
     assert erased["names at pages of the web that the person added"] == 1
     async with open_ledger(empty_postgres) as ledger:
         rows = await ledger.database.fetch_rows(sa.text("SELECT name, meta, data FROM knowledge_content"))

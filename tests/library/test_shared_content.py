@@ -93,8 +93,7 @@ async def test_an_added_document_is_replaced_opened_and_removed_at_another_host(
         mark = await asyncio.to_thread(two.uploads.get_change_mark)
         assert await asyncio.to_thread(one.uploads.change_readers, "D1:1.0", "ada", ["ada", "bo"]) == ["a.md"]
         assert await asyncio.to_thread(two.uploads.get_change_mark) != mark
-        card = await asyncio.to_thread(two.uploads.find_record, "a.md")
-        assert card is not None
+        [card] = await asyncio.to_thread(two.uploads.find_records, ["a.md"])
         assert card.readers == ("ada", "bo")
         assert await asyncio.to_thread(two.uploads.read_data, card) == b"text"
         assert await two.add("a.md", "newer", **message) is UploadResult.REPLACED
@@ -153,8 +152,7 @@ async def test_an_old_home_is_imported_once(shared: Bench, tmp_path: Path) -> No
         report = (await two.library.refresh()).sources["added"]
         assert (report.added, report.unchanged, report.deleted) == (1, 4, 0)
         assert len(shared.embedder.texts) == embedded + 1
-        card = await asyncio.to_thread(two.uploads.find_record, "3.md")
-        assert card is not None
+        [card] = await asyncio.to_thread(two.uploads.find_records, ["3.md"])
         assert card.readers == ("ada",)
         assert await asyncio.to_thread(one.uploads.remove_documents, lambda record: record.added_by == "ada")
         assert len(await two.list_names()) == 1, "it is not imported again"
@@ -168,8 +166,7 @@ async def test_an_import_leaves_no_bytes_of_documents_on_the_host(shared: Bench,
             old.store_document(f"{n}.md", f"The lighthouse {n} of {old.folder}".encode(), by="ada")
     for path in (crashed.folder / "cards").iterdir():
         path.unlink()  # the import died when it had moved all
-    first = damaged.find_record("0.md")
-    assert first is not None
+    [first] = damaged.find_records(["0.md"])
     (damaged.folder / "blobs" / first.sha256).unlink()
     (damaged.folder / "cards" / ".1234.json.77").write_text("{")
     async with open_host(shared, tmp_path / "a") as one, open_host(shared, tmp_path / "b") as two:

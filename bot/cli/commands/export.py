@@ -42,8 +42,8 @@ async def main(arguments: argparse.Namespace) -> int:
             about = {"about": await people.find_names(user)}
             await audit.record(AuditEntry(Event.EXPORT, facts={"action": "export of a person"}, people=about))
     async with open_content(settings.knowledge) as content:
-        uploads = await asyncio.to_thread(list_uploads, settings, content, user)
-        pages = await asyncio.to_thread(list_pages, settings, content, user)
+        uploads = await list_uploads(settings, content, user)
+        pages = await list_pages(settings, content, user)
         exported = {
             "user": user,
             "tables": {name: [_release_row(row) for row in found] for name, found in rows.items()},

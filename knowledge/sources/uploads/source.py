@@ -111,10 +111,11 @@ class PushSource:
         )
 
     def _read_document(self, listed: ListedDocument) -> DocumentContent:
-        card = self._store.find_record(listed.document)
-        if card is None:
+        cards = self._store.find_records([listed.document])
+        if not cards:
             name = get_plain_name(listed.document)
             raise SourceError(f"{name} was removed. Nothing needs to be done; the next sync leaves it out.")
+        [card] = cards
         if card.readers is not None and card.version != listed.version:
             # The listing has the readers of the earlier content.
             raise SourceError(f"{card.plain_name} was replaced. Nothing needs to be done; the next sync reads it.")

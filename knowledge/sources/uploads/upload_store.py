@@ -191,15 +191,6 @@ class UploadStore(ContentStore):
         """
         return sorted(self._place.read(lambda uploads: uploads.list_records()), key=lambda card: card.name)
 
-    def find_record(self, name: str) -> UploadRecord | None:
-        """Return the record of a document; None if there is none of that name.
-
-        Raises:
-            SourceError: it cannot be read.
-
-        """
-        return self._place.read(lambda uploads: uploads.find_record(name))
-
     def find_records(self, names: Collection[str]) -> list[UploadRecord]:
         """Return the records of these documents at one moment; those that there are not are left out.
 
