@@ -196,7 +196,7 @@ async def test_a_source_that_another_configuration_lacks_waits_for_approval(benc
             assert await texts(there, "notes", **BOARD) == ["The board notes"]
 
 
-async def test_what_another_configuration_leaves_out_waits_for_approval(bench: Bench) -> None:
+async def test_what_another_configuration_leaves_out_waits_for_approval(bench: Bench, now: Now) -> None:
     bench.names_readers = True
     ours, theirs = make_placed(8), make_placed(1)  # as one that excludes seven of them
     async with bench.library(ours) as here:
@@ -207,7 +207,10 @@ async def test_what_another_configuration_leaves_out_waits_for_approval(bench: B
                 await wait_for_replicas(there, 1)
                 report = (await there.refresh()).sources["wiki"]
                 assert (report.deleted, report.pending_deletions, report.error) == (0, 7, None)
-                assert len(await texts(here, "minutes", limit=20, **BOARD)) == 8
+                for _ in range(2):
+                    now.s += 60
+                    assert await texts(there, "minutes", limit=20, **BOARD) == ["The board minutes number 0."]
+                    assert len(await texts(here, "minutes", limit=20, **BOARD)) == 8
                 assert (await here.refresh()).sources["wiki"].pending_deletions == 0
             report = (await there.refresh()).sources["wiki"]
             assert (report.deleted, report.pending_deletions) == (7, 0), "the other process has ended"

@@ -193,7 +193,8 @@ class IndexWriter:
             self._passages,
             shadow=shadow,
             readers_keys=self._configured,
-            configurations=self._configurations.ours.sources,
+            # No process has the configuration "several", so questions of none change rights until they agree.
+            configurations={**self._configurations.ours.sources, **dict.fromkeys(conflicts, "several")},
             conflicts=conflicts,
             now=self._now,
         )
