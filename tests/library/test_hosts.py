@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 from functools import cache
@@ -116,6 +117,8 @@ async def test_a_sync_on_another_disk_deletes_nothing_without_approval(bench: Be
             assert (report.deleted, report.pending_deletions) == (0, 7)
             assert "another disk or host" in str(report.error)
             assert len(await texts(here, "minutes", limit=20, **BOARD)) == 8
+        oldest = await (await there._find_searched()).list_oldest_rights(theirs.key, before=math.inf, limit=20)
+        assert {one.document for one in oldest} == {"0.md", "new.md"}, "the sweep asks for what it can see"
         report = (await here.refresh()).sources["wiki"]
         assert (report.deleted, report.pending_deletions, report.error) == (1, 0, None), "its own disk is trusted"
         assert (await read_readers(bench))[1] == []

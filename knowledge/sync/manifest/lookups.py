@@ -100,11 +100,13 @@ class Lookups:
     async def list_oldest_rights(self, key: SourceKey, *, before: float, limit: int) -> list[DocumentRights]:
         """Return restricted documents of a source whose readers were named before a time, the oldest first.
 
-        Documents for all full members are left out, and those that nobody could read at their last listing.
+        Documents for all full members are left out, those that nobody could read at their last listing, and pending
+        deletions. The source may not see them here, and they would always be the oldest.
         """
         query = (
             _RIGHTS.where(
                 *_was_read(self._index, key),
+                ~tables.documents.c.held,
                 tables.documents.c.rights_at < before,
                 ~tables.documents.c.readers.contains('"*"'),
                 (tables.documents.c.readers != encode_readers(frozenset())) | (tables.documents.c.listed_readers != ""),
