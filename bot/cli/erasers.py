@@ -169,10 +169,10 @@ async def list_uploads(
     settings: Settings, content: SharedContent | None, user: str
 ) -> list[tuple[SourceSpec, list[UploadRecord]]]:
     """Return the files that a person added, by their source. Raises ``SourceError``."""
-    specs = await _list_specs(settings, content, "push")
-    stores = [(spec, open_upload_store(spec, settings.home, content)) for spec in specs]
     return [
-        (spec, [one for one in await store.run(store.list_records) if one.added_by == user]) for spec, store in stores
+        (spec, [one for one in await store.run(store.list_records) if one.added_by == user])
+        for spec in await _list_specs(settings, content, "push")
+        for store in [open_upload_store(spec, settings.home, content)]
     ]
 
 
@@ -219,10 +219,10 @@ async def list_pages(
     settings: Settings, content: SharedContent | None, user: str
 ) -> list[tuple[SourceSpec, list[AddedPage]]]:
     """Return the pages of the web that a person added, by their source. Raises ``SourceError``."""
-    specs = await _list_specs(settings, content, "pages")
-    lists = [(spec, open_page_list(spec, settings.home, content)) for spec in specs]
     return [
-        (spec, [page for page in await pages.run(pages.list_pages) if page.added_by == user]) for spec, pages in lists
+        (spec, [page for page in await pages.run(pages.list_pages) if page.added_by == user])
+        for spec in await _list_specs(settings, content, "pages")
+        for pages in [open_page_list(spec, settings.home, content)]
     ]
 
 

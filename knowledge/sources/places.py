@@ -45,10 +45,10 @@ def _read_mounts() -> dict[str, str]:
     for line in lines:
         _, _, device, root, point, *rest = line.split(" ")
         source = rest[rest.index("-") + 2]
-        is_shared = ":/" in source or source.startswith("//")  # such as server:/export, which has no host of its own
+        # Such as server:/export, which all hosts share.
+        host = "" if ":/" in source or source.startswith("//") else f"{_find_host()} "
         # The kernel may give another number to a disk (btrfs, LVM) after a boot. A tmpfs has nothing else.
-        disk = source if "/" in source else device
-        mounts[_unescape(point)] = f"{disk if is_shared else f'{_find_host()} {disk}'} {root}"
+        mounts[_unescape(point)] = f"{host}{source if '/' in source else device} {root}"
     return mounts
 
 

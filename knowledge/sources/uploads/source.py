@@ -111,11 +111,10 @@ class PushSource:
         )
 
     def _read_document(self, listed: ListedDocument) -> DocumentContent:
-        cards = self._store.find_records([listed.document])
-        if not cards:
+        card = next(iter(self._store.find_records([listed.document])), None)
+        if card is None:
             name = get_plain_name(listed.document)
             raise SourceError(f"{name} was removed. Nothing needs to be done; the next sync leaves it out.")
-        [card] = cards
         if card.readers is not None and card.version != listed.version:
             # The listing has the readers of the earlier content.
             raise SourceError(f"{card.plain_name} was replaced. Nothing needs to be done; the next sync reads it.")

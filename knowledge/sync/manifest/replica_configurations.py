@@ -76,8 +76,8 @@ class ReplicaConfigurations:
             DatabaseError: the database failed.
 
         """
-        theirs = [item for other in await self.list_others() for item in other.sources.items()]
-        return frozenset(key for key, configuration in theirs if self.ours.sources.get(key) != configuration)
+        ours = self.ours.sources.items()
+        return frozenset(key for other in await self.list_others() for key, _ in other.sources.items() - ours)
 
     def list_differences(self, others: Sequence[ReplicaConfiguration]) -> dict[str, list[str]]:
         """Return the names of the sources that other processes have otherwise, by their hosts."""

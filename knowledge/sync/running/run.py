@@ -121,8 +121,8 @@ class IndexWriter:
             tools = self._make_tools(fence, conflicts)
             async with open_run(tools, [source.id for source in self._sources]) as run:
                 yield run
-            keys = [*self._sources, *(SourceKey(*one.split("\x1f", 2)) for one in conflicts)]
-            await self._indexes.switch_index(keys, manifest, tools.store)
+            others = (SourceKey(*one.split("\x1f", 2)) for one in conflicts)
+            await self._indexes.switch_index([*self._sources, *others], manifest, tools.store)
 
     async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs.
