@@ -82,6 +82,8 @@ class DatabaseOptions:
     """Whether SQLite waits for the disk at each commit. Without it, a power cut may cost the last transactions."""
     one_writer: bool = True
     """Whether the writers of all machines queue at PostgreSQL, as they always do at SQLite."""
+    one_snapshot: bool = False
+    """Whether all queries of a transaction see PostgreSQL as it was at its first one, as they always do at SQLite."""
 
 
 class Database:
@@ -338,6 +340,8 @@ class _PostgresConnections:
         pool: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": options.lock_wait_s}
         if is_pooled(url):
             arguments, pool = arguments | _UNNAMED, {"poolclass": NullPool}
+        if options.one_snapshot:
+            pool["isolation_level"] = "REPEATABLE READ"
         self._engine = create_async_engine(remove_pooling(url), hide_parameters=True, connect_args=arguments, **pool)
         self._offset_s: float | None = None
         """What the database's clock is ahead of the monotonic clock."""

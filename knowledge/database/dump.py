@@ -37,12 +37,7 @@ _FAST: Final = 3
 
 
 def dump_tables(connection: Connection, folder: Path) -> dict[str, int]:
-    """Write all tables as they are at one moment; return how many rows each has.
-
-    The connection must have executed nothing yet in its transaction.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    """Write all tables, of a database ``one_snapshot``; return how many rows each has."""
     return {table.name: _dump_table(connection, table, folder) for table in reflect_tables(connection)}
 
 

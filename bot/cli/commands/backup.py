@@ -32,8 +32,8 @@ from knowledge.database.migrations import read_revision
 from knowledge.library import Library
 from knowledge.sources.uploads.source import open_upload_store
 
-LONG: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=6 * 3600.0)
-"""The options for reading or writing all tables in one transaction."""
+LONG: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=6 * 3600.0, one_snapshot=True)
+"""The options for reading or writing all tables in one transaction, as they are at one moment."""
 IN_HOME: Final = ("sources", "audit", "security", "judge.json")
 """What of ``KVASIR_HOME`` is in a backup. Models, the engine's files, logs, the store and secrets are not."""
 
