@@ -110,9 +110,6 @@ async def open_content(settings: KnowledgeSettings) -> AsyncIterator[SharedConte
         DatabaseError: the database cannot be opened.
 
     """
-    if settings.database_url.startswith("sqlite"):
-        yield None
-        return
     manifest = await open_manifest(settings.database_url, settings.namespace)
     try:
         yield manifest.content

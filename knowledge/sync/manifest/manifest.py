@@ -128,13 +128,14 @@ class Manifest:
         return ManifestSourceMemory(self.database, make_memory_key(self.namespace, source.id))
 
     async def open_content(self) -> None:
-        """Open what sources share with other hosts, if the database is a server.
+        """Open what sources share with other hosts, if the database is a server, or was restored from one.
 
         Raises:
             DatabaseError: the database failed.
 
         """
-        if not self.database.is_server:
+        ours = select(tables.content.c.name).where(tables.content.c.namespace == self.namespace).limit(1)
+        if not self.database.is_server and not await self.database.fetch_rows(ours):
             return
         keys = select(tables.sources.c.key).join(tables.indexes).where(self._is_ours).order_by(tables.sources.c.key)
         known = [SourceKey(*key.split("\x1f", 2)) for (key,) in await self.database.fetch_rows(keys.distinct())]
