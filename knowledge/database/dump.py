@@ -32,6 +32,8 @@ TEMPORARY: Final = frozenset(
 """What running processes tell each other, which is wrong in another place at another time."""
 _SUFFIX: Final = ".jsonl.gz"
 _AT_ONCE: Final = 1000
+_FILES_AT_ONCE: Final = 4
+"""Rows of a table with bytes, which may be whole files, that are in memory at once."""
 _FAST: Final = 3
 """The level of compression."""
 
@@ -74,7 +76,8 @@ def _dump_table(connection: Connection, table: Table, folder: Path) -> int:
     count = 0
     with gzip.open(folder / f"{table.name}{_SUFFIX}", "wt", compresslevel=_FAST, encoding="ascii") as file:
         file.write(f"{json.dumps(table.columns.keys())}\n")
-        for row in connection.execution_options(yield_per=_AT_ONCE).execute(select(table)):
+        at_once = _FILES_AT_ONCE if binary else _AT_ONCE
+        for row in connection.execution_options(yield_per=at_once).execute(select(table)):
             values = list(row)
             for place in binary:
                 values[place] = values[place] and base64.b64encode(values[place]).decode()
@@ -87,7 +90,8 @@ def _load_table(connection: Connection, table: Table, path: Path) -> None:
     with gzip.open(path, "rt", encoding="ascii") as file:
         names = json.loads(next(file))
         binary = [name for name in names if isinstance(table.c[name].type, LargeBinary)]
-        while some := [dict(zip(names, json.loads(line), strict=True)) for line in islice(file, _AT_ONCE)]:
+        at_once = _FILES_AT_ONCE if binary else _AT_ONCE
+        while some := [dict(zip(names, json.loads(line), strict=True)) for line in islice(file, at_once)]:
             for values in some:
                 values |= {name: base64.b64decode(values[name]) for name in binary if values[name] is not None}
             connection.execute(insert(table), some)
