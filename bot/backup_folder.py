@@ -15,6 +15,8 @@ from typing import Any, Final
 from bot.errors import BotError
 from bot.private_files import write_named_file
 
+UNFINISHED: Final = "restore-unfinished"
+"""The file in ``KVASIR_HOME`` that is there until a restore has ended."""
 _CARD: Final = "backup.json"
 _FAST: Final = 1
 """The level of compression of vectors, which compress little."""

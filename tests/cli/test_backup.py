@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 
 from bot.app import open_configured_library
 from bot.backup_folder import BackupError, BackupFolder
-from bot.cli.commands import backup, erase, restore
+from bot.cli.commands import backup, erase, restore, run
 from bot.config.settings import Settings, load_settings
 from bot.storage.preferences import PersonalPreferences, Preferences
 from bot.storage.turns.ledger import open_ledger
@@ -28,7 +29,7 @@ from tests.database.scripts import run_script
 
 pytestmark = pytest.mark.slow
 
-ADA, BO = "U0ADA00001", "U0BO000002"
+ADA, BO, CY = "U0ADA00001", "U0BO000002", "U0CY000003"
 TOPICS = ("cantina", "parking", "vacation", "laptops", "travel", "sickness", "visitors", "mail")
 QUESTIONS = tuple(f"What are the hours of {topic}?" for topic in TOPICS)
 CONFIGURATION = """
@@ -96,6 +97,16 @@ class Site:
             await database.close()
 
 
+async def use_plain_role(site: Site) -> None:
+    """Take a role that may change rows alone; the one before changes tables."""
+    owner, role = site.settings.database_url, f"plain_{secrets.token_hex(4)}"
+    rights = f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {role};\n"
+    rights += f"ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO {role}"
+    await run_script(owner, f"CREATE ROLE {role} LOGIN PASSWORD 'secret';\n{rights}")
+    site.environ |= {"KVASIR_DATABASE_DIRECT_URL": owner}
+    site.use_database(owner.replace("kvasir:", f"{role}:"))
+
+
 async def find_passages(library: Library) -> list[list[tuple[str, str]]]:
     return [[(hit.id, hit.text) for hit in (await library.search(question)).hits] for question in QUESTIONS]
 
@@ -106,7 +117,7 @@ async def fill(site: Site) -> list[list[tuple[str, str]]]:
     site.add_file("ada.md", "# Ada\n\nThe hours of cycling are 5 to 6.", ADA)
     site.add_file("bo.md", "# Bo\n\nThe hours of climbing are 20 to 22.", BO)
     async with open_ledger(site.settings.database_url) as ledger:
-        for person in (ADA, BO):
+        for person in (ADA, CY):
             await PersonalPreferences(ledger.database).change_preferences("T1", person, lambda _: Preferences("deep"))
     async with open_configured_library(site.settings) as library:
         await library.refresh()
@@ -126,6 +137,8 @@ async def test_everything_is_as_it_was(site: Site, before: str, after: str, requ
     folder = await site.backup("backup")
     rows = await site.read_rows()
     site.wipe(urls[after])
+    if after == "postgres":
+        await use_plain_role(site)
     restored = await site.restore(folder)
     assert (restored.differences, restored.problems, restored.vectors) == (0, [], 10)
     new_rows = await site.read_rows()
@@ -253,6 +266,15 @@ async def test_an_interrupted_restore_goes_on(site: Site) -> None:
         await site.restore(folder)
 
 
+async def test_kvasir_does_not_start_on_half_a_restore(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.settings.home.mkdir()
+    (site.settings.home / "restore-unfinished").touch()
+    monkeypatch.setenv("KVASIR_HOME", str(site.settings.home))
+    arguments = argparse.Namespace(docs=None, config=site.folder / "kvasir.toml", make=False, no_sandbox=False)
+    with pytest.raises(BackupError, match="Run `kvasir restore` again"):
+        await run.main(arguments)
+
+
 async def test_a_backup_of_a_newer_kvasir_is_refused(site: Site) -> None:
     await fill(site)
     folder = await site.backup("backup", vectors=False)
@@ -264,28 +286,36 @@ async def test_a_backup_of_a_newer_kvasir_is_refused(site: Site) -> None:
         await site.restore(folder)
 
 
-async def test_an_erasure_that_came_later_is_repeated(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_an_erasure_that_came_later_is_repeated(
+    site: Site, database: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """One person only added a file, the other one only chose something."""
+    site.use_database("" if database == "sqlite" else request.getfixturevalue("empty_postgres"))
     await fill(site)
     folder = await site.backup("backup")
     monkeypatch.setenv("KVASIR_HOME", str(site.settings.home))
+    monkeypatch.setenv("KVASIR_DATABASE_URL", site.settings.database_url)
     arguments = {"config": site.folder / "kvasir.toml", "json": True}
-    assert await erase.main(argparse.Namespace(command="erase", subject=BO, dry_run=False, **arguments)) == 0
+    for person in (BO, CY):
+        assert await erase.main(argparse.Namespace(command="erase", subject=person, dry_run=False, **arguments)) == 0
     kept = site.folder / "kept"
     shutil.copytree(site.settings.home / "audit", kept)
     key = (site.settings.home / "audit.key").read_bytes()
     assert all(BO.encode() not in path.read_bytes() for path in kept.iterdir())
     site.wipe()
+    monkeypatch.setenv("KVASIR_DATABASE_URL", "")
     site.settings.home.mkdir()
     (site.settings.home / "audit.key").write_bytes(key)
     restored = argparse.Namespace(command="restore", folder=folder.path, audit=kept, **arguments)
     assert await restore.main(restored) == 0
     async with open_ledger(site.settings.database_url) as ledger:
         preferences = PersonalPreferences(ledger.database)
-        assert await preferences.find_preferences("T1", BO) == Preferences()
+        assert await preferences.find_preferences("T1", CY) == Preferences()
         assert await preferences.find_preferences("T1", ADA) == Preferences("deep")
-    store = open_upload_store(site.settings.knowledge.sources[1], site.settings.home)
-    assert [one.name for one in store.list_records()] == ["ada.md"]
     async with open_configured_library(site.settings) as library:
+        store = open_upload_store(site.settings.knowledge.sources[1], site.settings.home, library.content)
+        assert [one.name for one in await asyncio.to_thread(store.list_records)] == ["ada.md"]
         assert "20 to 22" not in str((await library.search("climbing")).hits)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from bot.app import open_configured_library
 from bot.audit.erasures import find_marked, list_erasures
 from bot.audit.keys import ensure_keys
-from bot.backup_folder import BackupCard, BackupError, BackupFolder
+from bot.backup_folder import UNFINISHED, BackupCard, BackupError, BackupFolder
 from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.backup import IN_HOME, LONG, list_upload_folders
 from bot.cli.commands.erase import erase_everywhere
@@ -26,16 +26,17 @@ from bot.storage.migrations import ALL_MIGRATIONS, migrate_tables
 from bot.storage.personal_data import list_subjects
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_error, print_outcome
+from knowledge.database.content import SharedContent
 from knowledge.database.database import Database
 from knowledge.database.dump import load_tables, reflect_tables
 from knowledge.database.migrations import apply_revisions
+from knowledge.opening import open_content
 from knowledge.sources.pages.page_list import open_page_list
 from knowledge.sources.uploads.source import open_upload_store
 
 _NEWER_STAYS: Final = ("audit", "security", "judge.json")
 """What of ``KVASIR_HOME`` is kept if it is there already."""
 _MADE_BY_MIGRATIONS: Final = frozenset({"knowledge_schema", *(one.table for one in ALL_MIGRATIONS)})
-_UNFINISHED: Final = "restore-unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,7 @@ async def restore_backup(settings: Settings, folder: BackupFolder, card: BackupC
         KnowledgeError: the database or the store fails.
 
     """
-    copies = _plan_copies(settings, folder)
-    await _restore_tables(settings, folder, card)
-    for target, source in copies.items():
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await asyncio.to_thread(write_named_file, target, source.read_bytes())
+    await _restore_files_and_tables(settings, folder, card)
     vectors = 0
     async with open_configured_library(settings) as library:
         for index in card.vectors:
@@ -92,7 +89,7 @@ async def restore_backup(settings: Settings, folder: BackupFolder, card: BackupC
         drift = await library.syncs.repair_index()
     erased, problems = await _repeat_erasures(settings, marks)
     await asyncio.to_thread(protect_tree, settings.home)
-    (settings.home / _UNFINISHED).unlink()
+    (settings.home / UNFINISHED).unlink()
     return Restored(sum(card.rows.values()), vectors, drift.differences, erased, problems)
 
 
@@ -116,22 +113,28 @@ def _plan_copies(settings: Settings, folder: BackupFolder) -> dict[Path, Path]:
     return copies
 
 
-async def _restore_tables(settings: Settings, folder: BackupFolder, card: BackupCard) -> None:
-    """Make the tables as they were, read the rows, and migrate them; rows that are there already are of this backup.
+async def _restore_files_and_tables(settings: Settings, folder: BackupFolder, card: BackupCard) -> None:
+    """Copy the files, make the tables as they were, read the rows, and migrate them.
+
+    The rows come last, in one transaction: if they are there already, and are of this backup, so are the files.
 
     Raises:
-        BackupError: a table has other rows, or a newer Kvasir made the backup.
+        BackupError: a table has other rows, another file is in place, or a newer Kvasir made the backup.
         DatabaseError: the database fails.
 
     """
-    url, unfinished = settings.database_url, settings.home / _UNFINISHED
+    url, unfinished = settings.migration_url, settings.home / UNFINISHED
     if any(card.revisions.get(one.name, "") > one.newest for one in ALL_MIGRATIONS):
         raise BackupError(f"A newer Kvasir ({card.version}) made this backup. Restore it with that version.")
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(url, LONG)
     try:
         if not (used := await database.write(_drop_empty_tables)):
+            copies = _plan_copies(settings, folder)
             write_named_file(unfinished, card.begun_at)
+            for target, source in copies.items():
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                await asyncio.to_thread(write_named_file, target, source.read_bytes())
             for migrations in ALL_MIGRATIONS:
                 if revision := card.revisions.get(migrations.name):
                     await apply_revisions(url, migrations, until=revision)
@@ -168,7 +171,9 @@ async def _repeat_erasures(settings: Settings, marks: set[str]) -> tuple[list[st
             "lacks. Repeat them by kvasir erase."
         )
     async with open_ledger(settings.database_url) as ledger:
-        subjects = await list_subjects(ledger.database) | await asyncio.to_thread(_list_owners_of_files, settings)
+        async with open_content(settings.knowledge) as content:
+            owners = await asyncio.to_thread(_list_owners_of_files, settings, content)
+        subjects = await list_subjects(ledger.database) | owners
         found = find_marked(keys, marks, subjects)
         for subject in found.values():
             receipt = await erase_everywhere(Erasure(settings, ledger.database, subject))
@@ -176,10 +181,10 @@ async def _repeat_erasures(settings: Settings, marks: set[str]) -> tuple[list[st
     return sorted(found.values()), problems
 
 
-def _list_owners_of_files(settings: Settings) -> set[str]:
+def _list_owners_of_files(settings: Settings, content: SharedContent | None) -> set[str]:
     specs = settings.knowledge.sources
-    files = [open_upload_store(spec, settings.home).list_records() for spec in specs if spec.kind == "push"]
-    pages = [open_page_list(spec, settings.home).list_pages() for spec in specs if spec.kind == "pages"]
+    files = [open_upload_store(spec, settings.home, content).list_records() for spec in specs if spec.kind == "push"]
+    pages = [open_page_list(spec, settings.home, content).list_pages() for spec in specs if spec.kind == "pages"]
     return {one.added_by for some in files for one in some} | {one.added_by for some in pages for one in some}
 
 

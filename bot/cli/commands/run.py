@@ -16,6 +16,7 @@ import structlog
 from bot import logs
 from bot.app import serve
 from bot.audit.commands import record_command
+from bot.backup_folder import UNFINISHED, BackupError
 from bot.config.settings import Settings, load_settings
 from bot.errors import SettingsError
 from bot.private_files import protect_tree
@@ -40,6 +41,8 @@ async def main(arguments: argparse.Namespace) -> int:
         raise SettingsError(
             "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md explains how)."
         )
+    if (unfinished := settings.home / UNFINISHED).exists():
+        raise BackupError(f"A restore was interrupted. Run `kvasir restore` again, or delete {unfinished} to do without.")
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
         if settings.service_links:
