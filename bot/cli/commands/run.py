@@ -42,7 +42,9 @@ async def main(arguments: argparse.Namespace) -> int:
             "There are no Slack tokens. Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (docs/operating.md explains how)."
         )
     if (unfinished := settings.home / UNFINISHED).exists():
-        raise BackupError(f"A restore was interrupted. Run `kvasir restore` again, or delete {unfinished} to do without.")
+        raise BackupError(
+            f"A restore was interrupted. Run `kvasir restore` again, or delete {unfinished} to do without."
+        )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _log_to_stderr_or_file(settings), Terminal() as terminal:
         if settings.service_links:
