@@ -34,6 +34,8 @@ from knowledge.sources.uploads.source import open_upload_store
 
 LONG: Final = DatabaseOptions(lock_wait_s=60.0, answer_s=6 * 3600.0, one_snapshot=True)
 """The options for reading or writing all tables in one transaction, as they are at one moment."""
+_CLOCKS_DIFFER_S: Final = 600.0
+"""Hosts write the times of erasures. A restore repeats those that may have come after the backup by another clock."""
 IN_HOME: Final = ("sources", "audit", "security", "judge.json")
 """What of ``KVASIR_HOME`` is in a backup. Models, the engine's files, logs, the store and secrets are not."""
 
@@ -77,8 +79,8 @@ async def make_backup(settings: Settings, folder: BackupFolder, *, vectors: bool
 
 
 async def _read_database(settings: Settings, folder: BackupFolder) -> BackupCard:
-    begun_at = format_time(time.time())
-    database = Database(settings.database_url, LONG)
+    begun_at = format_time(time.time() - _CLOCKS_DIFFER_S)
+    database = Database(settings.migration_url, LONG)
     try:
         rows, revisions = await database.read(partial(_dump_database, folder=folder.tables))
     finally:
