@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot.errors import BotError
-from bot.private_files import protect_tree, write_named_file
+from bot.private_files import write_named_file
 
 UNFINISHED: Final = "restore-unfinished"
 """The file in ``KVASIR_HOME`` that is there until a restore has ended."""
@@ -100,7 +100,6 @@ class BackupFolder:
         sealed = BackupCard(**asdict(card) | {"files": self._hash_files()})
         text = json.dumps(asdict(sealed), indent=1)
         os.sync()
-        protect_tree(self.path)
         write_named_file(self.path / _CARD, f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n")
         return sealed
 
