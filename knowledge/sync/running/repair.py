@@ -61,11 +61,10 @@ async def clean_up(store: Store, manifest: IndexManifest) -> int:
         StoreError, DatabaseError: that side failed. Nothing is lost.
 
     """
-    if await RunningBackups(manifest.database).is_any_running():
-        return 0
-    while ids := await manifest.list_pending_chunks(_AT_ONCE):
+    backups = RunningBackups(manifest.database)
+    while not (is_needed := await backups.is_any_running()) and (ids := await manifest.list_pending_chunks(_AT_ONCE)):
         await discard_rows(store, manifest, ids)
-    if await store.count() == await manifest.count_chunks():
+    if is_needed or await store.count() == await manifest.count_chunks():
         return 0
     return (await repair_index(store, manifest)).differences
 

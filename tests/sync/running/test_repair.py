@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,9 @@ from knowledge.interfaces import EVERYONE, Scope, make_class_key
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import LastRepair
+from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.running.repair import Drift, clean_up, repair_index
+from tests.sync.doubles import MemoryStore
 from tests.sync.many_rows import GeneratedStore, fill_manifest
 
 
@@ -172,6 +176,23 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
         assert {row.chunk.audience for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {mine}
     finally:
         await store.close()
+
+
+async def test_a_backup_that_begins_meanwhile_ends_the_deletions(synced: Any) -> None:
+    database, pending = synced.index.database, 3000
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {pending})"
+    rows = f"INSERT INTO knowledge_pending (id, index_id) {numbers} SELECT CAST(i AS TEXT), x.id FROM n"
+    await database.write(lambda connection: connection.exec_driver_sql(f"{rows}, knowledge_indexes x"))
+    async with contextlib.AsyncExitStack() as backup:
+
+        class BackedUpStore(MemoryStore):
+            async def delete(self, ids: Collection[str]) -> None:
+                await super().delete(ids)
+                await backup.enter_async_context(RunningBackups(database).keep_rows())
+
+        async with asyncio.timeout(30):
+            assert await clean_up(BackedUpStore(), synced.index) == 0
+        assert len(await synced.index.list_pending_chunks(pending)) == pending - 2000
 
 
 @pytest.mark.slow
