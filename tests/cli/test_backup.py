@@ -286,12 +286,11 @@ async def test_a_backup_of_a_newer_kvasir_is_refused(site: Site) -> None:
         await site.restore(folder)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_an_erasure_that_came_later_is_repeated(
-    site: Site, database: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    site: Site, empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One person only added a file, the other one only chose something."""
-    site.use_database("" if database == "sqlite" else request.getfixturevalue("empty_postgres"))
+    """One person only added a file, which the database has; the other one only chose something."""
+    site.use_database(empty_postgres)
     await fill(site)
     folder = await site.backup("backup")
     monkeypatch.setenv("KVASIR_HOME", str(site.settings.home))
