@@ -397,8 +397,8 @@ async def _run_checks(
 
     index_watch = library.index_watch
     health.ask_repeatedly("database", functools.partial(database.read, lambda _: None))
-    health.ask_repeatedly("leader", find_leader)
-    health.ask_repeatedly("configuration", find_differences)
+    health.ask_repeatedly("leader", find_leader, needed=False)
+    health.ask_repeatedly("configuration", find_differences, needed=False)
     health.add_check("store", lambda: parts.find_store(index_watch.health))
     health.add_check("index", lambda: parts.find_index(index_watch.health))
     health.add_check("slack", lambda: Finding() if app.is_connected else parts.NOT_CONNECTED)

@@ -44,12 +44,13 @@ class Health:
         """Add a check, or replace the one of this name. It does no I/O, because each probe calls it."""
         self._checks[name] = find
 
-    def ask_repeatedly(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+    def ask_repeatedly(self, name: str, ask: Callable[[], Awaitable[object]], *, needed: bool = True) -> None:
         """Add a check of a part that has to be asked; a task does it.
 
-        ``ask`` raises an error if the part does not work. It may return a finding; anything else means "ok".
+        ``ask`` raises an error if the part does not work, or returns a finding; anything else means "ok". Without a
+        part that is not ``needed``, this process stays ready.
         """
-        answers = _Answers(ask)
+        answers = _Answers(ask, needed=needed)
         self.add_check(name, answers.find)
         self.start_task(answers.collect())
 
@@ -87,14 +88,15 @@ class Health:
 class _Answers:
     """What a part last answered, or that it does not answer."""
 
-    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, ask: Callable[[], Awaitable[object]], *, needed: bool) -> None:
         self._ask = ask
+        self._needed = needed
         self._asked_at: float | None = None
-        self._finding = Finding("It has not answered yet.", is_usable=False)
+        self._finding = Finding("It has not answered yet.", is_usable=not self._needed)
 
     def find(self) -> Finding:
         if self._asked_at is not None and (silent_s := time.monotonic() - self._asked_at) > _LATE_S:
-            return Finding(f"It has not answered for {silent_s:.0f} s.", is_usable=False)
+            return Finding(f"It has not answered for {silent_s:.0f} s.", is_usable=not self._needed)
         return self._finding
 
     async def collect(self) -> None:
@@ -105,6 +107,6 @@ class _Answers:
                 self._finding = answer if isinstance(answer, Finding) else Finding()
             except Exception as error:  # noqa: BLE001 (whatever it is, the part does not work)
                 text = str(error) if isinstance(error, KnowledgeError) else f"It failed: {type(error).__name__}."
-                self._finding = Finding(text, is_usable=False)
+                self._finding = Finding(text, is_usable=not self._needed)
             self._asked_at = None
             await asyncio.sleep(_ASK_EVERY_S)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, LargeBinary, MetaData, Table, delete, func, insert, inspect, select
 from sqlalchemy.types import Integer
+
+from knowledge.database.migrations import Migrations, read_revision
 
 PREFIXES: Final = ("bot_", "knowledge_")
 """Names of Kvasir's tables begin so; other programs may have tables in the same database."""
@@ -38,9 +40,13 @@ _FAST: Final = 3
 """The level of compression."""
 
 
-def dump_tables(connection: Connection, folder: Path) -> dict[str, int]:
-    """Write all tables, of a database ``one_snapshot``; return how many rows each has."""
-    return {table.name: _dump_table(connection, table, folder) for table in reflect_tables(connection)}
+def dump_tables(
+    connection: Connection, folder: Path, migrations: Iterable[Migrations]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Write all tables, of a database ``one_snapshot``; return how many rows each has, and their revisions."""
+    rows = {table.name: _dump_table(connection, table, folder) for table in reflect_tables(connection)}
+    revisions = {one.name: read_revision(connection, one) for one in migrations}
+    return rows, {name: revision for name, revision in revisions.items() if revision is not None}
 
 
 def load_tables(connection: Connection, folder: Path) -> None:
@@ -51,6 +57,20 @@ def load_tables(connection: Connection, folder: Path) -> None:
     for table in tables:
         if (path := folder / f"{table.name}{_SUFFIX}").exists():
             _load_table(connection, table, path)
+
+
+def drop_empty_tables(connection: Connection, except_: Container[str]) -> str:
+    """Drop all tables if none of them has rows, as after a migration; return the name of one that has.
+
+    Rows of the tables ``except_`` do not count.
+    """
+    tables = reflect_tables(connection, temporary=True)
+    for table in tables:
+        if table.name not in except_ and connection.execute(select(table).limit(1)).first():
+            return table.name
+    for table in reversed(tables):
+        table.drop(connection)
+    return ""
 
 
 def reflect_tables(connection: Connection, *, temporary: bool = False) -> list[Table]:

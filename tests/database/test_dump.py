@@ -23,7 +23,8 @@ async def test_memory_is_that_of_a_few_files(tmp_path: Path) -> None:
     database = Database(url)
     tracemalloc.start()
     try:
-        assert await database.read(lambda connection: dump_tables(connection, tmp_path)) == {"knowledge_files": _FILES}
+        rows, _ = await database.read(lambda connection: dump_tables(connection, tmp_path, ()))
+        assert rows == {"knowledge_files": _FILES}
         await database.write(lambda connection: load_tables(connection, tmp_path))
         _, peak = tracemalloc.get_traced_memory()
     finally:

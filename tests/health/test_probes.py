@@ -16,6 +16,7 @@ from bot.http.listeners import Listeners
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import DatabaseUnavailable, IndexLost, StoreUnavailable
 from knowledge.sync.index_watch import IndexHealth
+from knowledge.sync.manifest.lease import LeaderState
 from knowledge.sync.manifest.records import IndexRebuild
 from tests.services import free_ports
 from tests.waiting import WAIT_S
@@ -74,7 +75,10 @@ async def test_readiness_falls_at_the_beginning_of_the_end(probed: Probed) -> No
     assert (await probed.get("/livez"))[0] == 200
 
 
-async def test_a_part_that_fails_or_does_not_answer_is_named(probed: Probed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "needed", "failed"), [(name, True, 503), ("leader", False, 200)])
+async def test_a_part_that_fails_or_does_not_answer_is_named(
+    probed: Probed, monkeypatch: pytest.MonkeyPatch, name: str, needed: bool, failed: int
+) -> None:
     monkeypatch.setattr(checks, "_ASK_EVERY_S", 0.01)
     monkeypatch.setattr(checks, "_LATE_S", 0.1)
     probed.open_all()
@@ -87,17 +91,26 @@ async def test_a_part_that_fails_or_does_not_answer_is_named(probed: Probed, mon
         if failure is not None:
             raise failure
 
-    probed.health.ask_repeatedly("database", ask)
-    assert (await wait_for_text(probed, "database", "The database is locked."))[0] == 503
+    probed.health.ask_repeatedly(name, ask, needed=needed)
+    assert (await wait_for_text(probed, name, "The database is locked."))[0] == failed
     failure = ValueError("postgresql://user:hush@host")
-    status, state = await wait_for_text(probed, "database", "ValueError")
-    assert (status, "hush" in str(state)) == (503, False)
+    status, state = await wait_for_text(probed, name, "ValueError")
+    assert (status, "hush" in str(state)) == (failed, False)
     failure = None
-    assert (await wait_for_text(probed, "database", "ok"))[0] == 200
+    assert (await wait_for_text(probed, name, "ok"))[0] == 200
     resume.clear()
-    assert (await wait_for_text(probed, "database", "has not answered for"))[0] == 503
+    assert (await wait_for_text(probed, name, "has not answered for"))[0] == failed
     resume.set()
-    assert (await wait_for_text(probed, "database", "ok"))[0] == 200
+    assert (await wait_for_text(probed, name, "ok"))[0] == 200
+
+
+async def test_who_leads_and_other_configurations_are_findings(probed: Probed) -> None:
+    probed.open_all()
+    leader = LeaderState("process 1 on a", 0.0, True, {})
+    assert (parts.find_leader(leader), parts.find_differences({})) == (Finding(), Finding())
+    probed.health.ask_repeatedly("leader", lambda: asyncio.sleep(0, parts.find_leader(None)), needed=False)
+    assert (await wait_for_text(probed, "leader", "No process leads"))[0] == 200
+    assert "b: docs, wiki" in parts.find_differences({"b": ["docs", "wiki"]}).text
 
 
 def test_an_engine_that_loads_and_an_index_that_is_rebuilt_leave_a_process_ready() -> None:

@@ -16,8 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection
-
 from bot.app import open_configured_library
 from bot.audit.chain import format_time
 from bot.backup_folder import BackupCard, BackupError, BackupFolder
@@ -28,7 +26,6 @@ from bot.storage.migrations import ALL_MIGRATIONS
 from bot.terminal.output import print_note, print_outcome
 from knowledge.database.database import Database, DatabaseOptions
 from knowledge.database.dump import dump_tables, read_rows
-from knowledge.database.migrations import read_revision
 from knowledge.library import Library
 from knowledge.sources.uploads.source import open_upload_store
 
@@ -82,18 +79,12 @@ async def _read_database(settings: Settings, folder: BackupFolder) -> BackupCard
     begun_at = format_time(time.time() - _CLOCKS_DIFFER_S)
     database = Database(settings.migration_url, LONG)
     try:
-        rows, revisions = await database.read(partial(_dump_database, folder=folder.tables))
+        rows, revisions = await database.read(partial(dump_tables, folder=folder.tables, migrations=ALL_MIGRATIONS))
     finally:
         await database.close()
     if not revisions:
         raise BackupError("The database has no tables of Kvasir. Check KVASIR_HOME and KVASIR_DATABASE_URL.")
     return BackupCard(begun_at, version("kvasir"), revisions, rows)
-
-
-def _dump_database(connection: Connection, folder: Path) -> tuple[dict[str, int], dict[str, str]]:
-    rows = dump_tables(connection, folder)
-    revisions = {migrations.name: read_revision(connection, migrations) for migrations in ALL_MIGRATIONS}
-    return rows, {name: revision for name, revision in revisions.items() if revision is not None}
 
 
 def list_upload_folders(settings: Settings) -> dict[str, Path]:

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, select
-
 from bot.app import open_configured_library
 from bot.audit.erasures import find_marked, list_erasures
 from bot.audit.keys import ensure_keys
@@ -28,7 +26,7 @@ from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_error, print_outcome
 from knowledge.database.content import SharedContent
 from knowledge.database.database import Database
-from knowledge.database.dump import load_tables, reflect_tables
+from knowledge.database.dump import drop_empty_tables, load_tables
 from knowledge.database.migrations import apply_revisions
 from knowledge.opening import open_content
 from knowledge.sources.pages.page_list import open_page_list
@@ -129,7 +127,7 @@ async def _restore_files_and_tables(settings: Settings, folder: BackupFolder, ca
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(url, LONG)
     try:
-        if not (used := await database.write(_drop_empty_tables)):
+        if not (used := await database.write(partial(drop_empty_tables, except_=_MADE_BY_MIGRATIONS))):
             copies = _plan_copies(settings, folder)
             write_named_file(unfinished, card.begun_at)
             for target, source in copies.items():
@@ -147,17 +145,6 @@ async def _restore_files_and_tables(settings: Settings, folder: BackupFolder, ca
     finally:
         await database.close()
     await migrate_tables(url)
-
-
-def _drop_empty_tables(connection: Connection) -> str:
-    """Drop all tables if none of them has rows, as after a migration; return the name of one that has."""
-    tables = reflect_tables(connection, temporary=True)
-    for table in tables:
-        if table.name not in _MADE_BY_MIGRATIONS and connection.execute(select(table).limit(1)).first():
-            return table.name
-    for table in reversed(tables):
-        table.drop(connection)
-    return ""
 
 
 async def _repeat_erasures(settings: Settings, marks: set[str]) -> tuple[list[str], list[str]]:
