@@ -61,7 +61,9 @@ class Leader:
                 self._start_end()
 
     async def _take_lease(self) -> None:
-        await cancel_and_wait(self._keeping)  # of a term that was lost
+        for keeping in self._keeping:  # of a term that was lost
+            keeping.cancel()
+            await asyncio.wait([keeping])  # cancellable: it may wait for a request that waits for this call
         self._changed.wake_waiters()
         try:
             if await self.lease.try_take():

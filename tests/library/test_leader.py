@@ -17,6 +17,7 @@ from knowledge.sync.manifest.lease import LeaseOwner
 from knowledge.sync.manifest.requests import Requests
 from knowledge.sync.report import SyncProgress
 from knowledge.sync.running.repair import repair_index
+from tests.database.scripts import run_script
 from tests.library.library_bench import Bench, texts
 from tests.sync.doubles import HangingSource
 from tests.sync.leaders import end_lease, lead_elsewhere, open_lease
@@ -140,6 +141,36 @@ async def test_the_asker_takes_over_if_the_leader_goes(shared: Bench, handbook: 
                     await asyncio.sleep(0.01)
             assert not asking.done()
         assert (await asking).sources["handbook"].added == 2
+
+
+async def test_a_request_is_done_although_the_database_failed_meanwhile(
+    bench: Bench, handbook: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = "CREATE TRIGGER broken BEFORE UPDATE OF {} ON knowledge_requests BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    async with bench.library(handbook) as leader, bench.library(handbook) as other, leading(leader):
+        await wait_for(lambda: leader.syncs.leader.lease.term)
+        for column in ("progress", "report"):
+            caplog.clear()
+            await run_script(bench.url, broken.format(column))
+            asking = asyncio.create_task(other.refresh())
+            await wait_for(lambda: "could not be stored" in caplog.text)
+            await run_script(bench.url, "DROP TRIGGER broken")
+            async with asyncio.timeout(WAIT_S):
+                assert (await asking).ok
+
+
+async def test_a_request_that_begins_just_after_the_lease_was_lost_stops_nobody(bench: Bench, handbook: Any) -> None:
+    """Its sync takes the lease, which first ends all requests of the lost lease, also this one."""
+    async with bench.library(handbook) as first, bench.library(handbook) as other, leading(first):
+        await wait_for(lambda: first.syncs.leader.lease.term)
+        term = first.syncs.leader.lease.term
+        await end_lease(bench.url)
+        async with lead_elsewhere(bench.url):
+            assert await first.syncs.leader.has_lost(term)
+            asking = asyncio.create_task(other.refresh())
+            await wait_for(first.syncs.leader._keeping[0].done)
+        async with asyncio.timeout(WAIT_S):
+            assert (await asking).ok
 
 
 async def test_a_process_that_never_leads_waits_for_a_leader(
