@@ -108,12 +108,16 @@ async def _serve_request(requests: Requests, do: DoRequest, term: int, request: 
     progress: dict[str, SyncProgress] = {}
     work = asyncio.ensure_future(do(request, lambda one: progress.update({one.source: one})))
     try:
-        while not work.done():
+        while True:
             await asyncio.wait([work], timeout=_LOOK_S)
-            if not await requests.record_progress(request.id, term, progress):
-                return
-        await _record_outcome(requests, request.id, term, work)
-    except DatabaseError as error:
-        _log.warning("How a sync for another process goes could not be stored: %s", error)
+            is_done = work.done()
+            try:
+                if not await requests.record_progress(request.id, term, progress):
+                    return
+                if is_done:
+                    return await _record_outcome(requests, request.id, term, work)
+            except DatabaseError as error:  # the asker still waits, so the next attempt tells it
+                _log.warning("How a sync for another process goes could not be stored: %s", error)
+                await asyncio.sleep(_LOOK_S)
     finally:
         await cancel_and_wait([work])
