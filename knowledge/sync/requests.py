@@ -115,7 +115,8 @@ async def _serve_request(requests: Requests, do: DoRequest, term: int, request: 
                 if not await requests.record_progress(request.id, term, progress):
                     return
                 if is_done:
-                    return await _record_outcome(requests, request.id, term, work)
+                    await _record_outcome(requests, request.id, term, work)
+                    return
             except DatabaseError as error:  # the asker still waits, so the next attempt tells it
                 _log.warning("How a sync for another process goes could not be stored: %s", error)
                 await asyncio.sleep(_LOOK_S)

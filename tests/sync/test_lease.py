@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection, text
 
+from knowledge.database.database import WRITE_LOCK
 from knowledge.errors import DatabaseUnavailable, LeaseLost
 from knowledge.sync.fence import Fence
+from knowledge.sync.manifest import lease
 from knowledge.sync.manifest.lease import VALID_S, Lease
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SyncProgress
+from tests.postgres import create_database
 from tests.sync.doubles import MemoryStore
 from tests.sync.leaders import end_lease, open_lease
+from tests.waiting import WAIT_S
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -117,10 +122,10 @@ async def test_a_late_writer_is_refused_by_the_manifest_and_the_store(manifest: 
 async def test_a_call_of_the_store_after_the_time_of_the_lease_renews_it_first(manifest: Any) -> None:
     now = 0.0
     async with two_leases(manifest) as (ours, theirs):
-        lease = Lease(ours.database, ours.owner, monotonic=lambda: now)
-        await lease.try_take()
+        leader = Lease(ours.database, ours.owner, monotonic=lambda: now)
+        await leader.try_take()
         store = MemoryStore()
-        fenced = Fence(lease, lease.term).guard_store(store)
+        fenced = Fence(leader, leader.term).guard_store(store)
         now = VALID_S + 60
         await end_lease(manifest.url)
         await fenced.delete(["1"])  # stopped for a minute, and nobody has taken the lease
@@ -131,7 +136,7 @@ async def test_a_call_of_the_store_after_the_time_of_the_lease_renews_it_first(m
         with pytest.raises(LeaseLost):
             await fenced.delete(["1"])
         assert store.calls == ["delete"]
-        assert lease.term == 0
+        assert leader.term == 0
 
 
 async def test_a_lease_is_renewed_while_a_long_transaction_writes(manifest: Any) -> None:
@@ -150,6 +155,56 @@ async def test_a_lease_is_renewed_while_a_long_transaction_writes(manifest: Any)
         assert not writing.done()
         assert not await theirs.try_take()
         await writing
+
+
+@contextlib.asynccontextmanager
+async def hold_lock(url: str, lock: int) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Hold a lock in a transaction, and say nothing between the preparation of a statement and its execution."""
+    connection = await asyncpg.connect(url.partition("?")[0], statement_cache_size=0)
+    await connection.execute(
+        "BEGIN; SELECT set_config('idle_in_transaction_session_timeout', '1s', true);"
+        f"SELECT pg_advisory_xact_lock({lock})"
+    )
+    await connection.prepare("SELECT 1", name="")
+    yield connection
+    connection.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["empty_postgres", "pooled_postgres"])
+async def test_the_leader_ends_a_silent_client_that_has_the_lock_of_writers(
+    shared_postgres: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Also one of a process that does not lead. PostgreSQL does not end it, and would let all writers wait."""
+    url, locks = request.getfixturevalue(way), text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    await (await open_manifest(url)).close()
+
+    async def count_locks(lease: Lease) -> int:
+        await lease.renew()
+        return int((await lease.database.fetch_rows(locks))[0][0])
+
+    async with open_lease(url) as leader:
+        assert await leader.try_take()
+        async with (
+            hold_lock(url, WRITE_LOCK),
+            hold_lock(url, 1),
+            hold_lock(create_database(shared_postgres), WRITE_LOCK),
+        ):
+            await asyncio.sleep(1.5)
+            assert await count_locks(leader) == 3, "PostgreSQL's own limit has ended nobody"
+            monkeypatch.setattr(lease, "_SILENT_S", 1.0)
+            assert await count_locks(leader) == 2, "the other two stop no writer of this database"
+            async with asyncio.timeout(WAIT_S):
+                await leader.database.write(lambda connection: connection.execute(text("SELECT 1")))
+        monkeypatch.setattr(lease, "_SILENT_S", 0.2)
+        slow = asyncio.create_task(leader.database.write(lambda one: one.execute(text("SELECT pg_sleep(1)"))))
+        sleeping = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
+        async with asyncio.timeout(WAIT_S):
+            while not await leader.database.fetch_rows(sleeping):
+                pass
+        await asyncio.sleep(0.3)
+        assert await count_locks(leader) == 1
+        await slow  # it works, so nobody ends it
 
 
 async def test_another_machine_may_not_use_the_file_of_a_database(tmp_path: Path) -> None:

@@ -30,10 +30,12 @@ from knowledge.sync.report import SyncProgress
 VALID_S: Final = 25.0
 """How long a lease is valid after it was taken or renewed."""
 PROGRESS: Final = TypeAdapter(dict[str, SyncProgress])
+_SILENT_S: Final = 15.0
+"""How long a client may say nothing while it has the lock of writers."""
 _END_SILENT_WRITERS: Final = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
     "AND usename = current_user AND wait_event = 'ClientRead' "
-    "AND state_change < clock_timestamp() - interval '15 seconds' "
+    "AND state_change < clock_timestamp() - make_interval(secs => :silent_s) "
     "AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted "
     "AND (classid::bigint << 32 | objid::bigint) = :lock)"
 ).bindparams(lock=WRITE_LOCK)
@@ -42,11 +44,6 @@ _END_SILENT_WRITERS: Final = text(
 PostgreSQL's limit for idle transactions does not count between the preparation of a statement and its execution.
 """
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def _end_silent_writers(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(_END_SILENT_WRITERS)
 
 
 def _identify_machine() -> str:
@@ -112,8 +109,7 @@ class Lease:
 
         """
         self._valid_until = self._monotonic() + VALID_S
-        with contextlib.suppress(DatabaseError):  # it only shortens a wait
-            await self.database.read(_end_silent_writers)
+        await self._end_silent_writers()
         try:
             await self._take()
         except Exception:
@@ -157,6 +153,13 @@ class Lease:
             self._forget_term(term)
             raise LeaseLost
         self._valid_until = began + VALID_S
+        await self._end_silent_writers()
+
+    async def _end_silent_writers(self) -> None:
+        """End them at a PostgreSQL server; also those of processes that do not lead, because all writers wait."""
+        if self.database.is_server:
+            with contextlib.suppress(DatabaseError):  # it only shortens a wait
+                await self.database.fetch_rows(_END_SILENT_WRITERS, {"silent_s": _SILENT_S})
 
     async def release(self) -> None:
         """End the lease now; the term stays, so that the next one is greater."""
