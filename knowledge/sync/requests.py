@@ -70,23 +70,22 @@ async def ask_for(
 
 async def serve_requests(requests: Requests, do: DoRequest, term: int) -> None:
     """Do what other processes ask of the leader of a term, until cancelled."""
-    running: set[asyncio.Task[None]] = set()
+    running: dict[int, asyncio.Task[None]] = {}
     try:
         while True:
             try:
-                for request in await requests.take_requests(term):
-                    task = asyncio.create_task(
+                for request in await requests.take_requests(term, running.keys()):
+                    task = running[request.id] = asyncio.create_task(
                         _serve_request(requests, do, term, request), name=f"request {request.id}"
                     )
-                    running.add(task)
-                    task.add_done_callback(running.discard)
+                    task.add_done_callback(lambda _, id_=request.id: running.pop(id_))  # type: ignore[misc]
             except DatabaseError as error:
                 _log.warning("The requests of other processes cannot be read: %s", error)
             except Exception as error:  # noqa: BLE001 (the leader goes on serving)
                 _log.error("A defect kept a request from being read: %s", describe_defect(error))
             await asyncio.sleep(_LOOK_S)
     finally:
-        await cancel_and_wait(tuple(running))
+        await cancel_and_wait(tuple(running.values()))
 
 
 async def _record_outcome(requests: Requests, id_: int, term: int, work: asyncio.Future[SyncReport]) -> None:

@@ -19,7 +19,8 @@ from knowledge.sync.manifest import lease
 from knowledge.sync.manifest.lease import VALID_S, Lease
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.report import SyncProgress
+from knowledge.sync.manifest.requests import REFRESH, Requests
+from knowledge.sync.report import SyncProgress, SyncReport
 from tests.postgres import create_database
 from tests.sync.doubles import MemoryStore
 from tests.sync.leaders import end_lease, open_lease
@@ -157,6 +158,18 @@ async def test_a_lease_is_renewed_while_a_long_transaction_writes(manifest: Any)
         await writing
 
 
+async def test_a_request_is_taken_again_unless_it_is_served_or_of_a_later_leader(manifest: Manifest) -> None:
+    requests, elsewhere = Requests(manifest.database), Requests(manifest.database, "other")
+    ids = [await requests.add_request(REFRESH, source, {}) for source in ("docs", "wiki")]
+    assert [one.source for one in await requests.take_requests(1)] == ["docs", "wiki"]
+    assert await requests.take_requests(1, ids) == []
+    assert [one.id for one in await requests.take_requests(1, ids[1:])] == ids[:1], "the first answer was lost"
+    await requests.record_report(ids[1], 1, SyncReport({}, 0.0))
+    assert [one.id for one in await requests.take_requests(2)] == ids[:1]
+    assert await requests.take_requests(1) == []
+    assert await elsewhere.take_requests(3) == []
+
+
 @contextlib.asynccontextmanager
 async def hold_lock(url: str, lock: int) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Hold a lock in a transaction, and say nothing between the preparation of a statement and its execution."""
@@ -193,9 +206,10 @@ async def test_the_leader_ends_a_silent_client_that_has_the_lock_of_writers(
             await asyncio.sleep(1.5)
             assert await count_locks(leader) == 3, "PostgreSQL's own limit has ended nobody"
             monkeypatch.setattr(lease, "_SILENT_S", 1.0)
-            assert await count_locks(leader) == 2, "the other two stop no writer of this database"
+            await leader.renew()
             async with asyncio.timeout(WAIT_S):
                 await leader.database.write(lambda connection: connection.execute(text("SELECT 1")))
+            assert await count_locks(leader) == 2, "the other two stop no writer of this database"
         monkeypatch.setattr(lease, "_SILENT_S", 0.2)
         slow = asyncio.create_task(leader.database.write(lambda one: one.execute(text("SELECT pg_sleep(1)"))))
         sleeping = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, insert, select, update
 
 from knowledge.database.clock import database_time
-from knowledge.database.database import Database, transaction
+from knowledge.database.database import Database, Rows, transaction
 from knowledge.errors import (
     DatabaseError,
     DatabaseFull,
@@ -95,20 +95,21 @@ class Requests:
         """Delete a request. The leader stops what nobody else waits for."""
         await self.database.write_now(lambda one: one.execute(delete(requests).where(requests.c.id == id_)))
 
-    async def take_requests(self, term: int) -> Sequence[Request]:
-        """Return the requests that nobody has taken, or that an earlier leader did not finish; they are taken now."""
+    async def take_requests(self, term: int, served: Collection[int] = ()) -> Sequence[Request]:
+        """Take and return the requests without a result, except those that are served or that a later leader has.
+
+        A request is returned again if its answer was lost on the way, or if an earlier leader did not finish it.
+        """
         ours = requests.c.namespace == self._namespace
-        free = select(requests).where(ours, requests.c.done_at.is_(None), requests.c.taken_term < term)
-        rows = await self.database.fetch_rows(free.order_by(requests.c.id))
-        if not rows:
+        due = (ours, requests.c.done_at.is_(None), requests.c.taken_term <= term, requests.c.id.not_in(served))
+        if not await self.database.fetch_rows(select(requests.c.id).where(*due).limit(1)):
             return []
-        ids = [row.id for row in rows]
 
-        def take(connection: Connection) -> None:
+        def take(connection: Connection) -> Rows:
             connection.execute(delete(requests).where(ours, requests.c.asked_at < database_time() - _ABANDONED_S))
-            connection.execute(update(requests).where(requests.c.id.in_(ids)).values(taken_term=term))
+            return connection.execute(update(requests).where(*due).values(taken_term=term).returning(requests)).all()
 
-        await self.database.write(take)
+        rows = sorted(await self.database.write(take), key=lambda row: row.id)
         return [Request(row.id, row.action, row.source, json.loads(row.approvals)) for row in rows]
 
     async def record_progress(self, id_: int, term: int, progress: Mapping[str, SyncProgress]) -> bool:
