@@ -12,7 +12,7 @@ import pytest
 
 from knowledge.errors import KnowledgeError, NobodyLeads, PendingDeletionsChanged, SyncRunning
 from knowledge.library import Library
-from knowledge.sync import requests
+from knowledge.sync import leader, requests
 from knowledge.sync.manifest.lease import LeaseOwner
 from knowledge.sync.manifest.requests import Requests
 from knowledge.sync.report import SyncProgress
@@ -31,6 +31,13 @@ def shared(request: pytest.FixtureRequest, bench: Bench) -> Bench:
     if request.param == "postgresql":
         bench.url = request.getfixturevalue("empty_postgres")
     return bench
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes look more often."""
+    monkeypatch.setattr(requests, "_LOOK_S", 0.05)
+    monkeypatch.setattr(leader, "_TRY_S", 0.05)
 
 
 async def wait_for(condition: Callable[[], Any]) -> None:
