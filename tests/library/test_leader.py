@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from knowledge.errors import KnowledgeError, NobodyLeads, PendingDeletionsChanged, SyncRunning
 from knowledge.library import Library
+from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync import leader, requests
 from knowledge.sync.manifest.lease import LeaseOwner
 from knowledge.sync.manifest.requests import Requests
@@ -69,6 +71,7 @@ async def compare(library: Library) -> int:
 
 
 async def test_another_process_syncs_at_the_leader_and_sees_its_progress(shared: Bench, handbook: Any) -> None:
+    shared.store = functools.partial(LanceDBStore, sleep=lambda _: asyncio.sleep(0))  # type: ignore[assignment]
     async with shared.library(handbook) as leader, shared.library(handbook) as other, leading(leader):
         await wait_for(lambda: leader.syncs.leader.lease.term)
         shown: list[SyncProgress] = []
