@@ -194,7 +194,7 @@ class SourceSync:
                 self._tally.report_progress()
         except SourceError as error:
             return listing, error
-        except LeaseLost:
+        except (DatabaseError, LeaseLost):
             raise  # from its memory
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything)
             if not gap.expired():

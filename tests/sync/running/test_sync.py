@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import ErrorCode, KnowledgeError, ParserUnavailable, SourceError
+from knowledge.errors import DatabaseError, ErrorCode, KnowledgeError, ParserUnavailable, SourceError
 from knowledge.interfaces import (
     EVERYONE,
     DocumentContent,
@@ -308,6 +308,13 @@ async def test_a_failing_source_does_not_stop_another(rig: Any, new_source: Call
     report = await rig.sync(rig.source, other)
     assert report.sources["handbook"].error == "The handbook is away. Mount it."
     assert (report.sources["wiki"].added, report.ok) == (1, False)
+
+
+async def test_a_database_that_fails_during_a_listing_is_no_defect_of_the_source(rig: Any) -> None:
+    rig.source.put("a.md", "text")
+    rig.source.plan("list on", DatabaseError("The database is away. Start it."))  # its memory cannot be saved
+    assert (await rig.report()).error == "The database is away. Start it."
+    assert (await rig.report()).added == 1
 
 
 async def test_a_source_with_another_root_answers_while_the_old_one_waits_for_approval(
