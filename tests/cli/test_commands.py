@@ -218,7 +218,7 @@ async def test_a_removed_source_is_deleted_by_approval_alone(place: Place) -> No
     assert (status, json.loads(out)["sources"]["hr"]["unchanged"]) == (3, 3), "written back, nothing is lost"
     (place.folder / "kvasir.toml").write_text('[[source]]\nname = "notes"\nkind = "folder"\npath = "other"\n')
     status, out, _ = await place.command("sync", "--approve", "hr", "--json")
-    assert (status, json.loads(out)["sources"]["hr"]["deleted"]) == (3, 3), "the notes wait now"
+    assert (status, json.loads(out)["sources"]["hr"]["deleted"]) == (0, 3), "nothing waits any more"
 
 
 async def test_doctor_reports_problems(place: Place) -> None:
