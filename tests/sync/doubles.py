@@ -115,7 +115,8 @@ class MemoryStore(Failing):
 
     async def drop_index(self, index: str) -> None: ...
 
-    async def maintain(self) -> None: ...
+    async def maintain(self) -> None:
+        self.check("maintain")
 
     async def scrub(self) -> None: ...
 

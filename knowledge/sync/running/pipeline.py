@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from knowledge.errors import EmbedderError, KnowledgeError, StoreError
+from knowledge.errors import EmbedderError, KnowledgeError
 from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
 from knowledge.lexical.terms import index_terms
 from knowledge.sync.manifest.index_manifest import IndexManifest
@@ -202,7 +202,7 @@ class Pipeline:
         self._changed_rows = 0
         try:
             await self._store.maintain()
-        except StoreError as error:
+        except KnowledgeError as error:  # also of the lease, without which the store is not called
             _log.warning("The store's maintenance failed. Searches may be slow until the next attempt: %s", error)
 
 

@@ -102,7 +102,7 @@ async def run_fault(fault: str, folder: Path, url: str, seed: int, valid_s: floa
         if fault == "cut":
             first_url, passes = await stack.enter_async_context(line_to(url))
         if not url.startswith("sqlite"):
-            first_url += "?application_name=first"
+            first_url += f"{'&' if '?' in url else '?'}application_name=first"
         first_world = replace(installation.world, database_url=first_url)
         first = await stack.enter_async_context(run_leading("first", first_world, valid_s))
         await first.wait_for("leads")

@@ -16,10 +16,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 VALID_S = 6.0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "way"), [(1, "empty_postgres"), (2, "pooled_postgres")])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_another_process_leads_after_a_fault(tmp_path: Path, empty_postgres: str, fault: str, seed: int) -> None:
-    outcome = await run_fault(fault, tmp_path, empty_postgres, seed, VALID_S)
+async def test_another_process_leads_after_a_fault(
+    tmp_path: Path, request: pytest.FixtureRequest, fault: str, seed: int, way: str
+) -> None:
+    outcome = await run_fault(fault, tmp_path, request.getfixturevalue(way), seed, VALID_S)
     assert outcome.problems == []
     assert (outcome.refused > 0) == (fault in {"stopped", "cut"})
 

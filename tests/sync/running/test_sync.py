@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import DatabaseError, ErrorCode, KnowledgeError, ParserUnavailable, SourceError
+from knowledge.errors import DatabaseError, ErrorCode, KnowledgeError, LeaseLost, ParserUnavailable, SourceError
 from knowledge.interfaces import (
     EVERYONE,
     DocumentContent,
@@ -315,6 +315,14 @@ async def test_a_database_that_fails_during_a_listing_is_no_defect_of_the_source
     rig.source.plan("list on", DatabaseError("The database is away. Start it."))  # its memory cannot be saved
     assert (await rig.report()).error == "The database is away. Start it."
     assert (await rig.report()).added == 1
+
+
+async def test_maintenance_that_fails_stops_no_sync(rig: Any, store_down: Exception) -> None:
+    for error in (store_down, LeaseLost(), DatabaseError("The database is away. Start it.")):
+        rig.source.put("a.md", f"text {error}")
+        rig.store.plan("maintain", error)
+        report = await rig.report()
+        assert (report.ok, report.chunks_written) == (True, 1)
 
 
 async def test_a_source_with_another_root_answers_while_the_old_one_waits_for_approval(
