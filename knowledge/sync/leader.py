@@ -111,7 +111,9 @@ class Leader:
         return False
 
     async def close(self) -> None:
-        """Give the lease back."""
+        """Stop the requests first, so that the next leader serves them, then all syncs; and give the lease back."""
+        await cancel_and_wait(self._keeping)
+        await self._stop_syncs()
         await self.wait_until_ended()
         await self._end_lease()
 

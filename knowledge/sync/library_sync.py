@@ -237,7 +237,6 @@ class LibrarySync:
 
     async def close(self) -> None:
         """Stop every sync. Indexed documents stay."""
-        await self._coordinator.close()
         await self.leader.close()
 
 
