@@ -42,10 +42,11 @@ async def ask_for(
         KnowledgeError: as the leader raised it.
 
     """
-    id_ = await requests.add_request(action, source, approve or {})
+    adding = asyncio.ensure_future(requests.add_request(action, source, approve or {}))
     shown: Mapping[str, SyncProgress] = {}
     led_at = time.monotonic()
     try:
+        id_ = await asyncio.shield(adding)
         while True:
             state = await requests.read_state(id_)
             if state.error is not None:
@@ -65,7 +66,7 @@ async def ask_for(
                 raise NobodyLeads
             await asyncio.sleep(_LOOK_S)
     finally:
-        await requests.remove_request(id_)
+        await requests.remove_request(await adding)  # also if the caller has gone before it was stored
 
 
 async def serve_requests(requests: Requests, do: DoRequest, term: int) -> None:

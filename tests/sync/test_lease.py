@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.manifest.requests import REFRESH, Requests
 from knowledge.sync.report import SyncProgress, SyncReport
+from knowledge.sync.requests import ask_for
 from tests.postgres import create_database
 from tests.sync.doubles import MemoryStore
 from tests.sync.leaders import end_lease, open_lease
@@ -168,6 +170,23 @@ async def test_a_request_is_taken_again_unless_it_is_served_or_of_a_later_leader
     assert [one.id for one in await requests.take_requests(2)] == ids[:1]
     assert await requests.take_requests(1) == []
     assert await elsewhere.take_requests(3) == []
+
+
+async def test_a_caller_that_goes_while_its_request_is_stored_leaves_none(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'kvasir.db'}"
+    manifest = await open_manifest(url)
+    requests = Requests(manifest.database)
+    with contextlib.closing(sqlite3.connect(tmp_path / "kvasir.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asking = asyncio.create_task(ask_for(requests, REFRESH, Lease(manifest.database)))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.sleep(0)
+        other.execute("COMMIT")
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+    assert await requests.take_requests(1) == []
+    await manifest.close()
 
 
 @contextlib.asynccontextmanager
