@@ -143,8 +143,9 @@ async def _break(fault: str, first: LeadingProcess, url: str, passes: asyncio.Ev
         case "cut":
             passes.clear()
         case "terminated":
-            ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'first'"
-            await run_script(url, ours)
+            # PgBouncer may have lent the connection of the script to the leader before.
+            ended = "application_name = 'first' AND pid <> pg_backend_pid()"
+            await run_script(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ended}")
 
 
 async def _wait_until_synced(leader: LeadingProcess) -> None:
