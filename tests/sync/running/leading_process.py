@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+from knowledge.database import database
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 from knowledge.sync import leader
@@ -40,6 +41,8 @@ async def sync_forever(library: Library) -> None:
 async def main(options: dict[str, Any]) -> None:
     lease.VALID_S = options.pop("valid_s")  # type: ignore[misc]
     leader._RENEW_S = lease.VALID_S / 3  # type: ignore[misc]
+    lease._SILENT_S = 0.6 * lease.VALID_S  # type: ignore[misc]
+    database._IDLE_LIMIT = f"{1000 * lease._SILENT_S:.0f}ms"  # type: ignore[misc]
     killed_sync.is_dead = lambda _: False  # as if the other process ran on another machine
     async with opened(World(**options)) as library:
 
