@@ -61,10 +61,10 @@ class Leader:
                 self._start_end()
 
     async def _take_lease(self) -> None:
+        self._changed.wake_waiters()
         for keeping in self._keeping:  # of a term that was lost
             keeping.cancel()
             await asyncio.wait([keeping])  # cancellable: it may wait for a request that waits for this call
-        self._changed.wake_waiters()
         try:
             if await self.lease.try_take():
                 self._keeping = [asyncio.create_task(self._keep_lease(self.lease.term), name="lease")]

@@ -181,6 +181,7 @@ async def test_a_request_that_begins_just_after_the_lease_was_lost_stops_nobody(
             await wait_for(first.syncs.leader._keeping[0].done)
         async with asyncio.timeout(WAIT_S):
             assert (await asking).ok
+        await wait_for(lambda: first.syncs.leader.lease.term)
 
 
 async def test_a_process_that_never_leads_waits_for_a_leader(
