@@ -170,7 +170,7 @@ class SyncCoordinator:
         current = self._jobs.get(name)
         if name in self._queued:
             return self._queued[name]
-        if current is not None and not queue:
+        if current is not None and not queue and not current.task.cancelling():
             return current
         job = _SyncJob(source, approve=approve)
         (self._jobs if current is None else self._queued)[name] = job

@@ -185,6 +185,22 @@ async def test_a_caller_during_a_cancelled_run_gets_a_new_run(stage: Stage, slow
     await stage.conductor.run_exclusively(nothing)
 
 
+async def test_a_caller_during_a_cancelled_sync_of_a_source_gets_a_new_sync(stage: Stage, slow: Any, wiki: Any) -> None:
+    cancelled = asyncio.create_task(stage.sync(slow, wiki))
+    async with asyncio.timeout(WAIT_S):
+        await slow.begun.wait()
+        while "wiki" in stage.conductor.progress:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.01)
+        cancelled.cancel()
+        job = stage.conductor._jobs["slow"].task
+        while not job.cancelling():  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+        assert not job.done()
+        slow.gate.set()
+        report = await stage.sync(slow, wiki)
+    assert (report.sources["slow"].added, slow.listings) == (1, 2)
+
+
 async def test_a_run_that_cannot_open_is_reported_to_all_callers(stage: Stage, wiki: Any) -> None:
     stage.refusal = StoreUnavailable("The store is away. Start it.")
     for _ in range(2):
