@@ -75,9 +75,9 @@ async def test_readiness_falls_at_the_beginning_of_the_end(probed: Probed) -> No
     assert (await probed.get("/livez"))[0] == 200
 
 
-@pytest.mark.parametrize(("name", "needed", "failed"), [(name, True, 503), ("leader", False, 200)])
+@pytest.mark.parametrize(("name", "needed", "failed"), [("database", True, 503), ("leader", False, 200)])
 async def test_a_part_that_fails_or_does_not_answer_is_named(
-    probed: Probed, monkeypatch: pytest.MonkeyPatch, name: str, needed: bool, failed: int
+    probed: Probed, monkeypatch: pytest.MonkeyPatch, *, name: str, needed: bool, failed: int
 ) -> None:
     monkeypatch.setattr(checks, "_ASK_EVERY_S", 0.01)
     monkeypatch.setattr(checks, "_LATE_S", 0.1)
