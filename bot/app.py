@@ -307,7 +307,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             listeners=listeners,
         )
         app = await stack.enter_async_context(_open_app(slack, deps, settings.drain_s))
-        await stack.enter_async_context(_run_checks(health, ledger.database, library, engine, app))
+        await stack.enter_async_context(_run_checks(health, ledger.database, library, engine, app, answers=answers))
         do_engine_work = functools.partial(run_off_peak_work, engine, calibrations)
         await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
         if answers:
@@ -382,9 +382,12 @@ def _open_app(
 
 @contextlib.asynccontextmanager
 async def _run_checks(
-    health: Health, database: Database, library: Library, engine: Engine, app: AnyApp
+    health: Health, database: Database, library: Library, engine: Engine, app: AnyApp, *, answers: bool
 ) -> AsyncIterator[None]:
-    """Keep up to date within this block what a probe reports; each check says "ok" or a sentence."""
+    """Keep up to date within this block what a probe reports; each check says "ok" or a sentence.
+
+    A process that does not answer needs neither Slack's events nor an engine.
+    """
     from bot.health import parts  # noqa: PLC0415 - as in ``serve``
     from bot.health.checks import Finding  # noqa: PLC0415
 
@@ -401,8 +404,9 @@ async def _run_checks(
     health.ask_repeatedly("configuration", find_differences, needed=False)
     health.add_check("store", lambda: parts.find_store(index_watch.health))
     health.add_check("index", lambda: parts.find_index(index_watch.health))
-    health.add_check("slack", lambda: Finding() if app.is_connected else parts.NOT_CONNECTED)
-    health.add_check("engine", lambda: parts.find_engine(engine.status()))
+    health.add_check("slack", lambda: Finding() if app.is_connected or not answers else parts.NOT_CONNECTED)
+    if answers:
+        health.add_check("engine", lambda: parts.find_engine(engine.status()))
     async with index_watch.run_in_background():
         yield
 

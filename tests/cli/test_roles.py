@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
+from tests.services import free_ports
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
 
@@ -37,7 +38,9 @@ async def read_status(place: Place) -> Any:
 
 async def test_a_process_that_syncs_leads_and_answers_nobody(place: Place, tmp_path: Path) -> None:
     async with open_sandbox(tmp_path / "slack") as sandbox, asyncio.timeout(WAIT_S):
-        environ = {**sandbox.env, "KVASIR_ROLE": "sync", "KVASIR_ENGINE_URL": NO_ENGINE, "PYTHONPATH": str(ROOT)}
+        health = {"KVASIR_HEALTH_PORT": str(free_ports(1)[0])}
+        environ = {**sandbox.env, **health, "KVASIR_ROLE": "sync", "KVASIR_ENGINE_URL": NO_ENGINE}
+        environ["PYTHONPATH"] = str(ROOT)
         run = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run",
             cwd=place.folder, env=place.environ(**environ), stderr=asyncio.subprocess.PIPE,
@@ -54,6 +57,8 @@ async def test_a_process_that_syncs_leads_and_answers_nobody(place: Place, tmp_p
             assert status == 0, err
             assert json.loads(out)["sources"]["hr"]["failed"] == 0
             assert (await read_status(place))["sources"]["hr"]["documents"] == 2
+            status, out, _ = await place.command("health", **health)
+            assert (status, "slack: ok" in out, "engine" in out) == (0, True, False), "it needs neither"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 run.send_signal(signal.SIGTERM)
