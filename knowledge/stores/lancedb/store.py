@@ -61,6 +61,8 @@ warnings.filterwarnings("ignore", r"optimize\(cleanup_older_than=0\)")
 
 _LANCE_ERRORS = (RuntimeError, ValueError, OSError)
 """The errors that the native library raises. It has no error types of its own."""
+_PANIC = "RustPanic"
+"""The class of the error where the library met a defect, such as in a damaged file. It cannot be imported."""
 
 _SCALAR_INDEXES = {
     # The terms are already folded, stemmed and separated by whitespace, so the index must not change them.
@@ -282,18 +284,16 @@ class LanceDBStore:
     async def _read_everything(self) -> Any:  # noqa: ANN401 - lancedb is untyped
         """Open the table anew and read all that searches and syncs read; raise the library's error if that fails."""
         table = await (await self._open_table()).open_table(self._index)
-        for row in await table.query().select([*_SCALAR_INDEXES, "vector"]).limit(1).to_list():
-            for column in _SCALAR_INDEXES.keys() - {"terms"}:
-                value = row[column]
-                literal = quote_literals([value]) if isinstance(value, str) else value
-                by_index = f"{column} IS NULL" if value is None else f"{column} = {literal}"
-                await table.query().where(by_index).select(["id"]).to_arrow()
-            for word in row["terms"].split()[:1]:
-                match = MatchQuery(word, "terms")  # type: ignore[call-arg]
-                await table.query().nearest_to_text(match).select(["id"]).limit(1).to_arrow()
-            await table.query().nearest_to(row["vector"]).distance_type("cosine").select(["id"]).limit(1).to_arrow()
-        async for _ in await table.query().select((await table.schema()).names).to_batches():
-            pass
+        schema = await table.schema()
+        for column in _SCALAR_INDEXES.keys() - {"terms"}:
+            lowest = "''" if schema.field(column).type == "string" else -(2**62)
+            await table.query().where(f"{column} >= {lowest}").select(["id"]).limit(1).to_arrow()
+        async for batch in await table.query().select(schema.names).to_batches(max_batch_length=1000):
+            words = set(" ".join(batch.column("terms").to_pylist()).split())
+            match = MatchQuery(" ".join(words), "terms")  # type: ignore[call-arg]
+            await table.query().nearest_to_text(match).select(["id"]).limit(1).to_arrow()
+            vector = batch.column("vector")[0].as_py()
+            await table.query().nearest_to(vector).distance_type("cosine").select(["id"]).limit(1).to_arrow()
         return table
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
@@ -435,7 +435,9 @@ class LanceDBStore:
         try:
             async with enforce_deadline(seconds, late):
                 yield
-        except _LANCE_ERRORS as error:
+        except Exception as error:
+            if not isinstance(error, _LANCE_ERRORS) and type(error).__name__ != _PANIC:
+                raise
             translated = translate_error(error, self._directory)
             self._is_doubtful |= isinstance(translated, IndexLost)
             raise translated from error
