@@ -59,9 +59,10 @@ ifneq (,$(findstring --kind,$(SOAK)))
 else
 	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database sqlite --jobs 8
 	.venv/bin/python scripts/soak.py $(SOAK) --kind turns --database postgres --jobs 8
+	.venv/bin/python scripts/soak.py $(SOAK) --questions 200 --kind rolling --database postgres
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store lancedb
 	.venv/bin/python scripts/soak.py $(SOAK) --kind audiences --store weaviate
-	.venv/bin/python scripts/soak.py --questions 200 $(SOAK) --kind leaders --jobs 2
+	.venv/bin/python scripts/soak.py $(SOAK) --questions 200 --kind leaders --jobs 2
 	.venv/bin/python scripts/soak.py $(SOAK) --kind migrations --database sqlite
 	.venv/bin/python scripts/soak.py $(SOAK) --kind migrations --database postgres
 endif

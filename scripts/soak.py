@@ -2,7 +2,8 @@
 
 ``--kind audiences`` asks who may read what, while rights and documents change, and ``--kind api`` asks the same by the
 API. ``--kind turns`` asks whether each question has exactly one answer, while events are doubled, delayed and lost,
-Slack refuses calls, and replicas die. ``--kind leaders`` breaks the process that leads, and compares store and
+Slack refuses calls, and replicas die. ``--kind rolling`` replaces the replicas one after the other while long answers
+run, and none of them may begin again. ``--kind leaders`` breaks the process that leads, and compares store and
 manifest; there a question is a fault, and 200 are 50 of each kind. ``--kind migrations``
 asks while a million rows are migrated by a process that is killed again and again.
 
@@ -32,7 +33,7 @@ from bot import logs
 from scripts.soak_audiences import ApiSoak, AudienceSoak
 from scripts.soak_leaders import LeadersSoak
 from scripts.soak_migrations import MigrationsSoak
-from scripts.soak_turns import TurnsSoak
+from scripts.soak_turns import RollingSoak, TurnsSoak
 
 Kind = AudienceSoak | LeadersSoak | MigrationsSoak | TurnsSoak
 KINDS: Mapping[str, type[Kind]] = {
@@ -40,6 +41,7 @@ KINDS: Mapping[str, type[Kind]] = {
     "audiences": AudienceSoak,
     "leaders": LeadersSoak,
     "migrations": MigrationsSoak,
+    "rolling": RollingSoak,
     "turns": TurnsSoak,
 }
 
@@ -112,7 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first world")
     parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb", help="of audiences")
     parser.add_argument(
-        "--database", choices=["sqlite", "postgres", "pgbouncer"], default="sqlite", help="of turns, migrations"
+        "--database",
+        choices=["sqlite", "postgres", "pgbouncer"],
+        default="sqlite",
+        help="of turns, rolling and migrations",
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="migrations: rows of the manifest")
     parser.add_argument("--jobs", type=int, default=3, help="worlds at the same time; they mostly wait")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.soak.turns.plan import Ask, End, Fail, list_parts, make_plan
+from tests.soak.turns.plan import Ask, End, Fail, list_parts, make_plan, make_rolling_plan
 from tests.soak.turns.stage import open_database_server, run_plan
 from tests.soak.turns.verdict import Asked, Message, Seen, TurnsOutcome, Verdict
 
@@ -27,6 +27,15 @@ async def test_each_question_is_answered_once(database: str, tmp_path: Path) -> 
     assert outcome.failures == []
     assert outcome.answered + outcome.refused == outcome.questions == QUESTIONS
     assert outcome.refused <= QUESTIONS / 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_a_rolling_restart_begins_no_answer_again(tmp_path: Path) -> None:
+    """An answer takes longer than the rest of a replica's end."""
+    outcome = await run_plan("", tmp_path, make_rolling_plan(1, 24, 0.3), "soak", answer_s=3.0)
+    assert outcome.failures == []
+    assert outcome.answered == outcome.generations == 24
 
 
 def test_equal_seeds_make_equal_plans() -> None:

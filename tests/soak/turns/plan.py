@@ -71,12 +71,27 @@ class Pause:
     seconds: float
 
 
-Step = Ask | Chat | Fail | End | Pause
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """All replicas are replaced one after the other by SIGTERM, while the next steps go on."""
+
+
+Step = Ask | Chat | Fail | End | Pause | Roll
 
 
 def make_plan(seed: int, questions: int, *, ends: int) -> list[Step]:
     """Return a plan with so many questions, and so many ends of replicas."""
     return _Planner(seed).plan(questions, ends)
+
+
+def make_rolling_plan(seed: int, questions: int, every_s: float) -> list[Step]:
+    """Return a plan in which nothing fails, but all replicas are replaced after a third of the questions."""
+    choose = random.Random(seed)
+    steps: list[Step] = []
+    for number in range(questions):
+        asked = Ask(number, choose.choice(PEOPLE), choose.choice(ROOMS), None, is_mention=True)
+        steps += [*([Roll()] if number == questions // 3 else ()), asked, Pause(every_s)]
+    return steps
 
 
 def list_parts(number: int) -> list[str]:

@@ -1,6 +1,7 @@
-"""A replica of the bot in a process of its own, whose engine counts its answers: ``replica.py STATE``.
+"""A replica of the bot in a process of its own, whose engine counts its answers: ``replica.py STATE ANSWER_S``.
 
-Each generation of an answer appends the question's number to the file ``generations`` in the state folder.
+Each generation of an answer appends the question's number to the file ``generations`` in the state folder. An answer
+takes ``ANSWER_S``, and its replica waits for its end; 0 for answers of random lengths, which a replica cuts short.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from tests.soak.turns.plan import choose_pause_s, list_parts
 ROOT = Path(__file__).parents[3]
 COUNTS = "generations"
 _NUMBER = re.compile(r"q(\d+)")
-TURNS = replace(QUICK_TURNS, drain_s=1.0, refused_s=3.0)
+_DRAIN_S = 180.0
 
 
 class CountingAnswerer:
     """Answers with the sentences of the plan."""
 
-    def __init__(self, counts: Path) -> None:
+    def __init__(self, counts: Path, answer_s: float) -> None:
         self._counts = counts
+        self._answer_s = answer_s
 
     async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent]:
         found = _NUMBER.search(question.text)
@@ -41,8 +43,9 @@ class CountingAnswerer:
         with self._counts.open("a") as file:
             file.write(f"{number}\n")
         yield Sources((PASSAGE,))
-        for part in list_parts(number):
-            await asyncio.sleep(choose_pause_s(number))
+        parts = list_parts(number)
+        for part in parts:
+            await asyncio.sleep(self._answer_s / len(parts) if self._answer_s else choose_pause_s(number))
             yield Text(part)
         yield make_finished(PASSAGE)
 
@@ -50,17 +53,16 @@ class CountingAnswerer:
 class Replica:
     """Starts and ends the process."""
 
-    def __init__(self, sandbox: SandboxClient, state: Path, database: str, number: int) -> None:
+    def __init__(self, sandbox: SandboxClient, state: Path, database: str, number: int, answer_s: float) -> None:
         self._env = {**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "DATABASE_URL": database}
-        self._state = state
+        self._argv = [sys.executable, __file__, str(state), str(answer_s)]
         self._log = state / f"replica-{number}.log"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start the process; it connects later."""
         with self._log.open("ab") as log:
-            argv = [sys.executable, __file__, str(self._state)]
-            self._process = await asyncio.create_subprocess_exec(*argv, env=self._env, stdout=log, stderr=log)
+            self._process = await asyncio.create_subprocess_exec(*self._argv, env=self._env, stdout=log, stderr=log)
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> int | None:
         """Send a signal and wait for the end; return the exit status of a process that ended by itself before."""
@@ -74,14 +76,15 @@ class Replica:
         return None
 
 
-async def main(state: Path) -> None:
+async def main(state: Path, answer_s: float) -> None:
     logs.configure_logging()
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await serve_bot(state, CountingAnswerer(state / COUNTS), TURNS)
+    turns = replace(QUICK_TURNS, drain_s=_DRAIN_S if answer_s else 1.0, refused_s=3.0)
+    await serve_bot(state, CountingAnswerer(state / COUNTS, answer_s), turns)
 
 
 if __name__ == "__main__":
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(main(Path(sys.argv[1])))
+        asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2])))

@@ -19,7 +19,7 @@ from bot.storage.turns.questions import UNFINISHED
 from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.postgres import postgres_server
 from tests.slack_sandbox import SandboxClient, start_sandbox_process
-from tests.soak.turns.plan import PEOPLE, REPLICAS, ROOMS, Ask, Chat, End, Fail, Pause, Step
+from tests.soak.turns.plan import PEOPLE, REPLICAS, ROOMS, Ask, Chat, End, Fail, Pause, Roll, Step
 from tests.soak.turns.replica import COUNTS, Replica
 from tests.soak.turns.verdict import Asked, Message, Seen, TurnsOutcome, Verdict, find_sentence
 
@@ -69,6 +69,7 @@ class Stage:
 
     async def run(self, steps: Sequence[Step]) -> TurnsOutcome:
         """Run the steps, wait until nothing is open, and judge what is seen."""
+        rolling: list[asyncio.Task[None]] = []
         for step in steps:
             match step:
                 case Ask():
@@ -81,6 +82,9 @@ class Stage:
                     await self._end(replica, signal.SIGKILL if how == "kill" else signal.SIGTERM)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
+                case Roll():
+                    rolling.append(asyncio.create_task(self._roll()))
+        await asyncio.gather(*rolling)
         await self._sandbox.control("POST", "faults", {"clear": True})
         leftovers = await self._wait_until_idle()
         outcome = Verdict(list(self._asked.values()), await self._look()).judge()
@@ -112,6 +116,11 @@ class Stage:
         if status is not None:
             self._broken.append(f"replica {number} ended by itself: {status}")
         await self._replicas[number].start()
+
+    async def _roll(self) -> None:
+        for number in range(REPLICAS):
+            await self._end(number, signal.SIGTERM)
+            await self._sandbox.wait_until(lambda: _has_all_replicas(self._sandbox), _CONNECT_S, "the new replica")
 
     async def _wait_until_idle(self) -> list[str]:
         """Wait until no event and no question is open; return what stays open."""
@@ -153,12 +162,12 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def open_stage(server: str, folder: Path, name: str) -> AsyncIterator[Stage]:
-    """Run a workspace and two replicas."""
+async def open_stage(server: str, folder: Path, name: str, answer_s: float) -> AsyncIterator[Stage]:
+    """Run a workspace and two replicas, whose answers take ``answer_s``."""
     folder.mkdir(parents=True, exist_ok=True)
     database = await make_database(server, folder, name)
     async with open_ledger(database) as ledger, start_sandbox_process(folder, *_SANDBOX) as sandbox:
-        replicas = [Replica(sandbox, folder, database, number) for number in range(REPLICAS)]
+        replicas = [Replica(sandbox, folder, database, number, answer_s) for number in range(REPLICAS)]
         try:
             for replica in replicas:
                 await replica.start()
@@ -173,7 +182,9 @@ async def _has_all_replicas(sandbox: SandboxClient) -> bool:
     return bool((await sandbox.state())["connections"] == REPLICAS)
 
 
-async def run_plan(server: str, folder: Path, steps: Sequence[Step], name: str) -> TurnsOutcome:
-    """Run a plan in a new workspace with a new database."""
-    async with open_stage(server, folder, name) as stage:
+async def run_plan(
+    server: str, folder: Path, steps: Sequence[Step], name: str, *, answer_s: float = 0.0
+) -> TurnsOutcome:
+    """Run a plan in a new workspace with a new database; ``answer_s`` is as in ``replica.py``."""
+    async with open_stage(server, folder, name, answer_s) as stage:
         return await stage.run(steps)
