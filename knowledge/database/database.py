@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from knowledge.database.clock import database_time
@@ -31,6 +30,9 @@ from knowledge.database.failures import map_errors
 from knowledge.database.postgresql_url import is_pooled, remove_pooling, translate_parameters
 from knowledge.errors import DatabaseError
 from knowledge.thread_pool import NamedThreadPool
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -332,6 +334,9 @@ def _begin_sqlite(connection: Connection) -> None:
 
 class _PostgresConnections:
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
+        # It imports the whole object mapper, for which commands on SQLite need not wait.
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
         self._url = url
         self.limit_s = options.answer_s
         self._one_writer = options.one_writer

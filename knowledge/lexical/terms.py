@@ -18,8 +18,6 @@ from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Final
 
-from snowballstemmer.english_stemmer import EnglishStemmer
-
 VERSION: Final = 3
 """Increase it if the same text gets other terms. Every passage is then indexed again."""
 
@@ -226,8 +224,8 @@ def _normalise_identifier(token: str) -> Iterator[str]:
 
 def _stem_word(word: str) -> Iterator[str]:
     folded = _fold_word(word[: 2 * MAX_TERM_CHARACTERS])
-    stem = _find_stem(folded) if folded.isascii() else folded
-    yield from _normalise_identifier(stem.replace("'", ""))
+    stemmed = stem(folded) if folded.isascii() else folded
+    yield from _normalise_identifier(stemmed.replace("'", ""))
 
 
 def _fold_word(token: str) -> str:
@@ -239,7 +237,9 @@ def _fold_word(token: str) -> str:
 
 
 @lru_cache(maxsize=_STEM_CACHE_WORDS)
-def _find_stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Return an English word's stem; other words as they are."""
+    from snowballstemmer.english_stemmer import EnglishStemmer  # noqa: PLC0415 - slow, and many commands stem nothing
+
     # A stemmer stores the current word, so each call makes its own, which is cheap and thread-safe.
-    stem: str = EnglishStemmer().stemWord(word)
-    return stem
+    return str(EnglishStemmer().stemWord(word))

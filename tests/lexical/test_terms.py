@@ -12,9 +12,9 @@ from knowledge.lexical.terms import (
     MAX_INDEX_TERMS,
     MAX_QUERY_TERMS,
     MAX_TERM_CHARACTERS,
-    _find_stem,
     index_terms,
     query_terms,
+    stem,
 )
 
 MIXED = st.text(
@@ -209,7 +209,7 @@ def test_threads_do_not_mix() -> None:
     texts = [" ".join([*words[start:], f"q{start}ations"]) for start in range(len(words))] * 50
     expected = [index_terms(text) for text in texts]
     wrong: list[str] = []
-    _find_stem.cache_clear()
+    stem.cache_clear()
 
     def check() -> None:
         wrong.extend(text for text, terms in zip(texts, expected, strict=True) if index_terms(text) != terms)

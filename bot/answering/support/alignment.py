@@ -11,8 +11,9 @@ from itertools import groupby
 
 import numpy as np
 
-from bot.answering.support.claims import carries_meaning, stem, strip_bounds
+from bot.answering.support.claims import carries_meaning, strip_bounds
 from bot.answering.support.quantities import normalise_text
+from knowledge.lexical.terms import stem
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'_-][a-z0-9]+)*|[㐀-鿿]")
 _NAME = re.compile(r"[A-Z][\w'’]*(?: [A-Z][\w'’]*)*")

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable
 from functools import cache, cached_property, lru_cache
 from importlib import resources
 
-import snowballstemmer
-
 from bot.answering.support.quantities import Mention, find_numbers, normalise_text
 from bot.languages.registry import Language, choose_language
+from knowledge.lexical.terms import stem
 
 _HERE = resources.files("bot.answering.support")
 
@@ -214,15 +213,6 @@ def carries_meaning(token: str) -> bool:
     """Return whether a word, or a Chinese character, is more than grammar; figures are compared as quantities."""
     stop, chinese_stop = _stop_words()
     return token not in stop and not token[0].isdigit() and not chinese_stop.fullmatch(token)
-
-
-@lru_cache(maxsize=16384)
-def stem(word: str) -> str:
-    """Return an English word's stem; other words as they are."""
-    return str(_STEMMER.stemWord(word))
-
-
-_STEMMER = snowballstemmer.stemmer("english")
 
 
 def _mask_names(folded: str, names: Collection[str]) -> str:

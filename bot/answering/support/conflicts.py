@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 
 from bot.answering.support.alignment import Alignment
-from bot.answering.support.claims import Claims, carries_meaning, stem
+from bot.answering.support.claims import Claims, carries_meaning
 from bot.answering.support.matching import Match
 from bot.answering.support.quantities import PLAIN, Mention, meets_any
+from knowledge.lexical.terms import stem
 
 _COMMON_NUMBER, _COMMON = 0.6, 0.75
 """The least share of a sentence's words in the stretch: for numbers with a unit, and for other contradictions."""

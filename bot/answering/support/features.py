@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering.support.claims import Claims, stem
+from bot.answering.support.claims import Claims
 from bot.answering.support.matching import Match
 from bot.answering.support.quantities import meets_any, normalise_text
 from knowledge.embedding.calibration import SupportWeights
+from knowledge.lexical.terms import stem
 
 FEATURES = (
     "similarity",
