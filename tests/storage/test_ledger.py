@@ -131,6 +131,24 @@ async def test_claim_of_a_known_thread_waits(url: str) -> None:
         assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
 
 
+async def test_a_question_that_is_given_up_is_taken_over_at_once(url: str) -> None:
+    """Its attempt does not count, nor does a generation that the engine has not begun."""
+    async with open_ledger(url) as ending, open_ledger(url) as other:
+        question = make_question()
+        await ending.claim_question(question)
+        assert await ending.begin_turn(question.key) is not None
+        assert await ending.reserve_generation(question.key, most=1)
+        assert await other.list_unfinished() == []
+        await ending.release_turn(question.key, unused=1)
+        assert await ending.renew_leases() == {}, "a late renewal does not take it back"
+        [turn] = await other.list_unfinished()
+        assert (turn.message, turn.generations) == (question, 0)
+        assert await ending.list_unfinished() == []
+        assert await ending.begin_turn(question.key) is None
+        assert await other.begin_turn(question.key) is not None
+        assert await other.reserve_generation(question.key, most=1)
+
+
 async def test_open_questions_of_another_workspace_are_left_alone(url: str) -> None:
     """A process has a ledger for each workspace; all of them have one owner."""
     other = QuestionMessage(QuestionKey("T2", "C2", "200.1"), "200.1", "U2", "and there?")
