@@ -43,7 +43,7 @@ from bot.wheels import WheelCache
 from bot.workspace_page import keep_page_updated
 from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
-from engine.tasks import cancel_tasks
+from engine.tasks import cancel_tasks, is_hurried
 from knowledge.database.failures import wait_for_database
 from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
@@ -453,7 +453,7 @@ class _Drain:
     async def finish(self) -> None:
         """Wait until running answers have ended; a cancellation ends them at once."""
         try:
-            if self._task is not None:
+            if self._task is not None and not is_hurried():
                 await asyncio.wait([self._task])
         finally:
             await cancel_tasks(self._task)

@@ -34,6 +34,12 @@ async def cancel_tasks(*tasks: asyncio.Task[Any] | None) -> None:
     await asyncio.gather(*started, return_exceptions=True)
 
 
+def is_hurried() -> bool:
+    """Return whether the current task was asked to end more than once, so that it should wait for nothing."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 1
+
+
 async def terminate_child(child: asyncio.subprocess.Process) -> None:
     """End a child process that may be running; first by SIGTERM, so that it removes its temporary files."""
     if child.returncode is not None:

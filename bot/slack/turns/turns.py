@@ -30,6 +30,7 @@ from bot.storage.retention import PURGE_EVERY_S
 from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnState
+from engine.tasks import is_hurried
 from knowledge.database.failures import wait_for_database
 from knowledge.errors import DatabaseError
 
@@ -252,7 +253,7 @@ class TurnManager:
                     running.cancel(CancelReason.ENDING)
             for key in self._queue.list_waiting():
                 await self._release_turn(key)
-            if tasks:
+            if tasks and not is_hurried():
                 await asyncio.wait(tasks, timeout=self._settings.drain_s)
         finally:
             for running in list(self.running.values()):

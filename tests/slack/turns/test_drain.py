@@ -14,6 +14,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, make_finished, make_script, run_bot
 from tests.slack_sandbox import TEAM_ID, open_sandbox
+from tests.waiting import WAIT_S
 
 PATIENT = TurnSettings(drain_s=60.0, heartbeat_s=0.1, concurrent=2)
 
@@ -88,6 +89,31 @@ async def test_answers_that_take_too_long_are_answered_by_the_next_process(tmp_p
             await sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
         async with run_bot(sandbox, tmp_path, script=make_script("All of it.")) as bot:
             await bot.wait_for_answer(ts, "All of it.")
+
+
+async def test_a_second_signal_ends_the_wait_also_if_it_comes_before_the_wait(tmp_path: Path) -> None:
+    old, begun = OldScript(), asyncio.Event()
+
+    async def serve() -> None:
+        async with run_bot(sandbox, tmp_path, script=old, settings=TurnSettings(drain_s=3_600.0)) as bot:
+            await bot.ask("@Kvasir begun?")
+            await sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+            try:
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                begun.clear()
+                await asyncio.Event().wait()  # load balancers do not know yet
+
+    async with open_sandbox(tmp_path) as sandbox, asyncio.timeout(WAIT_S):
+        serving = asyncio.create_task(serve())
+        await begun.wait()
+        serving.cancel()
+        while begun.is_set():  # noqa: ASYNC110 - of a task that ends
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.wait([serving])
+        assert serving.cancelled()
 
 
 async def test_no_questions_are_taken_while_the_process_drains(tmp_path: Path) -> None:
