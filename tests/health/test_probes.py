@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -130,6 +131,9 @@ def test_an_engine_that_loads_and_an_index_that_is_rebuilt_leave_a_process_ready
 
 async def test_an_event_loop_that_was_stuck_is_not_alive(probed: Probed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await probed.get("/livez"))[1]["ok"]
+    monkeypatch.setattr(checks, "_MOST_LAG_S", 0.1)
+    time.sleep(checks._LAG_EVERY_S + 0.2)  # noqa: ASYNC251 - the loop is stuck
+    assert not probed.health.describe_liveness()[0]
     monkeypatch.setattr(checks, "_MOST_LAG_S", -1.0)
     status, state = await probed.get("/livez")
     assert (status, state["ok"]) == (503, False)
