@@ -398,16 +398,16 @@ async def _run_checks(
         configurations = library.configurations
         return parts.find_differences(configurations.list_differences(await configurations.list_others()))
 
-    index_watch = library.index_watch
+    watch = library.index_watch
     health.ask_repeatedly("database", functools.partial(database.read, lambda _: None))
     health.ask_repeatedly("leader", find_leader, needed=False)
     health.ask_repeatedly("configuration", find_differences, needed=False)
-    health.add_check("store", lambda: parts.find_store(index_watch.health))
-    health.add_check("index", lambda: parts.find_index(index_watch.health))
-    health.add_check("slack", lambda: Finding() if app.is_connected or not answers else parts.NOT_CONNECTED)
+    health.add_check("store", lambda: parts.find_store(watch.health) if watch.is_running else parts.NOT_OPEN)
+    health.add_check("index", lambda: parts.find_index(watch.health) if watch.is_running else parts.NOT_OPEN)
+    health.add_check("slack", lambda: Finding() if not answers or app.is_connected else parts.NOT_CONNECTED)
     if answers:
         health.add_check("engine", lambda: parts.find_engine(engine.status()))
-    async with index_watch.run_in_background():
+    async with watch.run_in_background():
         yield
 
 

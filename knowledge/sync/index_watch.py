@@ -58,7 +58,8 @@ class IndexWatch:
         self._rebuild_at = float("-inf")
         self._completed: LastRepair | None = None
         """The last repair after which no document was missing any more."""
-        self._is_running = False
+        self.is_running = False
+        """Whether the index was checked, and is checked again at intervals."""
         self.health = IndexHealth()
         """As of the last check."""
 
@@ -69,7 +70,7 @@ class IndexWatch:
             DatabaseError: the manifest's database failed.
 
         """
-        return self.health if self._is_running else await self.check_index()
+        return self.health if self.is_running else await self.check_index()
 
     async def check_index(self) -> IndexHealth:
         """Check the index now, and return its health.
@@ -120,7 +121,7 @@ class IndexWatch:
         while True:
             try:
                 await self.check_index()
-                self._is_running = True
+                self.is_running = True
             except KnowledgeError as error:
                 _log.warning("The index could not be checked: %s", error)
             except Exception as error:  # noqa: BLE001 (the watch must go on)

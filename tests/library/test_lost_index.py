@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bot.app import _run_checks
+from bot.health.checks import Health
 from knowledge.errors import IndexLost, IndexRebuilding, StoreError
 from knowledge.library import Library
 from tests.library.library_bench import Bench, texts
@@ -105,6 +107,23 @@ async def test_the_process_that_syncs_builds_it_again_by_itself(bench: Bench, ha
             await wait_for(is_complete)
             assert THIRTY in await texts(library, "holiday")
         assert len(bench.embedder.texts) == 2 * embedded
+
+
+async def test_a_probe_calls_no_index_usable_before_it_was_checked(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        remove_folder(bench.home)
+        health, database = Health(), library._indexes.manifest.database
+        unused: Any = None
+        async with _run_checks(health, database, library, engine=unused, app=unused, answers=False):
+
+            async def is_named() -> bool:
+                state: Any = health.describe_readiness()[1]
+                assert state["checks"]["index"] != "ok"
+                return "builds it again" in state["checks"]["index"]
+
+            await wait_for(is_named)
+        await health.close()
 
 
 async def test_answers_say_how_far_the_new_index_is(bench: Bench, handbook: Any) -> None:
