@@ -83,7 +83,8 @@ async def test_a_process_that_starts_later_builds_it_again(bench: Bench, handboo
         assert not await has_trouble(library)
 
 
-async def test_the_process_that_syncs_builds_it_again_by_itself(bench: Bench, handbook: Any) -> None:
+@pytest.mark.parametrize("damage", [remove_folder, empty_newest_version])
+async def test_the_process_that_syncs_builds_it_again_by_itself(bench: Bench, handbook: Any, damage: Any) -> None:
     async def sleep_briefly(_seconds: float) -> None:
         await asyncio.sleep(0.02)
 
@@ -93,7 +94,7 @@ async def test_the_process_that_syncs_builds_it_again_by_itself(bench: Bench, ha
         embedded = len(bench.embedder.texts)
         bench.embedder.gate.clear()
         async with library.index_watch.run_in_background(), library.syncs.run_schedule():
-            remove_folder(bench.home)
+            damage(bench.home)
 
             async def is_rebuilding() -> bool:
                 return isinstance(library.index_watch.health.find_trouble(), IndexRebuilding)
