@@ -291,9 +291,9 @@ class LanceDBStore:
         async for batch in await table.query().select(schema.names).to_batches(max_batch_length=1000):
             words = set(" ".join(batch.column("terms").to_pylist()).split())
             match = MatchQuery(" ".join(words), "terms")  # type: ignore[call-arg]
-            await table.query().nearest_to_text(match).select(["id"]).limit(1).to_arrow()
+            await table.query().nearest_to_text(match).select(["_score"]).limit(1).to_arrow()
             vector = batch.column("vector")[0].as_py()
-            await table.query().nearest_to(vector).distance_type("cosine").select(["id"]).limit(1).to_arrow()
+            await table.query().nearest_to(vector).distance_type("cosine").select(["_distance"]).limit(1).to_arrow()
         return table
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
