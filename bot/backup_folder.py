@@ -28,19 +28,15 @@ class BackupError(BotError):
 
 @dataclass(frozen=True, slots=True)
 class BackupCard:
-    """What a backup has."""
+    """What a backup has: its revisions by sets of tables, rows by tables, passages by indexes, and SHA-256 by files."""
 
     begun_at: str
     """Just before the database was read, in UTC; erasures in the audit from then on are repeated."""
     version: str
     revisions: Mapping[str, str]
-    """The revision of each set of tables."""
     rows: Mapping[str, int]
-    """How many rows each table has."""
     vectors: Mapping[str, int] = field(default_factory=dict)
-    """How many passages of each index come with their vectors."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """The SHA-256 of each file."""
 
 
 class BackupFolder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.client.client import RequestTimeouts
+from engine.client.timeouts import RequestTimeouts
 from engine.process.supervisor import SupervisorPolicy
 from engine.routing.request_queue import QueuePolicy
 from engine.weights.origin import WeightsSource

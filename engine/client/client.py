@@ -23,6 +23,7 @@ from engine.client.answer import AnswerDecoder
 from engine.client.framing import TokenPrompt
 from engine.client.reasoning import ReasoningDecoder
 from engine.client.sse import EventTooLong
+from engine.client.timeouts import RequestTimeouts
 from engine.errors import (
     EngineError,
     EngineInterrupted,
@@ -58,23 +59,6 @@ class ServerEndpoint:
     def name(self) -> str:
         """Return what identifies the server."""
         return f"{self.url}@{self.address}" if self.address else self.url
-
-
-@dataclass(frozen=True, slots=True)
-class RequestTimeouts:
-    """The timeouts of requests.
-
-    ``first_token_s`` includes the engine's queue and prefill. ``read_s`` is the time between two deltas, ``answer_s``
-    that of the whole answer, and ``info_s`` that of a query about the server itself. In a health check, SGLang itself
-    waits for up to 20 s.
-    """
-
-    connect_s: float = 5.0
-    first_token_s: float = 180.0
-    read_s: float = 60.0
-    answer_s: float = 900.0
-    info_s: float = 10.0
-    health_s: float = 30.0
 
 
 class EngineClient:

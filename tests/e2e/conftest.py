@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -130,6 +131,14 @@ async def _address(process: asyncio.subprocess.Process, lines: list[str]) -> str
                     return found.group(1)
             assert process.returncode is None, "\n".join(lines)
             await asyncio.sleep(0.05)
+
+
+def configure_few_pages(folder: Path) -> str:
+    """Copy a part of this repository's documentation, which is read in seconds, and return the table of its source."""
+    (folder / "docs").mkdir()
+    for name in ("knowledge.md", "live-web.md"):
+        shutil.copy(ROOT / "docs" / name, folder / "docs")
+    return '[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n'
 
 
 @pytest.fixture

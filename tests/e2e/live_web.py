@@ -18,7 +18,7 @@ from aiohttp import web
 from playwright.async_api import async_playwright, expect
 
 from scripts.page_tour import Tour, chromium
-from tests.e2e.conftest import ROOT, Place
+from tests.e2e.conftest import Place, configure_few_pages
 
 # A browser next to other tests takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=120_000)
@@ -90,8 +90,7 @@ async def seen(folder: Path) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         site, engine = await the_site(stack, requests), await the_engine(stack, prompts)
         (folder / "kvasir.toml").write_text(
-            f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{ROOT / "docs"}"\n'
-            f'[web]\nprivate = ["{site.removeprefix("http://")}"]\nsites = ["{site}"]\n',
+            f'{configure_few_pages(folder)}[web]\nprivate = ["{site.removeprefix("http://")}"]\nsites = ["{site}"]\n',
             encoding="utf-8",
         )
         run = await stack.enter_async_context(Place(folder).run(KVASIR_ENGINE_URL=engine, NO_PROXY="*"))

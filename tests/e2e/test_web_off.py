@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Place, Running
+from tests.e2e.conftest import ROOT, Place, Running, configure_few_pages
 from tests.e2e.live_web import ANSWER, QUESTION, the_engine, the_site
 from tests.slack.running_bot import get_text
 from tests.web.searching.fake_providers import FakeSearxng, Page
@@ -79,11 +79,8 @@ async def watched(folder: Path, table: str) -> AsyncIterator[Watched]:
         site, engine, searxng = await the_site(stack, pages), await the_engine(stack, []), FakeSearxng()
         await searxng.start(stack)
         searxng.pages.append(Page(f"{site}/news/strike", "Ferry news", ANSWER))
-        (folder / "kvasir.toml").write_text(
-            f'[[source]]\nname = "docs"\nkind = "folder"\npath = "{ROOT / "docs"}"\n'
-            + table.format(site=site.removeprefix("http://")),
-            encoding="utf-8",
-        )
+        configuration = configure_few_pages(folder) + table.format(site=site.removeprefix("http://"))
+        (folder / "kvasir.toml").write_text(configuration, encoding="utf-8")
         environ = {
             "KVASIR_ENGINE_URL": engine,
             "KVASIR_SEARXNG_URL": f"http://127.0.0.1:{searxng.port}",

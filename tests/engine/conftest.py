@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bot.wheels import WheelCache
-from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.client.timeouts import RequestTimeouts
 from tests.engine.fakes import KEY, FakeSglang, fake_sglang
 
 

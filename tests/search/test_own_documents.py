@@ -139,7 +139,7 @@ ADDING = Exchange("怎样添加一个来源？", "打开 kvasir.toml，添加 [[
     [
         (SOURCE, "what happens when files are deleted?", "What happens when I delete a document?"),
         (SOURCE, "and a git repository?", "A git repository"),
-        (SOURCE, "who can refresh it?", "Who may refresh the documents?"),
+        (SOURCE, "who can refresh it?", "Who may refresh the documents? | kvasir.toml › The table [access]"),
         (SYNC, "who can refresh", "Who may refresh the documents?"),
         (SYNC, "Can I change the time?", "When does Kvasir sync the documents?"),
         (

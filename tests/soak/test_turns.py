@@ -14,7 +14,7 @@ from tests.soak.turns.plan import Ask, End, Fail, list_parts, make_plan, make_ro
 from tests.soak.turns.stage import open_database_server, run_plan
 from tests.soak.turns.verdict import Asked, Message, Seen, TurnsOutcome, Verdict
 
-QUESTIONS = 60
+QUESTIONS = 40
 ROOT = "1.000001"
 
 

@@ -64,7 +64,6 @@ class LeaseOwner:
     """Returns whether the owner of a name is a process of this machine that has ended."""
     may_lead: bool = True
     label: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
-    """What people call it."""
     machine: str = field(default_factory=_identify_machine)
 
 

@@ -10,8 +10,9 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
-from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
+from engine.client.client import EngineClient, ServerEndpoint
 from engine.client.framing import TokenPrompt
+from engine.client.timeouts import RequestTimeouts
 from engine.errors import (
     EngineError,
     EngineInterrupted,

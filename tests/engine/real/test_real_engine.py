@@ -19,7 +19,8 @@ import pytest
 import pytest_asyncio
 
 from bot.wheels import WheelError
-from engine.client.client import EngineClient, RequestTimeouts, ServerEndpoint
+from engine.client.client import EngineClient, ServerEndpoint
+from engine.client.timeouts import RequestTimeouts
 from engine.control.runtime_file import RuntimeFile
 from engine.errors import EngineUnauthorized, PromptTooLong
 from engine.interfaces import (

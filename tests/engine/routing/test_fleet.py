@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from engine.client.client import RequestTimeouts
+from engine.client.timeouts import RequestTimeouts
 from engine.errors import EngineInterrupted, EngineOverloaded, EngineRefused, EngineTimeout, EngineUnavailable
 from engine.interfaces import (
     ChatMessage,

@@ -473,7 +473,7 @@ async def test_scrub_leaves_nothing_of_deleted_rows_in_any_file(tmp_path: Path, 
 
     A file that no version names is left by a compaction that lost against another writer.
     """
-    limits = LanceDBLimits(read_s=0.5, vector_index_rows=2_000)
+    limits = LanceDBLimits(read_s=2.0, vector_index_rows=2_000)
     store, other = (LanceDBStore(tmp_path, limits=limits) for _ in range(2))
     for one in (store, other):
         await one.open(INDEX, DIMENSIONS)
