@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +26,16 @@ from bot.answering.verified_answers.finder import StoredVerifiedAnswers, Verifie
 from bot.answering.verified_answers.phrasings import write_phrasings
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
 from bot.audit.audited_answerer import AuditedAnswerer
-from bot.audit.commands import DirectAuditLog
-from bot.audit.entries import AuditLog, make_sync_entry
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
 from bot.errors import WheelError
+from bot.library_opening import build_source_kinds, open_library_of_kinds, open_page_cache, uses_slack_source
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
 from bot.slack.wire.tasks import BackgroundTasks
-from bot.storage.processes import is_dead, name_this_process
+from bot.storage.processes import name_this_process
 from bot.terminal.lines import format_engine_state, format_live_web, format_report, show_progress
 from bot.terminal.terminal import Terminal
 from bot.wheels import WheelCache
@@ -49,10 +48,6 @@ from knowledge.embedding import find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
-from knowledge.opening import open_library
-from knowledge.sources import registry
-from knowledge.sync.manifest.lease import LeaseOwner
-from knowledge.sync.report import SourceReport
 
 if TYPE_CHECKING:
     from bot.health.checks import Health
@@ -61,12 +56,9 @@ if TYPE_CHECKING:
     from bot.slack.wire.settings import SlackSettings
     from bot.slack.workspace.app import SlackApp
     from bot.slack.workspace.installations.app import InstalledApp
-    from bot.storage.channels.channel_event_log import ChannelEventLog
     from bot.storage.turns.ledger import Ledger
     from knowledge.database.database import Database
     from knowledge.sync.schedule import Schedule
-    from knowledge.web.reading.page_cache import PageCache
-    from knowledge.web.reading.page_loader import PageLoader
 
     AnyApp = SlackApp | InstalledApp
 
@@ -89,84 +81,6 @@ def mask_prompts(engine: ClosableEngine, settings: Settings) -> ClosableEngine:
     masking = settings.configuration.masking
     is_elsewhere = not all(map(is_loopback, settings.engine.urls))
     return MaskedEngine(engine, masking.recogniser) if masking.masks_prompts and is_elsewhere else engine
-
-
-@contextlib.asynccontextmanager
-async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
-    """Open the library.
-
-    Raises:
-        KnowledgeError: the store, the manifest, the embedder or a source's description is wrong.
-        WheelError: the embedder's package cannot be downloaded or unpacked.
-
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        kinds: Mapping[str, registry.SourceKind] = {}
-        if _uses_slack_source(settings):
-            from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415 - as in ``serve``
-            from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
-
-            ledger = await stack.enter_async_context(open_ledger(settings.database_url))
-            kinds = _build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
-        yield await stack.enter_async_context(_open_library(settings, kinds, DirectAuditLog(settings.audit)))
-
-
-@contextlib.asynccontextmanager
-async def _open_library(
-    settings: Settings, kinds: Mapping[str, registry.SourceKind], audit: AuditLog
-) -> AsyncIterator[Library]:
-    wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
-
-    async def record_sync(source: str, report: SourceReport, approved: int) -> None:
-        if (entry := make_sync_entry(source, report, approved)) is not None:
-            await audit.record(entry)
-
-    owner = LeaseOwner(name_this_process(), is_dead, may_lead=settings.role != "answer")
-    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds, owner=owner) as library:
-        library.syncs.call_on_report(record_sync)
-        yield library
-
-
-def open_page_loader(settings: Settings) -> AbstractAsyncContextManager[PageLoader]:
-    """Open only the loader of web pages; the live web must be on."""
-    from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
-
-    knowledge = settings.knowledge
-    if knowledge.live is None:
-        raise ValueError("the live web is off")
-    return open_pages(knowledge.live, knowledge.web, knowledge.web_cache)
-
-
-def open_page_cache(settings: Settings) -> PageCache:
-    """Return the cache of web pages; the caller closes it."""
-    from knowledge.web.reading.page_cache import PageCache  # noqa: PLC0415 - for one command
-
-    live = settings.knowledge.live
-    return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)
-
-
-def _uses_slack_source(settings: Settings) -> bool:
-    """Return whether a source has a kind that the registry does not know, such as Slack's channels."""
-    return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
-
-
-def _build_source_kinds(
-    settings: Settings, slack: SlackSettings | None, event_log: ChannelEventLog
-) -> Mapping[str, registry.SourceKind]:
-    """Return the kinds of sources that ``knowledge`` may not import: Slack's channels."""
-    if not _uses_slack_source(settings):
-        return {}
-    from bot.slack.conversations.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
-    from bot.slack.wire.transport.web_client import open_web_api  # noqa: PLC0415 - as in ``serve``
-
-    connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
-    if slack is not None and slack.oauth is not None:
-        from bot.slack.workspace.installations.parts import open_home_api  # noqa: PLC0415 - as in ``serve``
-
-        connect = functools.partial(open_home_api, slack, slack.oauth, event_log.database)
-    # The port of the workspace on this machine may change, so the place has no address.
-    place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
-    return {"slack": make_slack_kind(connect, event_log, place)}
 
 
 def create_answerer(
@@ -249,7 +163,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         event_log, changes = ChannelEventLog(ledger.database), SharedChanges(ledger.database)
         audit = await stack.enter_async_context(open_audit_log(settings.audit, AuditPeople(ledger.database, changes)))
         library = await stack.enter_async_context(
-            _open_library(settings, _build_source_kinds(settings, slack, event_log), audit)
+            open_library_of_kinds(settings, build_source_kinds(settings, slack, event_log), audit)
         )
         await stack.enter_async_context(library.configurations.announce(name_this_process()))
         metrics = Metrics(
@@ -289,7 +203,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             library=library,
             search=ready_library.search,
             engine_status=engine.status,
-            event_log=event_log if _uses_slack_source(settings) else None,
+            event_log=event_log if uses_slack_source(settings) else None,
             adding=_create_document_additions(settings, library),
             pages=_create_page_additions(settings, library),
             passage=ready_library.read_passage,

@@ -33,8 +33,9 @@ from bot.answering.asker import Asker
 from bot.answering.events import Exchange, Question, Sources
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.checker import feature_checkers
-from bot.app import create_answerer, create_engine, open_configured_library
+from bot.app import create_answerer, create_engine
 from bot.config.settings import Settings, load_settings
+from bot.library_opening import open_configured_library
 from bot.wheels import WheelCache
 from engine.client.framing import list_framers
 from engine.client.tokens import Vocabulary

@@ -42,8 +42,8 @@ from bot import logs
 from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Question, Text
 from bot.answering.support.checker import feature_checkers
-from bot.app import open_configured_library
 from bot.config.settings import load_settings
+from bot.library_opening import open_configured_library
 from bot.slack.posting.message_sink import SlackCapabilities
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.turns.dependencies import SlackDependencies

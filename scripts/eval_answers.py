@@ -41,8 +41,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bot import logs
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.judge import Judges
-from bot.app import create_answerer, create_engine, open_configured_library
+from bot.app import create_answerer, create_engine
 from bot.config.settings import Settings, load_settings
+from bot.library_opening import open_configured_library
 from engine.interfaces import EngineState
 from scripts.answer_feedback import make_feedback_set, read_votes, summarise_votes
 from scripts.answer_scores import (

@@ -139,7 +139,6 @@ class Offer:
     """The verified answer to a similar question; only people who may read all of its passages hear of it."""
 
     answer: str
-    """The id of the verified answer."""
     question: str = field(repr=False)
     passages: tuple[Passage, ...] = field(default=(), repr=False)
 

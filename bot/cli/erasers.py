@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Final
 
-from bot.app import open_configured_library, open_page_cache
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions, wait_for_sync
 from bot.errors import BotError
+from bot.library_opening import open_configured_library, open_page_cache
 from bot.local_workspace import find_local_slack
 from bot.slack.posting.document_publisher import delete_document
 from bot.slack.wire.errors import SlackError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from bot.app import open_configured_library
 from bot.config.settings import Settings
 from bot.errors import BotError
+from bot.library_opening import open_configured_library
 from bot.security.audit import SecurityAudit
 from bot.security.checks import SEVERITIES
 from bot.security.egress import list_egress

@@ -10,7 +10,6 @@ from bot.languages.pack import LanguagePack
 from knowledge.language import LETTER
 
 Language = str
-"""The code of a language."""
 
 LANGUAGES = {pack.code: pack for pack in (ENGLISH, CHINESE)}
 """The languages by their code, in the order in which a text for everybody has them."""

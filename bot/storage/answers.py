@@ -95,7 +95,6 @@ class StoredAnswer:
     marked: int = 0
     removed: int = 0
     seconds: float = 0.0
-    """How long the answer took."""
     created_at: float = field(default_factory=time.time)
 
 

@@ -27,7 +27,6 @@ class PlaceLease:
     """The places of one process."""
 
     held: int
-    """How many requests it may run."""
     share: int
     """How many it could run in the long run if it had enough requests."""
 

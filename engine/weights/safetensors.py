@@ -11,7 +11,6 @@ from typing import Any
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER_BYTES = 100_000_000
-"""The limit of the format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ _AT_ONCE: Final = 1000
 _FILES_AT_ONCE: Final = 4
 """Rows of a table with bytes, which may be whole files, that are in memory at once."""
 _FAST: Final = 3
-"""The level of compression."""
 
 
 def dump_tables(

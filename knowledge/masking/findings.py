@@ -19,7 +19,6 @@ class Kind(StrEnum):
     PHONE = "PHONE"
     CARD = "CARD"
     ACCOUNT = "ACCOUNT"
-    """A number of a bank account."""
     ID = "ID"
     """A number that a state or a health insurance gives to a person."""
     PASSPORT = "PASSPORT"

@@ -31,7 +31,6 @@ class _OpenedRun:
         self.ready: asyncio.Future[SyncRun] = asyncio.get_running_loop().create_future()
         self.jobs = 0
         self.waiters = 0
-        """Callers that wait for its end."""
         self.closing = False
         """Whether it refuses further jobs."""
         self.changed = Signal()

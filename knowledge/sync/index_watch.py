@@ -31,7 +31,6 @@ class IndexHealth:
     """Whether the index can be searched."""
 
     unavailable: StoreError | None = None
-    """Why the store cannot be used."""
     loss: IndexLost | None = None
     """Why the index has to be built again; syncs do it."""
     rebuild: IndexRebuild | None = None

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from bot.app import open_configured_library
 from bot.backup_folder import BackupError, BackupFolder
 from bot.cli.commands import backup, erase, restore, run
 from bot.config.settings import Settings, load_settings
+from bot.library_opening import open_configured_library
 from bot.storage.preferences import PersonalPreferences, Preferences
 from bot.storage.turns.ledger import open_ledger
 from knowledge.database.database import Database

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.judge import Judges
-from bot.app import create_answerer, create_engine, open_configured_library
+from bot.app import create_answerer, create_engine
 from bot.config.settings import load_settings
+from bot.library_opening import open_configured_library
 from scripts.answer_scores import Item, Record, Score, score
 from scripts.answer_sets import load_set
 from scripts.answer_sides import TeeEngine, ask_kvasir

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import open_configured_library
 from bot.config.settings import load_settings, read_cache_folder
+from bot.library_opening import open_configured_library
 from knowledge.errors import StoreMisconfigured
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, StoreSpec, make_store

@@ -16,12 +16,13 @@ from bot.answering.support.judge import Judges
 from bot.answering.thinking import describe_thinking_limit
 from bot.answering.transcript import Transcript, build_transcript_json, describe_offer
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
-from bot.app import create_answerer, create_engine, create_verified_finder, mask_prompts, open_configured_library
+from bot.app import create_answerer, create_engine, create_verified_finder, mask_prompts
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
+from bot.library_opening import open_configured_library
 from bot.ready_library import ReadyLibrary
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges

@@ -16,11 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from bot.app import open_configured_library
 from bot.audit.chain import format_time
 from bot.backup_folder import BackupCard, BackupError, BackupFolder
 from bot.cli.command_settings import load_command_settings
 from bot.config.settings import Settings, list_plain_variables
+from bot.library_opening import open_configured_library
 from bot.private_files import write_named_file
 from bot.storage.migrations import ALL_MIGRATIONS
 from bot.terminal.output import print_note, print_outcome

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.installation_view import describe_installations
 from bot.cli.security_view import show_egress, show_security
 from bot.config.settings import Settings
+from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
 from bot.slack.wire.errors import SlackMissingScope
 from bot.slack.wire.installation import check_token, list_missing_scopes

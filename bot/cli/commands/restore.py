@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bot.app import open_configured_library
 from bot.audit.erasures import find_marked, list_erasures
 from bot.audit.keys import ensure_keys
 from bot.backup_folder import UNFINISHED, BackupCard, BackupError, BackupFolder
@@ -19,6 +18,7 @@ from bot.cli.commands.backup import IN_HOME, LONG, list_upload_folders
 from bot.cli.commands.erase import erase_everywhere
 from bot.cli.erasers import Erasure
 from bot.config.settings import Settings
+from bot.library_opening import open_configured_library
 from bot.private_files import protect_tree, write_named_file
 from bot.storage.migrations import ALL_MIGRATIONS, migrate_tables
 from bot.storage.personal_data import list_subjects

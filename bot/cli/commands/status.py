@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from bot.answering.policy import Policy
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.status_view import list_problems, show_status
+from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
 from bot.terminal.output import print_json
 from engine.interfaces import EngineStatus

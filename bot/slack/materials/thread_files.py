@@ -32,7 +32,6 @@ class ReadMaterials:
 
     materials: tuple[Material, ...] = ()
     notices: tuple[Message, ...] = ()
-    """Why a file was not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,6 @@ class QuestionMessage:
     text: str = field(repr=False)
     is_direct: bool = False
     files: int = 0
-    """How many files are attached."""
     is_unasked: bool = False
     """Whether it is answered, if at all, although it neither mentions Kvasir nor follows a question in its thread."""
     subject: Subject | None = None
@@ -100,7 +99,6 @@ class LedgerTurn:
     replies: tuple[str, ...]
     """Timestamps of the messages with its answer, in order."""
     attempts: int
-    """How often an answer was begun."""
     received_at: float
     """When the question or its last edit after an answer came, in seconds since the epoch."""
     generations: int = 0

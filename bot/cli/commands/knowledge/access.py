@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 
 from bot.answering.outgoing import release_text
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import CommandPerson, find_person
+from bot.library_opening import open_configured_library
 from bot.terminal.output import print_error, print_json, print_result
 from knowledge.access import DocumentAccess
 from knowledge.interfaces.audiences import format_reader, holds_reader

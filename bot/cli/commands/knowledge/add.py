@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.answering.outgoing import release_text
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions, choose_push_source
 from bot.errors import SettingsError
+from bot.library_opening import open_configured_library
 from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
 from bot.terminal.lines import show_progress

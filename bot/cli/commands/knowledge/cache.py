@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bot.app import open_page_cache
 from bot.cli.command_settings import load_command_settings
+from bot.library_opening import open_page_cache
 from bot.terminal.output import print_outcome
 
 

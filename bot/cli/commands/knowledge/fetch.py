@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 
 from bot.answering.outgoing import release_text
-from bot.app import open_page_loader
 from bot.cli.command_settings import load_command_settings
+from bot.library_opening import open_page_loader
 from bot.terminal.output import print_error, print_json, print_result
 from knowledge.errors import FetchBadStatus, FetchError
 from knowledge.web.reading.page_loader import PageLoader, WebPage

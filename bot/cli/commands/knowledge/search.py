@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from bot.answering.outgoing import release_text
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
+from bot.library_opening import open_configured_library
 from bot.terminal.output import print_outcome
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult
 from knowledge.tables import describe_tables

@@ -6,8 +6,8 @@ import argparse
 import shlex
 from dataclasses import fields
 
-from bot.app import open_configured_library
 from bot.cli.command_settings import load_command_settings
+from bot.library_opening import open_configured_library
 from bot.terminal.lines import format_report, show_progress
 from bot.terminal.output import print_error, print_note, print_outcome
 from bot.terminal.terminal import Terminal

@@ -46,7 +46,6 @@ class SuggestedPrompts:
         self._called_at: dict[str, float] = {}
         """When Slack last got suggestions for each person."""
         self._suggested: dict[str, Sequence[Prompt]] = {}
-        """What each person sees."""
         self._waiting: dict[str, MessagesOpened] = {}
         """The newest event of each person who waits for other suggestions."""
         self._conversations: dict[str, str] = {}

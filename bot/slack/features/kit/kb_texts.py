@@ -21,7 +21,6 @@ from knowledge.tables import describe_tables
 
 _MAX_QUOTE_CHARACTERS = 280
 _MAX_OWNERS = 5
-"""Owners that a message mentions."""
 CHANNEL_SETTINGS = "kvasir:channel-settings"
 """The action id of the button that opens the settings of a channel."""
 

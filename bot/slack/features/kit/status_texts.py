@@ -20,7 +20,6 @@ from knowledge.sync.manifest.records import PendingDeletion, QuarantinedDocument
 from knowledge.sync.report import SyncProgress
 
 _MAX_NAMED = 3
-"""Documents that a list names."""
 
 
 def format_status(engine: EngineStatus, state: LibraryStatus, language: Language) -> str:

@@ -20,7 +20,6 @@ class SharedMessage(NamedTuple):
     channel: str
     thread_ts: str
     mentioned: frozenset[str]
-    """The users that it mentions."""
 
 
 _REMOVALS = {"app_uninstalled", "tokens_revoked"}

