@@ -1,4 +1,4 @@
-"""The soak of turns: two replicas answer every question exactly once, while Slack, the network and machines fail."""
+"""The soak of turns: three replicas answer every question exactly once, while Slack, the network and machines fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDS = 3
 
 
 class TurnsSoak:
-    """Worlds of 250 questions, each with a workspace, two replicas and an empty database."""
+    """Worlds of 250 questions, each with a workspace, three replicas and an empty database."""
 
     kind = "turns"
     world = 250

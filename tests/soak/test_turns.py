@@ -1,4 +1,4 @@
-"""Two replicas answer each question exactly once, whatever fails. ``make soak`` asks 10,000 with each database."""
+"""Three replicas answer each question exactly once, whatever fails. ``make soak`` asks 10,000 with each database."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 PEOPLE = ("ada", "bo", "chen", "mira")
 ROOMS = ("#general", "#handbook", "@kvasir")
-REPLICAS = 2
+REPLICAS = 3
 MOST_IDS = 11
 """So many ids of events may have the same message."""
 
@@ -143,7 +143,7 @@ class _Planner:
     def _end_replicas(self) -> list[Step]:
         choose = self._choose
         how: Literal["kill", "stop"] = "kill" if choose.random() < 0.7 else "stop"
-        replicas = [0, 1] if choose.random() < 0.2 else [choose.randrange(REPLICAS)]
+        replicas = choose.sample(range(REPLICAS), 2) if choose.random() < 0.2 else [choose.randrange(REPLICAS)]
         during: list[Step] = [self._ask(), Pause(choose.choice((0.0, 0.02, 0.1)))] if choose.random() < 0.7 else []
         return [*during, *(End(replica, how) for replica in replicas)]
 

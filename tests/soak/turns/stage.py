@@ -1,4 +1,4 @@
-"""Runs a plan: a workspace in a process of its own, two replicas of the bot with one database, and what goes wrong."""
+"""Runs a plan: a workspace in a process of its own, three replicas with one database, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def open_stage(server: str, folder: Path, name: str, answer_s: float) -> AsyncIterator[Stage]:
-    """Run a workspace and two replicas, whose answers take ``answer_s``."""
+    """Run a workspace and three replicas, whose answers take ``answer_s``."""
     folder.mkdir(parents=True, exist_ok=True)
     database = await make_database(server, folder, name)
     async with open_ledger(database) as ledger, start_sandbox_process(folder, *_SANDBOX) as sandbox:

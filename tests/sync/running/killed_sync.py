@@ -197,7 +197,6 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
     """Open the library of a world as ``open_library`` does, with fuses at its seams."""
     fuse, settings = fuse or Fuse(), world.settings()
     async with contextlib.AsyncExitStack() as stack:
-        await apply_revisions(settings.database_url, MIGRATIONS)  # as ``kvasir run`` does
         plain = await open_manifest(settings.database_url)
         stack.push_async_callback(plain.close)
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
@@ -218,10 +217,16 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         yield library
 
 
+async def migrate(world: World) -> None:
+    """Bring the tables of a world to the newest revision, as the start of Kvasir does."""
+    await apply_revisions(world.settings().database_url, MIGRATIONS)
+
+
 async def main(settings: dict[str, Any]) -> None:
     fuse = Fuse(settings.pop("step"), settings.pop("count"))
     approve = settings.pop("approve")
     fuse.watch_tables()
+    await migrate(World(**settings))
     async with opened(World(**settings), fuse) as library:
         report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
     if not report.ok:

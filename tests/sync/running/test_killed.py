@@ -11,7 +11,7 @@ import pytest
 
 from tests.services import WeaviateServer, weaviate_server
 from tests.sync.running.killed_installation import SEAMS, Installation, replaced
-from tests.sync.running.killed_sync import opened
+from tests.sync.running.killed_sync import migrate, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -72,6 +72,7 @@ async def test_the_next_start_completes_a_killed_migration(old: Installation, st
     with sqlite3.connect(old.home / "kvasir.db") as connection:
         assert connection.execute("SELECT version FROM knowledge_schema").fetchall() == [(1,)]
         assert connection.execute("SELECT count(*) FROM knowledge_documents").fetchone() == (3,)
+    await migrate(old.world)
     async with opened(old.world) as library:
         assert (await library.status()).sources[0].documents == 0
     with sqlite3.connect(old.home / "kvasir.db") as connection:
