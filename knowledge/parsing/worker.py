@@ -97,7 +97,8 @@ def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
     """Fork the process that answers, and move its frames; end as it did if it ends without a complete answer."""
     gc.freeze()
     reader, writer = os.pipe()
-    parent, child = os.getpid(), os.fork()
+    parent = os.getpid()
+    child = os.fork()
     if not child:
         os.close(reader)
         _run_child(source, sink, writer, task, parent)

@@ -45,7 +45,7 @@ kind = "push"
 
 
 class Site:
-    """An installation, which may be wiped; documents and backups lie beside it."""
+    """An installation, which may be wiped; documents and backups lie next to it."""
 
     def __init__(self, folder: Path, url: str = "", **more: str) -> None:
         self.folder = folder

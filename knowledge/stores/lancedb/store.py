@@ -154,7 +154,7 @@ class LanceDBStore:
     async def open(self, index: str, dimensions: int) -> None:
         """Open the index's table. Create it and its scalar indexes if they are missing.
 
-        If the table is damaged, every other call raises ``IndexLost`` until the index is made anew.
+        If the table is damaged, every other call raises ``IndexLost`` until the index is made again.
 
         Raises:
             StoreMisconfigured: the table holds vectors of another length.
@@ -282,7 +282,7 @@ class LanceDBStore:
         return frozenset(found)
 
     async def _read_everything(self) -> Any:  # noqa: ANN401 - lancedb is untyped
-        """Open the table anew and read all that searches and syncs read; raise the library's error if that fails."""
+        """Open the table again and read all that searches and syncs read; raise the library's error if that fails."""
         table = await (await self._open_table()).open_table(self._index)
         schema = await table.schema()
         for column in _SCALAR_INDEXES.keys() - {"terms"}:

@@ -114,11 +114,8 @@ class IndexWriter:
     async def open_run(self) -> AsyncIterator[SyncRun]:
         """Open a run in which sources are synced; at its end an index takes over that has those of all processes."""
         async with self._hold_write_access() as fence:
-            conflicts, manifest = (
-                await self._configurations.find_conflicts(),
-                fence.guard_manifest(self._indexes.manifest),
-            )
-            tools = self._make_tools(fence, conflicts)
+            conflicts = await self._configurations.find_conflicts()
+            tools, manifest = self._make_tools(fence, conflicts), fence.guard_manifest(self._indexes.manifest)
             async with open_run(tools, [source.id for source in self._sources]) as run:
                 yield run
             others = (SourceKey(*one.split("\x1f", 2)) for one in conflicts)
