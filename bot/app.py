@@ -335,6 +335,8 @@ async def _answer_people(
     terminal: Terminal,
 ) -> AsyncIterator[None]:
     """Take questions within this block; at its end, running answers end first."""
+    # This loads the model, for which the first question would wait otherwise.
+    await ready_library.library.embedder.embed_query("")
     async with contextlib.AsyncExitStack() as stack:
         await app.connect()
         drain = _Drain(app, health, terminal)
@@ -387,7 +389,7 @@ async def _run_local_tasks(settings: Settings, do_engine_work: Callable[[], Awai
     """Do at fixed times what each process does for itself: its cache of pages and its judge's calibration are files."""
     from knowledge.sync.schedule import Schedule  # noqa: PLC0415 - as in ``serve``
 
-    schedule = Schedule(_refresh_nothing, nightly=None, sources={})
+    schedule = Schedule()
     schedule.add_task("cache", _PURGE_FILES, functools.partial(delete_old_pages, settings))
     if settings.configuration.quiet_hour is not None and settings.role != "sync":
         schedule.add_task("engine", settings.configuration.quiet_hour, do_engine_work)
@@ -396,10 +398,6 @@ async def _run_local_tasks(settings: Settings, do_engine_work: Callable[[], Awai
         yield
     finally:
         await schedule.stop()
-
-
-async def _refresh_nothing(_source: str | None) -> None:
-    """Do nothing, because the leader syncs."""
 
 
 async def delete_old_uploads(settings: Settings, adding: DocumentAdditions | None) -> None:

@@ -69,7 +69,9 @@ class BackupFolder:
     def add_tree(self, source: Path, name: str) -> None:
         """Copy a file, or all files of a folder, under a name; what is deleted meanwhile is left out."""
         for path in [source] if source.is_file() else sorted(source.rglob("*")):
-            if path.is_file() and not path.is_symlink() and not _is_temporary(path.relative_to(source)):
+            # A source makes these again: a mirror of git, and a page that is being read.
+            is_temporary = any(part == "spool" or part.endswith(".git") for part in path.relative_to(source).parts[1:])
+            if path.is_file() and not path.is_symlink() and not is_temporary:
                 target = self.files / name / path.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):
@@ -129,11 +131,6 @@ class BackupFolder:
                     name = path.relative_to(self.path).as_posix()
                     hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return hashes
-
-
-def _is_temporary(path: Path) -> bool:
-    """Return whether a source makes a file again: of a mirror of git, or of a page that is being read."""
-    return any(part == "spool" or part.endswith(".git") for part in path.parts[1:])
 
 
 def _copy_file(source: Path, target: Path, *, whole_lines: bool) -> None:

@@ -35,7 +35,7 @@ from knowledge.search.source_rules import make_rules
 from knowledge.search.with_materials import search_with_materials
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import LibraryStatus, SourceStatus, find_next_run, make_removed_status, read_source_status
+from knowledge.status import LibraryStatus, find_next_run, make_removed_status, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.index_watch import IndexWatch
 from knowledge.sync.library_sync import LibrarySync, select_sources
@@ -49,8 +49,6 @@ from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.run import IndexWriter
 from knowledge.sync.running.tools import ChunkDocument
 from knowledge.sync.stored_rows import StoredRows
-
-__all__ = ["Clock", "Library", "LibraryStatus", "SourceStatus"]
 
 _FIRST_HITS = 3
 """The passages on which an answer mostly depends."""

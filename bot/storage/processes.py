@@ -17,6 +17,8 @@ from typing import Final
 
 import psutil
 
+from knowledge.machine import read_boot_id
+
 LAST_CALLS_S: Final = 1.0
 """How long the last calls of a dead process may still change something in Slack; before that, nobody repeats them."""
 _ENDED: Final = frozenset("ZX")
@@ -37,11 +39,8 @@ def read_process_space() -> str:
 
     "" if the system does not say.
     """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}|{Path('/proc/self/ns/pid').stat().st_ino}"
-    except (OSError, ValueError):
-        return ""
+    boot = read_boot_id()
+    return f"{boot}|{Path('/proc/self/ns/pid').stat().st_ino}" if boot else ""
 
 
 def is_visible(owner: str) -> bool:

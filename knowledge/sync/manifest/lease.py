@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -24,6 +23,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from knowledge.database.clock import database_time
 from knowledge.database.database import WRITE_LOCK, Database, Rows, transaction
 from knowledge.errors import DatabaseError, DatabaseUnavailable, LeaseLost
+from knowledge.machine import read_boot_id
 from knowledge.sync.manifest.tables import leases
 from knowledge.sync.report import SyncProgress
 
@@ -43,15 +43,6 @@ _END_SILENT_WRITERS: Final = text(
 
 PostgreSQL's limit for idle transactions does not count between the preparation of a statement and its execution.
 """
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def _identify_machine() -> str:
-    """Return a text that all processes of a running machine share, also those in containers."""
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,8 @@ class LeaseOwner:
     """Returns whether the owner of a name is a process of this machine that has ended."""
     may_lead: bool = True
     label: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
-    machine: str = field(default_factory=_identify_machine)
+    machine: str = field(default_factory=lambda: read_boot_id() or socket.gethostname())
+    """All processes of a running machine share it, also those in containers."""
 
 
 @dataclass(frozen=True, slots=True)
