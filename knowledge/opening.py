@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,10 +84,6 @@ async def open_library(
             from knowledge.web.opening import open_live  # noqa: PLC0415
 
             web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder, settings.web_cache))
-        # Half a million objects of libraries live as long as the process, so garbage collections skip them. Each turn
-        # adds about a thousand, and a collection for every 700 takes a twentieth of the event loop's time.
-        gc.freeze()
-        gc.set_threshold(20_000)
         library = Library(
             settings,
             sources=sources,

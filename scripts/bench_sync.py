@@ -176,7 +176,7 @@ async def measure_second_sync(files: int) -> tuple[list[float], list[float]]:
             await sync_folder(kit, root)
             await asyncio.sleep(2.1)  # past the time within which a file may have changed unseen
             await sync_folder(kit, root)
-            gc.freeze()  # as ``open_library`` does
+            gc.freeze()  # as ``open_library_of_kinds`` does
             for _ in range(7):
                 report = await sync_folder(kit, root)
                 assert report.unchanged == files, report
