@@ -111,7 +111,9 @@ async def open_e5(
     return E5Embedder(functools.partial(_load_model, folder, threads))
 
 
+@functools.cache
 def _load_model(folder: Path, threads: int | None) -> E5Model:
+    # All embedders of a process share it.
     from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415 - onnxruntime costs 0.2 s and 20 MB
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Run the model synchronously: text to tokens, tokens to unit vectors. Only the embedder's thread uses it."""
+"""Run the model synchronously: text to tokens, tokens to unit vectors. Only an embedder's thread computes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOAD_ERRORS = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGrap
 
 
 class E5Model:
-    """An open artefact. Any thread may use ``tokeniser``, but only one at a time ``encode_batch``."""
+    """An open artefact. Any thread may use it, but several at once compute no faster than one."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         try:
