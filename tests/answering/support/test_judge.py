@@ -121,7 +121,7 @@ async def test_judge_uses_calibration_of_served_model(sglang: FakeSglang, engine
 
 async def test_late_reply_pauses_judge(sglang: FakeSglang, engine: Engine) -> None:
     now = 0.0
-    judge = make_judge(engine, "How much leave?", patience=Patience(gpu_s=0.05), now=lambda: now)
+    judge = make_judge(engine, "How much leave?", patience=Patience(gpu_s=0.5), now=lambda: now)
     sglang.choose(YES, before=asyncio.Event())
     assert await judge.judge(CLAIM, (1,)) is None
     sglang.choose(YES)
