@@ -81,7 +81,7 @@ class KnowledgeSettings:
     store: str = "lancedb"
     """The name of its ``StoreSpec``."""
     store_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The store's environment variables that have a value. Their names begin with the store's."""
+    """The environment variables that have a value, of this store and of the previous one. They begin with its name."""
     namespace: str = ""
     """Tells installations apart that share a database and a store."""
     nightly: str | None = "30 2 * * *"

@@ -136,6 +136,10 @@ class Environment(BaseModel):
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
         " or ".join(STORES),
     )
+    KVASIR_PREVIOUS_STORE: str | None = env_field(
+        "The store that was used before, with its variables: it answers until the new index is complete.",
+        " or ".join(STORES),
+    )
     WEAVIATE_URL: str | None = env_field(
         "Weaviate's REST address; the embedded store without it.",
         "an address that begins with http:// or https://, or several with commas between",
@@ -282,28 +286,33 @@ def read_namespace(environment: Environment) -> str:
 
 
 def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
-    """Return the name of the chosen store, and its variables that have a value.
+    """Return the name of the chosen store, and the variables with a value of this one and of the previous one.
 
     Raises:
-        SettingsError: there is no such store, it lacks what it needs, or another one is configured, too.
+        SettingsError: there is no such store, one lacks what it needs, or a third one is configured, too.
 
     """
     configured = {spec.name: spec.setting for spec in STORES.values() if getattr(environment, spec.setting, None)}
-    name = environment.KVASIR_STORE or next(iter([*configured, *STORES]))
-    if name not in STORES:
-        raise SettingsError(f"KVASIR_STORE names {name}.{suggest_nearest(name, STORES)} Known: {', '.join(STORES)}.")
-    needed = STORES[name].setting
-    if needed and name not in configured:
-        raise SettingsError(f"KVASIR_STORE names {name}, but {needed} is not set. Set it in .env.")
+    previous = environment.KVASIR_PREVIOUS_STORE
+    name = environment.KVASIR_STORE or next(iter([*(one for one in configured if one != previous), *STORES]))
+    for variable, chosen in (("KVASIR_STORE", name), ("KVASIR_PREVIOUS_STORE", previous or name)):
+        if chosen not in STORES:
+            suggestion = suggest_nearest(chosen, STORES)
+            raise SettingsError(f"{variable} names {chosen}.{suggestion} Known: {', '.join(STORES)}.")
+        needed = STORES[chosen].setting
+        if needed and chosen not in configured:
+            raise SettingsError(f"{variable} names {chosen}, but {needed} is not set. Set it in .env.")
     for other, variable in configured.items():
-        if other != name:
+        if other not in {name, previous}:
             raise SettingsError(
-                f"The store is {name}, but {variable} is set, too. Unset {variable}, or set KVASIR_STORE to {other}."
+                f"The store is {name}, but {variable} is set, too. Unset {variable}, or set KVASIR_STORE to {other}. "
+                f"If {other} was used before: KVASIR_PREVIOUS_STORE={other}."
             )
+    prefixes = tuple(f"{one.upper()}_" for one in (name, previous) if one)
     return name, {
         variable: value.get_secret_value() if isinstance(value, SecretStr) else value
         for variable, value in environment
-        if variable.startswith(f"{name.upper()}_") and value is not None
+        if variable.startswith(prefixes) and value is not None
     }
 
 

@@ -105,7 +105,7 @@ class Settings:
         slack, store = self.slack, self.knowledge.store_variables
         found = [self.engine.api_key, self.engine.weights_source.token, self.database_url]
         found.append(self.direct_database_url)
-        found += map(store.get, STORES[self.knowledge.store].secrets)
+        found += [store.get(name) for spec in STORES.values() for name in spec.secrets]
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]

@@ -80,7 +80,9 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         yield "the weights of models", engine.weights_source.addresses
     for database in dict.fromkeys((settings.database_url, settings.migration_url)):
         yield DATABASE, list_database_addresses(database)
-    yield STORE, STORES[knowledge.store].list_addresses(knowledge.store_variables)
+    for store in STORES.values():
+        if store.name == knowledge.store or store.setting in knowledge.store_variables:
+            yield STORE, store.list_addresses(knowledge.store_variables)
     yield "the embedder", knowledge.embedder.addresses
     for spec in knowledge.sources:
         if spec.kind != "slack":

@@ -94,7 +94,8 @@ async def _ask_weaviate(settings: Settings, key: str) -> Mapping[str, int]:
 
     """
     knowledge, found = settings.knowledge, dict[str, int]()
-    urls = STORES["weaviate"].list_addresses(knowledge.store_variables)[::2] if knowledge.store == "weaviate" else ()
+    variables = knowledge.store_variables
+    urls = STORES["weaviate"].list_addresses(variables)[::2] if "WEAVIATE_URL" in variables else ()
     headers, timeout = {"Authorization": f"Bearer {key}"} if key else {}, aiohttp.ClientTimeout(total=_CALL_S)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
         for url in urls:

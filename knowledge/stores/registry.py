@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, Final, cast
 
+from knowledge.errors import StoreMisconfigured
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.weaviate.address import parse_node_addresses
@@ -49,6 +50,17 @@ STORES: Final = {
 """All stores by name. The first one is used if nothing is configured."""
 
 
-def make_store(settings: KnowledgeSettings) -> Store:
-    """Return the chosen store, which is not open yet."""
-    return cast("Store", resolve_name(STORES[settings.store].implementation)(settings))
+def make_store(settings: KnowledgeSettings, name: str = "") -> Store:
+    """Return the chosen store, or another one by its name. It is not open yet.
+
+    Raises:
+        StoreMisconfigured: the other one is unknown, or lacks its address.
+
+    """
+    spec = STORES.get(name or settings.store)
+    if spec is None or (spec.setting and spec.setting not in settings.store_variables):
+        raise StoreMisconfigured(
+            f"An index is still in the store {name}, which is not configured. "
+            f"Set KVASIR_PREVIOUS_STORE to {name}, with its address, until the new index is complete."
+        )
+    return cast("Store", resolve_name(spec.implementation)(settings))

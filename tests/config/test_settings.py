@@ -205,8 +205,10 @@ def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
         ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
         (
             {"KVASIR_STORE": "lancedb", "WEAVIATE_URL": "http://w:8080"},
-            ("The store is lancedb", "Unset WEAVIATE_URL, or set KVASIR_STORE to weaviate."),
+            ("The store is lancedb", "Unset WEAVIATE_URL, or set KVASIR_STORE to weaviate.", "KVASIR_PREVIOUS_STORE"),
         ),
+        ({"KVASIR_PREVIOUS_STORE": "weavite"}, ("KVASIR_PREVIOUS_STORE", "Did you mean “weaviate”?")),
+        ({"KVASIR_PREVIOUS_STORE": "weaviate"}, ("KVASIR_PREVIOUS_STORE", "WEAVIATE_URL is not set", ".env")),
     ],
 )
 def test_a_wrong_variable_names_itself_and_its_form(
@@ -227,6 +229,12 @@ def test_a_wrong_variable_names_itself_and_its_form(
             "weaviate",
             {"WEAVIATE_URL", "WEAVIATE_API_KEY"},
         ),
+        (
+            {"KVASIR_PREVIOUS_STORE": "weaviate", "WEAVIATE_URL": "http://w:8080", "WEAVIATE_API_KEY": "hush-hush"},
+            "lancedb",
+            {"WEAVIATE_URL", "WEAVIATE_API_KEY"},
+        ),
+        ({"KVASIR_PREVIOUS_STORE": "lancedb", "WEAVIATE_URL": "http://w:8080"}, "weaviate", {"WEAVIATE_URL"}),
     ],
 )
 def test_a_variable_chooses_the_store(place: Path, environ: dict[str, str], store: str, variables: set[str]) -> None:

@@ -1,8 +1,9 @@
 """Chooses the index to search and the index to write: the same one, unless the identity of an index has changed.
 
-Then a new index grows next to the old one, which answers until every source is synced into the new one. It answers by
-vectors and words if its vectors come from the same embedder, otherwise by words alone. Then one row of the manifest
-switches, and the old index is deleted. If a process dies in between, the next one continues.
+Then a new index grows next to the old one, which answers until every source is synced into the new one, also if it is
+in another store. It answers by vectors and words if its vectors come from the same embedder, otherwise by words alone.
+Then one row of the manifest switches, and the old index is deleted. If a process dies in between, the next one
+continues.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.errors import DatabaseError, IndexLost, StoreMisconfigured
+from knowledge.errors import DatabaseError, IndexLost, StoreError, StoreMisconfigured
 from knowledge.interfaces import SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
@@ -41,7 +42,8 @@ class OpenIndex:
 class Indexes:
     """The index ``searched`` and the index ``written`` of one identity."""
 
-    def __init__(self, manifest: Manifest, new_store: Callable[[], Store], dimensions: int) -> None:
+    def __init__(self, manifest: Manifest, new_store: Callable[[str], Store], dimensions: int) -> None:
+        """``new_store`` makes a store by its name."""
         self.manifest = manifest
         self._new_store = new_store
         self._dimensions = dimensions
@@ -113,10 +115,13 @@ class Indexes:
             await store.drop_index(row.name)
             await store.open(row.name, row.dimensions or self._dimensions)
 
-    async def switch_index(self, sources: Sequence[SourceKey], manifest: Manifest, store: Store) -> bool:
+    async def switch_index(
+        self, sources: Sequence[SourceKey], manifest: Manifest, guard: Callable[[Store], Store]
+    ) -> bool:
         """Make the written index the active one if every source is synced into it, and delete the older ones.
 
-        ``manifest`` and ``store`` are those of a leader, which compare its term. Return whether it became active.
+        ``manifest`` and what ``guard`` makes of a store are those of a leader, which compare its term. Return whether
+        it became active.
         """
         await self.follow_active()
         switched = not self.is_settled and await self._is_complete(sources)
@@ -127,7 +132,7 @@ class Indexes:
             # Also those that an interrupted switch left. A newer one belongs to another Kvasir, and grows.
             for row in await self.manifest.list_indexes():
                 if row.id < self.written.row.id:
-                    await self._drop_index(row, manifest, store)
+                    await self._drop_index(row, manifest, guard)
         return switched
 
     async def measure_growth(
@@ -159,7 +164,7 @@ class Indexes:
 
     async def _adopt_indexes(self, kind: str) -> None:
         """Take over the indexes that the store already has in this namespace."""
-        store = self._new_store()
+        store = self._new_store(kind)
         try:
             await self.manifest.adopt_indexes(kind, await store.list_indexes())
         finally:
@@ -171,14 +176,15 @@ class Indexes:
             return
         if active.id == self.written.row.id:
             self._settle_indexes()
-        elif active.id not in {self.searched.row.id, *self._shut} and active.store == self.written.row.store:
+        elif active.id not in {self.searched.row.id, *self._shut}:
             await self._search_index(active)
 
     async def _search_index(self, active: IndexRow) -> None:
         """Search another index than the written one, unless this Kvasir cannot open it."""
         try:
             opened = await self._open_index(active)
-        except StoreMisconfigured:
+        except StoreMisconfigured as error:
+            _log.warning("%s", error)
             self._shut.add(active.id)
             return
         same = active.embedder == self.written.row.embedder
@@ -186,14 +192,23 @@ class Indexes:
         if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
 
-    async def _drop_index(self, row: IndexRow, manifest: Manifest, store: Store) -> None:
-        """Delete an index. One in another kind of store is only removed from the manifest."""
-        if row.store == self.written.row.store:
-            await store.drop_index(row.name)
+    async def _drop_index(self, row: IndexRow, manifest: Manifest, guard: Callable[[Store], Store]) -> None:
+        """Delete an index. If its store does not answer, the next sync tries again."""
+        try:
+            store = self._new_store(row.store)
+            try:
+                await guard(store).drop_index(row.name)
+            finally:
+                await store.close()
+        except StoreMisconfigured as error:
+            _log.warning("The old index %s stays in the store %s. %s", row.name, row.store, error)
+        except StoreError as error:
+            _log.warning("The old index %s is not deleted yet: %s", row.name, error)
+            return
         await manifest.forget_index(row)
 
     async def _open_index(self, row: IndexRow) -> OpenIndex:
-        store = self._new_store()
+        store = self._new_store(row.store)
         try:
             await store.open(row.name, row.dimensions or self._dimensions)
         except BaseException:

@@ -119,7 +119,7 @@ class IndexWriter:
             async with open_run(tools, [source.id for source in self._sources]) as run:
                 yield run
             others = (SourceKey(*one.split("\x1f", 2)) for one in conflicts)
-            await self._indexes.switch_index([*self._sources, *others], manifest, tools.store)
+            await self._indexes.switch_index([*self._sources, *others], manifest, fence.guard_store)
 
     async def repair_index(self) -> Drift:
         """Compare store and manifest row by row, and repair what differs.

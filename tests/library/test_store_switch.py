@@ -1,0 +1,142 @@
+"""Another store: the old one answers until the new one has every source, then its index is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.wheels import WheelCache
+from knowledge.errors import StoreError
+from knowledge.library import Library
+from knowledge.opening import open_library
+from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.stores.registry import STORES, make_store
+from tests.services import weaviate_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ANSWER = "Thirty days of leave a year."
+QUESTION = "How many days of leave do I get?"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Run a server for each store that needs one, and return the variables of all of them."""
+    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as weaviate:
+        yield {**weaviate.variables}
+
+
+@dataclass
+class Installation:
+    """A folder of documents, and the libraries that are opened over it one after the other."""
+
+    home: Path
+    servers: Mapping[str, str]
+    namespace: str
+    documents: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.documents = self.home / "documents"
+        self.documents.mkdir()
+        (self.documents / "leave.md").write_text(f"# Leave\n\n{ANSWER}\n")
+        for number in range(40):
+            (self.documents / f"{number}.md").write_text(f"# Room {number}\n\nThe key of room {number} is blue.\n")
+
+    def settings(self, store: str, *, previous: bool = True) -> KnowledgeSettings:
+        cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+        variables = self.servers if previous else {k: v for k, v in self.servers.items() if k.startswith(store.upper())}
+        return KnowledgeSettings(
+            self.home,
+            cache,
+            f"sqlite:///{self.home}/kvasir.db",
+            (SourceSpec("docs", "folder", {"path": "."}, self.documents),),
+            store=store,
+            store_variables=variables,
+            namespace=self.namespace,
+        )
+
+    @contextlib.asynccontextmanager
+    async def open(self, store: str, *, previous: bool = True) -> AsyncIterator[Library]:
+        settings = self.settings(store, previous=previous)
+        async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
+            yield library
+
+    async def list_indexes(self, store: str) -> list[str]:
+        opened = make_store(self.settings(store))
+        try:
+            return list(await opened.list_indexes())
+        finally:
+            await opened.close()
+
+
+@pytest.fixture
+def installation(tmp_path: Path, servers: dict[str, str]) -> Installation:
+    return Installation(tmp_path, servers, f"n{abs(hash(tmp_path)) % 10**9}")
+
+
+async def find_texts(library: Library) -> list[str]:
+    return [hit.text for hit in (await library.search(QUESTION, limit=3)).hits]
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.permutations(STORES, 2)))
+async def test_every_question_is_answered_while_the_store_is_changed(
+    installation: Installation, old: str, new: str
+) -> None:
+    async with installation.open(old) as library:
+        await library.refresh()
+        before = await find_texts(library)
+    assert ANSWER in before[0]
+    async with installation.open(new) as library:
+        status = await library.status()
+        assert (status.store, status.indexing) == (old, True)
+        refresh = asyncio.create_task(library.refresh())
+        searches = 0
+        while not refresh.done():
+            assert await find_texts(library) == before
+            searches += 1
+        assert (await refresh).sources["docs"].error is None
+        assert searches > 1
+        status = await library.status()
+        assert (status.store, status.indexing) == (new, False)
+        assert await find_texts(library) == before
+    assert await installation.list_indexes(old) == []
+    assert len(await installation.list_indexes(new)) == 1
+
+
+async def test_a_store_that_is_not_configured_any_more_is_named(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with installation.open("weaviate") as library:
+        await library.refresh()
+    async with installation.open("lancedb", previous=False) as library:
+        assert "Set KVASIR_PREVIOUS_STORE to weaviate" in caplog.text
+        await library.refresh()
+        assert ANSWER in (await find_texts(library))[0]
+        assert "stays in the store weaviate" in caplog.text
+
+
+async def test_an_old_store_that_does_not_answer_is_emptied_by_a_later_sync(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with installation.open("lancedb") as library:
+        await library.refresh()
+    async with installation.open("weaviate") as library:
+
+        async def refuse(*_: Any) -> None:
+            raise StoreError("The disk does not answer. Check it.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("knowledge.stores.lancedb.store.LanceDBStore.drop_index", refuse)
+            await library.refresh()
+        assert (await library.status()).store == "weaviate"
+        assert len(await installation.list_indexes("lancedb")) == 1
+        await library.refresh()
+        assert await installation.list_indexes("lancedb") == []
