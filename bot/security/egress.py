@@ -82,6 +82,8 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         yield DATABASE, list_database_addresses(database)
     yield STORE, STORES[knowledge.store].list_addresses(knowledge.store_variables)
     yield "the embedder", knowledge.embedder.addresses
+    if knowledge.reranker is not None:
+        yield "the reranker", (knowledge.reranker.address.url,)
     for spec in knowledge.sources:
         if spec.kind != "slack":
             yield f"the source {spec.name}", registry.list_addresses(spec, knowledge.web)
