@@ -17,7 +17,7 @@ PRIVATE_UMASK = 0o077
 """Files that Kvasir and its libraries create are for the account that runs it."""
 
 _PR_SET_DUMPABLE = 4
-_KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "fetch", "search", "sync"})
+_KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "calibrate", "fetch", "search", "sync"})
 """The commands of ``bot.cli.commands.knowledge``; the others are in ``bot.cli.commands``."""
 _AS_HELP = "as this person would get it in a direct message: a Slack id or an e-mail address"
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="list again, then delete the documents pending deletion",
     )
+    add_command("calibrate", "Fit what the vectors of an embedder of your own mean, once.", json=True)
     adding = add_command("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
         "files", nargs="*", metavar="FILE", help="a file, which replaces one of the same name; or a page: https://…"

@@ -44,8 +44,7 @@ from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
 from engine.tasks import cancel_tasks, is_hurried
 from knowledge.database.failures import wait_for_database
-from knowledge.embedding import find_calibration
-from knowledge.errors import KnowledgeError
+from knowledge.errors import EmbedderUnavailable, KnowledgeError
 from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
@@ -99,11 +98,11 @@ def create_answerer(
     return Answerer(
         search or library.search,
         engine,
-        feature_checkers(library.embedder.embed_symmetric, library.embedder.identity),
+        feature_checkers(library.embedder.embed_symmetric, library.calibration.support),
         new_judge=judges.judge_of if judges is not None else None,
         still=library.filter_current,
         contents=library.list_documents,
-        compare=library.compare_texts if find_calibration(library.embedder.identity).extract_scale else None,
+        compare=library.compare_texts if library.calibration.extract_scale else None,
         limits=limits,
         recogniser=recogniser,
     )
@@ -120,7 +119,7 @@ def create_verified_finder(
         stored,
         library,
         embed=library.embedder.embed_symmetric,
-        thresholds=find_calibration(library.embedder.identity).offers,
+        thresholds=library.calibration.offers,
         marks=marks,
     )
 
@@ -222,7 +221,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
         )
         app = await stack.enter_async_context(_open_app(slack, deps, settings.drain_s))
         await stack.enter_async_context(_run_checks(health, ledger.database, library, engine, app, answers=answers))
-        do_engine_work = functools.partial(run_off_peak_work, engine, calibrations)
+        do_engine_work = functools.partial(run_off_peak_work, engine, calibrations, library)
         await stack.enter_async_context(_run_local_tasks(settings, do_engine_work))
         if answers:
             await stack.enter_async_context(_answer_people(settings, deps, app, health, ready_library, terminal))
@@ -336,7 +335,10 @@ async def _answer_people(
 ) -> AsyncIterator[None]:
     """Take questions within this block; at its end, running answers end first."""
     # This loads the model, for which the first question would wait otherwise.
-    await ready_library.library.embedder.embed_query("")
+    try:
+        await ready_library.library.embedder.embed_query("")
+    except EmbedderUnavailable as error:
+        _log.warning("embedder not ready", why=str(error))
     async with contextlib.AsyncExitStack() as stack:
         await app.connect()
         drain = _Drain(app, health, terminal)

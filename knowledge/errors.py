@@ -38,6 +38,7 @@ KnowledgeError
 ├── NothingRead              no document was read yet, or there is none; its ``why`` says which
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
+│   └── EmbedderUnavailable  … because its server is down or busy, so that the same texts may be embedded later
 ├── PendingDeletionsChanged  the pending deletions are not those that a person approved
 ├── LeaseLost                another process leads now, so this one may not write the index
 ├── NobodyLeads              this process may not lead, and no other does
@@ -366,6 +367,10 @@ class EmbedderError(KnowledgeError):
     """The embedder's artefact is missing, damaged or cannot run."""
 
     code = ErrorCode.EMBEDDER
+
+
+class EmbedderUnavailable(EmbedderError):
+    """The embedder's server cannot be reached, is busy or fails."""
 
 
 class PendingDeletionsChanged(KnowledgeError):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from knowledge.access import AccessExplainer
 from knowledge.embedding import explain_uncalibrated, find_calibration
+from knowledge.embedding.calibration import EmbedderCalibration
 from knowledge.errors import IndexRebuilding
 from knowledge.interfaces import (
     ANY_MEMBER,
@@ -39,6 +40,7 @@ from knowledge.status import LibraryStatus, find_next_run, make_removed_status, 
 from knowledge.suggestions import generate_questions
 from knowledge.sync.index_watch import IndexWatch
 from knowledge.sync.library_sync import LibrarySync, select_sources
+from knowledge.sync.manifest.embedder_records import EmbedderRecords
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease
@@ -77,13 +79,17 @@ class Library:
         sources: Sequence[Source],
         indexes: Indexes,
         embedder: Embedder,
+        calibration: EmbedderCalibration | None = None,
         passages: ChunkDocument,
         web: WebSearcher | None = None,
         reranker: Reranker | None = None,
         clock: Clock | None = None,
         lease: Lease | None = None,
     ) -> None:
-        """``lease`` is that of the leader, None for one of this process by default."""
+        """``lease`` is that of the leader, None for one of this process by default.
+
+        ``calibration`` has the constants of the embedder, None for the declared ones.
+        """
         clock = clock or Clock(now=indexes.manifest.database.now)
         self.content = indexes.manifest.content
         """What sources share with other hosts, None if they share nothing."""
@@ -91,7 +97,8 @@ class Library:
         self._sources = {source.key.name: source for source in sources}
         self._indexes = indexes
         self.embedder = embedder
-        self._calibration = calibration = find_calibration(embedder.identity)
+        self.calibration = calibration = calibration or find_calibration(embedder.identity)
+        """The constants of the embedder."""
         self.identities = make_identity_map(settings.identity_file, sources)
         """Adds to people's principals those of other systems."""
         self._rules = make_rules(settings.sources, self._sources)
@@ -169,10 +176,10 @@ class Library:
 
         async def search_rest(live: LiveWebRequest | None) -> SearchResult:
             return await search_documents_and_web(
-                self._documents.search, self._web, self._calibration.search, plan, live
+                self._documents.search, self._web, self.calibration.search, plan, live
             )
 
-        found = await search_with_materials(search_rest, self.embedder, self._calibration.search, plan, live, materials)
+        found = await search_with_materials(search_rest, self.embedder, self.calibration.search, plan, live, materials)
         rebuild = await self.index_watch.find_rebuild() if found.trouble is None else None
         return found if rebuild is None else replace(found, trouble=IndexRebuilding(rebuild.share))
 
@@ -224,7 +231,7 @@ class Library:
         if await self.find_rights_key(person) == await self.find_rights_key(others):
             return False
         found = await self.search(query, viewers=person, join=False)
-        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self._calibration.search.answerable}
+        first = {hit.id for hit in found.hits[:_FIRST_HITS] if hit.confidence >= self.calibration.search.answerable}
         return found.answerable and bool(first - await self.filter_current(first, others))
 
     async def read_passage(self, chunks: Sequence[str], viewers: Viewers = ANY_MEMBER) -> Hit | None:
@@ -297,7 +304,9 @@ class Library:
             leader=leader,
             removed=tuple(make_removed_status(one, others) for one in removed.values()),
             other_configurations=self.configurations.list_differences(others),
-            uncalibrated=explain_uncalibrated(self.embedder.identity),
+            embedder=self.embedder.identity,
+            embedder_trouble=self.embedder.trouble,
+            uncalibrated=explain_uncalibrated(self.embedder.identity, self.calibration),
             index=await self.index_watch.find_health(),
         )
 
@@ -372,7 +381,26 @@ class Library:
         """
         vector = await self.embedder.embed_query(question)
         similarities: Vector = await self.embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
-        return similarities * self._calibration.extract_scale
+        return similarities * self.calibration.extract_scale
+
+    async def calibrate(self) -> bool:
+        """Fit the constants of the embedder, and store them for the next start of each process.
+
+        Return False if its vectors do not separate the committed texts, so that nothing is stored.
+
+        Raises:
+            EmbedderError: the texts cannot be embedded.
+            DatabaseError: the manifest's database failed.
+
+        """
+        from knowledge.embedding.fitting import fit_calibration  # noqa: PLC0415 - rarely
+
+        fitted = await fit_calibration(self.embedder)
+        if fitted is not None:
+            manifest = self._indexes.manifest
+            records = EmbedderRecords(manifest.database, manifest.namespace)
+            await records.save_calibration(self.embedder.identity, fitted)
+        return fitted is not None
 
     async def scrub_store(self) -> None:
         """Remove deleted documents from the files of an embedded store, while no sync writes to it.

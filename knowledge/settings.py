@@ -11,7 +11,7 @@ from typing import Any
 
 from knowledge.embedding import EMBEDDERS, EmbedderSpec
 from knowledge.interfaces import EVERYONE
-from knowledge.web.http.settings import WebSettings
+from knowledge.web.http.settings import ServerAddress, WebSettings
 from knowledge.web.live_settings import LiveSettings
 
 
@@ -70,6 +70,15 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RerankerSettings:
+    """Which model orders passages, and where."""
+
+    address: ServerAddress
+    """With the whole path, because servers differ in it."""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
     """Where knowledge is stored and where it comes from."""
 
@@ -93,6 +102,8 @@ class KnowledgeSettings:
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""
     embedder: EmbedderSpec = EMBEDDERS[0]
+    reranker: RerankerSettings | None = None
+    """None: passages keep the order of their fused scores."""
 
     @property
     def web_cache(self) -> Path:

@@ -105,6 +105,10 @@ class LibraryStatus:
     """Sources whose deletion waits for approval, because the configuration lacks them or has another root."""
     other_configurations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The sources that other processes have otherwise or not at all, by host."""
+    embedder: str = ""
+    """Its identity."""
+    embedder_trouble: str = ""
+    """Why it did not embed the last text, with the next step; "" if it did."""
     uncalibrated: str = ""
     """What the embedder does not do until it is calibrated, and the next step; "" if it is."""
     index: IndexHealth = field(default_factory=IndexHealth)

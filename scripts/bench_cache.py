@@ -53,7 +53,7 @@ from engine.interfaces import (
     Usage,
 )
 from engine.service import Engine
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.interfaces import LiveWebRequest, SearchResult, Viewers
 
 ROOT = Path(__file__).parent.parent
@@ -205,7 +205,7 @@ async def same_passages(library_search: Search, engine: RecordingEngine | Counti
         offset = len(engine.usages) % len(found.hits)
         return replace(found, hits=(*found.hits[offset:], *found.hits[:offset]))
 
-    answerer = Answerer(search, engine, feature_checkers(embed, IDENTITY))  # type: ignore[arg-type]
+    answerer = Answerer(search, engine, feature_checkers(embed, find_calibration(IDENTITY).support))  # type: ignore[arg-type]
     before = len(engine.usages)
     for number, text in enumerate(ON_ONE_SUBJECT):
         await ask_question(answerer, Question(text, id=f"s{number}"))

@@ -22,7 +22,7 @@ from typing import Any
 from bot.answering.events import Passage
 from bot.answering.support.checker import feature_checkers
 from bot.wheels import WheelCache
-from knowledge.embedding import EMBEDDERS, open_embedder
+from knowledge.embedding import EMBEDDERS, find_calibration, open_embedder
 from knowledge.interfaces import Matrix
 
 PAIRS = Path(__file__).resolve().parent.parent / "tests" / "data" / "support_pairs.jsonl"
@@ -40,7 +40,7 @@ async def measure(cache: Path) -> dict[str, Any]:
         embedded += len(texts)
         return await embedder.embed_symmetric(texts)
 
-    new_checker = feature_checkers(embed, embedder.identity)
+    new_checker = feature_checkers(embed, find_calibration(embedder.identity).support)
     sentences: set[str] = set()
     times: dict[str, list[tuple[float, float]]] = {"prepare": [], "cold": [], "warm": []}
     try:

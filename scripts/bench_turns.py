@@ -53,7 +53,7 @@ from bot.slack.workspace.app import open_slack_app
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import ChatMessage, ContentDelta, Delta, EngineState, EngineStatus, Sampling
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.interfaces import Hit, LiveWebRequest, Matrix, SearchResult, Viewers
 from knowledge.library import Library
 from scripts.bench_answer import CHUNKS, QuotingEngine
@@ -124,11 +124,13 @@ async def find_fixed_passage(
 
 def create_answerer(engine: QuotingEngine) -> Answerer:
     """Return an answerer that always finds one passage, and embeds nothing."""
-    return Answerer(find_fixed_passage, engine, feature_checkers(embed_as_constant, IDENTITY))
+    return Answerer(find_fixed_passage, engine, feature_checkers(embed_as_constant, find_calibration(IDENTITY).support))
 
 
 def create_real_answerer(library: Library, engine: QuotingEngine) -> Answerer:
-    return Answerer(library.search, engine, feature_checkers(library.embedder.embed_symmetric, IDENTITY))
+    return Answerer(
+        library.search, engine, feature_checkers(library.embedder.embed_symmetric, find_calibration(IDENTITY).support)
+    )
 
 
 # ── The two bots ─────────────────────────────────────────────────────────────────────────────────────────────────────

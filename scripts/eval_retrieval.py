@@ -36,6 +36,7 @@ from bot.config.environment import read_environment, read_store
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import IDENTITY, find_calibration
+from knowledge.embedding.calibration import SearchCalibration
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
@@ -93,9 +94,10 @@ class IndexSearch:
     embedder: FixedEmbedder
     source: str
     hidden: set[str] = field(default_factory=set)
+    calibration: SearchCalibration | None = None
 
     def __post_init__(self) -> None:
-        calibration = find_calibration(self.embedder.identity).search
+        calibration = self.calibration or find_calibration(self.embedder.identity).search
         self._search = HybridSearch(
             self.embedder, self.store, self._current, calibration, breadth=Breadth(per_document=10)
         )
@@ -155,7 +157,13 @@ async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix,
         await store.close()
 
 
-async def run_set(kind: str, questions: QuestionSet, embedder: Embedder, scratch: Path) -> list[RankedQuestion]:
+async def run_set(
+    kind: str,
+    questions: QuestionSet,
+    embedder: Embedder,
+    scratch: Path,
+    calibration: SearchCalibration | None = None,
+) -> list[RankedQuestion]:
     """Ask all questions of one set, with their passage and without."""
     chunks = [Chunk(id_, questions.name, id_, "", "", text, None) for id_, text in questions.passages.items()]
     texts = [question.text for question in questions.questions]
@@ -164,7 +172,7 @@ async def run_set(kind: str, questions: QuestionSet, embedder: Embedder, scratch
     ranked = []
     with tempfile.TemporaryDirectory() as folder:
         async with open_filled_store(kind, chunks, vectors, Path(folder)) as store:
-            search = IndexSearch(store, fixed, questions.name)
+            search = IndexSearch(store, fixed, questions.name, calibration=calibration)
             for one in questions.questions:
                 ids, sure = await search.ask(one.text)
                 _, without = await search.ask(one.text, [one.passage])

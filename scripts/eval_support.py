@@ -41,6 +41,7 @@ from bot.config.settings import load_settings
 from bot.wheels import WheelCache
 from engine.service import Engine
 from knowledge.embedding import EMBEDDERS, IDENTITY, find_calibration, open_embedder
+from knowledge.embedding.calibration import SupportCalibration
 from scripts.support import fitting
 from scripts.support.changes import make_changes
 from scripts.support.judge_fit import RecordingJudge, fit_judge, make_example
@@ -92,10 +93,18 @@ def _no_judge(_question: str, _passages: Sequence[Passage]) -> None:
     return None
 
 
-async def verify_pairs(pairs: Sequence[Pair], embed: Embed, judge_of: NewJudge = _no_judge) -> list[VerifiedPair]:
+async def verify_pairs(
+    pairs: Sequence[Pair],
+    embed: Embed,
+    judge_of: NewJudge = _no_judge,
+    calibration: SupportCalibration | None = None,
+) -> list[VerifiedPair]:
     """Return the product's verdict on each pair, by features alone without a judge."""
     cache = EmbeddingCache(embed, texts=_VECTORS)
-    return [VerifiedPair(pair, await _check_one(pair, cache, judge_of(*_asked(pair)))) for pair in _by_prompt(pairs)]
+    return [
+        VerifiedPair(pair, await _check_one(pair, cache, judge_of(*_asked(pair)), calibration))
+        for pair in _by_prompt(pairs)
+    ]
 
 
 def _by_prompt(pairs: Iterable[Pair]) -> list[Pair]:
@@ -111,8 +120,10 @@ def _asked(pair: Pair) -> tuple[str, list[Passage]]:
     return pair.question or pair.sentence, passages
 
 
-async def _check_one(pair: Pair, cache: EmbeddingCache, judge: Judge | None) -> Verdict:
-    checker = FeatureChecker(cache, find_calibration(IDENTITY).support, judge)
+async def _check_one(
+    pair: Pair, cache: EmbeddingCache, judge: Judge | None, calibration: SupportCalibration | None = None
+) -> Verdict:
+    checker = FeatureChecker(cache, calibration or find_calibration(IDENTITY).support, judge)
     await checker.prepare(_asked(pair)[1], pair.question)
     return await checker.check_sentence(pair.sentence)
 
@@ -150,7 +161,7 @@ def _share(values: Iterable[bool]) -> float:
     return sum(found) / max(1, len(found))
 
 
-def _print(rows: dict[str, dict[str, float]]) -> None:
+def print_report(rows: dict[str, dict[str, float]]) -> None:
     for name, row in rows.items():
         held = "held out" if name.split()[0] in HELD_OUT else "fitted"
         shares = ", ".join(f"{kind} {value:.1%}" for kind, value in row.items() if kind != "true")
@@ -241,7 +252,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             if one.unmarked != (one.pair.label == "supported"):
                 print(one.verdict.kind, round(one.verdict.score, 2), one.pair.id, one.pair.label, one.pair.sentence)
     rows = compute_report(verified)
-    print(json.dumps(rows)) if arguments.json else _print(rows)
+    print(json.dumps(rows)) if arguments.json else print_report(rows)
     if judging:
         _print_costs(judging.recorded.rows, len(pairs))
     print(f"{each_ms:.1f} ms a sentence, its passages prepared and embedded for it alone")

@@ -79,8 +79,9 @@ def _facts_table(engine: EngineStatus, state: LibraryStatus, web: Policy, now: d
         facts.add_row("index", "a new one is being built; the old one answers until it is complete")
     if state.refused_passages is not None:
         facts.add_row("rights", Text(format_refused(state.refused_passages, now), style="yellow"))
+    facts.add_row("embedder", state.embedder)
     if state.uncalibrated:
-        facts.add_row("embedder", Text(state.uncalibrated, style="yellow"))
+        facts.add_row("", Text(state.uncalibrated, style="yellow"))
     facts.add_row("live web", Text(format_live_web(web)))
     facts.add_row("leader", _leader_line(state, now))
     if state.elsewhere is not None:
@@ -174,7 +175,8 @@ def list_problems(state: LibraryStatus, now: datetime) -> list[RenderableType]:
     problems += [line for source in state.removed for line in _removed_block(source)]
     problems += [_differences_line(host, names) for host, names in state.other_configurations.items()]
     trouble = state.index.find_trouble()
-    return problems if trouble is None else [Text(describe_error(trouble), style="red"), *problems]
+    troubles = [state.embedder_trouble, "" if trouble is None else describe_error(trouble)]
+    return [*(Text(text, style="red") for text in troubles if text), *problems]
 
 
 def _problem_block(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.config.models import describe_accepted, toml_field
 from bot.errors import SettingsError
+from knowledge.embedding import EmbedderSpec, choose_spec
 from knowledge.errors import suggest_nearest
 from knowledge.stores.registry import STORES
 from knowledge.stores.weaviate.placement import Consistency
+from knowledge.web.http.settings import WebSettings
 from knowledge.web.live_settings import PROVIDERS
 
 _ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
@@ -24,6 +26,7 @@ Role = Literal["all", "answer", "sync"]
 _NAMESPACE = r"^([a-z][a-z0-9]{0,31})?$"
 _PORT = "a port number from 0 to 65535"
 _BOOL = "true or false"
+_EMBEDDER = "KVASIR_EMBEDDER_"
 
 
 def env_field(meaning: str, accepts: str = "of another form", default: Any = None, **constraints: Any) -> Any:  # noqa: ANN401 - as pydantic's own Field
@@ -166,6 +169,49 @@ class Environment(BaseModel):
     )
     WEAVIATE_READ_CONSISTENCY: Consistency | None = env_field("How many copies answer a read.", "ONE, QUORUM or ALL")
     WEAVIATE_WRITE_CONSISTENCY: Consistency | None = env_field("How many confirm a write.", "ONE, QUORUM or ALL")
+    KVASIR_EMBEDDER_URL: str | None = env_field(
+        "A server of embeddings in OpenAI's form (TEI, vLLM, SGLang). Without it, a small model embeds on the CPU.",
+        "an address that begins with http:// or https://, without a name or password",
+        pattern=rf"^{_ENGINE_URL}$",
+    )
+    KVASIR_EMBEDDER_API_KEY: SecretStr | None = env_field("The key of that server.")
+    KVASIR_EMBEDDER_MODEL: str | None = env_field(
+        "The model that it serves, under the name that it knows.",
+        "up to 200 characters without blanks",
+        pattern=r"^[!-~]{1,200}$",
+    )
+    KVASIR_EMBEDDER_DIMENSIONS: int | None = env_field(
+        "The length that the server is asked to shorten vectors to, for models that support it.",
+        "a number from 16 to 16384",
+        ge=16,
+        le=16_384,
+    )
+    KVASIR_EMBEDDER_QUERY_PREFIX: str | None = env_field("What the model wants before a question, with its blank.")
+    KVASIR_EMBEDDER_PASSAGE_PREFIX: str | None = env_field("What the model wants before a passage, with its blank.")
+    KVASIR_EMBEDDER_REVISION: str | None = env_field(
+        "Any word; another one builds a new index, for another model of the same name."
+    )
+    KVASIR_EMBEDDER_TOKENIZER: Path | None = env_field(
+        "The tokenizer.json of the model. Without it, Kvasir estimates the length of texts and makes shorter passages."
+    )
+    KVASIR_EMBEDDER_BATCH: int | None = env_field(
+        "How many texts one call has at most, 32 by default.", "a number from 2 to 1024", ge=2, le=1024
+    )
+    KVASIR_EMBEDDER_CONCURRENCY: int | None = env_field(
+        "How many calls with passages run at once, 1 by default. A question may wait for as many.",
+        "a number from 1 to 64",
+        ge=1,
+        le=64,
+    )
+    KVASIR_RERANKER_URL: str | None = env_field(
+        "The whole address of a reranker, such as http://host:8000/v1/rerank; without it there is none.",
+        "an address that begins with http:// or https://, without a name or password",
+        pattern=rf"^{_ENGINE_URL}$",
+    )
+    KVASIR_RERANKER_API_KEY: SecretStr | None = env_field("The key of the reranker.")
+    KVASIR_RERANKER_MODEL: str = env_field(
+        "The model of the reranker.", "up to 200 characters without blanks", "", pattern=r"^[!-~]{0,200}$"
+    )
     HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
     HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
     ALL_PROXY: SecretStr | None = env_field("The proxy for both.")
@@ -316,13 +362,37 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
     }
 
 
+def read_embedder(environment: Environment, web: WebSettings, base: Path) -> EmbedderSpec:
+    """Return the declaration of the chosen embedder. A relative path begins at ``base``.
+
+    Raises:
+        SettingsError: the address or the model is missing.
+
+    """
+    variables = {
+        variable.removeprefix(_EMBEDDER): value.get_secret_value() if isinstance(value, SecretStr) else value
+        for variable, value in environment
+        if variable.startswith(_EMBEDDER) and value is not None
+    }
+    missing = [name for name in ("URL", "MODEL") if variables and name not in variables]
+    if missing:
+        raise SettingsError(
+            f"{_EMBEDDER}{next(iter(variables))} is set, but {_EMBEDDER}{missing[0]} is not. Set it in .env, or unset "
+            f"every {_EMBEDDER}… to embed on this machine."
+        )
+    if (tokenizer := environment.KVASIR_EMBEDDER_TOKENIZER) is not None:
+        variables["TOKENIZER"] = base / tokenizer.expanduser()
+    return choose_spec(variables, web)
+
+
 def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
-    """Return the secrets of all stores and search providers, chosen or not, and every name of a secret's file.
+    """Return the secrets of all stores, search providers and model servers, chosen or not, and the names of files.
 
     Of the other ``names``, those that begin like a store's settings count as secrets, because an address may hold one.
     """
     prefixes = tuple(f"{store.upper()}_" for store in STORES)
     keys = frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key")
+    keys |= {f"{_EMBEDDER}API_KEY", "KVASIR_RERANKER_API_KEY"}
     return add_file_variables(keys.union(*(spec.secrets for spec in STORES.values()))).union(
         (name for name in names if name.startswith(prefixes)),
         (f"{name}{_IN_FILE}" for name in SECRET_VARIABLES),  # a child may have a proxy, but not read files of secrets

@@ -25,6 +25,7 @@ from bot.config.environment import (
     add_file_variables,
     list_secret_variables,
     list_service_links,
+    read_embedder,
     read_environment,
     read_namespace,
     read_secret_files,
@@ -37,8 +38,9 @@ from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource
-from knowledge.settings import KnowledgeSettings
+from knowledge.settings import KnowledgeSettings, RerankerSettings
 from knowledge.stores.registry import STORES
+from knowledge.web.http.settings import ServerAddress, WebSettings
 
 _RUN_WEB = """
 # What Kvasir may fetch from the web for an answer: links in questions, and a search if .env configures a provider.
@@ -109,6 +111,8 @@ class Settings:
         found += [slack.bot_token, slack.app_token, slack.signing_secret] if slack is not None else []
         found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
+        found += self.knowledge.embedder.secrets
+        found.append(self.knowledge.reranker.address.api_key if self.knowledge.reranker is not None else None)
         found += list_proxy_passwords(self.knowledge.web)
         found += self.knowledge.live.search.api_keys.values() if self.knowledge.live is not None else []
         return tuple(secret for secret in found if secret)
@@ -145,6 +149,13 @@ def load_settings(
     configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
     database = _secret_value(environment.KVASIR_DATABASE_URL)
     store, store_variables = read_store(environment)
+    web = read_web_settings(
+        variables,
+        trusted=environment.KVASIR_PROXY_TRUSTED,
+        rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
+        contact=environment.KVASIR_CONTACT,
+        ca_file=environment.KVASIR_CA_FILE,
+    )
     return Settings(
         config=path,
         home=home,
@@ -177,13 +188,9 @@ def load_settings(
             sources=configured.sources,
             nightly=configured.nightly,
             timezone=configured.timezone,
-            web=read_web_settings(
-                variables,
-                trusted=environment.KVASIR_PROXY_TRUSTED,
-                rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
-                contact=environment.KVASIR_CONTACT,
-                ca_file=environment.KVASIR_CA_FILE,
-            ),
+            web=web,
+            embedder=read_embedder(environment, web, path.parent),
+            reranker=_read_reranker(environment, web),
             live=configured.live,
             identity_file=configured.identity_file,
         ),
@@ -232,6 +239,13 @@ def _read_weights_origin(environment: Environment, base: Path) -> WeightsSource:
     if place is not None and not place.startswith("s3://"):
         place = str(_resolve_path(Path(place), base))
     return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret_value(environment.HF_TOKEN))
+
+
+def _read_reranker(environment: Environment, web: WebSettings) -> RerankerSettings | None:
+    if environment.KVASIR_RERANKER_URL is None:
+        return None
+    key = _secret_value(environment.KVASIR_RERANKER_API_KEY)
+    return RerankerSettings(ServerAddress(environment.KVASIR_RERANKER_URL, key, web), environment.KVASIR_RERANKER_MODEL)
 
 
 def read_public_url(environ: Mapping[str, str], cwd: Path) -> str | None:

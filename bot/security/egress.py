@@ -84,6 +84,8 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         if store.name == knowledge.store or store.setting in knowledge.store_variables:
             yield STORE, store.list_addresses(knowledge.store_variables)
     yield "the embedder", knowledge.embedder.addresses
+    if knowledge.reranker is not None:
+        yield "the reranker", (knowledge.reranker.address.url,)
     for spec in knowledge.sources:
         if spec.kind != "slack":
             yield f"the source {spec.name}", registry.list_addresses(spec, knowledge.web)

@@ -4,9 +4,18 @@ from knowledge.embedding.registry import (
     EMBEDDERS,
     IDENTITY,
     EmbedderSpec,
+    choose_spec,
     explain_uncalibrated,
     find_calibration,
     open_embedder,
 )
 
-__all__ = ["EMBEDDERS", "IDENTITY", "EmbedderSpec", "explain_uncalibrated", "find_calibration", "open_embedder"]
+__all__ = [
+    "EMBEDDERS",
+    "IDENTITY",
+    "EmbedderSpec",
+    "choose_spec",
+    "explain_uncalibrated",
+    "find_calibration",
+    "open_embedder",
+]

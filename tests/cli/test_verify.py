@@ -19,7 +19,7 @@ from bot.answering.limits import Limits
 from bot.answering.support.checker import feature_checkers
 from bot.cli.commands.verify import parse_case, verify_case
 from bot.errors import InvalidLine
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from tests.e2e.conftest import Place
 from tests.engine.fakes import fake_sglang
 
@@ -49,7 +49,9 @@ def line_of(case: Any) -> bytes:
 
 
 async def verified(case: Any) -> dict[str, Any]:
-    return await verify_case(parse_case(line_of(case)), feature_checkers(embed, IDENTITY)(), Limits())
+    return await verify_case(
+        parse_case(line_of(case)), feature_checkers(embed, find_calibration(IDENTITY).support)(), Limits()
+    )
 
 
 async def test_sentences_have_verdicts_and_the_shown_text() -> None:

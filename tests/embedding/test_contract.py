@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bot.wheels import WheelCache
-from knowledge.embedding import EMBEDDERS, IDENTITY, EmbedderSpec, find_calibration, open_embedder
+from knowledge.embedding import EMBEDDERS, IDENTITY, EmbedderSpec, explain_uncalibrated, find_calibration, open_embedder
 from knowledge.embedding.calibration import UNCALIBRATED
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Embedder, Priority
@@ -115,11 +114,8 @@ async def test_a_closed_one_says_so(spec: EmbedderSpec, cache: Path) -> None:
         await opened.embed_query("too late")
 
 
-async def test_opening_an_unknown_one_warns_once(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        embedder = await open_embedder(TOY, cache, WheelCache(cache / "wheels").unpack_wheel)
-    assert find_calibration(embedder.identity) is UNCALIBRATED
-    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
-        f"Nothing was measured with the embedder {TOY.identity}"
-    ]
-    assert IDENTITY not in caplog.text
+async def test_an_unknown_one_is_not_calibrated() -> None:
+    calibration = find_calibration(TOY.identity)
+    assert calibration is UNCALIBRATED
+    assert explain_uncalibrated(TOY.identity, calibration).startswith("Nothing was measured with the embedder toy:")
+    assert explain_uncalibrated(IDENTITY, find_calibration(IDENTITY)) == ""

@@ -17,6 +17,7 @@ class ToyEmbedder:
     """``knowledge.interfaces.Embedder`` for which nothing was measured."""
 
     identity = "toy:hashed-words:1"
+    trouble = ""
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
@@ -47,9 +48,11 @@ class ToyEmbedder:
         self._is_open = False
 
 
-async def open_toy(_cache: Path, _unpack_wheel: object, *, progress: object, dimensions: int) -> ToyEmbedder:
+async def open_toy(
+    _cache: Path, _unpack_wheel: object, *, progress: object, memory: object, dimensions: int
+) -> ToyEmbedder:
     """Open it as ``EmbedderSpec.implementation``."""
-    del progress
+    del progress, memory
     return ToyEmbedder(dimensions)
 
 

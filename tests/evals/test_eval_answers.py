@@ -15,7 +15,7 @@ from bot.answering.answer import Answerer
 from bot.answering.events import AnswerEvent, Finished, Notice, Question, Text
 from bot.answering.support.checker import feature_checkers
 from engine.interfaces import ChatMessage, EngineStatus
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from scripts.answer_scores import Item, Record, score
 from scripts.answer_sides import Completions, Dense, TeeEngine, ask_kvasir, ask_plain
 from scripts.eval_answers import Answers, code_tag, key_of, report_of, show
@@ -29,7 +29,7 @@ async def recorded(said: str, *, related: bool = True) -> Record:
     engine = ScriptedEngine(words(said))
     tee = TeeEngine(engine, small_model=False)
     search = ScriptedSearch([hit(EXPENSES, "expenses"), hit(LEAVE)], related=related)
-    answerer = Answerer(search, tee, feature_checkers(embed_bag_of_words, IDENTITY))
+    answerer = Answerer(search, tee, feature_checkers(embed_bag_of_words, find_calibration(IDENTITY).support))
     record = await ask_kvasir(answerer, tee, ITEM, "name")
     assert all(sampling.temperature == 0 for _, sampling, _ in engine.asked)
     return record
@@ -176,7 +176,9 @@ async def test_no_prompt_and_no_judgement_is_asked_twice_on_either_side(tmp_path
     for _ in range(2):
         engine = JudgingEngine(words(f"{RIGHT} [1]"))
         tee = TeeEngine(engine, small_model=False, completions=Completions(path))
-        answerer = Answerer(ScriptedSearch([hit(LEAVE)]), tee, feature_checkers(embed_bag_of_words, IDENTITY))
+        answerer = Answerer(
+            ScriptedSearch([hit(LEAVE)]), tee, feature_checkers(embed_bag_of_words, find_calibration(IDENTITY).support)
+        )
         dense = Dense(("hr/leave.md",), (LEAVE,), np.asarray(await embed_bag_of_words([LEAVE])))
         records = (
             await ask_kvasir(answerer, tee, ITEM, "kvasir"),

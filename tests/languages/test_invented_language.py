@@ -34,7 +34,7 @@ from bot.messages.forms import feedback
 from bot.messages.message import join_clauses, join_names, join_sentences, render_both
 from bot.slack.features.settings.personal_settings import OPEN_SETTINGS
 from engine.client.client import EngineClient, ServerEndpoint
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from tests.answering.conftest import LEAVE, ScriptedSearch, embed_bag_of_words, hit
 from tests.answering.test_with_engine_client import Connected
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang
@@ -134,7 +134,7 @@ async def run_answering_bot(folder: Path, search: ScriptedSearch) -> AsyncIterat
     dependencies = {"access": Access(frozenset({ADA}))}
     async with fake_sglang() as model, run_bot_in_sandbox(folder, "socket", dependencies=dependencies) as bot:
         client = EngineClient(ServerEndpoint(url=model.url, api_key=None, model=model.model, thinks=True))
-        new_checker = feature_checkers(embed_bag_of_words, IDENTITY)
+        new_checker = feature_checkers(embed_bag_of_words, find_calibration(IDENTITY).support)
         bot.answerer.script = Answerer(search, Connected(client), new_checker).answer
         try:
             yield bot, model

@@ -29,7 +29,7 @@ class Words:
     """An embedder by shared words. ``identity`` names the model that it imitates."""
 
     def __init__(self, identity: str = IDENTITY, dimensions: int = WORDS) -> None:
-        self.identity = identity
+        self.identity, self.trouble = identity, ""
         self.dimensions = dimensions
         self.texts: list[str] = []
         """Passages that were embedded."""

@@ -76,5 +76,5 @@ async def test_status_and_doctor_say_what_is_missing(library: Library, tmp_path:
     checks = {check.subject: check async for check in run_checks(settings)}
     for text in (state.uncalibrated, out.getvalue(), checks["knowledge"].text):
         assert f"Nothing was measured with the embedder {TOY.identity}" in text
-        assert "CONTRIBUTING.md" in text
+        assert "kvasir calibrate" in text
     assert checks["knowledge"].ok

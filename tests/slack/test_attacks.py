@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.answering.support.checker import feature_checkers
-from knowledge.embedding import IDENTITY
+from knowledge.embedding import IDENTITY, find_calibration
 from tests.answering.conftest import embed_bag_of_words
 from tests.slack.attack_bench import Outcome, open_attack_bench
 from tests.slack.attacks import ATTACKS, PLACES, Attack
@@ -15,7 +15,7 @@ from tests.slack.attacks import ATTACKS, PLACES, Attack
 pytestmark = pytest.mark.slow
 
 FEW = [attack for place in PLACES for attack in [one for one in ATTACKS if one.place == place][::9]]
-NEW_VERIFIER = feature_checkers(embed_bag_of_words, IDENTITY)
+NEW_VERIFIER = feature_checkers(embed_bag_of_words, find_calibration(IDENTITY).support)
 
 
 def check_outcome(attack: Attack, outcome: Outcome) -> None:

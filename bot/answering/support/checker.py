@@ -31,7 +31,6 @@ from bot.answering.support.matching import (
     shares_words,
 )
 from bot.answering.support.normalisation import find_subject, resolve_pronoun, strip_frame
-from knowledge.embedding import find_calibration
 from knowledge.embedding.calibration import SupportCalibration
 
 _CANDIDATES = 3
@@ -40,9 +39,12 @@ _UNSUPPORTED = -1.2
 _LARGEST_LOGIT = 12.0
 
 
-def feature_checkers(embed: Embed, identity: str) -> NewChecker:
-    """Return what makes the checker of each answer; all of them share one cache of vectors."""
-    return functools.partial(FeatureChecker, EmbeddingCache(embed), find_calibration(identity).support)
+def feature_checkers(embed: Embed, calibration: SupportCalibration) -> NewChecker:
+    """Return what makes the checker of each answer; all of them share one cache of vectors.
+
+    ``calibration`` has the constants of the embedder.
+    """
+    return functools.partial(FeatureChecker, EmbeddingCache(embed), calibration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,9 @@ from engine.service import Engine
 from engine.weights.store import WeightsStore
 from knowledge.errors import IdentityError, KnowledgeError, ParserUnavailable, ProviderError, ProviderFailed
 from knowledge.parsing import describe_jail
+from knowledge.search.reranking import CHECK_S, LIMIT_S, HttpReranker
 from knowledge.web.http.guard import build_rules
+from knowledge.web.http.json_server import ServerFailure
 from knowledge.web.searching.provider import SearchProvider
 from knowledge.web.searching.registry import create_providers
 
@@ -88,6 +91,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "database": _check_database,
         "ports": _check_ports,
         "knowledge": _check_knowledge,
+        "reranker": _check_reranker,
         "parser": _check_parser,
         "identities": _check_identities,
         **(await _machine_checks(settings) if settings.engine.url is None else {}),
@@ -180,16 +184,39 @@ async def _check_database(settings: Settings) -> str:
 
 async def _check_knowledge(settings: Settings) -> str:
     async with open_configured_library(settings) as library:
+        await library.search("Kvasir", limit=1)  # only a search notices that a store or an embedder is down
         state = await library.status()
-        await library.search("Kvasir", limit=1)  # only a search notices that a store is down
     never_synced = ", ".join(source.name for source in state.sources if source.synced_at is None)
     facts = (
         f"{state.store} opens, {sum(source.documents for source in state.sources)} documents",
+        f"the embedder is {state.embedder}",
         f"never synced: {never_synced} (kvasir sync)" if never_synced else "",
         "" if state.refused_passages is None else format_refused(state.refused_passages, datetime.now(UTC)),
         state.uncalibrated,
     )
     return "; ".join(fact for fact in facts if fact)
+
+
+async def _check_reranker(settings: Settings) -> str:
+    """Order two texts, with more patience than a search has.
+
+    Raises:
+        KnowledgeError: the reranker failed.
+
+    """
+    if settings.knowledge.reranker is None:
+        return "none, so passages keep the order of the search"
+    reranker = HttpReranker(settings.knowledge.reranker, limit_s=CHECK_S)
+    began = time.monotonic()
+    try:
+        await reranker.order_texts("When does the office open?", ["Bread needs flour.", "The office opens at nine."])
+    except ServerFailure as error:
+        raise KnowledgeError(
+            f"The reranker {error}, so passages keep their order. Check that server and KVASIR_RERANKER_URL."
+        ) from None
+    finally:
+        await reranker.close()
+    return f"answers in {1000 * (time.monotonic() - began):.0f} ms; a search waits for {1000 * LIMIT_S:.0f} ms"
 
 
 async def _check_parser(_: Settings) -> str:

@@ -44,6 +44,7 @@ def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict
         "repaired": repair and {"at": _iso_time(repair.at), "differed": repair.differences, "mended": repair.repairs},
         "refused": state.refused_passages
         and {"at": _iso_time(state.refused_passages.at), "passages": state.refused_passages.passages},
+        "embedder": {"name": state.embedder, "trouble": state.embedder_trouble or None},
         "uncalibrated": state.uncalibrated or None,
         "elsewhere": state.elsewhere,
         "leader": state.leader and {"process": state.leader.label, "since": _iso_time(state.leader.since)},

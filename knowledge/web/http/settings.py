@@ -1,10 +1,12 @@
-"""Settings of guarded HTTP."""
+"""Settings of HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from yarl import URL
 
 from knowledge.web.http.guard import DEFAULT_PORTS
 from knowledge.web.http.proxies import Proxies
@@ -44,3 +46,18 @@ class WebSettings:
     def user_agent(self) -> str:
         """Return the User-Agent header."""
         return f"Kvasir/0.1 ({f'+{self.contact}' if self.contact else 'reads for the search of one company'})"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """A server's address, and the key that it wants."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    web: WebSettings = field(default_factory=WebSettings, repr=False)
+
+    @property
+    def host(self) -> str:
+        """Return host and port, for messages."""
+        url = URL(self.url)
+        return f"{url.host}:{url.port}"

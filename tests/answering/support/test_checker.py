@@ -249,7 +249,7 @@ async def test_judge_is_not_asked_about_decided_sentence(room: type[Room]) -> No
     ],
 )
 async def test_words_alone_support_with_an_unknown_embedder(room: type[Room], sentence: str, kind: str) -> None:
-    checker = feature_checkers(room.embed, "another-model:1")()
+    checker = feature_checkers(room.embed, find_calibration("another-model:1").support)()
     await checker.prepare([make_passage(1, room.leave)], "How many days of leave?")
     assert (await checker.check_sentence(sentence)).kind == kind
 

@@ -1,0 +1,265 @@
+"""Embed by a server. Questions are sent at once, and passages in batches, a few at a time.
+
+The first vector of a fixed text, the canary, is stored by the embedder's identity. Each call with passages has that
+text among them. A question has it if the last check was a minute ago, or if a call has failed since. A server that
+returns another vector for it has another model, or pools otherwise. Its vectors are refused, because they do not
+compare with those of the index.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from knowledge.embedding.http_api import wire
+from knowledge.embedding.http_api.settings import HttpEmbedderSettings
+from knowledge.embedding.http_api.tokens import CountTokens, cut_text, estimate_tokens, load_counter
+from knowledge.embedding.http_api.turns import PriorityTurns
+from knowledge.errors import EmbedderError, EmbedderUnavailable
+from knowledge.interfaces import Matrix, Priority, Vector
+from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
+from knowledge.web.http.json_server import JsonServer, ServerFailure
+
+CANARY: Final = "Kvasir compares the vector of this sentence, 以确认模型没有改变。"
+_LEAST_COSINE: Final = 0.999
+"""The same model in half precision, in another batch or on another card stays above it."""
+_LEAST_IN_BATCH: Final = 0.97
+"""A model that is quantised for each batch gives other vectors in other company: 0.988 was seen of a MiniLM in 8 bits,
+and 0.56 with another pooling. Below 0.999 the canary is sent alone, too."""
+_CHECK_S: Final = 60.0
+_FIRST_WAIT_S: Final = 0.5
+_MOST_WAIT_S: Final = 30.0
+_PARSED_IN_PLACE_BYTES: Final = 500_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """The limits of one call with its repetitions."""
+
+    attempts: int
+    call_s: float
+    total_s: float
+
+
+LIMITS: Final = {
+    Priority.QUERY: CallLimits(attempts=2, call_s=5.0, total_s=10.0),
+    Priority.ANSWER: CallLimits(attempts=3, call_s=10.0, total_s=20.0),
+    Priority.BACKGROUND: CallLimits(attempts=9, call_s=60.0, total_s=240.0),
+}
+
+
+class HttpEmbedder:
+    """``knowledge.interfaces.Embedder`` over ``/v1/embeddings``. ``open_http_embedder`` makes it."""
+
+    def __init__(
+        self,
+        settings: HttpEmbedderSettings,
+        canary: Vector | None,
+        count_tokens: CountTokens,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.identity = settings.identity
+        self.count_tokens = count_tokens
+        self.trouble = ""
+        self._settings = settings
+        self._server = JsonServer(settings.address)
+        self._turns = PriorityTurns(settings.concurrency)
+        self._batch = settings.batch - 1
+        self._canary = canary
+        self._checked_at = -math.inf
+        self._is_closed = False
+        self._sleep = sleep
+        self._now = now
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of the stored vector; 0 before there is one."""
+        return 0 if self._canary is None else len(self._canary)
+
+    async def embed_query(self, text: str) -> Vector:
+        """Embed one question at once."""
+        check = self._now() - self._checked_at > _CHECK_S
+        vector: Vector = (await self._embed([text], self._settings.query_prefix, Priority.QUERY, check=check))[0]
+        return vector
+
+    async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
+        """Embed passages in batches. Calls of the same priority take turns."""
+        size = self._batch
+        result = np.empty((len(texts), self.dimensions), np.float32)
+        starts = iter(range(0, len(texts), size))
+        errors: list[EmbedderError] = []
+
+        async def embed_batches() -> None:
+            try:
+                for start in starts:
+                    async with self._turns.take_turn(priority):
+                        batch = texts[start : start + size]
+                        result[start : start + size] = await self._embed(batch, self._settings.passage_prefix, priority)
+            except EmbedderError as error:
+                errors.append(error)
+                raise
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._settings.concurrency, -(-len(texts) // size))):
+                    group.create_task(embed_batches())
+        except* EmbedderError:
+            pass
+        if errors:
+            raise errors[0]
+        return result
+
+    async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
+        """Embed short texts for a comparison with each other, with the prefix of passages, as urgent as a question."""
+        prefix, size = self._settings.passage_prefix, self._batch
+        rows = [
+            await self._embed(texts[start : start + size], prefix, Priority.QUERY)
+            for start in range(0, len(texts), size)
+        ]
+        return np.concatenate(rows) if rows else np.empty((0, self.dimensions), np.float32)
+
+    async def embed_canary(self) -> Vector:
+        """Return the server's vector of the canary, after comparing it with the expected one.
+
+        Raises:
+            EmbedderError: the server gave none, or another one.
+
+        """
+        limits = LIMITS[Priority.ANSWER]
+        with self._record_trouble():
+            vector: Vector = (await self._call_server([CANARY], limits))[0]
+            await self._check_canary(vector, limits)
+        return vector
+
+    def expect_canary(self, vector: Vector) -> None:
+        """Refuse vectors of a server that has another vector for the canary."""
+        self._canary = vector
+
+    async def close(self) -> None:
+        """Close the connections; calls under way fail."""
+        self._is_closed = True
+        await self._server.close()
+
+    async def _embed(self, texts: Sequence[str], prefix: str, priority: Priority, *, check: bool = True) -> Matrix:
+        """Return the vectors of one batch, and compare the canary's among them if ``check``."""
+        if len(texts) == 1:  # a question does not wait for the threads, which chunks may occupy
+            inputs = self._prepare_texts(texts, prefix)
+        else:
+            inputs = await asyncio.to_thread(self._prepare_texts, texts, prefix)
+        inputs += [CANARY] if check else []
+        with self._record_trouble():
+            vectors = await self._call_server(inputs, LIMITS[priority])
+            if check:
+                await self._check_canary(vectors[-1], LIMITS[priority])
+        if not check and self._checked_at == -math.inf:  # a call has failed meanwhile
+            return await self._embed(texts, prefix, priority)
+        return vectors[: len(texts)]
+
+    @contextlib.contextmanager
+    def _record_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except EmbedderError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
+
+    def _prepare_texts(self, texts: Sequence[str], prefix: str) -> list[str]:
+        return [prefix + cut_text(text, self.count_tokens) for text in texts]
+
+    async def _call_server(self, inputs: Sequence[str], limits: CallLimits) -> Matrix:
+        """Return the vectors of the inputs; temporary failures are repeated within the limits."""
+        body = wire.build_request(self._settings.model, inputs, self._settings.dimensions)
+        ends = self._now() + limits.total_s
+        for attempt in range(1, limits.attempts + 1):
+            if self._is_closed:
+                raise EmbedderError("The embedder is closed because Kvasir is stopping. Ask again once it has started.")
+            try:
+                reply = await self._server.post(wire.PATH, body, within_s=limits.call_s)
+                if len(reply) < _PARSED_IN_PLACE_BYTES:
+                    return wire.parse_vectors(reply, len(inputs), self.dimensions or None)
+                return await asyncio.to_thread(wire.parse_vectors, reply, len(inputs), self.dimensions or None)
+            except wire.UnusableReply as error:
+                raise self._make_error(f"{error}. {_CHECK}") from None
+            except ServerFailure as error:
+                self._checked_at = -math.inf  # another server may take over
+                wait_s = error.retry_after_s or min(_MOST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))
+                wait_s *= 1 + random.random() / 4  # noqa: S311 - jitter
+                is_last = attempt == limits.attempts or self._now() + wait_s > ends
+                if is_last or not error.is_temporary:
+                    kind, next_step = (EmbedderUnavailable, _WAIT) if error.is_temporary else (EmbedderError, _CHECK)
+                    raise self._make_error(f"{error}. {next_step}", kind) from None
+            await self._sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _check_canary(self, vector: Vector, limits: CallLimits) -> None:
+        """Compare the canary's vector, as it is among other texts, with the expected one."""
+        cosine = self._compare_canary(vector)
+        if _LEAST_IN_BATCH <= cosine < _LEAST_COSINE:
+            cosine = self._compare_canary((await self._call_server([CANARY], limits))[0])
+        if cosine < _LEAST_COSINE:
+            raise self._make_error(
+                f"has another model than the index was made with: the cosine of the same sentence is {cosine:.3f}. "
+                "Serve the earlier model again, or set KVASIR_EMBEDDER_REVISION to a new word to build a new index."
+            )
+        self._checked_at = self._now()
+
+    def _compare_canary(self, vector: Vector) -> float:
+        return 1.0 if self._canary is None else float(vector @ self._canary)
+
+    def _make_error(self, what: str, kind: type[EmbedderError] = EmbedderError) -> EmbedderError:
+        return kind(f"The embedder {self._settings.model} at {self._settings.address.host} {what}")
+
+
+async def open_http_embedder(
+    _cache: Path,
+    _unpack_wheel: UnpackWheel,
+    *,
+    settings: HttpEmbedderSettings,
+    progress: ReportLine | None = None,
+    memory: EmbedderMemory | None = None,
+) -> HttpEmbedder:
+    """Open the embedder, and compare its canary with the stored one, or store it the first time.
+
+    Without a ``memory``, only this process compares. A server that is down is no error if there is a stored canary.
+
+    Raises:
+        EmbedderError: the server is down at the first opening, or its vectors cannot be used.
+
+    """
+    del progress
+    count_tokens = estimate_tokens if settings.tokenizer is None else await load_counter(settings.tokenizer)
+    stored = None if memory is None else await memory.load_canary(settings.identity)
+    embedder = HttpEmbedder(settings, stored, count_tokens)
+    try:
+        vector = await embedder.embed_canary()
+        if stored is None:
+            embedder.expect_canary(vector if memory is None else await memory.add_canary(settings.identity, vector))
+            await embedder.embed_canary()  # another process may have stored that of another server
+    except EmbedderUnavailable as error:
+        if stored is None:
+            await embedder.close()
+            raise
+        _log.warning("%s", error)
+    except BaseException:
+        await embedder.close()
+        raise
+    return embedder
+
+
+_WAIT = "Start that server, or wait until it is less busy; what was not embedded is tried again."
+_CHECK = "Check the address, the model and the key (KVASIR_EMBEDDER_…) and the limits of that server."
