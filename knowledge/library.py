@@ -135,9 +135,7 @@ class Library:
         )
         self.rows = StoredRows(indexes)
         """The rows of the store, for a backup."""
-        self._documents = DocumentSearch(
-            indexes, embedder, calibration.search, self._rules, self._rights, reranker=reranker
-        )
+        self._documents = DocumentSearch(indexes, calibration.search, self._rules, self._rights, reranker=reranker)
         self.access = AccessExplainer(self._documents, self._sources, self._rules, self.identities)
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
         self._web = web

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
 from knowledge.database.content import SharedContent
-from knowledge.embedding import explain_uncalibrated, find_calibration, open_embedder
+from knowledge.embedding import EMBEDDERS, explain_uncalibrated, find_calibration, open_embedder
 from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
@@ -78,7 +78,12 @@ async def open_library(
         calibration = await records.load_calibration(embedder.identity)
         if explanation := explain_uncalibrated(embedder.identity, calibration):
             _log.warning(explanation)
-        indexes = Indexes(manifest, functools.partial(make_store, settings), embedder.dimensions)
+
+        async def open_previous(identity: str) -> Embedder | None:
+            spec = next((one for one in EMBEDDERS if one.identity == identity), None)
+            return None if spec is None else await open_embedder(spec, settings.cache, unpack_wheel)
+
+        indexes = Indexes(manifest, functools.partial(make_store, settings), embedder, open_previous)
         stack.push_async_callback(indexes.close)
         await indexes.open(
             IndexIdentity(

@@ -13,7 +13,7 @@ from bot.config.settings import Settings
 from bot.slack.wire.settings import is_loopback
 from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.sources import registry
-from knowledge.stores.registry import STORES
+from knowledge.stores.registry import list_store_addresses
 from knowledge.web.http.guard import bracket_address, build_rules, list_reachable
 
 ENGINE, DATABASE, STORE = "the engine", "the database", "the store"
@@ -80,9 +80,7 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         yield "the weights of models", engine.weights_source.addresses
     for database in dict.fromkeys((settings.database_url, settings.migration_url)):
         yield DATABASE, list_database_addresses(database)
-    for store in STORES.values():
-        if store.name == knowledge.store or store.setting in knowledge.store_variables:
-            yield STORE, store.list_addresses(knowledge.store_variables)
+    yield STORE, list_store_addresses(knowledge)
     yield "the embedder", knowledge.embedder.addresses
     if knowledge.reranker is not None:
         yield "the reranker", (knowledge.reranker.address.url,)

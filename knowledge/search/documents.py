@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+from knowledge.embedding import find_calibration
 from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, StoreError
-from knowledge.interfaces import Chunk, CurrentChunk, Embedder, Hit, Viewers, may_read
+from knowledge.interfaces import Chunk, CurrentChunk, Hit, Viewers, may_read
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.access.scope import may_see
@@ -33,16 +34,14 @@ class DocumentSearch:
     def __init__(
         self,
         indexes: Indexes,
-        embedder: Embedder,
         calibration: SearchCalibration,
         rules: Mapping[str, SourceRules],
         checker: RightsChecker,
         *,
         reranker: Reranker | None = None,
     ) -> None:
-        """``rules`` are those of each source (``SourceKey.id``)."""
+        """``calibration`` is that of the embedder in use, and ``rules`` are those of each source (``SourceKey.id``)."""
         self._indexes = indexes
-        self._embedder = embedder
         self._calibration = calibration
         self._rules = rules
         self._checker = checker
@@ -149,16 +148,21 @@ class DocumentSearch:
         if self._opened is None or self._opened[0] is not index:
             classes = AudienceClasses(index.manifest.list_audiences, lambda: index.manifest.database.writes)
             hybrid = HybridSearch(
-                self._embedder if index.dense else None,
+                index.embedder,
                 index.store,
                 partial(self._find_current, index),
-                self._calibration,
+                self._find_calibration(index),
                 neighbours=index.manifest.find_neighbours,
                 classes=classes,
                 reranker=self._reranker,
             )
             self._opened = index, hybrid, classes
         return self._opened
+
+    def _find_calibration(self, index: OpenIndex) -> SearchCalibration:
+        if index.embedder in {None, self._indexes.written.embedder}:
+            return self._calibration
+        return find_calibration(index.row.embedder).search
 
     async def follow_active_index(self) -> OpenIndex:
         """Return the active index, also after another process switched it."""

@@ -64,3 +64,10 @@ def make_store(settings: KnowledgeSettings, name: str = "") -> Store:
             f"Set KVASIR_PREVIOUS_STORE to {name}, with its address, until the new index is complete."
         )
     return cast("Store", resolve_name(spec.implementation)(settings))
+
+
+def list_store_addresses(settings: KnowledgeSettings) -> list[str]:
+    """Return the URLs of the chosen store, and of the previous one."""
+    variables = settings.store_variables
+    opened = [spec for spec in STORES.values() if spec.name == settings.store or spec.setting in variables]
+    return [address for spec in opened for address in spec.list_addresses(variables)]

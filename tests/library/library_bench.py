@@ -115,7 +115,7 @@ class Bench:
         async with contextlib.AsyncExitStack() as stack:
             manifest = await open_manifest(self.url, self.namespace)
             stack.push_async_callback(manifest.close)
-            indexes = Indexes(manifest, lambda _: self.store(self.home / "lancedb"), self.embedder.dimensions)
+            indexes = Indexes(manifest, lambda _: self.store(self.home / "lancedb"), self.embedder)
             stack.push_async_callback(indexes.close)
             await indexes.open(IndexIdentity("lancedb", self.embedder.identity, self.chunker, "1", self.schema))
             library = Library(

@@ -1,4 +1,4 @@
-"""Another store: the old one answers until the new one has every source, then its index is deleted."""
+"""Another store or embedder: the old index answers until the new one has every source, then it is deleted."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import contextlib
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.wheels import WheelCache
+from knowledge.embedding import EMBEDDERS, EmbedderSpec, choose_spec
 from knowledge.errors import StoreError
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.stores.registry import STORES, make_store
+from knowledge.web.http.settings import WebSettings
+from tests.embedding.embedding_server import serve_embeddings
 from tests.services import weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -64,8 +67,10 @@ class Installation:
         )
 
     @contextlib.asynccontextmanager
-    async def open(self, store: str, *, previous: bool = True) -> AsyncIterator[Library]:
-        settings = self.settings(store, previous=previous)
+    async def open(
+        self, store: str, *, previous: bool = True, embedder: EmbedderSpec = EMBEDDERS[0]
+    ) -> AsyncIterator[Library]:
+        settings = replace(self.settings(store, previous=previous), embedder=embedder)
         async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
             yield library
 
@@ -109,6 +114,33 @@ async def test_every_question_is_answered_while_the_store_is_changed(
         assert await find_texts(library) == before
     assert await installation.list_indexes(old) == []
     assert len(await installation.list_indexes(new)) == 1
+
+
+async def test_vectors_of_the_old_embedder_answer_until_the_new_index_is_complete(installation: Installation) -> None:
+    """The question shares no word with the passage, so words alone would not find it."""
+    question = "请问每年有多少天假期？"
+
+    async def find_text(library: Library) -> str:
+        return (await library.search(question, limit=1)).hits[0].text
+
+    async with installation.open("lancedb") as library:
+        await library.refresh()
+        assert ANSWER in await find_text(library)
+        embed = library.embedder.embed_passages
+        async with serve_embeddings(embed) as server:
+            spec = choose_spec({"URL": server.url, "MODEL": "e5"}, WebSettings())
+            async with installation.open("lancedb", embedder=spec) as changed:
+                server.gate.clear()
+                refresh = asyncio.create_task(changed.refresh())
+                while not server.under_way:  # noqa: ASYNC110 - the server has no event for it
+                    await asyncio.sleep(0.01)
+                for _ in range(5):
+                    assert ANSWER in await find_text(changed)
+                server.gate.set()
+                assert (await refresh).sources["docs"].error is None
+                assert not (await changed.status()).indexing
+                assert ANSWER in await find_text(changed)
+    assert len(await installation.list_indexes("lancedb")) == 1
 
 
 async def test_a_store_that_is_not_configured_any_more_is_named(

@@ -1,20 +1,19 @@
 """Chooses the index to search and the index to write: the same one, unless the identity of an index has changed.
 
 Then a new index grows next to the old one, which answers until every source is synced into the new one, also if it is
-in another store. It answers by vectors and words if its vectors come from the same embedder, otherwise by words alone.
-Then one row of the manifest switches, and the old index is deleted. If a process dies in between, the next one
-continues.
+in another store. It answers by vectors and words if its embedder is still there, otherwise by words alone. Then one row
+of the manifest switches, and the old index is deleted. If a process dies in between, the next one continues.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.errors import DatabaseError, IndexLost, StoreError, StoreMisconfigured
-from knowledge.interfaces import SourceKey, Store
+from knowledge.errors import DatabaseError, EmbedderError, IndexLost, StoreError, StoreMisconfigured
+from knowledge.interfaces import Embedder, SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
 from knowledge.sync.manifest.records import IndexGrowth, IndexIdentity
@@ -35,18 +34,31 @@ class OpenIndex:
     row: IndexRow
     store: Store
     manifest: IndexManifest
-    dense: bool = True
-    """Whether its vectors can be compared with a question's. If not, only its terms are searched."""
+    embedder: Embedder | None
+    """Makes vectors of questions that can be compared with its own. None: only its terms are searched."""
+
+
+async def _open_none(_identity: str) -> Embedder | None:
+    return None
 
 
 class Indexes:
     """The index ``searched`` and the index ``written`` of one identity."""
 
-    def __init__(self, manifest: Manifest, new_store: Callable[[str], Store], dimensions: int) -> None:
-        """``new_store`` makes a store by its name."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        new_store: Callable[[str], Store],
+        embedder: Embedder,
+        open_previous: Callable[[str], Awaitable[Embedder | None]] = _open_none,
+    ) -> None:
+        """``new_store`` makes a store by its name, and ``open_previous`` opens an embedder by its identity."""
         self.manifest = manifest
         self._new_store = new_store
-        self._dimensions = dimensions
+        self._embedder = embedder
+        self._dimensions = embedder.dimensions
+        self._open_previous = open_previous
+        self._previous: dict[str, Embedder] = {}
         self._stores: list[Store] = []
         self._shut: set[int] = set()
         """Indexes that this Kvasir cannot open and does not try again at each search."""
@@ -155,12 +167,15 @@ class Indexes:
         )
         documents = sum(one.documents for one in done)
         pace = await self.written.manifest.measure_pace(_PACE_DOCUMENTS, now() - _PAUSED_S)
-        return IndexGrowth(documents, total, (total - documents) / pace if pace else None, dense=self.searched.dense)
+        left_s, dense = (total - documents) / pace if pace else None, self.searched.embedder is not None
+        return IndexGrowth(documents, total, left_s, dense=dense)
 
     async def close(self) -> None:
-        """Close every store."""
+        """Close every store, and the embedders of old indexes."""
         while self._stores:
             await self._stores.pop().close()
+        while self._previous:
+            await self._previous.popitem()[1].close()
 
     async def _adopt_indexes(self, kind: str) -> None:
         """Take over the indexes that the store already has in this namespace."""
@@ -187,10 +202,22 @@ class Indexes:
             _log.warning("%s", error)
             self._shut.add(active.id)
             return
-        same = active.embedder == self.written.row.embedder
-        self.searched = replace(opened, dense=same)
+        self.searched = replace(opened, embedder=await self._find_embedder(active.embedder))
         if self.is_settled:
             self.written = replace(self.written, row=replace(self.written.row, active=False))
+
+    async def _find_embedder(self, identity: str) -> Embedder | None:
+        """Return the embedder of an index; None if it cannot be opened, so that words alone find its passages."""
+        if identity == self._embedder.identity:
+            return self._embedder
+        try:
+            opened = self._previous.get(identity) or await self._open_previous(identity)
+        except EmbedderError as error:
+            _log.warning("Words alone find passages until the new index is complete. %s", error)
+            return None
+        if opened is not None:
+            self._previous[identity] = opened
+        return opened
 
     async def _drop_index(self, row: IndexRow, manifest: Manifest, guard: Callable[[Store], Store]) -> None:
         """Delete an index. If its store does not answer, the next sync tries again."""
@@ -215,7 +242,7 @@ class Indexes:
             await store.close()
             raise
         self._stores.append(store)
-        return OpenIndex(row, store, self.manifest.open_index(row))
+        return OpenIndex(row, store, self.manifest.open_index(row), self._embedder)
 
     async def _is_complete(self, sources: Sequence[SourceKey]) -> bool:
         """Return whether every source was synced, none of them longer ago than in the active index.
@@ -231,4 +258,4 @@ class Indexes:
 
     def _settle_indexes(self) -> None:
         row = replace(self.written.row, active=True)
-        self.searched = self.written = OpenIndex(row, self.written.store, self.written.manifest)
+        self.searched = self.written = OpenIndex(row, self.written.store, self.written.manifest, self._embedder)

@@ -83,6 +83,7 @@ class Checksum:
 
     identity = "checksum"
     dimensions = DIMENSIONS
+    trouble = ""
 
     async def embed_query(self, text: str) -> Any:
         return (await self.embed_passages([text]))[0]
@@ -202,7 +203,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
         manifest: Any = FusedManifest(plain, {**MANIFEST}, fuse)
         folders = [registry.build_source(spec, Path("/nowhere"), plain.get_source_memory) for spec in settings.sources]
         sources = [Remembering(folder, manifest.get_source_memory(folder.key)) for folder in folders]
-        indexes = Indexes(manifest, lambda _: Fused(make_store(settings), STORE, fuse), DIMENSIONS)  # type: ignore[arg-type,return-value]
+        indexes = Indexes(manifest, lambda _: Fused(make_store(settings), STORE, fuse), Checksum())  # type: ignore[arg-type,return-value]
         stack.push_async_callback(indexes.close)
         await indexes.open(IndexIdentity(settings.store, "checksum", world.chunker, "words"))
         library = Library(
