@@ -134,7 +134,7 @@ class Environment(BaseModel):
     )
     KVASIR_STORE: str | None = env_field(
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
-        " or ".join(STORES),
+        ", ".join(STORES),
     )
     WEAVIATE_URL: str | None = env_field(
         "Weaviate's REST address; the embedded store without it.",
@@ -162,6 +162,9 @@ class Environment(BaseModel):
     )
     WEAVIATE_READ_CONSISTENCY: Consistency | None = env_field("How many copies answer a read.", "ONE, QUORUM or ALL")
     WEAVIATE_WRITE_CONSISTENCY: Consistency | None = env_field("How many confirm a write.", "ONE, QUORUM or ALL")
+    POSTGRESQL_URL: SecretStr | None = env_field(
+        "The PostgreSQL of the store postgresql, if it is another database than KVASIR_DATABASE_URL."
+    )
     HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
     HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
     ALL_PROXY: SecretStr | None = env_field("The proxy for both.")
@@ -292,9 +295,11 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
     name = environment.KVASIR_STORE or next(iter([*configured, *STORES]))
     if name not in STORES:
         raise SettingsError(f"KVASIR_STORE names {name}.{suggest_nearest(name, STORES)} Known: {', '.join(STORES)}.")
-    needed = STORES[name].setting
-    if needed and name not in configured:
-        raise SettingsError(f"KVASIR_STORE names {name}, but {needed} is not set. Set it in .env.")
+    needed, fallback = STORES[name].setting, STORES[name].fallback
+    others = {needed: getattr(environment, fallback)} if fallback and name not in configured else {}
+    if needed and name not in configured and not any(others.values()):
+        either = f"{needed} is not set" if not fallback else f"neither {needed} nor {fallback} is set"
+        raise SettingsError(f"KVASIR_STORE names {name}, but {either}. Set it in .env.")
     for other, variable in configured.items():
         if other != name:
             raise SettingsError(
@@ -302,7 +307,7 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
             )
     return name, {
         variable: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for variable, value in environment
+        for variable, value in (dict(environment) | others).items()
         if variable.startswith(f"{name.upper()}_") and value is not None
     }
 
