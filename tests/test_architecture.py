@@ -34,6 +34,7 @@ IMPORTED_IN = {
         "knowledge/database/",
         "knowledge/sync/manifest/",
         "knowledge/sources/sql/",
+        "knowledge/stores/postgresql/",
         "bot/storage/",
     ),
 }

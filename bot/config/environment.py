@@ -137,11 +137,11 @@ class Environment(BaseModel):
     )
     KVASIR_STORE: str | None = env_field(
         "The store of passages and vectors. Without it, Kvasir uses the one whose address is set, or else lancedb.",
-        " or ".join(STORES),
+        ", ".join(STORES),
     )
     KVASIR_PREVIOUS_STORE: str | None = env_field(
         "The store that was used before, with its variables: it answers until the new index is complete.",
-        " or ".join(STORES),
+        ", ".join(STORES),
     )
     WEAVIATE_URL: str | None = env_field(
         "Weaviate's REST address; the embedded store without it.",
@@ -211,6 +211,9 @@ class Environment(BaseModel):
     KVASIR_RERANKER_API_KEY: SecretStr | None = env_field("The key of the reranker.")
     KVASIR_RERANKER_MODEL: str = env_field(
         "The model of the reranker.", "up to 200 characters without blanks", "", pattern=r"^[!-~]{0,200}$"
+    )
+    POSTGRESQL_URL: SecretStr | None = env_field(
+        "The PostgreSQL of the store postgresql, if it is another database than KVASIR_DATABASE_URL."
     )
     HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
     HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
@@ -341,13 +344,18 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
     configured = {spec.name: spec.setting for spec in STORES.values() if getattr(environment, spec.setting, None)}
     previous = environment.KVASIR_PREVIOUS_STORE
     name = environment.KVASIR_STORE or next(iter([*(one for one in configured if one != previous), *STORES]))
+    shared: dict[str, Any] = {}
     for variable, chosen in (("KVASIR_STORE", name), ("KVASIR_PREVIOUS_STORE", previous or name)):
         if chosen not in STORES:
             suggestion = suggest_nearest(chosen, STORES)
             raise SettingsError(f"{variable} names {chosen}.{suggestion} Known: {', '.join(STORES)}.")
-        needed = STORES[chosen].setting
-        if needed and chosen not in configured:
-            raise SettingsError(f"{variable} names {chosen}, but {needed} is not set. Set it in .env.")
+        needed, fallback = STORES[chosen].setting, STORES[chosen].fallback
+        if not needed or chosen in configured:
+            continue
+        shared[needed] = getattr(environment, fallback, None)
+        if shared[needed] is None:
+            either = f"neither {needed} nor {fallback} is set" if fallback else f"{needed} is not set"
+            raise SettingsError(f"{variable} names {chosen}, but {either}. Set it in .env.")
     for other, variable in configured.items():
         if other not in {name, previous}:
             raise SettingsError(
@@ -357,7 +365,7 @@ def read_store(environment: Environment) -> tuple[str, Mapping[str, Any]]:
     prefixes = tuple(f"{one.upper()}_" for one in (name, previous) if one)
     return name, {
         variable: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for variable, value in environment
+        for variable, value in (dict(environment) | shared).items()
         if variable.startswith(prefixes) and value is not None
     }
 

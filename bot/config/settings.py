@@ -216,12 +216,13 @@ def read_cache_folder(environ: Mapping[str, str], cwd: Path) -> Path:
 
 def list_plain_variables(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Return Kvasir's variables that are set, with "" in place of each value that holds a secret."""
-    prefixes = ("SLACK_", "KVASIR_", *(f"{store.upper()}_" for store in STORES))
+    own, stores = ("SLACK_", "KVASIR_"), tuple(f"{store.upper()}_" for store in STORES)
     variables = _merge_env_file(environ, settings.config.parent / ".env")
     return {
         name: "" if name in SECRET_VARIABLES or any(secret in value for secret in settings.secrets) else value
         for name, value in sorted(variables.items())
-        if name.startswith(prefixes)
+        # A store's server has variables that begin alike, such as POSTGRESQL_PASSWORD.
+        if name.startswith(own) or (name in Environment.model_fields and name.startswith(stores))
     }
 
 

@@ -92,9 +92,14 @@ def _find_open_engines(facts: SecurityFacts) -> Iterable[str]:
 
 
 def _find_plain_storage(facts: SecurityFacts) -> Iterable[str]:
-    urls = (facts.settings.database_url, facts.settings.migration_url)
-    databases = [] if all(map(_is_encrypted, urls)) else facts.egress
-    return [*_find_plain(facts, STORE), *(str(one) for one in databases if one.reason == DATABASE and one.is_elsewhere)]
+    """Return the servers of the tables and the passages that are reached in plain text."""
+    settings = facts.settings
+    stored = [one for one in map(str, settings.knowledge.store_variables.values()) if one.startswith("postgres")]
+    urls = {DATABASE: [settings.database_url, settings.migration_url], STORE: stored}
+    plain = {reason for reason, some in urls.items() if not all(map(_is_encrypted, some))}
+    databases = [one for one in facts.egress if one.reason in plain and one.scheme.startswith("postgres")]
+    found = (*_find_plain(facts, STORE), *(str(one) for one in databases if one.is_elsewhere))
+    return list(dict.fromkeys(found))
 
 
 def _find_plain_sources(facts: SecurityFacts) -> Iterable[str]:

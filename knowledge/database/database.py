@@ -144,6 +144,11 @@ class Database:
         with map_errors(self._url, self._connections.limit_s):
             return await _run_to_end(self._connections.scrub(within_s, compact=compact))
 
+    async def maintain_server(self, statements: Sequence[str], within_s: float) -> None:
+        """Run statements of PostgreSQL that refuse a transaction, such as VACUUM. A cancelled call stops them."""
+        with map_errors(self._url, within_s):
+            await self._connections.maintain(statements, within_s)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._connections.close()
@@ -249,6 +254,9 @@ class _SqliteConnections:
 
     async def scrub(self, within_s: float, *, compact: bool) -> bool:
         return await self._writer.run(lambda: _scrub_file(self._reading, time.monotonic() + within_s, compact=compact))
+
+    async def maintain(self, statements: Sequence[str], within_s: float) -> None:
+        raise NotImplementedError
 
     async def close(self) -> None:
         await self._writer.run(self._reading.dispose)
@@ -381,6 +389,12 @@ class _PostgresConnections:
 
     async def scrub(self, within_s: float, *, compact: bool) -> bool:  # noqa: ARG002 - for SQLite
         return True
+
+    async def maintain(self, statements: Sequence[str], within_s: float) -> None:
+        async with asyncio.timeout(within_s), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for statement in statements:
+                await connection.exec_driver_sql(statement)
 
     async def close(self) -> None:
         await self._engine.dispose()

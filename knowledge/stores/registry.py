@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, Final, cast
 
+from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.errors import StoreMisconfigured
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
@@ -25,6 +26,8 @@ class StoreSpec:
     """The variable that it needs, and that chooses it without ``KVASIR_STORE``; "" if it needs none."""
     secrets: tuple[str, ...] = ()
     """The variables that no log shows and no child process gets."""
+    fallback: str = field(default="", kw_only=True)
+    """The variable whose value it uses if ``setting`` has none."""
     list_addresses: Callable[[Mapping[str, Any]], Sequence[str]] = field(kw_only=True)
     """Returns the URLs of all that it may connect to, by its variables."""
 
@@ -44,6 +47,14 @@ STORES: Final = {
             "WEAVIATE_URL",
             ("WEAVIATE_API_KEY",),
             list_addresses=_list_weaviate_addresses,
+        ),
+        StoreSpec(
+            "postgresql",
+            "knowledge.stores.postgresql.store:make_store",
+            "POSTGRESQL_URL",
+            ("POSTGRESQL_URL",),
+            fallback="KVASIR_DATABASE_URL",
+            list_addresses=lambda variables: list_database_addresses(variables["POSTGRESQL_URL"]),
         ),
     )
 }

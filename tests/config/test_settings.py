@@ -11,7 +11,7 @@ import pytest
 
 from bot.config.environment import Environment
 from bot.config.models import ChannelTable
-from bot.config.settings import RUN_CONFIG, load_settings
+from bot.config.settings import RUN_CONFIG, list_plain_variables, load_settings
 from bot.errors import SettingsError
 from bot.storage.retention import Retention
 from knowledge.interfaces import EVERYONE
@@ -201,8 +201,16 @@ def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
         ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
         ({"KVASIR_DATABASE_DIRECT_URL": "postgresql://u@h/d"}, ("KVASIR_DATABASE_DIRECT_URL", "same")),
-        ({"KVASIR_STORE": "weavite"}, ("KVASIR_STORE", "Did you mean “weaviate”?", "Known: lancedb, weaviate.")),
+        (
+            {"KVASIR_STORE": "weavite"},
+            ("KVASIR_STORE", "Did you mean “weaviate”?", "Known: lancedb, weaviate, postgresql."),
+        ),
         ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
+        ({"KVASIR_STORE": "postgresql"}, ("KVASIR_STORE", "neither POSTGRESQL_URL nor KVASIR_DATABASE_URL", ".env")),
+        (
+            {"POSTGRESQL_URL": "postgresql://p/k", "WEAVIATE_URL": "http://w:8080"},
+            ("Unset POSTGRESQL_URL, or set KVASIR_STORE to postgresql.",),
+        ),
         (
             {"KVASIR_STORE": "lancedb", "WEAVIATE_URL": "http://w:8080"},
             ("The store is lancedb", "Unset WEAVIATE_URL, or set KVASIR_STORE to weaviate.", "KVASIR_PREVIOUS_STORE"),
@@ -243,6 +251,24 @@ def test_a_variable_chooses_the_store(place: Path, environ: dict[str, str], stor
     assert (knowledge.store, knowledge.store_variables.keys() & environ.keys()) == (store, variables)
     assert ("hush-hush" in settings.secrets) == ("WEAVIATE_API_KEY" in variables)
     assert "hush-hush" not in repr(knowledge)
+
+
+@pytest.mark.parametrize("own", [None, "postgresql://kvasir:hush-hush@vectors/kvasir"])
+def test_the_store_in_postgresql_is_in_the_database_of_the_tables_or_in_its_own(place: Path, own: str | None) -> None:
+    shared = "postgresql://kvasir:hush-hush@db/kvasir"
+    environ = {"KVASIR_DATABASE_URL": shared, "KVASIR_STORE": "postgresql"} | ({"POSTGRESQL_URL": own} if own else {})
+    settings = load_settings(environ, place)
+    assert settings.knowledge.store_variables == {"POSTGRESQL_URL": own or shared}
+    assert (own or shared) in settings.secrets
+    assert list_plain_variables(environ, settings)["POSTGRESQL_URL" if own else "KVASIR_DATABASE_URL"] == ""
+    assert "hush-hush" not in repr(settings.knowledge)
+
+
+def test_variables_of_a_store_s_server_are_not_kvasir_s(place: Path) -> None:
+    environ = {"POSTGRESQL_PASSWORD": "hush-hush", "POSTGRESQL_URL_FILE": "url", "WEAVIATE_TENANT": "acme"}
+    (place / "url").write_text("postgresql://kvasir:hush-hush@db/kvasir")
+    settings = load_settings(environ, place)
+    assert list_plain_variables(environ, settings) == {"POSTGRESQL_URL": "", "WEAVIATE_TENANT": "acme"}
 
 
 @pytest.mark.parametrize(

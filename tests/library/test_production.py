@@ -1,4 +1,4 @@
-"""Knowledge in production, only from settings: a real Weaviate, a real PostgreSQL, several processes."""
+"""Knowledge in production, only from settings: real servers of Weaviate and PostgreSQL, several processes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from knowledge.errors import IndexLost
 from knowledge.library import Library
 from knowledge.opening import open_library
 from tests.library.sync_process import settings_of
+from tests.postgres import create_database
 from tests.services import WeaviateServer, weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -70,18 +71,22 @@ class ProductionLibrary:
                 await library._indexes.manifest.forget_index(row)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-async def production(
-    request: pytest.FixtureRequest, tmp_path: Path, weaviate: WeaviateServer
-) -> AsyncIterator[ProductionLibrary]:
-    """Give an installation as deploy/compose.yaml has it, and one that keeps its manifest in a file."""
-    on_file = request.param == "sqlite"
+@pytest.fixture(params=["postgresql", "sqlite", "one_server"])
+async def production(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProductionLibrary]:
+    """Give an installation as deploy/compose.yaml has it, one with a manifest in a file, and one with one server."""
+    if request.param == "one_server":
+        url = create_database(request.getfixturevalue("vector_postgres"))
+        store: dict[str, Any] = {"store": "postgresql", "store_variables": {"POSTGRESQL_URL": url}}
+    else:
+        url = f"sqlite:///{tmp_path}/home/kvasir.db"
+        if request.param == "postgresql":
+            url = request.getfixturevalue("postgres")
+        store = {"store": "weaviate", "store_variables": request.getfixturevalue("weaviate").variables}
     settings = {
         "home": str(tmp_path / "home"),
         "cache": os.environ.get("KVASIR_CACHE") or str(Path.home() / ".cache" / "kvasir"),
-        "database_url": f"sqlite:///{tmp_path}/home/kvasir.db" if on_file else request.getfixturevalue("postgres"),
-        "store": "weaviate",
-        "store_variables": weaviate.variables,
+        "database_url": url,
+        **store,
     }
     production = ProductionLibrary(settings, {"docs": str(tmp_path / "docs")})
     for name in ("docs", "wiki"):

@@ -87,6 +87,13 @@ def test_a_good_installation_has_no_problem(tmp_path: Path) -> None:
     assert find(read_facts(load(tmp_path, KVASIR_DATABASE_URL="postgresql:///x?host=/run/pg"), {})) == {}
 
 
+def test_a_database_of_passages_in_plain_text_is_named(tmp_path: Path) -> None:
+    tables = {"KVASIR_DATABASE_URL": "postgresql://u:p@db/x?sslmode=verify-full"}
+    own = {"POSTGRESQL_URL": "postgresql://u:hush-hush@vectors/x"}
+    assert find(read_facts(load(tmp_path, **tables, **own), {})) == {"storage-plain": ["vectors:5432"]}
+    assert find(read_facts(load(tmp_path, **tables, KVASIR_STORE="postgresql"), {})) == {}
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_each_problem_is_named_alone(tmp_path: Path, name: str) -> None:
     toml, environ, place = PLANTED[name]

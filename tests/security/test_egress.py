@@ -55,8 +55,16 @@ def test_each_kind_of_source_names_its_addresses(kind: str) -> None:
 
 @pytest.mark.parametrize("name", STORES)
 def test_each_store_names_its_addresses(name: str) -> None:
-    variables = {"WEAVIATE_URL": "https://w1:8080,http://w2", "WEAVIATE_GRPC_URL": "https://w1:1,http://w2:2"}
-    expected = {"weaviate": ["https://w1:8080", "https://w1:1", "http://w2:8080", "http://w2:2"], "lancedb": []}
+    variables = {
+        "WEAVIATE_URL": "https://w1:8080,http://w2",
+        "WEAVIATE_GRPC_URL": "https://w1:1,http://w2:2",
+        "POSTGRESQL_URL": "postgresql://kvasir:secret@vectors:6432/kvasir",
+    }
+    expected = {
+        "weaviate": ["https://w1:8080", "https://w1:1", "http://w2:8080", "http://w2:2"],
+        "postgresql": ["postgresql://vectors:6432"],
+        "lancedb": [],
+    }
     assert list(STORES[name].list_addresses(variables)) == expected[name]
 
 

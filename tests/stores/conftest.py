@@ -13,6 +13,7 @@ import pytest
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, make_store
+from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
 from tests.stores.toy_store import TOY
@@ -40,6 +41,22 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServe
 @pytest.fixture
 def weaviate_variables(weaviate: WeaviateServer) -> Mapping[str, str]:
     return weaviate.variables
+
+
+@pytest.fixture
+def postgresql_variables(vector_postgres: str) -> Mapping[str, str]:
+    return {"POSTGRESQL_URL": vector_postgres}
+
+
+@pytest.fixture(scope="session")
+def pooled_vector_postgres(vector_postgres: str) -> Iterator[str]:
+    with pgbouncer_server(vector_postgres) as url:
+        yield add_parameter(url)
+
+
+@pytest.fixture
+def pooled_postgresql_variables(pooled_vector_postgres: str) -> Mapping[str, str]:
+    return {"POSTGRESQL_URL": pooled_vector_postgres}
 
 
 # ── What the contract uses ───────────────────────────────────────────────────────────────────────────────────────────
@@ -73,12 +90,14 @@ class Bench:
     params=[
         "toy",
         *(pytest.param(one.name, marks=[pytest.mark.slow] if one.setting else []) for one in STORES.values()),
+        pytest.param("pooled_postgresql", marks=[pytest.mark.slow]),
     ]
 )
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """Return a workbench of each store. One with a setting has a server, and starting it is slow."""
     variables = request.getfixturevalue(f"{request.param}_variables")
-    settings = KnowledgeSettings(tmp_path, tmp_path, "", store=request.param, store_variables=variables)
+    store = request.param.removeprefix("pooled_")
+    settings = KnowledgeSettings(tmp_path, tmp_path, "", store=store, store_variables=variables)
     bench = Bench(settings)
     try:
         yield bench

@@ -19,7 +19,8 @@ PAGE = "# Leave\n\nEverybody has thirty days of leave.\n"
 
 @pytest.mark.parametrize("spec", STORES.values(), ids=STORES)
 def test_each_spec_names_what_makes_its_store(spec: StoreSpec, tmp_path: Path) -> None:
-    variables = {spec.setting: "http://127.0.0.1:9"} if spec.setting else {}
+    scheme = "postgresql" if spec.name == "postgresql" else "http"
+    variables = {spec.setting: f"{scheme}://127.0.0.1:9/x"} if spec.setting else {}
     store = make_store(KnowledgeSettings(tmp_path, tmp_path, "", store=spec.name, store_variables=variables))
     assert type(store).__module__.startswith(f"knowledge.stores.{spec.name}.")
 

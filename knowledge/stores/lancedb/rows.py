@@ -11,7 +11,7 @@ import pyarrow as pa
 from lancedb.expr import Expr, col
 
 from knowledge.interfaces import Candidate, Chunk, Matrix, Scope, StoredChunk
-from knowledge.stores.common import from_microseconds, to_microseconds
+from knowledge.stores.common import from_microseconds, to_class_key, to_class_number, to_microseconds
 
 PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "class_number", "kind", "modified_at")
 """The columns of a ``Chunk``, in the order of its fields."""
@@ -48,7 +48,7 @@ def make_batch(rows: Sequence[StoredChunk], dimensions: int) -> pa.Table:
     schema = make_row_schema(dimensions)
     columns = {
         "terms": [row.terms for row in rows],
-        "class_number": [_to_class_number(chunk.audience) for chunk in chunks],
+        "class_number": [to_class_number(chunk.audience) for chunk in chunks],
         "modified_at": [None if chunk.modified_at is None else to_microseconds(chunk.modified_at) for chunk in chunks],
         "vector": pa.FixedSizeListArray.from_arrays(flat, dimensions),
     }
@@ -69,7 +69,7 @@ def read_rows(table: pa.Table) -> list[StoredChunk]:
     """Return whole rows."""
     vectors = read_vectors(table)
     columns = {name: table.column(name).to_pylist() for name in PASSAGE_COLUMNS}
-    columns["class_number"] = [_to_class_key(number) for number in columns["class_number"]]
+    columns["class_number"] = [to_class_key(number) for number in columns["class_number"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
     columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
     chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
@@ -101,16 +101,7 @@ def make_filter(scope: Scope) -> Expr:
 
 @lru_cache(maxsize=64)
 def _match_classes(audiences: frozenset[str]) -> Expr:
-    return col("class_number").isin([_to_class_number(""), *sorted(map(_to_class_number, audiences))])
-
-
-def _to_class_number(key: str) -> int:
-    """Return the key of an audience class as a number, because a filter of numbers is faster; 0 for no class."""
-    return int.from_bytes(bytes.fromhex(key), signed=True)
-
-
-def _to_class_key(number: int) -> str:
-    return number.to_bytes(8, signed=True).hex() if number else ""
+    return col("class_number").isin([to_class_number(""), *sorted(map(to_class_number, audiences))])
 
 
 def quote_literals(values: Collection[str]) -> str:

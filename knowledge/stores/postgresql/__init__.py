@@ -1,0 +1,1 @@
+"""Store indexes in PostgreSQL with pgvector."""
