@@ -168,7 +168,7 @@ class Library:
         """
         allowed = {source.key.name: source.key.id for source in select_sources(self._sources, sources)}
         if "in" in separate_filters(query)[1]:
-            readable = await self.count_readable(viewers)
+            readable = await self._readable.list_sources(viewers)
             allowed = {name: id_ for name, id_ in allowed.items() if name in readable}
         plan = plan_query(query, allowed, datetime.now(UTC), viewers=viewers, limit=limit, join=join)
 

@@ -79,6 +79,21 @@ class ReadableDocuments:
         )
         return tuple(one for one in found if one.documents)
 
+    async def list_sources(self, viewers: Viewers) -> frozenset[str]:
+        """Return the names of the sources of which all viewers may read something; no document is counted.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        manifest = await self._find_manifest()
+
+        async def has_documents(rules: SourceRules) -> bool:
+            return bool((await self._confirm_documents(manifest, rules, viewers, _MAX_COUNTED)).titles)
+
+        found = await asyncio.gather(*map(has_documents, self._rules.values()))
+        return frozenset(name for name, has_some in zip(self._rules, found, strict=True) if has_some)
+
     async def count_documents(self, viewers: Viewers) -> Mapping[str, int]:
         """Return how many documents of each source all viewers may see; sources without any are left out.
 

@@ -13,7 +13,7 @@ import random
 import re
 import sys
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -40,7 +40,7 @@ from knowledge.interfaces import (
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import open_manifest
-from knowledge.sync.manifest.records import AudienceRow, IndexedDocument, IndexIdentity
+from knowledge.sync.manifest.records import AudienceList, IndexedDocument, IndexIdentity
 from knowledge.sync.manifest.rows import slice_items
 from scripts.eval_sets import PUBLISHED
 
@@ -199,10 +199,11 @@ async def open_manifest_index(folder: Path, documents: int) -> AsyncIterator[Ind
 def make_classes(index: IndexManifest) -> AudienceClasses:
     """Return the audience classes of the bench's only source."""
 
-    async def list_audiences() -> frozenset[AudienceRow]:
-        return frozenset(row._replace(source=SOURCE) for row in await index.list_audiences())
+    async def read_audiences(_: AudienceList | None) -> AudienceList:
+        found = await index.read_audiences()
+        return replace(found, rows=frozenset(row._replace(source=SOURCE) for row in found.rows))
 
-    return AudienceClasses(list_audiences, lambda: index.database.writes)
+    return AudienceClasses(read_audiences, lambda: index.database.writes)
 
 
 async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:

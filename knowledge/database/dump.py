@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -51,11 +52,30 @@ def dump_tables(
 def load_tables(connection: Connection, folder: Path) -> None:
     """Replace the rows of all tables by those of the files; the tables must have the same revisions."""
     tables = reflect_tables(connection)
-    for table in reversed(tables):
-        connection.execute(delete(table))
-    for table in tables:
-        if (path := folder / f"{table.name}{_SUFFIX}").exists():
-            _load_table(connection, table, path)
+    with _suspend_triggers(connection, tables):
+        for table in reversed(tables):
+            connection.execute(delete(table))
+        for table in tables:
+            if (path := folder / f"{table.name}{_SUFFIX}").exists():
+                _load_table(connection, table, path)
+
+
+@contextmanager
+def _suspend_triggers(connection: Connection, tables: Iterable[Table]) -> Iterator[None]:
+    """Run no triggers within this block, because the files already have what they wrote."""
+    if connection.dialect.name == "postgresql":
+        off, on = (
+            [f"ALTER TABLE {one.name} {state} TRIGGER USER" for one in tables] for state in ("DISABLE", "ENABLE")
+        )
+    else:
+        triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        found = connection.exec_driver_sql(triggers).all()
+        off, on = [f"DROP TRIGGER {name}" for name, _ in found], [sql for _, sql in found]
+    for statement in off:
+        connection.exec_driver_sql(statement)
+    yield
+    for statement in on:
+        connection.exec_driver_sql(statement)
 
 
 def drop_empty_tables(connection: Connection, except_: Container[str]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,8 +60,8 @@ class Revision:
     summary: str
     compatible_since: str
     """The oldest revision whose Kvasir runs with the tables after this step."""
-    backfill: Callable[[Connection], bool] | None = None
-    """Changes some rows before the step; returns whether there may be more."""
+    backfill: Callable[[Connection], bool] | None = field(default=None, compare=False)
+    """Changes some rows before the step; returns whether there may be more. Each look loads another function."""
 
 
 async def open_database(url: str, migrations: Migrations, options: DatabaseOptions) -> Database:

@@ -13,6 +13,9 @@ from urllib.parse import quote
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import EVERYONE, ListedDocument
 
+HIDDEN = (".", "~$")
+"""Names of hidden files begin so, and those of temporary files of office programs."""
+
 _Item = TypeVar("_Item")
 
 FIELD = re.compile(r"\{([^{}]+)\}")
@@ -75,7 +78,7 @@ def strip_suffix(path: str) -> str:
 
 def is_hidden_path(path: str) -> bool:
     """Return whether a path has a hidden part, or one that an office program uses for temporary files."""
-    return any(part.startswith((".", "~$")) for part in path.split("/"))
+    return any(part.startswith(HIDDEN) for part in path.split("/"))
 
 
 async def with_heartbeats(

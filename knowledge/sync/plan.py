@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge.interfaces import ListedDocument, narrow_readers
@@ -50,6 +50,8 @@ class SyncPlan:
     """The number of searchable documents, without the approved deletions."""
     after: int = 0
     """The number of listed documents, without those that never could be read and are not due for a retry."""
+    chunks: int = 0
+    """The number of current chunks."""
 
     @property
     def brings_new(self) -> bool:
@@ -66,52 +68,74 @@ class SyncPlan:
         return replace(self, deletes=(), pending_deletions=self.pending_deletions + self.deletes)
 
 
-def make_plan(
-    listing: Mapping[str, ListedDocument],
-    records: Sequence[KnownDocument],
-    *,
-    now: float,
-    complete: bool = True,
-    trusted: bool = True,
-    approve: Collection[str] = frozenset(),
-) -> SyncPlan:
-    """Decide what to do with each document.
+class Planner:
+    """Decides what to do with each document, from a listing and records that come some at a time.
 
-    ``complete`` is False if the listing stopped early. Then documents that it does not name stay. ``trusted`` is False
-    if the source lies on another disk than before, or another process has it with other keys. Then the deletion of each
-    missing document waits for approval.
-
-    ``approve`` names the pending deletions that a person saw and approved. They are deleted if the source still does
-    not list them. Other documents that are missing pass the usual check, because the person did not see them.
+    It keeps only the records of documents that change, because all of them would take a gigabyte for a million.
     """
-    reads: list[DocumentRead] = []
-    missing: list[KnownDocument] = []
-    restored_documents: list[KnownDocument] = []
-    pending_retries = never_read = 0
-    for row in records:
-        listed = listing.get(row.document)
-        if listed is None:
-            missing.append(row)
-            continue
-        if row.pending_deletion:
-            restored_documents.append(row)
-        if _has_changed(listed, row) or (row.reason is not None and _is_retry_due(row, now)):
-            reads.append(DocumentRead(listed, row))
-        elif row.reason is not None:
-            pending_retries += 1
-            never_read += not row.answers
-    unchanged = len(records) - len(missing) - len(reads) - pending_retries
-    names = {row.document for row in records}
-    reads.extend(DocumentRead(listed) for document, listed in listing.items() if document not in names)
-    approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
-    approved_names = {row.document for row in approved}
-    others = [row for row in missing if row.document not in approved_names]
-    before = sum(row.answers for row in records) - sum(row.answers for row in approved)
-    after = len(listing) - never_read
-    deletes, holds = _split_missing(others, believable=trusted and is_believable(before, after), complete=complete)
-    return SyncPlan(
-        tuple(reads), deletes, holds, approved, tuple(restored_documents), unchanged, pending_retries, before, after
-    )
+
+    def __init__(self, listing: Mapping[str, ListedDocument], *, now: float) -> None:
+        self._listing = listing
+        self._now = now
+        self._new = set(listing)
+        self._reads: list[DocumentRead] = []
+        self._missing: list[KnownDocument] = []
+        self._restored: list[KnownDocument] = []
+        self._unchanged = self._pending_retries = self._never_read = self._answering = self._chunks = 0
+
+    def add_records(self, records: Iterable[KnownDocument]) -> None:
+        """Compare some documents of the manifest with the listing."""
+        for row in records:
+            self._answering += row.answers
+            self._chunks += row.chunks
+            listed = self._listing.get(row.document)
+            if listed is None:
+                self._missing.append(row)
+                continue
+            self._new.discard(row.document)
+            if row.pending_deletion:
+                self._restored.append(row)
+            if _has_changed(listed, row) or (row.reason is not None and _is_retry_due(row, self._now)):
+                self._reads.append(DocumentRead(listed, row))
+            elif row.reason is not None:
+                self._pending_retries += 1
+                self._never_read += not row.answers
+            else:
+                self._unchanged += 1
+
+    def make_plan(
+        self, *, complete: bool = True, trusted: bool = True, approve: Collection[str] = frozenset()
+    ) -> SyncPlan:
+        """Return the plan, after all records were added.
+
+        ``complete`` is False if the listing stopped early. Then documents that it does not name stay. ``trusted`` is
+        False if the source lies on another disk than before, or another process has it with other keys. Then the
+        deletion of each missing document waits for approval.
+
+        ``approve`` names the pending deletions that a person saw and approved. They are deleted if the source still
+        does not list them. Other documents that are missing pass the usual check, because the person did not see them.
+        """
+        new = (DocumentRead(listed) for document, listed in self._listing.items() if document in self._new)
+        reads = (*self._reads, *new)
+        missing = self._missing
+        approved = tuple(row for row in missing if row.pending_deletion and row.document in approve) if complete else ()
+        approved_names = {row.document for row in approved}
+        others = [row for row in missing if row.document not in approved_names]
+        before = self._answering - sum(row.answers for row in approved)
+        after = len(self._listing) - self._never_read
+        deletes, holds = _split_missing(others, believable=trusted and is_believable(before, after), complete=complete)
+        return SyncPlan(
+            reads,
+            deletes,
+            holds,
+            approved,
+            tuple(self._restored),
+            self._unchanged,
+            self._pending_retries,
+            before,
+            after,
+            self._chunks,
+        )
 
 
 def is_believable(before: int, after: int) -> bool:

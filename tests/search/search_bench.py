@@ -16,7 +16,7 @@ from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import Breadth, HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.sync.manifest.records import UNSETTLED, AudienceRow, encode_readers
+from knowledge.sync.manifest.records import UNSETTLED, AudienceList, AudienceRow, encode_readers
 from tests.viewers import make_members
 
 SYNCED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -87,12 +87,13 @@ class SearchBench:
                 near[id_] = before, after
         return near
 
-    async def list_audiences(self) -> frozenset[AudienceRow]:
+    async def read_audiences(self, _: AudienceList | None = None) -> AudienceList:
         """Return the audiences in the manifest, each with the class that its row in the store has."""
-        return frozenset(
+        rows = (
             AudienceRow(SOURCE, encode_readers(one.readers), UNSETTLED + self.stored.get(id_, ""))
             for id_, one in self.manifest.items()
         )
+        return AudienceList(frozenset(rows))
 
     def mark_state(self) -> int:
         """Return a number that changes with the manifest and the store."""
@@ -106,7 +107,7 @@ class SearchBench:
             CALIBRATION,
             breadth=Breadth(**breadth),
             neighbours=self.neighbours,
-            classes=AudienceClasses(self.list_audiences, self.mark_state),
+            classes=AudienceClasses(self.read_audiences, self.mark_state),
         )
 
     async def add(

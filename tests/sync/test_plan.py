@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from knowledge.interfaces import ListedDocument
 from knowledge.sync.manifest.records import KnownDocument
-from knowledge.sync.plan import DocumentRead, compute_retry_delay_s, make_plan
+from knowledge.sync.plan import DocumentRead, Planner, SyncPlan, compute_retry_delay_s
 
 NOW = 1_800_000_000.0
 
@@ -22,6 +24,16 @@ def known(document: str, version: str = "1", **changes: object) -> KnownDocument
 
 def listing(*documents: str, version: str = "1") -> dict[str, ListedDocument]:
     return {document: ListedDocument(document, version) for document in documents}
+
+
+def make_plan(
+    listing: Mapping[str, ListedDocument], records: Sequence[KnownDocument], *, now: float, **facts: Any
+) -> SyncPlan:
+    """Return the plan of records that come in two parts."""
+    planner = Planner(listing, now=now)
+    for part in (records[: len(records) // 2], records[len(records) // 2 :]):
+        planner.add_records(part)
+    return planner.make_plan(**facts)
 
 
 @pytest.mark.parametrize(

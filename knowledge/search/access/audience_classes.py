@@ -16,12 +16,12 @@ from typing import Final
 
 from knowledge.interfaces import EVERYONE, Viewers, may_read
 from knowledge.interfaces.audiences import split_reader
-from knowledge.sync.manifest.records import AudienceRow, decode_readers
+from knowledge.sync.manifest.records import AudienceList, AudienceRow, decode_readers
 
 _MAX_AGE_S: Final = 3.0
 """The age at which the list of classes is read again, because another process may have written."""
 _READING_SHARE: Final = 0.05
-"""The largest share of the time for reading it. Tens of thousands of classes take half a second."""
+"""The largest share of the time for reading it. Only new classes are read, but all after one was removed."""
 _CACHED_PEOPLE: Final = 20_000
 """Viewers whose usable classes are cached: four channels of 5,000 members, or the direct messages of everybody."""
 
@@ -31,16 +31,16 @@ class AudienceClasses:
 
     def __init__(
         self,
-        list_audiences: Callable[[], Awaitable[frozenset[AudienceRow]]],
+        read_audiences: Callable[[AudienceList | None], Awaitable[AudienceList]],
         count_writes: Callable[[], int],
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``list_audiences`` reads the manifest, and ``count_writes`` counts what this process wrote into it."""
-        self._list_audiences = list_audiences
+        """Take ``Lookups.read_audiences``, and a function that counts what this process wrote into the manifest."""
+        self._read_audiences = read_audiences
         self.count_writes = count_writes
         self._now = now
-        self._rows: frozenset[AudienceRow] = frozenset()
+        self._known = AudienceList()
         self._named: frozenset[str] = frozenset()
         self._valid_until, self._writes = -math.inf, -1
         self._reading = asyncio.Lock()
@@ -59,7 +59,7 @@ class AudienceClasses:
         if key in self._usable:
             self._usable.move_to_end(key)
             return self._usable[key]
-        rows = [row for row in self._rows if row.source in sources]
+        rows = [row for row in self._known.rows if row.source in sources]
         readable = [row for row in rows if may_read(viewers, decode_readers(row.readers))]
         is_all = bool(viewers.people) and len(readable) == len(rows)
         usable = None if is_all else frozenset[str]().union(*(row.class_keys for row in readable))
@@ -93,10 +93,9 @@ class AudienceClasses:
         writes, now = self.count_writes(), self._now()
         if writes == self._writes and now < self._valid_until:
             return
-        rows = await self._list_audiences()
-        if rows != self._rows:
-            self._rows = rows
-            self._named = _list_named(rows)
+        known, self._known = self._known, await self._read_audiences(self._known)
+        if known.rows is not self._known.rows and known.rows != self._known.rows:
+            self._named = _list_named(self._known.rows)
             self._usable.clear()
         self._writes, self._valid_until = writes, now + max(_MAX_AGE_S, (self._now() - now) / _READING_SHARE)
 

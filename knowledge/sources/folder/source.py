@@ -161,14 +161,9 @@ class FolderSource:
             raise SourceError(_unreadable_folder_message(self._root, walk.unreadable))
 
     def _make_listed(self, document: str, status: os.stat_result) -> ListedDocument:
-        return ListedDocument(
-            document=document,
-            version=_file_version(status),
-            size_bytes=status.st_size,
-            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
-            url=self._document_url(document),
-            readers=self._readers,
-        )
+        modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+        url = self._document_url(document)
+        return ListedDocument(document, _file_version(status), status.st_size, modified_at, url, self._readers)
 
     def _document_url(self, document: str) -> str:
         before, field, after = self._template

@@ -7,8 +7,9 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
+from operator import attrgetter
 
-from knowledge.sources.common import is_hidden_path
+from knowledge.sources.common import HIDDEN
 from knowledge.sources.folder.ignore_rules import IgnoreRules
 
 _FoundFile = tuple[str, str, os.stat_result]
@@ -59,16 +60,21 @@ class FolderWalk:
         """Return the files of a folder; append its sub-folders to ``folders`` and its links to ``_links``."""
         files: list[_FoundFile] = []
         for name, entry in entries:
-            if entry.is_symlink():
-                self._links.append((document + name, path + entry.name))
-            elif entry.is_dir(follow_symlinks=False):
-                if name not in SKIPPED_FOLDERS and not self._ignored.ignores_entry(document + name, folder=True):
-                    folders.append((document + name, path + entry.name))
-            elif name.lower().endswith(self._suffixes) and entry.is_file(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False):  # first, because most entries are files
+                if not name.lower().endswith(self._suffixes):
+                    continue
                 if self._ignored.ignores_entry(document + name, folder=False):
                     continue
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                     files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
+            elif entry.is_symlink():
+                self._links.append((document + name, path + entry.name))
+            elif (
+                entry.is_dir(follow_symlinks=False)
+                and name not in SKIPPED_FOLDERS
+                and not self._ignored.ignores_entry(document + name, folder=True)
+            ):
+                folders.append((document + name, path + entry.name))
         self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
         return files
 
@@ -95,7 +101,9 @@ def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.Dir
 
     If two names are the same in NFC, each keeps its own spelling.
     """
-    visible = sorted((e for e in entries if not is_hidden_path(e.name)), key=lambda e: e.name)
+    visible = sorted((e for e in entries if not e.name.startswith(HIDDEN)), key=attrgetter("name"))
+    if all(e.name.isascii() for e in visible):
+        return [(e.name, e) for e in visible]
     names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
     pairs: list[tuple[str, os.DirEntry[str]]] = []
     for entry in visible:

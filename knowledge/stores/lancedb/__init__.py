@@ -1,5 +1,6 @@
 """Store indexes embedded, as LanceDB tables in a folder."""
 
+import os
 import sys
 from importlib.util import find_spec, module_from_spec
 
@@ -8,3 +9,6 @@ from importlib.util import find_spec, module_from_spec
 _CATALOGUES = "lance_namespace_urllib3_client"
 if _CATALOGUES not in sys.modules and (_spec := find_spec(_CATALOGUES)) is not None:
     sys.modules[_CATALOGUES] = module_from_spec(_spec)
+
+# Or the library warns that statistics of a vector index have its centroids, which nobody needs.
+os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")

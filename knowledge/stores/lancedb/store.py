@@ -14,7 +14,7 @@ import os
 import random
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +27,7 @@ from lancedb.expr import Expr
 from lancedb.index import FTS, Bitmap, BTree, HnswSq
 from lancedb.query import MatchQuery
 
-from knowledge.errors import IndexLost, StoreError, StoreMisconfigured
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
@@ -102,6 +102,11 @@ class LanceDBLimits:
     """Compaction is due from this number of small files on. Each write makes about one."""
     loose_rows: int = 2_000
     """Indexing is due from this number of rows outside the full-text index on."""
+    index_parts: int = 8
+    """Each indexing adds a part to an index, and a search visits all. With more parts the index is built again."""
+    build_s: float = 1800.0
+    build_row_s: float = 0.005
+    """The time for building an index as a whole: ``build_s``, and so much for each row."""
     history_s: float = 900.0
     """How long old versions stay: longer than the longest call of any process."""
 
@@ -114,7 +119,8 @@ class MaintenanceState:
     unindexed_rows: int
     """Rows that are not in the full-text index yet."""
     fragments: int
-    vector_index: bool
+    index_parts: Mapping[str, int]
+    """The number of parts of each index, by its column."""
 
     def needs_compaction(self, limits: LanceDBLimits) -> bool:
         """Return whether compaction and indexing are due: many small files, or many unindexed rows."""
@@ -124,7 +130,16 @@ class MaintenanceState:
 
     def needs_vector_index(self, limits: LanceDBLimits) -> bool:
         """Return whether the table is too large for comparing every vector."""
-        return not self.vector_index and self.rows >= limits.vector_index_rows
+        return "vector" not in self.index_parts and self.rows >= limits.vector_index_rows
+
+    def list_split_columns(self, limits: LanceDBLimits, merged_rows: int) -> list[str]:
+        """Return the columns whose index has too many parts, if the table has doubled since or nothing else is due.
+
+        So the rows of a long sync are not indexed again after each step, but a few times.
+        """
+        is_due = self.rows >= 2 * merged_rows or not self.needs_compaction(limits)
+        split = [column for column, parts in self.index_parts.items() if parts > limits.index_parts]
+        return [column for column in split if is_due and (column == "vector" or column in _SCALAR_INDEXES)]
 
 
 class LanceDBStore:
@@ -146,6 +161,10 @@ class LanceDBStore:
         self._dimensions = 0
         self._is_doubtful = False
         """Whether a call failed as if files were damaged, and no check has read all of them since."""
+        self._merged_rows = 0
+        """The rows of the table when its indexes were last built as a whole."""
+        self._late_rows = 0
+        """The rows of the table when an index was not built in time."""
         self._unused_files: frozenset[str] = frozenset()
         """Empty files that belong to no current version of the table."""
 
@@ -384,7 +403,8 @@ class LanceDBStore:
     async def maintain(self) -> None:
         """Compact, index and prune after enough changes. Searches and writes continue meanwhile.
 
-        If another writer commits first, the compaction is retried a few times, then left to the next call.
+        If another writer commits first, the compaction is retried a few times, then left to the next call. An index
+        that was not built in time is tried again when the table has doubled, or by the next process.
         """
         async with self._translate_failures(self._limits.maintain_s):
             table = self._get_table()
@@ -392,8 +412,20 @@ class LanceDBStore:
             if state.needs_compaction(self._limits):
                 history = timedelta(seconds=self._limits.history_s)
                 await self._skip_if_busy(lambda: table.optimize(cleanup_older_than=history))
-            if state.needs_vector_index(self._limits):
-                await self._skip_if_busy(lambda: table.create_index("vector", config=_VECTOR_INDEX))
+        if state.rows < 2 * self._late_rows:
+            return
+        due = state.list_split_columns(self._limits, self._merged_rows)
+        if state.needs_vector_index(self._limits):
+            due.append("vector")
+        for column in due:
+            config = _VECTOR_INDEX if column == "vector" else _SCALAR_INDEXES[column]
+            try:
+                async with self._translate_failures(self._limits.build_s + state.rows * self._limits.build_row_s):
+                    await self._skip_if_busy(partial(table.create_index, column, config=config))
+            except StoreUnavailable:
+                self._late_rows = state.rows
+                raise
+            self._merged_rows = state.rows
 
     async def scrub(self) -> None:
         """Rewrite what has deleted rows, rebuild the indexes of their words, and delete all other files.
@@ -486,11 +518,12 @@ async def _list_indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lance
 
 
 async def _measure_table(table: Any) -> MaintenanceState:  # noqa: ANN401 - lancedb is untyped
-    lexical = await table.index_stats("terms_idx")
     whole = await table.stats()
+    stats = {index.columns[0]: await table.index_stats(index.name) for index in await table.list_indices()}
+    found = {column: one for column, one in stats.items() if one is not None}
     return MaintenanceState(
         rows=whole["num_rows"],
-        unindexed_rows=lexical.num_unindexed_rows if lexical else whole["num_rows"],
+        unindexed_rows=found["terms"].num_unindexed_rows if "terms" in found else whole["num_rows"],
         fragments=whole["fragment_stats"]["num_small_fragments"],
-        vector_index="vector" in await _list_indexed_columns(table),
+        index_parts={column: one.num_indices or 1 for column, one in found.items()},
     )

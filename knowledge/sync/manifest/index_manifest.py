@@ -22,6 +22,7 @@ from knowledge.database.database import transaction
 from knowledge.errors import ErrorCode, KnowledgeError
 from knowledge.interfaces import SourceKey, narrow_readers
 from knowledge.sync.manifest import tables
+from knowledge.sync.manifest.counters import find_wrong_counters, replace_counters
 from knowledge.sync.manifest.lookups import Lookups
 from knowledge.sync.manifest.records import (
     FailedDocument,
@@ -202,6 +203,11 @@ class IndexManifest(Lookups):
         }
         connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
+    async def repair_counters(self) -> bool:
+        """Compare the counters of documents with a full count, and make them right. Return whether they were wrong."""
+        # Most often nothing is wrong, so no writer waits for the count.
+        return await self.database.read(self._find_wrong_counters) and await self._replace_wrong_counters()
+
     @transaction
     def add_refused(self, connection: Connection, passages: int, at: float) -> None:
         """Count passages that the store proposed to people who may not read them."""
@@ -240,6 +246,16 @@ class IndexManifest(Lookups):
             connection.execute(update(tables.documents).where(older).values(rights_at=listed_at))
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find_wrong_counters(self, connection: Connection) -> bool:
+        return find_wrong_counters(connection, self._index)
+
+    @transaction
+    def _replace_wrong_counters(self, connection: Connection) -> bool:
+        is_wrong = find_wrong_counters(connection, self._index)
+        if is_wrong:
+            replace_counters(connection, self._index)
+        return is_wrong
 
     @transaction
     def _drop_sources(self, connection: Connection, stale: Select[int], keys: Collection[str]) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Sequence
+from itertools import accumulate
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, desc, func, select, union_all
 
 from knowledge.database.database import Database
 from knowledge.errors import read_code
 from knowledge.interfaces import EVERYONE, SourceKey
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.records import (
-    UNSETTLED,
+    AudienceList,
     AudienceRow,
     ChunkRow,
     CurrentRow,
@@ -43,8 +45,11 @@ _RIGHTS = select(
 ).join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
 _NAMED = 20
 """Documents with the same title that are found at once."""
-_AUDIENCES = 100
-"""Audiences in one query for titles; a statement takes only so many values."""
+_AUDIENCES = 50
+"""Audiences in one query for titles; a statement takes only so many values and parts."""
+
+_DOCUMENTS = 2000
+"""Documents that a sync reads at once, about 2 MB."""
 
 
 class Lookups:
@@ -118,43 +123,60 @@ class Lookups:
 
     async def list_audiences(self) -> frozenset[AudienceRow]:
         """Return every audience that a document with passages has."""
-        unsettled = case((tables.documents.c.url.startswith(UNSETTLED), tables.documents.c.url), else_="")
-        query = (
-            select(tables.sources.c.key, tables.documents.c.readers, unsettled)
-            .join(tables.sources)
-            .where(tables.sources.c.index_id == self._index, tables.documents.c.chunks > 0)
-            .distinct()
-        )
+        return (await self.read_audiences()).rows
+
+    async def read_audiences(self, known: AudienceList | None = None) -> AudienceList:
+        """Return every audience that a document with passages has; only new ones are read if ``known`` lacks no others.
+
+        The removals are read first: an audience that is removed meanwhile is noticed the next time.
+        """
+        ours = (tables.sources.c.index_id == self._index,)
+        counts, audiences = tables.source_counts.c, tables.audiences.c
+        removed_query = select(counts.source_id, counts.removed_audiences).join(tables.sources).where(*ours)
+        query = select(audiences.id, tables.sources.c.key, audiences.readers, audiences.mark).join(tables.sources)
+
+        def read(connection: Connection) -> AudienceList:
+            removed = frozenset((source, number) for source, number in connection.execute(removed_query))
+            before = known if known is not None and removed == known.removed else AudienceList(removed=removed)
+            found = connection.execute(query.where(*ours, audiences.id > before.newest)).all()
+            if not found:
+                return before
+            rows = before.rows.union(AudienceRow(*row) for _, *row in found)
+            return AudienceList(rows, max(id_ for id_, *_ in found), removed)
+
         # In the database's thread, because there may be thousands.
-        return await self.database.read(lambda connection: frozenset(map(AudienceRow._make, connection.execute(query))))
+        return await self.database.read(read)
 
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
-        """Return the first chunk of each heading, in the order of documents and places, at most ``limit``.
+        """Return the first chunk of each heading, in the order of documents and places, of at most ``limit`` chunks.
 
         Only of documents that everybody may read, because suggestions are shown to everybody.
         """
-        query = (
-            select(
-                tables.documents.c.document,
-                tables.documents.c.title,
-                tables.chunks.c.heading,
-                tables.chunks.c.id,
-                tables.sources.c.key,
+        documents, first = tables.documents.c, dict[tuple[str, str, str], DocumentHeading]()
+        for key in sorted(keys):
+            public = await self._find_audiences(key, [encode_readers(EVERYONE)])
+            if not public:
+                continue
+            parts = _list_of_each(
+                public, (documents.id, documents.document, documents.chunks), documents.document, limit
             )
-            .join(tables.documents, tables.documents.c.id == tables.chunks.c.document_id)
-            .join(tables.sources, tables.sources.c.id == tables.documents.c.source_id)
-            .where(
-                tables.chunks.c.index_id == self._index,
-                tables.sources.c.key.in_(keys),
-                tables.documents.c.readers == encode_readers(EVERYONE),
+            listed = await self.database.fetch_rows(union_all(*parts).order_by("document").limit(limit))
+            before = accumulate((row.chunks for row in listed), initial=0)
+            some = [row.id for row, chunks in zip(listed, before, strict=False) if chunks < limit]
+            query = (
+                select(documents.document, documents.title, tables.chunks.c.heading, tables.chunks.c.id)
+                .join(tables.chunks, tables.chunks.c.document_id == documents.id)
+                .where(documents.id.in_(some))
+                .order_by(documents.document, tables.chunks.c.place)
+                .limit(limit)
             )
-            .order_by(tables.sources.c.key, tables.documents.c.document, tables.chunks.c.place)
-            .limit(limit)
-        )
-        first: dict[tuple[str, str, str], DocumentHeading] = {}
-        for row in await self.database.fetch_rows(query):
-            heading = DocumentHeading(*tuple(row))
-            first.setdefault((heading.source, heading.document, heading.heading), heading)
+            rows = await self.database.fetch_rows(query)
+            for row in rows:
+                heading = DocumentHeading(*tuple(row))._replace(source=key)
+                first.setdefault((key, heading.document, heading.heading), heading)
+            limit -= len(rows)
+            if not limit:
+                break
         return list(first.values())
 
     async def find_neighbours(self, ids: Collection[str], reach: int) -> dict[str, Neighbours]:
@@ -180,8 +202,8 @@ class Lookups:
 
     async def count_chunks(self) -> int:
         """Count the current chunks of the whole index."""
-        query = select(func.count()).select_from(tables.chunks).where(tables.chunks.c.index_id == self._index)
-        return int((await self.database.fetch_rows(query))[0][0])
+        query = select(func.coalesce(func.sum(tables.source_counts.c.chunks), 0)).join(tables.sources)
+        return int((await self.database.fetch_rows(query.where(tables.sources.c.index_id == self._index)))[0][0])
 
     async def list_chunk_ids(self, after: str = "", limit: int | None = None) -> list[str]:
         """Return the ids of the current chunks of the index that come after one, in order, at most ``limit``."""
@@ -191,10 +213,20 @@ class Lookups:
 
     async def list_documents(self, key: SourceKey) -> list[KnownDocument]:
         """Return every document of a source."""
-        query = tables.KNOWN.join(tables.sources).where(
+        return [row async for some in self.list_documents_in_parts(key) for row in some]
+
+    async def list_documents_in_parts(self, key: SourceKey) -> AsyncIterator[list[KnownDocument]]:
+        """Yield every document of a source, some at a time in the order of their names."""
+        document = tables.documents.c.document
+        mine = tables.KNOWN.join(tables.sources).where(
             tables.sources.c.index_id == self._index, tables.sources.c.key == key.id
         )
-        return [KnownDocument._make(row) for row in await self.database.fetch_rows(query)]
+        query, later = mine.order_by(document).limit(_DOCUMENTS), list[ColumnElement[bool]]()
+        while rows := await self.database.fetch_rows(query.where(*later)):
+            yield [KnownDocument._make(row) for row in rows]
+            if len(rows) < _DOCUMENTS:
+                return
+            later = [document > rows[-1].document]
 
     async def list_document_chunks(self, row: int) -> set[str]:
         """Return the ids of a document's current chunks."""
@@ -234,48 +266,45 @@ class Lookups:
 
     async def count_source(self, key: SourceKey) -> SourceCounts:
         """Return figures about a source."""
-        mine = (tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
-        rows = await self.database.fetch_rows(
+        counts, sources = tables.source_counts.c, tables.sources.c
+        numbers = (counts.indexed, counts.chunks, counts.failed, counts.pending_deletions)
+        query = (
             select(
-                tables.sources.c.id,
-                tables.sources.c.listed_at,
-                tables.sources.c.error,
-                tables.sources.c.error_code,
-                tables.sources.c.configured,
-            ).where(*mine)
+                *(func.coalesce(number, 0) for number in numbers),
+                sources.listed_at,
+                sources.error,
+                sources.error_code,
+                sources.configured,
+            )
+            .join_from(tables.sources, tables.source_counts, isouter=True)
+            .where(sources.index_id == self._index, sources.key == key.id)
         )
+        rows = await self.database.fetch_rows(query)
         if not rows:
             return SourceCounts()
-        source, listed_at, error, code, configured = rows[0]
-        counted = await self.database.fetch_rows(
-            select(
-                func.count().filter(tables.documents.c.read_at > 0.0),
-                func.coalesce(func.sum(tables.documents.c.chunks), 0),
-                func.count().filter(tables.documents.c.reason.is_not(None)),
-                func.count().filter(tables.documents.c.held),
-            ).where(tables.documents.c.source_id == source)
-        )
-        documents, chunks, failed, held = counted[0]
+        documents, chunks, failed, held, listed_at, error, code, configured = rows[0]
         return SourceCounts(documents, chunks, failed, held, listed_at, error, read_code(code), configured)
 
     async def count_other_sources(self, keys: Collection[str]) -> list[tuple[str, int, int]]:
         """Return all sources with documents that are not in ``keys``: their keys, documents and chunks."""
+        counts, sources = tables.source_counts.c, tables.sources.c
         query = (
-            select(tables.sources.c.key, func.count(), func.coalesce(func.sum(tables.documents.c.chunks), 0))
-            .join(tables.documents, tables.documents.c.source_id == tables.sources.c.id)
-            .where(tables.sources.c.index_id == self._index, tables.sources.c.key.not_in(keys))
-            .group_by(tables.sources.c.key)
-            .order_by(tables.sources.c.key)
+            select(sources.key, counts.documents, counts.chunks)
+            .join(tables.source_counts)
+            .where(sources.index_id == self._index, sources.key.not_in(keys), counts.documents > 0)
+            .order_by(sources.key)
         )
         return [(key, documents, chunks) for key, documents, chunks in await self.database.fetch_rows(query)]
 
     async def count_audiences(self, key: SourceKey) -> dict[str, int]:
-        """Return how many read documents each audience has, by its ``encode_readers``."""
+        """Return how many documents with passages each audience has, by its ``encode_readers``; the largest first."""
+        readers, documents = tables.audiences.c.readers, func.sum(tables.audiences.c.documents)
         query = (
-            select(tables.documents.c.readers, func.count())
+            select(readers, documents)
             .join(tables.sources)
-            .where(*_was_read(self._index, key))
-            .group_by(tables.documents.c.readers)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key.id)
+            .group_by(readers)
+            .order_by(documents.desc(), readers)
         )
         return dict(tuple(row) for row in await self.database.fetch_rows(query))
 
@@ -309,15 +338,25 @@ class Lookups:
         self, key: SourceKey, audiences: Collection[str], limit: int, *, newest: bool = False
     ) -> list[ListedTitle]:
         """Return the first read documents of these audiences in the order of names, or those that changed last."""
-        changed_at = func.coalesce(tables.documents.c.modified_at, tables.documents.c.read_at)
-        query = (
-            select(tables.documents.c.document, tables.documents.c.title, changed_at)
-            .join(tables.sources)
-            .where(*_was_read(self._index, key), tables.documents.c.readers.in_(list(audiences)[:_AUDIENCES]))
-            .order_by(*([changed_at.desc()] if newest else []), tables.documents.c.document)
-            .limit(limit)
+        document = tables.documents.c
+        columns = (
+            document.document,
+            document.title,
+            func.coalesce(document.modified_at, document.read_at).label("changed_at"),
         )
-        return [ListedTitle(*row) for row in await self.database.fetch_rows(query)]
+        ids = await self._find_audiences(key.id, list(audiences)[:_AUDIENCES])
+        if not ids:
+            return []
+        if newest:
+            dated, undated = document.modified_at.is_not(None), document.modified_at.is_(None)
+            parts = [
+                *_list_of_each(ids, columns, document.modified_at.desc(), limit, dated),
+                *_list_of_each(ids, columns, document.read_at.desc(), limit, undated),
+            ]
+            found = union_all(*parts).order_by(desc("changed_at"), "document")
+        else:
+            found = union_all(*_list_of_each(ids, columns, document.document, limit)).order_by("document")
+        return [ListedTitle(*row) for row in await self.database.fetch_rows(found.limit(limit))]
 
     async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
         """Return the first documents in quarantine, with their reasons."""
@@ -386,13 +425,10 @@ class Lookups:
 
     async def measure_rebuild(self) -> IndexRebuild | None:
         """Return how many documents are complete again after the store lost their rows; None if none waits for it."""
-        is_lost = (tables.documents.c.sha256 == "") & (tables.documents.c.version == "") & ~tables.documents.c.held
-        counts = (
-            select(func.count().filter(is_lost), func.count())
-            .join(tables.sources)
-            .where(tables.sources.c.index_id == self._index, tables.documents.c.read_at > 0.0)
-        )
-        lost, documents = (await self.database.fetch_rows(counts))[0]
+        counts = tables.source_counts.c
+        sums = (func.coalesce(func.sum(number), 0) for number in (counts.lost, counts.indexed))
+        query = select(*sums).join(tables.sources).where(tables.sources.c.index_id == self._index)
+        lost, documents = (await self.database.fetch_rows(query))[0]
         return IndexRebuild(documents - lost, documents) if lost else None
 
     async def read_refused(self) -> RefusedPassages | None:
@@ -416,6 +452,36 @@ class Lookups:
         if not times or times[0] < since or times[0] <= times[-1]:
             return None
         return float((len(times) - 1) / (times[0] - times[-1]))
+
+    async def _find_audiences(self, key: str, readers: Collection[str]) -> list[int]:
+        """Return the ids of audiences of a source (``SourceKey.id``); those with most documents if there are many."""
+        audience = tables.audiences.c
+        query = (
+            select(audience.id)
+            .join(tables.sources)
+            .where(tables.sources.c.index_id == self._index, tables.sources.c.key == key, audience.readers.in_(readers))
+            .order_by(audience.documents.desc(), audience.id)
+            .limit(_AUDIENCES)
+        )
+        return [id_ for (id_,) in await self.database.fetch_rows(query)]
+
+
+def _list_of_each(
+    audiences: Collection[int],
+    columns: Sequence[ColumnElement[Any]],
+    order: ColumnElement[Any],
+    limit: int,
+    *where: ColumnElement[bool],
+) -> list[Select[Any]]:
+    """Return queries for the first documents of each audience, which an index answers.
+
+    One query for all of them would look at each document.
+    """
+    ours = (
+        select(*columns).where(tables.documents.c.audience_id == id_, *where).order_by(order).limit(limit).subquery()
+        for id_ in audiences
+    )
+    return [select(one) for one in ours]
 
 
 def _was_read(index: int, key: SourceKey) -> tuple[ColumnElement[bool], ...]:

@@ -113,6 +113,17 @@ class AudienceRow(NamedTuple):
         return frozenset({make_class_key(decode_readers(self.readers)), *self.url[1:].split()})
 
 
+@dataclass(frozen=True, slots=True)
+class AudienceList:
+    """All audiences of an index at a moment."""
+
+    rows: frozenset[AudienceRow] = frozenset()
+    newest: int = 0
+    """The id of the last one that was added."""
+    removed: frozenset[tuple[int, int]] = frozenset()
+    """How many audiences were removed until then from each source, by its row."""
+
+
 class DocumentRights(NamedTuple):
     """Who may read a document, as the manifest has it."""
 

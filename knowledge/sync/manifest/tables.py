@@ -6,6 +6,9 @@ replaced but not yet deleted. So the next sync cleans up after one that died, wi
 ``leases`` has the process that leads, and ``requests`` what other processes ask of it (``lease`` and ``requests``).
 ``memories`` has what a source remembers between listings; losing one costs only time. ``content`` has what people add,
 where the database is shared by several hosts. ``replica_configurations`` has the sources of each running process.
+``source_counts``, ``audiences`` and ``documents.audience_id`` have what a look at all documents would return. Triggers
+of revision 0010 change them with each write of ``documents``, also if an older Kvasir writes. A revision that replaces
+``documents`` must make the triggers again.
 
 A change of a table is a new revision in ``versions``, and its number in ``MIGRATIONS``. Tests compare both.
 """
@@ -94,7 +97,10 @@ documents = Table(
     Column("listed_readers", Text, nullable=False, server_default=""),
     Column("rights_at", Double, nullable=False, server_default="0"),
     Column("failed_bytes", Text, nullable=False, server_default=""),
+    Column("audience_id", Integer),
     UniqueConstraint("source_id", "document"),
+    Index("knowledge_documents_named", "audience_id", "document"),
+    Index("knowledge_documents_changed", "audience_id", "modified_at", "read_at"),
     sqlite_autoincrement=True,
 )
 chunks = Table(
@@ -117,6 +123,33 @@ pending = Table(
     Column("index_id", ForeignKey(indexes.c.id, ondelete="CASCADE"), primary_key=True),
     sqlite_with_rowid=False,
 )
+source_counts = Table(
+    "knowledge_source_counts",
+    tables,
+    Column("source_id", ForeignKey(sources.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("documents", Integer, nullable=False, server_default="0"),
+    Column("indexed", Integer, nullable=False, server_default="0"),
+    Column("chunks", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("pending_deletions", Integer, nullable=False, server_default="0"),
+    Column("lost", Integer, nullable=False, server_default="0"),
+    Column("removed_audiences", Integer, nullable=False, server_default="0"),
+)
+"""Figures about the documents of each source: those that were ever read, that failed, and that the store lost."""
+audiences = Table(
+    "knowledge_audiences",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", ForeignKey(sources.c.id, ondelete="CASCADE"), nullable=False),
+    Column("readers", Text, nullable=False),
+    Column("mark", Text, nullable=False),
+    Column("documents", Integer, nullable=False, server_default="0"),
+    Index("knowledge_audiences_source", "source_id"),
+    Index("knowledge_audiences_readers", "readers", postgresql_using="hash"),
+    sqlite_autoincrement=True,
+)
+"""The readers of documents with passages, and how many have them. ``mark`` is ``AudienceRow.url``. Rows are added in
+the order of their ids, and ``removed_audiences`` counts those that were deleted."""
 
 memories = Table(
     "knowledge_memories",
@@ -283,7 +316,7 @@ def _find_unversioned(connection: Connection) -> str | None:
 MIGRATIONS: Final = Migrations(
     name="manifest",
     versions=Path(__file__).parent / "versions",
-    newest="0010",
+    newest="0012",
     table="knowledge_revision",
     find_unversioned=_find_unversioned,
 )

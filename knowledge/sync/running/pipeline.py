@@ -36,7 +36,7 @@ class PipelineLimits:
     queued_bytes: int = 48_000_000
     """Prepared text that is not yet current, over all sources. A document that has begun may exceed it."""
     maintain: int = 10_000
-    """Chunks that are written before the store runs its maintenance."""
+    """Chunks that are written before the store runs its maintenance, beside the next ones."""
     embed_s: float = 600.0
     """Time limit for one batch in the embedder, including the wait for its turn."""
 
@@ -112,7 +112,7 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._embed_batches(group))
-                group.create_task(self._write_batches())
+                group.create_task(self._write_batches(group))
         except BaseException as error:
             self._crash = error
             for flow in self._flows:
@@ -163,7 +163,8 @@ class Pipeline:
         )
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 
-    async def _write_batches(self) -> None:
+    async def _write_batches(self, group: asyncio.TaskGroup) -> None:
+        maintenance: asyncio.Task[None] | None = None
         while (embedded := await self._embedded.get()) is not None:
             batch, task = embedded
             try:
@@ -176,7 +177,15 @@ class Pipeline:
             finally:
                 batch.release_flows()
                 self._changed.wake_waiters()
-        await self._maintain_store(least=1)
+            if self._changed_rows >= self._stages.maintain and (maintenance is None or maintenance.done()):
+                # Beside the next batches, because it may take minutes.
+                maintenance = group.create_task(self._maintain_store())
+        if maintenance is not None:
+            await maintenance
+        if maintenance is not None or self._changed_rows:
+            await self._maintain_store()
+            # Again, because a store merges the parts of its indexes when nothing else is due.
+            await self._maintain_store()
 
     async def _store_and_flip(self, batch: WriteBatch, rows: Sequence[StoredChunk]) -> None:
         dead = {flow.key.id for flow in batch.flows if flow.dead}
@@ -193,12 +202,9 @@ class Pipeline:
                     flow.mark_current(prepared, bytes_)
         await discard_rows(self._store, self._manifest, old)
         self._changed_rows += len(rows) + len(old)
-        await self._maintain_store(least=self._stages.maintain)
 
-    async def _maintain_store(self, *, least: int) -> None:
-        """Run the store's maintenance after enough changes. A failure is logged and retried later."""
-        if self._changed_rows < least:
-            return
+    async def _maintain_store(self) -> None:
+        """Run the store's maintenance. A failure is logged and retried later."""
         self._changed_rows = 0
         try:
             await self._store.maintain()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import cast
 
 from knowledge.defects import describe_defect, unwrap_group
@@ -28,12 +29,12 @@ from knowledge.sync.manifest.records import (
     is_storable,
 )
 from knowledge.sync.manifest.rows import slice_items
-from knowledge.sync.plan import DocumentRead, SyncPlan, compute_retry_delay_s, make_plan
+from knowledge.sync.plan import DocumentRead, SyncPlan, compute_retry_delay_s
 from knowledge.sync.report import OnProgress, SourceReport
 from knowledge.sync.running.flow import SourceFlow
 from knowledge.sync.running.pipeline import Pipeline, discard_rows
 from knowledge.sync.running.preparation import DocumentPreparer, DocumentTimeout
-from knowledge.sync.running.shadow_index import mark_changes, mark_pending_deletions
+from knowledge.sync.running.shadow_index import mark_changes, mark_pending_deletions, plan_sync
 from knowledge.sync.running.tally import SyncTally
 from knowledge.sync.running.tools import SyncTools
 
@@ -52,6 +53,11 @@ class SyncDefect(SourceError):
     """A defect stopped the sync of a source."""
 
     code = ErrorCode.DEFECT
+
+
+@lru_cache(maxsize=1024)
+def _are_storable(readers: frozenset[str]) -> bool:
+    return all(map(is_storable, readers))
 
 
 class SourceSync:
@@ -121,18 +127,16 @@ class SourceSync:
         listing, broken = await self._read_listing()
         place, is_elsewhere = ("", False) if broken is not None else await self._find_place()
         is_trusted = not is_elsewhere and self._key.id not in self._tools.conflicts
-        records = await self._tools.manifest.list_documents(self._key)
-        # Plan in a thread, because 100 000 documents take a third of a second.
-        todo = await asyncio.to_thread(
-            make_plan,
+        todo = await plan_sync(
+            self._tools.manifest,
+            self._key,
             listing,
-            records,
             now=listed_at,
             complete=broken is None,
             trusted=is_trusted,
             approve=self._approve,
         )
-        self._tally.count_plan(todo, records)
+        self._tally.count_plan(todo)
         await mark_changes(self._tools.manifest, todo, listed_at)
         shadow = self._tools.shadow
         old: SyncPlan | None = None
@@ -227,7 +231,7 @@ class SourceSync:
 
     def _accepts_document(self, listed: ListedDocument) -> bool:
         """Return whether the manifest can store a listed document. If it cannot, report it as failed."""
-        good = all(map(is_storable, (listed.document, listed.version, listed.url or "", *listed.readers)))
+        good = is_storable(f"{listed.document}{listed.version}{listed.url or ''}") and _are_storable(listed.readers)
         if not good:
             name = listed.document.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
             reason = f"{name} has a name or link with characters that a database cannot store. Rename it in its source."

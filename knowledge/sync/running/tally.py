@@ -41,7 +41,7 @@ class SyncTally:
     readers_changed: tuple[str, ...] = ()
     _reported_at: float = float("-inf")
 
-    def count_plan(self, todo: SyncPlan, records: Sequence[KnownDocument]) -> None:
+    def count_plan(self, todo: SyncPlan) -> None:
         """Count the decisions of a plan."""
         self.unchanged = todo.unchanged_count
         self.pending_deletions = len(todo.pending_deletions)
@@ -53,7 +53,7 @@ class SyncTally:
             if one.record is not None and encode_readers(one.entry.readers) != one.record.readers
         )
         read = sum(one.record.chunks for one in todo.reads if one.record is not None)
-        self.chunks_kept = sum(row.chunks for row in records) - read
+        self.chunks_kept = todo.chunks - read
 
     def count_unchanged(self, record: KnownDocument) -> None:
         """Count a document that was read and had not changed."""

@@ -25,7 +25,7 @@ from knowledge.interfaces import (
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.plan import plan_words
 from knowledge.stores.lancedb.store import LanceDBStore
-from knowledge.sync.manifest.records import AudienceRow, encode_readers, mark_unsettled
+from knowledge.sync.manifest.records import AudienceList, AudienceRow, encode_readers, mark_unsettled
 from tests.search.search_bench import DIMENSIONS, SOURCE, SearchBench
 from tests.viewers import make_members
 
@@ -53,15 +53,15 @@ class ManifestDouble:
     classes: AudienceClasses = field(init=False)
 
     def __post_init__(self) -> None:
-        self.classes = AudienceClasses(self.list_audiences, lambda: self.writes, now=lambda: self.now_s)
+        self.classes = AudienceClasses(self.read_audiences, lambda: self.writes, now=lambda: self.now_s)
 
-    async def list_audiences(self) -> frozenset[AudienceRow]:
+    async def read_audiences(self, _: AudienceList | None) -> AudienceList:
         self.reads += 1
         if self.error is not None:
             raise self.error
         rows = self.rows
         await asyncio.sleep(0)
-        return rows
+        return AudienceList(rows)
 
     async def find(self, viewers: Viewers = ANY_MEMBER, *sources: str) -> frozenset[str] | None:
         return await self.classes.find_usable(viewers, frozenset(sources or ALL))

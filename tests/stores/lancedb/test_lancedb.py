@@ -21,7 +21,7 @@ import pytest
 from knowledge.errors import IndexLost, StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store, make_class_key
 from knowledge.stores.lancedb.errors import translate_error
-from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState
+from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState, _measure_table
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"
@@ -79,17 +79,67 @@ async def test_a_table_of_an_earlier_version_still_answers_and_takes_rows(tmp_pa
 @pytest.mark.parametrize(
     ("state", "optimize", "index"),
     [
-        (MaintenanceState(rows=0, unindexed_rows=0, fragments=0, vector_index=False), False, False),
-        (MaintenanceState(rows=10, unindexed_rows=10, fragments=1, vector_index=False), True, False),
-        (MaintenanceState(rows=1000, unindexed_rows=99, fragments=3, vector_index=False), False, False),
-        (MaintenanceState(rows=1000, unindexed_rows=100, fragments=3, vector_index=False), True, False),
-        (MaintenanceState(rows=90_000, unindexed_rows=1999, fragments=19, vector_index=True), False, False),
-        (MaintenanceState(rows=90_000, unindexed_rows=2000, fragments=3, vector_index=True), True, False),
-        (MaintenanceState(rows=90_000, unindexed_rows=0, fragments=20, vector_index=False), True, True),
+        (MaintenanceState(rows=0, unindexed_rows=0, fragments=0, index_parts={}), False, False),
+        (MaintenanceState(rows=10, unindexed_rows=10, fragments=1, index_parts={}), True, False),
+        (MaintenanceState(rows=1000, unindexed_rows=99, fragments=3, index_parts={}), False, False),
+        (MaintenanceState(rows=1000, unindexed_rows=100, fragments=3, index_parts={}), True, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=1999, fragments=19, index_parts={"vector": 1}), False, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=2000, fragments=3, index_parts={"vector": 1}), True, False),
+        (MaintenanceState(rows=90_000, unindexed_rows=0, fragments=20, index_parts={}), True, True),
     ],
 )
 def test_maintenance_is_due_after_enough_changes(state: MaintenanceState, *, optimize: bool, index: bool) -> None:
     assert (state.needs_compaction(LanceDBLimits()), state.needs_vector_index(LanceDBLimits())) == (optimize, index)
+
+
+@pytest.mark.parametrize(
+    ("rows", "unindexed_rows", "merged_rows", "parts", "due"),
+    [
+        (90_000, 10_000, 20_000, 9, True),
+        (90_000, 10_000, 20_000, 8, False),
+        (90_000, 10_000, 50_000, 9, False),  # a sync goes on, and the table has not doubled
+        (90_000, 100, 50_000, 9, True),
+    ],
+)
+def test_an_index_of_many_parts_is_merged(
+    rows: int, unindexed_rows: int, merged_rows: int, parts: int, *, due: bool
+) -> None:
+    state = MaintenanceState(rows, unindexed_rows, 1, {"terms": 1, "vector": parts})
+    assert state.list_split_columns(LanceDBLimits(), merged_rows) == ["vector"] * due
+
+
+@pytest.mark.slow
+async def test_indexes_have_few_parts_after_many_steps(tmp_path: Path) -> None:
+    """A step is indexed as a part; at the end of a sync, when nothing else is due, the parts are merged."""
+    store = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=300, index_parts=3))
+    await store.open(INDEX, 32)
+    for step in range(8):
+        numbers = range(300 * step, 300 * (step + 1))
+        await store.write([row(f"r{n}", "alpha", some_unit(n, 32)) for n in numbers])
+        await store.maintain()
+    await store.maintain()
+    state = await _measure_table(store._table)
+    assert state.unindexed_rows == 0
+    assert max(state.index_parts.values()) <= 3
+    scope = Scope(frozenset({"docs"}))
+    found = await store.find_candidates(some_unit(7, 32), "alpha", pool=5, scope=scope)
+    assert "r7" in {one.chunk.id for one in found}
+    await store.close()
+
+
+@pytest.mark.slow
+async def test_an_index_that_is_not_built_in_time_is_tried_again_when_the_table_has_doubled(tmp_path: Path) -> None:
+    limits = LanceDBLimits(vector_index_rows=300, build_s=0.0, build_row_s=0.0)
+    store = LanceDBStore(tmp_path, limits=limits)
+    await store.open(INDEX, 32)
+    await store.write([row(f"r{n}", "alpha", some_unit(n, 32)) for n in range(400)])
+    with pytest.raises(StoreUnavailable):
+        await store.maintain()
+    await store.maintain()  # the next batches of the sync do not wait for it again
+    await store.write([row(f"more{n}", "alpha", some_unit(n, 32)) for n in range(400)])
+    with pytest.raises(StoreUnavailable):
+        await store.maintain()
+    await store.close()
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ class ClusterSearch:
     async def search(
         self, query: str, *, store: WeaviateStore | Witness | None, limit: int, readers: Collection[str] = CHANNEL
     ) -> SearchResult:
-        classes = AudienceClasses(self.rig.index.list_audiences, lambda: self.rig.manifest.database.writes)
+        classes = AudienceClasses(self.rig.index.read_audiences, lambda: self.rig.manifest.database.writes)
         search = HybridSearch(
             self.embedder,
             store or self.store,  # type: ignore[arg-type]

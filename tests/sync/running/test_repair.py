@@ -95,6 +95,15 @@ async def test_a_row_with_a_wrong_text_is_hidden_and_read_again(
     assert await repair_index(synced.store, synced.index, thorough=True) == Drift()
 
 
+async def test_many_surplus_rows_cost_no_current_one(synced: Any) -> None:
+    """They come first in the store's listing, and some hashes are neighbours of those of current rows."""
+    row, rows = next(iter(synced.store.rows_by_id.values())), dict(synced.store.rows_by_id)
+    surplus = {f"surplus {n}": replace(row, chunk=replace(row.chunk, id=f"surplus {n}")) for n in range(200)}
+    synced.store.rows_by_id = surplus | rows
+    assert await repair_index(synced.store, synced.index) == Drift(surplus=200)
+    assert synced.store.rows_by_id == rows
+
+
 async def test_missing_and_surplus_rows_are_counted_separately(synced: Any, expected: Callable[..., Any]) -> None:
     gone = _one(synced, "one")
     synced.store.rows_by_id["stranger"] = synced.store.rows_by_id.pop(gone)

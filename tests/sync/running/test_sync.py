@@ -20,6 +20,8 @@ from knowledge.interfaces import (
 )
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.pipeline import PipelineLimits
+from knowledge.sync.running.tools import SyncLimits
+from tests.waiting import WAIT_S
 
 
 async def test_a_first_sync_indexes_everything(rig: Any, expected: Callable[..., Any]) -> None:
@@ -323,6 +325,32 @@ async def test_maintenance_that_fails_stops_no_sync(rig: Any, store_down: Except
         rig.store.plan("maintain", error)
         report = await rig.report()
         assert (report.ok, report.chunks_written) == (True, 1)
+
+
+async def test_documents_become_current_while_the_store_is_maintained(rig: Any) -> None:
+    """Maintenance may take minutes. The sync awaits it at its end."""
+    for number in range(6):
+        rig.source.put(f"{number}.md", f"text {number}")
+    rig.limits = SyncLimits(stages=PipelineLimits(batch=1, maintain=1))
+    began, ended = 0, 0
+    everything_answers = asyncio.Event()
+
+    async def maintain() -> None:
+        nonlocal began, ended
+        began += 1
+        await everything_answers.wait()
+        ended += 1
+
+    async def wait_for_answers() -> None:
+        while len(await rig.answers()) < 6:  # noqa: ASYNC110 - of the manifest
+            await asyncio.sleep(0.01)
+        everything_answers.set()
+
+    rig.store.maintain = maintain
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        group.create_task(wait_for_answers())
+        assert (await rig.report()).added == 6
+    assert began == ended > 1
 
 
 async def test_a_source_with_another_root_answers_while_the_old_one_waits_for_approval(

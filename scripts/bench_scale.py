@@ -1,0 +1,283 @@
+"""Print what each step costs with 100,000 passages and with ten times as many, beside the bare store of the same run.
+
+Vectors and words are generated, so that any number of passages can be made: ``--rows 100000,1000000``. Ten million
+passages take hours and about 40 GB. The store is LanceDB; the manifest is SQLite, or the database of ``--database``.
+"Bare" is a search of the store alone with the same filter, in turns with the whole search. With "sync", another task
+writes passages at the pace of an embedder, and maintains the store, as a sync does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from knowledge.embedding import IDENTITY, find_calibration
+from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, ListedDocument, Scope, SourceKey, StoredChunk, Viewers
+from knowledge.interfaces.audiences import make_class_key
+from knowledge.search.access.audience_classes import AudienceClasses
+from knowledge.search.hybrid import HybridSearch
+from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.manifest.index_manifest import IndexManifest
+from knowledge.sync.manifest.manifest import open_manifest
+from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity, decode_readers, encode_readers
+from knowledge.sync.running.repair import repair_index
+from knowledge.sync.running.shadow_index import plan_sync
+from scripts.bench_passages import DIMENSIONS, BenchQuestion, FixedEmbedder, normalise
+from scripts.bench_search import quantiles
+
+KEY = SourceKey("bench", "generated", "/bench")
+INDEX = "kvasir_scale"
+PER_DOCUMENT = 10
+STEP = 10_000
+BATCH = 128
+PACE_S = 0.6  # of a batch, as an embedder on two cores
+PERSON = Viewers.of({"*", "U1", *(f"C{n}" for n in range(0, 3000, 100))})
+
+
+class Passages:
+    """Generated passages, each by its number."""
+
+    def __init__(self, audiences: int) -> None:
+        self._audiences = audiences
+        rng = np.random.default_rng(1)
+        self._common = normalise(rng.normal(size=(1, DIMENSIONS)))
+        self._centres = normalise(rng.normal(size=(2000, DIMENSIONS)))
+
+    def choose_readers(self, document: int) -> frozenset[str]:
+        return EVERYONE if document % 3 == 0 else frozenset({f"C{document % self._audiences}", "C9999"})
+
+    def make_rows(self, numbers: range) -> list[StoredChunk]:
+        noise, words = np.random.default_rng(numbers.start), random.Random(numbers.start)
+        own = normalise(noise.normal(size=(len(numbers), DIMENSIONS)))
+        near = self._centres[noise.integers(2000, size=len(numbers))]
+        vectors = normalise(0.86 * self._common + 0.38 * near + 0.33 * own)
+        rows = []
+        for number, vector in zip(numbers, vectors, strict=True):
+            text = " ".join(f"w{int(words.paretovariate(0.6)) % 50_000}" for _ in range(60))
+            document = number // PER_DOCUMENT
+            audience = make_class_key(self.choose_readers(document))
+            chunk = Chunk(
+                f"{number:036}", KEY.id, f"{document}.md", "Title", f"H{number % 7}", text, None, audience, "md"
+            )
+            rows.append(StoredChunk(chunk, vector, text))
+        return rows
+
+    def make_documents(self, rows: Sequence[StoredChunk]) -> list[IndexedDocument]:
+        return [
+            IndexedDocument(
+                ListedDocument(chunks[0].document, "1", readers=self.choose_readers(int(chunks[0].document[:-3]))),
+                "1",
+                f"{chunks[0].id:>064}",
+                f"Title {chunks[0].id}",
+                time.time() - 1e6,
+                tuple(chunks),
+            )
+            for first in range(0, len(rows), PER_DOCUMENT)
+            for chunks in [[row.chunk for row in rows[first : first + PER_DOCUMENT]]]
+        ]
+
+
+async def grow(store: LanceDBStore, index: IndexManifest, passages: Passages, rows: int) -> dict[str, float]:
+    """Write passages up to a number, in the steps of a sync; return the seconds of each part."""
+    spent = {"store": 0.0, "manifest": 0.0, "maintain": 0.0}
+    for start in range(await index.count_chunks(), rows, STEP):
+        for first in range(start, min(start + STEP, rows), STEP // 2):
+            made = passages.make_rows(range(first, min(first + STEP // 2, rows)))
+            async with add_seconds(spent, "store"):
+                await store.write(made)
+            async with add_seconds(spent, "manifest"):
+                await index.switch_documents(KEY, passages.make_documents(made))
+        async with add_seconds(spent, "maintain"):
+            await store.maintain()
+    async with add_seconds(spent, "maintain"):
+        await store.maintain()
+    return {name: round(seconds, 1) for name, seconds in spent.items()}
+
+
+@contextlib.asynccontextmanager
+async def add_seconds(spent: dict[str, float], name: str) -> AsyncIterator[None]:
+    began_s = time.perf_counter()
+    yield
+    spent[name] += time.perf_counter() - began_s
+
+
+@contextlib.asynccontextmanager
+async def run_sync(store: LanceDBStore, index: IndexManifest, passages: Passages, rows: int) -> AsyncIterator[None]:
+    """Replace passages at the pace of an embedder within this block, and maintain the store beside it."""
+
+    async def write() -> None:
+        maintenance, written = None, 0
+        while True:
+            start = random.randrange(0, rows - BATCH) // PER_DOCUMENT * PER_DOCUMENT
+            made = passages.make_rows(range(start, start + BATCH // PER_DOCUMENT * PER_DOCUMENT))
+            await store.write(made)
+            await index.switch_documents(KEY, passages.make_documents(made))
+            written += len(made)
+            if written >= STEP // 10 and (maintenance is None or maintenance.done()):
+                maintenance, written = group.create_task(store.maintain()), 0
+            await asyncio.sleep(PACE_S)
+
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(write())
+        try:
+            yield
+        finally:
+            writer.cancel()
+
+
+def open_search(store: LanceDBStore, index: IndexManifest, questions: Sequence[BenchQuestion]) -> HybridSearch:
+    async def find_current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
+        found = await index.find_current(ids, [KEY.id])
+        at = datetime.now(UTC)
+        return {
+            one.id: CurrentChunk("bench", decode_readers(one.readers), at, one.row, one.place, one.kind)
+            for one in found
+        }
+
+    classes = AudienceClasses(index.read_audiences, lambda: index.database.writes)
+    calibration = find_calibration(IDENTITY).search
+    return HybridSearch(
+        FixedEmbedder(questions), store, find_current, calibration, neighbours=index.find_neighbours, classes=classes
+    )
+
+
+def make_questions(passages: Passages, rows: int, count: int) -> list[BenchQuestion]:
+    questions = []
+    for number in range(count):
+        [row] = passages.make_rows(range(start := random.Random(number).randrange(rows), start + 1))
+        words = " ".join(random.Random(number).sample(row.terms.split(), 8))
+        questions.append(BenchQuestion(f"{words} {number}", row.vector, PERSON))
+    return questions
+
+
+async def time_searches(
+    store: LanceDBStore, index: IndexManifest, questions: Sequence[BenchQuestion], viewers: Viewers
+) -> dict[str, dict[str, float]]:
+    """Return the times of whole searches and of the bare store, in turns."""
+    search, whole, bare = open_search(store, index, questions), list[float](), list[float]()
+    usable = await AudienceClasses(index.read_audiences, lambda: 0).find_usable(viewers, frozenset({KEY.id}))
+    scope = Scope(frozenset({KEY.id}), viewers)
+    for one in questions:
+        began_s = time.perf_counter()
+        await search.search(one.text, scope=scope)
+        whole.append(1000 * (time.perf_counter() - began_s))
+        began_s = time.perf_counter()
+        await store.find_candidates(one.vector, one.text, pool=50, scope=replace(scope, audiences=usable))
+        bare.append(1000 * (time.perf_counter() - began_s))
+    skip = len(questions) // 10
+    return {"whole": quantiles(whole[skip:]), "bare": quantiles(bare[skip:])}
+
+
+async def time_call(call: Callable[[], Awaitable[Any]], times: int = 20) -> float:
+    """Return the median milliseconds of a call."""
+    found = []
+    for _ in range(times):
+        began_s = time.perf_counter()
+        await call()
+        found.append(1000 * (time.perf_counter() - began_s))
+    return round(float(np.median(found)), 2)
+
+
+async def measure_manifest(index: IndexManifest) -> dict[str, float]:
+    known = await index.read_audiences()
+    readers = list(await index.count_audiences(KEY))
+    ids = await index.list_chunk_ids(limit=50)
+    one = encode_readers(frozenset({"C1", "C9999"}))
+    calls: dict[str, Callable[[], Awaitable[Any]]] = {
+        "all audiences": index.list_audiences,
+        "new audiences": lambda: index.read_audiences(known),
+        "count_audiences": lambda: index.count_audiences(KEY),
+        "count_source": lambda: index.count_source(KEY),
+        "count_chunks": index.count_chunks,
+        "find_current": lambda: index.find_current(ids, [KEY.id]),
+        "find_neighbours": lambda: index.find_neighbours(ids[:8], 2),
+        "titles of all": lambda: index.list_titles(KEY, readers, 100),
+        "newest titles of all": lambda: index.list_titles(KEY, readers, 100, newest=True),
+        "titles of one audience": lambda: index.list_titles(KEY, [one], 100),
+        "headings": lambda: index.list_headings([KEY.id], 2000),
+    }
+    return {name: await time_call(call) for name, call in calls.items()}
+
+
+async def measure_memory(work: Callable[[], Awaitable[Any]]) -> dict[str, float]:
+    """Return the seconds of some work, and its peak memory in a second run."""
+    began_s = time.perf_counter()
+    await work()
+    seconds = time.perf_counter() - began_s
+    tracemalloc.start()
+    try:
+        await work()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return {"seconds": round(seconds, 2), "peak_mb": round(peak / 1e6, 1)}
+
+
+async def measure(
+    folder: Path, store: LanceDBStore, index: IndexManifest, passages: Passages, rows: int, count: int
+) -> None:
+    """Grow to a number of passages, and print the cost of each step."""
+    print(f"── {rows:,} passages, {rows // PER_DOCUMENT:,} documents ──")
+    print("written in seconds", await grow(store, index, passages, rows))
+    table = await (await lancedb.connect_async(str(folder))).open_table(INDEX)
+    stats = {one.columns[0]: await table.index_stats(one.name) for one in await table.list_indices()}
+    print("parts of indexes", {name: one.num_indices for name, one in stats.items() if one is not None})
+    for name, value in (await measure_manifest(index)).items():
+        print(f"{name:<28}{value:>10} ms")
+    questions = make_questions(passages, rows, count)
+    print("search", await time_searches(store, index, questions, PERSON))
+    async with run_sync(store, index, passages, rows):
+        print("search during a sync", await time_searches(store, index, questions, PERSON))
+    listing = {one.document: ListedDocument(one.document, one.version, readers=decode_readers(one.readers))
+               for one in await index.list_documents(KEY)}  # fmt: skip
+    now = time.time()
+    print("plan", await measure_memory(
+        lambda: plan_sync(index, KEY, listing, now=now, complete=True, trusted=True, approve=())
+    ))  # fmt: skip
+    print("comparison", await measure_memory(lambda: repair_index(store, index)))
+
+
+async def run(options: argparse.Namespace, folder: Path) -> None:
+    store = LanceDBStore(folder / "store")
+    await store.open(INDEX, DIMENSIONS)
+    manifest = await open_manifest(options.database or f"sqlite:///{folder / 'manifest.db'}")
+    try:
+        index = manifest.open_index(await manifest.add_index(IndexIdentity("lancedb", "scale", "1", "1"), DIMENSIONS))
+        for rows in options.rows:
+            await measure(folder / "store", store, index, Passages(options.audiences), rows, options.questions)
+    finally:
+        await manifest.close()
+        await store.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=lambda text: [int(one) for one in text.split(",")], default=[100_000, 1_000_000])
+    parser.add_argument("--audiences", type=int, default=3000)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--database", help="URL of an empty PostgreSQL database")
+    parser.add_argument("--folder", type=Path, help="keep the data here, and grow what is there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kvasir-scale-", ignore_cleanup_errors=True) as scratch:
+        asyncio.run(run(options, options.folder or Path(scratch)))
+
+
+if __name__ == "__main__":
+    main()
