@@ -31,10 +31,10 @@ QUESTION = "How many days of leave do I get?"
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def servers(tmp_path_factory: pytest.TempPathFactory, vector_postgres: str) -> Iterator[dict[str, str]]:
     """Run a server for each store that needs one, and return the variables of all of them."""
     with weaviate_server(tmp_path_factory.mktemp("weaviate")) as weaviate:
-        yield {**weaviate.variables}
+        yield {**weaviate.variables, "POSTGRESQL_URL": vector_postgres}
 
 
 @dataclass
