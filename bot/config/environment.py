@@ -16,7 +16,7 @@ from knowledge.stores.registry import STORES
 from knowledge.stores.weaviate.placement import Consistency
 from knowledge.web.live_settings import PROVIDERS
 
-_ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
+_PLAIN_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
 """It has no name and password, because the address is shown in status, logs and errors."""
 
 
@@ -102,7 +102,7 @@ class Environment(BaseModel):
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "
         "password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
-        pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
     )
     KVASIR_ENGINE_API_KEY: SecretStr | None = env_field("The key of those servers.")
     KVASIR_ENGINE_PEOPLE: int | None = env_field(
@@ -162,6 +162,26 @@ class Environment(BaseModel):
     )
     WEAVIATE_READ_CONSISTENCY: Consistency | None = env_field("How many copies answer a read.", "ONE, QUORUM or ALL")
     WEAVIATE_WRITE_CONSISTENCY: Consistency | None = env_field("How many confirm a write.", "ONE, QUORUM or ALL")
+    OPENSEARCH_URL: str | None = env_field(
+        "OpenSearch's address; the embedded store without it.",
+        "an address that begins with http:// or https://, or several with commas between, without a name or password: "
+        "these go into OPENSEARCH_USER and OPENSEARCH_PASSWORD",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+    )
+    OPENSEARCH_API_KEY: SecretStr | None = env_field("A key of OpenSearch, as its interface returns it encoded.")
+    OPENSEARCH_USER: str | None = env_field("The name of Kvasir's user at OpenSearch, instead of a key.")
+    OPENSEARCH_PASSWORD: SecretStr | None = env_field("The password of this user.")
+    OPENSEARCH_SHARDS: int = env_field("The shards of a new index.", "a number from 1 to 1000", 1, ge=1, le=1000)
+    ELASTICSEARCH_URL: str | None = env_field(
+        "Elasticsearch's address; the embedded store without it.",
+        "an address that begins with http:// or https://, or several with commas between, without a name or password: "
+        "these go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+    )
+    ELASTICSEARCH_API_KEY: SecretStr | None = env_field("A key of Elasticsearch, as its interface returns it encoded.")
+    ELASTICSEARCH_USER: str | None = env_field("The name of Kvasir's user at Elasticsearch, instead of a key.")
+    ELASTICSEARCH_PASSWORD: SecretStr | None = env_field("The password of this user.")
+    ELASTICSEARCH_SHARDS: int = env_field("The shards of a new index.", "a number from 1 to 1000", 1, ge=1, le=1000)
     HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
     HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
     ALL_PROXY: SecretStr | None = env_field("The proxy for both.")

@@ -33,6 +33,10 @@ def _list_weaviate_addresses(variables: Mapping[str, Any]) -> Sequence[str]:
     return [str(address) for node in nodes for address in (node.http, node.grpc)]
 
 
+def _list_urls(variable: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+    return lambda variables: [url.strip() for url in variables[variable].split(",")]
+
+
 STORES: Final = {
     spec.name: spec
     for spec in (
@@ -43,6 +47,20 @@ STORES: Final = {
             "WEAVIATE_URL",
             ("WEAVIATE_API_KEY",),
             list_addresses=_list_weaviate_addresses,
+        ),
+        StoreSpec(
+            "opensearch",
+            "knowledge.stores.opensearch.store:make_opensearch",
+            "OPENSEARCH_URL",
+            ("OPENSEARCH_API_KEY", "OPENSEARCH_PASSWORD"),
+            list_addresses=_list_urls("OPENSEARCH_URL"),
+        ),
+        StoreSpec(
+            "elasticsearch",
+            "knowledge.stores.opensearch.store:make_elasticsearch",
+            "ELASTICSEARCH_URL",
+            ("ELASTICSEARCH_API_KEY", "ELASTICSEARCH_PASSWORD"),
+            list_addresses=_list_urls("ELASTICSEARCH_URL"),
         ),
     )
 }

@@ -56,7 +56,13 @@ def test_each_kind_of_source_names_its_addresses(kind: str) -> None:
 @pytest.mark.parametrize("name", STORES)
 def test_each_store_names_its_addresses(name: str) -> None:
     variables = {"WEAVIATE_URL": "https://w1:8080,http://w2", "WEAVIATE_GRPC_URL": "https://w1:1,http://w2:2"}
-    expected = {"weaviate": ["https://w1:8080", "https://w1:1", "http://w2:8080", "http://w2:2"], "lancedb": []}
+    variables |= {"OPENSEARCH_URL": "https://o1:9200, http://o2", "ELASTICSEARCH_URL": "https://e1:9200"}
+    expected = {
+        "lancedb": [],
+        "weaviate": ["https://w1:8080", "https://w1:1", "http://w2:8080", "http://w2:2"],
+        "opensearch": ["https://o1:9200", "http://o2"],
+        "elasticsearch": ["https://e1:9200"],
+    }
     assert list(STORES[name].list_addresses(variables)) == expected[name]
 
 

@@ -13,6 +13,7 @@ import pytest
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, make_store
+from tests.opensearch import SearchServer, elasticsearch_server, opensearch_server
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
 from tests.stores.toy_store import TOY
@@ -40,6 +41,28 @@ def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServe
 @pytest.fixture
 def weaviate_variables(weaviate: WeaviateServer) -> Mapping[str, str]:
     return weaviate.variables
+
+
+@pytest.fixture(scope="session")
+def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
+    with opensearch_server(tmp_path_factory.mktemp("opensearch")) as server:
+        yield server
+
+
+@pytest.fixture
+def opensearch_variables(opensearch: SearchServer) -> Mapping[str, str]:
+    return opensearch.variables
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
+    with elasticsearch_server(tmp_path_factory.mktemp("elasticsearch")) as server:
+        yield server
+
+
+@pytest.fixture
+def elasticsearch_variables(elasticsearch: SearchServer) -> Mapping[str, str]:
+    return elasticsearch.variables
 
 
 # ── What the contract uses ───────────────────────────────────────────────────────────────────────────────────────────
