@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install what the tests need: Chromium, PostgreSQL, PgBouncer, MariaDB, git and a Weaviate server.
+# Install what the tests need: Chromium, PostgreSQL, PgBouncer, MariaDB, git, and servers of Weaviate, OpenSearch and
+# Elasticsearch.
 # As root on Debian, install what is missing; elsewhere, name each missing thing and its remedy (exit status 2).
 # KVASIR_TEST_WEAVIATE=PATH uses an installed Weaviate server.
 set -eu
@@ -21,6 +22,16 @@ postgres_here || packages="$packages postgresql"
 [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || packages="$packages pgbouncer"
 command -v mariadbd >/dev/null || packages="$packages mariadb-server-core mariadb-client-core"
 command -v git >/dev/null || packages="$packages git"
+command -v mvn >/dev/null || packages="$packages maven"
+find_java() { # print a java of version 21 or newer
+    for one in "${JAVA_HOME:-}/bin/java" "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
+        if [ -x "$one" ] && "$one" -version 2>&1 | awk -F'[".]' 'NR == 1 { exit !($2 >= 21) }'; then
+            printf '%s\n' "$one"
+            return
+        fi
+    done
+}
+[ -n "$(find_java)" ] || packages="$packages default-jdk-headless"
 if [ -n "$packages" ]; then
     if root_on_debian; then
         say "installing$packages with apt-get"
@@ -72,6 +83,35 @@ if ! [ -x "$weaviate" ]; then
         fi
     fi
 fi
+
+# The jars come from Maven Central, or from the mirror in Maven's settings. Their checksums are ours.
+fetch_jars() { # SERVER VERSION
+    folder=$cache/$1-$2
+    [ -d "$folder" ] && return
+    if [ -z "$java" ] || ! command -v mvn >/dev/null; then
+        lacks "$1" 'install Maven and a JDK 21 or newer, and set JAVA_HOME to the JDK'
+        return
+    fi
+    say "fetching $1 $2"
+    rm -rf "$folder.new" && mkdir -p "$folder.new"
+    mvn -B -q -f "tests/java/$1.xml" "$copy_dependencies" -DoutputDirectory="$folder.new/lib" >&2
+    pins=$PWD/tests/java/$1.sha256
+    if ! (cd "$folder.new/lib" && export LC_ALL=C && sha256sum -- * | diff - "$pins" >&2); then
+        say "the jars of $1 $2 are not the pinned ones; stopping"
+        exit 1
+    fi
+    for archive in "$folder.new"/lib/*.zip; do
+        [ -f "$archive" ] || continue
+        .venv/bin/python -m zipfile -e "$archive" "$folder.new/archive"
+        mv -n "$folder.new"/archive/*.jar "$folder.new/lib/"
+    done
+    ln -s "$java" "$folder.new/java"
+    mv "$folder.new" "$folder"
+}
+java=$(find_java)
+copy_dependencies=org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
+fetch_jars opensearch 2.19.1
+fetch_jars elasticsearch 9.2.0
 
 if [ -n "$missing" ]; then
     say "the tests lack:$missing"

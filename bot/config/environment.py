@@ -18,7 +18,7 @@ from knowledge.stores.weaviate.placement import Consistency
 from knowledge.web.http.settings import WebSettings
 from knowledge.web.live_settings import PROVIDERS
 
-_ENGINE_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
+_PLAIN_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
 """It has no name and password, because the address is shown in status, logs and errors."""
 
 
@@ -101,11 +101,11 @@ class Environment(BaseModel):
         "127.0.0.1",
         pattern=r"^[0-9A-Za-z.:-]{1,253}$",
     )
-    KVASIR_ENGINE_URL: str | None = env_field(
+    KVASIR_PLAIN_URL: str | None = env_field(
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "
         "password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
-        pattern=rf"^{_ENGINE_URL}(,\s*{_ENGINE_URL})*$",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
     )
     KVASIR_ENGINE_API_KEY: SecretStr | None = env_field("The key of those servers.")
     KVASIR_ENGINE_PEOPLE: int | None = env_field(
@@ -172,7 +172,7 @@ class Environment(BaseModel):
     KVASIR_EMBEDDER_URL: str | None = env_field(
         "A server of embeddings in OpenAI's form (TEI, vLLM, SGLang). Without it, a small model embeds on the CPU.",
         "an address that begins with http:// or https://, without a name or password",
-        pattern=rf"^{_ENGINE_URL}$",
+        pattern=rf"^{_PLAIN_URL}$",
     )
     KVASIR_EMBEDDER_API_KEY: SecretStr | None = env_field("The key of that server.")
     KVASIR_EMBEDDER_MODEL: str | None = env_field(
@@ -206,7 +206,7 @@ class Environment(BaseModel):
     KVASIR_RERANKER_URL: str | None = env_field(
         "The whole address of a reranker, such as http://host:8000/v1/rerank; without it there is none.",
         "an address that begins with http:// or https://, without a name or password",
-        pattern=rf"^{_ENGINE_URL}$",
+        pattern=rf"^{_PLAIN_URL}$",
     )
     KVASIR_RERANKER_API_KEY: SecretStr | None = env_field("The key of the reranker.")
     KVASIR_RERANKER_MODEL: str = env_field(
@@ -215,6 +215,26 @@ class Environment(BaseModel):
     POSTGRESQL_URL: SecretStr | None = env_field(
         "The PostgreSQL of the store postgresql, if it is another database than KVASIR_DATABASE_URL."
     )
+    OPENSEARCH_URL: str | None = env_field(
+        "OpenSearch's address; the embedded store without it.",
+        "an address that begins with http:// or https://, or several with commas between, without a name or password: "
+        "these go into OPENSEARCH_USER and OPENSEARCH_PASSWORD",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+    )
+    OPENSEARCH_API_KEY: SecretStr | None = env_field("A key of OpenSearch, as its interface returns it encoded.")
+    OPENSEARCH_USER: str | None = env_field("The name of Kvasir's user at OpenSearch, instead of a key.")
+    OPENSEARCH_PASSWORD: SecretStr | None = env_field("The password of this user.")
+    OPENSEARCH_SHARDS: int = env_field("The shards of a new index.", "a number from 1 to 1000", 1, ge=1, le=1000)
+    ELASTICSEARCH_URL: str | None = env_field(
+        "Elasticsearch's address; the embedded store without it.",
+        "an address that begins with http:// or https://, or several with commas between, without a name or password: "
+        "these go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD",
+        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+    )
+    ELASTICSEARCH_API_KEY: SecretStr | None = env_field("A key of Elasticsearch, as its interface returns it encoded.")
+    ELASTICSEARCH_USER: str | None = env_field("The name of Kvasir's user at Elasticsearch, instead of a key.")
+    ELASTICSEARCH_PASSWORD: SecretStr | None = env_field("The password of this user.")
+    ELASTICSEARCH_SHARDS: int = env_field("The shards of a new index.", "a number from 1 to 1000", 1, ge=1, le=1000)
     HTTP_PROXY: SecretStr | None = env_field("The proxy for http addresses.")
     HTTPS_PROXY: SecretStr | None = env_field("The proxy for https addresses.")
     ALL_PROXY: SecretStr | None = env_field("The proxy for both.")

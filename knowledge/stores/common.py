@@ -111,7 +111,8 @@ def check_rows(rows: Sequence[StoredChunk], dimensions: int) -> None:
                 "(which rebuilds the model), then run `kvasir sync`."
             )
         chunk = row.chunk
-        texts = (chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, chunk.kind, row.terms)
+        texts = [chunk.id, chunk.source, chunk.document, chunk.title, chunk.heading, chunk.text, chunk.kind, row.terms]
+        texts.append(chunk.url or "")
         try:
             "".join(texts).encode()
         except UnicodeEncodeError:

@@ -37,6 +37,10 @@ def _list_weaviate_addresses(variables: Mapping[str, Any]) -> Sequence[str]:
     return [str(address) for node in nodes for address in (node.http, node.grpc)]
 
 
+def _list_urls(variable: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+    return lambda variables: [url.strip() for url in variables[variable].split(",")]
+
+
 STORES: Final = {
     spec.name: spec
     for spec in (
@@ -55,6 +59,20 @@ STORES: Final = {
             ("POSTGRESQL_URL",),
             fallback="KVASIR_DATABASE_URL",
             list_addresses=lambda variables: list_database_addresses(variables["POSTGRESQL_URL"]),
+        ),
+        StoreSpec(
+            "opensearch",
+            "knowledge.stores.opensearch.store:make_opensearch",
+            "OPENSEARCH_URL",
+            ("OPENSEARCH_API_KEY", "OPENSEARCH_PASSWORD"),
+            list_addresses=_list_urls("OPENSEARCH_URL"),
+        ),
+        StoreSpec(
+            "elasticsearch",
+            "knowledge.stores.opensearch.store:make_elasticsearch",
+            "ELASTICSEARCH_URL",
+            ("ELASTICSEARCH_API_KEY", "ELASTICSEARCH_PASSWORD"),
+            list_addresses=_list_urls("ELASTICSEARCH_URL"),
         ),
     )
 }

@@ -66,8 +66,9 @@ class StoredRows:
         return count
 
     def _find_store(self, index: str) -> Store | None:
-        opened = (self._indexes.written, self._indexes.searched)
-        return next((one.store for one in opened if one.row.name == index), None)
+        """Return the store of an index, by its name in the database."""
+        opened, suffix = (self._indexes.written, self._indexes.searched), self._indexes.manifest.suffix
+        return next((one.store for one in opened if f"{one.row.name}{suffix}" == index), None)
 
 
 def _slice_lazily(values: Iterable[_T]) -> Iterator[Sequence[_T]]:

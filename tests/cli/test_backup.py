@@ -200,6 +200,16 @@ async def test_a_backup_is_made_while_a_sync_runs(site: Site) -> None:
             assert all(await find_passages(library))
 
 
+async def test_an_installation_with_a_namespace_keeps_its_vectors(site: Site) -> None:
+    site.environ |= {"KVASIR_NAMESPACE": "acme"}
+    found = await fill(site)
+    folder = await site.backup("backup")
+    site.wipe()
+    assert (await site.restore(folder)).vectors == 10
+    async with open_configured_library(site.settings) as library:
+        assert await find_passages(library) == found
+
+
 async def test_without_vectors_the_documents_are_read_again(site: Site) -> None:
     found = await fill(site)
     folder = await site.backup("backup", vectors=False)

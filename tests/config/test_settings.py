@@ -199,11 +199,13 @@ def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
         ({"KVASIR_ENGINE_URL": "http://gpu-1:30000, http://ann@gpu-2:30000"}, ("KVASIR_ENGINE_URL", "password")),
         ({"KVASIR_ENGINE_URL": "http://gpu-1:30000?key=hush"}, ("KVASIR_ENGINE_URL",)),
         ({"WEAVIATE_URL": "localhost"}, ("WEAVIATE_URL", "http://")),
+        ({"OPENSEARCH_URL": "https://kvasir:hush@o:9200"}, ("OPENSEARCH_URL", "OPENSEARCH_PASSWORD")),
+        ({"ELASTICSEARCH_SHARDS": "0"}, ("ELASTICSEARCH_SHARDS", "1 to 1000")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
         ({"KVASIR_DATABASE_DIRECT_URL": "postgresql://u@h/d"}, ("KVASIR_DATABASE_DIRECT_URL", "same")),
         (
             {"KVASIR_STORE": "weavite"},
-            ("KVASIR_STORE", "Did you mean “weaviate”?", "Known: lancedb, weaviate, postgresql."),
+            ("KVASIR_STORE", "Did you mean “weaviate”?", f"Known: {', '.join(STORES)}."),
         ),
         ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
         ({"KVASIR_STORE": "postgresql"}, ("KVASIR_STORE", "neither POSTGRESQL_URL nor KVASIR_DATABASE_URL", ".env")),
@@ -243,13 +245,23 @@ def test_a_wrong_variable_names_itself_and_its_form(
             {"WEAVIATE_URL", "WEAVIATE_API_KEY"},
         ),
         ({"KVASIR_PREVIOUS_STORE": "lancedb", "WEAVIATE_URL": "http://w:8080"}, "weaviate", {"WEAVIATE_URL"}),
+        (
+            {"OPENSEARCH_URL": "https://o:9200", "OPENSEARCH_USER": "kvasir", "OPENSEARCH_PASSWORD": "hush-hush"},
+            "opensearch",
+            {"OPENSEARCH_URL", "OPENSEARCH_USER", "OPENSEARCH_PASSWORD"},
+        ),
+        (
+            {"ELASTICSEARCH_URL": "https://e:9200", "ELASTICSEARCH_API_KEY": "hush-hush"},
+            "elasticsearch",
+            {"ELASTICSEARCH_URL", "ELASTICSEARCH_API_KEY"},
+        ),
     ],
 )
 def test_a_variable_chooses_the_store(place: Path, environ: dict[str, str], store: str, variables: set[str]) -> None:
     settings = load_settings(environ, place)
     knowledge = settings.knowledge
     assert (knowledge.store, knowledge.store_variables.keys() & environ.keys()) == (store, variables)
-    assert ("hush-hush" in settings.secrets) == ("WEAVIATE_API_KEY" in variables)
+    assert ("hush-hush" in settings.secrets) == any("KEY" in name or "PASSWORD" in name for name in variables)
     assert "hush-hush" not in repr(knowledge)
 
 

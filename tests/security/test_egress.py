@@ -59,10 +59,14 @@ def test_each_store_names_its_addresses(name: str) -> None:
         "WEAVIATE_URL": "https://w1:8080,http://w2",
         "WEAVIATE_GRPC_URL": "https://w1:1,http://w2:2",
         "POSTGRESQL_URL": "postgresql://kvasir:secret@vectors:6432/kvasir",
+        "OPENSEARCH_URL": "https://o1:9200, http://o2",
+        "ELASTICSEARCH_URL": "https://e1:9200",
     }
     expected = {
         "weaviate": ["https://w1:8080", "https://w1:1", "http://w2:8080", "http://w2:2"],
         "postgresql": ["postgresql://vectors:6432"],
+        "opensearch": ["https://o1:9200", "http://o2"],
+        "elasticsearch": ["https://e1:9200"],
         "lancedb": [],
     }
     assert list(STORES[name].list_addresses(variables)) == expected[name]

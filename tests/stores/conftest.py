@@ -13,6 +13,7 @@ import pytest
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, make_store
+from tests.opensearch import SearchServer, elasticsearch_server, opensearch_server
 from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.services import WeaviateServer, weaviate_server
 from tests.stores.rows import DIMENSIONS
@@ -57,6 +58,28 @@ def pooled_vector_postgres(vector_postgres: str) -> Iterator[str]:
 @pytest.fixture
 def pooled_postgresql_variables(pooled_vector_postgres: str) -> Mapping[str, str]:
     return {"POSTGRESQL_URL": pooled_vector_postgres}
+
+
+@pytest.fixture(scope="session")
+def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
+    with opensearch_server(tmp_path_factory.mktemp("opensearch")) as server:
+        yield server
+
+
+@pytest.fixture
+def opensearch_variables(opensearch: SearchServer) -> Mapping[str, str]:
+    return opensearch.variables
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
+    with elasticsearch_server(tmp_path_factory.mktemp("elasticsearch")) as server:
+        yield server
+
+
+@pytest.fixture
+def elasticsearch_variables(elasticsearch: SearchServer) -> Mapping[str, str]:
+    return elasticsearch.variables
 
 
 # ── What the contract uses ───────────────────────────────────────────────────────────────────────────────────────────

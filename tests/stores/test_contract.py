@@ -135,6 +135,9 @@ async def test_a_vector_that_does_not_fit_is_refused_and_nothing_is_written(stor
 async def test_invalid_unicode_is_refused_in_our_words(store: Store) -> None:
     with pytest.raises(StoreError, match=r"guide\.md"):
         await store.write([row("a", text="half a pair \ud800")])
+    of_url = row("a")
+    with pytest.raises(StoreError, match=r"guide\.md"):
+        await store.write([replace(of_url, chunk=replace(of_url.chunk, url="https://docs.example/\ud800"))])
 
 
 @pytest.mark.slow
@@ -291,7 +294,12 @@ async def test_a_filter_of_hundreds_of_classes_comes_before_the_pool(store: Stor
     mine = [frozenset({f"C{n}"}) for n in range(1000)]
     await store.write(
         [
-            row(f"r{n:03}", "term " * (200 - n), unit(1, n / 1000), readers=frozenset({"U1"}) if n % 2 else mine[n])
+            row(
+                f"r{n:03}",
+                "term " * (200 - n) + "other " * n,  # of one length, because Lucene rounds lengths
+                unit(1, n / 1000),
+                readers=frozenset({"U1"}) if n % 2 else mine[n],
+            )
             for n in range(200)
         ]
     )

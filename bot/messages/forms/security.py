@@ -48,8 +48,8 @@ PROBLEMS: Mapping[str, Message] = {
     ),
     "storage-plain": Message(
         "Texts of documents travel unencrypted to {what}. Use sslmode=verify-full for PostgreSQL, and https:// for "
-        "Weaviate.",
-        "文档内容以明文发送到 {what}。PostgreSQL 请使用 sslmode=verify-full，Weaviate 请使用 https://。",
+        "other stores.",
+        "文档内容以明文发送到 {what}。PostgreSQL 请使用 sslmode=verify-full，其他存储请使用 https://。",
     ),
     "weaviate-anonymous": Message(
         "Weaviate at {what} answers without a key, so everybody there reads all passages. Turn on authentication.",

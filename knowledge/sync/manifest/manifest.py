@@ -42,7 +42,7 @@ class Manifest:
         self.database = database
         self.namespace = namespace
         self._is_ours = tables.indexes.c.namespace == namespace
-        self._suffix = f"@{namespace}" if namespace else ""
+        self.suffix = f"@{namespace}" if namespace else ""
         """Ends the stored name of an index, which must be unique."""
         self.content: SharedContent | None = None
         """What sources share with other hosts; None for a file of SQLite, which has one host."""
@@ -63,7 +63,7 @@ class Manifest:
                 "WHERE NOT EXISTS (SELECT 1 FROM knowledge_indexes WHERE name = :name)"
             ),
             {
-                "name": f"{identity.name}{self._suffix}",
+                "name": f"{identity.name}{self.suffix}",
                 "namespace": self.namespace,
                 "store": identity.store,
                 "embedder": identity.embedder,
@@ -74,7 +74,7 @@ class Manifest:
     async def list_indexes(self) -> Sequence[IndexRow]:
         """Return every index."""
         rows = await self.database.fetch_rows(tables.INDEXES, {"namespace": self.namespace})
-        return [IndexRow(id_, name.removesuffix(self._suffix), *rest) for id_, name, *rest in rows]
+        return [IndexRow(id_, name.removesuffix(self.suffix), *rest) for id_, name, *rest in rows]
 
     @transaction
     def adopt_indexes(self, connection: Connection, store: str, names: Collection[str]) -> None:
@@ -82,7 +82,7 @@ class Manifest:
         row = tables.indexes.c
         ours = (row.namespace == "") & (row.store == store) & row.name.in_(names)
         connection.execute(
-            update(tables.indexes).where(ours).values(namespace=self.namespace, name=row.name + self._suffix)
+            update(tables.indexes).where(ours).values(namespace=self.namespace, name=row.name + self.suffix)
         )
         keys = select(tables.sources.c.key).join(tables.indexes).where(self._is_ours)
         memories = tables.memories.c.source

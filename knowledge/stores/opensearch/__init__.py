@@ -1,0 +1,1 @@
+"""Store indexes on OpenSearch or Elasticsearch, which differ in a dialect."""
