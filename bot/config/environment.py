@@ -101,7 +101,7 @@ class Environment(BaseModel):
         "127.0.0.1",
         pattern=r"^[0-9A-Za-z.:-]{1,253}$",
     )
-    KVASIR_PLAIN_URL: str | None = env_field(
+    KVASIR_ENGINE_URL: str | None = env_field(
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "
         "password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
