@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import Any, Final, cast
 
@@ -92,7 +92,9 @@ def make_store(settings: KnowledgeSettings, name: str = "") -> Store:
             f"An index is still in the store {name}, which is not configured. "
             f"Set KVASIR_PREVIOUS_STORE to {name}, with its address, until the new index is complete."
         )
-    return cast("Store", resolve_name(spec.implementation)(settings))
+    prefix = f"{spec.name.upper()}_"
+    own = {name: value for name, value in settings.store_variables.items() if name.startswith(prefix)}
+    return cast("Store", resolve_name(spec.implementation)(replace(settings, store=spec.name, store_variables=own)))
 
 
 def list_store_addresses(settings: KnowledgeSettings) -> list[str]:

@@ -97,7 +97,7 @@ async def find_texts(library: Library) -> list[str]:
     return [hit.text for hit in (await library.search(QUESTION, limit=3)).hits]
 
 
-@pytest.mark.parametrize(("old", "new"), itertools.pairwise([*STORES, next(iter(STORES))]))
+@pytest.mark.parametrize(("old", "new"), list(itertools.pairwise([*STORES, next(iter(STORES))])))
 async def test_every_question_is_answered_while_the_store_is_changed(
     installation: Installation, old: str, new: str
 ) -> None:

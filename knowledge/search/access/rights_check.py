@@ -29,9 +29,11 @@ async def search_checked(
         StoreError, EmbedderError, DatabaseError: that part failed.
 
     """
-    deadline, scope = time.monotonic() + WITHIN_S, plan.scope
+    deadline, scope = 0.0, plan.scope
     for _ in range(_ROUNDS):
         found = await find_documents(replace(plan, scope=scope))
+        # The first search is no wait for sources. It may load the embedder's model.
+        deadline = deadline or time.monotonic() + WITHIN_S
         readers = _find_unchecked(checker, (found.current[one.candidate.chunk.id] for one in found.ranked_hits))
         if not readers:
             return found

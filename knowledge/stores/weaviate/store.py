@@ -314,8 +314,7 @@ class WeaviateStore:
 
 def make_store(settings: KnowledgeSettings) -> WeaviateStore:
     """Return the store that the variables describe."""
-    variables = {name: value for name, value in settings.store_variables.items() if name.startswith("WEAVIATE_")}
-    options = {name.removeprefix("WEAVIATE_").lower(): value for name, value in variables.items()}
+    options = {name.removeprefix("WEAVIATE_").lower(): value for name, value in settings.store_variables.items()}
     options |= {"namespace": settings.namespace} if settings.namespace else {}
     server = options.pop("url"), options.pop("grpc_url", None), options.pop("api_key", None)
     return WeaviateStore(*server, placement=Placement(**options), ca_file=settings.web.ca_file)
