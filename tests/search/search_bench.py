@@ -31,6 +31,7 @@ class WordEmbedder:
 
     identity = "words"
     dimensions = DIMENSIONS
+    trouble = ""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
