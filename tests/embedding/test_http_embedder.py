@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -43,6 +44,11 @@ from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
 
 SHORT = CallLimits(attempts=1, call_s=0.05, total_s=1.0)
+STATUSES: dict[int, Callable[[], web.HTTPException]] = {
+    400: web.HTTPBadRequest,
+    413: lambda: web.HTTPRequestEntityTooLarge(200, 300),
+    422: web.HTTPUnprocessableEntity,
+}
 TEXTS = ["The office opens at nine.", "Invoices are paid within thirty days.", "Bread needs flour."]
 
 
@@ -151,7 +157,7 @@ async def test_each_failure_is_named_and_the_next_call_works(
         server.faults = [fault] * 20
         with caplog.at_level(logging.DEBUG), pytest.raises(EmbedderError) as raised:
             await embed()
-        assert type(raised.value) is kind
+        assert isinstance(raised.value, EmbedderUnavailable) is (kind is EmbedderUnavailable)
         assert text in str(raised.value)
         assert f"toy at {server.url.removeprefix('http://')}" in str(raised.value)
         assert embedder.trouble == str(raised.value)
@@ -224,6 +230,53 @@ async def test_passages_of_another_model_are_refused_at_once(embedder: HttpEmbed
     server.embed = other_model
     with pytest.raises(EmbedderError, match=r"another model .* KVASIR_EMBEDDER_REVISION"):
         await embedder.embed_passages(TEXTS)
+
+
+async def test_a_question_notices_the_other_model_that_passages_found(
+    embedder: HttpEmbedder, server: EmbeddingServer
+) -> None:
+    await embedder.embed_query("a question by the model of the index")
+    server.embed = other_model
+    for embed in (embedder.embed_passages(TEXTS), embedder.embed_query("one"), embedder.embed_query("another")):
+        with pytest.raises(EmbedderError, match="another model"):
+            await embed
+    assert "another model" in embedder.trouble
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_texts_that_are_too_long_for_the_server_are_cut(
+    embedder: HttpEmbedder, server: EmbeddingServer, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    embed, long = server.embed, "flour " * 60
+    sent: list[str] = []
+
+    async def refuse_long(texts: Any) -> Any:
+        if max(map(len, texts)) > 200:
+            refusal = STATUSES[status]()
+            raise refusal
+        sent.extend(texts)
+        return await embed(texts)
+
+    server.embed = refuse_long
+    vectors = await embedder.embed_passages([*TEXTS, long, *TEXTS])
+    assert {*TEXTS, long[: len(long) // 2]} <= set(sent)
+    assert np.allclose(vectors[[0, 1, 2, 4, 5, 6]], await embedder.embed_passages([*TEXTS, *TEXTS]))
+    assert "first half of a passage of 360 characters" in caplog.text
+    server.embed = embed
+    assert np.allclose(vectors[3], (await embedder.embed_passages([long[: len(long) // 2]]))[0])
+
+
+async def test_a_call_that_the_server_refuses_for_another_reason_ends_soon(
+    embedder: HttpEmbedder, server: EmbeddingServer
+) -> None:
+    async def refuse(_texts: Any) -> Any:
+        raise web.HTTPBadRequest(text=KEY)
+
+    server.embed = refuse
+    server.requests.clear()
+    with pytest.raises(EmbedderError, match=r"refuses the call \(HTTP 400\)"):
+        await embedder.embed_passages(["flour " * 60] * 40)
+    assert len(server.requests) < 8
 
 
 async def test_questions_notice_another_model_within_a_minute(server: EmbeddingServer) -> None:
@@ -368,8 +421,8 @@ async def test_cancelled_calls_leave_the_line_wherever_they_are(server: Embeddin
 
 async def test_a_failed_batch_ends_the_others_of_its_call(server: EmbeddingServer) -> None:
     embedder = await make_embedder(make_settings(server, concurrency=2))
-    server.faults = [answer_status(400)]
-    with pytest.raises(EmbedderError, match="HTTP 400"):
+    server.faults = [answer_status(401)]
+    with pytest.raises(EmbedderError, match="HTTP 401"):
         await embedder.embed_passages([f"passage {n}" for n in range(40)])
     assert len(server.requests) < 6
     assert (await embedder.embed_passages(TEXTS)).shape == (3, 256)

@@ -40,6 +40,10 @@ _CHECK_S: Final = 60.0
 _FIRST_WAIT_S: Final = 0.5
 _MOST_WAIT_S: Final = 30.0
 _PARSED_IN_PLACE_BYTES: Final = 500_000
+_TOO_LONG: Final = frozenset({400, 413, 422})
+"""With these statuses vLLM, SGLang and TEI refuse texts that are too long, and batches that are too large."""
+_SHORTEST: Final = 120
+"""A text of fewer characters is not too long for any model."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +62,10 @@ LIMITS: Final = {
     Priority.ANSWER: CallLimits(attempts=3, call_s=10.0, total_s=20.0),
     Priority.BACKGROUND: CallLimits(attempts=9, call_s=60.0, total_s=240.0),
 }
+
+
+class _TextsRefused(EmbedderError):
+    """The server may accept fewer or shorter texts."""
 
 
 class HttpEmbedder:
@@ -106,9 +114,8 @@ class HttpEmbedder:
         async def embed_batches() -> None:
             try:
                 for start in starts:
-                    async with self._turns.take_turn(priority):
-                        batch = texts[start : start + size]
-                        result[start : start + size] = await self._embed(batch, self._settings.passage_prefix, priority)
+                    batch = texts[start : start + size]
+                    result[start : start + size] = await self._embed_passages(batch, priority)
             except EmbedderError as error:
                 errors.append(error)
                 raise
@@ -122,6 +129,21 @@ class HttpEmbedder:
         if errors:
             raise errors[0]
         return result
+
+    async def _embed_passages(self, texts: Sequence[str], priority: Priority) -> Matrix:
+        """Return the vectors of one batch. If the server refuses it, it gets halves of it, then halves of a text."""
+        try:
+            return await self._embed(texts, self._settings.passage_prefix, priority, in_turns=True)
+        except _TextsRefused as error:
+            if len(texts) == 1 and len(texts[0]) < _SHORTEST:
+                raise
+            why = str(error)
+        if len(texts) == 1:
+            _log.warning("Only the first half of a passage of %d characters is embedded. %s", len(texts[0]), why)
+            return await self._embed_passages([texts[0][: len(texts[0]) // 2]], priority)
+        middle = len(texts) // 2
+        first = await self._embed_passages(texts[:middle], priority)
+        return np.concatenate([first, await self._embed_passages(texts[middle:], priority)])
 
     async def embed_symmetric(self, texts: Sequence[str]) -> Matrix:
         """Embed short texts for a comparison with each other, with the prefix of passages, as urgent as a question."""
@@ -154,15 +176,20 @@ class HttpEmbedder:
         self._is_closed = True
         await self._server.close()
 
-    async def _embed(self, texts: Sequence[str], prefix: str, priority: Priority, *, check: bool = True) -> Matrix:
-        """Return the vectors of one batch, and compare the canary's among them if ``check``."""
+    async def _embed(
+        self, texts: Sequence[str], prefix: str, priority: Priority, *, check: bool = True, in_turns: bool = False
+    ) -> Matrix:
+        """Return the vectors of one batch, and compare the canary's among them if ``check``.
+
+        ``in_turns`` sends it when its priority has a turn.
+        """
         if len(texts) == 1:  # a question does not wait for the threads, which chunks may occupy
             inputs = self._prepare_texts(texts, prefix)
         else:
             inputs = await asyncio.to_thread(self._prepare_texts, texts, prefix)
         inputs += [CANARY] if check else []
         with self._record_trouble():
-            vectors = await self._call_server(inputs, LIMITS[priority])
+            vectors = await self._call_server(inputs, LIMITS[priority], priority if in_turns else None)
             if check:
                 await self._check_canary(vectors[-1], LIMITS[priority])
         if not check and self._checked_at == -math.inf:  # a call has failed meanwhile
@@ -175,24 +202,32 @@ class HttpEmbedder:
             yield
         except EmbedderError as error:
             self.trouble = str(error)
+            self._checked_at = -math.inf  # the next question is checked, too
             raise
         self.trouble = ""
 
     def _prepare_texts(self, texts: Sequence[str], prefix: str) -> list[str]:
         return [prefix + cut_text(text, self.count_tokens) for text in texts]
 
-    async def _call_server(self, inputs: Sequence[str], limits: CallLimits) -> Matrix:
-        """Return the vectors of the inputs; temporary failures are repeated within the limits."""
+    async def _call_server(self, inputs: Sequence[str], limits: CallLimits, priority: Priority | None = None) -> Matrix:
+        """Return the vectors of the inputs; temporary failures are repeated within the limits.
+
+        With a ``priority``, each attempt waits for its turn. Between two attempts others have theirs.
+        """
         body = wire.build_request(self._settings.model, inputs, self._settings.dimensions)
-        ends = self._now() + limits.total_s
+        expected = self.dimensions or self._settings.dimensions
+        ends = math.inf
         for attempt in range(1, limits.attempts + 1):
             if self._is_closed:
                 raise EmbedderError("The embedder is closed because Kvasir is stopping. Ask again once it has started.")
+            turn = contextlib.nullcontext() if priority is None else self._turns.take_turn(priority)
             try:
-                reply = await self._server.post(wire.PATH, body, within_s=limits.call_s)
+                async with turn:
+                    ends = min(ends, self._now() + limits.total_s)
+                    reply = await self._server.post(wire.PATH, body, within_s=limits.call_s)
                 if len(reply) < _PARSED_IN_PLACE_BYTES:
-                    return wire.parse_vectors(reply, len(inputs), self.dimensions or None)
-                return await asyncio.to_thread(wire.parse_vectors, reply, len(inputs), self.dimensions or None)
+                    return wire.parse_vectors(reply, len(inputs), expected)
+                return await asyncio.to_thread(wire.parse_vectors, reply, len(inputs), expected)
             except wire.UnusableReply as error:
                 raise self._make_error(f"{error}. {_CHECK}") from None
             except ServerFailure as error:
@@ -202,6 +237,7 @@ class HttpEmbedder:
                 is_last = attempt == limits.attempts or self._now() + wait_s > ends
                 if is_last or not error.is_temporary:
                     kind, next_step = (EmbedderUnavailable, _WAIT) if error.is_temporary else (EmbedderError, _CHECK)
+                    kind = _TextsRefused if error.status in _TOO_LONG else kind
                     raise self._make_error(f"{error}. {next_step}", kind) from None
             await self._sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")

@@ -40,7 +40,8 @@ def parse_vectors(reply: bytes, texts: int, dimensions: int | None) -> Matrix:
     if indexes != list(range(texts)):
         raise UnusableReply(f"answers with other texts than the {texts} that were sent")
     lengths = {row.shape for row in rows}
-    if len(lengths) != 1 or (dimensions is not None and lengths != {(dimensions,)}):
+    is_flat = all(len(shape) == 1 for shape in lengths)
+    if len(lengths) != 1 or not is_flat or (dimensions is not None and lengths != {(dimensions,)}):
         found = " and ".join(sorted({str(row.size) for row in rows}))
         raise UnusableReply(f"answers with vectors of {found} numbers instead of {dimensions or 'one length'}")
     vectors: Matrix = np.stack(rows)

@@ -33,8 +33,12 @@ _REASONS: Final = {
 class ServerFailure(Exception):
     """A call got no usable reply. The text is a phrase about the server, with neither the key nor the reply."""
 
-    def __init__(self, reason: str, *, is_temporary: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, is_temporary: bool = False, retry_after_s: float | None = None, status: int = 0
+    ) -> None:
+        """``status`` is that of the reply, 0 without one."""
         super().__init__(reason)
+        self.status = status
         self.is_temporary = is_temporary
         self.retry_after_s = retry_after_s
 
@@ -95,6 +99,7 @@ class JsonServer:
                     f"{why} (HTTP {response.status})",
                     is_temporary=response.status in _TEMPORARY,
                     retry_after_s=parse_retry_after_s(response.headers.get("Retry-After"), time.time()),
+                    status=response.status,
                 )
             pieces, size = list[bytes](), 0
             async for piece in response.content.iter_any():
