@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Integer,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.records import UNSETTLED
@@ -24,23 +38,33 @@ def find_wrong_counters(connection: Connection, index: int) -> bool:
     """Count the documents of an index, and return whether its counters differ."""
     sources = _list_sources(index)
     counted, counts = _count_documents(sources), tables.source_counts.c
-    kept = select(*(counts[name] for name in _COLUMNS)).where(counts.source_id.in_(sources), counts.documents != 0)
-    checks = (counted.except_(kept), kept.except_(counted), _find_misplaced(sources), _find_miscounted(sources))
-    return any(connection.execute(check.limit(1)).first() is not None for check in checks)
+    is_used = or_(*(counts[name] != 0 for name in _COLUMNS[1:]))
+    kept = select(*(counts[name] for name in _COLUMNS)).where(counts.source_id.in_(sources), is_used)
+    checks = (counted.except_(kept), kept.except_(counted))
+    return _finds_any(connection, *checks) or _are_audiences_wrong(connection, sources)
 
 
 def replace_counters(connection: Connection, index: int) -> None:
-    """Count the documents of an index again, in a writing transaction."""
+    """Count the documents of an index again, in a writing transaction. Its audiences are replaced if one is wrong."""
     sources, counts = _list_sources(index), tables.source_counts.c
     ours = _ROW.source_id.in_(sources)
     # Other processes compare the number of removals, so it must change.
     last = connection.execute(select(func.coalesce(func.max(counts.removed_audiences), 0))).scalar_one()
-    connection.execute(delete(tables.audiences).where(_KNOWN.source_id.in_(sources)))
-    connection.execute(update(tables.documents).where(ours).values(audience_id=None))
-    connection.execute(update(tables.documents).where(ours, _ROW.chunks > 0).values(readers=_ROW.readers))
+    if _are_audiences_wrong(connection, sources):
+        connection.execute(delete(tables.audiences).where(_KNOWN.source_id.in_(sources)))
+        connection.execute(update(tables.documents).where(ours).values(audience_id=None))
+        connection.execute(update(tables.documents).where(ours, _ROW.chunks > 0).values(readers=_ROW.readers))
     connection.execute(delete(tables.source_counts).where(counts.source_id.in_(sources)))
     renewed = _count_documents(sources).add_columns(literal(last + 1, Integer))
     connection.execute(insert(tables.source_counts).from_select([*_COLUMNS, "removed_audiences"], renewed))
+
+
+def _are_audiences_wrong(connection: Connection, sources: Select[Any]) -> bool:
+    return _finds_any(connection, _find_misplaced(sources), _find_miscounted(sources), _find_doubled(sources))
+
+
+def _finds_any(connection: Connection, *queries: Select[Any] | CompoundSelect[Any]) -> bool:
+    return any(connection.execute(query.limit(1)).first() is not None for query in queries)
 
 
 def _list_sources(index: int) -> Select[Any]:
@@ -63,13 +87,12 @@ def _find_misplaced(sources: Select[Any]) -> Select[Any]:
 
 
 def _find_miscounted(sources: Select[Any]) -> Select[Any]:
-    """Return the audiences that have another number of documents, or the same readers as another one."""
+    """Return the audiences that have another number of documents."""
     number = select(func.count()).where(_ROW.audience_id == _KNOWN.id).scalar_subquery()
-    other = tables.audiences.alias()
-    twice = select(other.c.id).where(
-        other.c.source_id == _KNOWN.source_id,
-        other.c.readers == _KNOWN.readers,
-        other.c.mark == _KNOWN.mark,
-        other.c.id != _KNOWN.id,
-    )
-    return select(_KNOWN.id).where(_KNOWN.source_id.in_(sources), (_KNOWN.documents != number) | twice.exists())
+    return select(_KNOWN.id).where(_KNOWN.source_id.in_(sources), _KNOWN.documents != number)
+
+
+def _find_doubled(sources: Select[Any]) -> Select[Any]:
+    """Return one of the audiences that have the same readers."""
+    alike = select(func.min(_KNOWN.id)).where(_KNOWN.source_id.in_(sources))
+    return alike.group_by(_KNOWN.source_id, _KNOWN.readers, _KNOWN.mark).having(func.count() > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import (
     ColumnElement,
@@ -100,28 +101,26 @@ class IndexManifest(Lookups):
                 .values(version="", sha256="", chunks=left)
             )
 
-    @transaction
-    def restrict_readers(
-        self, connection: Connection, readers: Mapping[int, str], listed: Mapping[int, str] | None = None
-    ) -> None:
-        """Set documents' readers at once, before their chunks are rewritten; until then every plan contains that.
+    async def restrict_readers(self, readers: Mapping[int, str], listed: Mapping[int, str] | None = None) -> None:
+        """Set documents' readers some at a time, before their chunks are rewritten; until then a plan contains that.
 
         ``listed`` has the readers with which a sync will rewrite them, so that they are found all the time.
         """
         for some in slice_items(readers):
-            before = connection.execute(
-                select(tables.documents.c.id, tables.documents.c.url, tables.documents.c.readers).where(
-                    tables.documents.c.id.in_(some)
-                )
-            )
-            marks = {row: mark_unsettled(url, old, (listed or {}).get(row, old)) for row, url, old in before}
-            update_documents(
-                connection,
-                [
-                    {"row": row, "readers": readers[row], "url": mark, "listed_readers": "", "rights_at": 0.0}
-                    for row, mark in marks.items()
-                ],
-            )
+            await self._restrict_some({row: readers[row] for row in some}, listed or {})
+
+    @transaction
+    def _restrict_some(self, connection: Connection, readers: Mapping[int, str], listed: Mapping[int, str]) -> None:
+        document = tables.documents.c
+        before = connection.execute(select(document.id, document.url, document.readers).where(document.id.in_(readers)))
+        marks = {row: mark_unsettled(url, old, listed.get(row, old)) for row, url, old in before}
+        update_documents(
+            connection,
+            [
+                {"row": row, "readers": readers[row], "url": mark, "listed_readers": "", "rights_at": 0.0}
+                for row, mark in marks.items()
+            ],
+        )
 
     @transaction
     def record_rights(
@@ -325,5 +324,9 @@ class IndexManifest(Lookups):
         return (table.c.id.in_(ids)) & (table.c.index_id == self._index)
 
     async def _update_each(self, values: list[dict[str, object]]) -> None:
-        if values:
-            await self.database.write(lambda connection: update_documents(connection, values))
+        """Change documents, some in each transaction.
+
+        PostgreSQL keeps each version of a counter until the transaction that wrote it ends, and reads past all of them.
+        """
+        for some in slice_items(values):
+            await self.database.write(partial(update_documents, values=some))

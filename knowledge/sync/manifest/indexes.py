@@ -7,12 +7,13 @@ of the manifest switches, and the old index is deleted. If a process dies in bet
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from knowledge.errors import DatabaseError, EmbedderError, IndexLost, StoreError, StoreMisconfigured
+from knowledge.errors import DatabaseError, IndexLost, StoreError, StoreMisconfigured
 from knowledge.interfaces import Embedder, SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
@@ -58,6 +59,7 @@ class Indexes:
         self._embedder = embedder
         self._dimensions = embedder.dimensions
         self._open_previous = open_previous
+        self._following = asyncio.Lock()
         self._previous: dict[str, Embedder] = {}
         self._stores: list[Store] = []
         self._shut: set[int] = set()
@@ -191,8 +193,10 @@ class Indexes:
             return
         if active.id == self.written.row.id:
             self._settle_indexes()
-        elif active.id not in {self.searched.row.id, *self._shut}:
-            await self._search_index(active)
+            return
+        async with self._following:
+            if active.id not in {self.searched.row.id, *self._shut}:
+                await self._search_index(active)
 
     async def _search_index(self, active: IndexRow) -> None:
         """Search another index than the written one, unless this Kvasir cannot open it."""
@@ -212,7 +216,7 @@ class Indexes:
             return self._embedder
         try:
             opened = self._previous.get(identity) or await self._open_previous(identity)
-        except EmbedderError as error:
+        except Exception as error:  # noqa: BLE001 - the errors of ``unpack_wheel`` are not of this package
             _log.warning("Words alone find passages until the new index is complete. %s", error)
             return None
         if opened is not None:
@@ -223,15 +227,17 @@ class Indexes:
         """Delete an index. If its store does not answer, the next sync tries again."""
         try:
             store = self._new_store(row.store)
-            try:
-                await guard(store).drop_index(row.name)
-            finally:
-                await store.close()
         except StoreMisconfigured as error:
             _log.warning("The old index %s stays in the store %s. %s", row.name, row.store, error)
+            await manifest.forget_index(row)
+            return
+        try:
+            await guard(store).drop_index(row.name)
         except StoreError as error:
             _log.warning("The old index %s is not deleted yet: %s", row.name, error)
             return
+        finally:
+            await store.close()
         await manifest.forget_index(row)
 
     async def _open_index(self, row: IndexRow) -> OpenIndex:

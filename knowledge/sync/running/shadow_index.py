@@ -64,8 +64,7 @@ class ShadowIndex:
             async for some in growing.list_documents_in_parts(key):
                 elsewhere |= {row.sha256: row for row in some if row.sha256 in hashes}
         renamed = [(row, elsewhere[row.sha256]) for row in gone if row.sha256 in elsewhere]
-        if renamed:
-            await self.manifest.restrict_readers({row.row: _narrow_readers(row, other) for row, other in renamed})
+        await self.manifest.restrict_readers({row.row: _narrow_readers(row, other) for row, other in renamed})
         for rows in slice_items([row.row for row in gone if row.sha256 not in elsewhere]):
             await discard_rows(self.store, self.manifest, await self.manifest.remove_documents(rows))
 
@@ -90,19 +89,18 @@ async def plan_sync(
     async for some in manifest.list_documents_in_parts(key):
         # In a thread, because 100 000 documents take a third of a second.
         await asyncio.to_thread(planner.add_records, some)
-    return planner.make_plan(complete=complete, trusted=trusted, approve=approve)
+    return await asyncio.to_thread(planner.make_plan, complete=complete, trusted=trusted, approve=approve)
 
 
 async def mark_changes(manifest: IndexManifest, todo: SyncPlan, now: float) -> None:
-    """Record pending deletions, returned documents and smaller audiences, which need no reading."""
+    """Record smaller audiences, which come first, pending deletions and returned documents. None needs reading."""
+    restricted = dict(_find_restricted(todo.reads))
+    await manifest.restrict_readers(
+        {row: intersected for row, (intersected, _) in restricted.items()},
+        {row: listed for row, (_, listed) in restricted.items()},
+    )
     await mark_pending_deletions(manifest, todo, now)
     await manifest.mark_pending_deletions([row.row for row in todo.restored_documents], None)
-    restricted = dict(_find_restricted(todo.reads))
-    if restricted:
-        await manifest.restrict_readers(
-            {row: intersected for row, (intersected, _) in restricted.items()},
-            {row: listed for row, (_, listed) in restricted.items()},
-        )
 
 
 async def mark_pending_deletions(manifest: IndexManifest, todo: SyncPlan, now: float) -> None:
