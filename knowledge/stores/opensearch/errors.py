@@ -92,13 +92,14 @@ class ServerErrors:
         kind, reason = _read_error(error)
         busy = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
         blocked = kind == "cluster_block_exception" and status != HTTPStatus.SERVICE_UNAVAILABLE
+        lost = kind in _SHARDS and status != HTTPStatus.BAD_REQUEST  # which a wrong query has
         causes: tuple[tuple[bool, Callable[[], StoreError]], ...] = (
             (status == HTTPStatus.UNAUTHORIZED, self.make_wrong_key),
             (blocked, self.make_read_only),
             (status == HTTPStatus.FORBIDDEN, partial(self._make_forbidden, reason)),
             (kind == "resource_already_exists_exception", self._make_existing),
             (kind == "index_not_found_exception", self.make_gone),
-            (status in busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR or kind in _SHARDS, self.make_unwell),
+            (status in busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR or lost, self.make_unwell),
             (status == HTTPStatus.NOT_FOUND, self.make_foreign),
         )
         for applies, make_error in causes:

@@ -57,8 +57,8 @@ WHERE s.number = d.number
 _COUNT_ALL: Final = "UPDATE {index}_totals SET passages = passages + $1::bigint, words = words + $2::bigint"
 _READ: Final = """
 SELECT p.id, s.source, p.document, p.title, p.heading, p.text, p.url, s.class_number, s.kind, p.modified_at, p.terms,
-v.vector::real[] FROM {index}_passages p JOIN {index}_vectors v ON v.passage = p.number
-JOIN {index}_shelves s ON s.number = p.shelf WHERE p.id = ANY($1::text[])
+v.vector::real[] FROM {index}_shelves s JOIN {index}_passages p ON p.shelf = s.number
+JOIN {index}_vectors v ON v.passage = p.number WHERE p.id = ANY($1::text[])
 """
 _LIST: Final = "SELECT number, id FROM {index}_passages WHERE number > $1::bigint ORDER BY number LIMIT $2::bigint"
 

@@ -30,7 +30,8 @@ _MOST_EF: Final = 1000
 # A plan for any values would compare each row with each shelf. Compiling a query takes longer than running it.
 _SETTINGS: Final = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-set_config('work_mem', '32MB', true), set_config('hnsw.iterative_scan', 'relaxed_order', true)
+set_config('work_mem', '32MB', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
+set_config('idle_in_transaction_session_timeout', '15s', true)
 """
 _SET_WIDTH: Final = "SELECT set_config('hnsw.ef_search', $1::text, true)"
 

@@ -19,7 +19,7 @@ from knowledge.database.database import Database, DatabaseOptions
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
-from knowledge.stores.common import check_rows, keep_last_rows, slice_values
+from knowledge.stores.common import check_rows, enforce_deadline, keep_last_rows, slice_values
 from knowledge.stores.postgresql.errors import make_lost, translate_errors
 from knowledge.stores.postgresql.rows import delete_rows, list_ids, prepare_rows, read_rows, write_rows
 from knowledge.stores.postgresql.schema import IndexTables, list_index_names, make_tables
@@ -66,7 +66,9 @@ class PostgreSQLStore:
         self._variable = variable
         self._namespace = namespace
         with translate_errors(variable):
-            self._reading = Database(url, DatabaseOptions(answer_s=self._limits.read_s, one_writer=False))
+            # One snapshot, so that a search filters by the shelves that it has counted.
+            options = DatabaseOptions(answer_s=self._limits.read_s, one_writer=False, one_snapshot=True)
+            self._reading = Database(url, options)
             self._writing = Database(url, DatabaseOptions(answer_s=self._limits.write_s, one_writer=False))
         if not self._reading.is_server:
             raise StoreMisconfigured(
@@ -90,7 +92,7 @@ class PostgreSQLStore:
         self._tables = make_tables(index, self._namespace, dimensions)
         self._is_prepared = False
         try:
-            await self._prepare_tables()
+            await self._prepare_tables(self._limits.write_s)
         except StoreUnavailable as error:
             _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
 
@@ -192,10 +194,11 @@ class PostgreSQLStore:
             raise StoreError("The store in PostgreSQL is not open: start Kvasir again.")
         return self._tables
 
-    async def _prepare_tables(self) -> None:
+    async def _prepare_tables(self, seconds: float) -> None:
         """Create and check the tables once. Concurrent calls wait for it."""
         tables = self._get_tables()
-        async with self._preparing:
+        late = f"PostgreSQL did not answer within {seconds:g} s. Check that it runs and that {self._variable} is right."
+        async with enforce_deadline(seconds, late), self._preparing:
             if not self._is_prepared:
                 with translate_errors(self._variable):
                     await self._writing.write(tables.create)
@@ -210,7 +213,7 @@ class PostgreSQLStore:
     async def _run(self, database: Database, work: Callable[[Connection, IndexTables], T]) -> T:
         tables = self._get_tables()
         if not self._is_prepared:
-            await self._prepare_tables()
+            await self._prepare_tables(self._limits.write_s if database is self._writing else self._limits.read_s)
         run = database.write if database is self._writing else database.read
         with translate_errors(self._variable):
             return await run(lambda connection: work(connection, tables))
