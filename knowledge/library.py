@@ -381,6 +381,15 @@ class Library:
         similarities: Vector = await self.embedder.embed_passages(texts, priority=Priority.ANSWER) @ vector
         return similarities * self.calibration.extract_scale
 
+    async def check_written_store(self) -> None:
+        """Check the store that syncs write to, which may not answer questions yet.
+
+        Raises:
+            StoreError: it cannot be used.
+
+        """
+        await self._indexes.written.store.check()
+
     async def calibrate(self) -> bool:
         """Fit the constants of the embedder, and store them for the next start of each process.
 
