@@ -19,6 +19,7 @@ from knowledge.web.http.settings import WebSettings
 from knowledge.web.live_settings import PROVIDERS
 
 _PLAIN_URL = r"https?://[^/@?#,\s]+(/[^@?#,\s]*)?"
+_PLAIN_URLS = rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$"
 """It has no name and password, because the address is shown in status, logs and errors."""
 
 
@@ -105,7 +106,7 @@ class Environment(BaseModel):
         "The SGLang servers of somebody else; Kvasir then starts none.",
         "an address that begins with http:// or https://, or several with commas between, without a name or "
         "password, which everybody would see: a key goes into KVASIR_ENGINE_API_KEY",
-        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+        pattern=_PLAIN_URLS,
     )
     KVASIR_ENGINE_API_KEY: SecretStr | None = env_field("The key of those servers.")
     KVASIR_ENGINE_PEOPLE: int | None = env_field(
@@ -219,7 +220,7 @@ class Environment(BaseModel):
         "OpenSearch's address; the embedded store without it.",
         "an address that begins with http:// or https://, or several with commas between, without a name or password: "
         "these go into OPENSEARCH_USER and OPENSEARCH_PASSWORD",
-        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+        pattern=_PLAIN_URLS,
     )
     OPENSEARCH_API_KEY: SecretStr | None = env_field("A key of OpenSearch, as its interface returns it encoded.")
     OPENSEARCH_USER: str | None = env_field("The name of Kvasir's user at OpenSearch, instead of a key.")
@@ -229,7 +230,7 @@ class Environment(BaseModel):
         "Elasticsearch's address; the embedded store without it.",
         "an address that begins with http:// or https://, or several with commas between, without a name or password: "
         "these go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD",
-        pattern=rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$",
+        pattern=_PLAIN_URLS,
     )
     ELASTICSEARCH_API_KEY: SecretStr | None = env_field("A key of Elasticsearch, as its interface returns it encoded.")
     ELASTICSEARCH_USER: str | None = env_field("The name of Kvasir's user at Elasticsearch, instead of a key.")

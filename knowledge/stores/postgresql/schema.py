@@ -30,7 +30,7 @@ _INLINE_DIMENSIONS: Final = 1900
 _OLDEST_VERSION: Final = (0, 8)
 """The first pgvector whose graph continues a search until enough rows pass the filter."""
 _OPENING_LOCK: Final = 0x4B76736B
-"""The advisory lock of whoever makes tables: PostgreSQL's IF NOT EXISTS fails if two do so at once."""
+"""The advisory lock of a process that makes tables: PostgreSQL's IF NOT EXISTS fails if two do so at once."""
 _TABLES: Final = ("totals", "shelves", "terms", "postings", "passages", "vectors")
 _NO_EXTENSION: Final = frozenset({"0A000", "58P01", "42501", "42704"})
 """The codes with which CREATE EXTENSION fails: the extension is not installed, or this role may not create it."""

@@ -36,7 +36,7 @@ class PipelineLimits:
     queued_bytes: int = 48_000_000
     """Prepared text that is not yet current, over all sources. A document that has begun may exceed it."""
     maintain: int = 10_000
-    """Chunks that are written before the store runs its maintenance, beside the next ones."""
+    """Chunks that are written before the store runs its maintenance, while the next ones are written."""
     embed_s: float = 600.0
     """Time limit for one batch in the embedder, including the wait for its turn."""
 
