@@ -38,14 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     run.add_argument("--no-sandbox", action="store_true", help="never open a workspace on this machine")
     _add_question_commands(add_command)
-    sync = add_command("sync", "Sync the documents with their sources.", json=True)
-    sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
-    sync.add_argument(
-        "--approve",
-        action="store_true",
-        help="list again, then delete the documents pending deletion",
-    )
-    add_command("calibrate", "Fit what the vectors of an embedder of your own mean, once.", json=True)
+    _add_sync_commands(add_command)
     adding = add_command("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
         "files", nargs="*", metavar="FILE", help="a file, which replaces one of the same name; or a page: https://…"
@@ -57,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_web_commands(add_command)
     _add_answer_commands(add_command)
     _add_audit_command(add_command)
+    _add_profile_commands(add_command)
     status = add_command("status", "Show the engine, the store and how fresh each source is.", json=True)
     status.add_argument("--check", action="store_true", help="exit status 1 if there is a problem")
     add_command("health", "Ask the running Kvasir whether it can answer questions; exit status 1 if not.")
@@ -182,6 +176,24 @@ def _add_key_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     revoke.add_argument("id", metavar="ID", help="the part of the key after kvasir_, as in the list")
     for action in (create, listing, revoke):
         _add_common_options(action)
+
+
+def _add_sync_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    sync = add("sync", "Sync the documents with their sources.", json=True)
+    sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
+    sync.add_argument(
+        "--approve",
+        action="store_true",
+        help="list again, then delete the documents pending deletion",
+    )
+    add("calibrate", "Fit what the vectors of an embedder of your own mean, once.", json=True)
+
+
+def _add_profile_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    profiles = add("profiles", "List, check or copy the profiles for records, contracts and transactions.", json=True)
+    profiles.add_argument(
+        "--copy", nargs=2, metavar=("NAME", "NEW"), help="copy a profile into your folder, to edit it"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

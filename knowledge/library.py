@@ -30,6 +30,7 @@ from knowledge.readable import ReadableDocuments, RecentDocument, SourceDocument
 from knowledge.search.documents import DocumentSearch
 from knowledge.search.federated import WebSearcher, search_documents_and_web
 from knowledge.search.hybrid import Reranker
+from knowledge.search.material_passages import MaterialIndex, index_material
 from knowledge.search.plan import plan_query
 from knowledge.search.query import match_sources, parse_query, separate_filters
 from knowledge.search.source_rules import make_rules
@@ -180,6 +181,15 @@ class Library:
         found = await search_with_materials(search_rest, self.embedder, self.calibration.search, plan, live, materials)
         rebuild = await self.index_watch.find_rebuild() if found.trouble is None else None
         return found if rebuild is None else replace(found, trouble=IndexRebuilding(rebuild.share))
+
+    async def index_material(self, material: Material) -> MaterialIndex:
+        """Return a file that is searched for many questions; nothing of it is stored.
+
+        Raises:
+            EmbedderError: its passages cannot be embedded.
+
+        """
+        return await index_material(self.embedder, self.calibration.search, material)
 
     async def filter_current(self, chunks: Collection[str], viewers: Viewers = ANY_MEMBER) -> frozenset[str]:
         """Return the chunks (``Hit.chunks``) that are current now and that all ``viewers`` may read.

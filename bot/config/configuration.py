@@ -24,6 +24,7 @@ from bot.config.models import (
     EngineTable,
     IdentityTable,
     PathRightsTable,
+    ProfilesTable,
     RetentionTable,
     SecurityTable,
     SlackTable,
@@ -66,6 +67,7 @@ _TABLES = (
     "security",
     "retention",
     "audit",
+    "profiles",
 )
 
 
@@ -132,6 +134,8 @@ class Configuration:
     security: SecurityTable = field(default_factory=SecurityTable)
     retention: Retention = field(default_factory=Retention)
     audit: AuditTable = field(default_factory=AuditTable)
+    profiles: Path | None = None
+    """The folder of the operator's profiles; None where there is no ``kvasir.toml``."""
 
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
@@ -191,6 +195,8 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         security=read_table(SecurityTable, data.get("security", {}), f"[security] in {path}"),
         retention=_read_retention(data.get("retention", {}), f"[retention] in {path}"),
         audit=read_table(AuditTable, data.get("audit", {}), f"[audit] in {path}"),
+        profiles=path.parent
+        / Path(read_table(ProfilesTable, data.get("profiles", {}), f"[profiles] in {path}").folder).expanduser(),
     )
 
 

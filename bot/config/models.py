@@ -276,6 +276,16 @@ class ChannelTable(Table):
     )
 
 
+class ProfilesTable(Table):
+    """``[profiles]``."""
+
+    folder: Name = toml_field(
+        "profiles",
+        'the path of a folder such as "profiles"',
+        "Your own profiles, a folder each (docs/profiles.md). A relative path begins at this file.",
+    )
+
+
 class WebTable(Table):
     """``[web]``. Without this table the live web is off."""
 
@@ -441,6 +451,7 @@ TABLES: Mapping[str, type[Table]] = {
     "[slack]": SlackTable,
     "[[channel]]": ChannelTable,
     "[engine]": EngineTable,
+    "[profiles]": ProfilesTable,
     "[security]": SecurityTable,
     "[retention]": RetentionTable,
     "[web]": WebTable,

@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Final
 
 from knowledge.embedding.calibration import SearchCalibration
 from knowledge.errors import DatabaseError, StoreError
 from knowledge.interfaces import (
-    Candidate,
-    Chunk,
     Embedder,
     Hit,
     LiveWebRequest,
     Material,
-    MaterialOrigin,
     Priority,
     SearchResult,
 )
-from knowledge.lexical.bm25 import choose_likeliest, estimate_weights
+from knowledge.lexical.bm25 import choose_likeliest
+from knowledge.search.material_passages import list_entries, score_entries
 from knowledge.search.plan import QueryPlan
-from knowledge.search.ranking.candidates import rank_candidates
-from knowledge.search.ranking.fusion import estimate_confidence
-from knowledge.search.results import DocumentResults, make_empty_results
+from knowledge.search.results import make_empty_results
 from knowledge.search.with_web import DOCUMENT_PLACES
 from knowledge.stores.common import run_both
 
@@ -40,18 +35,6 @@ GIVEN_BYTES: Final = 24_000
 """Text of the passages that are shown: about 6,000 tokens, half of the longest prompt."""
 OTHER_BYTES: Final = 8_000
 """The same if no material came with the question itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A passage of a material with its place among all of them."""
-
-    material: Material
-    chunk: Chunk
-    page: int | None
-    terms: str
-    place: int
-    is_opening: bool
 
 
 SearchRest = Callable[[LiveWebRequest | None], Awaitable[SearchResult]]
@@ -94,36 +77,14 @@ async def _rank_passages(
     embedder: Embedder, calibration: SearchCalibration, plan: QueryPlan, materials: Sequence[Material]
 ) -> list[Hit]:
     """Return the passages of materials, best first."""
-    entries = _list_entries(materials)
+    entries = list_entries(materials)
     likeliest = choose_likeliest([one.terms for one in entries], plan.terms.split(), MAX_EMBEDDED)
     vector = await embedder.embed_query(plan.words)
     vectors = await embedder.embed_passages(
         [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
     )
     cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
-    return await asyncio.to_thread(_score_entries, make_empty_results(plan, calibration), entries, cosines)
-
-
-def _score_entries(results: DocumentResults, entries: Sequence[_Entry], cosines: dict[int, float]) -> list[Hit]:
-    plan = results.question.plan
-    profile, question = results.question.profile, list(dict.fromkeys(plan.terms.split()))
-    ideal = profile.ideal_bm25 / len(question) if question else 0.0
-    weights = estimate_weights(question, ideal, [], [one.terms for one in entries])
-    candidates = [
-        Candidate(one.chunk, weights.score_terms(one.terms), max(0.0, cosines.get(one.place, 0.0))) for one in entries
-    ]
-    entry_by_id = {one.chunk.id: one for one in entries}
-    ranking = rank_candidates(candidates, results.question, {})
-    now = datetime.now(UTC)
-    return [
-        _make_hit(
-            entry_by_id[one.candidate.chunk.id],
-            one.score,
-            ranking.trust * estimate_confidence(one.candidate, profile, results.background),
-            now,
-        )
-        for one in ranking.ranked
-    ]
+    return await asyncio.to_thread(score_entries, make_empty_results(plan, calibration), entries, cosines)
 
 
 def _merge_results(
@@ -133,7 +94,7 @@ def _merge_results(
     attached_ids = {material.id for material in materials if material.is_given}
     others = [hit for hit in ranked if hit.document not in attached_ids and hit.confidence >= sure]
     if is_given:
-        openings = {one.chunk.id for one in _list_entries(materials) if one.is_opening}
+        openings = {one.chunk.id for one in list_entries(materials) if one.is_opening}
         ours = [hit for hit in ranked if hit.document in attached_ids]
         first = sorted(ours, key=lambda hit: hit.id not in openings)
         hits = _take_fitting([*first, *others], GIVEN_BYTES)
@@ -153,15 +114,6 @@ def _merge_results(
     )
 
 
-def _list_entries(materials: Sequence[Material]) -> list[_Entry]:
-    entries: list[_Entry] = []
-    for material in materials:
-        for place, (chunk, page, words) in enumerate(zip(material.chunks, material.pages, material.terms, strict=True)):
-            is_opening = place == 0 and material.is_central
-            entries.append(_Entry(material, chunk, page, words, len(entries), is_opening))
-    return entries
-
-
 def _take_fitting(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
     """Return hits from the first one on while their text has room; the first always has."""
     fitting: list[Hit] = []
@@ -172,20 +124,3 @@ def _take_fitting(hits: Iterable[Hit], room_bytes: int) -> list[Hit]:
         fitting.append(hit)
         room_bytes -= size
     return fitting
-
-
-def _make_hit(entry: _Entry, score: float, confidence: float, now: datetime) -> Hit:
-    chunk = entry.chunk
-    return Hit(
-        id=chunk.id,
-        source="",
-        document=chunk.document,
-        title=entry.material.title,
-        heading=chunk.heading,
-        url=entry.material.url,
-        text=chunk.text,
-        score=score,
-        confidence=confidence,
-        synced_at=now,
-        material=MaterialOrigin(entry.material.kind, entry.page, entry.place),
-    )

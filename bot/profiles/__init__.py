@@ -1,0 +1,1 @@
+"""Profiles: folders that say what Kvasir does with records, contracts, guidelines and transactions."""
