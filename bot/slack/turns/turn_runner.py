@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from bot.messages.message import render_message
 from bot.slack.conversations.addressing import asks_everybody
 from bot.slack.people.viewers import AudienceRefused
 from bot.slack.posting.reply import AnswerReply
+from bot.slack.posting.writer import CLEANUP_TIMEOUT_S
 from bot.slack.turns.answer_follow_up import AnswerFollowUp
 from bot.slack.turns.generated_answers import GeneratedAnswer, GeneratedAnswers
 from bot.slack.turns.message_files import MessageFiles
@@ -26,6 +27,7 @@ from bot.slack.turns.reply_factory import ReplyFactory
 from bot.slack.turns.running_turn import CancelReason, RunningTurn, TurnRecord
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.errors import SlackError, SlackGone, SlackMissingScope, SlackRefused, SlackStopped
+from bot.slack.wire.tasks import run_despite_cancellation
 from bot.storage.turns.ledger import Ledger, ThreadBusy
 from bot.storage.turns.questions import UNFINISHED, LedgerTurn, QuestionKey, QuestionMessage, TurnLost, TurnState
 from engine.errors import EngineError
@@ -203,9 +205,9 @@ class TurnRunner:
         elif reply is not None and (turn is None or not self._ledger.owns_turn(turn)):
             record.outcome = CancelReason.LOST
             reply.status.leave()
-            deleted = await reply.delete_messages(but=turn.replies if turn is not None else ())
-            # The other process may have found them in the thread meanwhile, and be content with them.
-            again = await self._ledger.answer_deleted(key, deleted)
+            # A cancelled call may still reach Slack, so the deletion and its record end together.
+            deletion = self._delete_lost_messages(key, reply, but=turn.replies if turn is not None else ())
+            again = await run_despite_cancellation(deletion, CLEANUP_TIMEOUT_S)
             return again.message if again is not None and self._ledger.owns_turn(again) else None
         if turn is None or turn.state not in UNFINISHED:
             return None
@@ -216,6 +218,14 @@ class TurnRunner:
             await reply.delete_messages()
             await self._ledger.note_replies(key, ())
         return turn.message
+
+    async def _delete_lost_messages(
+        self, key: QuestionKey, reply: AnswerReply, *, but: Collection[str]
+    ) -> LedgerTurn | None:
+        """Delete the messages of a turn that another process has taken over; return the turn if it is open again."""
+        deleted = await reply.delete_messages(but=but)
+        # The other process may have found them in the thread meanwhile, and be content with them.
+        return await self._ledger.answer_deleted(key, deleted)
 
     async def _leave_to_withdrawal(self, key: QuestionKey, reply: AnswerReply) -> None:
         """End the reply to a deleted question, and store its messages, which ``Withdrawals`` deletes."""

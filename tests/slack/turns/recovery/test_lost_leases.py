@@ -74,7 +74,7 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
     async with run_bot_in_sandbox(tmp_path, "socket", settings=TurnSettings(heartbeat_s=60.0)) as bot:
         other = Ledger(bot.ledger.database, owner="another process")
         await bot.sandbox.faults(
-            {"method": "conversations.info", "hang_s": 0.3}, {"method": "chat.delete", "hang_s": 0.3}
+            {"method": "conversations.info", "hang_s": 0.3}, {"method": "chat.delete", "hang_s": 2.0}
         )
         ts = await bot.ask("@Kvasir")
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
