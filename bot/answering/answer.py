@@ -18,6 +18,7 @@ from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources,
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
 from bot.answering.limits import Limits
+from bot.answering.markdown.citations import escape_displayed, format_markers
 from bot.answering.notices.answer_notices import (
     describe_queue_position,
     explain_missing_answer,
@@ -32,7 +33,7 @@ from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, 
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.support.interfaces import Judge, NewChecker, NewJudge
-from bot.answering.turn import EngineStream, Turn
+from bot.answering.turn import EngineStream, Turn, join_case
 from bot.languages.registry import choose_language
 from bot.messages import answers
 from bot.messages.errors import explain_error
@@ -120,17 +121,36 @@ class Answerer:
         if (failed := await self._retriever.find_passages(turn)) is not None:
             yield failed
             return
-        if isinstance(turn.trouble, IndexRebuilding):
-            yield Notice(render_message(explain_error(turn.trouble), turn.language))
-        elif turn.trouble:
-            yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
+        if turn.trouble:
+            yield _describe_trouble(turn.trouble, turn)
         if turn.related and not turn.answerable and self._reads_little():
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
-        yield Sources(tuple(replace(passage, n=rank) for rank, passage in enumerate(turn.passages, 1)))
+        warnings = await self._list_warnings(turn)
+        for event in (Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1))), *warnings):
+            yield event
         async with aclosing(self._answer_from_passages(turn)) as events:
             async for event in events:
                 yield event
+
+    async def _list_warnings(self, turn: Turn) -> list[Text | Notice]:
+        """Return what guidelines warn of in this case, in their own words and with their citation."""
+        guidance = turn.asked_question.asker.guidance
+        warnings = guidance.find_warnings(join_case(turn.asked_question)) if guidance is not None else ()
+        try:
+            found = await self._retriever.find_warnings(turn, warnings)
+        except (KnowledgeError, TimeoutError):
+            found = []
+        texts: list[Text | Notice] = []
+        for warning, passage in found:
+            turn.warning_passages += (passage,)
+            marker = format_markers(turn.numbering.display_passages(passage))
+            sentence = f"{escape_displayed(warning)} {marker}"
+            text = render_message(answers.WARNING_OF_GUIDELINE, turn.language, sentence=sentence)
+            texts.append(Text(f"{text}\n\n", is_extract=True))
+        if missing := len(warnings) - len(found):
+            texts.append(Notice(render_message(answers.WARNINGS_WITHOUT_SOURCE, turn.language, count=missing)))
+        return texts
 
     async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
         if not turn.related or not turn.passages:
@@ -191,6 +211,7 @@ class Answerer:
         if not turn.is_shown:
             turn.route = "passages"
             turn.numbering.clear()
+            turn.numbering.display_passages(*turn.warning_passages)
         text, turn.extracted_passages = choose_extracts(
             turn.question,
             turn.passages,
@@ -244,7 +265,7 @@ class Answerer:
             preparing,
             lambda: CheckedStream(
                 prompt_passages, checker, turn.numbering,
-                question=turn.question, language=turn.language, limits=self._limits,
+                question=turn.question, language=turn.language, limits=turn.narrow_limits(self._limits),
                 said=(turn.asked_question.text, *(one.question for one in turn.asked_question.history)),
                 evidence=_choose_evidence(turn, judge),
             ),
@@ -347,6 +368,12 @@ class Answerer:
         if not is_enough:
             turn.route = turn.route if checked.supported else "passages"
             yield await self._extract_sentences(turn)
+
+
+def _describe_trouble(trouble: KnowledgeError, turn: Turn) -> Notice:
+    if isinstance(trouble, IndexRebuilding):
+        return Notice(render_message(explain_error(trouble), turn.language))
+    return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(trouble)))
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, Literal, get_args
 
+from bot.answering.guidance import Guidance
 from bot.answering.policy import Policy
+from bot.answering.retrieval.channel_filters import add_filters
 from bot.answering.thinking import Depth, Length
 from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
@@ -45,3 +48,17 @@ class Asker:
     language: Language | None = None
     """The language of the answer; None for that of the question."""
     tone: Tone = "plain"
+    guidance: Guidance | None = field(default=None, repr=False, compare=False)
+    """What answers from guidelines alone; None for answers from all sources."""
+
+
+def restrict_to_guidelines(asker: Asker, guidance: Guidance, now: datetime) -> Asker:
+    """Return an asker who gets answers from guidelines alone; no conversation remembers them.
+
+    Raises:
+        InvalidFilter: the asker's own filters admit no guideline.
+
+    """
+    within = add_filters(f"{guidance.within} x", asker.within, now).removesuffix(" x")
+    # An owner's answer was approved for others, and the next question may be about another patient.
+    return replace(asker, guidance=guidance, within=within, policy=Policy(), team="", conversation="")

@@ -9,12 +9,20 @@ from dataclasses import dataclass, field, replace
 from bot.answering.checked_stream import CheckedStream
 from bot.answering.events import Finished, Passage, Question, Route, Stage, Text
 from bot.answering.extracts.sentence_similarities import Similarities
+from bot.answering.limits import Limits
 from bot.answering.markdown.citations import Numbering
 from bot.answering.policy import WebUse
 from bot.answering.retrieval.web_routing import decide_web_use
 from bot.languages.registry import Language
 from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
+
+
+def join_case(question: Question) -> str:
+    """Return all that is said about a case: the question, what people wrote before it, and files."""
+    written = [exchange.messages for exchange in question.history]
+    read = [chunk.text for material in question.materials for chunk in material.chunks]
+    return "\n".join([question.text, *written, *read])
 
 
 @dataclass(slots=True)
@@ -35,6 +43,8 @@ class Turn:
     removed_count: int = 0
     small_model: bool = False
     extracted_passages: tuple[Passage, ...] = ()
+    warning_passages: tuple[Passage, ...] = ()
+    """The passages of the warnings that come before the answer."""
     similarities: Similarities | None = field(default=None, repr=False)
     """How similar the question is to the sentences of the first passages; None until they are compared."""
     search_query: str = ""
@@ -72,6 +82,10 @@ class Turn:
         """Return who sends the requests to the engine."""
         asker = self.asked_question.asker
         return Requester(asker.person, asker.conversation, asker.cache_salt)
+
+    def narrow_limits(self, limits: Limits) -> Limits:
+        """Return the limits of this answer: from guidelines, no sentence without a source is shown."""
+        return limits if self.asked_question.asker.guidance is None else replace(limits, unsupported="drop")
 
     def mark_unreadable(self) -> None:
         """Note that there is nothing to ask, neither the documents nor the web."""

@@ -134,6 +134,8 @@ class Configuration:
     security: SecurityTable = field(default_factory=SecurityTable)
     retention: Retention = field(default_factory=Retention)
     audit: AuditTable = field(default_factory=AuditTable)
+    guidelines: frozenset[str] = frozenset()
+    """The names of the sources that are marked as guidelines."""
     profiles: Path | None = None
     """The folder of the operator's profiles; None where there is no ``kvasir.toml``."""
 
@@ -195,6 +197,7 @@ def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuratio
         security=read_table(SecurityTable, data.get("security", {}), f"[security] in {path}"),
         retention=_read_retention(data.get("retention", {}), f"[retention] in {path}"),
         audit=read_table(AuditTable, data.get("audit", {}), f"[audit] in {path}"),
+        guidelines=frozenset(table["name"] for table in data["source"] if table.get("kind_of")),
         profiles=path.parent
         / Path(read_table(ProfilesTable, data.get("profiles", {}), f"[profiles] in {path}").folder).expanduser(),
     )

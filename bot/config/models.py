@@ -267,6 +267,11 @@ class ChannelTable(Table):
         "The language of answers here; `asker` means that of each question.",
     )
     tone: Tone | None = toml_field(None, '"plain", "friendly" or "formal"', "The tone of answers here.")
+    profile: Name | None = toml_field(
+        None,
+        "the name of a profile of kind guidance",
+        "Answers here come from guidelines alone, with their warnings first (docs/profiles.md).",
+    )
     unasked_per_hour: int | None = toml_field(
         None,
         "a number from 0 to 20",
@@ -428,6 +433,9 @@ class SourceTable(Table):
         None,
         'a list of Slack user ids such as ["U012AB3CD"]',
         "Who manages this source alone, besides the owners in [access].",
+    )
+    kind_of: Literal["guideline"] | None = toml_field(
+        None, '"guideline"', "What its documents are; profiles of kind guidance answer from guidelines alone."
     )
     weight: Weight = toml_field(
         1.0,

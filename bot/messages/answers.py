@@ -50,6 +50,15 @@ CLOSEST_UNMENTIONED = Message(
     "没有找到直接的答案：没有段落提到{names}。以下内容最接近：",
 )
 
+WARNING_OF_GUIDELINE = Message("**Warning:** {sentence}", "**警示：**{sentence}")
+WARNINGS_WITHOUT_SOURCE = Message(
+    "{count} more warnings of this profile apply, but no guideline that everybody here may read has their sentence. "
+    "Ask the owner of the profile.",
+    "此配置中还有 {count} 条警示适用，但此处所有人可读的指南中找不到其原文。请联系该配置的负责人。",
+    en_one="1 more warning of this profile applies, but no guideline that everybody here may read has its sentence. "
+    "Ask the owner of the profile.",
+)
+
 # ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────
 
 ENGINE_LOADING = Message(

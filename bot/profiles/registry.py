@@ -25,7 +25,7 @@ class ProfileKind:
     returns what the kind works with. It raises ``ProfileError``."""
 
 
-KINDS: Final[dict[str, ProfileKind]] = {kind.name: kind for kind in ()}
+KINDS: Final = {kind.name: kind for kind in (ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),)}
 
 
 class Profiles:

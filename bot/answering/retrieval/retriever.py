@@ -18,6 +18,7 @@ from bot.answering.markdown.link_policy import (
     strip_invisible_characters,
 )
 from bot.answering.notices.answer_notices import explain_unavailable_engine
+from bot.answering.retrieval.channel_filters import add_filters
 from bot.answering.retrieval.follow_ups import depends_on_history
 from bot.answering.retrieval.passage_order import (
     CLOSE,
@@ -133,6 +134,33 @@ class Retriever:
         turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
+    async def find_warnings(self, turn: Turn, warnings: Sequence[str]) -> list[tuple[str, Passage]]:
+        """Return the warnings that stand in a guideline that the viewers may read, each with its passage.
+
+        Their passages become passages of the turn.
+
+        Raises:
+            KnowledgeError: the guidelines cannot be searched.
+            TimeoutError: they cannot be searched in time.
+
+        """
+        asker, found = turn.asked_question.asker, list[tuple[str, Passage]]()
+        async with self._searching, asyncio.timeout(self._limits.search_s):
+            for warning in warnings:
+                query = add_filters(" ".join(warning.split()), asker.within, datetime.now(UTC))
+                result = await self._search(query, limit=self._limits.hits, viewers=asker.viewers)
+                hit = next((hit for hit in result.hits if _fold(warning) in _fold(hit.text)), None)
+                if hit is None:
+                    continue
+                known = (passage for passage in turn.passages if hit.id in passage.chunks)
+                passage = next(known, None) or _make_passage(
+                    len(turn.passages) + 1, PlacedPassage(hit), turn.language, wide=False
+                )
+                if passage not in turn.passages:
+                    turn.passages = (*turn.passages, passage)
+                found.append((warning, passage))
+        return found
+
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""
         status, question = self._engine.status(), turn.asked_question
@@ -166,6 +194,10 @@ def _make_passage(n: int, placed: PlacedPassage, language: Language, *, wide: bo
     if hit.web is None:  # a citation shows something else than an address, also if a file's name is one
         title = title or _clean_name(hit.document, passage) or hit.source
     return replace(passage, title=title, heading=_clean_name(hit.heading, passage))
+
+
+def _fold(text: str) -> str:
+    return "".join(text.split()).casefold()
 
 
 def _clean_name(part: str, passage: Passage) -> str:

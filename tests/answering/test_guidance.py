@@ -1,0 +1,159 @@
+"""Answers from guidelines alone: the guidelines' warnings come first, and no sentence is shown without a source."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.answering.asker import Asker, restrict_to_guidelines
+from bot.answering.support.interfaces import Verdict
+from bot.errors import SettingsError
+from bot.profiles.guidance.guidance import WarningRules, read_guidance, select_guidelines
+from bot.profiles.profile import ProfileError, read_profile
+from knowledge.errors import InvalidFilter
+from tests.answering.conftest import Ask, Room
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+QUOTE = "Metformin is contraindicated in patients with an eGFR below 30."
+_HEAD = 'kind = "guidance"\n[title]\nen = "Decision support"\n'
+_RULE = f"""
+[[rule]]
+name = "metformin"
+mentions = [["metformin", "二甲双胍"]]
+values = [{{ name = ["eGFR", "glomerular filtration"], below = 30 }}]
+quote = "{QUOTE}"
+"""
+
+
+def _read(tmp_path: Path, rules: str) -> WarningRules:
+    folder = tmp_path / "support"
+    folder.mkdir()
+    (folder / "profile.toml").write_text(_HEAD + rules, encoding="utf-8")
+    return read_guidance(read_profile(folder))
+
+
+@pytest.mark.parametrize(
+    ("case", "warned"),
+    [
+        ("May I give metformin with an eGFR of 25?", True),
+        ("eGFR: 29,5 ml/min. METFORMIN 500 mg?", True),
+        ("患者服用二甲双胍，eGFR 28", True),
+        ("metformin, glomerular\nfiltration rate 12", True),
+        ("metformin, eGFR 45", False),
+        ("metformine, eGFR 25", False),
+        ("eGFR 25", False),
+        ("metformin", False),
+    ],
+)
+def test_a_rule_applies_to_what_it_names(tmp_path: Path, case: str, *, warned: bool) -> None:
+    assert _read(tmp_path, _RULE).find_warnings(case) == ((QUOTE,) if warned else ())
+
+
+@given(st.text(), st.floats(0, 29.9), st.text())
+def test_a_low_value_is_found_in_any_text(before: str, value: float, after: str) -> None:
+    rules = _rules()
+    assert rules.find_warnings(f"{before}\nmetformin eGFR {value:.1f}\n{after}") == (QUOTE,)
+
+
+def _rules() -> WarningRules:
+    with tempfile.TemporaryDirectory() as folder:
+        return _read(Path(folder), _RULE)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ('[[rule]]\nmentions = [["a"]]\nquote = "b"\n', "needs a name"),
+        ('[[rule]]\nname = "a"\nquote = "b"\n', "would always apply"),
+        ('[[rule]]\nname = "a"\nmentions = ["b"]\nquote = "c"\n', "should be lists of words"),
+        (
+            '[[rule]]\nname = "a"\nmentions = [["b"]]\nquote = "c"\nvalues = [{ name = ["d"] }]\n',
+            "needs names and a limit",
+        ),
+        ('[[rule]]\nname = "a"\nmentions = [["b"]]\nquote = "c"\nvalue = []\n', "Did you mean “values”"),
+        ('[rule]\nname = "a"\n', "two brackets"),
+        ("fields = 1\n", "unknown key 'fields'"),
+    ],
+)
+def test_a_wrong_rule_names_the_next_step(tmp_path: Path, rules: str, reason: str) -> None:
+    with pytest.raises(ProfileError) as raised:
+        _read(tmp_path, rules) if rules[0] == "[" else _read_with(tmp_path, rules)
+    assert reason in str(raised.value)
+
+
+def _read_with(tmp_path: Path, keys: str) -> WarningRules:
+    folder = tmp_path / "support"
+    folder.mkdir()
+    (folder / "profile.toml").write_text(keys + _HEAD, encoding="utf-8")
+    return read_guidance(read_profile(folder))
+
+
+def test_guidelines_narrow_the_asker(tmp_path: Path) -> None:
+    rules = _read(tmp_path, _RULE)
+    with pytest.raises(SettingsError, match='kind_of = "guideline"'):
+        select_guidelines(rules, (), "profile support")
+    guidance = select_guidelines(rules, ("drugs", "wards"), "profile support")
+    asker = restrict_to_guidelines(Asker(team="T1", conversation="c", within='in:"drugs"'), guidance, NOW)
+    assert (asker.within, asker.team, asker.conversation, asker.policy.mode) == ('in:"drugs"', "", "", "off")
+    with pytest.raises(InvalidFilter):
+        restrict_to_guidelines(Asker(within='in:"handbook"'), guidance, NOW)
+
+
+async def test_the_guidelines_warning_comes_first_with_its_citation(ask: Ask, room: type[Room]) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    asker = restrict_to_guidelines(Asker(), guidance, NOW)
+    warning = room.hit(f"Renal dosing. {QUOTE} Stop it before contrast.", "metformin")
+    search = room.search([room.hit(room.leave), warning])
+    reply = await ask(
+        room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]")),
+        question="How many days of leave, with metformin and an eGFR of 25?",
+        search=search,
+        guidance=asker.guidance,
+        within=asker.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
+    assert reply.finished[0].cited[0].document == "money/metformin.md"
+    assert reply.text.endswith("per calendar year. [2]")
+    assert all(query.startswith('in:"drugs" ') for query, _ in search.queries)
+
+
+async def test_a_warning_without_its_source_is_counted_and_not_shown(ask: Ask, room: type[Room]) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(room.words("Employees receive 25 days of paid annual leave per calendar year. [1]")),
+        question="How many days of leave, with metformin and an eGFR of 25?",
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert QUOTE not in reply.text
+    assert any(notice.startswith("1 more warning of this profile applies") for notice in reply.notices)
+
+
+async def test_no_sentence_without_a_source_is_shown(ask: Ask, room: type[Room]) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    good, bare = "Employees receive 25 days of paid annual leave per calendar year.", "Doctors advise against it."
+    checker = room.checker({"Doctors": Verdict("unsupported")})
+    engine = room.engine(room.words(f"{good} [1] {bare}"))
+    shown = await ask(engine, checker=checker)
+    assert bare in shown.text
+    reply = await ask(engine, checker=checker, guidance=guidance, within=guidance.within)
+    assert (good in reply.text, bare in reply.text, reply.finished[0].removed_count) == (True, False, 1)
+
+
+async def test_the_warning_keeps_its_number_before_extracts(ask: Ask, room: type[Room]) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {QUOTE}", "metformin")]),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
+    assert "25 days" in reply.text
+    assert [passage.n for passage in reply.finished[0].cited] == [1, 2]
