@@ -94,6 +94,10 @@ class IndexTables:
         """Run a statement in which ``{index}`` stands for the name."""
         return connection.exec_driver_sql(statement.format(index=self.name), values or None)
 
+    def exists(self, connection: Connection) -> bool:
+        """Return whether the table of vectors exists."""
+        return self.run(connection, _FIND_DIMENSIONS).scalar() is not None
+
     def create(self, connection: Connection) -> None:
         """Create the tables that are missing.
 
