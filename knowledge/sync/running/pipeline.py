@@ -164,7 +164,7 @@ class Pipeline:
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 
     async def _write_batches(self, group: asyncio.TaskGroup) -> None:
-        maintenance: asyncio.Task[None] | None = None
+        maintenance: asyncio.Task[bool] | None = None
         while (embedded := await self._embedded.get()) is not None:
             batch, task = embedded
             try:
