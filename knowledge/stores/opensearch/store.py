@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -38,7 +38,7 @@ from knowledge.stores.opensearch.rows import (
     SEARCH_FIELDS,
     VECTOR_COPY,
     list_hits,
-    make_bulk,
+    make_bulks,
     make_document,
     make_document_id,
     make_filters,
@@ -76,6 +76,8 @@ class ServerLimits:
     """The time for one batch. Within it, a server that is starting or overloaded is asked again."""
     scrub_s: float = 1800.0
     batch_rows: int = 500
+    batch_bytes: int = 8_000_000
+    """Far below what servers accept by default, which is 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +150,14 @@ class OpenSearchStore(ServerStore[_OpenIndex]):
 
         """
         check_rows(rows, self._get_index().dimensions)
-        for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
-            actions: list[Json] = []
-            for row in batch:
-                actions += [{"index": {"_id": make_document_id(row.chunk.id)}}, make_document(row)]
-            await self._send_bulk(actions)
+        kept = keep_last_rows(rows)
+        await self._change_rows(
+            ({"index": {"_id": make_document_id(row.chunk.id)}}, make_document(row)) for row in kept
+        )
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id."""
-        for some in slice_values(sorted(set(ids)), 1000):
-            await self._send_bulk([{"delete": {"_id": make_document_id(id_)}} for id_ in some])
+        await self._change_rows(({"delete": {"_id": make_document_id(id_)}},) for id_ in sorted(set(ids)))
 
     async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, in their order. Rows written meanwhile may be missed."""
@@ -277,13 +277,14 @@ class OpenSearchStore(ServerStore[_OpenIndex]):
         call = ServerCall("GET" if body is None else "POST", f"/{self._get_index().name}{path}", body, parameters)
         return await self._api.call(call, self._limits.read_s)
 
-    async def _send_bulk(self, actions: Sequence[Json]) -> None:
-        """Write or delete rows, so that the next search sees it."""
-        await self._wait_until_ready(self._limits.open_s)
-        await self._send_actions(actions)
+    async def _change_rows(self, changes: Iterable[Sequence[Json]]) -> None:
+        """Write or delete rows in batches, so that the next search sees it."""
+        bodies = make_bulks(changes, self._limits.batch_rows, self._limits.batch_bytes)
+        while body := await asyncio.to_thread(next, bodies, b""):
+            await self._wait_until_ready(self._limits.open_s)
+            await self._send_bulk(body)
 
-    async def _send_actions(self, actions: Sequence[Json]) -> None:
-        body = await asyncio.to_thread(make_bulk, actions)
+    async def _send_bulk(self, body: bytes) -> None:
         path = f"/{self._get_index().name}{_ROWS}/_bulk"
         call = ServerCall("POST", path, body, (("refresh", "true"), ("require_alias", "true")))
         await self._api.change(call, self._limits.write_s, self._check_actions)
@@ -378,7 +379,7 @@ class OpenSearchStore(ServerStore[_OpenIndex]):
         hits = list_hits(await self._api.call(search, seconds))
         if not hits:
             # A second probe, or a rewritten one, would change the score. So one that is there stays.
-            await self._send_actions([{"create": {"_id": _PROBE}}, {_PROBE: [_PROBE]}])
+            await self._send_bulk(b"".join(make_bulks([({"create": {"_id": _PROBE}}, {_PROBE: [_PROBE]})], 1, 0)))
             hits = list_hits(await self._api.call(search, seconds))
         scale = _PROBE_SCORE / (hits[0]["_score"] or math.nan) if hits else math.nan
         if not any(math.isclose(scale, one, rel_tol=0.01) for one in (1.0, _K1 + 1)):
