@@ -35,6 +35,7 @@ from scripts.eval_retrieval import (
     IndexSearch,
     load_documentation,
     open_filled_store,
+    provide_store,
     threshold_errors,
 )
 from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
@@ -177,7 +178,9 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    outcomes = asyncio.run(ask_all(options.store, folder_or_exit(), options.scratch))
+    folder = folder_or_exit()
+    with provide_store(options.store):
+        outcomes = asyncio.run(ask_all(options.store, folder, options.scratch))
     result = {
         "store": options.store,
         "threshold": ANSWERABLE,

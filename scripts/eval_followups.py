@@ -37,7 +37,7 @@ from engine.client.client import EngineClient, ServerEndpoint
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.interfaces import Hit
 from knowledge.stores.registry import STORES
-from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store
+from scripts.eval_retrieval import FixedEmbedder, IndexSearch, load_documentation, open_filled_store, provide_store
 from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
 DATA = Path(__file__).parent / "eval_data" / "multiturn.jsonl"
@@ -261,7 +261,8 @@ def main() -> None:
     parser.add_argument("--misses", action="store_true", help="name the questions whose document was not found")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    outcome, items = asyncio.run(run_evaluation(options)), load_items()
+    with provide_store(options.store):
+        outcome, items = asyncio.run(run_evaluation(options)), load_items()
     result = {name: compute_figures(items, one["found"], one["shown"]) for name, one in outcome.items()}
     if options.json:
         print(json.dumps({"ways": result, "rule": count_rule_errors(items)}))

@@ -7,7 +7,7 @@ of the confidence were fitted, on the questions whose sha256(id) is even. The fo
 halves.
 
 The embedded store is in a temporary folder. ``--store weaviate`` uses the server of WEAVIATE_URL, WEAVIATE_GRPC_URL and
-WEAVIATE_API_KEY, in collections that are dropped afterwards; other stores use their variables in the same way.
+WEAVIATE_API_KEY, in collections that are dropped afterwards; without them it starts a server. So do the other stores.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.embedding.calibration import SearchCalibration
+from knowledge.errors import IndexLost, StoreUnavailable
 from knowledge.interfaces import (
     EVERYONE,
     Chunk,
@@ -66,6 +67,7 @@ from scripts.eval_sets import (
     load_question_sets,
     open_cached_embedder,
 )
+from tests.store_servers import store_server
 
 ANSWERABLE = find_calibration(IDENTITY).search.answerable
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -134,6 +136,17 @@ class RankedQuestion:
 # ── Stores ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@contextmanager
+def provide_store(kind: str) -> Iterator[None]:
+    """Start the server of a store within this block, unless its variable names one."""
+    if os.environ.get(STORES[kind].setting):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder, store_server(kind, Path(folder)) as variables:
+        os.environ |= variables
+        yield
+
+
 @asynccontextmanager
 async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix, folder: Path) -> AsyncIterator[Store]:
     """Open a store of a kind with these rows, and drop them after this block."""
@@ -142,7 +155,11 @@ async def open_filled_store(kind: str, chunks: Sequence[Chunk], vectors: Matrix,
     _, variables = read_store(read_environment({**given, "KVASIR_STORE": kind}))
     store = make_store(KnowledgeSettings(folder, folder, "", store=kind, store_variables=variables))
     index = f"kvasir_{uuid.uuid4().hex[:8]}"
-    await store.open(index, vectors.shape[1])
+    for _ in range(6):  # a server that has just started may be late
+        await store.open(index, vectors.shape[1])
+        with suppress(StoreUnavailable, IndexLost):
+            await store.check()
+            break
     try:
         rows = [
             StoredChunk(one, vector, index_terms(one.searchable_text))
@@ -295,11 +312,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     folder = folder_or_exit()
-    needed = STORES[options.store].setting
-    if needed and not os.environ.get(needed):
-        print(f"{needed} is not set: start a server and name it, or use --store lancedb.", file=sys.stderr)
-        sys.exit(2)
-    result = asyncio.run(measure_store(options.store, folder, options.scratch))
+    with provide_store(options.store):
+        result = asyncio.run(measure_store(options.store, folder, options.scratch))
     print(json.dumps(result)) if options.json else print_tables(result)
 
 

@@ -30,6 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bot import logs
+from knowledge.stores.registry import STORES
 from scripts.soak_audiences import ApiSoak, AudienceSoak
 from scripts.soak_leaders import LeadersSoak
 from scripts.soak_migrations import MigrationsSoak
@@ -112,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kind", choices=KINDS, default="audiences", help="what is compared")
     parser.add_argument("--questions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first world")
-    parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb", help="of audiences")
+    parser.add_argument("--store", choices=list(STORES), default="lancedb", help="of audiences and api")
     parser.add_argument(
         "--database",
         choices=["sqlite", "postgres", "pgbouncer"],

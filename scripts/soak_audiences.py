@@ -11,11 +11,11 @@ from pathlib import Path
 
 from bot.errors import BotError
 from knowledge.errors import KnowledgeError
-from tests.services import weaviate_server
 from tests.soak.api_history import run_api_history
 from tests.soak.history import Outcome, make_history, run_history
 from tests.soak.model import Step
 from tests.soak.shrink import shrink
+from tests.store_servers import store_server
 
 LEAST_FOUND = 0.99
 
@@ -37,11 +37,8 @@ class AudienceSoak:
     @contextlib.contextmanager
     def open(cls, arguments: Namespace) -> Iterator[AudienceSoak]:
         """Yield the soak with its store."""
-        if arguments.store == "lancedb":
-            yield cls(arguments, {})
-            return
-        with tempfile.TemporaryDirectory() as folder, weaviate_server(Path(folder)) as server:
-            yield cls(arguments, server.variables)
+        with tempfile.TemporaryDirectory() as folder, store_server(arguments.store, Path(folder)) as variables:
+            yield cls(arguments, {"KVASIR_STORE": arguments.store, **variables})
 
     async def run_world(self, seed: int) -> Outcome:
         """Run a world; if there is a leak and the command says so, find a short history."""
@@ -58,11 +55,9 @@ class AudienceSoak:
 
     async def _run_steps(self, seed: int, steps: Sequence[Step], *, until_leak: bool = False) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
-            namespace = {"WEAVIATE_NAMESPACE": f"s{seed}n{time.time_ns()}"} if self._store else {}
+            variables = {**self._store, "KVASIR_NAMESPACE": f"s{seed}n{time.time_ns()}"}
             try:
-                return await self.run_history(
-                    seed, steps, Path(folder), {**self._store, **namespace}, until_leak=until_leak
-                )
+                return await self.run_history(seed, steps, Path(folder), variables, until_leak=until_leak)
             except (AssertionError, TimeoutError, BotError, KnowledgeError) as error:
                 return Outcome(silences=[f"the world ended: {error!r:.2000}"])
 

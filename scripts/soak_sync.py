@@ -1,7 +1,7 @@
 """Kill syncs at random and replace documents during searches, on one store, and count errors, which must be 0.
 
-``python scripts/soak_sync.py --rounds 100 --store lancedb --replacements 1000`` (or ``--store weaviate``, which starts
-a server of its own). Each round changes documents or the configuration, kills the sync at a random step and checks what
+``python scripts/soak_sync.py --rounds 100 --store lancedb --replacements 1000``; it starts a server for another store
+than ``lancedb``. Each round changes documents or the configuration, kills the sync at a random step and checks what
 searches find. Then it syncs again, and compares store and manifest row by row. ``--seed`` repeats a run.
 """
 
@@ -19,7 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.services import WeaviateServer, weaviate_server
+from knowledge.stores.registry import STORES
+from tests.store_servers import store_server
 from tests.sync.running.killed_installation import SEAMS, Installation, Outcome, replaced
 
 
@@ -59,17 +60,14 @@ async def main(options: argparse.Namespace) -> int:
     print(f"{options.store}, seed {options.seed}, load {os.getloadavg()[0]:.1f}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvasir-soak-")))
-        (server_folder := folder / "weaviate").mkdir()
-        server: WeaviateServer | None = None
-        if options.store == "weaviate":
-            server = stack.enter_context(weaviate_server(server_folder))
+        (server_folder := folder / "server").mkdir()
+        chosen = options.store, stack.enter_context(store_server(options.store, server_folder))
         well = True
         if options.rounds:
-            well = await run_rounds(
-                Installation(folder / "killed", server), options.rounds, random.Random(options.seed)
-            )
+            installation = Installation(folder / "killed", *chosen)
+            well = await run_rounds(installation, options.rounds, random.Random(options.seed))
         if options.replacements:
-            well = await run_replacements(Installation(folder / "replaced", server), options.replacements) and well
+            well = await run_replacements(Installation(folder / "replaced", *chosen), options.replacements) and well
     return 0 if well else 1
 
 
@@ -77,6 +75,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--replacements", type=int, default=1000)
-    parser.add_argument("--store", choices=["lancedb", "weaviate"], default="lancedb")
+    parser.add_argument("--store", choices=list(STORES), default="lancedb")
     parser.add_argument("--seed", type=int, default=7)
     sys.exit(asyncio.run(main(parser.parse_args())))

@@ -10,7 +10,6 @@ from typing import Literal
 
 import pytest
 
-from tests.services import weaviate_server
 from tests.soak.generate import FEATURES, Generator
 from tests.soak.history import History, Outcome, make_history, run_history
 from tests.soak.model import Ask, Feature, World
@@ -18,6 +17,7 @@ from tests.soak.oracle import Oracle
 from tests.soak.posted import find_forbidden
 from tests.soak.shrink import shrink
 from tests.soak.stage import open_stage
+from tests.store_servers import store_server
 
 FOLDER = Path(__file__).parent
 CHANNELS: tuple[Feature, ...] = ("slack",)
@@ -27,11 +27,8 @@ WAYS: tuple[Literal["question", "search"], ...] = ("question", "search")
 @pytest.fixture(params=["lancedb", "weaviate"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[str, str]]:
     """Return the variables that choose a store."""
-    if request.param == "lancedb":
-        yield {}
-        return
-    with weaviate_server(tmp_path) as server:
-        yield server.variables
+    with store_server(request.param, tmp_path) as variables:
+        yield {"KVASIR_STORE": request.param, **variables}
 
 
 def check(outcome: Outcome) -> None:

@@ -22,6 +22,8 @@ _MAX_AGE_S: Final = 3.0
 """The age at which the list of classes is read again, because another process may have written."""
 _READING_SHARE: Final = 0.05
 """The largest share of the time for reading it. Only new classes are read, but all after one was removed."""
+_WHOLE_EVERY_S: Final = 600.0
+"""All classes are read again after so long: a database that was recovered to an earlier point repeats their numbers."""
 _CACHED_PEOPLE: Final = 20_000
 """Viewers whose usable classes are cached: four channels of 5,000 members, or the direct messages of everybody."""
 
@@ -42,7 +44,7 @@ class AudienceClasses:
         self._now = now
         self._known = AudienceList()
         self._named: frozenset[str] = frozenset()
-        self._valid_until, self._writes = -math.inf, -1
+        self._valid_until, self._writes, self._whole_until = -math.inf, -1, -math.inf
         self._reading = asyncio.Lock()
         self._usable: OrderedDict[tuple[Viewers, frozenset[str]], frozenset[str] | None] = OrderedDict()
 
@@ -93,7 +95,10 @@ class AudienceClasses:
         writes, now = self.count_writes(), self._now()
         if writes == self._writes and now < self._valid_until:
             return
-        known, self._known = self._known, await self._read_audiences(self._known)
+        is_whole = now >= self._whole_until
+        known, self._known = self._known, await self._read_audiences(None if is_whole else self._known)
+        if is_whole:
+            self._whole_until = now + _WHOLE_EVERY_S
         if known.rows is not self._known.rows and known.rows != self._known.rows:
             self._named = _list_named(self._known.rows)
             self._usable.clear()

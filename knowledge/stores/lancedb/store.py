@@ -417,14 +417,16 @@ class LanceDBStore:
         due = state.list_split_columns(self._limits, self._merged_rows)
         if state.needs_vector_index(self._limits):
             due.append("vector")
+        built = []
         for column in due:
             config = _VECTOR_INDEX if column == "vector" else _SCALAR_INDEXES[column]
             try:
                 async with self._translate_failures(self._limits.build_s + state.rows * self._limits.build_row_s):
-                    await self._skip_if_busy(partial(table.create_index, column, config=config))
+                    built.append(await self._skip_if_busy(partial(table.create_index, column, config=config)))
             except StoreUnavailable:
                 self._late_rows = state.rows
                 raise
+        if built and all(built):
             self._merged_rows = state.rows
 
     async def scrub(self) -> None:
@@ -485,13 +487,15 @@ class LanceDBStore:
             await self._sleep(0.02 * 2**attempt * (1 + random.random()))  # noqa: S311 - jitter, no secret
         return await action()
 
-    async def _skip_if_busy(self, action: Callable[[], Awaitable[object]]) -> None:
-        """Run a maintenance step. If other writers keep committing first, leave it to the next time."""
+    async def _skip_if_busy(self, action: Callable[[], Awaitable[object]]) -> bool:
+        """Run a maintenance step, and return whether it was done. Other writers that commit first delay it."""
         try:
             await self._retry_conflicts(action)
         except _LANCE_ERRORS as error:
             if not is_conflict(error):
                 raise
+            return False
+        return True
 
 
 def make_store(settings: KnowledgeSettings) -> LanceDBStore:

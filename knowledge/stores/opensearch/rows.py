@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -70,9 +70,21 @@ def _split_terms(terms: str) -> list[str]:
     return [term[:_LONGEST_TERM] for term in terms.split()]
 
 
-def make_bulk(actions: Iterable[Json]) -> bytes:
-    """Return the body of a ``_bulk`` call: one line of JSON for each action and each document."""
-    return b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in actions)
+def make_bulks(changes: Iterable[Sequence[Json]], most_rows: int, most_bytes: int) -> Iterator[bytes]:
+    """Yield the bodies of ``_bulk`` calls: one line of JSON for each action and each document of a change.
+
+    A body has at most ``most_rows`` changes, and more than ``most_bytes`` only if that is one change.
+    """
+    body, rows = bytearray(), 0
+    for change in changes:
+        lines = b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in change)
+        if rows and (rows == most_rows or len(body) + len(lines) > most_bytes):
+            yield bytes(body)
+            body, rows = bytearray(), 0
+        body += lines
+        rows += 1
+    if rows:
+        yield bytes(body)
 
 
 # ── Searches ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,8 +1,7 @@
 """Store each index on OpenSearch or Elasticsearch, searched by two concurrent queries.
 
-A server that is down when the store opens does not stop Kvasir. The first call that reaches it creates and checks the
-index; until then every call reports the error. Rows are written through an alias that exists only with the index, so
-that the server never makes an index of its own for them.
+Rows are written through an alias that exists only with the index, so that the server never makes an index of its own
+for them.
 
 The servers' versions differ in the scale of BM25. Each index has a document whose score is known, by which the store
 measures the scale when it opens.
@@ -12,15 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from knowledge.errors import IndexLost, StoreError, StoreMisconfigured, StoreUnavailable
+from knowledge.errors import IndexLost, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
@@ -40,7 +38,7 @@ from knowledge.stores.opensearch.rows import (
     SEARCH_FIELDS,
     VECTOR_COPY,
     list_hits,
-    make_bulk,
+    make_bulks,
     make_document,
     make_document_id,
     make_filters,
@@ -48,9 +46,8 @@ from knowledge.stores.opensearch.rows import (
     read_candidate,
     read_row,
 )
+from knowledge.stores.server_store import ServerStore
 from knowledge.web.http.settings import WebSettings
-
-_log = logging.getLogger(__name__)
 
 _ROWS = ".rows"
 """The end of the alias through which rows are written."""
@@ -79,6 +76,8 @@ class ServerLimits:
     """The time for one batch. Within it, a server that is starting or overloaded is asked again."""
     scrub_s: float = 1800.0
     batch_rows: int = 500
+    batch_bytes: int = 8_000_000
+    """Far below what servers accept by default, which is 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class _OpenIndex:
     dimensions: int
 
 
-class OpenSearchStore:
+class OpenSearchStore(ServerStore[_OpenIndex]):
     """``Store`` on OpenSearch or Elasticsearch.
 
     Args:
@@ -118,10 +117,9 @@ class OpenSearchStore:
         self._limits = limits or ServerLimits()
         self._errors = ServerErrors(dialect, urls)
         self._api = ServerApi(urls, login, self._errors, web or WebSettings())
-        self._wanted: _OpenIndex | None = None
-        self._bm25_scale: float | None = None
-        """What makes the server's scores those of the textbook; None until the index is checked."""
-        self._preparing = asyncio.Lock()
+        self._bm25_scale = 1.0
+        """What makes the server's scores those of the textbook, once the index is checked."""
+        super().__init__(dialect.name, self._errors.make_timeout_text)
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,16 +132,11 @@ class OpenSearchStore:
             StoreReadOnly: the key may not create the index.
 
         """
-        self._wanted = _OpenIndex(make_index_name(index, self._namespace), dimensions)
-        self._bm25_scale = None
-        try:
-            await self._prepare_index(self._limits.open_s)
-        except StoreUnavailable as error:
-            _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
+        await self._open_index(_OpenIndex(make_index_name(index, self._namespace), dimensions), self._limits.open_s)
 
     async def close(self) -> None:
         """Close the connections."""
-        self._wanted = None
+        self._index = None
         await self._api.close()
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,16 +150,14 @@ class OpenSearchStore:
 
         """
         check_rows(rows, self._get_index().dimensions)
-        for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
-            actions: list[Json] = []
-            for row in batch:
-                actions += [{"index": {"_id": make_document_id(row.chunk.id)}}, make_document(row)]
-            await self._send_bulk(actions)
+        kept = keep_last_rows(rows)
+        await self._change_rows(
+            ({"index": {"_id": make_document_id(row.chunk.id)}}, make_document(row)) for row in kept
+        )
 
     async def delete(self, ids: Collection[str]) -> None:
         """Delete rows by id."""
-        for some in slice_values(sorted(set(ids)), 1000):
-            await self._send_bulk([{"delete": {"_id": make_document_id(id_)}} for id_ in some])
+        await self._change_rows(({"delete": {"_id": make_document_id(id_)}},) for id_ in sorted(set(ids)))
 
     async def list_ids(self) -> AsyncIterator[Sequence[str]]:
         """Yield the ids in batches, in their order. Rows written meanwhile may be missed."""
@@ -224,8 +215,7 @@ class OpenSearchStore:
     ) -> list[Candidate]:
         query = make_lexical_query(terms, filters)
         hits = await self._search({**query, **options}, _COUNTED) if query is not None else []
-        scale = self._bm25_scale or 1.0
-        return [read_candidate(hit, scale * hit["_score"], vector) for hit in hits]
+        return [read_candidate(hit, self._bm25_scale * hit["_score"], vector) for hit in hits]
 
     async def _search_dense(self, vector: Vector | None, filters: Sequence[Json], options: Json) -> list[Candidate]:
         if vector is None:
@@ -276,16 +266,6 @@ class OpenSearchStore:
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _get_index(self) -> _OpenIndex:
-        if self._wanted is None:
-            raise StoreError(f"The connection to {self._dialect.name} is not open: start Kvasir again.")
-        return self._wanted
-
-    async def _wait_until_ready(self, seconds: float) -> None:
-        self._get_index()
-        if self._bm25_scale is None:
-            await self._prepare_index(seconds)
-
     async def _search(self, body: Json, parameters: tuple[tuple[str, str], ...]) -> list[Any]:
         answer = await self._read_index("/_search", body, parameters)
         if answer["timed_out"]:  # by a limit of the cluster, so rows are missing
@@ -297,13 +277,14 @@ class OpenSearchStore:
         call = ServerCall("GET" if body is None else "POST", f"/{self._get_index().name}{path}", body, parameters)
         return await self._api.call(call, self._limits.read_s)
 
-    async def _send_bulk(self, actions: Sequence[Json]) -> None:
-        """Write or delete rows, so that the next search sees it."""
-        await self._wait_until_ready(self._limits.open_s)
-        await self._send_actions(actions)
+    async def _change_rows(self, changes: Iterable[Sequence[Json]]) -> None:
+        """Write or delete rows in batches, so that the next search sees it."""
+        bodies = make_bulks(changes, self._limits.batch_rows, self._limits.batch_bytes)
+        while body := await asyncio.to_thread(next, bodies, b""):
+            await self._wait_until_ready(self._limits.open_s)
+            await self._send_bulk(body)
 
-    async def _send_actions(self, actions: Sequence[Json]) -> None:
-        body = await asyncio.to_thread(make_bulk, actions)
+    async def _send_bulk(self, body: bytes) -> None:
         path = f"/{self._get_index().name}{_ROWS}/_bulk"
         call = ServerCall("POST", path, body, (("refresh", "true"), ("require_alias", "true")))
         await self._api.change(call, self._limits.write_s, self._check_actions)
@@ -316,14 +297,10 @@ class OpenSearchStore:
         if failures:
             raise min(failures, key=lambda one: isinstance(one, StoreUnavailable))
 
-    async def _prepare_index(self, seconds: float) -> None:
-        """Create and check the index once. Concurrent calls wait for it."""
-        async with enforce_deadline(seconds, self._errors.make_timeout_text(seconds)), self._preparing:
-            if self._bm25_scale is None:
-                index = self._get_index()
-                await self._check_version(seconds)
-                await self._create_index(index, seconds)
-                self._bm25_scale = await self._measure_scale(index, seconds)
+    async def _prepare_index(self, index: _OpenIndex, seconds: float, *, creates: bool) -> None:
+        await self._check_version(seconds)
+        await self._find_index(index, seconds, creates=creates)
+        self._bm25_scale = await self._measure_scale(index, seconds)
 
     async def _check_version(self, seconds: float) -> None:
         answer = await self._api.call(
@@ -339,12 +316,14 @@ class OpenSearchStore:
                 "or newer: update it, then start Kvasir again."
             )
 
-    async def _create_index(self, index: _OpenIndex, seconds: float) -> None:
-        """Create the index if it is missing, and check that an existing one is Kvasir's."""
+    async def _find_index(self, index: _OpenIndex, seconds: float, *, creates: bool) -> None:
+        """Check that the index is Kvasir's, and create it before if it is missing and ``creates`` says so."""
         find = ServerCall("GET", f"/{index.name}/_mapping")
         try:
             found = await self._api.call(find, seconds)
         except IndexLost:
+            if not creates:
+                raise
             with contextlib.suppress(IndexExists):
                 await self._api.call(ServerCall("PUT", f"/{index.name}", self._make_definition(index)), seconds)
             found = await self._api.call(find, seconds)
@@ -400,7 +379,7 @@ class OpenSearchStore:
         hits = list_hits(await self._api.call(search, seconds))
         if not hits:
             # A second probe, or a rewritten one, would change the score. So one that is there stays.
-            await self._send_actions([{"create": {"_id": _PROBE}}, {_PROBE: [_PROBE]}])
+            await self._send_bulk(b"".join(make_bulks([({"create": {"_id": _PROBE}}, {_PROBE: [_PROBE]})], 1, 0)))
             hits = list_hits(await self._api.call(search, seconds))
         scale = _PROBE_SCORE / (hits[0]["_score"] or math.nan) if hits else math.nan
         if not any(math.isclose(scale, one, rel_tol=0.01) for one in (1.0, _K1 + 1)):

@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS {index}_passages (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL UNIQUE, shelf integer NOT NULL,
   document text NOT NULL, title text NOT NULL, heading text NOT NULL, text text NOT NULL, url text,
   modified_at bigint, terms text NOT NULL);
-CREATE INDEX IF NOT EXISTS {index}_dates ON {index}_passages (modified_at, number);
+CREATE INDEX IF NOT EXISTS {index}_dates ON {index}_passages (modified_at, shelf, number);
 CREATE TABLE IF NOT EXISTS {index}_vectors (
   passage bigint PRIMARY KEY, shelf integer NOT NULL, vector vector({dimensions}) NOT NULL);
 CREATE INDEX IF NOT EXISTS {index}_places ON {index}_vectors (shelf);
@@ -93,6 +93,10 @@ class IndexTables:
     def run(self, connection: Connection, statement: str, *values: Any) -> CursorResult[*tuple[Any, ...]]:  # noqa: ANN401 - any value of the driver
         """Run a statement in which ``{index}`` stands for the name."""
         return connection.exec_driver_sql(statement.format(index=self.name), values or None)
+
+    def exists(self, connection: Connection) -> bool:
+        """Return whether the table of vectors exists."""
+        return self.run(connection, _FIND_DIMENSIONS).scalar() is not None
 
     def create(self, connection: Connection) -> None:
         """Create the tables that are missing.

@@ -2,7 +2,7 @@
 
 Words are scored by Okapi BM25 over postings, which have the shelf, so that the scope costs no join. Vectors are
 compared one by one if the scope has few passages. Otherwise pgvector's graph of half-precision vectors proposes some,
-and the full ones decide.
+and the full ones decide. Passages of the wanted dates are listed once, from an index, for both retrievers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _WIDER: Final = 3
 _MOST_EF: Final = 1000
 """The most that ``hnsw.ef_search`` may be."""
 
-# A plan for any values would compare each row with each shelf. Compiling a query takes longer than running it.
+# A plan for any values would compare each row with each shelf. Compiling a query takes longer than running it. With the
+# cost of a disk that turns, the planner would read all vectors instead of those of a few thousand passages.
 _SETTINGS: Final = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
 set_config('work_mem', '32MB', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-set_config('idle_in_transaction_session_timeout', '15s', true)
+set_config('idle_in_transaction_session_timeout', '15s', true), set_config('random_page_cost', '1.1', true)
 """
 _SET_WIDTH: Final = "SELECT set_config('hnsw.ef_search', $1::text, true)"
 
@@ -142,9 +143,13 @@ def _search(
         legs.append(_make_dense(query, facts, values, vector, tables.dimensions if uses_graph else None))
     if not legs:
         return ()
+    dated = ""
+    if dates := _list_dates(query.scope, values):
+        within = f"{_match_shelves('p', facts, values)} AND {dates}"
+        dated = f"dated AS MATERIALIZED (SELECT p.number FROM {{index}}_passages p WHERE {within}),"  # noqa: S608
     cosine = "0.0::float8" if vector is None else f"-(v.vector <#> {vector})"
     statement = f"""
-    WITH found AS MATERIALIZED (
+    WITH {dated} found AS MATERIALIZED (
       SELECT passage, max(bm25) AS bm25, bool_or(is_near) AS is_near
       FROM ({" UNION ALL ".join(f"({leg})" for leg in legs)}) AS legs GROUP BY passage)
     SELECT p.id, s.source, p.document, p.title, p.heading, p.text, p.url, f.bm25, {cosine}, f.is_near FROM found f
@@ -161,16 +166,19 @@ def _make_lexical(query: CandidateQuery, facts: _Facts, values: _Values) -> str:
     return f"""
     SELECT r.passage, sum(w.weight * {values.bind(_K1 + 1, "float8")} * r.frequency / (r.frequency + {norm})) AS bm25,
     false AS is_near FROM unnest({terms}, {weights}) AS w(term, weight) JOIN {{index}}_postings r USING (term)
-    WHERE {_make_filter("r", query.scope, facts, values)} GROUP BY r.passage
+    WHERE {_match_shelves("r", facts, values)} AND {_match_dated("r", query.scope)} GROUP BY r.passage
     ORDER BY bm25 DESC LIMIT {values.bind(query.pool, "bigint")}
     """  # noqa: S608 - values are bound
 
 
 def _make_dense(query: CandidateQuery, facts: _Facts, values: _Values, vector: str, half_dimensions: int | None) -> str:
-    within, pool = _make_filter("n", query.scope, facts, values), values.bind(query.pool, "bigint")
+    shelves, pool = _match_shelves("n", facts, values), values.bind(query.pool, "bigint")
+    within = f"{shelves} AND {_match_dated('n', query.scope)}"
     nearest = "{index}_vectors"
     if half_dimensions is not None:
         half = f"halfvec({half_dimensions})"
+        if dates := _list_dates(query.scope, values):  # looked up one by one, because a join loses the graph's order
+            within = f"{shelves} AND n.passage IN (SELECT number FROM {{index}}_passages WHERE {dates})"  # noqa: S608
         nearest = f"""
         (SELECT n.passage, n.shelf, n.vector FROM {nearest} n WHERE {within}
          ORDER BY n.vector::{half} <#> {vector}::{half} LIMIT {values.bind(_WIDER * query.pool, "bigint")})
@@ -182,13 +190,15 @@ def _make_dense(query: CandidateQuery, facts: _Facts, values: _Values, vector: s
     """  # noqa: S608 - values are bound
 
 
-def _make_filter(rows: str, scope: Scope, facts: _Facts, values: _Values) -> str:
-    conditions = ["true"]
-    if facts.shelves is not None:
-        conditions.append(f"{rows}.shelf = ANY({values.bind(facts.shelves, 'int[]')})")
-    if dates := _list_dates(scope, values):
-        conditions.append(f"{rows}.passage IN (SELECT number FROM {{index}}_passages WHERE {dates})")  # noqa: S608
-    return " AND ".join(conditions)
+def _match_shelves(rows: str, facts: _Facts, values: _Values) -> str:
+    """Return the condition of the scope's shelves."""
+    return "true" if facts.shelves is None else f"{rows}.shelf = ANY({values.bind(facts.shelves, 'int[]')})"
+
+
+def _match_dated(rows: str, scope: Scope) -> str:
+    """Return the condition of the scope's dates, by the list of their passages."""
+    has_dates = scope.after is not None or scope.before is not None
+    return f"{rows}.passage IN (SELECT number FROM dated)" if has_dates else "true"  # noqa: S608
 
 
 def _list_dates(scope: Scope, values: _Values) -> str:

@@ -7,7 +7,6 @@ for each other, so its counts of passages and terms are exact, and a search read
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,17 +15,17 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from knowledge.database.database import Database, DatabaseOptions
-from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from knowledge.errors import StoreMisconfigured
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
-from knowledge.stores.common import check_rows, enforce_deadline, keep_last_rows, slice_values
+from knowledge.stores.common import check_rows, keep_last_rows, slice_values
 from knowledge.stores.postgresql.errors import make_lost, translate_errors
 from knowledge.stores.postgresql.rows import delete_rows, list_ids, prepare_rows, read_rows, write_rows
 from knowledge.stores.postgresql.schema import IndexTables, list_index_names, make_tables
 from knowledge.stores.postgresql.search import CandidateQuery, find_candidates
+from knowledge.stores.server_store import ServerStore
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 _SETTING: Final = "POSTGRESQL_URL"
 _SHARED: Final = "KVASIR_DATABASE_URL"
@@ -45,7 +44,7 @@ class PostgreSQLLimits:
     """Up to this number of passages in a scope, every vector is compared, which is exact and fast enough."""
 
 
-class PostgreSQLStore:
+class PostgreSQLStore(ServerStore[IndexTables]):
     """``Store`` on PostgreSQL.
 
     Args:
@@ -75,9 +74,12 @@ class PostgreSQLStore:
                 f"The store postgresql needs a PostgreSQL: set {_SHARED} or {_SETTING} to "
                 "postgresql://USER:PASSWORD@HOST/DATABASE."
             )
-        self._tables: IndexTables | None = None
-        self._is_prepared = False
-        self._preparing = asyncio.Lock()
+        super().__init__(
+            "PostgreSQL",
+            lambda seconds: (
+                f"PostgreSQL did not answer within {seconds:g} s. Check that it runs and that {variable} is right."
+            ),
+        )
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,16 +91,11 @@ class PostgreSQLStore:
             StoreReadOnly: the tables must be created, and the role may not.
 
         """
-        self._tables = make_tables(index, self._namespace, dimensions)
-        self._is_prepared = False
-        try:
-            await self._prepare_tables(self._limits.write_s)
-        except StoreUnavailable as error:
-            _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
+        await self._open_index(make_tables(index, self._namespace, dimensions), self._limits.write_s)
 
     async def close(self) -> None:
         """Close the connections."""
-        self._tables = None
+        self._index = None
         await self._reading.close()
         await self._writing.close()
 
@@ -112,7 +109,7 @@ class PostgreSQLStore:
             the disk is full.
 
         """
-        check_rows(rows, self._get_tables().dimensions)
+        check_rows(rows, self._get_index().dimensions)
         for some in slice_values(keep_last_rows(rows), self._limits.batch_rows):
             await self._write(partial(write_rows, rows=await asyncio.to_thread(prepare_rows, some)))
 
@@ -155,7 +152,7 @@ class PostgreSQLStore:
         self, vector: Vector | None, terms: str, *, pool: int, scope: Scope
     ) -> Sequence[Candidate]:
         """Run both retrievers in one statement; see ``Store.find_candidates``."""
-        self._get_tables()
+        self._get_index()
         if scope.is_empty:
             return ()
         query = CandidateQuery(vector, terms, pool, scope)
@@ -185,24 +182,16 @@ class PostgreSQLStore:
 
     async def scrub(self) -> None:
         """Remove deleted rows from the tables. The server overwrites their places with later rows."""
-        await self._maintain([f"VACUUM {self._get_tables().list_names()}"])
+        await self._maintain([f"VACUUM {self._get_index().list_names()}"])
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _get_tables(self) -> IndexTables:
-        if self._tables is None:
-            raise StoreError("The store in PostgreSQL is not open: start Kvasir again.")
-        return self._tables
-
-    async def _prepare_tables(self, seconds: float) -> None:
-        """Create and check the tables once. Concurrent calls wait for it."""
-        tables = self._get_tables()
-        late = f"PostgreSQL did not answer within {seconds:g} s. Check that it runs and that {self._variable} is right."
-        async with enforce_deadline(seconds, late), self._preparing:
-            if not self._is_prepared:
-                with translate_errors(self._variable):
-                    await self._writing.write(tables.create)
-                self._is_prepared = True
+    async def _prepare_index(self, index: IndexTables, seconds: float, *, creates: bool) -> None:
+        del seconds  # each transaction has its own limit
+        with translate_errors(self._variable):
+            if not creates and not await self._reading.read(index.exists):
+                raise make_lost("is gone from")
+            await self._writing.write(index.create)
 
     async def _read(self, work: Callable[[Connection, IndexTables], T]) -> T:
         return await self._run(self._reading, work)
@@ -211,10 +200,9 @@ class PostgreSQLStore:
         return await self._run(self._writing, work)
 
     async def _run(self, database: Database, work: Callable[[Connection, IndexTables], T]) -> T:
-        tables = self._get_tables()
-        if not self._is_prepared:
-            await self._prepare_tables(self._limits.write_s if database is self._writing else self._limits.read_s)
-        run = database.write if database is self._writing else database.read
+        is_write = database is self._writing
+        tables = await self._wait_until_ready(self._limits.write_s if is_write else self._limits.read_s)
+        run = database.write if is_write else database.read
         with translate_errors(self._variable):
             return await run(lambda connection: work(connection, tables))
 

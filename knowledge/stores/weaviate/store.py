@@ -1,14 +1,10 @@
 """Store each index in one Weaviate collection, on one or more nodes, searched by two concurrent queries.
 
-A server that is down when the store opens does not stop Kvasir. The first call that reaches a node creates and checks
-the collection; until then every call reports the error. If a server refuses the key, the schema or the placement,
-``open`` fails.
+If a server refuses the key, the schema or the placement, ``open`` fails.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -16,18 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from knowledge.errors import StoreError, StoreUnavailable
 from knowledge.interfaces import Candidate, Scope, StoredChunk, Vector
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.common import (
     INDEX_PREFIX,
     check_rows,
-    enforce_deadline,
     keep_last_rows,
     merge_legs,
     run_both,
     slice_values,
 )
+from knowledge.stores.server_store import ServerStore
 from knowledge.stores.weaviate.address import make_collection_name, parse_index_name, parse_node_addresses
 from knowledge.stores.weaviate.errors import WeaviateErrors
 from knowledge.stores.weaviate.nodes import NodeConnection, WeaviateLimits, WeaviateNodes
@@ -51,10 +46,8 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
 
-
-class WeaviateStore:
+class WeaviateStore(ServerStore[CollectionSpec]):
     """``Store`` on a Weaviate server or cluster, 1.36 or newer.
 
     Args:
@@ -81,9 +74,7 @@ class WeaviateStore:
         self._limits = limits or WeaviateLimits()
         self._errors = WeaviateErrors(addresses)
         self._nodes = WeaviateNodes(addresses, api_key, self._errors, self._limits, ca_file)
-        self._wanted: CollectionSpec | None = None
-        self._prepared = False
-        self._preparing = asyncio.Lock()
+        super().__init__("Weaviate", self._errors.make_timeout_text)
 
     # ── Opening and closing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,16 +87,12 @@ class WeaviateStore:
             StoreReadOnly: the key may not create the collection.
 
         """
-        self._wanted = CollectionSpec(self._make_name(index), dimensions, self._placement)
-        self._prepared = False
-        try:
-            await self._prepare_collection(self._limits.open_s)
-        except StoreUnavailable as error:
-            _log.warning("%s Kvasir continues without it, and uses it as soon as it answers.", error)
+        spec = CollectionSpec(self._make_name(index), dimensions, self._placement)
+        await self._open_index(spec, self._limits.open_s)
 
     async def close(self) -> None:
         """Close the connections."""
-        self._wanted = None
+        self._index = None
         await self._nodes.close()
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -118,7 +105,7 @@ class WeaviateStore:
             accepts no writes. StoreError: the collection is gone, or the server refused some rows.
 
         """
-        check_rows(rows, self._get_settings().dimensions)
+        check_rows(rows, self._get_index().dimensions)
         for batch in slice_values(keep_last_rows(rows), self._limits.batch_rows):
             objects = [
                 DataObject(
@@ -187,16 +174,8 @@ class WeaviateStore:
             IndexLost: it was deleted.
 
         """
-        name, tenant = self._get_settings().name, self._placement.tenant
-
-        async def find_collection(link: NodeConnection) -> None:
-            collections = link.client.collections
-            is_there = await collections.exists(name)
-            if not is_there or (tenant is not None and not await has_tenant(collections.use(name), tenant)):
-                raise self._errors.make_gone()
-
         await self._wait_until_ready(self._limits.read_s)
-        await self._nodes.read(find_collection)
+        await self._nodes.read(self._find_collection)
 
     async def read_rows(self, ids: Collection[str]) -> Sequence[StoredChunk]:
         """Return rows by id."""
@@ -264,23 +243,21 @@ class WeaviateStore:
     def _make_name(self, index: str) -> str:
         return make_collection_name(index, self._placement.namespace)
 
-    def _get_settings(self) -> CollectionSpec:
-        if self._wanted is None:
-            raise StoreError("The connection to Weaviate is not open: start Kvasir again.")
-        return self._wanted
+    async def _prepare_index(self, index: CollectionSpec, seconds: float, *, creates: bool) -> None:
+        async def make_collection(link: NodeConnection) -> None:
+            await prepare_collection(link.client, index)
+            await fetch_by_ids(link.search, self._make_target(), ["any id, to check gRPC"])
 
-    async def _prepare_collection(self, seconds: float) -> None:
-        """Create and check the collection once. Concurrent calls wait for it."""
-        async with enforce_deadline(seconds, self._errors.make_timeout_text(seconds)), self._preparing:
-            if not self._prepared:
-                spec = self._get_settings()
+        if not creates:
+            await self._nodes.read(self._find_collection)
+        await self._nodes.change_store(make_collection, seconds)
 
-                async def make_collection(link: NodeConnection) -> None:
-                    await prepare_collection(link.client, spec)
-                    await fetch_by_ids(link.search, self._make_target(), ["any id, to check gRPC"])
-
-                await self._nodes.change_store(make_collection, seconds)
-                self._prepared = True
+    async def _find_collection(self, link: NodeConnection) -> None:
+        """Raise ``IndexLost`` if a node does not know the collection, or our tenant in it."""
+        name, tenant, collections = self._get_index().name, self._placement.tenant, link.client.collections
+        is_there = await collections.exists(name)
+        if not is_there or (tenant is not None and not await has_tenant(collections.use(name), tenant)):
+            raise self._errors.make_gone()
 
     async def _read_collection(self, what: Callable[[Any], Awaitable[T]]) -> T:
         await self._wait_until_ready(self._limits.read_s)
@@ -293,12 +270,7 @@ class WeaviateStore:
         return await self._nodes.read(lambda link: what(link.search, place))
 
     def _make_target(self) -> SearchTarget:
-        return SearchTarget(self._get_settings().name, self._placement.tenant, self._placement.read_level)
-
-    async def _wait_until_ready(self, seconds: float) -> None:
-        self._get_settings()
-        if not self._prepared:
-            await self._prepare_collection(seconds)
+        return SearchTarget(self._get_index().name, self._placement.tenant, self._placement.read_level)
 
     async def _write_collection(self, what: Callable[[Any], Awaitable[None]]) -> None:
         await self._wait_until_ready(self._limits.open_s)
@@ -308,7 +280,7 @@ class WeaviateStore:
         )
 
     def _open_collection(self, client: WeaviateAsyncClient, level: Consistency) -> Any:  # noqa: ANN401 - generic in the client
-        collection = client.collections.use(self._get_settings().name).with_consistency_level(ConsistencyLevel[level])
+        collection = client.collections.use(self._get_index().name).with_consistency_level(ConsistencyLevel[level])
         return collection if self._placement.tenant is None else collection.with_tenant(self._placement.tenant)
 
 

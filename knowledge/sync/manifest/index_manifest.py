@@ -48,6 +48,8 @@ from knowledge.sync.manifest.rows import (
 
 _CHECK_S = 30.0
 """It is longer than a check of rights takes."""
+_RIGHTS_ROWS = 5_000
+"""The documents whose time of rights one transaction changes, so that other writers wait a moment alone."""
 
 
 class IndexManifest(Lookups):
@@ -213,10 +215,8 @@ class IndexManifest(Lookups):
         values = {"refused": tables.indexes.c.refused + passages, "refused_at": at}
         connection.execute(update(tables.indexes).where(tables.indexes.c.id == self._index).values(values))
 
-    @transaction
-    def record_sync_end(
+    async def record_sync_end(
         self,
-        connection: Connection,
         key: SourceKey,
         *,
         listed_at: float | None,
@@ -230,21 +230,36 @@ class IndexManifest(Lookups):
         ``listed_at`` is when its complete listing began, None if it was not completed. ``configured`` is the
         configuration of the readers (``SourceSpec.readers_key``), and ``origin`` with what the sync was made.
         ``lists_rights`` tells whether its listing counts as an answer of the source for all documents
-        (``RightsSource.lists_rights``).
+        (``RightsSource.lists_rights``). These change some at a time before the source's row.
         """
         code = ErrorCode.OTHER if error is None else error.code
         values: dict[str, object] = {"error": None if error is None else str(error), "error_code": code.value}
         if listed_at is not None:
             values |= {"listed_at": listed_at, "configured": configured, **(origin or SourceOrigin())._asdict()}
-        source = self._ensure_source(connection, key)
-        connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
-        if listed_at is not None and lists_rights:
-            documents = tables.documents.c
-            # An answer that a check awaited when the listing began may have been stored after the plan was made.
-            older = (documents.source_id == source) & ~documents.held & (documents.rights_at < listed_at - _CHECK_S)
-            connection.execute(update(tables.documents).where(older).values(rights_at=listed_at))
+        last: str | None = ""
+        while last is not None and listed_at is not None and lists_rights:
+            last = await self._record_listed_rights(key, listed_at, last)
+        await self._update_source(key, values)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @transaction
+    def _update_source(self, connection: Connection, key: SourceKey, values: Mapping[str, object]) -> None:
+        source = self._ensure_source(connection, key)
+        connection.execute(update(tables.sources).where(tables.sources.c.id == source).values(values))
+
+    @transaction
+    def _record_listed_rights(self, connection: Connection, key: SourceKey, listed_at: float, after: str) -> str | None:
+        """Store that a listing named the readers of the next documents. Return the last one's name; None at the end."""
+        documents = tables.documents.c
+        theirs = (documents.source_id == self._ensure_source(connection, key)) & (documents.document > after)
+        names = select(documents.document).where(theirs).order_by(documents.document)
+        last: str | None = connection.execute(names.offset(_RIGHTS_ROWS - 1).limit(1)).scalar()
+        # An answer that a check awaited when the listing began may have been stored after the plan was made.
+        older = theirs & ~documents.held & (documents.rights_at < listed_at - _CHECK_S)
+        some = older if last is None else older & (documents.document <= last)
+        connection.execute(update(tables.documents).where(some).values(rights_at=listed_at))
+        return last
 
     def _find_wrong_counters(self, connection: Connection) -> bool:
         return find_wrong_counters(connection, self._index)

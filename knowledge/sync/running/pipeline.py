@@ -164,7 +164,7 @@ class Pipeline:
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 
     async def _write_batches(self, group: asyncio.TaskGroup) -> None:
-        maintenance: asyncio.Task[None] | None = None
+        maintenance: asyncio.Task[bool] | None = None
         while (embedded := await self._embedded.get()) is not None:
             batch, task = embedded
             try:
@@ -182,8 +182,7 @@ class Pipeline:
                 maintenance = group.create_task(self._maintain_store())
         if maintenance is not None:
             await maintenance
-        if maintenance is not None or self._changed_rows:
-            await self._maintain_store()
+        if (maintenance is not None or self._changed_rows) and await self._maintain_store():
             # Again, because a store merges the parts of its indexes when nothing else is due.
             await self._maintain_store()
 
@@ -203,13 +202,15 @@ class Pipeline:
         await discard_rows(self._store, self._manifest, old)
         self._changed_rows += len(rows) + len(old)
 
-    async def _maintain_store(self) -> None:
-        """Run the store's maintenance. A failure is logged and retried later."""
+    async def _maintain_store(self) -> bool:
+        """Run the store's maintenance, and return whether it succeeded. A failure is logged and retried later."""
         self._changed_rows = 0
         try:
             await self._store.maintain()
         except KnowledgeError as error:  # also of the lease, without which the store is not called
             _log.warning("The store's maintenance failed. Searches may be slow until the next attempt: %s", error)
+            return False
+        return True
 
 
 async def discard_rows(store: Store, manifest: IndexManifest, ids: Collection[str]) -> None:

@@ -149,6 +149,26 @@ async def test_they_are_read_again_after_a_write_or_some_seconds() -> None:
     assert manifest.reads == 3
 
 
+async def test_a_class_that_got_the_number_of_another_is_found_after_ten_minutes() -> None:
+    """After a recovery of the database to an earlier point, numbers are used again."""
+    rows = {1: make_row(EVERYONE), 2: make_row(BOARD)}
+
+    async def read_new(known: AudienceList | None) -> AudienceList:
+        before = known or AudienceList()
+        added = [row for number, row in rows.items() if number > before.newest]
+        return AudienceList(before.rows.union(added), max(rows))
+
+    now_s = 100.0
+    classes = AudienceClasses(read_new, lambda: 0, now=lambda: now_s)
+    assert await classes.find_usable(make_members("C1"), ALL) is None
+    rows[2] = make_row({"C2"})
+    now_s += 590.0
+    assert await classes.find_usable(make_members("C1"), ALL) is None
+    now_s += 20.0
+    assert await classes.find_usable(make_members("C1"), ALL) == keys(EVERYONE)
+    assert await classes.list_named_principals() == {"C2"}
+
+
 async def test_many_questions_at_once_read_them_once() -> None:
     manifest = ManifestDouble()
     assert set(await asyncio.gather(*(manifest.find() for _ in range(20)))) == {keys(EVERYONE)}

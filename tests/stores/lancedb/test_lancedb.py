@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,13 @@ import pytest
 from knowledge.errors import IndexLost, StoreError, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import EVERYONE, Scope, Store, make_class_key
 from knowledge.stores.lancedb.errors import translate_error
-from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore, MaintenanceState, _measure_table
+from knowledge.stores.lancedb.store import (
+    _VECTOR_INDEX,
+    LanceDBLimits,
+    LanceDBStore,
+    MaintenanceState,
+    _measure_table,
+)
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 
 INDEX = "kvasir_0a1b2c3d"
@@ -124,6 +131,40 @@ async def test_indexes_have_few_parts_after_many_steps(tmp_path: Path) -> None:
     scope = Scope(frozenset({"docs"}))
     found = await store.find_candidates(some_unit(7, 32), "alpha", pool=5, scope=scope)
     assert "r7" in {one.chunk.id for one in found}
+    await store.close()
+
+
+class BusyTable:
+    """A table into which another writer commits first whenever an index is built as a whole."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    async def create_index(self, *_: object, **__: object) -> None:
+        raise RuntimeError("Commit conflict for version 7: please retry")
+
+
+async def test_parts_that_another_writer_kept_from_merging_are_merged_at_the_next_step(tmp_path: Path) -> None:
+    async def sleep(_: float) -> None: ...
+
+    store = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=300, index_parts=2), sleep=sleep)
+    await store.open(INDEX, 32)
+    await store.write([row(f"r{n}", vector=some_unit(n, 32)) for n in range(300)])
+    await store._table.create_index("vector", config=_VECTOR_INDEX)
+    for step in range(3):
+        await store.write([row(f"{step}.{n}", vector=some_unit(n, 32)) for n in range(100)])
+        await store._table.optimize()
+    await store.write([row(f"more{n}", vector=some_unit(n, 32)) for n in range(100)])
+    table, store._table = store._table, BusyTable(store._table)
+    await store.maintain()
+    assert max((await _measure_table(table)).index_parts.values()) > 2
+    store._table = table
+    await store.write([row(f"last{n}", vector=some_unit(n, 32)) for n in range(100)])
+    await store.maintain()
+    assert max((await _measure_table(table)).index_parts.values()) <= 2
     await store.close()
 
 

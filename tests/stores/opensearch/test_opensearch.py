@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -118,7 +119,13 @@ async def pretender(answer: Callable[[web.Request], web.Response]) -> AsyncItera
         await request.read()
         return answer(request)
 
-    app = web.Application()
+    async with serve(handle) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def serve(handle: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -187,6 +194,46 @@ async def test_every_call_says_who_asks(dialect: Dialect, login: tuple[str, ...]
         await store.open(INDEX, DIMENSIONS)
         await store.close()
     assert set(seen) == {header}
+
+
+@contextlib.asynccontextmanager
+async def guard(server: SearchServer, header: str) -> AsyncIterator[str]:
+    """Pass calls with this header on to a server, as a proxy that authenticates does; yields the address."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != header:
+            return web.json_response({"error": {"type": "security_exception"}}, status=401)
+        url, body = f"{server.url}{request.path_qs}", await request.read()
+        headers = {"Content-Type": request.content_type}
+        async with session.request(request.method, url, data=body, headers=headers) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name == "X-elastic-product"}
+            return web.Response(
+                status=answer.status, body=await answer.read(), headers=kept, content_type=answer.content_type
+            )
+
+    async with aiohttp.ClientSession() as session, serve(handle) as url:
+        yield url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_key", [True, False])
+async def test_every_call_passes_a_proxy_that_authenticates(server: SearchServer, *, is_key: bool) -> None:
+    dialect = {one.prefix: one for one in (OPENSEARCH, ELASTICSEARCH)}[server.prefix]
+    login = Login(dialect, "bm90IGEga2V5") if is_key else Login(dialect, "", "kvasir", "pass:wörd")
+    header = "ApiKey bm90IGEga2V5" if is_key else "Basic a3Zhc2lyOnBhc3M6d8O2cmQ="
+    async with guard(server, header) as url:
+        async with opened(OpenSearchStore(dialect, [url], login)) as store:
+            await store.write([row("a"), row("b")])
+            await store.delete(["b"])
+            assert set(await search(store)) == {"a"}
+            assert [one.chunk.id for one in await store.read_rows(["a"])] == ["a"]
+            assert [ids async for ids in store.list_ids()] == [["a"]]
+            assert INDEX in await store.list_indexes()
+            await store.check()
+        stranger = OpenSearchStore(dialect, [url], Login(dialect, "", "kvasir", "another"))
+        with pytest.raises(StoreMisconfigured, match=f"{dialect.prefix}_PASSWORD"):
+            await stranger.open(INDEX, DIMENSIONS)
+        await stranger.close()
 
 
 @pytest.mark.parametrize(
@@ -304,6 +351,37 @@ async def test_an_overloaded_server_gets_the_rows_again_and_a_limited_search_fai
         assert next(bulks, None) is None
         with pytest.raises(StoreUnavailable, match="overloaded"):
             await store.read_rows(["a"])
+        await store.close()
+
+
+async def test_a_call_has_few_rows_and_few_bytes() -> None:
+    """A server refuses calls of more than 100 MB, or less if its operator says so."""
+    mapping = {INDEX: {"mappings": {"_meta": {"kvasir": {"schema": SCHEMA, "dimensions": DIMENSIONS}}}}}
+    sizes: list[int] = []
+
+    def answer(request: web.Request) -> web.Response:
+        what = request.path.rpartition("/")[2]
+        if what == "_bulk":
+            sizes.append(request.content_length or 0)
+        answers: dict[str, object] = {
+            "_nodes": {"nodes": {"a": {"version": "3.1.0"}}},
+            "_mapping": mapping,
+            "_bulk": {"errors": False, "items": []},
+            "_search": {"timed_out": False, "hits": {"hits": [{"_score": math.log(4 / 3) / 2.2}]}},
+        }
+        return web.json_response(answers[what])
+
+    async with pretender(answer) as url:
+        store = OpenSearchStore(OPENSEARCH, [url], Login(OPENSEARCH))
+        await store.open(INDEX, DIMENSIONS)
+        await store.write([row(str(n), text="word " * 200_000) for n in range(20)])
+        assert sum(sizes) > 20_000_000
+        assert max(sizes) <= 8_000_000
+        sizes.clear()
+        await store.write([row("long", text="word " * 2_000_000), row("short")])
+        await store.write([row(str(n)) for n in range(1200)])
+        await store.delete([str(n) for n in range(1200)])
+        assert len(sizes) == 2 + 3 + 3
         await store.close()
 
 

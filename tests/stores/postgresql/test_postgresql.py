@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -197,6 +199,23 @@ async def test_a_walk_that_ends_early_is_followed_by_a_comparison(store: Postgre
     await again.close()
     walks = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'kvasir_one_graph'"
     assert await run(database, walks) == [(1,)]
+
+
+async def test_a_search_within_dates_reads_no_vectors_of_other_dates(database: str) -> None:
+    days = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(1500)]
+    store = PostgreSQLStore(database)
+    await store.open(INDEX, 384)
+    await store.write([row(f"r{n}", vector=some_unit(n, 384), modified_at=day) for n, day in enumerate(days)])
+    await store.maintain()
+    await store.close()  # which reports what its connections read
+    read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'kvasir_one_vectors'"
+    before = await run(database, read)
+    await store.open(INDEX, 384)
+    found = await store.find_candidates(some_unit(0, 384), "term", pool=50, scope=replace(ALL, after=days[-135]))
+    await store.close()
+    assert len({one.chunk.id for one in found}) >= 50
+    assert {one.chunk.id for one in found} <= {f"r{n}" for n in range(1365, 1500)}
+    assert await run(database, read) == before
 
 
 async def test_an_interrupted_build_is_made_again(store: PostgreSQLStore, database: str) -> None:

@@ -17,7 +17,7 @@ import weaviate as client_library
 from weaviate.classes.config import Reconfigure, VectorFilterStrategy
 from weaviate.classes.init import Auth
 
-from knowledge.errors import StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
+from knowledge.errors import IndexLost, StoreError, StoreMisconfigured, StoreReadOnly, StoreUnavailable
 from knowledge.interfaces import Scope
 from knowledge.stores.weaviate.address import make_collection_name, parse_address, parse_index_name
 from knowledge.stores.weaviate.nodes import WeaviateLimits
@@ -107,6 +107,9 @@ async def test_a_server_that_starts_later_is_used(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             await search(store)
         await asyncio.to_thread(server.start)
+        with pytest.raises(IndexLost):
+            await search(store)
+        await store.open(INDEX, DIMENSIONS)
         assert await search(store) == set()
         await asyncio.gather(store.write([row("a")]), store.write([row("b")]))
         assert await search(store) == {"a", "b"}

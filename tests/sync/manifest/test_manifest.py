@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 
 from knowledge.errors import DatabaseError
+from knowledge.interfaces import SourceKey
+from knowledge.sync.manifest import tables
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from tests.sync.many_rows import KEY, fill_manifest
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
@@ -67,6 +70,29 @@ async def test_a_write_cancelled_at_any_moment_leaves_no_transaction_behind(rig:
             await asyncio.wait([write])
             other.execute("BEGIN IMMEDIATE")
             other.execute("ROLLBACK")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_the_end_of_a_large_sync_is_recorded_in_short_transactions(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """In one, a million documents would keep every other writer waiting."""
+    url = f"sqlite:///{tmp_path / 'kvasir.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("empty_postgres")
+    await fill_manifest(url, 120_000)
+    manifest = await open_manifest(url)
+    (row,) = await manifest.list_indexes()
+    index, documents = manifest.open_index(row), tables.documents.c
+    await index.mark_pending_deletions([7], 1.0)
+    writes = manifest.database.writes
+    await index.record_sync_end(SourceKey(*KEY.split("\x1f")), listed_at=5000.0, error=None, lists_rights=True)
+    assert manifest.database.writes - writes == 4  # 5,000, 5,000 and 2,000 documents, and the source
+    old = await manifest.database.fetch_rows(select(documents.id).where(documents.rights_at != 5000.0))
+    assert [id_ for (id_,) in old] == [7]
+    assert (await index.count_source(SourceKey(*KEY.split("\x1f")))).listed_at == 5000.0
+    await manifest.close()
 
 
 async def test_a_database_that_another_program_writes_can_be_opened(tmp_path: Path) -> None:

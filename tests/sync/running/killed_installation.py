@@ -7,13 +7,13 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge.library import Library
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.repair import repair_index
-from tests.services import WeaviateServer
 from tests.sync.running.killed_sync import World, argument, opened
 
 KILLED_SYNC = Path(__file__).parent / "killed_sync.py"
@@ -64,19 +64,26 @@ async def shown(library: Library) -> Answers:
 
 
 class Installation:
-    """One installation in a directory, on the embedded store or on a Weaviate."""
+    """One installation in a directory, on a store with these variables."""
 
-    def __init__(self, directory: Path, server: WeaviateServer | None = None, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        store: str = "lancedb",
+        variables: Mapping[str, str] | None = None,
+        database_url: str | None = None,
+    ) -> None:
         self.home = directory / "home"
         roots = {name: directory / name for name in ("docs", "wiki")}
         for folder in (self.home, *roots.values()):
             folder.mkdir(parents=True)
         self.roots = roots
         url = database_url or f"sqlite:///{self.home / 'kvasir.db'}"
-        self.world = World(str(self.home), url, {name: str(root) for name, root in roots.items()})
-        if server is not None:
-            variables = {**server.variables, "WEAVIATE_NAMESPACE": f"n{random.getrandbits(32):08x}"}
-            self.world = replace(self.world, store="weaviate", store_variables=variables)
+        sources = {name: str(root) for name, root in roots.items()}
+        namespace = f"n{random.getrandbits(32):08x}"
+        self.world = World(
+            str(self.home), url, sources, store=store, store_variables=dict(variables or {}), namespace=namespace
+        )
         self.generation = 0
         self.wanted: Answers = {}
 

@@ -61,6 +61,7 @@ class World:
     chunker: str = "1"
     store: str = "lancedb"
     store_variables: dict[str, str] = field(default_factory=dict)
+    namespace: str = ""
 
     def settings(self) -> KnowledgeSettings:
         specs = tuple(
@@ -75,6 +76,7 @@ class World:
             specs,
             store=self.store,
             store_variables=self.store_variables,
+            namespace=self.namespace,
         )
 
 

@@ -34,7 +34,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, weaviate: WeaviateServer) -> Installation:
-    return Installation(tmp_path_factory.mktemp("served"), weaviate)
+    return Installation(tmp_path_factory.mktemp("served"), "weaviate", weaviate.variables)
 
 
 async def killed(installation: Installation, change: str, step: str) -> None:
@@ -92,7 +92,7 @@ async def test_syncs_killed_again_and_again_lose_and_double_nothing(embedded: In
 async def test_searches_while_a_document_is_replaced_in_weaviate_find_no_gap_and_no_mix(
     tmp_path: Path, weaviate: WeaviateServer
 ) -> None:
-    result = await replaced(Installation(tmp_path, weaviate), 15)
+    result = await replaced(Installation(tmp_path, "weaviate", weaviate.variables), 15)
     assert (result.empty, result.mixed) == (0, 0)
     assert result.searches > 5
     assert result.versions > 2

@@ -327,6 +327,20 @@ async def test_maintenance_that_fails_stops_no_sync(rig: Any, store_down: Except
         assert (report.ok, report.chunks_written) == (True, 1)
 
 
+async def test_maintenance_that_fails_at_the_end_is_left_to_the_next_sync(rig: Any, store_down: Exception) -> None:
+    attempts = 0
+
+    async def maintain() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise store_down
+
+    rig.store.maintain = maintain
+    rig.source.put("a.md", "text")
+    assert (await rig.report()).ok
+    assert attempts == 1
+
+
 async def test_documents_become_current_while_the_store_is_maintained(rig: Any) -> None:
     """Maintenance may take minutes. The sync awaits it at its end."""
     for number in range(6):
