@@ -147,6 +147,11 @@ class Lookups:
         # In the database's thread, because there may be thousands.
         return await self.database.read(read)
 
+    async def has_audiences(self, number: int) -> bool:
+        """Return whether documents with passages have so many audiences; it reads a part of an index."""
+        query = select(tables.audiences.c.id).join(tables.sources).where(tables.sources.c.index_id == self._index)
+        return bool(await self.database.fetch_rows(query.offset(number - 1).limit(1)))
+
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
         """Return the first chunk of each heading, in the order of documents and places, of at most ``limit`` chunks.
 

@@ -238,6 +238,8 @@ async def test_wrong_counters_are_counted_again(manifest: Manifest, tmp_path: Pa
     index = await operations.pick_index()
     await operations.do_switch(index, KEYS[0])
     known = await index.read_audiences()
+    assert await index.has_audiences(len(known.rows))
+    assert not await index.has_audiences(len(known.rows) + 1)
 
     def sabotage(connection: Connection) -> None:
         source = connection.execute(select(func.max(tables.sources.c.id))).scalar_one()
