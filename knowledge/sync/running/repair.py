@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.dates import count_days
-from knowledge.interfaces import NumberedStore, Store, StoredChunk, make_class_key, number_readers
+from knowledge.interfaces import Store, StoredChunk, make_class_key, number_readers
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
 from knowledge.sync.manifest.rows import slice_items, to_seconds
@@ -176,7 +176,7 @@ async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int
             await manifest.mark_lost_chunks(bad)
             await store.delete(bad)
         right = [row for row in stored if row.chunk.id not in set(bad)]
-        rewritten = list(_rewrite_rows(right, listed, numbered=isinstance(store, NumberedStore)))
+        rewritten = list(_rewrite_rows(right, listed, numbered=hasattr(store, "is_numbered")))
         if rewritten:
             await store.write(rewritten)
         wrong, stale = wrong + len(bad), stale + len(rewritten)
