@@ -45,10 +45,11 @@ from knowledge.interfaces import (
 )
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity, decode_readers, encode_readers
+from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.running.repair import repair_index
 from knowledge.sync.running.shadow_index import plan_sync
 from scripts.bench_passages import DIMENSIONS, BenchQuestion, FixedEmbedder, normalise
@@ -121,7 +122,8 @@ async def grow(store: Store, index: IndexManifest, passages: Passages, rows: int
             async with add_seconds(spent, "store"):
                 await store.write(made)
             async with add_seconds(spent, "manifest"):
-                await index.switch_documents(KEY, passages.make_documents(made))
+                for some in slice_items(passages.make_documents(made)):
+                    await index.switch_documents(KEY, some)
         async with add_seconds(spent, "maintain"):
             await store.maintain()
         if start // STEP % 10 == 9:
@@ -306,9 +308,9 @@ async def measure(options: argparse.Namespace, rows: int) -> None:
     name = f"{rows}-{options.audiences}-{options.per_document}"
     folder: Path = options.folder / (f"{name}-manifest" if options.manifest_only else name)
     folder.mkdir(parents=True, exist_ok=True)
-    store = LanceDBStore(folder / "store")
+    store = LanceDBStore(folder / "store", limits=LanceDBLimits(60.0, 3600.0, 36_000.0, build_s=36_000.0))
     await store.open(INDEX, DIMENSIONS)
-    manifest = await open_manifest(options.database or f"sqlite:///{folder / 'manifest.db'}")
+    manifest = await open_manifest(options.database or f"sqlite:///{folder / 'manifest.db'}", answer_s=3600.0)
     try:
         index = manifest.open_index(await manifest.add_index(IndexIdentity("lancedb", name, "1", "1"), DIMENSIONS))
         print(f"── {rows:,} passages, {rows // options.per_document:,} documents ──")
