@@ -192,7 +192,7 @@ class Lookups:
             )
             rows = await self.database.fetch_rows(query)
             for row in rows:
-                heading = DocumentHeading(*row, source=key)
+                heading = DocumentHeading._make((*row, key))
                 first.setdefault((key, heading.document, heading.heading), heading)
             limit -= len(rows)
             if not limit:

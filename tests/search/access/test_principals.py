@@ -21,8 +21,10 @@ from knowledge.interfaces import (
 )
 from knowledge.interfaces.audiences import ANY_NUMBER
 from knowledge.search.access import audience_classes
+from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.sync.manifest.records import AudienceList
 from tests.search.search_bench import DIMENSIONS, SOURCE, SearchBench
 from tests.viewers import make_members
 
@@ -149,3 +151,22 @@ async def test_a_table_without_numbers_is_filtered_by_classes_until_they_are_wri
     found = await search.search("salary", scope=Scope(ALL, make_members("U-ada")))
     assert [hit.id for hit in found.hits] == ["mine"]
     assert store.scopes[-1].principals is not None
+
+
+async def test_very_many_classes_are_not_read(bench: SearchBench) -> None:
+    """Neither for a search nor for the key of the viewers' rights."""
+
+    async def read_audiences(_: AudienceList | None) -> AudienceList:
+        raise AssertionError("it reads the classes")
+
+    async def has_audiences(number: int) -> bool:
+        return number <= 20
+
+    await add_private_documents(bench)
+    _, store = await open_search(bench)
+    classes = AudienceClasses(read_audiences, lambda: 0, has_audiences=has_audiences)
+    ada, bob = make_members("U-ada"), make_members("U-bob")
+    narrowed = await classes.narrow_scope(Scope(ALL, ada), store)
+    assert (narrowed.audiences, narrowed.principals) == (None, number_viewers(ada))
+    assert await classes.find_rights_key(ada, ALL) == await classes.find_rights_key(make_members("U-ada"), ALL)
+    assert await classes.find_rights_key(ada, ALL) != await classes.find_rights_key(bob, ALL)
