@@ -1,9 +1,14 @@
 """Print what each step costs with 100,000 passages and with ten times as many, beside the bare store of the same run.
 
-Vectors and words are generated, so that any number of passages can be made: ``--rows 100000,1000000``. Ten million
-passages take hours and about 40 GB. The store is LanceDB; the manifest is SQLite, or the database of ``--database``.
-"Bare" is a search of the store alone with the same filter, in turns with the whole search. With "sync", another task
-writes passages at the pace of an embedder, and maintains the store, as a sync does.
+Vectors and words are generated, so that any number of passages can be made: ``--rows 100000,1000000``. A store stays in
+``--folder``, and a second run measures it without building it again; a build that was interrupted goes on. A million
+passages take an hour on two idle cores, and ten million take a day and about 40 GB. The store is LanceDB; the manifest
+is SQLite, or the database of ``--database``.
+
+With ``--audiences 0`` each document has an audience of its own, and with ``--per-document 1`` there are as many
+documents as passages. "Bare" is a search of the store alone with the same filter, and "unfiltered" one without a
+filter; they take turns with the whole search. With "sync", another task writes passages at the pace of an embedder, and
+maintains the store, as a sync does. ``--manifest-only`` measures the manifest alone.
 """
 
 from __future__ import annotations
@@ -13,11 +18,9 @@ import asyncio
 import contextlib
 import random
 import sys
-import tempfile
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,22 +31,35 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from knowledge.embedding import IDENTITY, find_calibration
-from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, ListedDocument, Scope, SourceKey, StoredChunk, Viewers
-from knowledge.interfaces.audiences import make_class_key
+from knowledge.interfaces import (
+    Chunk,
+    CurrentChunk,
+    ListedDocument,
+    Scope,
+    SourceKey,
+    Store,
+    StoredChunk,
+    Viewers,
+    make_class_key,
+    number_readers,
+)
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import HybridSearch
-from knowledge.stores.lancedb.store import LanceDBStore
+from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexedDocument, IndexIdentity, decode_readers, encode_readers
+from knowledge.sync.manifest.rows import slice_items
 from knowledge.sync.running.repair import repair_index
 from knowledge.sync.running.shadow_index import plan_sync
 from scripts.bench_passages import DIMENSIONS, BenchQuestion, FixedEmbedder, normalise
 from scripts.bench_search import quantiles
+from scripts.eval_sets import find_cache
+from scripts.sync_bench import DiscardingStore
 
 KEY = SourceKey("bench", "generated", "/bench")
 INDEX = "kvasir_scale"
-PER_DOCUMENT = 10
+CLIENTS = 8
 STEP = 10_000
 BATCH = 128
 PACE_S = 0.6  # of a batch, as an embedder on two cores
@@ -53,14 +69,16 @@ PERSON = Viewers.of({"*", "U1", *(f"C{n}" for n in range(0, 3000, 100))})
 class Passages:
     """Generated passages, each by its number."""
 
-    def __init__(self, audiences: int) -> None:
+    def __init__(self, audiences: int, per_document: int) -> None:
         self._audiences = audiences
+        self.per_document = per_document
         rng = np.random.default_rng(1)
         self._common = normalise(rng.normal(size=(1, DIMENSIONS)))
         self._centres = normalise(rng.normal(size=(2000, DIMENSIONS)))
 
     def choose_readers(self, document: int) -> frozenset[str]:
-        return EVERYONE if document % 3 == 0 else frozenset({f"C{document % self._audiences}", "C9999"})
+        named = {"*"} if document % 3 == 0 else {f"C{document % (self._audiences or 3000)}", "C9999"}
+        return frozenset(named if self._audiences else {*named, f"D{document}"})
 
     def make_rows(self, numbers: range) -> list[StoredChunk]:
         noise, words = np.random.default_rng(numbers.start), random.Random(numbers.start)
@@ -70,11 +88,12 @@ class Passages:
         rows = []
         for number, vector in zip(numbers, vectors, strict=True):
             text = " ".join(f"w{int(words.paretovariate(0.6)) % 50_000}" for _ in range(60))
-            document = number // PER_DOCUMENT
-            audience = make_class_key(self.choose_readers(document))
+            document = number // self.per_document
+            readers, heading = self.choose_readers(document), f"H{number % 7}"
             chunk = Chunk(
-                f"{number:036}", KEY.id, f"{document}.md", "Title", f"H{number % 7}", text, None, audience, "md"
-            )
+                f"{number:036}", KEY.id, f"{document}.md", "Title", heading, text, None, make_class_key(readers), "md",
+                principals=number_readers(readers),
+            )  # fmt: skip
             rows.append(StoredChunk(chunk, vector, text))
         return rows
 
@@ -88,23 +107,29 @@ class Passages:
                 time.time() - 1e6,
                 tuple(chunks),
             )
-            for first in range(0, len(rows), PER_DOCUMENT)
-            for chunks in [[row.chunk for row in rows[first : first + PER_DOCUMENT]]]
+            for first in range(0, len(rows), self.per_document)
+            for chunks in [[row.chunk for row in rows[first : first + self.per_document]]]
         ]
 
 
-async def grow(store: LanceDBStore, index: IndexManifest, passages: Passages, rows: int) -> dict[str, float]:
+async def grow(store: Store, index: IndexManifest, passages: Passages, rows: int) -> dict[str, float]:
     """Write passages up to a number, in the steps of a sync; return the seconds of each part."""
     spent = {"store": 0.0, "manifest": 0.0, "maintain": 0.0}
-    for start in range(await index.count_chunks(), rows, STEP):
+    first_missing = await index.count_chunks()
+    for start in range(first_missing, rows, STEP):
         for first in range(start, min(start + STEP, rows), STEP // 2):
             made = passages.make_rows(range(first, min(first + STEP // 2, rows)))
             async with add_seconds(spent, "store"):
                 await store.write(made)
             async with add_seconds(spent, "manifest"):
-                await index.switch_documents(KEY, passages.make_documents(made))
+                for some in slice_items(passages.make_documents(made)):
+                    await index.switch_documents(KEY, some)
         async with add_seconds(spent, "maintain"):
             await store.maintain()
+        if start // STEP % 10 == 9:
+            print(
+                f"{start + STEP:>10,} passages", {name: round(seconds) for name, seconds in spent.items()}, flush=True
+            )
     async with add_seconds(spent, "maintain"):
         await store.maintain()
     return {name: round(seconds, 1) for name, seconds in spent.items()}
@@ -124,8 +149,8 @@ async def run_sync(store: LanceDBStore, index: IndexManifest, passages: Passages
     async def write() -> None:
         maintenance, written = None, 0
         while True:
-            start = random.randrange(0, rows - BATCH) // PER_DOCUMENT * PER_DOCUMENT
-            made = passages.make_rows(range(start, start + BATCH // PER_DOCUMENT * PER_DOCUMENT))
+            start = random.randrange(0, rows - BATCH) // passages.per_document * passages.per_document
+            made = passages.make_rows(range(start, start + BATCH // passages.per_document * passages.per_document))
             await store.write(made)
             await index.switch_documents(KEY, passages.make_documents(made))
             written += len(made)
@@ -150,10 +175,16 @@ def open_search(store: LanceDBStore, index: IndexManifest, questions: Sequence[B
             for one in found
         }
 
-    classes = AudienceClasses(index.read_audiences, lambda: index.database.writes)
+    classes = make_classes(index)
     calibration = find_calibration(IDENTITY).search
     return HybridSearch(
         FixedEmbedder(questions), store, find_current, calibration, neighbours=index.find_neighbours, classes=classes
+    )
+
+
+def make_classes(index: IndexManifest) -> AudienceClasses:
+    return AudienceClasses(
+        index.read_audiences, lambda: index.database.writes, has_audiences=getattr(index, "has_audiences", None)
     )
 
 
@@ -167,21 +198,39 @@ def make_questions(passages: Passages, rows: int, count: int) -> list[BenchQuest
 
 
 async def time_searches(
-    store: LanceDBStore, index: IndexManifest, questions: Sequence[BenchQuestion], viewers: Viewers
+    store: LanceDBStore, index: IndexManifest, questions: Sequence[BenchQuestion], clients: int = 1
 ) -> dict[str, dict[str, float]]:
-    """Return the times of whole searches and of the bare store, in turns."""
-    search, whole, bare = open_search(store, index, questions), list[float](), list[float]()
-    usable = await AudienceClasses(index.read_audiences, lambda: 0).find_usable(viewers, frozenset({KEY.id}))
-    scope = Scope(frozenset({KEY.id}), viewers)
+    """Return the times of whole searches, of the bare store, and of the store without a filter, in turns."""
+    search, scope = open_search(store, index, questions), Scope(frozenset({KEY.id}), PERSON)
+    narrow = await make_classes(index).narrow_scope(scope, store)
+    calls: dict[str, Callable[[BenchQuestion], Awaitable[Any]]] = {
+        "whole": lambda one: search.search(one.text, scope=scope),
+        "bare": lambda one: store.find_candidates(one.vector, one.text, pool=50, scope=narrow),
+        "unfiltered": lambda one: store.find_candidates(one.vector, one.text, pool=50, scope=scope),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+
+    async def ask(mine: Sequence[BenchQuestion]) -> None:
+        for one in mine:
+            for name, call in calls.items():
+                began_s = time.perf_counter()
+                await call(one)
+                taken[name].append(1000 * (time.perf_counter() - began_s))
+
+    await asyncio.gather(*(ask(questions[client::clients]) for client in range(clients)))
+    return {name: quantiles(times[len(times) // 10 :]) for name, times in taken.items()}
+
+
+async def measure_recall(table: Any, questions: Sequence[BenchQuestion], nearest: int = 10) -> float:
+    """Return the share of the exactly nearest passages that the index finds; it compares every vector."""
+    found = 0
     for one in questions:
-        began_s = time.perf_counter()
-        await search.search(one.text, scope=scope)
-        whole.append(1000 * (time.perf_counter() - began_s))
-        began_s = time.perf_counter()
-        await store.find_candidates(one.vector, one.text, pool=50, scope=replace(scope, audiences=usable))
-        bare.append(1000 * (time.perf_counter() - began_s))
-    skip = len(questions) // 10
-    return {"whole": quantiles(whole[skip:]), "bare": quantiles(bare[skip:])}
+        query = table.query().nearest_to(one.vector).distance_type("cosine").select(["id", "_distance"])
+        exact = await query.bypass_vector_index().limit(nearest).to_list()
+        query = table.query().nearest_to(one.vector).distance_type("cosine").select(["id", "_distance"])
+        near = await query.refine_factor(3).ef(150).limit(50).to_list()
+        found += len({row["id"] for row in exact} & {row["id"] for row in near})
+    return round(found / (nearest * len(questions)), 4)
 
 
 async def time_call(call: Callable[[], Awaitable[Any]], times: int = 20) -> float:
@@ -229,21 +278,21 @@ async def measure_memory(work: Callable[[], Awaitable[Any]]) -> dict[str, float]
     return {"seconds": round(seconds, 2), "peak_mb": round(peak / 1e6, 1)}
 
 
-async def measure(
+async def measure_store(
     folder: Path, store: LanceDBStore, index: IndexManifest, passages: Passages, rows: int, count: int
 ) -> None:
-    """Grow to a number of passages, and print the cost of each step."""
-    print(f"── {rows:,} passages, {rows // PER_DOCUMENT:,} documents ──")
-    print("written in seconds", await grow(store, index, passages, rows))
+    """Print the cost of searches and of a sync's steps."""
     table = await (await lancedb.connect_async(str(folder))).open_table(INDEX)
     stats = {one.columns[0]: await table.index_stats(one.name) for one in await table.list_indices()}
     print("parts of indexes", {name: one.num_indices for name, one in stats.items() if one is not None})
-    for name, value in (await measure_manifest(index)).items():
-        print(f"{name:<28}{value:>10} ms")
     questions = make_questions(passages, rows, count)
-    print("search", await time_searches(store, index, questions, PERSON))
+    print("recall of 10 nearest", await measure_recall(table, questions[:30]))
+    print("search", await time_searches(store, index, questions), flush=True)
+    print(f"search with {CLIENTS} clients", await time_searches(store, index, questions, CLIENTS))
     async with run_sync(store, index, passages, rows):
-        print("search during a sync", await time_searches(store, index, questions, PERSON))
+        print("search during a sync", await time_searches(store, index, questions))
+        print(f"search with {CLIENTS} clients and a sync", await time_searches(store, index, questions, CLIENTS))
+    await store.maintain()
     listing = {one.document: ListedDocument(one.document, one.version, readers=decode_readers(one.readers))
                for one in await index.list_documents(KEY)}  # fmt: skip
     now = time.time()
@@ -253,14 +302,24 @@ async def measure(
     print("comparison", await measure_memory(lambda: repair_index(store, index)))
 
 
-async def run(options: argparse.Namespace, folder: Path) -> None:
-    store = LanceDBStore(folder / "store")
+async def measure(options: argparse.Namespace, rows: int) -> None:
+    """Build a store unless it is in the folder, and print the cost of each step."""
+    passages = Passages(options.audiences, options.per_document)
+    name = f"{rows}-{options.audiences}-{options.per_document}"
+    folder: Path = options.folder / (f"{name}-manifest" if options.manifest_only else name)
+    folder.mkdir(parents=True, exist_ok=True)
+    store = LanceDBStore(folder / "store", limits=LanceDBLimits(60.0, 3600.0, 36_000.0, build_s=36_000.0))
     await store.open(INDEX, DIMENSIONS)
-    manifest = await open_manifest(options.database or f"sqlite:///{folder / 'manifest.db'}")
+    manifest = await open_manifest(options.database or f"sqlite:///{folder / 'manifest.db'}", answer_s=3600.0)
     try:
-        index = manifest.open_index(await manifest.add_index(IndexIdentity("lancedb", "scale", "1", "1"), DIMENSIONS))
-        for rows in options.rows:
-            await measure(folder / "store", store, index, Passages(options.audiences), rows, options.questions)
+        index = manifest.open_index(await manifest.add_index(IndexIdentity("lancedb", name, "1", "1"), DIMENSIONS))
+        print(f"── {rows:,} passages, {rows // options.per_document:,} documents ──")
+        written = DiscardingStore() if options.manifest_only else store
+        print("written in seconds", await grow(written, index, passages, rows), flush=True)
+        for call, milliseconds in (await measure_manifest(index)).items():
+            print(f"{call:<28}{milliseconds:>10} ms", flush=True)
+        if not (options.manifest_only or options.build_only):
+            await measure_store(folder / "store", store, index, passages, rows, options.questions)
     finally:
         await manifest.close()
         await store.close()
@@ -271,12 +330,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=lambda text: [int(one) for one in text.split(",")], default=[100_000, 1_000_000])
     parser.add_argument("--audiences", type=int, default=3000)
+    parser.add_argument("--per-document", type=int, default=10, help="passages of each document")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--manifest-only", action="store_true", help="generate no store")
+    parser.add_argument("--build-only", action="store_true", help="generate the store for a later run")
     parser.add_argument("--database", help="URL of an empty PostgreSQL database")
-    parser.add_argument("--folder", type=Path, help="keep the data here, and grow what is there")
+    parser.add_argument("--folder", type=Path, default=find_cache() / "scale", help="where the stores are kept")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kvasir-scale-", ignore_cleanup_errors=True) as scratch:
-        asyncio.run(run(options, options.folder or Path(scratch)))
+
+    async def measure_all() -> None:
+        for rows in options.rows:
+            await measure(options, rows)
+
+    asyncio.run(measure_all())
 
 
 if __name__ == "__main__":

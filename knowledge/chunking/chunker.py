@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote
 
 from knowledge.chunking.blocks import Block, BlockKind, CountTokens, Unit, group_units, split_blocks
-from knowledge.interfaces import Chunk, Document, Section, make_class_key
+from knowledge.interfaces import Chunk, Document, Section, make_class_key, number_readers
 
 VERSION: Final = 3
 """Increase it if the same bytes become other chunks (here or in a parser). Every document is then split again."""
@@ -88,6 +88,7 @@ def chunk_document(
                 text=draft.text,
                 url=_build_link(url, draft.anchor),
                 audience=make_class_key(readers),
+                principals=number_readers(readers),
             )
         )
     return chunks

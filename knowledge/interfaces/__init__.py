@@ -10,10 +10,13 @@ from knowledge.interfaces.audiences import (
     GUESTS,
     WORLD,
     Viewers,
+    holds_numbers,
     intersect_readers,
     make_class_key,
     may_read,
     narrow_readers,
+    number_readers,
+    number_viewers,
 )
 from knowledge.interfaces.documents import WEB, Chunk, Document, Section
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
@@ -43,7 +46,7 @@ from knowledge.interfaces.sources import (
     has_uniform_readers,
     lists_rights,
 )
-from knowledge.interfaces.stores import Candidate, CurrentChunk, Scope, Store, StoredChunk
+from knowledge.interfaces.stores import Candidate, CurrentChunk, NumberedStore, Scope, Store, StoredChunk
 
 __all__ = [
     "ANY_MEMBER",
@@ -67,6 +70,7 @@ __all__ = [
     "MaterialOrigin",
     "Matrix",
     "Memory",
+    "NumberedStore",
     "Priority",
     "RightsLimit",
     "RightsSource",
@@ -88,9 +92,12 @@ __all__ = [
     "WebTrouble",
     "find_place",
     "has_uniform_readers",
+    "holds_numbers",
     "intersect_readers",
     "lists_rights",
     "make_class_key",
     "may_read",
     "narrow_readers",
+    "number_readers",
+    "number_viewers",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import combinations
@@ -25,12 +25,19 @@ GUESTS: Final = "guests"
 """The principal of every guest of the workspace."""
 WORLD: Final = "world"
 """The principal that everybody holds, also people of other companies."""
+ANY_NUMBER: Final = 0
+"""Stands for any principal in the numbers of a document (``number_readers``)."""
+_PUBLIC: Final = frozenset({*EVERYONE, GUESTS, WORLD})
 _FEW_PEOPLE: Final = 32
 """So many viewers are asked one by one. For more, each principal has a number with a bit for each viewer."""
 _FEW_PARTS: Final = 8
 """Principals of a joined reader that is compared with all others; more need too many comparisons."""
 _MOST_JOINED: Final = 10_000
 """Joined readers of one document. Two lists of more pairs than this would fill the memory."""
+_MOST_NUMBERS: Final = 256
+"""Numbers of one document; more would make its rows long."""
+_FILTERED_PEOPLE: Final = 4
+"""Viewers by whom a store filters. Each costs it about a millisecond, and the manifest decides for all."""
 _BOTH = "\x1f"
 """Joins principals that a person must hold together. No principal contains it."""
 
@@ -103,6 +110,33 @@ def split_reader(reader: str) -> tuple[str, ...]:
 def make_class_key(readers: frozenset[str]) -> str:
     """Return the key of the audience class of documents with exactly these readers: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(sorted(readers)).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=65_536)
+def number_principal(principal: str) -> int:
+    """Return the number of a principal, which is never ``ANY_NUMBER``."""
+    return int.from_bytes(hashlib.sha256(principal.encode()).digest()[:8], signed=True) or 1
+
+
+def number_readers(readers: frozenset[str]) -> tuple[int, ...]:
+    """Return numbers of which every reader of a document holds at least one; ``ANY_NUMBER`` if there are too many."""
+    # Of joined principals one is enough. Most people hold a public one, so any other narrows more.
+    parts = {min(split_reader(reader), key=lambda part: (part in _PUBLIC, part)) for reader in readers}
+    return tuple(sorted(map(number_principal, parts))) if len(parts) <= _MOST_NUMBERS else (ANY_NUMBER,)
+
+
+def holds_numbers(numbers: Collection[int], viewers: Iterable[Collection[int]]) -> bool:
+    """Return whether each of ``number_viewers`` has one of a document's ``number_readers``."""
+    return all(not set(numbers).isdisjoint(held) for held in viewers)
+
+
+def number_viewers(viewers: Viewers) -> tuple[tuple[int, ...], ...]:
+    """Return the numbers that some of the viewers hold, of those with the fewest principals; none if nobody views.
+
+    A document that all viewers may read has a number of each. The reverse need not be true.
+    """
+    fewest = sorted(viewers.people, key=lambda principals: (len(principals), sorted(principals)))[:_FILTERED_PEOPLE]
+    return tuple((ANY_NUMBER, *sorted(map(number_principal, principals))) for principals in fewest)
 
 
 def format_reader(reader: str) -> str:

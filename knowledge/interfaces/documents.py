@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from knowledge.interfaces.audiences import EVERYONE, make_class_key
+from knowledge.interfaces.audiences import ANY_NUMBER, EVERYONE, make_class_key
 
 WEB = "\x1fweb\x1f"
 """``Chunk.source`` of a page of the live web, which is not from a source."""
@@ -55,6 +55,8 @@ class Chunk:
     """The document's format, for the filter ``type:``, in lower case and without a dot (``pdf``, ``md``)."""
     modified_at: datetime | None = None
     """When this version was made, as the source says; aware, UTC."""
+    principals: tuple[int, ...] = (ANY_NUMBER,)
+    """``number_readers`` of its readers, by which a ``NumberedStore`` filters; other stores do not keep it."""
 
     @property
     def searchable_text(self) -> str:

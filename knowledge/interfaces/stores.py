@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from knowledge.interfaces.audiences import ANY_MEMBER, Viewers
 from knowledge.interfaces.documents import Chunk
@@ -47,6 +47,8 @@ class Scope:
     """Only versions before this moment; documents without a date are left out."""
     audiences: frozenset[str] | None = None
     """``Chunk.audience`` of each class that a store may propose; None for any, and with none nothing is found."""
+    principals: tuple[tuple[int, ...], ...] | None = None
+    """For a ``NumberedStore``: a row must have a number of each tuple (``number_viewers``); None for any row."""
 
     refused_rows: frozenset[int] = frozenset()
     """``CurrentChunk.row`` of documents whose source does not say who may read them."""
@@ -56,7 +58,8 @@ class Scope:
     @property
     def is_empty(self) -> bool:
         """Return whether there is nothing to search."""
-        return not self.sources or (self.audiences is not None and not self.audiences)
+        nobody = self.principals is not None and not self.principals
+        return not self.sources or (self.audiences is not None and not self.audiences) or nobody
 
 
 class Store(Protocol):
@@ -122,6 +125,15 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release everything; safe to call twice."""
+
+
+@runtime_checkable
+class NumberedStore(Protocol):
+    """A store that can filter by ``Scope.principals``, at a cost that does not grow with the audience classes."""
+
+    @property
+    def is_numbered(self) -> bool:
+        """Return whether nearly all rows have the numbers of their readers, so that the filter leaves few others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,11 @@ class DocumentSearch:
     async def _follow_active_search(self) -> tuple[OpenIndex, HybridSearch, AudienceClasses]:
         index = await self.follow_active_index()
         if self._opened is None or self._opened[0] is not index:
-            classes = AudienceClasses(index.manifest.read_audiences, lambda: index.manifest.database.writes)
+            classes = AudienceClasses(
+                index.manifest.read_audiences,
+                lambda: index.manifest.database.writes,
+                has_audiences=index.manifest.has_audiences,
+            )
             hybrid = HybridSearch(
                 index.embedder,
                 index.store,

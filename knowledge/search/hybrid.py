@@ -156,7 +156,7 @@ class HybridSearch:
             current = await self._current([candidate.chunk.id for candidate in proposed])
             before, missing_rows = missing_rows, {one.chunk.id for one in proposed if one.chunk.id not in current}
             if self._count_writes() == writes:
-                refused |= {id_: one.source_name for id_, one in current.items() if is_refused(one, plan.scope)}
+                refused |= {id_: one.source_name for id_, one in current.items() if is_refused(one, scope)}
             found = replace(self._rank_candidates(question, proposed, current), refused=refused)
             exhausted = len(proposed) < pool  # The dense leg alone returns a full pool while there are more rows.
             if exhausted and question.vector is not None:
@@ -226,10 +226,8 @@ class HybridSearch:
         return rows
 
     async def _narrow_scope(self, scope: Scope) -> Scope:
-        """Return the scope with the audience classes that the store may propose."""
-        if self._classes is None:
-            return scope
-        return replace(scope, audiences=await self._classes.find_usable(scope.viewers, scope.sources))
+        """Return the scope with what the store may propose."""
+        return scope if self._classes is None else await self._classes.narrow_scope(scope, self._store)
 
     def _count_writes(self) -> int:
         return 0 if self._classes is None else self._classes.count_writes()

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from knowledge.interfaces import Chunk, Store, StoredChunk
+from knowledge.interfaces.audiences import ANY_NUMBER
 from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.running_backups import RunningBackups
 
@@ -80,5 +81,7 @@ def _slice_lazily(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
 def _make_row(values: Mapping[str, Any]) -> StoredChunk:
     fields = {name: value for name, value in values.items() if name not in {"vector", "terms"}}
     modified_at = fields["modified_at"] and datetime.fromisoformat(fields["modified_at"])
+    principals = tuple(fields.get("principals", (ANY_NUMBER,)))
     vector = np.frombuffer(base64.b64decode(values["vector"]), "<f4")
-    return StoredChunk(Chunk(**{**fields, "modified_at": modified_at}), vector, values["terms"])
+    chunk = Chunk(**{**fields, "modified_at": modified_at, "principals": principals})
+    return StoredChunk(chunk, vector, values["terms"])

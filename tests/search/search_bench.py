@@ -11,7 +11,17 @@ import numpy as np
 
 from knowledge.embedding import IDENTITY, find_calibration
 from knowledge.errors import EmbedderError
-from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, Matrix, Scope, StoredChunk, Vector, make_class_key
+from knowledge.interfaces import (
+    EVERYONE,
+    Chunk,
+    CurrentChunk,
+    Matrix,
+    Scope,
+    StoredChunk,
+    Vector,
+    make_class_key,
+    number_readers,
+)
 from knowledge.lexical.terms import index_terms
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.hybrid import Breadth, HybridSearch
@@ -96,6 +106,9 @@ class SearchBench:
         )
         return AudienceList(frozenset(rows))
 
+    async def has_audiences(self, number: int) -> bool:
+        return len({one.readers for one in self.manifest.values()}) >= number
+
     def mark_state(self) -> int:
         """Return a number that changes with the manifest and the store."""
         return hash((frozenset(self.manifest.items()), frozenset(self.stored.items())))
@@ -108,7 +121,7 @@ class SearchBench:
             CALIBRATION,
             breadth=Breadth(**breadth),
             neighbours=self.neighbours,
-            classes=AudienceClasses(self.read_audiences, self.mark_state),
+            classes=AudienceClasses(self.read_audiences, self.mark_state, has_audiences=self.has_audiences),
         )
 
     async def add(
@@ -123,7 +136,19 @@ class SearchBench:
     ) -> None:
         """Take in the chunks of one document, in its order; without a name, each is a document of its own."""
         chunks = [
-            Chunk(id_, SOURCE, name, "T", heading, text, f"u/{name}", make_class_key(readers), kind, modified_at)
+            Chunk(
+                id_,
+                SOURCE,
+                name,
+                "T",
+                heading,
+                text,
+                f"u/{name}",
+                make_class_key(readers),
+                kind,
+                modified_at,
+                number_readers(readers),
+            )
             for id_, text in texts.items()
             for name in [document or f"{id_}.md"]
         ]

@@ -29,6 +29,7 @@ from knowledge.interfaces import (
     StoredChunk,
     Vector,
     make_class_key,
+    number_readers,
 )
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.index_manifest import IndexManifest
@@ -224,7 +225,8 @@ async def passages(key: SourceKey, listed: ListedDocument, content: DocumentCont
         seen[part] = seen.get(part, 0) + 1
         id_ = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.id}|{listed.document}|{part!a}|{seen[part]}"))
         chunk = Chunk(id_, key.id, listed.document, title, "", part, listed.url, make_class_key(listed.readers))
-        chunks.append(replace(chunk, kind=listed.document.rpartition(".")[2], modified_at=listed.modified_at))
+        kind, numbers = listed.document.rpartition(".")[2], number_readers(listed.readers)
+        chunks.append(replace(chunk, kind=kind, modified_at=listed.modified_at, principals=numbers))
     return title, chunks
 
 

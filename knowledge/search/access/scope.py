@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from knowledge.interfaces import CurrentChunk, Scope, Viewers, may_read
+from knowledge.interfaces import CurrentChunk, Scope, Viewers, holds_numbers, may_read, number_readers
 
 
 def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
@@ -20,9 +20,12 @@ def is_in_scope(listed: CurrentChunk | None, scope: Scope) -> bool:
 def is_refused(listed: CurrentChunk, scope: Scope) -> bool:
     """Return whether the store should not have proposed a chunk, because not all viewers may read it.
 
-    While a sync rewrites the rows of a document with other readers, that is normal.
+    While a sync rewrites the rows of a document with other readers, that is normal. So it is if a filter by principals
+    admits a document that only some of the viewers may read.
     """
-    return listed.is_settled and not may_read(scope.viewers, listed.readers)
+    if not listed.is_settled or may_read(scope.viewers, listed.readers):
+        return False
+    return scope.principals is None or not holds_numbers(number_readers(listed.readers), scope.principals)
 
 
 def is_trusted(listed: CurrentChunk, scope: Scope) -> bool:

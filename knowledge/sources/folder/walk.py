@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import unicodedata
 from collections.abc import Iterator
-from operator import attrgetter
+from operator import itemgetter
 
 from knowledge.sources.common import HIDDEN
 from knowledge.sources.folder.ignore_rules import IgnoreRules
@@ -65,8 +64,11 @@ class FolderWalk:
                     continue
                 if self._ignored.ignores_entry(document + name, folder=False):
                     continue
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                    files.append((document + name, path + entry.name, entry.stat(follow_symlinks=False)))
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+                files.append((document + name, path + entry.name, status))
             elif entry.is_symlink():
                 self._links.append((document + name, path + entry.name))
             elif (
@@ -75,7 +77,7 @@ class FolderWalk:
                 and not self._ignored.ignores_entry(document + name, folder=True)
             ):
                 folders.append((document + name, path + entry.name))
-        self._seen.update((status.st_dev, status.st_ino) for _, _, status in files)
+        self._seen.update([(status.st_dev, status.st_ino) for _, _, status in files])
         return files
 
     def _follow_link(self, document: str, path: str) -> Iterator[list[_FoundFile]]:
@@ -101,13 +103,14 @@ def _name_entries(entries: Iterator[os.DirEntry[str]]) -> list[tuple[str, os.Dir
 
     If two names are the same in NFC, each keeps its own spelling.
     """
-    visible = sorted((e for e in entries if not e.name.startswith(HIDDEN)), key=attrgetter("name"))
-    if all(e.name.isascii() for e in visible):
-        return [(e.name, e) for e in visible]
-    names = {e.name for e in visible if e.name.isascii() or unicodedata.is_normalized("NFC", e.name)}
+    visible = [(name, entry) for entry in entries if not (name := entry.name).startswith(HIDDEN)]
+    visible.sort(key=itemgetter(0))
+    if "".join([name for name, _ in visible]).isascii():
+        return visible
+    names = {name for name, _ in visible if name.isascii() or unicodedata.is_normalized("NFC", name)}
     pairs: list[tuple[str, os.DirEntry[str]]] = []
-    for entry in visible:
-        name = entry.name
+    for own_name, entry in visible:
+        name = own_name
         if name not in names:
             composed = unicodedata.normalize("NFC", name)
             name = name if composed in names else composed

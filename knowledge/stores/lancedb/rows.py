@@ -11,9 +11,12 @@ import pyarrow as pa
 from lancedb.expr import Expr, col
 
 from knowledge.interfaces import Candidate, Chunk, Matrix, Scope, StoredChunk
+from knowledge.interfaces.audiences import ANY_NUMBER
 from knowledge.stores.common import from_microseconds, to_class_key, to_class_number, to_microseconds
 
-PASSAGE_COLUMNS = ("id", "source", "document", "title", "heading", "text", "url", "class_number", "kind", "modified_at")
+PASSAGE_COLUMNS = (
+    "id", "source", "document", "title", "heading", "text", "url", "class_number", "kind", "modified_at", "principals",
+)  # fmt: skip
 """The columns of a ``Chunk``, in the order of its fields."""
 
 SEARCH_COLUMNS = PASSAGE_COLUMNS[:7]
@@ -22,6 +25,13 @@ SEARCH_COLUMNS = PASSAGE_COLUMNS[:7]
 ADDED_COLUMNS = {"kind": "''", "modified_at": "CAST(NULL AS BIGINT)", "class_number": "CAST(0 AS BIGINT)"}
 """Columns that later versions added. A table without them gets them empty, and still answers while a new one grows.
 Its rows of no audience class are proposed to everybody, and the manifest decides."""
+
+NUMBERS = pa.field("principals", pa.list_(pa.int64()))
+"""A column that a later version added to the same table, without values, so that an earlier version can still write.
+The nightly comparison fills it, and nothing is embedded again."""
+
+HELD_BY_ANY = f"array_has_any(principals, [{ANY_NUMBER}])"
+"""The filter of rows that ``Scope.principals`` proposes to everybody."""
 
 
 def make_row_schema(dimensions: int) -> pa.Schema:
@@ -35,6 +45,7 @@ def make_row_schema(dimensions: int) -> pa.Schema:
             pa.field("url", pa.string()),
             pa.field("class_number", pa.int64()),
             pa.field("kind", pa.string()),
+            NUMBERS,
             pa.field("modified_at", pa.int64()),  # Microseconds since the epoch need no time zone in comparisons.
             pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         ]
@@ -71,6 +82,7 @@ def read_rows(table: pa.Table) -> list[StoredChunk]:
     columns = {name: table.column(name).to_pylist() for name in PASSAGE_COLUMNS}
     columns["class_number"] = [to_class_key(number) for number in columns["class_number"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
+    columns["principals"] = [(ANY_NUMBER,) if one is None else tuple(one) for one in columns["principals"]]
     columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
     chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
     return [StoredChunk(*row) for row in zip(chunks, vectors, table.column("terms").to_pylist(), strict=True)]
@@ -82,7 +94,7 @@ def read_vectors(table: pa.Table) -> Matrix:
     return vectors
 
 
-def make_filter(scope: Scope) -> Expr:
+def make_filter(scope: Scope) -> Expr | str:
     """Return the filter of a scope, which both legs apply before they count.
 
     An expression saves the parsing of SQL, which takes as long as the search for a person in hundreds of groups.
@@ -96,7 +108,11 @@ def make_filter(scope: Scope) -> Expr:
         parts.append(col("modified_at") >= to_microseconds(scope.after))
     if scope.before is not None:
         parts.append(col("modified_at") < to_microseconds(scope.before))
-    return reduce(and_, parts)
+    within: Expr = reduce(and_, parts)
+    if scope.principals is None:
+        return within
+    held = (f"array_has_any(principals, [{', '.join(map(str, numbers))}])" for numbers in scope.principals)
+    return " AND ".join((within.to_sql(), *held))  # the library has no expression for lists
 
 
 @lru_cache(maxsize=64)

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import lancedb
 from lancedb.expr import Expr
-from lancedb.index import FTS, Bitmap, BTree, HnswSq
+from lancedb.index import FTS, Bitmap, BTree, HnswSq, LabelList
 from lancedb.query import MatchQuery
 
 from knowledge.errors import IndexLost, StoreError, StoreMisconfigured, StoreUnavailable
@@ -42,6 +42,8 @@ from knowledge.stores.common import (
 from knowledge.stores.lancedb.errors import is_conflict, is_missing, is_stale, translate_error
 from knowledge.stores.lancedb.rows import (
     ADDED_COLUMNS,
+    HELD_BY_ANY,
+    NUMBERS,
     PASSAGE_COLUMNS,
     SEARCH_COLUMNS,
     make_batch,
@@ -76,12 +78,15 @@ _SCALAR_INDEXES = {
         with_position=False,
     ),
     "class_number": Bitmap(),
+    "principals": LabelList(),
     "source": Bitmap(),
     "kind": Bitmap(),
     "modified_at": BTree(),
     "id": BTree(),
 }
 
+_UNNUMBERED_PART = 100
+"""One row in so many may lack the numbers of its readers, or the audience classes are the better filter."""
 _UNWRITTEN_S = 2.0
 """A file that is empty for longer is not being written."""
 
@@ -165,6 +170,7 @@ class LanceDBStore:
         """The rows of the table when its indexes were last built as a whole."""
         self._late_rows = 0
         """The rows of the table when an index was not built in time."""
+        self._is_numbered = False
         self._unused_files: frozenset[str] = frozenset()
         """Empty files that belong to no current version of the table."""
 
@@ -187,6 +193,11 @@ class LanceDBStore:
             self._table = None
         self._index, self._dimensions = index, dimensions
 
+    @property
+    def is_numbered(self) -> bool:
+        """Return whether nearly all rows had the numbers of their readers when the index was opened or maintained."""
+        return self._is_numbered
+
     async def _open_index(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
         async with self._translate_failures(self._limits.write_s):
             table = await self._retry_conflicts(lambda: self._open_or_create(index, dimensions))
@@ -196,6 +207,7 @@ class LanceDBStore:
                     f"The index {index} in {self._directory} has vectors of {stored_dimensions} dimensions, and the "
                     f"embedder makes {dimensions}: run `kvasir sync` to build a new index."
                 )
+            self._is_numbered = await self._retry_conflicts(partial(_has_numbers, table))
             return table
 
     async def _open_or_create(self, index: str, dimensions: int) -> Any:  # noqa: ANN401 - lancedb is untyped
@@ -208,6 +220,7 @@ class LanceDBStore:
             table = await connection.create_table(index, schema=make_row_schema(dimensions), exist_ok=True)
         if await _find_missing_columns(table):
             await _add_columns(table)
+        await _add_numbers(table)
         present = await _list_indexed_columns(table)
         for column, config in _SCALAR_INDEXES.items():
             if column not in present:
@@ -306,7 +319,8 @@ class LanceDBStore:
         schema = await table.schema()
         for column in _SCALAR_INDEXES.keys() - {"terms"}:
             lowest = "''" if schema.field(column).type == "string" else -(2**62)
-            await table.query().where(f"{column} >= {lowest}").select(["id"]).limit(1).to_arrow()
+            any_row = HELD_BY_ANY if column == "principals" else f"{column} >= {lowest}"
+            await table.query().where(any_row).select(["id"]).limit(1).to_arrow()
         async for batch in await table.query().select(schema.names).to_batches(max_batch_length=1000):
             words = set(" ".join(batch.column("terms").to_pylist()).split())
             match = MatchQuery(" ".join(words), "terms")  # type: ignore[call-arg]
@@ -355,7 +369,7 @@ class LanceDBStore:
         terms: str,
         vector: Vector | None,
         pool: int,
-        within: Expr,
+        within: Expr | str,
     ) -> list[Candidate]:
         if not terms.strip():
             return []
@@ -368,7 +382,7 @@ class LanceDBStore:
             cosines = (read_vectors(hits) @ vector).tolist()
         return read_candidates(hits, hits.column("_score").to_pylist(), cosines)
 
-    async def _search_dense(self, table: Any, vector: Vector | None, pool: int, within: Expr) -> list[Candidate]:  # noqa: ANN401
+    async def _search_dense(self, table: Any, vector: Vector | None, pool: int, within: Expr | str) -> list[Candidate]:  # noqa: ANN401
         if vector is None:
             return []
         # The vector index has rounded vectors, so three times the pool is compared again with exact ones.
@@ -408,6 +422,7 @@ class LanceDBStore:
         """
         async with self._translate_failures(self._limits.maintain_s):
             table = self._get_table()
+            self._is_numbered = self._is_numbered or await self._retry_conflicts(partial(_has_numbers, table))
             state = await _measure_table(table)
             if state.needs_compaction(self._limits):
                 history = timedelta(seconds=self._limits.history_s)
@@ -508,6 +523,16 @@ async def _find_missing_columns(table: Any) -> dict[str, str]:  # noqa: ANN401 -
     return {name: value for name, value in ADDED_COLUMNS.items() if name not in there}
 
 
+async def _add_numbers(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
+    """Add the column of numbers without values. Another process may do the same."""
+    if NUMBERS.name not in (await table.schema()).names:
+        try:
+            await table.add_columns(NUMBERS)
+        except _LANCE_ERRORS:
+            if NUMBERS.name not in (await table.schema()).names:
+                raise
+
+
 async def _add_columns(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
     """Add the columns that a table of an earlier version lacks. Another process may do the same."""
     try:
@@ -515,6 +540,11 @@ async def _add_columns(table: Any) -> None:  # noqa: ANN401 - lancedb is untyped
     except _LANCE_ERRORS:
         if await _find_missing_columns(table):
             raise
+
+
+async def _has_numbers(table: Any) -> bool:  # noqa: ANN401 - lancedb is untyped
+    others = int(await table.count_rows(f"principals IS NULL OR {HELD_BY_ANY}"))
+    return _UNNUMBERED_PART * others <= int(await table.count_rows())
 
 
 async def _list_indexed_columns(table: Any) -> set[str]:  # noqa: ANN401 - lancedb is untyped

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, desc, func, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    TextClause,
+    bindparam,
+    case,
+    desc,
+    func,
+    select,
+    text,
+    union_all,
+)
 
 from knowledge.database.database import Database
 from knowledge.errors import read_code
@@ -147,6 +162,11 @@ class Lookups:
         # In the database's thread, because there may be thousands.
         return await self.database.read(read)
 
+    async def has_audiences(self, number: int) -> bool:
+        """Return whether documents with passages have so many audiences; it reads a part of an index."""
+        query = select(tables.audiences.c.id).join(tables.sources).where(tables.sources.c.index_id == self._index)
+        return bool(await self.database.fetch_rows(query.offset(number - 1).limit(1)))
+
     async def list_headings(self, keys: Collection[str], limit: int) -> list[DocumentHeading]:
         """Return the first chunk of each heading, in the order of documents and places, of at most ``limit`` chunks.
 
@@ -172,7 +192,7 @@ class Lookups:
             )
             rows = await self.database.fetch_rows(query)
             for row in rows:
-                heading = DocumentHeading(*tuple(row))._replace(source=key)
+                heading = DocumentHeading._make((*row, key))
                 first.setdefault((key, heading.document, heading.heading), heading)
             limit -= len(rows)
             if not limit:
@@ -338,25 +358,12 @@ class Lookups:
         self, key: SourceKey, audiences: Collection[str], limit: int, *, newest: bool = False
     ) -> list[ListedTitle]:
         """Return the first read documents of these audiences in the order of names, or those that changed last."""
-        document = tables.documents.c
-        columns = (
-            document.document,
-            document.title,
-            func.coalesce(document.modified_at, document.read_at).label("changed_at"),
-        )
         ids = await self._find_audiences(key.id, list(audiences)[:_AUDIENCES])
         if not ids:
             return []
-        if newest:
-            dated, undated = document.modified_at.is_not(None), document.modified_at.is_(None)
-            parts = [
-                *_list_of_each(ids, columns, document.modified_at.desc(), limit, dated),
-                *_list_of_each(ids, columns, document.read_at.desc(), limit, undated),
-            ]
-            found = union_all(*parts).order_by(desc("changed_at"), "document")
-        else:
-            found = union_all(*_list_of_each(ids, columns, document.document, limit)).order_by("document")
-        return [ListedTitle(*row) for row in await self.database.fetch_rows(found.limit(limit))]
+        values = {"limit": limit, **{f"audience{number}": id_ for number, id_ in enumerate(ids)}}
+        query = _make_title_query(len(ids), newest=newest)
+        return [ListedTitle(*row) for row in await self.database.fetch_rows(query, values)]
 
     async def list_failures(self, key: SourceKey, limit: int) -> tuple[QuarantinedDocument, ...]:
         """Return the first documents in quarantine, with their reasons."""
@@ -466,11 +473,36 @@ class Lookups:
         return [id_ for (id_,) in await self.database.fetch_rows(query)]
 
 
+@lru_cache(maxsize=2 * _AUDIENCES)
+def _make_title_query(audiences: int, *, newest: bool) -> TextClause:
+    """Return the query for titles of so many audiences, as text: making it of parts takes longer than its answer.
+
+    An index has all that chooses documents, so that rows are read of the chosen ones only.
+    """
+    document, limit = tables.documents.c, bindparam("limit", type_=Integer)
+    changed_at = func.coalesce(document.modified_at, document.read_at).label("changed_at")
+    ids = [bindparam(f"audience{number}", type_=Integer) for number in range(audiences)]
+    if newest:
+        dated, undated = document.modified_at.is_not(None), document.modified_at.is_(None)
+        parts = [
+            *_list_of_each(ids, (document.id, changed_at), document.modified_at.desc(), limit, dated),
+            *_list_of_each(ids, (document.id, changed_at), document.read_at.desc(), limit, undated),
+        ]
+        found = union_all(*parts).order_by(desc("changed_at")).limit(limit).subquery()
+        order: tuple[ColumnElement[Any], ...] = (changed_at.desc(), document.document)
+    else:
+        parts = _list_of_each(ids, (document.id, document.document), document.document, limit)
+        found = union_all(*parts).order_by("document").limit(limit).subquery()
+        order = (document.document,)
+    query = select(document.document, document.title, changed_at).join(found, found.c.id == document.id)
+    return text(str(query.order_by(*order)))
+
+
 def _list_of_each(
-    audiences: Collection[int],
+    audiences: Iterable[int | BindParameter[int]],
     columns: Sequence[ColumnElement[Any]],
     order: ColumnElement[Any],
-    limit: int,
+    limit: int | BindParameter[int],
     *where: ColumnElement[bool],
 ) -> list[Select[Any]]:
     """Return queries for the first documents of each audience, which an index answers.

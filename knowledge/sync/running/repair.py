@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.dates import count_days
-from knowledge.interfaces import Store, StoredChunk, make_class_key
+from knowledge.interfaces import Store, StoredChunk, make_class_key, number_readers
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
 from knowledge.sync.manifest.rows import slice_items, to_seconds
@@ -175,7 +175,8 @@ async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int
         if bad:
             await manifest.mark_lost_chunks(bad)
             await store.delete(bad)
-        rewritten = list(_rewrite_rows([row for row in stored if row.chunk.id not in set(bad)], listed))
+        right = [row for row in stored if row.chunk.id not in set(bad)]
+        rewritten = list(_rewrite_rows(right, listed, numbered=hasattr(store, "is_numbered")))
         if rewritten:
             await store.write(rewritten)
         wrong, stale = wrong + len(bad), stale + len(rewritten)
@@ -187,14 +188,18 @@ def _is_text_of(row: StoredChunk, listed: ChunkRow) -> bool:
     return same and (row.chunk.source, row.chunk.document) == (listed.source, listed.document)
 
 
-def _rewrite_rows(stored: Sequence[StoredChunk], listed: dict[str, ChunkRow]) -> Iterator[StoredChunk]:
+def _rewrite_rows(
+    stored: Sequence[StoredChunk], listed: dict[str, ChunkRow], *, numbered: bool
+) -> Iterator[StoredChunk]:
     for row in stored:
         current = listed[row.chunk.id]
-        audience = make_class_key(decode_readers(current.readers))
-        if (row.chunk.audience, row.chunk.kind, count_days(to_seconds(row.chunk.modified_at))) != (
+        readers, chunk = decode_readers(current.readers), row.chunk
+        audience, numbers = make_class_key(readers), number_readers(readers) if numbered else chunk.principals
+        if (chunk.audience, chunk.kind, count_days(to_seconds(chunk.modified_at))) != (
             audience,
             current.kind,
             count_days(current.modified_at),
-        ):
+        ) or chunk.principals != numbers:
             modified_at = None if current.modified_at is None else datetime.fromtimestamp(current.modified_at, UTC)
-            yield replace(row, chunk=replace(row.chunk, audience=audience, kind=current.kind, modified_at=modified_at))
+            written = replace(chunk, audience=audience, kind=current.kind, modified_at=modified_at, principals=numbers)
+            yield replace(row, chunk=written)

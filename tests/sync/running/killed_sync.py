@@ -27,7 +27,16 @@ from sqlalchemy.engine import Engine
 from bot.storage.processes import is_dead, name_this_process
 from knowledge.database.database import Database
 from knowledge.database.migrations import apply_revisions
-from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, Matrix, Memory, SourceKey, make_class_key
+from knowledge.interfaces import (
+    Chunk,
+    DocumentContent,
+    ListedDocument,
+    Matrix,
+    Memory,
+    SourceKey,
+    make_class_key,
+    number_readers,
+)
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sources import registry
@@ -111,7 +120,10 @@ async def passages(key: SourceKey, listed: ListedDocument, content: DocumentCont
         Chunk(id_, key.id, listed.document, listed.document, "", part, listed.url, make_class_key(listed.readers))
         for id_, part in zip(ids, parts, strict=True)
     ]
-    return listed.document, [replace(chunk, kind="md", modified_at=listed.modified_at) for chunk in chunks]
+    return listed.document, [
+        replace(chunk, kind="md", modified_at=listed.modified_at, principals=number_readers(listed.readers))
+        for chunk in chunks
+    ]
 
 
 class Fuse:

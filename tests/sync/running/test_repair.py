@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from knowledge.interfaces import EVERYONE, Scope, make_class_key
+from knowledge.interfaces import EVERYONE, Scope, make_class_key, number_readers
+from knowledge.interfaces.audiences import ANY_NUMBER
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import LastRepair
@@ -183,6 +184,22 @@ async def test_the_embedded_store_is_compared_and_repaired(synced: Any, tmp_path
         found = await store.find_candidates(wide.vector, "", pool=9, scope=scope)
         assert {one.chunk.id for one in found} == {wide.chunk.id, stranger.chunk.id}
         assert {row.chunk.audience for row in await store.read_rows([wide.chunk.id, stranger.chunk.id])} == {mine}
+    finally:
+        await store.close()
+
+
+async def test_rows_without_numbers_of_their_readers_get_them(synced: Any, tmp_path: Path) -> None:
+    """An earlier Kvasir wrote them. Nothing is embedded."""
+    store, embedded = LanceDBStore(tmp_path / "lancedb"), len(synced.embedder.embedded)
+    await store.open("kvasir_repair", 8)
+    try:
+        rows = list(synced.store.rows_by_id.values())
+        await store.write([replace(row, chunk=replace(row.chunk, principals=(ANY_NUMBER,))) for row in rows])
+        assert await repair_index(store, synced.index, thorough=True) == Drift(stale=4)
+        numbers = number_readers(frozenset({"U1", "U2"}))
+        assert {row.chunk.principals for row in await store.read_rows(synced.store.rows_by_id)} == {numbers}
+        assert await repair_index(store, synced.index, thorough=True) == Drift()
+        assert len(synced.embedder.embedded) == embedded
     finally:
         await store.close()
 
