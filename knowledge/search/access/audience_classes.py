@@ -118,12 +118,12 @@ class AudienceClasses:
 
         """
         async with self._reading:
-            await self._refresh_classes()
+            await self._refresh_classes(may_be_old=self._has_many)
         return self._named
 
-    async def _refresh_classes(self) -> None:
+    async def _refresh_classes(self, *, may_be_old: bool = False) -> None:
         writes, now = self.count_writes(), self._now()
-        if now < self._valid_until and (self._has_many or writes == self._writes):
+        if now < self._valid_until and (may_be_old or writes == self._writes):
             return
         known, self._known = self._known, await self._read_audiences(self._known)
         if known.rows is not self._known.rows and known.rows != self._known.rows:
