@@ -10,6 +10,7 @@ Documents with the same readers form an *audience class*. A store knows only the
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -130,12 +131,13 @@ def holds_numbers(numbers: Collection[int], viewers: Iterable[Collection[int]]) 
     return all(not set(numbers).isdisjoint(held) for held in viewers)
 
 
+@lru_cache(maxsize=64)
 def number_viewers(viewers: Viewers) -> tuple[tuple[int, ...], ...]:
     """Return the numbers that some of the viewers hold, of those with the fewest principals; none if nobody views.
 
     A document that all viewers may read has a number of each. The reverse need not be true.
     """
-    fewest = sorted(viewers.people, key=lambda principals: (len(principals), sorted(principals)))[:_FILTERED_PEOPLE]
+    fewest = heapq.nsmallest(_FILTERED_PEOPLE, viewers.people, key=len)
     return tuple((ANY_NUMBER, *sorted(map(number_principal, principals))) for principals in fewest)
 
 

@@ -120,12 +120,12 @@ class AudienceClasses:
 
         """
         async with self._reading:
-            await self._refresh_classes()
+            await self._refresh_classes(may_be_old=self._has_many)
         return self._named
 
-    async def _refresh_classes(self) -> None:
+    async def _refresh_classes(self, *, may_be_old: bool = False) -> None:
         writes, now = self.count_writes(), self._now()
-        if now < self._valid_until and (self._has_many or writes == self._writes):
+        if now < self._valid_until and (may_be_old or writes == self._writes):
             return
         is_whole = now >= self._whole_until
         known, self._known = self._known, await self._read_audiences(None if is_whole else self._known)
