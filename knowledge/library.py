@@ -163,7 +163,8 @@ class Library:
             UnknownSource: a name is not configured, not among ``sources``, or a filter names a source of which the
                 viewers may read nothing.
             InvalidFilter: a filter in the question cannot be read.
-            StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
+            StoreError, DatabaseError: that part failed, and the web has no answer. Without the embedder, words alone
+                find passages (``SearchResult.trouble``).
 
         """
         allowed = {source.key.name: source.key.id for source in select_sources(self._sources, sources)}
@@ -223,7 +224,7 @@ class Library:
         It would if one of the first passages answers the question, and is not for the others.
 
         Raises:
-            UnknownSource, InvalidFilter, StoreError, EmbedderError, DatabaseError: as for ``search``.
+            UnknownSource, InvalidFilter, StoreError, DatabaseError: as for ``search``.
 
         """
         if await self.find_rights_key(person) == await self.find_rights_key(others):

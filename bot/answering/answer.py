@@ -39,7 +39,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
-from knowledge.errors import IndexRebuilding, KnowledgeError
+from knowledge.errors import EmbedderError, IndexRebuilding, KnowledgeError
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 _STEPS: Mapping[Stage, Message] = {
@@ -123,7 +123,8 @@ class Answerer:
         if isinstance(turn.trouble, IndexRebuilding):
             yield Notice(render_message(explain_error(turn.trouble), turn.language))
         elif turn.trouble:
-            yield Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(turn.trouble)))
+            what = answers.WORDS_ALONE if isinstance(turn.trouble, EmbedderError) else answers.SEARCH_FAILED
+            yield Notice(render_message(what, turn.language, reason=explain_error(turn.trouble)))
         if turn.related and not turn.answerable and self._reads_little():
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
