@@ -262,7 +262,7 @@ class Library:
             NobodyLeads: this process never leads, and no other does.
             UnknownSource: the name is not configured.
             PendingDeletionsChanged: the pending deletions differ from the approved ones; nothing was started.
-            StoreError, DatabaseError: nothing could be started; later failures are in the report.
+            StoreError, EmbedderError, DatabaseError: nothing could be started; later failures are in the report.
 
         """
         return await self.syncs.refresh(source, on_progress, approve=approve or {})

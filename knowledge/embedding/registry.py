@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
 
-from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
+from knowledge.embedding.calibration import OUTDATED, UNCALIBRATED, EmbedderCalibration
 from knowledge.embedding.local_e5.calibration import CALIBRATION as E5_CALIBRATION
 from knowledge.interfaces import Embedder
 from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
@@ -91,9 +91,10 @@ def find_calibration(identity: str) -> EmbedderCalibration:
 
 def explain_uncalibrated(identity: str, calibration: EmbedderCalibration) -> str:
     """Return what an embedder without constants does not do, and the next step; "" for one with constants."""
-    if calibration is not UNCALIBRATED:
+    if calibration is not UNCALIBRATED and calibration is not OUTDATED:
         return ""
+    why = "Nothing was measured" if calibration is UNCALIBRATED else "Another version of Kvasir measured last"
     return (
-        f"Nothing was measured with the embedder {identity}, so shared words decide what is supported, and verified "
+        f"{why} with the embedder {identity}, so shared words decide what is supported, and verified "
         "answers to similar questions are not offered. Run `kvasir calibrate`, then restart Kvasir."
     )
