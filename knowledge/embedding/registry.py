@@ -31,6 +31,18 @@ class EmbedderSpec:
     addresses: tuple[str, ...] = field(kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfiguredEmbedder:
+    """A kind of embedder that variables declare; they are named without ``KVASIR_EMBEDDER_``."""
+
+    needs: tuple[str, ...]
+    """The variables without which there is none; the first one chooses it."""
+    takes: tuple[str, ...]
+    """The other variables."""
+    function: str
+    """``module:function``, which makes the ``EmbedderSpec`` of the variables."""
+
+
 EMBEDDERS: Final = (
     EmbedderSpec(
         "multilingual-e5-small:1571fc982750:int8:6.1",
@@ -43,17 +55,35 @@ EMBEDDERS: Final = (
 
 IDENTITY: Final = EMBEDDERS[0].identity
 
-CONFIGURED: Final = {"URL": "knowledge.embedding.http_api.settings:make_spec"}
-"""The functions that declare an embedder by variables, by the one that chooses it, without ``KVASIR_EMBEDDER_``."""
+CONFIGURED: Final = (
+    ConfiguredEmbedder(
+        ("URL", "MODEL"),
+        ("API_KEY", "BATCH", "CONCURRENCY", "DIMENSIONS", "PASSAGE_PREFIX", "QUERY_PREFIX", "REVISION", "TOKENIZER"),
+        "knowledge.embedding.http_api.settings:make_spec",
+    ),
+    ConfiguredEmbedder(
+        ("FILE", "TOKENIZER"),
+        ("DIMENSIONS", "MAX_TOKENS", "PASSAGE_PREFIX", "POOLING", "QUERY_PREFIX"),
+        "knowledge.embedding.onnx_file.settings:make_spec",
+    ),
+)
+"""The embedders that variables declare."""
 
 
 def choose_spec(variables: Mapping[str, Any], web: WebSettings) -> EmbedderSpec:
-    """Return the declaration of the embedder that the variables choose; the default without any of ``CONFIGURED``."""
-    for setting, function in CONFIGURED.items():
-        if setting in variables:
-            chosen: EmbedderSpec = resolve_name(function)(variables, web)
-            return chosen
-    return EMBEDDERS[0]
+    """Return the declaration of the embedder that the variables choose; the default without any of ``CONFIGURED``.
+
+    Raises:
+        OSError: a file that a variable names cannot be read.
+
+    """
+    kind = find_configured(variables)
+    return EMBEDDERS[0] if kind is None else resolve_name(kind.function)(variables, web)
+
+
+def find_configured(variables: Mapping[str, Any]) -> ConfiguredEmbedder | None:
+    """Return the kind of embedder that the variables choose, None for the default."""
+    return next((one for one in CONFIGURED if one.needs[0] in variables), None)
 
 
 async def open_embedder(

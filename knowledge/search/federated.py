@@ -64,8 +64,10 @@ async def _search_both(
             return result
         lookup = await web.look_up(plan.words, live)
     error = None if isinstance(found, DocumentResults) else found
-    documents = found if isinstance(found, DocumentResults) else make_empty_results(
-        plan, calibration, dense=lookup.trouble is None
+    documents = (
+        found
+        if isinstance(found, DocumentResults)
+        else make_empty_results(plan, calibration, dense=lookup.trouble is None)
     )
     # Indexing the terms of about fifty passages takes about 60 ms of a processor.
     hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
@@ -73,7 +75,14 @@ async def _search_both(
         raise error
     result = documents.to_result()
     related = result.related or answerable or any(hit.web for hit in hits)  # a search engine judged those
-    return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error or result.trouble or lookup.trouble, related=related)
+    return replace(
+        result,
+        hits=hits,
+        answerable=answerable,
+        web=lookup.look,
+        trouble=error or result.trouble or lookup.trouble,
+        related=related,
+    )
 
 
 async def _try_documents(search_documents: FindDocuments, plan: QueryPlan) -> DocumentResults | KnowledgeError:

@@ -396,9 +396,7 @@ async def test_the_first_of_two_processes_decides(server: EmbeddingServer, tmp_p
     await manifest.close()
 
 
-async def test_a_server_that_is_down_stops_no_opening(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_server_that_is_down_stops_no_opening(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manifest = await open_manifest(f"sqlite:///{tmp_path}/kvasir.db")
     records = EmbedderRecords(manifest.database, "")
     async with serve_embeddings() as server:

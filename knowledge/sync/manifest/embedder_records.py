@@ -16,7 +16,6 @@ from knowledge.interfaces import Vector
 from knowledge.sync.manifest.tables import embedders
 
 
-
 @dataclass(frozen=True, slots=True)
 class _FittedCalibration:
     """Fitted constants, with the version of what fitted them."""
