@@ -302,7 +302,7 @@ async def _run_checks(
     A process that does not answer needs neither Slack's events nor an engine.
     """
     from bot.health import parts  # noqa: PLC0415 - as in ``serve``
-    from bot.health.checks import Finding  # noqa: PLC0415
+    from bot.health.checks import OK, Finding  # noqa: PLC0415
 
     async def find_leader() -> Finding:
         return parts.find_leader(await library.syncs.leader.lease.find_leader())
@@ -317,7 +317,7 @@ async def _run_checks(
     health.ask_repeatedly("configuration", find_differences, needed=False)
     health.add_check("store", lambda: parts.find_store(watch.health) if watch.is_running else parts.NOT_OPEN)
     health.add_check("index", lambda: parts.find_index(watch.health) if watch.is_running else parts.NOT_OPEN)
-    health.add_check("embedder", lambda: parts.find_embedder(library.embedder.trouble))
+    health.add_check("embedder", lambda: Finding(library.embedder.trouble or OK))
     health.add_check("slack", lambda: Finding() if not answers or app.is_connected else parts.NOT_CONNECTED)
     if answers:
         health.add_check("engine", lambda: parts.find_engine(engine.status()))

@@ -42,11 +42,6 @@ def find_differences(differences: Mapping[str, Sequence[str]]) -> Finding:
     return Finding(f"Replicas have another kvasir.toml. These sources differ by host: {hosts}.")
 
 
-def find_embedder(trouble: str) -> Finding:
-    """Return whether the embedder gives vectors. Without them, words alone find passages."""
-    return Finding(trouble) if trouble else Finding()
-
-
 def find_engine(status: EngineStatus) -> Finding:
     """Return the state of the engine. Without it, answers are extracts, so the process takes questions."""
     if status.state in _READY_STATES:

@@ -33,14 +33,18 @@ class EmbedderSpec:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredEmbedder:
-    """A kind of embedder that variables declare; they are named without ``KVASIR_EMBEDDER_``."""
+    """A kind of embedder that variables declare; they are named without ``KVASIR_EMBEDDER_``.
+
+    Args:
+        needs: the variables without which there is none; the first one chooses it.
+        takes: the other variables.
+        function: ``module:function``, which makes the ``EmbedderSpec`` of the variables.
+
+    """
 
     needs: tuple[str, ...]
-    """The variables without which there is none; the first one chooses it."""
     takes: tuple[str, ...]
-    """The other variables."""
     function: str
-    """``module:function``, which makes the ``EmbedderSpec`` of the variables."""
 
 
 EMBEDDERS: Final = (

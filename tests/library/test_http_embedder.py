@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +22,6 @@ from bot.cli.commands.knowledge import calibrate as calibrate_command
 from bot.cli.commands.status import status_json
 from bot.cli.status_view import show_status
 from bot.config.settings import Settings, load_settings
-from bot.health.parts import find_embedder
 from bot.off_peak import calibrate_embedder
 from bot.slack.features.kit.status_texts import format_status
 from engine.interfaces import EngineState, EngineStatus
@@ -174,7 +175,7 @@ async def wait_until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_first_start_needs_no_server(settings: Settings, server: EmbeddingServer) -> None:
+async def test_the_first_start_needs_no_server(settings: Settings) -> None:
     """The index is made once the server has said how long vectors are."""
     async with serve_embeddings() as gone:
         pass
@@ -235,7 +236,6 @@ async def test_a_killed_server_is_named_everywhere(settings: Settings) -> None:
     show_status(EngineStatus(EngineState.ABSENT), state, Policy(), out, width=400)
     assert "toy:http:" in out.getvalue()
     assert "cannot be reached" in out.getvalue()
-    assert state.embedder_trouble in find_embedder(state.embedder_trouble).text
     for language in ("en", "zh"):
         assert "cannot be reached" in format_status(EngineStatus(EngineState.ABSENT), state, language)
     written = json.dumps(status_json(EngineStatus(EngineState.ABSENT), state, Policy()))
@@ -244,6 +244,32 @@ async def test_a_killed_server_is_named_everywhere(settings: Settings) -> None:
     assert not checks["knowledge"].ok
     assert "cannot be reached" in checks["knowledge"].text
     assert KEY not in f"{out.getvalue()}{written}{checks}{settings!r}"
+
+
+async def test_verify_refuses_another_model(settings: Settings, server: EmbeddingServer) -> None:
+    """Its cosines would not be those that the constants were fitted to."""
+    async with open_it(settings):
+        pass
+    server.embed = other_model
+    case = {
+        "passages": [{"text": "The key of room 17 hangs at hook 1717 near the door.", "title": "", "heading": ""}],
+        "answer": "You find the key for that office close to the entrance of the building.",
+        "question": "Where is the key?",
+    }
+    variables = {
+        "KVASIR_HOME": str(settings.home),
+        "KVASIR_CACHE": str(settings.cache),
+        "KVASIR_EMBEDDER_URL": server.url,
+        "KVASIR_EMBEDDER_MODEL": "toy",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "verify", "-", "--config", str(settings.config),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("KVASIR_")} | variables,
+    )  # fmt: skip
+    out, _ = await process.communicate(json.dumps(case).encode() + b"\n")
+    assert "has another model than the index was made with" in json.loads(out)["error"]
+    assert process.returncode == 1
 
 
 async def test_it_is_calibrated_for_the_next_start(

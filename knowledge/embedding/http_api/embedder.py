@@ -24,6 +24,7 @@ from typing import Final
 
 import numpy as np
 
+from knowledge.defects import describe_defect
 from knowledge.embedding.http_api import wire
 from knowledge.embedding.http_api.settings import HttpEmbedderSettings
 from knowledge.embedding.http_api.tokens import CountTokens, cut_text, estimate_tokens, load_counter
@@ -96,8 +97,7 @@ class HttpEmbedder:
         self._memory = memory
         self._canary: Vector | None = None
         self._checked_at = -math.inf
-        self._failure: EmbedderError | None = None
-        """Why the last call got no vectors, unless the server refused its texts alone."""
+        self._failure: EmbedderError | None = None  # not if the server refused the texts alone
         self._recovery: asyncio.Task[None] | None = None
         self._is_closed = False
         self._sleep = sleep
@@ -122,17 +122,13 @@ class HttpEmbedder:
 
     async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
         """Embed passages in batches. Calls of the same priority take turns."""
-        self._refuse_while_paused(priority)
-        if self._canary is None:
-            await self.identify()
         size = self._batch
-        result = np.empty((len(texts), self.dimensions), np.float32)
+        rows: dict[int, Matrix] = {}
         starts = iter(range(0, len(texts), size))
 
         async def embed_batches() -> None:
             for start in starts:
-                batch = texts[start : start + size]
-                result[start : start + size] = await self._embed_passages(batch, priority)
+                rows[start] = await self._embed_passages(texts[start : start + size], priority)
 
         workers = min(self._settings.concurrency, -(-len(texts) // size))
         tasks = [asyncio.create_task(embed_batches(), name="embed passages") for _ in range(workers)]
@@ -145,7 +141,11 @@ class HttpEmbedder:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return result
+        return (
+            np.concatenate([rows[start] for start in sorted(rows)])
+            if rows
+            else np.empty((0, self.dimensions), np.float32)
+        )
 
     async def _embed_passages(self, texts: Sequence[str], priority: Priority) -> Matrix:
         """Return the vectors of one batch. If the server refuses it, it gets halves of it, then halves of a text."""
@@ -186,19 +186,18 @@ class HttpEmbedder:
             vector: Vector = (await self._call_server([CANARY], limits))[0]
             if self._canary is None:
                 # Another process may have stored that of another server meanwhile.
-                stored = self._memory and await self._memory.add_canary(self.identity, vector)
-                self._canary = vector if stored is None else stored
+                memory = self._memory
+                self._canary = vector if memory is None else await memory.add_canary(self.identity, vector)
             await self._check_canary(vector, limits)
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
         self._is_closed = True
-        try:
-            if self._recovery is not None:
-                self._recovery.cancel()
-                await asyncio.wait([self._recovery])
-        finally:
-            await self._server.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+        await self._server.close()
+        if self._recovery is not None:
+            await asyncio.wait([self._recovery])
 
     async def _embed(
         self, texts: Sequence[str], prefix: str, priority: Priority, *, check: bool = True, in_turns: bool = False
@@ -207,7 +206,10 @@ class HttpEmbedder:
 
         ``in_turns`` sends it when its priority has a turn.
         """
-        self._refuse_while_paused(priority)
+        if self._failure is not None and priority < Priority.BACKGROUND:
+            raise type(self._failure)(str(self._failure))
+        if self._canary is None:
+            await self.identify()
         if len(texts) == 1:  # a question does not wait for the threads, which chunks may occupy
             inputs = self._prepare_texts(texts, prefix)
         else:
@@ -233,30 +235,26 @@ class HttpEmbedder:
             raise
         self.trouble, self._failure = "", None
 
-    def _refuse_while_paused(self, priority: Priority) -> None:
-        """Raise the last failure to those for whom a person waits."""
-        if self._failure is not None and priority < Priority.BACKGROUND:
-            raise type(self._failure)(str(self._failure))
-
     def _pause_questions(self, error: EmbedderError) -> None:
         if self._failure is None:
             _log.warning("%s", error)
         self._failure = error
-        if self._recovery is None:
+        if self._recovery is None or self._recovery.done():
             self._recovery = asyncio.create_task(self._await_recovery(), name="recover embedder")
 
     async def _await_recovery(self) -> None:
         """Ask for the canary until the server gives the right vector, or another call got vectors."""
         wait_s = _FIRST_WAIT_S
-        try:
-            while self._failure is not None:
-                await self._sleep(wait_s * _draw_jitter())
-                wait_s = min(_MOST_WAIT_S, 2 * wait_s)
-                with contextlib.suppress(KnowledgeError):
-                    await self.identify()
-            _log.info("The embedder %s answers again.", self._settings.model)
-        finally:
-            self._recovery = None
+        while self._failure is not None:
+            await self._sleep(wait_s)
+            wait_s = min(_MOST_WAIT_S, 2 * wait_s)
+            try:
+                await self.identify()
+            except KnowledgeError:
+                continue
+            except Exception as error:  # noqa: BLE001 (questions wait for this task)
+                _log.error("The check of the embedder met a defect: %s", describe_defect(error))
+        _log.info("The embedder %s answers again.", self._settings.model)
 
     def _prepare_texts(self, texts: Sequence[str], prefix: str) -> list[str]:
         return [prefix + cut_text(text, self.count_tokens) for text in texts]
@@ -284,7 +282,7 @@ class HttpEmbedder:
             except ServerFailure as error:
                 self._checked_at = -math.inf  # another server may take over
                 wait_s = error.retry_after_s or min(_MOST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))
-                wait_s *= _draw_jitter()
+                wait_s *= 1 + random.random() / 4  # noqa: S311 - jitter
                 is_last = attempt == limits.attempts or self._now() + wait_s > ends
                 if is_last or not error.is_temporary:
                     kind, next_step = (EmbedderUnavailable, _WAIT) if error.is_temporary else (EmbedderError, _CHECK)
@@ -345,11 +343,6 @@ async def open_http_embedder(
         await embedder.close()
         raise
     return embedder
-
-
-def _draw_jitter() -> float:
-    """Return a factor, so that several processes do not call at the same moment."""
-    return 1 + random.random() / 4  # noqa: S311 - no secret
 
 
 _WAIT = "Start that server, or wait until it is less busy; what was not embedded is tried again."

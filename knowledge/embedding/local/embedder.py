@@ -67,7 +67,7 @@ class LocalEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Count tokens of the model's vocabulary, without the prefix and the special tokens."""
-        return self._get_model().tokeniser.count_tokens(text)
+        return self._get_model().count_tokens(text)
 
     async def close(self) -> None:
         """Finish waiting requests and end the thread. It is safe to call twice."""
@@ -85,8 +85,8 @@ class LocalEmbedder:
             return self._model
 
     def _tokenise_texts(self, prefix: str, texts: Sequence[str]) -> list[Tokens]:
-        tokeniser = self._get_model().tokeniser
-        return [tokeniser.tokenise(prefix, text) for text in texts]
+        tokenise = self._get_model().tokenise
+        return [tokenise(prefix, text) for text in texts]
 
     async def _submit_texts(self, priority: Priority, texts: Sequence[Tokens]) -> Matrix:
         result = np.empty((len(texts), self.dimensions), np.float32)

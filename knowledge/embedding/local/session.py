@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -21,16 +21,6 @@ _ORT_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.InvalidA
 LOAD_ERRORS: Final = (*_ORT_ERRORS, ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.NoSuchFile, OSError,
                       RuntimeError, ValueError)  # fmt: skip
 """What a damaged or foreign file raises when it is opened."""
-
-
-class Tokeniser(Protocol):
-    """Converts texts to a model's tokens. Any thread may use it."""
-
-    def count_tokens(self, text: str) -> int:
-        """Count the vocabulary's tokens, without special tokens and prefix."""
-
-    def tokenise(self, prefix: str, text: str) -> Tokens:
-        """Return the tokens to embed, cut to the model's limit."""
 
 
 class OnnxSession:
@@ -56,10 +46,15 @@ class OnnxSession:
 
 
 class LocalModel(ABC):
-    """A tokeniser and a graph. Any thread may use them."""
+    """A vocabulary and a graph. Any thread may use them.
+
+    ``count_tokens`` counts without special tokens and prefix. ``tokenise`` takes a prefix and a text, and returns the
+    tokens to embed, cut to the model's limit.
+    """
 
     dimensions: int
-    tokeniser: Tokeniser
+    count_tokens: Callable[[str], int]
+    tokenise: Callable[[str, str], Tokens]
 
     def encode_batch(self, batch: Sequence[Tokens]) -> Matrix:
         """Embed a batch, shape ``(len(batch), dimensions)``, at unit length.

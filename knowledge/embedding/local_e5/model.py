@@ -27,6 +27,7 @@ class E5Model(LocalModel):
     def __init__(self, folder: Path, threads: int) -> None:
         try:
             self.tokeniser = Tokeniser((folder / VOCABULARY).read_bytes())
+            self.count_tokens, self.tokenise = self.tokeniser.count_tokens, self.tokeniser.tokenise
             self._words = np.load(folder / WORDS, mmap_mode="r")
             self._positions: Matrix = np.load(folder / POSITIONS)
             self._session = OnnxSession(folder / ENCODER, threads)

@@ -13,25 +13,31 @@ from knowledge.embedding.local.files import hash_file
 from knowledge.embedding.registry import EmbedderSpec
 from knowledge.web.http.settings import WebSettings
 
-_WEIGHTS: Final = ("_data", ".data")
-"""How the names of files end that hold weights of a graph which is too large for one file."""
+_WEIGHTS: Final = ("_data", ".data")  # so end the names of files with weights that are too large for the graph's own
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxFileSettings:
-    """Which files the model has, and how it is used."""
+    """Which files the model has, and how it is used.
+
+    Args:
+        file: the graph. It takes token ids, and returns hidden states or one vector for each text.
+        tokenizer: a ``tokenizer.json``.
+        pooling: how hidden states become one vector: their mean, or that of the first token.
+        dimensions: only so many numbers of a vector are kept; None for all.
+        query_prefix: what the model wants before a question.
+        passage_prefix: what it wants before a passage.
+        max_tokens: longer texts are cut, their prefix and special tokens included.
+
+    """
 
     file: Path
-    """The graph. It takes token ids, and returns hidden states or one vector for each text."""
     tokenizer: Path
     pooling: Literal["mean", "cls"] = "mean"
-    """How hidden states become one vector: their mean, or that of the first token."""
     dimensions: int | None = None
-    """Only so many numbers of a vector are kept; None for all."""
     query_prefix: str = ""
     passage_prefix: str = ""
     max_tokens: int = 512
-    """Longer texts are cut, their prefix and special tokens included."""
 
     def make_identity(self) -> str:
         """Return what an index of these vectors is made with: the checksums of the files, and the settings.

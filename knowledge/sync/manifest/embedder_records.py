@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,16 +14,7 @@ from knowledge.embedding.calibration import FITTING_VERSION, OUTDATED, UNCALIBRA
 from knowledge.interfaces import Vector
 from knowledge.sync.manifest.tables import embedders
 
-
-@dataclass(frozen=True, slots=True)
-class _FittedCalibration:
-    """Fitted constants, with the version of what fitted them."""
-
-    version: int
-    constants: EmbedderCalibration
-
-
-_FITTED: Final = TypeAdapter(_FittedCalibration)
+_FITTED: Final = TypeAdapter(tuple[int, EmbedderCalibration])
 _LITTLE_ENDIAN: Final = "<f4"
 
 
@@ -57,15 +47,15 @@ class EmbedderRecords:
         if declared is not UNCALIBRATED or not rows or rows[0][0] is None:
             return declared
         try:
-            fitted = _FITTED.validate_json(rows[0][0])
+            version, fitted = _FITTED.validate_json(rows[0][0])
         except ValidationError:
             return OUTDATED
-        return fitted.constants if fitted.version == FITTING_VERSION else OUTDATED
+        return fitted if version == FITTING_VERSION else OUTDATED
 
     @transaction
     def save_calibration(self, connection: Connection, identity: str, calibration: EmbedderCalibration) -> None:
         """Store the constants of an embedder."""
-        text = _FITTED.dump_json(_FittedCalibration(FITTING_VERSION, calibration)).decode()
+        text = _FITTED.dump_json((FITTING_VERSION, calibration)).decode()
         changed = connection.execute(update(embedders).where(self._is_row(identity)).values(calibration=text))
         if not changed.rowcount:
             row = {"namespace": self._namespace, "identity": identity, "canary": b"", "calibration": text}

@@ -47,8 +47,6 @@ class _MissingStore:
         self._embedder = embedder
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
         raise StoreUnavailable(f"There is no index yet. {self._embedder.trouble}")
 
 
@@ -117,31 +115,24 @@ class Indexes:
         """Whether the written index cannot be made yet, because its embedder gave no vector."""
         return isinstance(self.written.store, _MissingStore)
 
-    async def check_index(self) -> None:
-        """Check before a sync that the written index still exists.
+    async def check_index(self, *, adds_rows: bool) -> None:
+        """Check before a sync that the written index still exists; with ``adds_rows``, make one that is missing.
 
         Raises:
             DatabaseError: another Kvasir has deleted it.
+            EmbedderError: the missing one cannot be made, because the embedder gives no vector.
+            StoreError: the store makes no index.
 
         """
+        if adds_rows and self.is_missing:
+            await self._embedder.embed_query("")
+            await self.follow_active()
         if all(row.id != self.written.row.id for row in await self.manifest.list_indexes()):
             await self.follow_active(lost=True)
             raise DatabaseError(
                 "Another Kvasir, of another version or with another model, has made a new index and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
-
-    async def make_missing_index(self) -> None:
-        """Make the written index before a sync, if that was not possible yet.
-
-        Raises:
-            EmbedderError: the embedder still gives no vector.
-            StoreError: the store makes no index.
-
-        """
-        if self.is_missing:
-            await self._embedder.embed_query("")
-            await self.follow_active()
 
     def list_open(self) -> Sequence[OpenIndex]:
         """Return the index that is searched and the one that is written, each once, without a missing one."""
@@ -289,8 +280,9 @@ class Indexes:
     async def _open_index(self, row: IndexRow) -> OpenIndex:
         dimensions = row.dimensions or self._embedder.dimensions
         if not dimensions:
-            missing = cast("Store", _MissingStore(self._embedder))
-            return OpenIndex(row, missing, self.manifest.open_index(row), self._embedder)
+            return OpenIndex(
+                row, cast("Store", _MissingStore(self._embedder)), self.manifest.open_index(row), self._embedder
+            )
         store = self._new_store(row.store)
         try:
             await store.open(row.name, dimensions)

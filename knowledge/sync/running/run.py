@@ -173,9 +173,7 @@ class IndexWriter:
             if not term:
                 raise SyncRunning
             await self._indexes.follow_active()
-            await self._indexes.check_index()
-            if adds_rows:
-                await self._indexes.make_missing_index()
+            await self._indexes.check_index(adds_rows=adds_rows)
             fence = Fence(self._leader.lease, term)
             if not self._indexes.is_missing:
                 await self._indexes.replace_lost_index(fence.guard_store(self._indexes.written.store))

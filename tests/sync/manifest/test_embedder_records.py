@@ -67,7 +67,7 @@ async def test_constants_of_another_version_are_refused(processes: tuple[Manifes
     records = EmbedderRecords(processes[0].database, "")
     await records.save_calibration("http:1", CALIBRATION)
     constants = asdict(CALIBRATION)
-    text = json.dumps(constants if version is None else {"version": version, "constants": constants})
+    text = json.dumps(constants if version is None else [version, constants])
     await records.database.write(lambda connection: connection.execute(update(embedders).values(calibration=text)))
     loaded = await records.load_calibration("http:1")
     assert (loaded is OUTDATED, loaded) == (True, UNCALIBRATED)
