@@ -44,7 +44,7 @@ from engine.interfaces import ChatEngine, ClosableEngine, EngineState
 from engine.service import Engine
 from engine.tasks import cancel_tasks, is_hurried
 from knowledge.database.failures import wait_for_database
-from knowledge.errors import EmbedderUnavailable, KnowledgeError
+from knowledge.errors import EmbedderError, KnowledgeError
 from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
@@ -302,7 +302,7 @@ async def _run_checks(
     A process that does not answer needs neither Slack's events nor an engine.
     """
     from bot.health import parts  # noqa: PLC0415 - as in ``serve``
-    from bot.health.checks import Finding  # noqa: PLC0415
+    from bot.health.checks import OK, Finding  # noqa: PLC0415
 
     async def find_leader() -> Finding:
         return parts.find_leader(await library.syncs.leader.lease.find_leader())
@@ -317,6 +317,7 @@ async def _run_checks(
     health.ask_repeatedly("configuration", find_differences, needed=False)
     health.add_check("store", lambda: parts.find_store(watch.health) if watch.is_running else parts.NOT_OPEN)
     health.add_check("index", lambda: parts.find_index(watch.health) if watch.is_running else parts.NOT_OPEN)
+    health.add_check("embedder", lambda: Finding(library.embedder.trouble or OK))
     health.add_check("slack", lambda: Finding() if not answers or app.is_connected else parts.NOT_CONNECTED)
     if answers:
         health.add_check("engine", lambda: parts.find_engine(engine.status()))
@@ -337,7 +338,7 @@ async def _answer_people(
     # This loads the model, for which the first question would wait otherwise.
     try:
         await ready_library.library.embedder.embed_query("")
-    except EmbedderUnavailable as error:
+    except EmbedderError as error:
         _log.warning("embedder not ready", why=str(error))
     async with contextlib.AsyncExitStack() as stack:
         await app.connect()

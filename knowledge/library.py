@@ -164,7 +164,8 @@ class Library:
             UnknownSource: a name is not configured, not among ``sources``, or a filter names a source of which the
                 viewers may read nothing.
             InvalidFilter: a filter in the question cannot be read.
-            StoreError, EmbedderError, DatabaseError: that part failed, and the web has no answer.
+            StoreError, DatabaseError: that part failed, and the web has no answer. Without the embedder, words alone
+                find passages (``SearchResult.trouble``).
 
         """
         allowed = {source.key.name: source.key.id for source in select_sources(self._sources, sources)}
@@ -233,7 +234,7 @@ class Library:
         It would if one of the first passages answers the question, and is not for the others.
 
         Raises:
-            UnknownSource, InvalidFilter, StoreError, EmbedderError, DatabaseError: as for ``search``.
+            UnknownSource, InvalidFilter, StoreError, DatabaseError: as for ``search``.
 
         """
         if await self.find_rights_key(person) == await self.find_rights_key(others):
@@ -271,7 +272,7 @@ class Library:
             NobodyLeads: this process never leads, and no other does.
             UnknownSource: the name is not configured.
             PendingDeletionsChanged: the pending deletions differ from the approved ones; nothing was started.
-            StoreError, DatabaseError: nothing could be started; later failures are in the report.
+            StoreError, EmbedderError, DatabaseError: nothing could be started; later failures are in the report.
 
         """
         return await self.syncs.refresh(source, on_progress, approve=approve or {})

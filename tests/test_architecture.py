@@ -20,6 +20,8 @@ IMPORTED_IN = {
     "slack_sdk": ("bot/slack/", "bot/app.py"),
     "weaviate": ("knowledge/stores/weaviate/",),
     "lancedb": ("knowledge/stores/lancedb/",),
+    "onnxruntime": ("knowledge/embedding/local/",),
+    "tokenizers": ("knowledge/embedding/local/", "engine/client/tokens.py"),
     "mcp": ("bot/api/mcp_server.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),

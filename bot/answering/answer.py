@@ -40,7 +40,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
-from knowledge.errors import IndexRebuilding, KnowledgeError
+from knowledge.errors import EmbedderError, IndexRebuilding, KnowledgeError
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 _STEPS: Mapping[Stage, Message] = {
@@ -373,7 +373,8 @@ class Answerer:
 def _describe_trouble(trouble: KnowledgeError, turn: Turn) -> Notice:
     if isinstance(trouble, IndexRebuilding):
         return Notice(render_message(explain_error(trouble), turn.language))
-    return Notice(render_message(answers.SEARCH_FAILED, turn.language, reason=explain_error(trouble)))
+    what = answers.WORDS_ALONE if isinstance(trouble, EmbedderError) else answers.SEARCH_FAILED
+    return Notice(render_message(what, turn.language, reason=explain_error(trouble)))
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.config.models import describe_accepted, toml_field
 from bot.errors import SettingsError
-from knowledge.embedding import EmbedderSpec, choose_spec
+from knowledge.embedding import CONFIGURED, EmbedderSpec, choose_spec, find_configured
 from knowledge.errors import suggest_nearest
 from knowledge.stores.registry import STORES
 from knowledge.stores.weaviate.placement import Consistency
@@ -182,7 +182,7 @@ class Environment(BaseModel):
         pattern=r"^[!-~]{1,200}$",
     )
     KVASIR_EMBEDDER_DIMENSIONS: int | None = env_field(
-        "The length that the server is asked to shorten vectors to, for models that support it.",
+        "The length that vectors are shortened to, for models that support it.",
         "a number from 16 to 16384",
         ge=16,
         le=16_384,
@@ -194,6 +194,19 @@ class Environment(BaseModel):
     )
     KVASIR_EMBEDDER_TOKENIZER: Path | None = env_field(
         "The tokenizer.json of the model. Without it, Kvasir estimates the length of texts and makes shorter passages."
+    )
+    KVASIR_EMBEDDER_FILE: Path | None = env_field(
+        "A model in ONNX that embeds on this machine, in place of a server; it needs KVASIR_EMBEDDER_TOKENIZER."
+    )
+    KVASIR_EMBEDDER_POOLING: Literal["mean", "cls"] | None = env_field(
+        "How the model of that file makes one vector of a text: mean by default, or that of the first token.",
+        "mean or cls",
+    )
+    KVASIR_EMBEDDER_MAX_TOKENS: int | None = env_field(
+        "The tokens that the model of that file reads of a text, 512 by default.",
+        "a number from 16 to 8192",
+        ge=16,
+        le=8192,
     )
     KVASIR_EMBEDDER_BATCH: int | None = env_field(
         "How many texts one call has at most, 32 by default.", "a number from 2 to 1024", ge=2, le=1024
@@ -395,7 +408,7 @@ def read_embedder(environment: Environment, web: WebSettings, base: Path) -> Emb
     """Return the declaration of the chosen embedder. A relative path begins at ``base``.
 
     Raises:
-        SettingsError: the address or the model is missing.
+        SettingsError: a variable is missing or belongs to another kind of embedder, or a file cannot be read.
 
     """
     variables = {
@@ -403,15 +416,24 @@ def read_embedder(environment: Environment, web: WebSettings, base: Path) -> Emb
         for variable, value in environment
         if variable.startswith(_EMBEDDER) and value is not None
     }
-    missing = [name for name in ("URL", "MODEL") if variables and name not in variables]
+    kind = find_configured(variables) or CONFIGURED[0]
+    missing = [name for name in kind.needs if variables and name not in variables]
     if missing:
         raise SettingsError(
             f"{_EMBEDDER}{next(iter(variables))} is set, but {_EMBEDDER}{missing[0]} is not. Set it in .env, or unset "
             f"every {_EMBEDDER}… to embed on this machine."
         )
-    if (tokenizer := environment.KVASIR_EMBEDDER_TOKENIZER) is not None:
-        variables["TOKENIZER"] = base / tokenizer.expanduser()
-    return choose_spec(variables, web)
+    if foreign := variables.keys() - {*kind.needs, *kind.takes}:
+        raise SettingsError(
+            f"{_EMBEDDER}{min(foreign)} does not go with {_EMBEDDER}{kind.needs[0]}. Unset one of them in .env."
+        )
+    paths = {name: base / value.expanduser() for name, value in variables.items() if isinstance(value, Path)}
+    try:
+        return choose_spec(variables | paths, web)
+    except OSError as error:
+        raise SettingsError(
+            f"The embedder's file {error.filename} cannot be read ({error.strerror}). Correct {_EMBEDDER}… in .env."
+        ) from error
 
 
 def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:

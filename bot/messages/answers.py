@@ -19,6 +19,10 @@ QUESTION_CUT = Message(
     "问题太长，只读取了前 {kept} 个字符。",
 )
 SEARCH_FAILED = Message("The documents could not be searched. {reason}", "无法检索文档。{reason}")
+WORDS_ALONE = Message(
+    "Passages were found by their words alone, so this answer may lack some. {reason}",
+    "仅按字词找到段落，因此回答可能有所缺失。{reason}",
+)
 SEARCH_SLOW = Message(
     "The documents could not be searched within {seconds} s. Please ask again in a moment.",
     "文档检索在 {seconds} 秒内没有完成，请稍后再问。",

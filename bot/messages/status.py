@@ -27,6 +27,7 @@ NEW_INDEX = Message(
     "*新索引*: {share:.0%}{left}；完成前仍用旧索引回答",
 )
 INDEX_LOST = Message("*Index*: {reason}", "*索引*: {reason}")
+EMBEDDER = Message("*Embedder*: {reason}", "*向量模型*: {reason}")
 INDEX_TIME_LEFT = Message(", about {duration} left", "，约剩 {duration}")
 SYNCING_ELSEWHERE = Message("_Another process is syncing ({process})_", "_另一进程正在同步（{process}）_")
 

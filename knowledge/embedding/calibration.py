@@ -7,7 +7,7 @@ belong to BM25 with k1 = 1.2 and b = 0.75 over the terms of ``knowledge.lexical.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -152,3 +152,10 @@ UNCALIBRATED: Final = EmbedderCalibration(
 - Offers: off, because a wrong offer looks like an owner's answer.
 - Extracts: shared words alone choose them, as where the embedder fails.
 """
+
+OUTDATED: Final = replace(UNCALIBRATED)
+"""The same constants, where another version of ``FITTING_VERSION`` fitted the stored ones."""
+
+FITTING_VERSION: Final = 1
+"""Increase it if other constants are fitted: with another form of ``EmbedderCalibration``, another algorithm, other
+texts, or other constants of the default embedder."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Final
 
-from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
+from knowledge.embedding.calibration import OUTDATED, UNCALIBRATED, EmbedderCalibration
 from knowledge.embedding.local_e5.calibration import CALIBRATION as E5_CALIBRATION
 from knowledge.interfaces import Embedder
 from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
@@ -31,6 +31,22 @@ class EmbedderSpec:
     addresses: tuple[str, ...] = field(kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfiguredEmbedder:
+    """A kind of embedder that variables declare; they are named without ``KVASIR_EMBEDDER_``.
+
+    Args:
+        needs: the variables without which there is none; the first one chooses it.
+        takes: the other variables.
+        function: ``module:function``, which makes the ``EmbedderSpec`` of the variables.
+
+    """
+
+    needs: tuple[str, ...]
+    takes: tuple[str, ...]
+    function: str
+
+
 EMBEDDERS: Final = (
     EmbedderSpec(
         "multilingual-e5-small:1571fc982750:int8:6.1",
@@ -43,17 +59,35 @@ EMBEDDERS: Final = (
 
 IDENTITY: Final = EMBEDDERS[0].identity
 
-CONFIGURED: Final = {"URL": "knowledge.embedding.http_api.settings:make_spec"}
-"""The functions that declare an embedder by variables, by the one that chooses it, without ``KVASIR_EMBEDDER_``."""
+CONFIGURED: Final = (
+    ConfiguredEmbedder(
+        ("URL", "MODEL"),
+        ("API_KEY", "BATCH", "CONCURRENCY", "DIMENSIONS", "PASSAGE_PREFIX", "QUERY_PREFIX", "REVISION", "TOKENIZER"),
+        "knowledge.embedding.http_api.settings:make_spec",
+    ),
+    ConfiguredEmbedder(
+        ("FILE", "TOKENIZER"),
+        ("DIMENSIONS", "MAX_TOKENS", "PASSAGE_PREFIX", "POOLING", "QUERY_PREFIX"),
+        "knowledge.embedding.onnx_file.settings:make_spec",
+    ),
+)
+"""The embedders that variables declare."""
 
 
 def choose_spec(variables: Mapping[str, Any], web: WebSettings) -> EmbedderSpec:
-    """Return the declaration of the embedder that the variables choose; the default without any of ``CONFIGURED``."""
-    for setting, function in CONFIGURED.items():
-        if setting in variables:
-            chosen: EmbedderSpec = resolve_name(function)(variables, web)
-            return chosen
-    return EMBEDDERS[0]
+    """Return the declaration of the embedder that the variables choose; the default without any of ``CONFIGURED``.
+
+    Raises:
+        OSError: a file that a variable names cannot be read.
+
+    """
+    kind = find_configured(variables)
+    return EMBEDDERS[0] if kind is None else resolve_name(kind.function)(variables, web)
+
+
+def find_configured(variables: Mapping[str, Any]) -> ConfiguredEmbedder | None:
+    """Return the kind of embedder that the variables choose, None for the default."""
+    return next((one for one in CONFIGURED if one.needs[0] in variables), None)
 
 
 async def open_embedder(
@@ -91,9 +125,10 @@ def find_calibration(identity: str) -> EmbedderCalibration:
 
 def explain_uncalibrated(identity: str, calibration: EmbedderCalibration) -> str:
     """Return what an embedder without constants does not do, and the next step; "" for one with constants."""
-    if calibration is not UNCALIBRATED:
+    if calibration is not UNCALIBRATED and calibration is not OUTDATED:
         return ""
+    why = "Nothing was measured" if calibration is UNCALIBRATED else "Another version of Kvasir measured last"
     return (
-        f"Nothing was measured with the embedder {identity}, so shared words decide what is supported, and verified "
+        f"{why} with the embedder {identity}, so shared words decide what is supported, and verified "
         "answers to similar questions are not offered. Run `kvasir calibrate`, then restart Kvasir."
     )

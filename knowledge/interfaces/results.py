@@ -132,7 +132,7 @@ class SearchResult:
     web: WebSearchReport | None = None
     """None if the web was not searched and no link was read."""
     trouble: KnowledgeError | None = None
-    """Why the documents could not be searched, if the web answers alone."""
+    """Why the documents could not be searched, if the web answers alone; or why only their words were."""
     refused_count: int = 0
     """Passages that the store proposed although the viewers may not read them; none of them is shown."""
     related: bool = True

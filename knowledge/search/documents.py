@@ -54,7 +54,7 @@ class DocumentSearch:
         Sources that ``kvasir.toml`` closes to the viewers are not searched, so their passages take no places.
 
         Raises:
-            StoreError, EmbedderError, DatabaseError: that part failed.
+            StoreError, DatabaseError: that part failed.
 
         """
         viewers = plan.scope.viewers

@@ -37,7 +37,6 @@ async def search_documents_and_web(
 
     Raises:
         StoreError, DatabaseError: the documents failed, and the web has no answer.
-        EmbedderError: the question cannot be embedded.
 
     """
     began = time.perf_counter()
@@ -65,14 +64,25 @@ async def _search_both(
             return result
         lookup = await web.look_up(plan.words, live)
     error = None if isinstance(found, DocumentResults) else found
-    documents = found if isinstance(found, DocumentResults) else make_empty_results(plan, calibration)
+    documents = (
+        found
+        if isinstance(found, DocumentResults)
+        else make_empty_results(plan, calibration, dense=lookup.trouble is None)
+    )
     # Indexing the terms of about fifty passages takes about 60 ms of a processor.
     hits, answerable = await asyncio.to_thread(rank_with_web, documents, lookup.pages)
     if error is not None and not hits:
         raise error
     result = documents.to_result()
     related = result.related or answerable or any(hit.web for hit in hits)  # a search engine judged those
-    return replace(result, hits=hits, answerable=answerable, web=lookup.look, trouble=error, related=related)
+    return replace(
+        result,
+        hits=hits,
+        answerable=answerable,
+        web=lookup.look,
+        trouble=error or result.trouble or lookup.trouble,
+        related=related,
+    )
 
 
 async def _try_documents(search_documents: FindDocuments, plan: QueryPlan) -> DocumentResults | KnowledgeError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from knowledge.embedding.calibration import SearchCalibration
-from knowledge.errors import StoreError
+from knowledge.errors import EmbedderError, StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
@@ -104,7 +104,7 @@ class HybridSearch:
         """Return the passages that answer a question without filters and that all viewers may see, best first.
 
         Raises:
-            KnowledgeError: the embedder, the store or the manifest failed.
+            StoreError, DatabaseError: that part failed. Without the embedder, words alone find passages.
 
         """
         started = time.perf_counter()
@@ -119,9 +119,9 @@ class HybridSearch:
         """
         if plan.is_empty:
             return make_empty_results(plan, self._calibration)
-        vector, rows = await run_both(self._embed_text(plan.words), self._count_and_refresh(plan.scope))
-        profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=self._embedder is not None)
-        question = PreparedQuery(plan, vector, profile)
+        (vector, trouble), rows = await run_both(self._embed_text(plan.words), self._count_and_refresh(plan.scope))
+        profile = profile_query(plan.words, plan.terms, rows, self._calibration, dense=vector is not None)
+        question = PreparedQuery(plan, vector, profile, trouble)
         missing: frozenset[str] = frozenset()
         for _ in range(_MAX_LOOKUPS):
             found = await self._find_candidates(question)
@@ -217,8 +217,12 @@ class HybridSearch:
             refused,
         )
 
-    async def _embed_text(self, text: str) -> Vector | None:
-        return None if self._embedder is None else await self._embedder.embed_query(text)
+    async def _embed_text(self, text: str) -> tuple[Vector | None, EmbedderError | None]:
+        """Return the vector of a question, or why there is none."""
+        try:
+            return None if self._embedder is None else await self._embedder.embed_query(text), None
+        except EmbedderError as error:
+            return None, error
 
     async def _count_and_refresh(self, scope: Scope) -> int:
         """Return the number of rows. Meanwhile the audience classes are read, so that no lookup waits for them."""

@@ -76,7 +76,15 @@ class DocumentResults:
         refused = sum(self.refused.values())
         answerable = self.is_answered_by(hits)
         related = answerable or is_related(self.usable, self.question.profile)
-        return SearchResult(self.question.plan.question, hits, 0.0, answerable, refused_count=refused, related=related)
+        return SearchResult(
+            self.question.plan.question,
+            hits,
+            0.0,
+            answerable,
+            trouble=self.question.trouble,
+            refused_count=refused,
+            related=related,
+        )
 
     def is_answered_by(self, hits: Sequence[Hit]) -> bool:
         """Return whether these passages are sure enough to answer the question."""
@@ -87,7 +95,7 @@ FindDocuments = Callable[[QueryPlan], Awaitable[DocumentResults]]
 """Returns what the documents have for a question."""
 
 
-def make_empty_results(plan: QueryPlan, calibration: SearchCalibration) -> DocumentResults:
-    """Return the results of a search without documents."""
-    profile = profile_query(plan.words, plan.terms, ROWS_UNKNOWN, calibration)
+def make_empty_results(plan: QueryPlan, calibration: SearchCalibration, *, dense: bool = True) -> DocumentResults:
+    """Return the results of a search without documents; ``dense`` is whether there are cosines."""
+    profile = profile_query(plan.words, plan.terms, ROWS_UNKNOWN, calibration, dense=dense)
     return DocumentResults(PreparedQuery(plan, None, profile))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from knowledge.embedding.calibration import SearchCalibration
-from knowledge.errors import DatabaseError, StoreError
+from knowledge.errors import DatabaseError, EmbedderError, StoreError
 from knowledge.interfaces import (
     Embedder,
     Hit,
@@ -52,7 +52,6 @@ async def search_with_materials(
 
     Raises:
         StoreError, DatabaseError: the documents failed, and there are neither materials nor pages.
-        EmbedderError: the question cannot be embedded.
 
     """
     if not materials:
@@ -60,9 +59,10 @@ async def search_with_materials(
     is_given = any(material.is_given for material in materials)
     if is_given and live is not None and live.when != "always":
         live = None  # the question is about the material, so its words are no reason to search the web
-    result, ranked = await run_both(
+    result, (ranked, trouble) = await run_both(
         _try_rest(search_rest, plan, live), _rank_passages(embedder, calibration, plan, materials)
     )
+    result = replace(result, trouble=result.trouble or trouble)
     return _merge_results(result, ranked, materials, calibration.answerable, is_given=is_given)
 
 
@@ -75,16 +75,22 @@ async def _try_rest(search_rest: SearchRest, plan: QueryPlan, live: LiveWebReque
 
 async def _rank_passages(
     embedder: Embedder, calibration: SearchCalibration, plan: QueryPlan, materials: Sequence[Material]
-) -> list[Hit]:
-    """Return the passages of materials, best first."""
+) -> tuple[list[Hit], EmbedderError | None]:
+    """Return the passages of materials, best first, and why words alone order them."""
     entries = list_entries(materials)
     likeliest = choose_likeliest([one.terms for one in entries], plan.terms.split(), MAX_EMBEDDED)
-    vector = await embedder.embed_query(plan.words)
-    vectors = await embedder.embed_passages(
-        [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
-    )
-    cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
-    return await asyncio.to_thread(score_entries, make_empty_results(plan, calibration), entries, cosines)
+    cosines: dict[int, float] = {}
+    trouble = None
+    try:
+        vector = await embedder.embed_query(plan.words)
+        vectors = await embedder.embed_passages(
+            [entries[place].chunk.searchable_text for place in likeliest], priority=Priority.ANSWER
+        )
+        cosines = dict(zip(likeliest, (vectors @ vector).tolist(), strict=True)) if likeliest else {}
+    except EmbedderError as error:
+        trouble = error
+    results = make_empty_results(plan, calibration, dense=trouble is None)
+    return await asyncio.to_thread(score_entries, results, entries, cosines), trouble
 
 
 def _merge_results(
@@ -102,7 +108,7 @@ def _merge_results(
     else:
         hits = _take_fitting(others if others or result.answerable else ranked, OTHER_BYTES)
         documents = list(result.hits)
-    if result.trouble is not None and not hits:
+    if isinstance(result.trouble, StoreError | DatabaseError) and not hits:
         raise result.trouble
     rank = {hit.id: place for place, hit in enumerate(ranked)}
     hits.sort(key=lambda hit: rank[hit.id])

@@ -78,8 +78,9 @@ class IndexWatch:
             DatabaseError: the manifest's database failed.
 
         """
-        index = self._indexes.searched
         try:
+            await self._indexes.follow_active()
+            index = self._indexes.searched
             await index.store.check()
             is_lost = not await index.store.count() and await index.manifest.has_chunks()
             rebuild = None if is_lost else await self.find_rebuild()

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from bot.wheels import WheelCache
+from knowledge.embedding.local.queue import EmbeddingRequest
 from knowledge.embedding.local_e5.embedder import E5Embedder, open_e5
 from knowledge.embedding.local_e5.files import FOLDER
-from knowledge.embedding.local_e5.queue import EmbeddingRequest
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Priority
 from tests.waiting import WAIT_S

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.embedding.local_e5.queue import BATCH_TOKENS, BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
-from knowledge.embedding.local_e5.worker import EmbeddingWorker
+from knowledge.embedding.local.queue import BATCH_TOKENS, BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
+from knowledge.embedding.local.worker import EmbeddingWorker
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Matrix, Priority
 

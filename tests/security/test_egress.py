@@ -236,7 +236,7 @@ def test_the_sources_of_the_table_are_of_every_kind() -> None:
 def test_onnxruntime_reports_nothing_to_its_maker() -> None:
     """It reads the variable once, when it is loaded; ``tests/e2e/test_egress.py`` sees that nothing leaves."""
     code = (
-        "import sys, os, knowledge.embedding.local_e5\n"
+        "import sys, os, knowledge.embedding.local\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
     )

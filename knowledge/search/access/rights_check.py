@@ -26,7 +26,7 @@ async def search_checked(
     """Return what the documents have for a question; the sources of all hits named the readers within a minute.
 
     Raises:
-        StoreError, EmbedderError, DatabaseError: that part failed.
+        StoreError, DatabaseError: that part failed.
 
     """
     deadline, scope = 0.0, plan.scope

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from knowledge.errors import EmbedderError
 from knowledge.interfaces import Candidate, CurrentChunk, Vector
 from knowledge.search.identifiers import weigh_exact_matches
 from knowledge.search.plan import QueryPlan
@@ -19,8 +20,10 @@ class PreparedQuery:
 
     plan: QueryPlan
     vector: Vector | None
-    """None if the index has the vectors of another embedder."""
+    """None if the index has the vectors of another embedder, or ``trouble`` says why there is none."""
     profile: QueryProfile
+    trouble: EmbedderError | None = None
+    """Why words alone find passages, although the index has vectors."""
 
 
 @dataclass(frozen=True, slots=True)

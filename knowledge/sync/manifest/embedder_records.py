@@ -10,11 +10,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from knowledge.database.database import Database, transaction
 from knowledge.embedding import find_calibration
-from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
+from knowledge.embedding.calibration import FITTING_VERSION, OUTDATED, UNCALIBRATED, EmbedderCalibration
 from knowledge.interfaces import Vector
 from knowledge.sync.manifest.tables import embedders
 
-_CALIBRATION: Final = TypeAdapter(EmbedderCalibration)
+_FITTED: Final = TypeAdapter(tuple[int, EmbedderCalibration])
 _LITTLE_ENDIAN: Final = "<f4"
 
 
@@ -38,20 +38,24 @@ class EmbedderRecords:
         return np.frombuffer(await self._insert_row(identity, vector.astype(_LITTLE_ENDIAN).tobytes()), _LITTLE_ENDIAN)
 
     async def load_calibration(self, identity: str) -> EmbedderCalibration:
-        """Return the declared constants of an embedder, or those that were fitted here; ``UNCALIBRATED`` for none."""
+        """Return the declared constants of an embedder, or those that were fitted here.
+
+        ``UNCALIBRATED`` for none, and ``OUTDATED`` if another version fitted them.
+        """
         declared = find_calibration(identity)
         rows = await self.database.fetch_rows(select(embedders.c.calibration).where(self._is_row(identity)))
         if declared is not UNCALIBRATED or not rows or rows[0][0] is None:
             return declared
         try:
-            return _CALIBRATION.validate_json(rows[0][0])
-        except ValidationError:  # of another version
-            return UNCALIBRATED
+            version, fitted = _FITTED.validate_json(rows[0][0])
+        except ValidationError:
+            return OUTDATED
+        return fitted if version == FITTING_VERSION else OUTDATED
 
     @transaction
     def save_calibration(self, connection: Connection, identity: str, calibration: EmbedderCalibration) -> None:
         """Store the constants of an embedder."""
-        text = _CALIBRATION.dump_json(calibration).decode()
+        text = _FITTED.dump_json((FITTING_VERSION, calibration)).decode()
         changed = connection.execute(update(embedders).where(self._is_row(identity)).values(calibration=text))
         if not changed.rowcount:
             row = {"namespace": self._namespace, "identity": identity, "canary": b"", "calibration": text}

@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn, cast
 
-from knowledge.errors import DatabaseError, IndexLost, StoreError, StoreMisconfigured
+from knowledge.errors import DatabaseError, IndexLost, StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Embedder, SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import IndexRow, Manifest
@@ -39,6 +40,16 @@ class OpenIndex:
     """Makes vectors of questions that can be compared with its own. None: only its terms are searched."""
 
 
+class _MissingStore:
+    """The store of an index that cannot be made before its embedder has said how long vectors are."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise StoreUnavailable(f"There is no index yet. {self._embedder.trouble}")
+
+
 async def _open_none(_identity: str) -> Embedder | None:
     return None
 
@@ -57,7 +68,6 @@ class Indexes:
         self.manifest = manifest
         self._new_store = new_store
         self._embedder = embedder
-        self._dimensions = embedder.dimensions
         self._open_previous = open_previous
         self._following = asyncio.Lock()
         self._previous: dict[str, Embedder] = {}
@@ -76,7 +86,8 @@ class Indexes:
         """
         if self.manifest.namespace and not await self.manifest.list_indexes():
             await self._adopt_indexes(identity.store)
-        self.written = self.searched = await self._open_index(await self.manifest.add_index(identity, self._dimensions))
+        row = await self.manifest.add_index(identity, self._embedder.dimensions)
+        self.written = self.searched = await self._open_index(row)
         await self._search_the_active()
 
     @property
@@ -85,7 +96,7 @@ class Indexes:
         return self.written.row.active
 
     async def follow_active(self, *, lost: bool = False) -> None:
-        """Search the active index, which another process may have switched.
+        """Search the active index, which another process may have switched, or could not open before.
 
         If the index that is written is active, nothing is read, unless the index is ``lost``. A Kvasir of another
         version or model may have deleted it.
@@ -94,22 +105,39 @@ class Indexes:
             StoreError, DatabaseError: the other index cannot be opened.
 
         """
+        if self.is_missing and self._embedder.dimensions:
+            await self._open_missing()
         if lost or not self.is_settled:
             await self._search_the_active()
 
-    async def check_index(self) -> None:
-        """Check before a sync that the written index still exists.
+    @property
+    def is_missing(self) -> bool:
+        """Whether the written index cannot be made yet, because its embedder gave no vector."""
+        return isinstance(self.written.store, _MissingStore)
+
+    async def check_index(self, *, adds_rows: bool) -> None:
+        """Check before a sync that the written index still exists; with ``adds_rows``, make one that is missing.
 
         Raises:
             DatabaseError: another Kvasir has deleted it.
+            EmbedderError: the missing one cannot be made, because the embedder gives no vector.
+            StoreError: the store makes no index.
 
         """
+        if adds_rows and self.is_missing:
+            await self._embedder.embed_query("")
+            await self.follow_active()
         if all(row.id != self.written.row.id for row in await self.manifest.list_indexes()):
             await self.follow_active(lost=True)
             raise DatabaseError(
                 "Another Kvasir, of another version or with another model, has made a new index and removed the one "
                 "that this Kvasir writes. Start this one again, with the same version and settings as the other."
             )
+
+    def list_open(self) -> Sequence[OpenIndex]:
+        """Return the index that is searched and the one that is written, each once, without a missing one."""
+        indexes = [self.searched, *([] if self.written.row.id == self.searched.row.id else [self.written])]
+        return [one for one in indexes if not isinstance(one.store, _MissingStore)]
 
     async def replace_lost_index(self, store: Store) -> None:
         """Before a sync, make an empty index in place of the written one if that is missing or damaged.
@@ -127,7 +155,7 @@ class Indexes:
         except IndexLost as error:
             _log.warning("%s", error)
             await store.drop_index(row.name)
-            await store.open(row.name, row.dimensions or self._dimensions)
+            await store.open(row.name, row.dimensions or self._embedder.dimensions)
 
     async def switch_index(
         self, sources: Sequence[SourceKey], manifest: Manifest, guard: Callable[[Store], Store]
@@ -240,10 +268,24 @@ class Indexes:
             await store.close()
         await manifest.forget_index(row)
 
+    async def _open_missing(self) -> None:
+        async with self._following:
+            if self.is_missing:
+                opened, before = await self._open_index(self.written.row), self.written
+                await self.manifest.record_dimensions(opened.row, self._embedder.dimensions)
+                self.written = opened
+                if self.searched is before:
+                    self.searched = opened
+
     async def _open_index(self, row: IndexRow) -> OpenIndex:
+        dimensions = row.dimensions or self._embedder.dimensions
+        if not dimensions:
+            return OpenIndex(
+                row, cast("Store", _MissingStore(self._embedder)), self.manifest.open_index(row), self._embedder
+            )
         store = self._new_store(row.store)
         try:
-            await store.open(row.name, row.dimensions or self._dimensions)
+            await store.open(row.name, dimensions)
         except BaseException:
             await store.close()
             raise

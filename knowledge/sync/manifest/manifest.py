@@ -32,7 +32,7 @@ class IndexRow:
     embedder: str
     active: bool
     dimensions: int | None = None
-    """Length of its vectors; None if an older Kvasir made it."""
+    """Length of its vectors; None if an older Kvasir made it, or before its embedder has said it."""
 
 
 class Manifest:
@@ -67,9 +67,16 @@ class Manifest:
                 "namespace": self.namespace,
                 "store": identity.store,
                 "embedder": identity.embedder,
-                "dimensions": dimensions,
+                "dimensions": dimensions or None,
             },
         )
+
+    @transaction
+    def record_dimensions(self, connection: Connection, index: IndexRow, dimensions: int) -> None:
+        """Store the length of an index's vectors, unless there is one."""
+        row = tables.indexes.c
+        missing = (row.id == index.id) & row.dimensions.is_(None)
+        connection.execute(update(tables.indexes).where(missing).values(dimensions=dimensions))
 
     async def list_indexes(self) -> Sequence[IndexRow]:
         """Return every index."""

@@ -127,7 +127,7 @@ class IndexWriter:
         Raises:
             SyncRunning: another process leads.
             LeaseLost: another process leads since.
-            StoreError, DatabaseError: that side failed; nothing is lost.
+            StoreError, EmbedderError, DatabaseError: that side failed; nothing is lost.
 
         """
         async with self._hold_write_access() as fence:
@@ -143,10 +143,10 @@ class IndexWriter:
             StoreError: the store fails.
 
         """
-        async with self._hold_write_access() as fence:
+        async with self._hold_write_access(adds_rows=False) as fence:
             await RunningBackups(self._indexes.manifest.database).refuse_running()
             manifest = fence.guard_manifest(self._indexes.manifest)
-            for index in {one.row.id: one for one in (self._indexes.searched, self._indexes.written)}.values():
+            for index in self._indexes.list_open():
                 store = fence.guard_store(index.store)
                 await clean_up(store, manifest.open_index(index.row))
                 await store.scrub()
@@ -159,23 +159,24 @@ class IndexWriter:
             StoreError, DatabaseError: that side failed. The next sync deletes the rest from the store.
 
         """
-        async with self._hold_write_access() as fence:
+        async with self._hold_write_access(adds_rows=False) as fence:
             guarded = fence.guard_manifest(self._indexes.manifest)
-            for index in {one.row.id: one for one in (self._indexes.written, self._indexes.searched)}.values():
+            for index in self._indexes.list_open():
                 manifest = guarded.open_index(index.row)
                 await manifest.drop_sources(keys)
                 await clean_up(fence.guard_store(index.store), manifest)
 
     @asynccontextmanager
-    async def _hold_write_access(self) -> AsyncIterator[Fence]:
-        """Lead, and follow the index to write, within this block."""
+    async def _hold_write_access(self, *, adds_rows: bool = True) -> AsyncIterator[Fence]:
+        """Lead, and follow the index to write, within this block; only with ``adds_rows`` there has to be one."""
         async with self._leader.hold_lease() as term:
             if not term:
                 raise SyncRunning
             await self._indexes.follow_active()
-            await self._indexes.check_index()
+            await self._indexes.check_index(adds_rows=adds_rows)
             fence = Fence(self._leader.lease, term)
-            await self._indexes.replace_lost_index(fence.guard_store(self._indexes.written.store))
+            if not self._indexes.is_missing:
+                await self._indexes.replace_lost_index(fence.guard_store(self._indexes.written.store))
             yield fence
 
     def _make_tools(self, fence: Fence, conflicts: frozenset[str] = frozenset()) -> SyncTools:

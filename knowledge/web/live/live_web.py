@@ -92,11 +92,8 @@ class LiveWeb:
     async def look_up(self, question: str, live: LiveWebRequest) -> LiveResults:
         """Return the pages that could be read within ``live.within_s``, with the scores of their passages.
 
-        ``WebSearchReport`` says what went wrong. A cancellation cancels every fetch and waits for its end.
-
-        Raises:
-            EmbedderError: nothing can be embedded.
-
+        ``WebSearchReport`` says what went wrong. Without the embedder, the cosines are 0, and ``LiveResults.trouble``
+        says so. A cancellation cancels every fetch and waits for its end.
         """
         domains = intersect_domains(self.allowed_domains, live.domains)
         if domains is None:
@@ -140,6 +137,7 @@ class _Lookup:
         self._provider = ""
         self._query = ""
         self._trouble: WebTrouble | None = None
+        self._embedder_trouble: EmbedderError | None = None
         # One page after the other, so that some are complete if there is no time for all.
         self._embedding = asyncio.Lock()
         self._vector = asyncio.create_task(web.embedder.embed_query(question))
@@ -192,6 +190,7 @@ class _Lookup:
                 time.monotonic() - self._start,
                 self._query,
             ),
+            self._embedder_trouble,
         )
 
     # ── The search ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,20 +238,27 @@ class _Lookup:
         if not chunks:
             raise _EmptyPage
         async with self._embedding:
-            vectors = await embedder.embed_passages(
-                [chunks[place].searchable_text for place in chosen], priority=Priority.ANSWER
-            )
-        cosines = vectors @ await asyncio.shield(self._vector)
+            cosines = await self._compare_passages([chunks[place].searchable_text for place in chosen])
         return LivePage(
             url=page.final_url,
             web=WebOrigin(extract_host(page.final_url), page.published, page.fetched_at, page.stale),
             chunks=tuple(chunks),
             scores={
-                place: PassageScore(float(cosine), index_terms)
+                place: PassageScore(cosine, index_terms)
                 for (place, index_terms), cosine in zip(chosen.items(), cosines, strict=True)
             },
             is_linked=queued.is_linked,
         )
+
+    async def _compare_passages(self, texts: Sequence[str]) -> Sequence[float]:
+        """Return the cosines of passages with the question; 0 if they cannot be embedded."""
+        try:
+            vectors = await self._web.embedder.embed_passages(texts, priority=Priority.ANSWER)
+            cosines: list[float] = (vectors @ await asyncio.shield(self._vector)).tolist()
+        except EmbedderError as error:
+            self._embedder_trouble = error
+            return [0.0] * len(texts)
+        return cosines
 
     def _collect_finished(self) -> None:
         if self._search is not None and self._search.done():
@@ -276,8 +282,6 @@ class _Lookup:
 
     def _collect_page(self, task: asyncio.Task[LivePage], queued: _QueuedPage) -> None:
         error = task.exception()
-        if isinstance(error, EmbedderError):
-            raise error
         if error is not None:
             self._left_out.append(SkippedPage(queued.url, _classify_error(error)))
             return

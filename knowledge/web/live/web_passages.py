@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from knowledge.errors import EmbedderError
 from knowledge.interfaces import Chunk, WebOrigin, WebSearchReport
 
 
@@ -34,3 +35,5 @@ class LiveResults:
 
     pages: tuple[LivePage, ...]
     look: WebSearchReport
+    trouble: EmbedderError | None = None
+    """Why there are no cosines."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
-from knowledge.embedding.calibration import UNCALIBRATED
+from knowledge.embedding import explain_uncalibrated
+from knowledge.embedding.calibration import FITTING_VERSION, OUTDATED, UNCALIBRATED
+from knowledge.embedding.fitting import SPANS, load_texts
 from knowledge.embedding.local_e5.calibration import CALIBRATION
 from knowledge.embedding.local_e5.files import IDENTITY
 from knowledge.sync.manifest.embedder_records import EmbedderRecords
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
+from knowledge.sync.manifest.tables import embedders
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -52,3 +59,26 @@ async def test_constants_are_found_by_all(processes: tuple[Manifest, Manifest]) 
     assert np.array_equal(await others.load_canary("http:1"), vector)
     assert await others.load_canary("without a vector") is None
     assert await EmbedderRecords(processes[0].database, "elsewhere").load_calibration("http:1") is UNCALIBRATED
+
+
+@pytest.mark.parametrize("version", [None, FITTING_VERSION - 1, FITTING_VERSION + 1, "x"])
+async def test_constants_of_another_version_are_refused(processes: tuple[Manifest, Manifest], version: Any) -> None:
+    """None is what the versions before this number stored: the constants alone."""
+    records = EmbedderRecords(processes[0].database, "")
+    await records.save_calibration("http:1", CALIBRATION)
+    constants = asdict(CALIBRATION)
+    text = json.dumps(constants if version is None else [version, constants])
+    await records.database.write(lambda connection: connection.execute(update(embedders).values(calibration=text)))
+    loaded = await records.load_calibration("http:1")
+    assert (loaded is OUTDATED, loaded) == (True, UNCALIBRATED)
+    explanation = explain_uncalibrated("http:1", loaded)
+    assert "Another version of Kvasir measured last with the embedder http:1" in explanation
+    assert "Run `kvasir calibrate`" in explanation
+    await records.save_calibration("http:1", CALIBRATION)
+    assert explain_uncalibrated("http:1", await records.load_calibration("http:1")) == ""
+
+
+def test_what_fits_constants_has_the_version_that_says_so() -> None:
+    """If one of these changes, increase ``FITTING_VERSION``, so that stored constants are fitted again."""
+    made_with = json.dumps([asdict(CALIBRATION), asdict(SPANS), list(load_texts())], sort_keys=True)
+    assert (FITTING_VERSION, hashlib.sha256(made_with.encode()).hexdigest()[:12]) == (1, "ec88999165bb")

@@ -225,10 +225,13 @@ async def test_a_long_page_embeds_its_likeliest_passages(little: SmallWeb, stack
     assert any(ANSWER in page.chunks[place].text for place in page.scores)
 
 
-async def test_without_an_embedder_nothing_is_scored(little: SmallWeb, stack: AsyncExitStack) -> None:
+async def test_without_an_embedder_words_alone_score_pages(little: SmallWeb, stack: AsyncExitStack) -> None:
     little.put("a.example", "/a", ANSWER)
     embedder = SmallWebEmbedder()
     live = await little.opened(stack, embedder)
     embedder.broken = True
-    with pytest.raises(EmbedderError):
-        await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
+    results = await live.look_up(QUESTION, LiveWebRequest("always", within_s=LONG_S))
+    assert isinstance(results.trouble, EmbedderError)
+    scores = [score for page in results.pages for score in page.scores.values()]
+    assert scores
+    assert all(score.cosine == 0.0 and score.terms for score in scores)

@@ -9,7 +9,8 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.library_opening import open_configured_library
-from bot.terminal.output import print_outcome
+from bot.messages.errors import describe_error
+from bot.terminal.output import print_note, print_outcome
 from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult
 from knowledge.tables import describe_tables
 
@@ -34,6 +35,8 @@ async def main(arguments: argparse.Namespace) -> int:
 
             return await answer_each_line(answer_line, lambda line: {"query": decode_line(line), "hits": []})
         found = await search(arguments.query)
+        if found.trouble is not None:
+            print_note(describe_error(found.trouble))
         print_outcome(search_json(found), search_text(found), json=arguments.json)
     return 0
 

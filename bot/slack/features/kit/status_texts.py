@@ -53,6 +53,9 @@ def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
     if (trouble := state.index.find_trouble()) is not None:
         reason = render.escape_mrkdwn(render_message(explain_error(trouble), language))
         yield f":warning: {render_message(status.INDEX_LOST, language, reason=reason)}"
+    if state.embedder_trouble:
+        reason = format_failure_reason(ErrorCode.EMBEDDER, state.embedder_trouble, language)
+        yield f":warning: {render_message(status.EMBEDDER, language, reason=reason)}"
     if state.growth is not None:
         left_s = state.growth.eta_s
         left = "" if left_s is None else status.INDEX_TIME_LEFT.fill(duration=format_duration(left_s, language))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from knowledge.embedding.local_e5.queue import BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
+from knowledge.embedding.local.queue import BatchItem, EmbeddingQueue, EmbeddingRequest, Tokens
 from knowledge.errors import EmbedderError
 from knowledge.interfaces import Matrix
 
