@@ -50,7 +50,7 @@ def measure_bare(cluster: RayCluster, texts: Sequence[str], scratch: Path) -> fl
     started = []
     for core in _CORES:
         (path := scratch / f"texts-{core}.json").write_text(json.dumps(texts[core::2]))
-        argv = ("taskset", "--cpu-list", str(core), str(cluster.python), __file__, str(path), "--bare")
+        argv = ("taskset", "--cpu-list", str(core), sys.executable, __file__, str(path), "--bare")
         started.append(subprocess.Popen(argv, env=dict(cluster.variables), stdout=subprocess.PIPE, text=True))
     return max(float(process.communicate()[0]) for process in started)
 
