@@ -186,6 +186,7 @@ def _add_sync_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         action="store_true",
         help="list again, then delete the documents pending deletion",
     )
+    sync.add_argument("--on", metavar="ADDRESS", help="compute on this Ray cluster: ray://host:10001 (this machine)")
     add("calibrate", "Fit what the vectors of an embedder of your own mean, once.", json=True)
 
 

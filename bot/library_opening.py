@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.audit.commands import DirectAuditLog
 from bot.audit.entries import AuditLog, make_sync_entry
-from bot.config.settings import Settings
+from bot.config.environment import list_secret_variables
+from bot.config.settings import Settings, read_node_settings
+from bot.errors import BotError
 from bot.storage.processes import is_dead, name_this_process
 from bot.wheels import WheelCache
+from knowledge.embedding import open_embedder
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import Embedder
+from knowledge.interfaces.embedding import EmbedderMemory
 from knowledge.library import Library
 from knowledge.opening import open_library
 from knowledge.sources import registry
@@ -23,16 +31,17 @@ from knowledge.sync.report import SourceReport
 if TYPE_CHECKING:
     from bot.slack.wire.settings import SlackSettings
     from bot.storage.channels.channel_event_log import ChannelEventLog
+    from knowledge.ray_cluster.worker import OpenNodeEmbedder
     from knowledge.web.reading.page_cache import PageCache
     from knowledge.web.reading.page_loader import PageLoader
 
 
 @contextlib.asynccontextmanager
-async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
-    """Open the library.
+async def open_configured_library(settings: Settings, *, on_cluster: bool = False) -> AsyncIterator[Library]:
+    """Open the library; with ``on_cluster``, its syncs compute on the Ray cluster of the settings, if there is one.
 
     Raises:
-        KnowledgeError: the store, the manifest, the embedder or a source's description is wrong.
+        KnowledgeError: the store, the manifest, the embedder, the cluster or a source's description is wrong.
         WheelError: the embedder's package cannot be downloaded or unpacked.
 
     """
@@ -44,14 +53,20 @@ async def open_configured_library(settings: Settings) -> AsyncIterator[Library]:
 
             ledger = await stack.enter_async_context(open_ledger(settings.database_url))
             kinds = build_source_kinds(settings, settings.slack, ChannelEventLog(ledger.database))
-        yield await stack.enter_async_context(open_library_of_kinds(settings, kinds, DirectAuditLog(settings.audit)))
+        audit = DirectAuditLog(settings.audit)
+        yield await stack.enter_async_context(
+            open_library_of_kinds(settings, kinds, audit, open_node_embedder if on_cluster else None)
+        )
 
 
 @contextlib.asynccontextmanager
 async def open_library_of_kinds(
-    settings: Settings, kinds: Mapping[str, registry.SourceKind], audit: AuditLog
+    settings: Settings,
+    kinds: Mapping[str, registry.SourceKind],
+    audit: AuditLog,
+    open_node_embedder: OpenNodeEmbedder | None = None,
 ) -> AsyncIterator[Library]:
-    """Open the library with further kinds of sources. Its syncs are recorded in the audit."""
+    """Open the library with further kinds of sources, as ``open_library``. Its syncs are recorded in the audit."""
     wheels = WheelCache(settings.cache / "wheels", settings.engine.hidden_variables)
 
     async def record_sync(source: str, report: SourceReport, approved: int) -> None:
@@ -59,13 +74,30 @@ async def open_library_of_kinds(
             await audit.record(entry)
 
     owner = LeaseOwner(name_this_process(), is_dead, may_lead=settings.role != "answer")
-    async with open_library(settings.knowledge, wheels.unpack_wheel, kinds=kinds, owner=owner) as library:
+    async with open_library(
+        settings.knowledge, wheels.unpack_wheel, kinds=kinds, owner=owner, open_node_embedder=open_node_embedder
+    ) as library:
         library.syncs.call_on_report(record_sync)
         # Half a million objects of libraries live as long as the process, so garbage collections skip them. Each turn
         # adds about a thousand, and a collection for every 700 takes a twentieth of the event loop's time.
         gc.freeze()
         gc.set_threshold(20_000)
         yield library
+
+
+async def open_node_embedder(memory: EmbedderMemory) -> Embedder:
+    """Open the embedder that the variables of a node of a Ray cluster choose.
+
+    Raises:
+        EmbedderError: it cannot be opened, or the variables are wrong.
+
+    """
+    try:
+        cache, spec = read_node_settings(os.environ, Path.cwd())
+        unpack_wheel = WheelCache(cache / "wheels", list_secret_variables(os.environ)).unpack_wheel
+        return await open_embedder(spec, cache, unpack_wheel, memory=memory)
+    except BotError as error:
+        raise EmbedderError(str(error)) from error
 
 
 def open_page_loader(settings: Settings) -> AbstractAsyncContextManager[PageLoader]:

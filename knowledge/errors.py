@@ -39,6 +39,7 @@ KnowledgeError
 ├── InvalidFilter            a filter in a question cannot be read
 ├── EmbedderError            the embedder's artefact is missing, damaged or cannot run
 │   └── EmbedderUnavailable  … because its server is down or busy, so that the same texts may be embedded later
+├── ClusterError             the Ray cluster cannot be used for a sync
 ├── PendingDeletionsChanged  the pending deletions are not those that a person approved
 ├── LeaseLost                another process leads now, so this one may not write the index
 ├── NobodyLeads              this process may not lead, and no other does
@@ -371,6 +372,10 @@ class EmbedderError(KnowledgeError):
 
 class EmbedderUnavailable(EmbedderError):
     """The embedder's server cannot be reached, is busy or fails."""
+
+
+class ClusterError(KnowledgeError):
+    """The Ray cluster cannot be used for a sync."""
 
 
 class PendingDeletionsChanged(KnowledgeError):

@@ -50,7 +50,7 @@ from knowledge.sync.removed_sources import find_removed_sources
 from knowledge.sync.report import OnProgress, SyncReport
 from knowledge.sync.rights import RightsChecker
 from knowledge.sync.running.run import IndexWriter
-from knowledge.sync.running.tools import ChunkDocument
+from knowledge.sync.running.workbench import Workbench
 from knowledge.sync.stored_rows import StoredRows
 
 _FIRST_HITS = 3
@@ -81,7 +81,7 @@ class Library:
         indexes: Indexes,
         embedder: Embedder,
         calibration: EmbedderCalibration | None = None,
-        passages: ChunkDocument,
+        bench: Workbench,
         web: WebSearcher | None = None,
         reranker: Reranker | None = None,
         clock: Clock | None = None,
@@ -123,8 +123,7 @@ class Library:
                 indexes,
                 [source.key for source in sources],
                 leader,
-                embedder,
-                passages,
+                bench,
                 configured={key: rules.readers_key for key, rules in self._rules.items()},
                 configurations=self.configurations,
                 now=clock.now,

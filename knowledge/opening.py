@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
-from knowledge.control_characters import clean_name
 from knowledge.database.content import SharedContent
+from knowledge.document_chunking import make_chunking
 from knowledge.embedding import EMBEDDERS, explain_uncalibrated, find_calibration, open_embedder
 from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
+from knowledge.interfaces import Embedder
 from knowledge.lexical import terms
 from knowledge.library import Library
 from knowledge.settings import KnowledgeSettings
@@ -30,10 +28,10 @@ from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.running.tools import ChunkDocument
+from knowledge.sync.running.workbench import LocalWorkbench, Workbench
 
 if TYPE_CHECKING:
-    from knowledge.parsing import Parser
+    from knowledge.ray_cluster.worker import OpenNodeEmbedder
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +43,18 @@ async def open_library(
     *,
     kinds: Mapping[str, registry.SourceKind] | None = None,
     owner: LeaseOwner | None = None,
+    open_node_embedder: OpenNodeEmbedder | None = None,
 ) -> AsyncIterator[Library]:
     """Open the configured knowledge for the length of a block, without a sync.
 
     ``unpack_wheel`` takes a package's name, version and SHA-256 and returns its unpacked folder. Its errors are raised
     unchanged. ``kinds`` are kinds of sources in addition to the registry's. ``owner`` names this process as a leader.
+    With ``open_node_embedder``, syncs compute on the Ray cluster of the settings, if there is one. Its nodes open their
+    embedders by this function.
 
     Raises:
         SourceMisconfigured: a source's table is wrong.
-        DatabaseError, StoreError, EmbedderError: that part cannot be opened.
+        DatabaseError, StoreError, EmbedderError, ClusterError: that part cannot be opened.
 
     """
     from knowledge.parsing import Parser  # noqa: PLC0415 - slow, so only opening a library pays for the import
@@ -92,6 +93,14 @@ async def open_library(
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
+        bench: Workbench = LocalWorkbench(embedder, make_chunking(parser, embedder))
+        if settings.cluster is not None and open_node_embedder is not None:
+            from knowledge.ray_cluster.cluster import open_cluster  # noqa: PLC0415 - only for a sync on a cluster
+
+            canary = await records.load_canary(embedder.identity)
+            bench = await stack.enter_async_context(
+                open_cluster(settings.cluster, open_node_embedder, embedder, canary)
+            )
         web = None
         if settings.live is not None:
             # If it is disabled, the modules that fetch pages are not even imported.
@@ -110,7 +119,7 @@ async def open_library(
             indexes=indexes,
             embedder=embedder,
             calibration=calibration,
-            passages=make_chunking(parser, embedder),
+            bench=bench,
             web=web,
             reranker=reranker,
             lease=lease,
@@ -171,35 +180,6 @@ async def load_calibration(settings: KnowledgeSettings) -> EmbedderCalibration:
         return await records.load_calibration(settings.embedder.identity)
     finally:
         await manifest.close()
-
-
-def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
-    """Return a function that parses a document and splits it for this embedder."""
-
-    async def make_passages(
-        key: SourceKey, listed: ListedDocument, content: DocumentContent
-    ) -> tuple[str, Sequence[Chunk]]:
-        name = content.name or listed.document
-        document, kind = await parser.parse(name, content), parser.find_kind(name, content)
-        title = clean_name(content.title or "") or document.title
-        named = document if title == document.title else replace(document, title=title)
-        return title, await asyncio.to_thread(_cut_document, named, key, listed, kind, embedder)
-
-    return make_passages
-
-
-def _cut_document(
-    document: Document, key: SourceKey, listed: ListedDocument, kind: str, embedder: Embedder
-) -> list[Chunk]:
-    chunks = chunker.chunk_document(
-        document,
-        source=key.id,
-        document_id=listed.document,
-        url=listed.url,
-        readers=listed.readers,
-        count_tokens=embedder.count_tokens,
-    )
-    return [replace(chunk, kind=kind, modified_at=listed.modified_at) for chunk in chunks]
 
 
 def _make_home(home: Path) -> None:

@@ -79,6 +79,16 @@ class RerankerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The Ray cluster on which ``kvasir sync`` computes."""
+
+    address: str
+    """``ray://HOST:PORT`` of its Ray Client server."""
+    token: str | None = field(default=None, repr=False)
+    """None: Ray reads it from its own variables and files."""
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeSettings:
     """Where knowledge is stored and where it comes from."""
 
@@ -104,6 +114,7 @@ class KnowledgeSettings:
     embedder: EmbedderSpec = EMBEDDERS[0]
     reranker: RerankerSettings | None = None
     """None: passages keep the order of their fused scores."""
+    cluster: ClusterSettings | None = None
 
     @property
     def web_cache(self) -> Path:

@@ -35,6 +35,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bot.wheels import WheelCache
+from knowledge.document_chunking import make_chunking
 from knowledge.interfaces import (
     Chunk,
     DocumentContent,
@@ -45,7 +46,7 @@ from knowledge.interfaces import (
     Vector,
 )
 from knowledge.library import Library
-from knowledge.opening import make_chunking, open_library
+from knowledge.opening import open_library
 from knowledge.parsing import Parser
 from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.sync.manifest.manifest import open_manifest

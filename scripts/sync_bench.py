@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 
 from knowledge.chunking import chunker
+from knowledge.document_chunking import make_chunking
 from knowledge.interfaces import Candidate, Embedder, Matrix, Scope, Source, SourceKey, StoredChunk, Vector
-from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry
@@ -26,7 +26,8 @@ from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncReport
 from knowledge.sync.running.run import open_run
-from knowledge.sync.running.tools import ChunkDocument, SyncTools
+from knowledge.sync.running.tools import SyncTools
+from knowledge.sync.running.workbench import ChunkDocument, LocalWorkbench
 
 
 class ArithmeticEmbedder:
@@ -58,7 +59,7 @@ async def open_sync_tools(home: Path, embedder: Embedder, passages: ChunkDocumen
     try:
         index = await manifest.add_index(IndexIdentity("lancedb", embedder.identity, str(chunker.VERSION), "1"))
         await store.open(index.name, embedder.dimensions)
-        yield SyncTools(embedder, store, manifest.open_index(index), passages)
+        yield SyncTools(LocalWorkbench(embedder, passages), store, manifest.open_index(index))
     finally:
         await store.close()
         await manifest.close()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what the tests need: Chromium, PostgreSQL, PgBouncer, MariaDB, git, and servers of Weaviate, OpenSearch and
-# Elasticsearch.
+# Install what the tests need: Chromium, PostgreSQL, PgBouncer, MariaDB, git, Ray, and servers of Weaviate, OpenSearch
+# and Elasticsearch.
 # As root on Debian, install what is missing; elsewhere, name each missing thing and its remedy (exit status 2).
 # KVASIR_TEST_WEAVIATE=PATH uses an installed Weaviate server.
 set -eu
@@ -82,6 +82,24 @@ if ! [ -x "$weaviate" ]; then
             lacks 'Weaviate' 'install Go 1.26 or newer, or name a server: KVASIR_TEST_WEAVIATE=/path/to/weaviate-server'
         fi
     fi
+fi
+
+# An environment of its own: packages of the tests make each import of Ray ten times as slow.
+ray_stamp=$(cat requirements/kvasir.txt requirements/ray.txt pyproject.toml | cksum | cut -d' ' -f1)
+if [ "$(cat "$cache/ray/stamp" 2>/dev/null)" != "$ray_stamp" ]; then
+    say "installing Ray into the cache"
+    rm -rf "$cache/ray.new" && mkdir -p "$cache"
+    .venv/bin/uv venv --quiet --relocatable --python .venv/bin/python "$cache/ray.new"
+    (
+        VIRTUAL_ENV=$cache/ray.new
+        export VIRTUAL_ENV
+        .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/kvasir.txt \
+            -r requirements/ray.txt
+        # Its version; the code comes from the checkout that the tests run in.
+        .venv/bin/uv pip install --quiet --no-deps --build-constraint requirements/build.txt -e .
+    )
+    printf '%s\n' "$ray_stamp" >"$cache/ray.new/stamp"
+    rm -rf "$cache/ray" && mv "$cache/ray.new" "$cache/ray"
 fi
 
 # The jars come from Maven Central, or from the mirror in Maven's settings. Their checksums are ours.

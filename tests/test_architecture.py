@@ -23,6 +23,7 @@ IMPORTED_IN = {
     "onnxruntime": ("knowledge/embedding/local/",),
     "tokenizers": ("knowledge/embedding/local/", "engine/client/tokens.py"),
     "mcp": ("bot/api/mcp_server.py",),
+    "ray": ("knowledge/ray_cluster/connection.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
     "protego": ("knowledge/web/crawling/robots.py",),

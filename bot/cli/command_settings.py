@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bot import logs
@@ -12,16 +13,20 @@ from bot.config.settings import Settings, load_settings
 from bot.private_files import protect_path
 
 
-def load_command_settings(arguments: argparse.Namespace, *, required: bool = True) -> Settings:
+def load_command_settings(
+    arguments: argparse.Namespace, *, required: bool = True, variables: Mapping[str, str] | None = None
+) -> Settings:
     """Return the settings for ``--config``, and record the command.
 
-    Only warnings and errors are logged, because stdout has the result.
+    ``variables`` go before those of the environment. Only warnings and errors are logged, because stdout has the
+    result.
 
     Raises:
         SettingsError: the configuration is wrong, or missing although it is ``required``.
 
     """
-    settings = load_settings(os.environ, Path.cwd(), config=arguments.config, required=required)
+    environ = {**os.environ, **(variables or {})}
+    settings = load_settings(environ, Path.cwd(), config=arguments.config, required=required)
     logs.configure_logging(
         secrets=settings.secrets, recogniser=settings.configuration.masking.log_recogniser, level=logs.WARNING
     )

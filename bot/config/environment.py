@@ -226,6 +226,12 @@ class Environment(BaseModel):
     KVASIR_RERANKER_MODEL: str = env_field(
         "The model of the reranker.", "up to 200 characters without blanks", "", pattern=r"^[!-~]{0,200}$"
     )
+    KVASIR_RAY_ADDRESS: str | None = env_field(
+        "The Ray cluster on which `kvasir sync` computes (`--on`); this machine without it.",
+        "an address such as ray://host:10001",
+        pattern=r"^ray://[^/@?#,:\s]+(:\d{1,5})?$",
+    )
+    RAY_AUTH_TOKEN: SecretStr | None = env_field("The token of that cluster; Ray may read it from its own file, too.")
     POSTGRESQL_URL: SecretStr | None = env_field(
         "The PostgreSQL of the store postgresql, if it is another database than KVASIR_DATABASE_URL."
     )
@@ -443,7 +449,7 @@ def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
     """
     prefixes = tuple(f"{store.upper()}_" for store in STORES)
     keys = frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key")
-    keys |= {f"{_EMBEDDER}API_KEY", "KVASIR_RERANKER_API_KEY"}
+    keys |= {f"{_EMBEDDER}API_KEY", "KVASIR_RERANKER_API_KEY", "RAY_AUTH_TOKEN"}
     return add_file_variables(keys.union(*(spec.secrets for spec in STORES.values()))).union(
         (name for name in names if name.startswith(prefixes)),
         (f"{name}{_IN_FILE}" for name in SECRET_VARIABLES),  # a child may have a proxy, but not read files of secrets

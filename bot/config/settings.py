@@ -38,7 +38,8 @@ from bot.slack.wire.settings import OAuthSettings, SlackSettings
 from engine.routing.request_queue import QueuePolicy
 from engine.settings import EngineSettings
 from engine.weights.origin import DEFAULT_HUB, WeightsSource
-from knowledge.settings import KnowledgeSettings, RerankerSettings
+from knowledge.embedding import EmbedderSpec
+from knowledge.settings import ClusterSettings, KnowledgeSettings, RerankerSettings
 from knowledge.stores.registry import STORES
 from knowledge.web.http.settings import ServerAddress, WebSettings
 
@@ -113,6 +114,7 @@ class Settings:
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += self.knowledge.embedder.secrets
         found.append(self.knowledge.reranker.address.api_key if self.knowledge.reranker is not None else None)
+        found.append(self.knowledge.cluster.token if self.knowledge.cluster is not None else None)
         found += list_proxy_passwords(self.knowledge.web)
         found += self.knowledge.live.search.api_keys.values() if self.knowledge.live is not None else []
         return tuple(secret for secret in found if secret)
@@ -149,13 +151,7 @@ def load_settings(
     configured = read_configuration(path, variables) if path.is_file() or required else Configuration((), None)
     database = _secret_value(environment.KVASIR_DATABASE_URL)
     store, store_variables = read_store(environment)
-    web = read_web_settings(
-        variables,
-        trusted=environment.KVASIR_PROXY_TRUSTED,
-        rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
-        contact=environment.KVASIR_CONTACT,
-        ca_file=environment.KVASIR_CA_FILE,
-    )
+    web = _read_web(environment, variables)
     return Settings(
         config=path,
         home=home,
@@ -192,6 +188,7 @@ def load_settings(
             embedder=read_embedder(environment, web, path.parent),
             reranker=_read_reranker(environment, web),
             live=configured.live,
+            cluster=_read_cluster(environment),
             identity_file=configured.identity_file,
         ),
         configuration=configured,
@@ -242,11 +239,35 @@ def _read_weights_origin(environment: Environment, base: Path) -> WeightsSource:
     return WeightsSource(place, environment.HF_ENDPOINT or DEFAULT_HUB, _secret_value(environment.HF_TOKEN))
 
 
+def _read_web(environment: Environment, variables: Mapping[str, str]) -> WebSettings:
+    return read_web_settings(
+        variables,
+        trusted=environment.KVASIR_PROXY_TRUSTED,
+        rules=environment.KVASIR_PROXY_RULES.get_secret_value(),
+        contact=environment.KVASIR_CONTACT,
+        ca_file=environment.KVASIR_CA_FILE,
+    )
+
+
 def _read_reranker(environment: Environment, web: WebSettings) -> RerankerSettings | None:
     if environment.KVASIR_RERANKER_URL is None:
         return None
     key = _secret_value(environment.KVASIR_RERANKER_API_KEY)
     return RerankerSettings(ServerAddress(environment.KVASIR_RERANKER_URL, key, web), environment.KVASIR_RERANKER_MODEL)
+
+
+def _read_cluster(environment: Environment) -> ClusterSettings | None:
+    if environment.KVASIR_RAY_ADDRESS is None:
+        return None
+    return ClusterSettings(environment.KVASIR_RAY_ADDRESS, _secret_value(environment.RAY_AUTH_TOKEN))
+
+
+def read_node_settings(environ: Mapping[str, str], cwd: Path) -> tuple[Path, EmbedderSpec]:
+    """Return the cache and the embedder of a node of a Ray cluster, which needs no ``kvasir.toml``."""
+    variables = _merge_env_file(environ, cwd / ".env")
+    environment = read_environment(variables)
+    embedder = read_embedder(environment, _read_web(environment, variables), cwd)
+    return _resolve_path(environment.KVASIR_CACHE, cwd), embedder
 
 
 def read_public_url(environ: Mapping[str, str], cwd: Path) -> str | None:

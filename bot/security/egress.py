@@ -82,6 +82,8 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         yield DATABASE, list_database_addresses(database)
     yield STORE, list_store_addresses(knowledge)
     yield "the embedder", knowledge.embedder.addresses
+    if knowledge.cluster is not None:
+        yield "the Ray cluster", (knowledge.cluster.address,)
     if knowledge.reranker is not None:
         yield "the reranker", (knowledge.reranker.address.url,)
     for spec in knowledge.sources:

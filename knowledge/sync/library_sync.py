@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from knowledge.errors import KnowledgeError, LeaseLost, PendingDeletionsChanged, UnknownSource
+from knowledge.errors import ClusterError, KnowledgeError, LeaseLost, PendingDeletionsChanged, UnknownSource
 from knowledge.interfaces import RightsSource, Source, WatchableSource
 from knowledge.settings import KnowledgeSettings
 from knowledge.sync.coordinator import SyncCoordinator
@@ -89,6 +89,12 @@ class LibrarySync:
         """Sync one source, or every source, as ``Library.refresh`` says."""
 
         async def ask_leader() -> SyncReport | None:
+            if place := self._writer.place:
+                leader = await self.leader.lease.find_leader()
+                raise ClusterError(
+                    f"{leader.label if leader else 'Another process'} leads, and would sync without {place}. "
+                    "Stop it until this sync has ended, and let KVASIR_ROLE of this process be all or sync."
+                )
             removed = await self._find_removed(approve)
             if source not in removed:
                 select_sources(self._sources, None if source is None else [source])

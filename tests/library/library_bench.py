@@ -20,6 +20,7 @@ from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.running.workbench import LocalWorkbench
 from tests.viewers import make_members
 
 WORDS = 64
@@ -123,7 +124,7 @@ class Bench:
                 sources=sources,
                 indexes=indexes,
                 embedder=self.embedder,
-                passages=self.passages,
+                bench=LocalWorkbench(self.embedder, self.passages),
                 web=self.web,
                 clock=Clock(self.sleep, self.now),
                 lease=Lease(manifest.database, self.owner()),

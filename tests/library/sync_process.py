@@ -1,7 +1,7 @@
 """A sync as a process of its own, from the library's settings: a program for ``test_production.py``.
 
 ``python sync_process.py`` reads the settings as JSON from standard input, writes a line for each synced document,
-then ``end`` and what the sync counted.
+then ``end`` and what the sync counted. With ``cluster``, it computes on the Ray cluster of that address.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import json
 import sys
 from pathlib import Path
 
+from bot.library_opening import open_node_embedder
 from bot.wheels import WheelCache
 from knowledge.opening import open_library
-from knowledge.settings import KnowledgeSettings, SourceSpec
+from knowledge.settings import ClusterSettings, KnowledgeSettings, SourceSpec
 from knowledge.sync.report import SyncProgress
 
 
@@ -32,7 +33,10 @@ def tell(progress: SyncProgress) -> None:
 async def main() -> None:
     options = json.load(sys.stdin)
     settings = settings_of(options["settings"], options["roots"])
-    async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
+    if "cluster" in options:
+        settings = dataclasses.replace(settings, cluster=ClusterSettings(options["cluster"]))
+    unpack_wheel = WheelCache(settings.cache / "wheels").unpack_wheel
+    async with open_library(settings, unpack_wheel, open_node_embedder=open_node_embedder) as library:
         report = await library.refresh(on_progress=tell)
     sources = {name: dataclasses.asdict(source) for name, source in report.sources.items()}
     print("end", json.dumps(sources), flush=True)  # noqa: T201 - as above

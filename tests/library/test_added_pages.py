@@ -11,9 +11,9 @@ import pytest
 
 from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
+from knowledge.document_chunking import make_chunking
 from knowledge.interfaces import Source
 from knowledge.library import Library
-from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from knowledge.document_chunking import make_chunking
 from knowledge.library import Library
-from knowledge.opening import make_chunking
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
 from knowledge.sources import registry

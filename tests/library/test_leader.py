@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from knowledge.errors import KnowledgeError, NobodyLeads, PendingDeletionsChanged, SyncRunning
+from knowledge.errors import ClusterError, KnowledgeError, NobodyLeads, PendingDeletionsChanged, SyncRunning
 from knowledge.library import Library
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync import leader, requests
@@ -151,6 +151,13 @@ async def test_the_asker_takes_over_if_the_leader_goes(shared: Bench, handbook: 
                     await asyncio.sleep(0.01)
             assert not asking.done()
         assert (await asking).sources["handbook"].added == 2
+
+
+async def test_a_sync_on_a_cluster_is_not_left_to_a_leader_without_one(bench: Bench, handbook: Any) -> None:
+    async with bench.library(handbook) as library, lead_elsewhere(bench.url):
+        library.syncs._writer.place = "the Ray cluster at ray://head:10001"
+        with pytest.raises(ClusterError, match="would sync without the Ray cluster at ray://head:10001"):
+            await library.refresh()
 
 
 async def test_a_request_is_done_although_the_database_failed_meanwhile(

@@ -45,6 +45,13 @@ def reach(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[
     return found
 
 
+def test_the_ray_cluster_is_listed(tmp_path: Path) -> None:
+    settings = load(tmp_path, KVASIR_RAY_ADDRESS="ray://head:10001", RAY_AUTH_TOKEN="s3cret-token")
+    assert reach(settings)["the Ray cluster"] == {"head:10001"}
+    assert "s3cret-token" in settings.secrets, "no log shows it"
+    assert "s3cret-token" not in repr(settings.knowledge)
+
+
 # ── Every part of every registry declares its addresses ──────────────────────────────────────────────────────────────
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from knowledge.errors import EmbedderError, KnowledgeError, StoreUnavailable
 from knowledge.sync.manifest.records import IndexIdentity
-from knowledge.sync.running.tools import ChunkDocument
+from knowledge.sync.running.workbench import ChunkDocument
 from tests.sync.doubles import IDENTITY, DictSource, Rig, open_rig, parts, passages
 
 

@@ -37,7 +37,8 @@ from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from knowledge.sync.running.run import open_run
-from knowledge.sync.running.tools import ChunkDocument, SyncLimits, SyncTools
+from knowledge.sync.running.tools import SyncLimits, SyncTools
+from knowledge.sync.running.workbench import ChunkDocument, LocalWorkbench
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
@@ -249,10 +250,9 @@ class Rig:
     ) -> SyncReport:
         every = sources or (self.source,)
         tools = SyncTools(
-            self.embedder,
+            LocalWorkbench(self.embedder, self.chunk_document),
             self.store,
             self.index,
-            self.chunk_document,
             limits=self.limits,
             now=lambda: self.clock_s,
         )

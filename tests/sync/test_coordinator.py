@@ -14,6 +14,7 @@ from knowledge.interfaces import make_class_key
 from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncLimits, SyncTools
+from knowledge.sync.running.workbench import LocalWorkbench
 from tests.waiting import WAIT_S
 
 
@@ -52,7 +53,7 @@ class Stage:
         if self.before_it_opens is not None:
             await self.before_it_opens.wait()
         rig = self.rig
-        tools = SyncTools(rig.embedder, rig.store, rig.index, self._passages, limits=self.limits)
+        tools = SyncTools(LocalWorkbench(rig.embedder, self._passages), rig.store, rig.index, limits=self.limits)
         keys = [f"{name}\x1fdict\x1f/{name}" for name in ("handbook", "wiki", "blog", "slow")]
         try:
             async with open_run(tools, keys) as run:

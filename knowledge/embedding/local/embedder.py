@@ -97,6 +97,7 @@ class LocalEmbedder:
 
 
 def count_threads() -> int:
-    """Return the number of threads for one batch: this process's cores, at most 4."""
+    """Return the number of threads for one batch: this process's cores, at most 4, or ``OMP_NUM_THREADS``."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MAX_THREADS)
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(cores, int(wanted) if wanted.isdecimal() and int(wanted) else _MAX_THREADS)

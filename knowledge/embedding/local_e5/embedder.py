@@ -63,8 +63,8 @@ async def open_e5(
 ) -> E5Embedder:
     """Open the embedder, and build its files under ``cache / "models"`` the first time (about 10 s).
 
-    ``threads`` is the number for one batch; by default this process's cores, at most 4. ``progress`` gets lines for a
-    person while the files are built.
+    ``threads`` is the number for one batch; by default this process's cores, at most 4 or ``OMP_NUM_THREADS``.
+    ``progress`` gets lines for a person while the files are built.
 
     Raises:
         EmbedderError: the artefact cannot be built. Errors of ``unpack_wheel`` are raised unchanged.

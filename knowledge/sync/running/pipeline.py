@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from knowledge.errors import EmbedderError, KnowledgeError
-from knowledge.interfaces import Embedder, SourceKey, Store, StoredChunk
-from knowledge.lexical.terms import index_terms
+from knowledge.interfaces import SourceKey, Store, StoredChunk
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.running.copies import VectorCopies
 from knowledge.sync.running.flow import PreparedDocument, SourceFlow, WriteBatch, fill_batch
+from knowledge.sync.running.workbench import Workbench
 from knowledge.sync.signals import Signal
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class PipelineLimits:
     """Prepared text that is not yet current, over all sources. A document that has begun may exceed it."""
     maintain: int = 10_000
     """Chunks that are written before the store runs its maintenance, while the next ones are written."""
+    embedding: int = 2
+    """Batches that are embedded at a time: two, so that one embedder never waits for the next one."""
     embed_s: float = 600.0
     """Time limit for one batch in the embedder, including the wait for its turn."""
 
@@ -50,12 +52,12 @@ class Pipeline:
     def __init__(
         self,
         *,
-        embedder: Embedder,
+        bench: Workbench,
         store: Store,
         manifest: IndexManifest,
         stages: PipelineLimits,
     ) -> None:
-        self._embedder = embedder
+        self._bench = bench
         self._store = store
         self._manifest = manifest
         self._stages = stages
@@ -64,10 +66,9 @@ class Pipeline:
         self._flows: list[SourceFlow] = []
         self._ended = False
         self._crash: BaseException | None = None
-        # Two batches are embedded at a time, so the embedder never waits for the next one.
-        self._embedding_slots = asyncio.Semaphore(2)
+        self._embedding_slots = asyncio.Semaphore(stages.embedding)
         self._embedded: asyncio.Queue[tuple[WriteBatch, asyncio.Task[list[StoredChunk] | KnowledgeError]] | None] = (
-            asyncio.Queue(2)
+            asyncio.Queue(stages.embedding)
         )
         self._changed_rows = 0
 
@@ -158,8 +159,8 @@ class Pipeline:
             return []
         texts = [chunk.searchable_text for chunk in chunks]
         vectors, terms = await asyncio.gather(
-            self._copies.get_vectors(texts, self._embedder.embed_passages),
-            asyncio.to_thread(list, map(index_terms, texts)),
+            self._copies.get_vectors(texts, self._bench.embed_passages),
+            self._bench.index_terms(texts),
         )
         return [StoredChunk(*row) for row in zip(chunks, vectors, terms, strict=True)]
 

@@ -71,7 +71,7 @@ class DocumentPreparer:
         self._pipeline = pipeline
         self._budget = budget
         self._turns = turns
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(tools.limits.source_cuts)
         self._sizes = SizeEstimates()
 
     async def prepare_document(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
@@ -126,7 +126,7 @@ class DocumentPreparer:
     ) -> tuple[str, Sequence[Chunk]]:
         try:
             async with asyncio.timeout(self._tools.limits.document_s) as deadline:
-                title, chunks = await self._tools.passages(self._source.key, listed, content)
+                title, chunks = await self._tools.bench.chunk_document(self._source.key, listed, content)
             _check_text(listed.document, title, chunks)
         except TimeoutError as error:
             if not deadline.expired():

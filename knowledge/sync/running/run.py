@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 
 from knowledge.errors import SyncRunning
-from knowledge.interfaces import Embedder, Source, SourceKey
+from knowledge.interfaces import Source, SourceKey
 from knowledge.sync.fence import Fence
 from knowledge.sync.leader import Leader
 from knowledge.sync.manifest.indexes import Indexes
@@ -20,7 +20,8 @@ from knowledge.sync.running.read_budget import ReadBudget
 from knowledge.sync.running.repair import Drift, clean_up, repair_index
 from knowledge.sync.running.shadow_index import ShadowIndex
 from knowledge.sync.running.source_sync import SourceSync
-from knowledge.sync.running.tools import ChunkDocument, SyncTools
+from knowledge.sync.running.tools import SyncTools, make_limits
+from knowledge.sync.running.workbench import Workbench
 
 
 class SyncRun:
@@ -59,7 +60,7 @@ async def open_run(tools: SyncTools, configured: Collection[str]) -> AsyncIterat
     await tools.manifest.drop_empty_sources(configured)
     repaired = await clean_up(tools.store, tools.manifest)
     pipeline = Pipeline(
-        embedder=tools.embedder,
+        bench=tools.bench,
         store=tools.store,
         manifest=tools.manifest,
         stages=tools.limits.stages,
@@ -81,8 +82,7 @@ class IndexWriter:
         indexes: the one to write is followed and checked before each use.
         sources: all that are configured.
         leader: excludes the other processes.
-        embedder: of the index to write.
-        passages: parses and splits documents.
+        bench: computes the rows, with the embedder of the index to write.
         configured: the key of each source's configured readers, by ``SourceKey.id``.
         configurations: what this process has configured, and what others have.
         now: seconds since the epoch.
@@ -94,8 +94,7 @@ class IndexWriter:
         indexes: Indexes,
         sources: Sequence[SourceKey],
         leader: Leader,
-        embedder: Embedder,
-        passages: ChunkDocument,
+        bench: Workbench,
         *,
         configured: Mapping[str, str],
         configurations: ReplicaConfigurations,
@@ -104,8 +103,9 @@ class IndexWriter:
         self._indexes = indexes
         self._sources = sources
         self._leader = leader
-        self._embedder = embedder
-        self._passages = passages
+        self._bench = bench
+        self.place = bench.place
+        """Where rows are computed, as ``Workbench.place``."""
         self._configured = configured
         self._configurations = configurations
         self._now = now
@@ -185,10 +185,10 @@ class IndexWriter:
         if searched.row.id != written.row.id:
             shadow = ShadowIndex(fence.guard_store(searched.store), manifest.open_index(searched.row))
         return SyncTools(
-            self._embedder,
+            self._bench,
             fence.guard_store(written.store),
             manifest.open_index(written.row),
-            self._passages,
+            limits=make_limits(self._bench.workers),
             shadow=shadow,
             readers_keys=self._configured,
             # No process has the configuration "several", so questions of none change rights until they agree.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
+from knowledge.interfaces import Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.shadow_index import ShadowIndex
-
-ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
-"""A document's bytes -> its title and its chunks, in order. Raises ``ParseError``."""
+from knowledge.sync.running.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,9 @@ class SyncLimits:
     documents: int = 4
     """Documents of one source that are read concurrently."""
     cuts: int = 2
-    """Documents of all sources that are parsed and chunked concurrently; of one source, one at a time."""
+    """Documents of all sources that are parsed and chunked concurrently."""
+    source_cuts: int = 1
+    """Documents of one source that are parsed and chunked concurrently."""
     read_bytes: int = 128_000_000
     """Bytes of all sources that are read ahead and not yet current. Documents below ``read_budget.SMALL_BYTES`` do not
     count, so they never wait for large ones."""
@@ -41,14 +41,25 @@ class SyncLimits:
     stages: PipelineLimits = field(default_factory=PipelineLimits)
 
 
+def make_limits(workers: int) -> SyncLimits:
+    """Return the limits for so many processes that compute, so that none of them waits for work."""
+    if workers == 1:
+        return SyncLimits()
+    stages = PipelineLimits(
+        batch=128 * min(8, max(1, workers // 8)),
+        waiting=max(1024, 256 * workers),
+        embedding=max(2, workers // 2 + 1),
+    )
+    return SyncLimits(documents=4 * workers, cuts=2 * workers, source_cuts=2 * workers, stages=stages)
+
+
 @dataclass(frozen=True, slots=True)
 class SyncTools:
     """The collaborators that turn a document into current chunks."""
 
-    embedder: Embedder
+    bench: Workbench
     store: Store
     manifest: IndexManifest
-    passages: ChunkDocument
     limits: SyncLimits = field(default_factory=SyncLimits)
     shadow: ShadowIndex | None = None
     readers_keys: Mapping[str, str] = field(default_factory=dict)

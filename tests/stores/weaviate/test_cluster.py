@@ -41,6 +41,7 @@ from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.report import SourceReport, SyncProgress
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncTools
+from knowledge.sync.running.workbench import LocalWorkbench
 from tests.services import WeaviateCluster, weaviate_cluster
 from tests.stores.rows import DIMENSIONS, row, some_unit
 from tests.sync.doubles import Arithmetic, Rig, open_rig, passages
@@ -130,7 +131,7 @@ class ClusterSearch:
     progress: list[SyncProgress] = field(default_factory=list)
 
     async def sync(self) -> SourceReport:
-        tools = SyncTools(self.embedder, self.store, self.rig.index, passages)
+        tools = SyncTools(LocalWorkbench(self.embedder, passages), self.store, self.rig.index)
         coordinator = SyncCoordinator(lambda: open_run(tools, [self.shelf.key.id]))
         report = await coordinator.refresh([self.shelf], self.progress.append)
         return report.sources["shelf"]

@@ -46,6 +46,7 @@ from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
 from knowledge.sync.manifest.tables import MIGRATIONS
+from knowledge.sync.running.workbench import LocalWorkbench
 
 DIMENSIONS = 8
 STORE = {"write": "write", "delete": "delete", "maintain": "maintain", "drop_index": "drop"}
@@ -225,7 +226,7 @@ async def opened(world: World, fuse: Fuse | None = None) -> AsyncIterator[Librar
             sources=sources,
             indexes=indexes,
             embedder=Checksum(),
-            passages=passages,
+            bench=LocalWorkbench(Checksum(), passages),
             lease=Lease(plain.database, LeaseOwner(name_this_process(), is_dead)),
         )
         stack.push_async_callback(library.close)

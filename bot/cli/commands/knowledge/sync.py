@@ -21,8 +21,9 @@ _LISTED = 3
 
 async def main(arguments: argparse.Namespace) -> int:
     """Sync one source or all; exit status 1 if anything failed, 3 if only deletions wait for approval."""
-    settings = load_command_settings(arguments)
-    async with open_configured_library(settings) as library:
+    on = {} if arguments.on is None else {"KVASIR_RAY_ADDRESS": arguments.on}
+    settings = load_command_settings(arguments, variables=on)
+    async with open_configured_library(settings, on_cluster=True) as library:
         approve = await _show_pending_deletions(library, arguments.source) if arguments.approve else None
         with Terminal() as terminal:
             report = await library.refresh(

@@ -1,0 +1,1 @@
+"""Compute the rows of a sync on a Ray cluster. Only ``connection`` imports Ray."""
