@@ -16,7 +16,7 @@ from knowledge.control_characters import clean_name
 from knowledge.database.content import SharedContent
 from knowledge.embedding import EMBEDDERS, explain_uncalibrated, find_calibration, open_embedder
 from knowledge.embedding.calibration import UNCALIBRATED, EmbedderCalibration
-from knowledge.errors import KnowledgeError
+from knowledge.errors import DocumentScanned, KnowledgeError
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.lexical import terms
 from knowledge.library import Library
@@ -34,6 +34,7 @@ from knowledge.sync.running.tools import ChunkDocument
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser
+    from knowledge.parsing.text_recognition import TextRecognition
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,12 @@ async def open_library(
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
+        recognition = None
+        if settings.recognises_text:
+            from knowledge.parsing.text_recognition import TextRecognition  # noqa: PLC0415 - as above
+
+            recognition = TextRecognition()
+            stack.push_async_callback(recognition.close)
         web = None
         if settings.live is not None:
             # If it is disabled, the modules that fetch pages are not even imported.
@@ -110,7 +117,7 @@ async def open_library(
             indexes=indexes,
             embedder=embedder,
             calibration=calibration,
-            passages=make_chunking(parser, embedder),
+            passages=make_chunking(parser, embedder, recognition),
             web=web,
             reranker=reranker,
             lease=lease,
@@ -152,17 +159,30 @@ async def load_calibration(settings: KnowledgeSettings) -> EmbedderCalibration:
         await manifest.close()
 
 
-def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
+def make_chunking(parser: Parser, embedder: Embedder, recognition: TextRecognition | None = None) -> ChunkDocument:
     """Return a function that parses a document and splits it for this embedder."""
 
     async def make_passages(
-        key: SourceKey, listed: ListedDocument, content: DocumentContent
+        key: SourceKey, listed: ListedDocument, content: DocumentContent, *, recognises: bool = False
     ) -> tuple[str, Sequence[Chunk]]:
         name = content.name or listed.document
-        document, kind = await parser.parse(name, content), parser.find_kind(name, content)
+        document, kind = await parse(name, content, recognises=recognises), parser.find_kind(name, content)
         title = clean_name(content.title or "") or document.title
         named = document if title == document.title else replace(document, title=title)
         return title, await asyncio.to_thread(_cut_document, named, key, listed, kind, embedder)
+
+    async def parse(name: str, content: DocumentContent, *, recognises: bool) -> Document:
+        try:
+            document = await parser.parse(name, content)
+        except DocumentScanned as error:
+            if recognition is None or not recognises or not error.unread_pages:
+                raise
+            return await recognition.read(name, content, error.unread_pages)
+        if recognition is None or not document.unread_pages:
+            return document
+        if not recognises:
+            raise DocumentScanned(f"{name} has pages with only images of text.", document.unread_pages)
+        return await recognition.read(name, content, document.unread_pages)
 
     return make_passages
 

@@ -84,6 +84,8 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
     yield "the embedder", knowledge.embedder.addresses
     if knowledge.reranker is not None:
         yield "the reranker", (knowledge.reranker.address.url,)
+    if settings.vision is not None:
+        yield "the vision model", (settings.vision.address.url,)
     for spec in knowledge.sources:
         if spec.kind != "slack":
             yield f"the source {spec.name}", registry.list_addresses(spec, knowledge.web)

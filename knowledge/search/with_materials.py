@@ -187,5 +187,5 @@ def _make_hit(entry: _Entry, score: float, confidence: float, now: datetime) -> 
         score=score,
         confidence=confidence,
         synced_at=now,
-        material=MaterialOrigin(entry.material.kind, entry.page, entry.place),
+        material=MaterialOrigin(entry.material.kind, entry.page, entry.place, (chunk.url or "").partition("#")[2]),
     )

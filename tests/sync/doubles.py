@@ -241,6 +241,7 @@ class Rig:
     clock_s: float = 1_800_000_000.0
     progress: list[SyncProgress] = field(default_factory=list)
     chunk_document: ChunkDocument = passages
+    recognises: bool = False
 
     async def sync(
         self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
@@ -252,6 +253,7 @@ class Rig:
             self.index,
             self.chunk_document,
             limits=self.limits,
+            recognises=self.recognises,
             now=lambda: self.clock_s,
         )
         keys = [source.key.id for source in every] if configured is None else configured

@@ -5,14 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, SourceKey, Store
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.shadow_index import ShadowIndex
 
-ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
-"""A document's bytes -> its title and its chunks, in order. Raises ``ParseError``."""
+
+class ChunkDocument(Protocol):
+    """Parses and splits documents."""
+
+    def __call__(
+        self, key: SourceKey, listed: ListedDocument, content: DocumentContent, /, *, recognises: bool = False
+    ) -> Awaitable[tuple[str, Sequence[Chunk]]]:
+        """Return a document's title and its chunks, in order.
+
+        Raises:
+            DocumentScanned: pages have only images of text. With ``recognises`` they are read, which takes long.
+            ParseError: it cannot be read.
+
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,8 @@ class SyncLimits:
     """The time for a source to close its connections."""
     documents: int = 4
     """Documents of one source that are read concurrently."""
+    recognition_s: float = 3_600.0
+    """The time for reading the images of one document, parsing and chunking included, without the wait for its turn."""
     cuts: int = 2
     """Documents of all sources that are parsed and chunked concurrently; of one source, one at a time."""
     read_bytes: int = 128_000_000
@@ -57,4 +72,6 @@ class SyncTools:
     """``SourceSpec.configuration_key`` of each source, by ``SourceKey.id``."""
     conflicts: frozenset[str] = frozenset()
     """Sources that another running process has with other keys (``SourceKey.id``). What is missing may be there."""
+    recognises: bool = False
+    """Whether ``passages`` can read images of text."""
     now: Callable[[], float] = time.time
