@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.util import find_spec
 from typing import Final
 
 from knowledge.errors import DocumentTooLarge
@@ -21,11 +20,6 @@ _IDLE_S = 120.0
 """The process, which keeps the models in memory, ends after so long without a document."""
 _BEGIN_SHARE = 0.6
 """Where part of a document is enough, no page is begun after this share of the time."""
-
-
-def is_installed() -> bool:
-    """Return whether the package of text recognition is there."""
-    return find_spec("rapidocr") is not None
 
 
 class TextRecognition:

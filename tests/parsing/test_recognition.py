@@ -11,7 +11,7 @@ from PIL import Image
 
 from knowledge.errors import DocumentScanned, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, DocumentContent
-from knowledge.parsing import Parser
+from knowledge.parsing import Parser, describe_jail
 from knowledge.parsing.text_recognition import MAX_PAGES, TextRecognition
 from tests.parsing import makers
 from tests.parsing.hostile import PICTURES
@@ -116,6 +116,10 @@ async def test_a_hostile_picture_fails_alone(recognition: TextRecognition, name:
         await recognition.read(name, content(PICTURES[name]()), 1)
     document = await recognition.read("next.png", content(makers.save_picture(makers.draw_lines(LINES))), 1)
     assert LINES[0] in join_text(document)
+
+
+async def test_the_process_is_locked_in_as_a_parser_is(recognition: TextRecognition) -> None:
+    assert await recognition._parser.find_jail_gaps() == await describe_jail()
 
 
 async def test_a_cancelled_reading_ends_its_process(recognition: TextRecognition) -> None:

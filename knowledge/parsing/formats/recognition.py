@@ -37,8 +37,6 @@ _SHORT_SIDE = 736
 """The models enlarge a picture until its short side has so many pixels, so a narrow one gets a margin."""
 _LEAST_SCORE = 0.6
 """A line of which the model is less sure is dropped."""
-MAX_PAGES = 500
-"""Pages of a document that text recognition reads."""
 
 
 @cache
@@ -68,7 +66,7 @@ def recognise_picture(data: bytes, document: str, within_s: float) -> Document:
     read = 0
     try:
         with Image.open(BytesIO(data)) as picture:
-            pages = min(getattr(picture, "n_frames", 1), MAX_PAGES) if picture.format == "TIFF" else 1
+            pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
             while read < pages and may_begin():
                 picture.seek(read)
                 if picture.width * picture.height > _MAX_PIXELS:
