@@ -114,7 +114,8 @@ requirements: dev
 	$(UVC) requirements/go.in -o requirements/go.txt
 	$(UVC) pyproject.toml -o requirements/kvasir.txt
 	$(UVC) requirements/ray.in --constraint requirements/kvasir.txt -o requirements/ray.txt
-	$(UVC) pyproject.toml --group dev -o requirements/dev.txt
+	$(UVC) pyproject.toml --extra ocr -o requirements/ocr.txt
+	$(UVC) pyproject.toml --extra ocr --group dev -o requirements/dev.txt
 
 # The bill of materials of the packages that Kvasir installs, as CycloneDX in sbom.json.
 sbom: dev

@@ -25,6 +25,7 @@ from bot.answering.support.judge import Judges
 from bot.answering.verified_answers.finder import StoredVerifiedAnswers, VerifiedAnswerFinder
 from bot.answering.verified_answers.phrasings import write_phrasings
 from bot.answering.verified_answers.verified_answerer import VerifiedAnswerer
+from bot.answering.vision import VisionModel
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
@@ -82,6 +83,24 @@ def mask_prompts(engine: ClosableEngine, settings: Settings) -> ClosableEngine:
     return MaskedEngine(engine, masking.recogniser) if masking.masks_prompts and is_elsewhere else engine
 
 
+@contextlib.asynccontextmanager
+async def open_vision_model(settings: Settings, library: Library) -> AsyncIterator[VisionModel | None]:
+    """Yield the model that sees pictures; None without one, or where no personal data may leave this machine.
+
+    A picture has no placeholders, so with masked prompts another host gets none.
+    """
+    vision = settings.vision
+    if vision is None or (settings.configuration.masking.masks_prompts and not is_loopback(vision.address.url)):
+        yield None
+        return
+    library.materials.keeps_pictures = True
+    model = VisionModel(vision)
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
 def create_answerer(
     library: Library,
     engine: ChatEngine,
@@ -90,6 +109,7 @@ def create_answerer(
     judges: Judges | None = None,
     limits: Limits | None = None,
     recogniser: Recogniser = DEFAULT_RECOGNISER,
+    vision: VisionModel | None = None,
 ) -> Answerer:
     """Return the answerer; ``search`` replaces the library's search, and ``judges`` judge sentences.
 
@@ -105,6 +125,7 @@ def create_answerer(
         compare=library.compare_texts if library.calibration.extract_scale else None,
         limits=limits,
         recogniser=recogniser,
+        vision=vision,
     )
 
 
@@ -191,6 +212,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             judges=judges,
             limits=settings.limits,
             recogniser=configured.masking.recogniser,
+            vision=await stack.enter_async_context(open_vision_model(settings, library)),
         )
         verified = VerifiedAnswers(ledger.database, changes)
         finder = create_verified_finder(library, verified)

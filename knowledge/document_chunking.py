@@ -9,24 +9,39 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
+from knowledge.errors import DocumentScanned
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.sync.running.workbench import ChunkDocument
 
 if TYPE_CHECKING:
     from knowledge.parsing import Parser
+    from knowledge.parsing.text_recognition import TextRecognition
 
 
-def make_chunking(parser: Parser, embedder: Embedder) -> ChunkDocument:
+def make_chunking(parser: Parser, embedder: Embedder, recognition: TextRecognition | None = None) -> ChunkDocument:
     """Return a function that parses a document and splits it for this embedder."""
 
     async def make_passages(
-        key: SourceKey, listed: ListedDocument, content: DocumentContent
+        key: SourceKey, listed: ListedDocument, content: DocumentContent, *, recognises: bool = False
     ) -> tuple[str, Sequence[Chunk]]:
         name = content.name or listed.document
-        document, kind = await parser.parse(name, content), parser.find_kind(name, content)
+        document, kind = await parse(name, content, recognises=recognises), parser.find_kind(name, content)
         title = clean_name(content.title or "") or document.title
         named = document if title == document.title else replace(document, title=title)
         return title, await asyncio.to_thread(_cut_document, named, key, listed, kind, embedder)
+
+    async def parse(name: str, content: DocumentContent, *, recognises: bool) -> Document:
+        try:
+            document = await parser.parse(name, content)
+        except DocumentScanned as error:
+            if recognition is None or not recognises or not error.unread_pages:
+                raise
+            return await recognition.read(name, content, error.unread_pages)
+        if recognition is None or not document.unread_pages:
+            return document
+        if not recognises:
+            raise DocumentScanned(f"{name} has pages with only images of text.", document.unread_pages)
+        return await recognition.read(name, content, document.unread_pages)
 
     return make_passages
 

@@ -150,7 +150,11 @@ class DocumentEncrypted(ParseError):
 
 
 class DocumentScanned(ParseError):
-    """A document has only images of text."""
+    """A document has pages with only images of text."""
+
+    def __init__(self, text: str, unread_pages: int = 1) -> None:
+        super().__init__(text)
+        self.unread_pages = unread_pages
 
 
 class UnsupportedFormat(ParseError):

@@ -127,6 +127,7 @@ class Library:
                 configured={key: rules.readers_key for key, rules in self._rules.items()},
                 configurations=self.configurations,
                 now=clock.now,
+                recognises=settings.recognises_text,
             ),
             self._rights,
             self._find_searched,
@@ -139,7 +140,7 @@ class Library:
         self.access = AccessExplainer(self._documents, self._sources, self._rules, self.identities)
         self._readable = ReadableDocuments(self._rules.values(), self._rights, self._find_searched)
         self._web = web
-        self.materials = MaterialLoader(embedder.count_tokens)
+        self.materials = MaterialLoader(embedder.count_tokens, recognises=settings.recognises_text)
 
     async def search(
         self,

@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Final
 
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
-from knowledge.interfaces import EVERYONE, MATERIAL, MESSAGE_KIND, Chunk, Document, DocumentContent, Material, Section
+from knowledge.errors import DocumentScanned
+from knowledge.interfaces import (
+    EVERYONE,
+    MATERIAL,
+    MESSAGE_KIND,
+    PICTURE_KINDS,
+    Chunk,
+    Document,
+    DocumentContent,
+    Material,
+    Section,
+)
 from knowledge.lexical import terms
 
 if TYPE_CHECKING:
     from knowledge.parsing import ParserPool
+    from knowledge.parsing.text_recognition import TextRecognition
 
 MAX_PAGES: Final = 200
 """Pages, slides or sheets of a file; the rest is not read."""
@@ -22,15 +34,26 @@ _MAX_CHARACTERS: Final = 400_000
 """Of a file's text; the rest is not read."""
 _DEADLINE_S: Final = 20.0
 """For parsing one file, because a person waits."""
+_RECOGNITION_S: Final = 28.0
+"""For recognising the text of one file; of a long one, the first pages are read."""
 _PARSERS: Final = 2
 
 
 class MaterialLoader:
     """Reads materials, with parsers of its own: neither a sync nor the file of another person delays an answer."""
 
-    def __init__(self, count_tokens: Callable[[str], int]) -> None:
+    def __init__(self, count_tokens: Callable[[str], int], *, recognises: bool = False) -> None:
         self._count_tokens = count_tokens
+        self._recognises = recognises
+        self.keeps_pictures = False
+        """Whether the files of pictures are kept for a vision model."""
         self._parsers: ParserPool | None = None
+        self._recognition: TextRecognition | None = None
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Return whether anything of a picture is read."""
+        return self._recognises or self.keeps_pictures
 
     async def read_file(self, id_: str, name: str, data: bytes, media_type: str | None = None) -> Material:
         """Return a file in passages; its title is the file's name.
@@ -44,8 +67,31 @@ class MaterialLoader:
         self._parsers = self._parsers or ParserPool(_PARSERS, _DEADLINE_S)
         content = DocumentContent(data, media_type, "")
         async with self._parsers.acquire_parser() as parser:
-            document, kind = await parser.parse(name, content), parser.find_kind(name, content)
-        return await asyncio.to_thread(self._split_sections, id_, clean_name(name), kind, document.sections)
+            try:
+                document: Document | DocumentScanned = await parser.parse(name, content)
+            except DocumentScanned as error:
+                document = error
+            kind = parser.find_kind(name, content)
+        if document.unread_pages and self._recognises:
+            document = await self._recognise(name, content, document.unread_pages)
+        picture = data if self.keeps_pictures and kind in PICTURE_KINDS else b""
+        if isinstance(document, DocumentScanned):
+            if not picture:
+                raise document
+            document = Document(name, ())
+        material = await asyncio.to_thread(self._split_sections, id_, clean_name(name), kind, document.sections)
+        return replace(
+            material,
+            recognised_pages=document.recognised_pages,
+            unread_pages=document.unread_pages,
+            picture=picture,
+        )
+
+    async def _recognise(self, name: str, content: DocumentContent, pages: int) -> Document:
+        from knowledge.parsing.text_recognition import TextRecognition  # noqa: PLC0415 - as in ``read_file``
+
+        self._recognition = self._recognition or TextRecognition(_RECOGNITION_S, reads_part=True)
+        return await self._recognition.read(name, content, pages)
 
     async def read_message(self, id_: str, title: str, text: str, url: str | None) -> Material:
         """Return a message in passages."""
@@ -79,13 +125,14 @@ class MaterialLoader:
                 Document(title, tuple(here)),
                 source=MATERIAL,
                 document_id=f"{id_}#{page}" if page else id_,
-                url=None,
+                url=MATERIAL,
                 readers=EVERYONE,
                 count_tokens=self._count_tokens,
             ):
                 yield page, replace(chunk, document=id_, kind=kind)
 
     async def close(self) -> None:
-        """End the parser's process."""
-        if self._parsers is not None:
-            await self._parsers.close()
+        """End the processes."""
+        for one in (self._parsers, self._recognition):
+            if one is not None:
+                await one.close()

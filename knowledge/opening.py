@@ -93,13 +93,22 @@ async def open_library(
         )
         parser = Parser()
         stack.push_async_callback(parser.close)
-        bench: Workbench = LocalWorkbench(embedder, make_chunking(parser, embedder))
+        recognition = None
+        if settings.recognises_text:
+            from knowledge.parsing.text_recognition import TextRecognition  # noqa: PLC0415 - as above
+
+            recognition = TextRecognition()
+            stack.push_async_callback(recognition.close)
+        chunk_document = make_chunking(parser, embedder, recognition)
+        bench: Workbench = LocalWorkbench(embedder, chunk_document)
         if settings.cluster is not None and open_node_embedder is not None:
             from knowledge.ray_cluster.cluster import open_cluster  # noqa: PLC0415 - only for a sync on a cluster
 
             canary = await records.load_canary(embedder.identity)
             bench = await stack.enter_async_context(
-                open_cluster(settings.cluster, open_node_embedder, embedder, canary)
+                open_cluster(
+                    settings.cluster, open_node_embedder, embedder, canary, chunk_document if recognition else None
+                )
             )
         web = None
         if settings.live is not None:

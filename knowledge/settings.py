@@ -112,6 +112,8 @@ class KnowledgeSettings:
     live: LiveSettings | None = None
     """Settings of the live web; None if it is disabled."""
     embedder: EmbedderSpec = EMBEDDERS[0]
+    recognises_text: bool = False
+    """Whether text recognition reads pictures and scanned pages."""
     reranker: RerankerSettings | None = None
     """None: passages keep the order of their fused scores."""
     cluster: ClusterSettings | None = None

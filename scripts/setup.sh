@@ -1,11 +1,13 @@
 #!/bin/sh
 # Make .venv: the environment that everything else runs in.
-#   scripts/setup.sh kvasir   what `make run` needs
+#   scripts/setup.sh kvasir   what `make run` needs, with text recognition if KVASIR_OCR=on
 #   scripts/setup.sh dev      also what the tests need
 # Exit status: 0 done, 2 something is missing that you have to install (the message names it).
 set -eu
 cd "$(dirname "$0")/.."
 profile=${1:-kvasir}
+ocr=${KVASIR_OCR:-$(sed -n 's/^KVASIR_OCR=//p' .env 2>/dev/null | tail -n 1)}
+[ "$profile $ocr" = "kvasir on" ] && profile=ocr # what it needs besides, for text recognition
 python=${PYTHON:-python3}
 
 say() { printf '%s\n' "kvasir setup: $*" >&2; }
@@ -17,7 +19,7 @@ say() { printf '%s\n' "kvasir setup: $*" >&2; }
 
 stamp=.venv/.kvasir-setup
 # What this environment was made from: its requirements, the project's metadata and the interpreter.
-wanted=$(cat requirements/kvasir.txt requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml |
+wanted=$(cat requirements/kvasir.txt requirements/ocr.txt requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml |
     cksum | cut -d' ' -f1)-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 has=$(cat "$stamp" 2>/dev/null || true)
 [ "$has" = "dev $wanted" ] && exit 0

@@ -26,6 +26,8 @@ IMPORTED_IN = {
     "ray": ("knowledge/ray_cluster/connection.py",),
     "apscheduler": ("knowledge/sync/schedule.py",),
     "trafilatura": ("knowledge/parsing/formats/main_text.py",),
+    "rapidocr": ("knowledge/parsing/formats/recognition.py",),
+    "cv2": ("knowledge/parsing/formats/recognition.py",),
     "protego": ("knowledge/web/crawling/robots.py",),
     "hishel": ("knowledge/web/reading/freshness.py",),
     "python_socks": ("knowledge/web/http/connections.py",),

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.answering.checked_stream import CheckedStream, Evidence
-from bot.answering.events import AnswerEvent, InLine, Notice, Question, Sources, Stage, Step, Text
+from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
 from bot.answering.limits import Limits
@@ -25,6 +25,7 @@ from bot.answering.notices.answer_notices import (
     explain_unavailable_engine,
     introduce_closest_passages,
     list_answer_notices,
+    list_recognition_notices,
     list_web_notices,
 )
 from bot.answering.notices.small_talk import choose_small_talk_reply
@@ -34,7 +35,8 @@ from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.support.interfaces import Judge, NewChecker, NewJudge
 from bot.answering.turn import EngineStream, Turn, join_case
-from bot.languages.registry import choose_language
+from bot.answering.vision import CONTEXT_TOKENS, VisionModel, choose_pictures
+from bot.languages.registry import choose_language, find_pack
 from bot.messages import answers
 from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
@@ -70,8 +72,10 @@ class Answerer:
         compare: CompareTexts | None = None,
         limits: Limits | None = None,
         recogniser: Recogniser = DEFAULT_RECOGNISER,
+        vision: VisionModel | None = None,
     ) -> None:
         self._engine = engine
+        self._vision = vision
         self._new_checker = new_checker
         self._new_judge = new_judge
         self._contents = contents
@@ -98,7 +102,7 @@ class Answerer:
                     turn.timings.setdefault("first_text", time.monotonic() - turn.began)
                     event = turn.cite_new(event)  # noqa: PLW2901 - the same text, with what it cites
                 yield event
-        for notice in list_web_notices(turn):
+        for notice in (*list_recognition_notices(turn), *list_web_notices(turn)):
             yield notice
         yield turn.make_finished(time.monotonic())
 
@@ -153,6 +157,14 @@ class Answerer:
         return texts
 
     async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
+        if self._vision is not None and (pictures := choose_pictures(turn.asked_question.materials)):
+            turn.pictures = pictures
+            yield _make_step(turn, "read")
+            async with aclosing(self._ask_vision_model(turn, self._vision)) as events:
+                async for event in events:
+                    yield event
+            if turn.is_seen:
+                return
         if not turn.related or not turn.passages:
             yield Text(render_message(answers.UNKNOWN, turn.language))
             return
@@ -226,22 +238,7 @@ class Answerer:
         """Yield the model's checked answer, and an extract where it is missing or cut."""
         turn.small_model = self._engine.status().small_model
         try:
-            budget = plan_budget(
-                self._engine.context_tokens,
-                small_model=turn.small_model,
-                depth=turn.asked_question.asker.depth,
-                length=turn.asked_question.asker.length,
-            )
-            prompt = build_prompt(
-                turn.question,
-                turn.asked_question.history,
-                turn.passages,
-                budget=budget,
-                count_tokens=self._engine.count_tokens,
-                manner=describe_manner(
-                    turn.asked_question.asker.language, turn.asked_question.asker.tone, choose_language(turn.question)
-                ),
-            )
+            prompt, budget = self._build_prompt(turn, self._engine.context_tokens)
         except ContextTooSmall:
             reason = answers.CONTEXT_TOO_SMALL.fill(tokens=self._engine.context_tokens)
             yield Notice(render_message(answers.ENGINE_FAILED, turn.language, reason=reason))
@@ -249,7 +246,6 @@ class Answerer:
             return
         if len(prompt.shown_numbers) < len(turn.passages):  # the conversation has grown too long to go on with
             self.forget_conversation(turn.asked_question.asker.conversation)
-        prompt_passages = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         judge = self._new_judge(prompt, turn.requester) if self._new_judge else None
         # Of 27 answers of a model without a judgement to questions that the search was unsure of, 4 were right.
         if turn.small_model and not turn.answerable:
@@ -259,6 +255,51 @@ class Answerer:
             if not finds:
                 yield await (self._extract_sentences if finds is None else self._show_closest)(turn)
                 return
+        requester = replace(turn.requester, has_shown_output=lambda: turn.is_shown)
+        name = turn.asked_question.id or uuid.uuid4().hex
+        deltas = self._engine.stream(
+            prompt.messages, _choose_sampling(budget, turn), request_id=name, requester=requester
+        )
+        async with aclosing(self._show_answer(turn, prompt, judge, deltas)) as events:
+            async for event in events:
+                yield event
+
+    async def _ask_vision_model(self, turn: Turn, vision: VisionModel) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the checked answer of a model that sees the pictures; nothing if it does not answer."""
+        prompt, budget = self._build_prompt(turn, CONTEXT_TOKENS, find_pack(turn.language).picture_line)
+        deltas = await vision.ask(prompt.messages, turn.pictures, budget.answer_tokens)
+        if deltas is None:
+            return
+        turn.is_seen = True
+        async with aclosing(self._show_answer(turn, prompt, None, deltas)) as events:
+            async for event in events:
+                yield event
+
+    def _build_prompt(self, turn: Turn, context_tokens: int, line: str = "") -> tuple[Prompt, Budget]:
+        """Return the prompt and how many tokens its parts may take; ``line`` follows the question.
+
+        Raises:
+            ContextTooSmall: nothing of use fits.
+
+        """
+        asker = turn.asked_question.asker
+        budget = plan_budget(context_tokens, small_model=turn.small_model, depth=asker.depth, length=asker.length)
+        manner = describe_manner(asker.language, asker.tone, choose_language(turn.question))
+        prompt = build_prompt(
+            turn.question,
+            turn.asked_question.history,
+            turn.passages,
+            budget=budget,
+            count_tokens=self._engine.count_tokens,
+            manner=" ".join(filter(None, (line, manner))),
+        )
+        return prompt, budget
+
+    async def _show_answer(
+        self, turn: Turn, prompt: Prompt, judge: Judge | None, deltas: AsyncIterator[Delta]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield what a model writes as checked text, and what follows it."""
+        prompt_passages: list[Passage] = [passage for passage in turn.passages if passage.n in prompt.shown_numbers]
         checker = self._new_checker(judge)
         preparing = asyncio.create_task(checker.prepare(prompt_passages, turn.question))
         stream = EngineStream(
@@ -272,7 +313,7 @@ class Answerer:
         )  # fmt: skip
         failure: Exception | None = None
         try:
-            async with aclosing(self._stream_answer(turn, stream, prompt, _choose_sampling(budget, turn))) as events:
+            async with aclosing(self._stream_answer(turn, stream, deltas)) as events:
                 async for event in events:
                     if isinstance(event, Text):
                         turn.shown_text, turn.route = turn.shown_text + event.markdown, "engine"
@@ -287,9 +328,9 @@ class Answerer:
                 yield event
 
     async def _stream_answer(
-        self, turn: Turn, stream: EngineStream, prompt: Prompt, sampling: Sampling
+        self, turn: Turn, stream: EngineStream, deltas: AsyncIterator[Delta]
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the engine's stream as checked text, and before it the place in the queue.
+        """Yield a model's stream as checked text, and before it the place in the queue.
 
         Raises:
             EngineError: the engine failed.
@@ -297,11 +338,8 @@ class Answerer:
             TimeoutError: no first delta, or no end, within its deadline.
 
         """
-        requester = replace(turn.requester, has_shown_output=lambda: turn.is_shown)
-        name = turn.asked_question.id or uuid.uuid4().hex
-        deltas = self._engine.stream(prompt.messages, sampling, request_id=name, requester=requester)
         stream.ends_at = time.monotonic() + self._limits.answer_s
-        async with aclosing(deltas):  # type: ignore[type-var]  # an engine's stream is a generator
+        async with aclosing(deltas):  # type: ignore[type-var]  # a model's stream is a generator
             while (delta := await _read_next(deltas, self._patience_s(stream), stream)) is not None:
                 if isinstance(delta, QueuePosition):
                     stream.waits, stream.ends_at = delta.position > 0, time.monotonic() + self._limits.answer_s
@@ -356,9 +394,13 @@ class Answerer:
         if not turn.is_shown:
             if (why := explain_missing_answer(turn, stream, failure, self._limits)) is not None:
                 yield Notice(why)
+            if not turn.passages:  # a picture alone, of which nothing may be shown
+                yield Text(render_message(answers.UNKNOWN, turn.language))
+                return
             yield await (self._show_closest if why is None else self._show_passages)(turn)
             return
-        is_enough = checked.supported and not (failure and checked.shown_chars < self._limits.little_chars)
+        is_long = not failure or checked.shown_chars >= self._limits.little_chars
+        is_enough = turn.is_seen or (checked.supported > 0 and is_long)
         if is_enough and turn.small_model:
             evidence = await self._extract_sentences(turn, answer=turn.shown_text)
             if evidence.markdown:

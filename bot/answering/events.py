@@ -168,6 +168,8 @@ class Finished:
     """What was searched in the documents, with its filters; "" if nothing was."""
     reasoning: str = field(default="", repr=False)
     """What the model thought before its answer, unchecked; "" if it did not think."""
+    is_seen: bool = False
+    """Whether a vision model wrote it, which saw the pictures of the question."""
 
 
 AnswerEvent = Step | Sources | InLine | Text | Notice | Offer | Finished

@@ -16,6 +16,7 @@ from bot.answering.retrieval.web_routing import decide_web_use
 from bot.languages.registry import Language
 from engine.interfaces import ContentDelta, ReasoningDelta, Requester, StreamEnd
 from knowledge.errors import KnowledgeError
+from knowledge.interfaces import Material
 
 
 def join_case(question: Question) -> str:
@@ -59,6 +60,10 @@ class Turn:
     """Names and years of the question that no passage mentions: a small model makes an answer up."""
     trouble: KnowledgeError | None = None
     """Why the documents could not be searched, where the web answers alone."""
+    pictures: list[Material] = field(default_factory=list)
+    """Pictures that a vision model is asked about."""
+    is_seen: bool = False
+    """Whether it answered."""
     web: WebUse = field(init=False)
     """Whether the live web is asked, and what came of it as far as is known."""
 
@@ -105,6 +110,7 @@ class Turn:
             self.extracted_passages,
             self.search_query,
             self.reasoning,
+            self.is_seen,
         )
 
     def cite_new(self, text: Text) -> Text:

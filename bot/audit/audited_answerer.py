@@ -107,6 +107,7 @@ def _note_end(end: dict[str, object], event: AnswerEvent) -> None:
             look = event.web.look
             end |= {
                 "ended": event.route,
+                "seen": event.is_seen,
                 "cited": _list_documents(event.cited),
                 "web": look is not None,
                 "provider": look.provider if look is not None else "",

@@ -24,6 +24,7 @@ _PLAIN_URLS = rf"^{_PLAIN_URL}(,\s*{_PLAIN_URL})*$"
 
 
 Role = Literal["all", "answer", "sync"]
+Switch = Literal["on", "off"]
 _NAMESPACE = r"^([a-z][a-z0-9]{0,31})?$"
 _PORT = "a port number from 0 to 65535"
 _BOOL = "true or false"
@@ -217,6 +218,11 @@ class Environment(BaseModel):
         ge=1,
         le=64,
     )
+    KVASIR_OCR: Switch = env_field(
+        "Whether text recognition reads pictures and scanned pages. It needs the packages of requirements/ocr.txt.",
+        "on or off",
+        "off",
+    )
     KVASIR_RERANKER_URL: str | None = env_field(
         "The whole address of a reranker, such as http://host:8000/v1/rerank; without it there is none.",
         "an address that begins with http:// or https://, without a name or password",
@@ -232,6 +238,16 @@ class Environment(BaseModel):
         pattern=r"^ray://[^/@?#,:\s]+(:\d{1,5})?$",
     )
     RAY_AUTH_TOKEN: SecretStr | None = env_field("The token of that cluster; Ray may read it from its own file, too.")
+    KVASIR_VISION_URL: str | None = env_field(
+        "A server of a vision model in OpenAI's form, such as http://host:30000. It gets pictures that come with "
+        "questions.",
+        "an address that begins with http:// or https://, without a name or password",
+        pattern=rf"^{_PLAIN_URL}$",
+    )
+    KVASIR_VISION_API_KEY: SecretStr | None = env_field("The key of the vision model's server.")
+    KVASIR_VISION_MODEL: str = env_field(
+        "The name of the vision model there.", "up to 200 characters without blanks", "", pattern=r"^[!-~]{0,200}$"
+    )
     POSTGRESQL_URL: SecretStr | None = env_field(
         "The PostgreSQL of the store postgresql, if it is another database than KVASIR_DATABASE_URL."
     )
@@ -449,7 +465,7 @@ def list_secret_variables(names: Iterable[str] = ()) -> frozenset[str]:
     """
     prefixes = tuple(f"{store.upper()}_" for store in STORES)
     keys = frozenset(spec.setting for spec in PROVIDERS.values() if spec.needs == "key")
-    keys |= {f"{_EMBEDDER}API_KEY", "KVASIR_RERANKER_API_KEY", "RAY_AUTH_TOKEN"}
+    keys |= {f"{_EMBEDDER}API_KEY", "KVASIR_RERANKER_API_KEY", "KVASIR_VISION_API_KEY", "RAY_AUTH_TOKEN"}
     return add_file_variables(keys.union(*(spec.secrets for spec in STORES.values()))).union(
         (name for name in names if name.startswith(prefixes)),
         (f"{name}{_IN_FILE}" for name in SECRET_VARIABLES),  # a child may have a proxy, but not read files of secrets

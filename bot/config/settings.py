@@ -10,12 +10,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from bot.answering.limits import Limits
+from bot.answering.vision import VisionSettings
 from bot.audit.settings import SYSLOG, AuditSettings
 from bot.config.configuration import Configuration, read_configuration
 from bot.config.environment import (
@@ -77,6 +79,8 @@ class Settings:
     knowledge: KnowledgeSettings
     configuration: Configuration
     audit: AuditSettings
+    vision: VisionSettings | None = None
+    """None: no model sees pictures."""
     metrics_port: int | None = None
     """None: metrics are not served."""
     metrics_host: str = "127.0.0.1"
@@ -113,6 +117,7 @@ class Settings:
         found += [slack.oauth.client_secret, *slack.oauth.token_keys] if slack is not None and slack.oauth else []
         found += [secret for spec in self.knowledge.sources for secret in spec.secrets.values()]
         found += self.knowledge.embedder.secrets
+        found.append(self.vision.address.api_key if self.vision is not None else None)
         found.append(self.knowledge.reranker.address.api_key if self.knowledge.reranker is not None else None)
         found.append(self.knowledge.cluster.token if self.knowledge.cluster is not None else None)
         found += list_proxy_passwords(self.knowledge.web)
@@ -186,12 +191,14 @@ def load_settings(
             timezone=configured.timezone,
             web=web,
             embedder=read_embedder(environment, web, path.parent),
+            recognises_text=_read_recognition(environment),
             reranker=_read_reranker(environment, web),
             live=configured.live,
             cluster=_read_cluster(environment),
             identity_file=configured.identity_file,
         ),
         configuration=configured,
+        vision=_read_vision(environment, web),
         audit=_build_audit_settings(configured, environment.KVASIR_AUDIT_KEY_FILE, home, path.parent),
         metrics_port=environment.KVASIR_METRICS_PORT,
         metrics_host=environment.KVASIR_METRICS_HOST,
@@ -249,6 +256,15 @@ def _read_web(environment: Environment, variables: Mapping[str, str]) -> WebSett
     )
 
 
+def _read_recognition(environment: Environment) -> bool:
+    if environment.KVASIR_OCR == "on" and find_spec("rapidocr") is None:
+        raise SettingsError(
+            "KVASIR_OCR=on needs packages that are not installed. Run `make setup KVASIR_OCR=on`, or "
+            "`pip install -r requirements/ocr.txt`, or unset it."
+        )
+    return environment.KVASIR_OCR == "on"
+
+
 def _read_reranker(environment: Environment, web: WebSettings) -> RerankerSettings | None:
     if environment.KVASIR_RERANKER_URL is None:
         return None
@@ -268,6 +284,14 @@ def read_node_settings(environ: Mapping[str, str], cwd: Path) -> tuple[Path, Emb
     environment = read_environment(variables)
     embedder = read_embedder(environment, _read_web(environment, variables), cwd)
     return _resolve_path(environment.KVASIR_CACHE, cwd), embedder
+
+
+def _read_vision(environment: Environment, web: WebSettings) -> VisionSettings | None:
+    if environment.KVASIR_VISION_URL is None:
+        return None
+    url = environment.KVASIR_VISION_URL.rstrip("/").removesuffix("/v1")
+    address = ServerAddress(url, _secret_value(environment.KVASIR_VISION_API_KEY), web)
+    return VisionSettings(address, environment.KVASIR_VISION_MODEL)
 
 
 def read_public_url(environ: Mapping[str, str], cwd: Path) -> str | None:

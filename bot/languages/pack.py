@@ -21,6 +21,7 @@ class LanguagePack:
             turns, so the cached part of a prompt stays the same.
         language_line: asks for an answer in this language to a question in another one.
         tone_lines: by the tone that a channel chose.
+        picture_line: asks a vision model to answer from the pictures, too.
         quote_head: stands above what somebody else wrote.
         judge_claim: asks a model whether passages state a claim, and ``judge_answer`` whether they answer a question.
             Each is answered with one of ``yes_no``.
@@ -47,6 +48,7 @@ class LanguagePack:
     length_lines: Mapping[str, str]
     language_line: str
     tone_lines: Mapping[str, str]
+    picture_line: str
     quote_head: str
     app_author: str
     unknown_author: str

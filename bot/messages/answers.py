@@ -138,6 +138,23 @@ LEFT_OUT = Message(
 )
 SMALL_MODEL = Message("A small model on the CPU wrote this, not an R1.", "这是由 CPU 上的小模型写的，不是 R1。")
 
+RECOGNISED = Message(
+    "Text recognition read {names}: check figures and names in the original.",
+    "{names} 的文字由文字识别读取：请对照原件核对数字和名称。",
+)
+PICTURE_UNSEEN = Message(
+    "I read only the text in {names}; I did not see the picture itself.",
+    "我只读取了 {names} 中的文字，没有看到图片本身。",
+)
+PICTURE_SEEN = Message(
+    "A vision model saw {names}. What it saw is not verified: check it against the picture.",
+    "视觉模型看过 {names}。它看到的内容未经核实：请对照图片核对。",
+)
+VISION_FAILED = Message(
+    "The vision model did not answer, so I used only the text in {names}. Ask again later.",
+    "视觉模型没有回应，因此我只用了 {names} 中的文字。请稍后再问。",
+)
+
 # ── The documents ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 OVERVIEW = Message("I answer from these documents:", "我根据以下文档回答：")

@@ -82,10 +82,9 @@ def _list_addresses(settings: Settings, environ: Mapping[str, str]) -> Iterator[
         yield DATABASE, list_database_addresses(database)
     yield STORE, list_store_addresses(knowledge)
     yield "the embedder", knowledge.embedder.addresses
-    if knowledge.cluster is not None:
-        yield "the Ray cluster", (knowledge.cluster.address,)
-    if knowledge.reranker is not None:
-        yield "the reranker", (knowledge.reranker.address.url,)
+    yield "the Ray cluster", [knowledge.cluster.address] if knowledge.cluster else []
+    yield "the reranker", [knowledge.reranker.address.url] if knowledge.reranker else []
+    yield "the vision model", [settings.vision.address.url] if settings.vision else []
     for spec in knowledge.sources:
         if spec.kind != "slack":
             yield f"the source {spec.name}", registry.list_addresses(spec, knowledge.web)

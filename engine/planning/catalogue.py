@@ -1,4 +1,4 @@
-"""The models that Kvasir knows, from two TOML files, and the search by name or folder."""
+"""The models that Kvasir knows, from three TOML files, and the search by name or folder."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ VARIANTS: tuple[Variant, ...] = _load_tables("catalogue.toml")["variant"]
 SMALL_MODELS: tuple[Variant, ...] = _load_tables("small_models.toml")["small_model"]
 """Models for machines without a GPU, the larger ones first. None is an R1."""
 
+VISION_MODELS: tuple[Variant, ...] = _load_tables("vision_models.toml")["vision_model"]
+"""Models that see pictures, the larger ones first, for servers that Kvasir does not start."""
+
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
 
 
@@ -117,7 +120,7 @@ def _index_names() -> dict[str, Variant]:
     short = "DeepSeek-R1-Distill-"
     return {
         _normalize_name(name): variant
-        for variant in (*SMALL_MODELS, *VARIANTS)
+        for variant in (*VISION_MODELS, *SMALL_MODELS, *VARIANTS)
         for name in (
             *(checkpoint.repo for checkpoint in variant.checkpoints),
             *variant.aliases,

@@ -35,7 +35,7 @@ _SEPARATOR = " › "
 _MAX_TITLE_CHARACTERS = 200
 _MAX_STEP_CHARACTERS = 80
 _SHORT_STEP_CHARACTERS = 24
-_SAFE_IN_FRAGMENT = "=-_.~:!"
+_SAFE_IN_FRAGMENT = "=-_.~:!&,"
 
 
 @dataclass(frozen=True, slots=True)

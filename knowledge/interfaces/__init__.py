@@ -20,7 +20,7 @@ from knowledge.interfaces.audiences import (
 )
 from knowledge.interfaces.documents import WEB, Chunk, Document, Section
 from knowledge.interfaces.embedding import Embedder, Matrix, Priority, Vector
-from knowledge.interfaces.materials import MATERIAL, MESSAGE_KIND, Material, MaterialOrigin
+from knowledge.interfaces.materials import MATERIAL, MESSAGE_KIND, PICTURE_KINDS, Material, MaterialOrigin
 from knowledge.interfaces.results import (
     Hit,
     LiveWebRequest,
@@ -54,6 +54,7 @@ __all__ = [
     "GUESTS",
     "MATERIAL",
     "MESSAGE_KIND",
+    "PICTURE_KINDS",
     "WEB",
     "WORLD",
     "Candidate",

@@ -33,6 +33,10 @@ class Document:
 
     title: str
     sections: tuple[Section, ...]
+    recognised_pages: int = 0
+    """Pages whose text was recognised in their pictures, so that it may have mistakes."""
+    unread_pages: int = 0
+    """Pages that have only images of text, and were not read."""
 
 
 @dataclass(frozen=True, slots=True)

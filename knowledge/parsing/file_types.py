@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
 from knowledge.errors import DocumentEncrypted, ParseError, UnsupportedFormat
+from knowledge.interfaces import PICTURE_KINDS
 from knowledge.parsing.decoding import has_unicode_mark, looks_binary
 
 
@@ -21,6 +24,7 @@ class Format(StrEnum):
     DOCX = "docx"
     PPTX = "pptx"
     XLSX = "xlsx"
+    PICTURE = "picture"
 
 
 _BY_SUFFIX: Final = {
@@ -67,12 +71,16 @@ _TEXTS: Final = frozenset({"rst", "adoc", "asciidoc", "json", "yaml", "yml", "xm
 """Suffixes of plain text that people use in filters."""
 
 _PDF_MAGIC, _PDF_MAGIC_WITHIN = b"%PDF-", 1024
+_PICTURE_MAGIC: Final = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF.{4}WEBP|BM.{4}\0{4}.{4}[\x0c-\x7c]\0{3}", re.DOTALL
+)
 _ZIP_MAGIC = b"PK\x03\x04"
 _RTF_MAGIC = b"{\\rtf"
 _OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _HTML_STARTS = (b"<!doctype html", b"<html")
 _SNIFFED_BYTES = 4096
+MOST_PICTURES: Final = 1_000
 
 
 def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
@@ -87,6 +95,8 @@ def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
     named = _guess_by_name(document, media_type)
     if _PDF_MAGIC in data[:_PDF_MAGIC_WITHIN]:
         return Format.PDF
+    if _PICTURE_MAGIC.match(data):
+        return Format.PICTURE
     if data.startswith(_ZIP_MAGIC):
         return _detect_package(document, named, data)
     if data.startswith(_OLE_MAGIC):
@@ -99,11 +109,26 @@ def detect_format(document: str, media_type: str | None, data: bytes) -> Format:
     return _detect_textual(document, named, data)
 
 
+def count_pictures(data: bytes) -> int:
+    """Return how many pictures a file has: the pages of a TIFF, of which more than ``MOST_PICTURES`` do not count."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    place, pages = (4, 0) if order else (0, 1)
+    try:
+        while order and pages <= MOST_PICTURES and (place := struct.unpack_from(f"{order}I", data, place)[0]):
+            pages += 1
+            place += 2 + 12 * struct.unpack_from(f"{order}H", data, place)[0]
+    except struct.error:
+        pass  # The file is cut, and its reader says so.
+    return max(1, pages)
+
+
 def name_kind(form: Format, document: str) -> str:
     """Return a format's usual name, in lower case without a dot. The suffix may name plain text more exactly."""
+    suffix = PurePosixPath(document).suffix.lower().removeprefix(".")
     if form is Format.TEXT:
-        suffix = PurePosixPath(document).suffix.lower().removeprefix(".")
         return suffix if suffix in _TEXTS else "txt"
+    if form is Format.PICTURE:
+        return suffix if suffix in PICTURE_KINDS else form.value
     return {Format.MARKDOWN: "md", Format.TABLE: "csv"}.get(form, form.value)
 
 

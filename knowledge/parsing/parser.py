@@ -9,22 +9,26 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 import psutil
 
-from knowledge.errors import DocumentTooLarge, ParseError, ParserUnavailable
+from knowledge.errors import DocumentScanned, DocumentTooLarge, ParseError, ParserUnavailable
 from knowledge.interfaces import Document, DocumentContent
-from knowledge.parsing.file_types import Format, detect_format, name_kind
+from knowledge.parsing.file_types import Format, count_pictures, detect_format, name_kind
 from knowledge.parsing.wire import (
     HEADER,
     MAX_FRAME_BYTES,
     MAX_TEXT_BYTES,
     NO_MEMORY,
+    RECOGNITION,
     DocumentDecoder,
     ParsingTask,
     ReadingDecoder,
     ReadingKind,
+    RecognitionKind,
+    TaskKind,
     encode_task,
 )
 
@@ -49,9 +53,10 @@ _MAX_READING_BYTES = 10_000_000
 """Limit of what is read from web content. Its JSON is decoded in one call, which stops the event loop meanwhile."""
 _PIECE_BYTES = 1 << 20
 _THREAD_BYTES = 50_000  # A larger frame is decoded in a thread, so that the event loop goes on
-_START_S = 60.0
-"""Time limit for the process to start. The time of a document begins after it."""
+_START_S, _LOAD_S = 60.0, 180.0
+"""Time limit for the process to start, and to load models, too. The time of a document begins after it."""
 _END_S = 2.0
+_REMEDY = "Let Kvasir recognise its text (KVASIR_OCR=on, see docs/sources.md), or exclude it."
 _Read_co = TypeVar("_Read_co", covariant=True)
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR")
 
@@ -76,7 +81,7 @@ def check_size(document: str, size_bytes: int, limit_bytes: int = MAX_DOCUMENT_B
         )
 
 
-def compute_deadline_s(kind: Format | ReadingKind, size_bytes: int) -> float:
+def compute_deadline_s(kind: TaskKind, size_bytes: int) -> float:
     """Return how long the process may take for a document of this format and size."""
     least_s, for_each_mb_s = _DEADLINES_S.get(kind, _TEXT_DEADLINE_S) if isinstance(kind, Format) else _TEXT_DEADLINE_S
     return least_s + for_each_mb_s * size_bytes / 1e6
@@ -87,7 +92,8 @@ class Parser:
 
     That process forks another one for each document (``knowledge.parsing.worker``). A parser may be shared by the tasks
     of one loop, which wait for each other. A cancelled call kills the process too, and the next call starts another.
-    ``deadline_s`` is the longest time for one document; small ones have less.
+    ``deadline_s`` is the longest time for one document; small ones have less. A process that ``recognises`` loads the
+    models of text recognition before it is ready.
     """
 
     def __init__(
@@ -97,10 +103,11 @@ class Parser:
         deadline_s: float = _MAX_DEADLINE_S,
         memory_bytes: int = _MEMORY_BYTES,
         max_text_bytes: int = MAX_TEXT_BYTES,
+        recognises: bool = False,
     ) -> None:
+        self._arguments = (str(memory_bytes), *([RECOGNITION] if recognises else []))
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
-        self._memory_bytes = memory_bytes
         self._max_text_bytes = max_text_bytes
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
@@ -112,14 +119,34 @@ class Parser:
         Raises:
             DocumentTooLarge: its size, memory or unpacked size is over the limit.
             DocumentEncrypted: it needs a password.
+            DocumentScanned: it has only images of text.
             UnsupportedFormat: Kvasir does not read its format.
             ParserUnavailable: the machine lacks memory or time for it now.
-            ParseError: it is broken, has no text, or took too long.
+            ParseError: it is broken, or took too long.
 
         """
         check_size(document, len(content.data), self._max_bytes)
         kind = detect_format(document, content.media_type, content.data)
-        return await self._run_task(kind, document, content.data, DocumentDecoder(), content.media_type)
+        if kind is Format.PICTURE:
+            raise DocumentScanned(f"{document} is a picture. {_REMEDY}", count_pictures(content.data))
+        task = ParsingTask(kind, document, content.media_type, compute_deadline_s(kind, len(content.data)))
+        parsed = await self._run_task(task, content.data, DocumentDecoder())
+        if kind is Format.PDF and not parsed.sections:
+            raise DocumentScanned(f"{document} has only scanned images of text. {_REMEDY}", parsed.unread_pages)
+        return parsed
+
+    async def recognise(self, document: str, content: DocumentContent, deadline_s: float, within_s: float) -> Document:
+        """Read a picture or a scanned PDF by text recognition; no page is begun after ``within_s``.
+
+        Raises:
+            ParseError: as ``parse``.
+
+        """
+        check_size(document, len(content.data), self._max_bytes)
+        is_picture = detect_format(document, content.media_type, content.data) is Format.PICTURE
+        kind = RecognitionKind.PICTURE if is_picture else RecognitionKind.SCAN
+        task = ParsingTask(kind, document, content.media_type, deadline_s, within_s=within_s)
+        return await self._run_task(task, content.data, DocumentDecoder())
 
     async def read_content(
         self, kind: ReadingKind, data: bytes, url: str, media_type: str = "", robots_tag: str = ""
@@ -130,7 +157,8 @@ class Parser:
             ParseError: it is refused, took too long or too much memory, or crashed the process.
 
         """
-        return await self._run_task(kind, url, data, ReadingDecoder(), media_type, robots_tag)
+        task = ParsingTask(kind, url, media_type, compute_deadline_s(kind, len(data)), robots_tag)
+        return await self._run_task(task, data, ReadingDecoder())
 
     async def find_jail_gaps(self) -> tuple[str, ...]:
         """Return what this system lacks to lock the process in, as phrases; see ``enter_jail``.
@@ -154,29 +182,29 @@ class Parser:
         async with self._turn:
             await self._end_process()
 
-    async def _run_task(
-        self,
-        kind: Format | ReadingKind,
-        document: str,
-        data: bytes,
-        decoder: _Decoder[_Read_co],
-        media_type: str | None,
-        robots_tag: str = "",
-    ) -> _Read_co:
-        deadline_s = min(self._deadline_s, compute_deadline_s(kind, len(data)))
+    def end_idle_process(self) -> None:
+        """Let the process end if it has no document now; the next one starts another."""
+        if self._process is not None and not self._turn.locked():
+            _get_pipes(self._process)[0].close()
+            self._process = None
+
+    async def _run_task(self, task: ParsingTask, data: bytes, decoder: _Decoder[_Read_co]) -> _Read_co:
+        task = replace(task, deadline_s=min(self._deadline_s, task.deadline_s))
         try:
             async with self._turn:
-                await self._ask_process(ParsingTask(kind, document, media_type, deadline_s, robots_tag), data, decoder)
+                await self._ask_process(task, data, decoder)
             return await asyncio.to_thread(decoder.finish)
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ParseError(f"{document} made its parser return nonsense. Export it again, or exclude it.") from error
+            raise ParseError(
+                f"{task.document} made its parser return nonsense. Export it again, or exclude it."
+            ) from error
 
     async def _ask_process(self, task: ParsingTask, data: bytes, decoder: _Decoder[object]) -> None:
         if self._process is not None and self._process.returncode is not None:
             # It died between two documents, for example out of memory, so neither of them is the cause.
             self._process = None
         process = self._process or await self._start_process(task.document)
-        limit_bytes = self._max_text_bytes if isinstance(task.kind, Format) else _MAX_READING_BYTES
+        limit_bytes = _MAX_READING_BYTES if isinstance(task.kind, ReadingKind) else self._max_text_bytes
         finished = False
         try:
             async with asyncio.timeout(task.deadline_s):
@@ -196,7 +224,7 @@ class Parser:
                 await self._kill_process()
 
     async def _start_process(self, document: str) -> asyncio.subprocess.Process:
-        argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", str(self._memory_bytes))
+        argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", *self._arguments)
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         # None of these is a secret. The interfaces import numpy, which reserves memory for a thread on every core.
         environment = {"OPENBLAS_NUM_THREADS": "1"} | {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
@@ -212,7 +240,7 @@ class Parser:
         self._process = process
         try:
             ready = ReadingDecoder()
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(_LOAD_S if RECOGNITION in self._arguments else _START_S):
                 await _read_frames(_get_pipes(process)[1], document, ready, MAX_FRAME_BYTES)
             self._report_gaps(ready.finish())
         except (TimeoutError, asyncio.IncompleteReadError) as error:
@@ -311,6 +339,8 @@ async def _explain_crash(document: str, process: asyncio.subprocess.Process) -> 
             status = await process.wait()
     except TimeoutError:
         status = 0
+    if status == -signal.SIGPROF:
+        return ParseError(f"{document} has a page that took too long to recognise. Make it smaller, or exclude it.")
     if status == NO_MEMORY:
         return DocumentTooLarge(f"{document} is too large when unpacked: it needs too much memory. Split it.")
     why = f" ({signal.Signals(-status).name})" if -status in signal.valid_signals() else ""

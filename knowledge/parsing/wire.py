@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from knowledge.control_characters import clean_name
-from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.file_types import Format
 from knowledge.parsing.formats.main_text import MAIN_TEXT
@@ -27,6 +27,8 @@ JSON and of the document's bytes."""
 HEADER: Final = struct.Struct(">II")
 """Begins a frame of an answer: whether it is the last, and its length."""
 
+RECOGNITION: Final = "recognition"
+"""The argument of a process that recognises text."""
 NO_ANSWER, NO_MEMORY = 2, 3
 """Exit statuses after a document's process that gave no answer. Python's own is 1, for a fork without memory."""
 
@@ -41,8 +43,7 @@ _MAX_NAME_CHARACTERS, _MAX_HEADINGS = 1_000, 16
 
 _UNTAKEN = re.compile("[\0\ud800-\udfff]")
 _ERRORS: Final = {
-    error.__name__: error
-    for error in (ParseError, DocumentTooLarge, DocumentEncrypted, DocumentScanned, UnsupportedFormat)
+    error.__name__: error for error in (ParseError, DocumentTooLarge, DocumentEncrypted, UnsupportedFormat)
 }
 
 
@@ -56,33 +57,44 @@ class ReadingKind(StrEnum):
     NAMES = "names"
 
 
+class RecognitionKind(StrEnum):
+    """The kinds of documents whose pages are read by text recognition."""
+
+    PICTURE = "picture of text"
+    SCAN = "scanned PDF"
+
+
+TaskKind = Format | ReadingKind | RecognitionKind
+
+
 @dataclass(frozen=True, slots=True)
 class ParsingTask:
-    """A document to parse, or web content to read."""
+    """A document to parse or to recognise, or web content to read."""
 
-    kind: Format | ReadingKind
+    kind: TaskKind
     document: str
     """The document's id, or the address of the web content."""
     media_type: str | None
     deadline_s: float
     robots_tag: str = ""
+    within_s: float = 0.0
+    """Text recognition begins no page later than this."""
 
 
-TASK_KINDS: Final[tuple[Format | ReadingKind, ...]] = (*Format, *ReadingKind)
+TASK_KINDS: Final[tuple[TaskKind, ...]] = (*Format, *ReadingKind, *RecognitionKind)
 
 
 def encode_task(task: ParsingTask, data_bytes: int) -> bytes:
     """Return the beginning of a task. The document's bytes follow it."""
-    head = json.dumps([task.kind, task.document, task.media_type, task.deadline_s, task.robots_tag]).encode()
+    head = json.dumps([getattr(task, field.name) for field in fields(task)]).encode()
     needs_main_text = task.kind in {ReadingKind.PAGE, ReadingKind.ARTICLE} or MAIN_TEXT in (task.media_type or "")
     return TASK_HEADER.pack(TASK_KINDS.index(task.kind), needs_main_text, len(head), data_bytes) + head
 
 
 def decode_task(head: bytes) -> ParsingTask:
     """Return the task in its JSON."""
-    kind, document, media_type, deadline_s, robots_tag = json.loads(head)
-    task_kind = ReadingKind(kind) if kind in list(ReadingKind) else Format(kind)
-    return ParsingTask(task_kind, document, media_type, deadline_s, robots_tag)
+    kind, *others = json.loads(head)
+    return ParsingTask(next(one for one in TASK_KINDS if one == kind), *others)
 
 
 def encode_result(result: object) -> Iterator[bytes]:
@@ -110,7 +122,12 @@ def _split_reading(result: object) -> list[bytes]:
 
 def _split_document(document: Document) -> Iterator[bytes]:
     """Yield JSON of the title, then of lists of sections. A text alone continues the section before it."""
-    yield _encode_json({"title": document.title[:_MAX_NAME_CHARACTERS]})
+    yield _encode_json(
+        {
+            "title": document.title[:_MAX_NAME_CHARACTERS],
+            "pages": [document.recognised_pages, document.unread_pages],
+        }
+    )
     parts: list[object] = []
     characters = 0
     for section in document.sections:
@@ -146,6 +163,7 @@ class DocumentDecoder:
     def __init__(self) -> None:
         self._error: ParseError | None = None
         self._title: str | None = None
+        self._pages: tuple[int, int] = 0, 0
         self._sections: list[Section] = []
         self._further: list[str] = []  # pieces of the last section's text
 
@@ -158,6 +176,8 @@ class DocumentDecoder:
             return
         if self._title is None:
             self._title = clean_label(str(answer["title"]))
+            recognised, unread = (min(max(0, int(one)), MAX_SECTIONS) for one in answer.get("pages", (0, 0)))
+            self._pages = recognised, unread
             return
         for part in answer["sections"]:
             if isinstance(part, str):
@@ -175,7 +195,7 @@ class DocumentDecoder:
         self._join_pieces()
         if self._title is None:
             raise ValueError("no title")
-        return Document(self._title, tuple(self._sections))
+        return Document(self._title, tuple(self._sections), *self._pages)
 
     def _join_pieces(self) -> None:
         if self._further:

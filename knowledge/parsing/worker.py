@@ -1,5 +1,7 @@
 """Run the parsing process: ``python -m knowledge.parsing.worker MEMORY_BYTES``, tasks on stdin, answers on stdout.
 
+With the argument ``recognition`` it also loads the models of text recognition, before it is ready.
+
 Documents come from anywhere, and their parsers are large C libraries. So each document is parsed in a process of its
 own, which this one forks: it is locked in (``knowledge.parsing.jail``), and is killed after its answer. If it crashes,
 only that document fails. This process only loads libraries and moves frames. No byte of a document gets into its
@@ -29,10 +31,13 @@ from knowledge.parsing.wire import (
     MAX_FRAME_BYTES,
     NO_ANSWER,
     NO_MEMORY,
+    RECOGNITION,
     TASK_HEADER,
     TASK_KINDS,
     ParsingTask,
     ReadingKind,
+    RecognitionKind,
+    TaskKind,
     decode_task,
     encode_result,
 )
@@ -62,6 +67,7 @@ _READINGS = {
     ReadingKind.SITEMAP: ("sitemap", "read_sitemap"),
     ReadingKind.NAMES: ("crawled_page", "read_link_texts"),
 }
+_RECOGNITIONS = {RecognitionKind.PICTURE: "recognise_picture", RecognitionKind.SCAN: "recognise_scan"}
 _Parse = Callable[..., Any]  # a function that is loaded by name
 
 
@@ -83,12 +89,15 @@ def serve(source: int, sink: int) -> None:
         _answer_in_child(source, sink, _WaitingTask(_load_parser(TASK_KINDS[kind]), head_bytes, data_bytes))
 
 
-def _load_parser(kind: Format | ReadingKind) -> _Parse:
+def _load_parser(kind: TaskKind) -> _Parse:
     """Import what a task needs, so that it is imported once for all documents."""
+    package = "knowledge.parsing.formats"
     if isinstance(kind, ReadingKind):
         package, (module, function) = "knowledge.web.reading", _READINGS[kind]
+    elif isinstance(kind, RecognitionKind):
+        module, function = "recognition", _RECOGNITIONS[kind]
     else:
-        package, (module, function) = "knowledge.parsing.formats", _FORMATS[kind]
+        module, function = _FORMATS[kind]
     parse: _Parse = getattr(import_module(f"{package}.{module}"), function)
     return parse
 
@@ -197,8 +206,8 @@ def _answer_task(task: ParsingTask, data: bytes, parse: _Parse) -> Iterator[byte
         return encode_result(ParseError(f"{task.document} is nested too deeply. Simplify it, or exclude it."))
 
 
-def _list_arguments(task: ParsingTask) -> tuple[str | None, ...]:
-    """Return what the function of a format or of a reading takes after the bytes."""
+def _list_arguments(task: ParsingTask) -> tuple[object, ...]:
+    """Return what the function of a format, of a reading or of a recognition takes after the bytes."""
     match task.kind:
         case ReadingKind.PAGE:
             return task.document, task.media_type or "", task.robots_tag
@@ -208,6 +217,8 @@ def _list_arguments(task: ParsingTask) -> tuple[str | None, ...]:
             return task.media_type or "", task.document
         case ReadingKind.SITEMAP:
             return ()
+        case RecognitionKind():
+            return task.document, task.within_s
         case _:
             return (task.document, task.media_type) if task.kind in _TEXTUAL else (task.document,)
 
@@ -223,6 +234,8 @@ def main() -> None:
         signal.signal(asked, signal.SIG_IGN)  # The parent handles Ctrl-C, and the stop of a service.
     answers = os.dup(1)
     os.dup2(2, 1)
+    if sys.argv[2:] == [RECOGNITION]:
+        import_module("knowledge.parsing.formats.recognition").load_models()
     with contextlib.suppress(BrokenPipeError):
         serve(0, answers)
 

@@ -22,6 +22,7 @@ from knowledge.errors import ClusterError, KnowledgeError, ParserUnavailable
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, Matrix, SourceKey, Vector
 from knowledge.ray_cluster.worker import Failure, OpenNodeEmbedder, RayWorker, WorkerLost, WorkerReport, describe_worker
 from knowledge.settings import ClusterSettings
+from knowledge.sync.running.workbench import ChunkDocument
 from knowledge.sync.signals import Signal, cancel_and_wait
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ class RayWorkbench:
         open_embedder: OpenNodeEmbedder,
         expected: WorkerReport,
         canary: Vector | None,
+        chunk_here: ChunkDocument | None = None,
     ) -> None:
         self.place = f"the Ray cluster at {address}"
         self._connection = connection
         self._open_embedder = open_embedder
         self._expected = expected
         self._canary = canary
+        self._chunk_here = chunk_here
         self._workers: list[_Worker] = []
         self._starting: set[asyncio.Task[None]] = set()
         self._changed = Signal()
@@ -89,9 +92,11 @@ class RayWorkbench:
         return max(1, len(self._workers))
 
     async def chunk_document(
-        self, key: SourceKey, listed: ListedDocument, content: DocumentContent
+        self, key: SourceKey, listed: ListedDocument, content: DocumentContent, *, recognises: bool = False
     ) -> tuple[str, Sequence[Chunk]]:
         """Parse and split a document at a worker, as ``Workbench``."""
+        if self._chunk_here is not None:
+            return await self._chunk_here(key, listed, content, recognises=recognises)
         try:
             chunked: tuple[str, Sequence[Chunk]] = await self._call("chunk_document", key, listed, content)
         except _WorkersDied as error:
@@ -284,11 +289,16 @@ class RayWorkbench:
 
 @contextlib.asynccontextmanager
 async def open_cluster(
-    settings: ClusterSettings, open_embedder: OpenNodeEmbedder, embedder: Embedder, canary: Vector | None
+    settings: ClusterSettings,
+    open_embedder: OpenNodeEmbedder,
+    embedder: Embedder,
+    canary: Vector | None,
+    chunk_here: ChunkDocument | None = None,
 ) -> AsyncIterator[RayWorkbench]:
     """Open a cluster for the length of a block.
 
-    ``embedder`` is that of the index, and ``canary`` its stored vector, if any. The nodes open the same one.
+    ``embedder`` is that of the index, and ``canary`` its stored vector, if any. The nodes open the same one. With
+    ``chunk_here``, this process parses and splits, because nodes recognise no text in images.
 
     Raises:
         ClusterError: the cluster cannot be reached or used.
@@ -310,7 +320,7 @@ async def open_cluster(
     try:
         await connection.connect()
         expected = await asyncio.to_thread(describe_worker, embedder)
-        bench = RayWorkbench(connection, settings.address, open_embedder, expected, canary)
+        bench = RayWorkbench(connection, settings.address, open_embedder, expected, canary, chunk_here)
         await bench.start_workers()
         async with bench.replace_workers():
             yield bench

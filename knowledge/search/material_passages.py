@@ -76,7 +76,7 @@ def _make_hit(entry: MaterialEntry, score: float, confidence: float, now: dateti
         score=score,
         confidence=confidence,
         synced_at=now,
-        material=MaterialOrigin(entry.material.kind, entry.page, entry.place),
+        material=MaterialOrigin(entry.material.kind, entry.page, entry.place, (chunk.url or "").partition("#")[2]),
     )
 
 

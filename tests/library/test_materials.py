@@ -11,10 +11,12 @@ import pytest
 from knowledge.errors import DocumentEncrypted, DocumentScanned, ParseError, StoreUnavailable, UnsupportedFormat
 from knowledge.interfaces import LiveWebRequest
 from knowledge.library import Library
-from knowledge.materials import MAX_PAGES
+from knowledge.materials import MAX_PAGES, MaterialLoader
+from knowledge.parsing.text_recognition import TextRecognition
 from knowledge.stores.lancedb.store import LanceDBStore
 from tests.library.library_bench import Bench
 from tests.parsing import makers
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -152,3 +154,36 @@ async def test_other_formats_are_read_without_pages(library: Library, name: str,
     assert read.kind == kind
     assert read.chunks
     assert set(read.pages) == {None}
+
+
+async def test_a_picture_is_a_material_whose_text_is_found_and_has_its_box(library: Library) -> None:
+    loader = MaterialLoader(library.embedder.count_tokens, recognises=True)
+    loader._recognition = TextRecognition(WAIT_S, first_s=WAIT_S)  # the machine may be busy
+    loader.keeps_pictures = True
+    data = makers.save_picture(makers.draw_lines(["The notice period is 14 weeks."]))
+    picture = await loader.read_file("F1", "screen.png", data)
+    assert (picture.kind, picture.pages, picture.recognised_pages) == ("png", (1,), 1)
+    assert picture.picture == data
+    found = await library.search("how long is the notice period", materials=[replace(picture, is_given=True)])
+    (hit,) = [hit for hit in found.hits if hit.material is not None]
+    assert "14 weeks" in hit.text
+    assert hit.material is not None
+    assert hit.material.anchor.startswith("xywh=")
+    scan = await loader.read_file(
+        "F2", "scan.pdf", makers.mixed_pdf(["A page with text.", makers.draw_lines(["Scanned by hand."])])
+    )
+    assert (scan.pages, scan.recognised_pages, scan.unread_pages, scan.picture) == ((1, 2), 1, 0, b"")
+    await loader.close()
+
+
+async def test_without_recognition_a_picture_is_kept_for_a_vision_model_alone(library: Library) -> None:
+    loader = MaterialLoader(library.embedder.count_tokens)
+    data = makers.save_picture(makers.draw_lines(["The notice period is 14 weeks."]))
+    with pytest.raises(DocumentScanned):
+        await loader.read_file("F1", "screen.png", data)
+    loader.keeps_pictures = True
+    picture = await loader.read_file("F1", "screen.png", data)
+    assert (picture.chunks, picture.picture) == ((), data)
+    found = await library.search("what is on it", materials=[replace(picture, is_given=True)])
+    assert all(hit.material is None for hit in found.hits)
+    await loader.close()

@@ -1,4 +1,4 @@
-"""Sixty files that would take all time, memory or stack of a parser; ``python -m tests.parsing.hostile`` parses each.
+"""Files that would take all time, memory or stack of a parser; ``python -m tests.parsing.hostile`` parses each.
 
 Each is made when it is asked for, is the same each time, and has at most 10 MB.
 """
@@ -6,6 +6,7 @@ Each is made when it is asked for, is the same each time, and has at most 10 MB.
 from __future__ import annotations
 
 import asyncio
+import struct
 import sys
 import time
 import zlib
@@ -17,7 +18,8 @@ from knowledge.errors import ParseError
 from knowledge.interfaces import DocumentContent
 from knowledge.parsing import Parser
 from knowledge.parsing.formats.main_text import MAIN_TEXT
-from tests.parsing.makers import lying_archive, office_package
+from knowledge.parsing.text_recognition import TextRecognition
+from tests.parsing.makers import lying_archive, make_noise, office_package, save_picture
 
 _SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -233,6 +235,42 @@ FILES: Final[dict[str, Callable[[], bytes]]] = {
     "wrong-sizes.xlsx": lambda: lying_archive(workbook_package([_rows(b"<c><v>1</v></c>" * 1_000, 300)])),
 }  # fmt: skip
 
+
+def _flat_png(width: int, height: int) -> bytes:
+    """Return a PNG of one colour, with a bit for a pixel."""
+    packer, row = zlib.compressobj(9), b"\0" + b"\xff" * ((width + 7) // 8)
+    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", packed), (b"IEND", b""),
+        )
+    )  # fmt: skip
+
+
+def _picture_page(width: int, height: int) -> bytes:
+    """Return a PDF of one page with a picture of one colour."""
+    picture = b"/Type /XObject /Subtype /Image /ColorSpace /DeviceGray /BitsPerComponent 1 /Width %d /Height %d"
+    data = b"\xff" * ((width + 7) // 8 * height)
+    draw = b"600 0 0 800 0 0 cm /X Do"
+    return _one_page(draw, {6: _stream(data, picture % (width, height))}, b"<< /XObject << /X 6 0 R >> >>")
+
+
+PICTURES: Final[dict[str, Callable[[], bytes]]] = {
+    "bomb.png": lambda: _flat_png(50_000, 50_000),
+    "largest.png": lambda: _flat_png(10_000, 10_000),
+    "line.png": lambda: _flat_png(90_000_000, 1),
+    "column.png": lambda: _flat_png(3, 30_000_000),
+    "noise.png": lambda: save_picture(make_noise((1_700, 1_700))),
+    "broken.jpg": lambda: b"\xff\xd8\xff\xe0" + _noise(1_000_000, 2),
+    "cut.png": lambda: _flat_png(5_000, 5_000)[:-900],
+    "own-next.tiff": lambda: b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
+    "bomb.pdf": lambda: _picture_page(30_000, 30_000),
+    "strokes.pdf": lambda: _one_page(b"9 9 m 500 700 l S " * 3_000_000),
+    "curves.pdf": lambda: _one_page(b"9 w [1 1] 0 d " + b"9 9 m 0 900 900 0 500 700 c S " * 400_000),
+}
+"""Files that would take as much of text recognition; ``python -m tests.parsing.hostile pictures`` reads each."""
+
 SHORT_ROUND: Final = (
     "nested-div.html", "nested-list.html", "attributes.html", "formatting.html", "objects.html", "headings.md",
     "indented-list.md", "long-names.csv", "pages.pdf", "own-parent.pdf", "cells.xlsx", "paragraphs.docx",
@@ -244,24 +282,25 @@ def make_content(name: str) -> tuple[str, DocumentContent]:
     """Return a document's name and bytes. A ``page`` is a page of the web of which the main text counts."""
     if name.endswith(".page"):
         return f"{name}.html", DocumentContent(FILES[name](), f"text/html; {MAIN_TEXT}", "1")
-    return name, DocumentContent(FILES[name](), None, "1")
+    return name, DocumentContent((FILES | PICTURES)[name](), None, "1")
 
 
 async def main(names: Iterable[str]) -> None:
     """Parse files, and print for each its size, the time, and what became of it."""
-    parser = Parser()
+    parser, recognition = Parser(), TextRecognition()
     for name in names:
         document, content = make_content(name)
         began = time.monotonic()
         try:
-            parsed = await parser.parse(document, content)
+            parsed = await (recognition.read(name, content, 1) if name in PICTURES else parser.parse(document, content))
             outcome = f"{len(parsed.sections)} sections, {sum(len(one.text) for one in parsed.sections)} characters"
         except ParseError as error:
             outcome = f"{type(error).__name__}: {error}"
         seconds = time.monotonic() - began
         print(f"{name:28} {len(content.data) / 1e6:6.2f} MB {seconds:6.1f} s  {outcome}", flush=True)  # noqa: T201
     await parser.close()
+    await recognition.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:] or FILES))
+    asyncio.run(main(PICTURES if sys.argv[1:] == ["pictures"] else sys.argv[1:] or FILES))

@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import docx
+import numpy as np
 import openpyxl
 import pptx
+from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
@@ -82,6 +85,40 @@ def scanned_pdf() -> bytes:
     canvas.showPage()
     canvas.save()
     return target.getvalue()
+
+
+def draw_lines(lines: Sequence[str], *, size: tuple[int, int] = (800, 300)) -> Image.Image:
+    """Draw lines of text, as a screenshot has them: the first one 30 pixels from the top, the others 50 apart."""
+    picture = Image.new("RGB", size, "white")
+    for row, line in enumerate(lines):
+        ImageDraw.Draw(picture).text((40, 30 + 50 * row), line, fill="black", font=ImageFont.load_default(28))
+    return picture
+
+
+def save_picture(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, kind, **options)
+    return target.getvalue()
+
+
+def mixed_pdf(pages: Sequence[str | Image.Image]) -> bytes:
+    """Make a PDF of pages with a line of text, and of pages with a picture in their upper half."""
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=A4)
+    for page in pages:
+        if isinstance(page, str):
+            canvas.drawString(60, 780, page)
+        else:
+            width = 500.0
+            height = width * page.height / page.width
+            canvas.drawImage(ImageReader(page), 40, 800 - height, width, height)
+        canvas.showPage()
+    canvas.save()
+    return target.getvalue()
+
+
+def make_noise(size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
 
 
 def _saved(document: Any) -> bytes:

@@ -244,6 +244,7 @@ class Rig:
     clock_s: float = 1_800_000_000.0
     progress: list[SyncProgress] = field(default_factory=list)
     chunk_document: ChunkDocument = passages
+    recognises: bool = False
 
     async def sync(
         self, *sources: DictSource, configured: Collection[str] | None = None, approve: bool = False
@@ -254,6 +255,7 @@ class Rig:
             self.store,
             self.index,
             limits=self.limits,
+            recognises=self.recognises,
             now=lambda: self.clock_s,
         )
         keys = [source.key.id for source in every] if configured is None else configured

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from bot.answering.events import Notice
 from bot.answering.limits import Limits
@@ -17,13 +19,15 @@ from bot.messages.forms import buttons
 from bot.messages.message import Message, join_clauses, join_names, join_sentences, render_message
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import WebSearchReport
+from knowledge.interfaces import PICTURE_KINDS, WebSearchReport
 from knowledge.web.http.domains import extract_host
 
 _HOST = 80
 """Characters of a host that is named."""
 _NAMED = 3
 """Pages that were left out and are named."""
+_RECOGNISED_PLACE: Final = re.compile(r"(?:page=\d+&viewrect|xywh)=")
+"""How the anchor of a passage begins if its text was recognised in a picture."""
 _MINUTE_S = 90.0
 """A longer wait is given in minutes."""
 
@@ -105,6 +109,23 @@ def list_answer_notices(
         yield Notice(join_sentences(parts, language))
     if turn.small_model and not turn.asked_question.history:
         yield Notice(render_message(answers.SMALL_MODEL, language))
+
+
+def list_recognition_notices(turn: Turn) -> Iterator[Notice]:
+    """Say which texts may have mistakes of text recognition, and what became of pictures."""
+    given = [one for one in turn.asked_question.materials if one.is_given]
+    pictures = [one.title for one in given if one.kind in PICTURE_KINDS]
+    if pictures:
+        unseen = answers.VISION_FAILED if turn.pictures else answers.PICTURE_UNSEEN
+        text = answers.PICTURE_SEEN if turn.is_seen else unseen
+        yield Notice(render_message(text, turn.language, names=join_names(pictures, turn.language)))
+    cited = [*turn.numbering.passages, *turn.extracted_passages]
+    recognised = [one.title for one in given if one.recognised_pages]
+    places = [(one.title, one.material.anchor if one.material else (one.url or "").partition("#")[2]) for one in cited]
+    recognised += [title for title, anchor in places if _RECOGNISED_PLACE.match(anchor)]
+    if recognised:
+        names = join_names(dict.fromkeys(recognised), turn.language)
+        yield Notice(render_message(answers.RECOGNISED, turn.language, names=names))
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import shutil
 import sys
 import time
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from bot.answering.vision import VisionModel
 from bot.cli.command_settings import load_command_settings
 from bot.cli.installation_view import describe_installations
 from bot.cli.security_view import show_egress, show_security
@@ -29,7 +31,7 @@ from bot.terminal.lines import format_live_web, format_refused
 from bot.terminal.output import print_json, print_result
 from engine.errors import EngineUnavailable
 from engine.installation.installer import Installer
-from engine.interfaces import EngineState
+from engine.interfaces import ChatMessage, EngineState
 from engine.notes import NoteCode
 from engine.planning.fit import explain_unsupported_machine
 from engine.planning.machine_probe import probe_machine
@@ -37,6 +39,7 @@ from engine.process.preflight import Preflight, check_port
 from engine.service import Engine
 from engine.weights.store import WeightsStore
 from knowledge.errors import IdentityError, KnowledgeError, ParserUnavailable, ProviderError, ProviderFailed
+from knowledge.interfaces import Material
 from knowledge.parsing import describe_jail
 from knowledge.search.reranking import CHECK_S, LIMIT_S, HttpReranker
 from knowledge.web.http.guard import build_rules
@@ -47,6 +50,9 @@ from knowledge.web.searching.registry import create_providers
 _GIB = 1024**3
 _LITTLE_DISK_BYTES = 2 * _GIB
 _CALL_S = 10.0
+_GREY_SQUARE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAAGElEQVR42mNsYMAPmBhGFYwqGFUwQhUAAJe+AMD8WknZAAAAAElFTkSuQmCC"
+)
 _SEARCH_S = 20.0
 
 
@@ -92,6 +98,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "ports": _check_ports,
         "knowledge": _check_knowledge,
         "reranker": _check_reranker,
+        "vision model": _check_vision,
         "parser": _check_parser,
         "identities": _check_identities,
         **(await _machine_checks(settings) if settings.engine.url is None else {}),
@@ -220,6 +227,29 @@ async def _check_reranker(settings: Settings) -> str:
     finally:
         await reranker.close()
     return f"answers in {1000 * (time.monotonic() - began):.0f} ms; a search waits for {1000 * LIMIT_S:.0f} ms"
+
+
+async def _check_vision(settings: Settings) -> str:
+    """Show the model a grey square.
+
+    Raises:
+        KnowledgeError: it does not answer.
+
+    """
+    if settings.vision is None:
+        return "none, so pictures are not seen" + ("" if settings.knowledge.recognises_text else " or read")
+    vision = VisionModel(settings.vision)
+    began = time.monotonic()
+    try:
+        square = Material("", "square.png", None, "png", (), (), (), picture=_GREY_SQUARE)
+        if await vision.ask([ChatMessage("user", "Which colour is this?")], [square], 64) is None:
+            raise KnowledgeError(
+                "The vision model does not answer (the log says why), so pictures are not seen. Check that server, "
+                "KVASIR_VISION_URL and KVASIR_VISION_MODEL."
+            )
+    finally:
+        await vision.close()
+    return f"answers in {time.monotonic() - began:.1f} s"
 
 
 async def _check_parser(_: Settings) -> str:

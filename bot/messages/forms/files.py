@@ -60,6 +60,10 @@ IMAGE_REFUSED = Message(
     "I cannot see the image {name}, because my model reads only text. Send its text.",
     "我看不到图片 {name}，因为我的模型只能读取文字。请发送其中的文字。",
 )
+PICTURE_NOT_STORED = Message(
+    "I do not store the picture {name} as a document. Ask about it in this thread, and I read it for the answer.",
+    "我不会把图片 {name} 保存为文档。请在此消息列中提问，我会为回答读取它。",
+)
 TOO_MANY = Message(
     "I can store the first {count} files. Please send the others in another message.",
     "我只能保存前 {count} 个文件，请另发一条消息发送其余文件。",

@@ -11,18 +11,22 @@ PAGES: Final[Mapping[str, Message]] = {
     "pdf": Message("{title}, page {page}", "{title}，第 {page} 页"),
     "pptx": Message("{title}, slide {page}", "{title}，第 {page} 张幻灯片"),
     "xlsx": Message("{title}, sheet {page}", "{title}，第 {page} 个工作表"),
+    "tif": Message("{title}, page {page}", "{title}，第 {page} 页"),
+    "tiff": Message("{title}, page {page}", "{title}，第 {page} 页"),
 }
 """How a citation names a place in a file, by the file's format."""
 
 # ── Files that are not read ──────────────────────────────────────────────────────────────────────────────────────────
 
 IMAGE = Message(
-    "I cannot see the image {name}, because my model reads only text. Copy its text into your question.",
-    "我看不到图片 {name}，因为我的模型只能读取文字。请把其中的文字复制到问题中。",
+    "I cannot see the image {name}, because my model reads only text. Copy its text into your question, or ask an "
+    "owner to turn on text recognition.",
+    "我看不到图片 {name}，因为我的模型只能读取文字。请把其中的文字复制到问题中，或请负责人开启文字识别。",
 )
 SCANNED = Message(
-    "{name} has only images of text, which I cannot read. Run text recognition (OCR) on it and send it again.",
-    "{name} 只含文字的图片，我无法读取。请先进行文字识别（OCR），然后重新发送。",
+    "{name} has only images of text, which I cannot read. Run text recognition (OCR) on it and send it again, or ask "
+    "an owner to turn it on for me.",
+    "{name} 只含文字的图片，我无法读取。请先进行文字识别（OCR）再重新发送，或请负责人为我开启文字识别。",
 )
 ENCRYPTED = Message(
     "{name} needs a password, so I could not read it. Send a copy without one.",
@@ -43,6 +47,11 @@ EMPTY = Message("{name} has no text that I can read.", "{name} 中没有我可�
 CUT = Message(
     "{name} is long, so I read only its beginning ({pages} pages at most).",
     "{name} 很长，我只读取了开头部分（最多 {pages} 页）。",
+)
+PAGES_UNREAD = Message(
+    "I did not read {count} scanned pages of {name}. Send the pages that matter as a file of their own.",
+    "{name} 有 {count} 个扫描页我没有读取。请把重要的页单独发送。",
+    "I did not read 1 scanned page of {name}. Send the pages that matter as a file of their own.",
 )
 TOO_MANY = Message(
     "I read the newest {count} files of this thread and left the others out.",

@@ -36,8 +36,16 @@ class FileIntake:
     """Stores the files of direct messages as documents."""
 
     def __init__(
-        self, client: AsyncWebClient, adding: DocumentAdditions, access: Access, threads: ThreadLoader
+        self,
+        client: AsyncWebClient,
+        adding: DocumentAdditions,
+        access: Access,
+        threads: ThreadLoader,
+        *,
+        reads_pictures: bool = False,
     ) -> None:
+        """``reads_pictures``: whether a question about a picture is answered; pictures are never stored."""
+        self._reads_pictures = reads_pictures
         self._client = client
         self._adding = adding
         self._access = access
@@ -60,7 +68,8 @@ class FileIntake:
         readable = [_get_name(file) for file in attached if not is_image(file)]
         for file in attached:
             if is_image(file):
-                refusal = files.IMAGE_REFUSED.fill(name=_get_name(file))
+                text = files.PICTURE_NOT_STORED if self._reads_pictures else files.IMAGE_REFUSED
+                refusal = text.fill(name=_get_name(file))
                 yield Text(f"- {render.escape_markdown(render_message(refusal, language))}\n")
         if readable:
             names = render.escape_markdown(join_names(readable[:_MAX_FILES], language))

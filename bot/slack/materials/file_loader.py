@@ -41,6 +41,11 @@ class FileLoader:
         self._read: OrderedDict[str, Material | Message] = OrderedDict()
         self._downloading = asyncio.Semaphore(_AT_ONCE)
 
+    @property
+    def reads_pictures(self) -> bool:
+        """Return whether anything of a picture is read."""
+        return self._loader.reads_pictures
+
     async def read_file(self, file: Mapping[str, Any]) -> Material:
         """Return a file in passages; ``file`` is Slack's object.
 
@@ -49,7 +54,7 @@ class FileLoader:
 
         """
         id_, name = str(file.get("id") or ""), str(file.get("name") or "file")
-        if is_image(file):
+        if is_image(file) and not self.reads_pictures:
             raise FileRefused(materials.IMAGE.fill(name=name))
         find_address(file)  # what was deleted meanwhile is not read from memory either
         outcome = self._read.get(id_)
@@ -68,7 +73,7 @@ class FileLoader:
         except ParseError as error:
             _log.info("file not read", reason=type(error).__name__, bytes=len(data))
             return _REASONS.get(type(error), materials.BROKEN).fill(name=name)
-        return material if material.chunks else materials.EMPTY.fill(name=name)
+        return material if material.chunks or material.picture else materials.EMPTY.fill(name=name)
 
     def _remember_material(self, id_: str, outcome: Material | Message) -> None:
         self._read[id_] = outcome

@@ -82,6 +82,8 @@ class ThreadFiles:
                 is_given = one.is_own if has_own else is_about or one.ts == message.thread_ts
                 read.append(replace(material, is_given=is_given))
                 notices += [texts.CUT.fill(name=material.title, pages=MAX_PAGES)] if material.is_cut else []
+                if unread := material.unread_pages:
+                    notices.append(texts.PAGES_UNREAD.fill(name=material.title, count=unread))
             elif not isinstance(error, FileRefused):
                 raise error
             elif one.is_own:
@@ -97,7 +99,7 @@ class ThreadFiles:
             for one in reversed(thread)
             if not one.is_ours
             for file in one.files
-            if not is_image(file)
+            if self._reader.reads_pictures or not is_image(file)
         ]
         return list({str(one.file.get("id")): one for one in reversed(listed)}.values())[::-1]
 

@@ -61,5 +61,5 @@ class MessageFiles:
             attached = await self._shared.threads.fetch_files(message)
         except SlackError:  # the kind of the files only chooses the words
             attached = []
-        are_images = attached and all(is_image(file) for file in attached)
+        are_images = attached and not self._shared.reads_pictures and all(is_image(file) for file in attached)
         return render_message(files.IMAGE_ALONE if are_images else files.FILE_ALONE, reply.language)

@@ -112,7 +112,11 @@ class SharedParts:
         self.approved_words = ApprovedWords()
         self.materials = self._build_materials()
         adding = dependencies.adding
-        self.intake = None if adding is None else FileIntake(client, adding, self.access, self.threads)
+        self.reads_pictures = dependencies.materials is not None and dependencies.materials.reads_pictures
+        """Whether anything of a picture is read."""
+        self.intake = None
+        if adding is not None:
+            self.intake = FileIntake(client, adding, self.access, self.threads, reads_pictures=self.reads_pictures)
 
     async def record_event(
         self, event: Event, user: str, facts: Mapping[str, object], sealed: Mapping[str, object] | None = None, /

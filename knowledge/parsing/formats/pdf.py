@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from math import hypot
-from unicodedata import east_asian_width
+from typing import Final
 
 from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
 from pypdfium2.raw import (
     FPDF_ERR_PASSWORD,
     FS_MATRIX,
+    FPDFPage_CountObjects,
     FPDFText_GetCharIndexFromTextIndex,
     FPDFText_GetFontSize,
     FPDFText_GetMatrix,
 )
 
-from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError
+from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, Section
 from knowledge.parsing.formats.pdf_headings import PdfHeading, SizedLine, find_headings_by_size
+from knowledge.parsing.formats.recognised_lines import RecognisedLine, count_columns, find_box, split_page
 from knowledge.parsing.outline import Outline, collapse_blanks, make_document, make_title_from_name
 
 MAX_PAGES = 10_000
@@ -57,14 +60,20 @@ _NO_TITLE = re.compile(
 _LEADERS = re.compile(r"(?:\s?\.){5,}")
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 _BLANKS = re.compile(r"[ \t\xa0]+")
+_BOX: Final = "page={page}&viewrect={:.0f},{:.0f},{:.0f},{:.0f}"
+"""A place in a PDF, as links name it: the page, and left, top, width and height in points."""
+
+RecognisePage = Callable[[PdfDocument, int], list[RecognisedLine] | None]
+"""Returns the lines on the picture of a page; None if there is no time for it."""
 
 
-def parse_pdf(data: bytes, document: str) -> Document:
+def parse_pdf(data: bytes, document: str, recognise: RecognisePage | None = None) -> Document:
     """Parse a PDF. The title is its metadata's, else a short first line, else the file's name.
+
+    ``recognise`` reads the pages that have only images of text; without it they stay unread.
 
     Raises:
         DocumentEncrypted: it needs a password.
-        DocumentScanned: it has only images of text.
         DocumentTooLarge: it has more than ``MAX_PAGES`` pages.
         ParseError: it is broken.
 
@@ -74,16 +83,38 @@ def parse_pdf(data: bytes, document: str) -> Document:
             raise DocumentTooLarge(f"{document} has {len(pdf):,} pages; the limit is {MAX_PAGES:,}. Split it.")
         marks = _read_outline(pdf)
         sized = [_read_lines(pdf, index, document, with_heights=not marks) for index in range(len(pdf))]
+        scans = [index for index, lines in enumerate(sized) if not lines and _has_objects(pdf, index)]
+        recognised = {} if recognise is None else _recognise_pages(pdf, scans, recognise)
+        for index, lines in recognised.items():
+            sized[index] = [(line.text, 0.0) for line in lines]
         pages = _trim_pages([[line for line, _ in page] for page in sized])
-        if not any(pages):
-            raise DocumentScanned(
-                f"{document} has only scanned images of text. Run text recognition (OCR) on it, then sync again."
-            )
         metadata_title = _decode_text(lambda: pdf.get_metadata_value("Title"))
     marks = marks or find_headings_by_size(_drop_running_lines(sized, pages))
-    return make_document(
-        _choose_title(metadata_title, pages, marks) or make_title_from_name(document), _build_sections(pages, marks)
+    parsed = make_document(
+        _choose_title(metadata_title, pages, marks) or make_title_from_name(document),
+        _build_sections(pages, marks, recognised),
     )
+    return replace(parsed, recognised_pages=len(recognised), unread_pages=len(scans) - len(recognised))
+
+
+def _has_objects(pdf: PdfDocument, index: int) -> bool:
+    """Return whether a page has anything on it."""
+    page = pdf[index]
+    count: int = FPDFPage_CountObjects(page)
+    page.close()
+    return count > 0
+
+
+def _recognise_pages(
+    pdf: PdfDocument, scans: Sequence[int], recognise: RecognisePage
+) -> dict[int, list[RecognisedLine]]:
+    """Return the lines of the pages by their indexes, as far as there is time."""
+    recognised: dict[int, list[RecognisedLine]] = {}
+    for index in scans:
+        if (lines := recognise(pdf, index)) is None:
+            break
+        recognised[index] = lines
+    return recognised
 
 
 def _open_pdf(data: bytes, document: str) -> PdfDocument:
@@ -205,11 +236,17 @@ def _read_outline(pdf: PdfDocument) -> list[PdfHeading]:
     return sorted(marks, key=lambda mark: mark.page)
 
 
-def _build_sections(pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading]) -> tuple[Section, ...]:
+def _build_sections(
+    pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading], recognised: Mapping[int, Sequence[RecognisedLine]]
+) -> tuple[Section, ...]:
     outline = Outline()
     usual = _measure_usual_width(pages)
     waiting = list(reversed(marks))
     for number, lines in enumerate(pages):
+        if number in recognised:
+            kept = [line for line in recognised[number] if line.text in lines]
+            add_recognised_page(outline, number + 1, kept, _BOX, usual)
+            continue
         outline.begin_page(number + 1, f"page={number + 1}")
         here: list[PdfHeading] = []
         while waiting and waiting[-1].page <= number:
@@ -220,6 +257,17 @@ def _build_sections(pages: Sequence[Sequence[str]], marks: Sequence[PdfHeading])
             for block in join_paragraphs(part, usual):
                 outline.add_block(block)
     return outline.list_sections()
+
+
+def add_recognised_page(
+    outline: Outline, page: int, lines: Sequence[RecognisedLine], anchor: str, usual_width: int = _MIN_USUAL_WIDTH
+) -> None:
+    """Add a page in parts. The anchor of each is filled with the page, and left, top, width and height of its text."""
+    for part in split_page(lines):
+        left, top, right, bottom = find_box(part)
+        outline.begin_page(page, anchor.format(left, top, right - left, bottom - top, page=page))
+        for block in join_paragraphs([line.text for line in part], usual_width):
+            outline.add_block(block)
 
 
 def _split_at_headings(
@@ -252,13 +300,8 @@ def _keep_letters(text: str) -> str:
 
 
 def _measure_usual_width(pages: Sequence[Sequence[str]]) -> int:
-    widths = sorted(_count_columns(line) for page in pages for line in page)
+    widths = sorted(count_columns(line) for page in pages for line in page)
     return max(_MIN_USUAL_WIDTH, widths[int(_USUAL * (len(widths) - 1))] if widths else 0)
-
-
-def _count_columns(text: str) -> int:
-    """Return the columns that a text occupies. A wide character occupies two."""
-    return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
@@ -266,7 +309,7 @@ def join_paragraphs(lines: Sequence[str], usual_width: int) -> Iterator[str]:
 
     def is_short(line: tuple[str, bool]) -> bool:
         text, joined = line
-        return not joined and not (text.endswith(_ENDS) and _count_columns(text) >= _FULL_LINE * usual_width)
+        return not joined and not (text.endswith(_ENDS) and count_columns(text) >= _FULL_LINE * usual_width)
 
     for are_short, run in groupby(_join_broken_lines(lines, usual_width), is_short):
         texts = [text for text, _ in run]
@@ -287,7 +330,7 @@ def _join_broken_lines(lines: Sequence[str], usual_width: int) -> Iterator[tuple
 
 def _is_continued(line: str, usual_width: int) -> bool:
     # PDFium joins hyphenated words, so only the part after the hyphen counts.
-    return line.endswith(_HYPHENS) or _count_columns(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
+    return line.endswith(_HYPHENS) or count_columns(line.rpartition(_JOINT)[2]) >= _FULL_LINE * usual_width
 
 
 def _join_parts(parts: Sequence[str]) -> str:

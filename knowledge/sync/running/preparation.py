@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ class ParsingTurns:
         self.cuts = asyncio.Semaphore(cuts)
         self.large = asyncio.Semaphore(1)
         """One large document at a time, because chunking it needs several copies of its text."""
+        self.scans = asyncio.Semaphore(1)
+        """One document whose images are read at a time; others do not wait for it."""
 
 
 class DocumentPreparer:
@@ -74,16 +77,23 @@ class DocumentPreparer:
         self._turn = asyncio.Semaphore(tools.limits.source_cuts)
         self._sizes = SizeEstimates()
 
-    async def prepare_document(self, read: DocumentRead, flow: SourceFlow) -> UnchangedDocument | None:
+    async def prepare_document(
+        self, read: DocumentRead, flow: SourceFlow, *, recognises: bool = False
+    ) -> UnchangedDocument | None:
         """Put a document into the pipeline, or return the record of an unchanged one.
 
+        With ``recognises``, images of text are read, while other documents are prepared.
+
         Raises:
+            DocumentScanned: it has images of text.
             DocumentTimeout: reading or parsing it exceeded its deadline.
             SourceError, ParseError: it cannot be read, or its bytes are still those that could not be parsed.
             EmbedderError, StoreError, DatabaseError: an earlier document of this source failed in the pipeline.
 
         """
         async with AsyncExitStack() as stack:
+            if recognises:
+                await stack.enter_async_context(self._turns.scans)
             lease = await stack.enter_async_context(self._budget.lease_bytes(self._sizes.estimate_size(read.entry)))
             read_at = self._tools.now()
             content = await self._read_document(read.entry, lease)
@@ -93,14 +103,16 @@ class DocumentPreparer:
             rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
             if record is not None and sha256 == record.sha256 and not rewrite:
                 return UnchangedDocument(record.row, content.version, read_at)
-            bytes_key = f"{sha256} {_find_version()}"
+            bytes_key = f"{sha256} {_find_version()}{' ocr' if self._tools.recognises else ''}"
             _refuse_failed_bytes(record, bytes_key)
-            await stack.enter_async_context(self._turn)
+            if not recognises:
+                await stack.enter_async_context(self._turn)
             await self._pipeline.wait_for_room(flow)
-            if len(content.data) > _LARGE_BYTES:
-                await stack.enter_async_context(self._turns.large)
-            await stack.enter_async_context(self._turns.cuts)
-            title, chunks = await self._chunk_document(listed, content, bytes_key)
+            if not recognises:
+                if len(content.data) > _LARGE_BYTES:
+                    await stack.enter_async_context(self._turns.large)
+                await stack.enter_async_context(self._turns.cuts)
+            title, chunks = await self._chunk_document(listed, content, bytes_key, recognises=recognises)
             document = IndexedDocument(listed, content.version, sha256, title, read_at, tuple(chunks))
             del content
             before, fresh = await self._find_new_chunks(document, record, rewrite=rewrite)
@@ -122,11 +134,14 @@ class DocumentPreparer:
         return content
 
     async def _chunk_document(
-        self, listed: ListedDocument, content: DocumentContent, bytes_key: str
+        self, listed: ListedDocument, content: DocumentContent, bytes_key: str, *, recognises: bool
     ) -> tuple[str, Sequence[Chunk]]:
+        limits, passages = self._tools.limits, self._tools.bench.chunk_document
+        if recognises:
+            passages = functools.partial(passages, recognises=True)
         try:
-            async with asyncio.timeout(self._tools.limits.document_s) as deadline:
-                title, chunks = await self._tools.bench.chunk_document(self._source.key, listed, content)
+            async with asyncio.timeout(limits.recognition_s if recognises else limits.document_s) as deadline:
+                title, chunks = await passages(self._source.key, listed, content)
             _check_text(listed.document, title, chunks)
         except TimeoutError as error:
             if not deadline.expired():

@@ -86,6 +86,7 @@ class IndexWriter:
         configured: the key of each source's configured readers, by ``SourceKey.id``.
         configurations: what this process has configured, and what others have.
         now: seconds since the epoch.
+        recognises: whether ``passages`` can read images of text.
 
     """
 
@@ -99,7 +100,9 @@ class IndexWriter:
         configured: Mapping[str, str],
         configurations: ReplicaConfigurations,
         now: Callable[[], float],
+        recognises: bool = False,
     ) -> None:
+        self._recognises = recognises
         self._indexes = indexes
         self._sources = sources
         self._leader = leader
@@ -194,5 +197,6 @@ class IndexWriter:
             # No process has the configuration "several", so questions of none change rights until they agree.
             configurations={**self._configurations.ours.sources, **dict.fromkeys(conflicts, "several")},
             conflicts=conflicts,
+            recognises=self._recognises,
             now=self._now,
         )

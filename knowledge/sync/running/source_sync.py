@@ -12,6 +12,7 @@ from typing import cast
 from knowledge.defects import describe_defect, unwrap_group
 from knowledge.errors import (
     DatabaseError,
+    DocumentScanned,
     ErrorCode,
     KnowledgeError,
     LeaseLost,
@@ -81,6 +82,8 @@ class SourceSync:
         self._approve = approve
         self._stopped: SourceError | None = None
         self._timeouts = 0
+        self._scans: list[DocumentRead] = []
+        """Documents with images of text, which are read after all others."""
         self._unchanged: list[UnchangedDocument] = []
         self._failed: list[FailedDocument] = []
         self._tally = SyncTally(source.key.name, on_progress, tools.limits.progress_s)
@@ -265,19 +268,20 @@ class SourceSync:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._tools.limits.documents, len(reads))):
                     group.create_task(self._prepare_some(shared, flow))
+            await self._prepare_some(iter(self._scans), flow, recognises=True)
         finally:
             await self._flush_records(least=1)
 
-    async def _prepare_some(self, reads: Iterator[DocumentRead], flow: SourceFlow) -> None:
+    async def _prepare_some(self, reads: Iterator[DocumentRead], flow: SourceFlow, *, recognises: bool = False) -> None:
         for read in reads:
             if self._stopped is not None:
                 return  # Documents that were read already still go into the store.
-            await self._prepare_document(read, flow)
+            await self._prepare_document(read, flow, recognises=recognises)
             await self._flush_records(least=_TRANSACTION_ROWS)
 
-    async def _prepare_document(self, read: DocumentRead, flow: SourceFlow) -> None:
+    async def _prepare_document(self, read: DocumentRead, flow: SourceFlow, *, recognises: bool) -> None:
         try:
-            touched = await self._preparer.prepare_document(read, flow)
+            touched = await self._preparer.prepare_document(read, flow, recognises=recognises)
         except (SourceUnavailable, SourceDenied) as error:
             # Trying thousands of documents one by one, or delaying each of them, would not help.
             self._stopped = error
@@ -287,7 +291,10 @@ class SourceSync:
             self._count_timeout()
             return
         except (SourceError, ParseError) as error:
-            self._record_failure(read, error)
+            if isinstance(error, DocumentScanned) and self._tools.recognises and not recognises:
+                self._scans.append(read)
+            else:
+                self._record_failure(read, error)
         else:
             if touched is not None and read.record is not None:
                 self._unchanged.append(touched)

@@ -27,6 +27,8 @@ class SyncLimits:
     """The time for a source to close its connections."""
     documents: int = 4
     """Documents of one source that are read concurrently."""
+    recognition_s: float = 3_600.0
+    """The time for reading the images of one document, parsing and chunking included, without the wait for its turn."""
     cuts: int = 2
     """Documents of all sources that are parsed and chunked concurrently."""
     source_cuts: int = 1
@@ -68,4 +70,6 @@ class SyncTools:
     """``SourceSpec.configuration_key`` of each source, by ``SourceKey.id``."""
     conflicts: frozenset[str] = frozenset()
     """Sources that another running process has with other keys (``SourceKey.id``). What is missing may be there."""
+    recognises: bool = False
+    """Whether ``passages`` can read images of text."""
     now: Callable[[], float] = time.time

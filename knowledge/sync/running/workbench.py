@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, Matrix, SourceKey
 from knowledge.lexical.terms import index_terms
 
-ChunkDocument = Callable[[SourceKey, ListedDocument, DocumentContent], Awaitable[tuple[str, Sequence[Chunk]]]]
-"""A document's bytes -> its title and its chunks, in order. Raises ``ParseError``."""
+
+class ChunkDocument(Protocol):
+    """Parses and splits documents."""
+
+    def __call__(
+        self, key: SourceKey, listed: ListedDocument, content: DocumentContent, /, *, recognises: bool = False
+    ) -> Awaitable[tuple[str, Sequence[Chunk]]]:
+        """Return a document's title and its chunks, in order.
+
+        Raises:
+            DocumentScanned: pages have only images of text. With ``recognises`` they are read, which takes long.
+            ParseError: it cannot be read.
+
+        """
 
 
 class Workbench(Protocol):

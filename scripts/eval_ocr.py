@@ -1,0 +1,267 @@
+"""Measure text recognition: wrong characters of rendered pages, and a search over scanned contracts.
+
+``pages`` renders texts of the data sets in English and Chinese as A4 pages of 150 dots per inch, each once clean and
+once as a bad scan: turned by up to two degrees, blurred, saved as a poor JPEG, with speckles. The rate of wrong
+characters is the edit distance to the drawn text over its length, without blanks, after NFKC. ``contracts`` prints
+contracts into PDFs of pictures, and asks for clauses that lawyers marked in them. It compares nDCG@10 of the documents
+over the scans with that over the text.
+
+    KVASIR_EVAL_DIR=… scripts/eval_ocr.py pages [--pages 50]
+    KVASIR_EVAL_DIR=… scripts/eval_ocr.py contracts [--contracts 60] [--count]
+
+``--count`` only says how many pages the contracts have. The fonts are those of Debian's fonts-dejavu-core and
+fonts-noto-cjk. Each page takes some seconds of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import csv
+import io
+import json
+import math
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from knowledge.chunking.chunker import chunk_document
+from knowledge.interfaces import EVERYONE, Chunk, Document, DocumentContent
+from knowledge.parsing import Parser
+from knowledge.parsing.text_recognition import TextRecognition
+from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
+from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
+
+SIZE, MARGIN = (1240, 1754), 110
+FONTS = {
+    "en": ["truetype/dejavu/DejaVuSans.ttf", "truetype/dejavu/DejaVuSerif.ttf"],
+    "zh": ["opentype/noto/NotoSansCJK-Regular.ttc", "opentype/noto/NotoSerifCJK-Regular.ttc"],
+}
+POINTS = (20, 23, 26)
+"""Sizes of type in pixels: about 10, 11 and 12.5 points."""
+PATIENCE_S = 3_600.0
+UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")
+"""What no line break divides: a Chinese character, a word, blanks."""
+CLAUSES = (
+    "Governing Law",
+    "Anti-Assignment",
+    "License Grant",
+    "Audit Rights",
+    "Termination For Convenience",
+    "Insurance",
+)
+
+
+def find_font(lang: str, number: int) -> ImageFont.FreeTypeFont:
+    """Return a font for a page; the fonts and sizes take turns."""
+    path = Path("/usr/share/fonts") / FONTS[lang][number % 2]
+    return ImageFont.truetype(str(path), POINTS[number % 3])
+
+
+def wrap_text(text: str, font: ImageFont.FreeTypeFont) -> Iterator[str]:
+    """Yield the lines of a paragraph within the margins, broken at blanks, or anywhere in Chinese."""
+    line = ""
+    for unit in UNITS.findall(text):
+        if line and font.getlength(line + unit) > SIZE[0] - 2 * MARGIN:
+            yield line.rstrip()
+            line = ""
+        line += unit if line else unit.lstrip()
+    if line:
+        yield line
+
+
+def draw_pages(paragraphs: Sequence[str], font: ImageFont.FreeTypeFont) -> Iterator[tuple[Image.Image, str]]:
+    """Yield pages with their texts."""
+    step = round(1.5 * font.size)
+    rows = (SIZE[1] - 2 * MARGIN) // step
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += [*wrap_text(" ".join(paragraph.split()), font), ""]
+    for start in range(0, len(lines), rows):
+        page = Image.new("RGB", SIZE, "white")
+        pen = ImageDraw.Draw(page)
+        for row, line in enumerate(lines[start : start + rows]):
+            pen.text((MARGIN, MARGIN + row * step), line, font=font, fill="black")
+        yield page, "\n".join(lines[start : start + rows])
+
+
+def spoil_page(page: Image.Image, seed: int) -> Image.Image:
+    """Return the page as a bad scan."""
+    dice = random.Random(seed)
+    turned = page.rotate(dice.uniform(-2, 2), Image.Resampling.BICUBIC, fillcolor="white")
+    pixels = np.array(turned.filter(ImageFilter.GaussianBlur(dice.uniform(0.5, 1.0))))
+    speckles = np.random.default_rng(seed).random(pixels.shape[:2])
+    pixels[speckles < 0.001] = 60
+    pixels[speckles > 0.999] = 200
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, "JPEG", quality=dice.randint(35, 60))
+    return Image.open(packed)
+
+
+def list_paragraphs(folder: Path, lang: str) -> list[str]:
+    """Return paragraphs of both kinds of data: encyclopaedia and documentation."""
+    squad = json.loads((folder / "xquad" / f"xquad.{lang}.json").read_text(encoding="utf-8"))
+    texts = [one["context"] for article in squad["data"] for one in article["paragraphs"]]
+    for path in sorted((folder / "apisix-docs" / lang / "latest").rglob("*.md"))[:40]:
+        blocks = path.read_text(encoding="utf-8").split("\n\n")
+        texts += [one for one in blocks if len(one) > 150 and not set("|<`[{}#") & set(one)]
+    random.Random(1).shuffle(texts)
+    return texts
+
+
+def measure_errors(read: str, drawn: str) -> float:
+    """Return the share of wrong characters, without blanks."""
+    one, other = ("".join(unicodedata.normalize("NFKC", text).split()) for text in (read, drawn))
+    found = np.array([ord(each) for each in one], dtype=np.int32)
+    places = np.arange(len(found) + 1)
+    row = places.copy()
+    for number, letter in enumerate(other, 1):
+        changed = np.concatenate([[number], np.minimum(row[1:] + 1, row[:-1] + (found != ord(letter)))])
+        row = np.minimum.accumulate(changed - places) + places
+    return float(row[-1]) / max(1, len(other))
+
+
+def save(page: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """Return the file of a picture."""
+    target = io.BytesIO()
+    page.save(target, kind, **options)
+    return target.getvalue()
+
+
+async def recognise(recognition: TextRecognition, name: str, data: bytes, pages: int = 1) -> Document:
+    """Return what is read of a file."""
+    return await recognition.read(name, DocumentContent(data, None, ""), pages)
+
+
+async def measure_pages(folder: Path, count: int) -> None:
+    """Print the rates of wrong characters."""
+    recognition = TextRecognition(PATIENCE_S, first_s=PATIENCE_S)
+    for lang in ("en", "zh"):
+        paragraphs = list_paragraphs(folder, lang)
+        drawn: list[tuple[Image.Image, str]] = []
+        while len(drawn) < count // 2:
+            part = paragraphs[6 * len(drawn) : 6 * len(drawn) + 6]
+            drawn.append(next(draw_pages(part, find_font(lang, len(drawn)))))
+        for state in ("clean", "noisy"):
+            rates, seconds = [], []
+            for number, (page, text) in enumerate(drawn):
+                picture = page if state == "clean" else spoil_page(page, number)
+                began = time.monotonic()
+                document = await recognise(recognition, "page.png", save(picture))
+                seconds.append(time.monotonic() - began)
+                rates.append(measure_errors("\n".join(one.text for one in document.sections), text))
+                print(f"page {number}: {100 * rates[-1]:.2f} %, {seconds[-1]:.1f} s", file=sys.stderr, flush=True)
+            print(
+                f"{lang} {state}: {len(rates)} pages, wrong characters {100 * statistics.mean(rates):.2f} % "
+                f"(worst page {100 * max(rates):.2f} %), {statistics.median(seconds):.1f} s a page",
+                flush=True,
+            )
+    await recognition.close()
+
+
+def list_questions(folder: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return questions about marked clauses, each with the contract that answers."""
+    found = []
+    with (folder / "clauses.csv").open(encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            title, parties = (ast.literal_eval(row[key] or "[]") for key in ("Document Name", "Parties"))
+            named = max(parties, key=len, default="")
+            if row["Filename"] in names and title and named:
+                found += [
+                    (f"What does the {title[0]} with {named} say about {clause.lower()}?", row["Filename"])
+                    for clause in CLAUSES
+                    if ast.literal_eval(row[clause] or "[]")
+                ]
+    return found
+
+
+def score_order(documents: Sequence[str], relevant: str) -> float:
+    """Return nDCG@10 with one relevant document."""
+    order = list(dict.fromkeys(documents))[:10]
+    return 1 / math.log2(order.index(relevant) + 2) if relevant in order else 0.0
+
+
+async def measure_contracts(folder: Path, count: int, *, only_count: bool) -> None:
+    """Print nDCG@10 over texts and over scans of contracts."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "txt").glob("*.txt"))[:count]}
+    scans = {}
+    for number, (name, text) in enumerate(texts.items()):
+        pages = draw_pages(text.split("\n\n"), find_font("en", number))
+        scans[name] = sum(1 for _ in pages) if only_count else [page for page, _ in pages]
+    if only_count:
+        print(f"{len(scans)} contracts, {sum(scans.values())} pages")
+        return
+    questions = list_questions(folder, list(texts))
+    recognition, parser, embedder = (
+        TextRecognition(PATIENCE_S, first_s=PATIENCE_S),
+        Parser(),
+        await open_cached_embedder(),
+    )
+    documents: dict[str, list[tuple[str, Document]]] = {"text": [], "scans": []}
+    began, read = time.monotonic(), 0
+    for name, text in texts.items():
+        documents["text"].append((name, await parser.parse(name, DocumentContent(text.encode(), None, ""))))
+        first, *others = [page.convert("L") for page in scans[name]]
+        data = save(first, "PDF", save_all=True, append_images=others, resolution=150)
+        documents["scans"].append((name, await recognise(recognition, f"{name}.pdf", data, len(others) + 1)))
+        read += len(others) + 1
+    print(f"{len(texts)} contracts, {read} pages, {(time.monotonic() - began) / read:.1f} s a page", flush=True)
+    for kind, parsed in documents.items():
+        chunks = [chunk for name, one in parsed for chunk in split_document(name, one, embedder.count_tokens)]
+        asked = [question for question, _ in questions]
+        with tempfile.TemporaryDirectory() as scratch:
+            vectors = await embed_once(
+                embedder, [one.searchable_text for one in chunks], questions=False, scratch=Path(scratch)
+            )
+            fixed = FixedEmbedder(
+                embedder, asked, await embed_once(embedder, asked, questions=True, scratch=Path(scratch))
+            )
+            async with open_filled_store("lancedb", chunks, vectors, Path(scratch)) as store:
+                search = IndexSearch(store, fixed, "contracts")
+                scores = [
+                    score_order([hit.document for hit in await search.hits(question)], relevant)
+                    for question, relevant in questions
+                ]
+        print(f"{kind}: {len(chunks)} passages, {len(questions)} questions, nDCG@10 {statistics.mean(scores):.3f}")
+    for one in (recognition, parser, embedder):
+        await one.close()
+
+
+def split_document(name: str, document: Document, count_tokens: Any) -> list[Chunk]:
+    """Return the passages of a contract, under its file's name in both indexes."""
+    named = Document(name.partition(".")[0], document.sections)
+    return chunk_document(
+        named, source="contracts", document_id=name, url=None, readers=EVERYONE, count_tokens=count_tokens
+    )
+
+
+def main() -> None:
+    """Measure what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["pages", "contracts"])
+    parser.add_argument("--pages", type=int, default=50)
+    parser.add_argument("--contracts", type=int, default=60)
+    parser.add_argument("--count", action="store_true")
+    options = parser.parse_args()
+    folder = folder_or_exit()
+    if options.what == "pages":
+        asyncio.run(measure_pages(folder, options.pages))
+    else:
+        asyncio.run(measure_contracts(folder / "profiles" / "contracts", options.contracts, only_count=options.count))
+
+
+if __name__ == "__main__":
+    main()
