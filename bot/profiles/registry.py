@@ -25,7 +25,10 @@ class ProfileKind:
     returns what the kind works with. It raises ``ProfileError``."""
 
 
-KINDS: Final[dict[str, ProfileKind]] = {kind.name: kind for kind in ()}
+KINDS: Final[dict[str, ProfileKind]] = {
+    kind.name: kind
+    for kind in (ProfileKind("transactions", "bot.profiles.transactions.profile:read_transaction_profile"),)
+}
 
 
 class Profiles:
