@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bot.profiles.registry import Profiles, load_profile
 from bot.profiles.transactions.payments import ColumnMap, PaymentTable
 from bot.profiles.transactions.profile import TransactionProfile
-from bot.profiles.transactions.ranking import Ranking, rank_accounts, suggest_weight
+from bot.profiles.transactions.ranking import AccountRanking, rank_accounts, suggest_weight
 from bot.profiles.transactions.table_file import read_table_file
 
 COLUMNS = ColumnMap("sourceNodeId", "targetNodeId", "value", "time", days_per_number=1)
@@ -85,7 +85,7 @@ def read_world(path: Path) -> World:
         return World(path.stem, PaymentTable(read_table_file(table, COLUMNS).payments), launders)
 
 
-def fit_weights(profile: TransactionProfile, ranking: Ranking, world: World) -> TransactionProfile:
+def fit_weights(profile: TransactionProfile, ranking: AccountRanking, world: World) -> TransactionProfile:
     """Return the profile with the weights that the labels of a world suggest."""
     all_yes = sum(world.launders.values())
     rules = []
@@ -98,7 +98,7 @@ def fit_weights(profile: TransactionProfile, ranking: Ranking, world: World) -> 
     return replace(profile, rules=tuple(rules))
 
 
-def list_scored(ranking: Ranking, weights: Mapping[str, float]) -> list[str]:
+def list_scored(ranking: AccountRanking, weights: Mapping[str, float]) -> list[str]:
     """Return the accounts of a ranking in the order of other weights."""
     scores = {
         one.account: sum(replace(hit, rule=replace(hit.rule, weight=weights[hit.rule.name])).score for hit in one.hits)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bot.answering.outgoing import release_text
 from bot.audit.commands import DirectAuditLog
@@ -21,20 +21,23 @@ from bot.audit.entries import AuditEntry, Event
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.config.settings import Settings
-from bot.errors import BotError
 from bot.library_opening import open_configured_library
 from bot.profiles.profile import ProfileError
 from bot.profiles.registry import Profiles, load_profile
-from bot.profiles.transactions.payments import Payment, PaymentReader, PaymentTable
+from bot.profiles.transactions.payments import PaymentReader, PaymentTable
 from bot.profiles.transactions.policy_passages import PolicyPassages
 from bot.profiles.transactions.profile import TransactionProfile
-from bot.profiles.transactions.ranking import RankedAccount, Ranking, RuleFigures, RuleHit, count_figures, rank_accounts
+from bot.profiles.transactions.ranking import (
+    AccountRanking,
+    RankedAccount,
+    count_figures,
+    rank_accounts,
+)
 from bot.profiles.transactions.table_file import check_columns, check_size, read_table_file
 from bot.storage.cases import Case, CaseHit, Cases
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_json, print_note, print_piece, print_result
-from knowledge.errors import KnowledgeError
-from knowledge.interfaces import ANY_MEMBER, Hit
+from knowledge.interfaces import ANY_MEMBER
 from knowledge.sources.sql.source import open_rows
 from knowledge.tables import describe_tables
 
@@ -43,6 +46,7 @@ _SHOWN_TRANSACTIONS: Final = 5
 _QUOTE: Final = 300
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would take for a formula."""
+_PASSAGE: Final = ("source", "document", "title", "heading", "text", "url")
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -52,21 +56,20 @@ async def main(arguments: argparse.Namespace) -> int:
         raise ProfileError("--share should be a number of percent above 0, at most 100.")
     profile = await asyncio.to_thread(_load_profile, settings, arguments.profile)
     if arguments.figures:
-        async with open_ledger(settings.database_url) as ledger:
-            figures = count_figures(await Cases(ledger.database).list_decided(profile.profile.name))
-        _print_figures(profile, figures, as_json=arguments.json)
+        await _print_figures(settings, profile, as_json=arguments.json)
         return 0
     reader = await _read_table(settings, profile, arguments)
     ranking = await asyncio.to_thread(rank_accounts, profile, PaymentTable(reader.payments))
     flagged = ranking.flag_share(arguments.share)
     async with _open_passages(settings, arguments.person) as passages:
-        if arguments.csv:
-            await _print_csv(flagged, passages)
+        described = [await _describe_account(one, passages) for one in flagged]
+    if arguments.csv:
+        print_piece(_format_csv(described))
+    for number, account in enumerate(described if not arguments.csv else (), 1):
+        if arguments.json:
+            print_json(account)
         else:
-            for number, one in enumerate(flagged, 1):
-                await _print_account(number, one, passages, as_json=arguments.json)
-        if passages is not None and passages.failure is not None:
-            print_note(f"Passages of the policy may be missing: {passages.failure}")
+            print_result(_format_account(number, account))
     _print_table_facts(reader, ranking, len(flagged), as_json=arguments.json and not arguments.csv)
     if arguments.open_cases:
         await _open_cases(settings, profile, flagged)
@@ -122,117 +125,88 @@ async def _read_source(settings: Settings, profile: TransactionProfile, name: st
 
 @contextlib.asynccontextmanager
 async def _open_passages(settings: Settings, person: str | None) -> AsyncIterator[PolicyPassages | None]:
-    """Open the search for passages of the policy; None without sources, or where the library does not open."""
+    """Open the search for passages of the policy; None without sources. A note says why passages may be missing."""
     if not settings.knowledge.sources:
         yield None
         return
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            library = await stack.enter_async_context(open_configured_library(settings))
-        except (KnowledgeError, BotError) as error:
-            print_note(f"The passages of the policy are missing: {error}")
-            yield None
-            return
+    async with open_configured_library(settings) as library:
         viewers = ANY_MEMBER
         if person is not None:
             viewers = (await find_person(settings, library.identities, person)).viewers
-        yield PolicyPassages(library.search, viewers)
+        passages = PolicyPassages(library.search, viewers)
+        yield passages
+        if passages.failure is not None:
+            print_note(f"Passages of the policy may be missing: {passages.failure}")
 
 
 # ── What is printed ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _print_account(number: int, one: RankedAccount, passages: PolicyPassages | None, *, as_json: bool) -> None:
-    found = [(hit, None if passages is None else await passages.find_passage(hit.rule.policy)) for hit in one.hits]
-    if as_json:
-        print_json(
+async def _describe_account(one: RankedAccount, passages: PolicyPassages | None) -> dict[str, Any]:
+    """Return an account with its rules, in the shape that scripts rely on."""
+    rules = []
+    for found in one.hits:
+        passage = None if passages is None else await passages.find_passage(found.rule.policy)
+        rules.append(
             {
-                "account": release_text(one.account),
-                "score": round(one.score, 4),
-                "rules": [_make_json(hit, passage) for hit, passage in found],
+                "rule": found.rule.name,
+                "title": dict(found.rule.title),
+                "adds": round(found.score, 4),
+                "transactions": [
+                    {name: _release(getattr(payment, name)) for name in ("time", "sender", "receiver", "amount", "id")}
+                    for payment in found.hit.payments
+                ],
+                "policy": None if passage is None else {name: _release(getattr(passage, name)) for name in _PASSAGE},
             }
         )
-        return
-    print_result(f"{number}. {release_text(one.account)}  score {one.score:.1f}")
-    for hit, passage in found:
-        payments = hit.hit.payments
-        print_result(f"   {hit.rule.find_title('en')}: {_count_transactions(payments)}, adds {hit.score:.1f}")
-        for payment in payments[:_SHOWN_TRANSACTIONS]:
-            sides = f"{release_text(payment.sender)} → {release_text(payment.receiver)}"
-            print_result(
-                f"     {release_text(payment.time)}  {sides}  {payment.amount:,.2f}  ({release_text(payment.id)})"
-            )
+    return {"account": release_text(one.account), "score": round(one.score, 4), "rules": rules}
+
+
+def _release(value: object) -> object:
+    return release_text(value) if isinstance(value, str) else value
+
+
+def _format_account(number: int, account: Mapping[str, Any]) -> str:
+    lines = [f"{number}. {account['account']}  score {account['score']:.1f}"]
+    for rule in account["rules"]:
+        payments, policy = rule["transactions"], rule["policy"]
+        count = f"{len(payments)} transaction{'' if len(payments) == 1 else 's'}"
+        lines.append(f"   {rule['title']['en']}: {count}, adds {rule['adds']:.1f}")
+        line = "     {time}  {sender} → {receiver}  {amount:,.2f}  ({id})"
+        lines += [line.format_map(one) for one in payments[:_SHOWN_TRANSACTIONS]]
         if len(payments) > _SHOWN_TRANSACTIONS:
-            print_result(f"     and {len(payments) - _SHOWN_TRANSACTIONS} more")
-        if passage is not None:
-            quote = " ".join(describe_tables(release_text(passage.text)).split())[:_QUOTE]
-            print_result(f"     Policy: {_name_passage(passage)}: {quote}")
+            lines.append(f"     and {len(payments) - _SHOWN_TRANSACTIONS} more")
+        if policy is not None:
+            quote = " ".join(describe_tables(policy["text"]).split())[:_QUOTE]
+            lines.append(f"     Policy: {_name_passage(policy)}: {quote}")
+    return "\n".join(lines)
 
 
-def _count_transactions(payments: Sequence[Payment]) -> str:
-    return f"{len(payments)} transaction{'' if len(payments) == 1 else 's'}"
+def _name_passage(policy: Mapping[str, str]) -> str:
+    path = " › ".join(filter(None, (policy["title"], policy["heading"])))
+    return f"{path} ({policy['source']}: {policy['document']})"
 
 
-def _name_passage(hit: Hit) -> str:
-    path = " › ".join(release_text(part) for part in (hit.title, hit.heading) if part)
-    return f"{path} ({hit.source}: {release_text(hit.document)})"
-
-
-def _make_json(hit: RuleHit, passage: Hit | None) -> Mapping[str, object]:
-    policy = None
-    if passage is not None:
-        policy = {
-            name: release_text(getattr(passage, name)) for name in ("source", "document", "title", "heading", "text")
-        }
-        policy["url"] = passage.url or ""
-    return {
-        "rule": hit.rule.name,
-        "title": dict(hit.rule.title),
-        "adds": round(hit.score, 4),
-        "transactions": [
-            {
-                "time": release_text(one.time),
-                "sender": release_text(one.sender),
-                "receiver": release_text(one.receiver),
-                "amount": one.amount,
-                "id": release_text(one.id),
-            }
-            for one in hit.hit.payments
-        ],
-        "policy": policy,
-    }
-
-
-async def _print_csv(flagged: Sequence[RankedAccount], passages: PolicyPassages | None) -> None:
+def _format_csv(accounts: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line for each account; no cell is a formula for a spreadsheet."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(["rank", "account", "score", "rules", "transactions", "policy"])
-    for number, one in enumerate(flagged, 1):
-        found = [await passages.find_passage(hit.rule.policy) for hit in one.hits] if passages is not None else []
-        names = dict.fromkeys(_name_passage(hit) for hit in found if hit is not None)
-        rules, ids = "; ".join(hit.rule.name for hit in one.hits), "; ".join(_list_ids(one))
-        cells = [release_text(one.account), f"{one.score:.4f}", rules, ids, "; ".join(names)]
+    for number, one in enumerate(accounts, 1):
+        rules = [rule["rule"] for rule in one["rules"]]
+        ids = dict.fromkeys(payment["id"] for rule in one["rules"] for payment in rule["transactions"])
+        names = dict.fromkeys(_name_passage(rule["policy"]) for rule in one["rules"] if rule["policy"] is not None)
+        cells = [one["account"], f"{one['score']:.4f}", *map("; ".join, (rules, ids, names))]
         writer.writerow([number, *(f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells)])
-    print_piece(output.getvalue())
+    return output.getvalue()
 
 
-def _list_ids(one: RankedAccount) -> Sequence[str]:
-    return list(dict.fromkeys(release_text(payment.id) for hit in one.hits for payment in hit.hit.payments))
-
-
-def _print_table_facts(reader: PaymentReader, ranking: Ranking, flagged: int, *, as_json: bool) -> None:
+def _print_table_facts(reader: PaymentReader, ranking: AccountRanking, flagged: int, *, as_json: bool) -> None:
     """Print how much of the table was read and flagged."""
     if as_json:
-        facts = {
-            "rows": reader.rows,
-            "skipped": dict(reader.skipped),
-            "first_skipped": list(reader.first_skipped),
-            "accounts": ranking.all_accounts,
-            "hit": len(ranking.accounts),
-            "flagged": flagged,
-            "unfinished": dict(ranking.unfinished),
-        }
-        print_json({"table": facts})
+        read = {"rows": reader.rows, "skipped": dict(reader.skipped), "first_skipped": reader.first_skipped}
+        hit = {"accounts": ranking.all_accounts, "hit": len(ranking.accounts), "flagged": flagged}
+        print_json({"table": read | hit | {"unfinished": dict(ranking.unfinished)}})
         return
     print_note(
         f"{reader.rows:,} rows, {ranking.all_accounts:,} accounts: {len(ranking.accounts):,} hit a rule,"
@@ -265,33 +239,25 @@ async def _open_cases(settings: Settings, profile: TransactionProfile, flagged: 
 
 def make_case(profile: str, one: RankedAccount) -> Case:
     """Return a case; the same account with the same transactions always gets the same id."""
-    hits = [
-        CaseHit(
-            hit.rule.name,
-            len(hit.hit.payments),
-            [_make_stored(payment) for payment in hit.hit.payments[:_STORED_TRANSACTIONS]],
-        )
-        for hit in one.hits
-    ]
-    content = [[hit.rule.name, *map(_make_stored, hit.hit.payments)] for hit in one.hits]
-    digest = hashlib.sha256(json.dumps([profile, one.account, sorted(content)]).encode()).hexdigest()[:32]
+    stored = {
+        found.rule.name: [[p.time, p.sender, p.receiver, f"{p.amount:.2f}", p.id] for p in found.hit.payments]
+        for found in one.hits
+    }
+    digest = hashlib.sha256(json.dumps([profile, one.account, stored], sort_keys=True).encode()).hexdigest()[:32]
+    hits = [CaseHit(name, len(rows), rows[:_STORED_TRANSACTIONS]) for name, rows in stored.items()]
     return Case(digest, profile, one.account, one.score, hits)
 
 
-def _make_stored(one: Payment) -> Sequence[str]:
-    return [one.time, one.sender, one.receiver, f"{one.amount:.2f}", one.id]
-
-
-def _print_figures(profile: TransactionProfile, figures: Sequence[RuleFigures], *, as_json: bool) -> None:
+async def _print_figures(settings: Settings, profile: TransactionProfile, *, as_json: bool) -> None:
+    async with open_ledger(settings.database_url) as ledger:
+        figures = count_figures(await Cases(ledger.database).list_decided(profile.profile.name))
     for one in figures:
-        rule = profile.find_rule(one.rule)
         if as_json:
             print_json(asdict(one) | {"precision": round(one.precision, 4), "weight": round(one.weight, 2)})
-        else:
-            now = f", now {rule.weight:g}" if rule is not None else ", not in the profile any more"
-            print_result(
-                f"{one.rule:24}{one.yes} of {one.yes + one.no} cases are suspicious ({one.precision:.0%});"
-                f" suggested weight {one.weight:.1f}{now}"
-            )
+            continue
+        rule = profile.find_rule(one.rule)
+        now = "not in the profile any more" if rule is None else f"now {rule.weight:g}"
+        share = f"{one.yes} of {one.yes + one.no} cases are suspicious ({one.precision:.0%})"
+        print_result(f"{one.rule:24}{share}; suggested weight {one.weight:.1f}, {now}")
     if not figures:
         print_note("Nobody has decided a case yet. Open cases with --open-cases; owners decide them by /kb cases.")

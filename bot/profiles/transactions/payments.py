@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 _DAY_S: Final = 86_400.0
 _MAX_FIRST_ROWS: Final = 5
@@ -30,9 +32,9 @@ class ColumnMap:
     time: str = "time"
     id: str = ""
     """The column with the name of a transaction; "" for the number of the row."""
-    decimal: str = "."
+    decimal: Literal[".", ","] = "."
     """The sign before the decimals of an amount: a point or a comma."""
-    days_per_number: float = 0.0
+    days_per_number: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """How many days lie between times that are written as 1 and 2; 0 if times are dates."""
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.profiles.transactions.payments import PaymentTable
 from bot.profiles.transactions.profile import TransactionProfile, WeightedRule
-from bot.profiles.transactions.rules import Findings, Hit
+from bot.profiles.transactions.rules import EarlierHits, RuleHit
 
 _MOST_STRENGTH: Final = 3.0
 """From this multiple of the threshold on, a hit has twice its weight."""
@@ -18,11 +18,11 @@ _PRIOR_CASES: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class RuleHit:
+class WeighedHit:
     """A rule that an account hits."""
 
     rule: WeightedRule
-    hit: Hit
+    hit: RuleHit
 
     @property
     def score(self) -> float:
@@ -35,7 +35,7 @@ class RankedAccount:
     """An account with the rules that it hits, those that add most first."""
 
     account: str
-    hits: Sequence[RuleHit]
+    hits: Sequence[WeighedHit]
 
     @property
     def score(self) -> float:
@@ -44,7 +44,7 @@ class RankedAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class AccountRanking:
     """The accounts of a table that hit rules, the most conspicuous first."""
 
     accounts: Sequence[RankedAccount]
@@ -58,20 +58,20 @@ class Ranking:
         return self.accounts[: math.floor(self.all_accounts * percent / 100)]
 
 
-def rank_accounts(profile: TransactionProfile, table: PaymentTable) -> Ranking:
+def rank_accounts(profile: TransactionProfile, table: PaymentTable) -> AccountRanking:
     """Return the accounts of a table in the order of their scores."""
-    findings = Findings()
-    by_account: dict[str, list[RuleHit]] = {}
+    earlier = EarlierHits()
+    by_account: dict[str, list[WeighedHit]] = {}
     for rule in profile.rules:
-        found = findings.accounts.setdefault(rule.name, set())
-        for hit in rule.rule.find_hits(table, findings):
+        found = earlier.accounts.setdefault(rule.name, set())
+        for hit in rule.rule.find_hits(table, earlier):
             found.add(hit.account)
-            by_account.setdefault(hit.account, []).append(RuleHit(rule, hit))
+            by_account.setdefault(hit.account, []).append(WeighedHit(rule, hit))
     ranked = [
         RankedAccount(account, tuple(sorted(hits, key=lambda one: -one.score))) for account, hits in by_account.items()
     ]
     ranked.sort(key=lambda one: (-one.score, one.account))
-    return Ranking(ranked, len(table.accounts), {kind: count for kind, count in findings.unfinished.items() if count})
+    return AccountRanking(ranked, len(table.accounts), +earlier.unfinished)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
+
+from pydantic import Field
 
 from bot.profiles.transactions.payments import Payment, PaymentTable
 
@@ -18,9 +20,13 @@ _MAX_STEPS: Final = 2_000
 _MAX_ALL_STEPS: Final = 5_000_000
 """How many payments a search for cycles looks at, from one payment on and in a whole table."""
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class RuleHit:
     """An account that a rule finds."""
 
     account: str
@@ -31,7 +37,7 @@ class Hit:
 
 
 @dataclass(slots=True)
-class Findings:
+class EarlierHits:
     """What rules found before: a rule may build on others."""
 
     accounts: dict[str, set[str]] = field(default_factory=dict)
@@ -40,10 +46,10 @@ class Findings:
     """From how many payments on a search ended early, by the kind of the rule."""
 
 
-class Rule(Protocol):
+class TransactionRule(Protocol):
     """One rule."""
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:
         """Yield each account at most once."""
 
 
@@ -51,10 +57,10 @@ class Rule(Protocol):
 class FanIn:
     """Many senders pay one account within a window."""
 
-    window_days: float
-    senders: int
+    window_days: Positive
+    senders: Count
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield the receivers."""
         yield from _find_windows(table.by_receiver, self.window_days, self.senders, lambda one: one.sender)
 
@@ -63,10 +69,10 @@ class FanIn:
 class FanOut:
     """One account pays many receivers within a window."""
 
-    window_days: float
-    receivers: int
+    window_days: Positive
+    receivers: Count
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield the senders."""
         yield from _find_windows(table.by_sender, self.window_days, self.receivers, lambda one: one.receiver)
 
@@ -75,16 +81,16 @@ class FanOut:
 class Repeat:
     """One account pays another one several times within a window."""
 
-    window_days: float
-    payments: int
+    window_days: Positive
+    payments: Count
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield both accounts of the pair, each with the pair that has most payments."""
         pairs: dict[tuple[str, str], list[Payment]] = {}
         for one in table.payments:
             pairs.setdefault((one.sender, one.receiver), []).append(one)
         yield from _pick_strongest(
-            Hit(account, window, len(window) / self.payments)
+            RuleHit(account, window, len(window) / self.payments)
             for accounts, payments in pairs.items()
             if len(window := _find_largest_window(payments, self.window_days)) >= self.payments
             for account in accounts
@@ -95,13 +101,13 @@ class Repeat:
 class Structuring:
     """An account pays, or gets, several amounts just below a limit within a window."""
 
-    window_days: float
-    payments: int
-    limit: float
-    below: float
+    window_days: Positive
+    payments: Count
+    limit: Positive
+    below: Share
     """An amount is just below the limit if at most this share of the limit is missing."""
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield senders and receivers."""
         least = self.limit * (1 - self.below)
         close = PaymentTable(one for one in table.payments if least <= one.amount < self.limit)
@@ -116,9 +122,9 @@ class Structuring:
 class Amount:
     """A payment has at least an amount."""
 
-    at_least: float
+    at_least: Positive
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield senders and receivers."""
         yield from _collect_hits(one for one in table.payments if one.amount >= self.at_least)
 
@@ -127,11 +133,11 @@ class Amount:
 class Unusual:
     """A payment is many times larger or smaller than what its sender usually pays."""
 
-    factor: float
-    payments: int
+    factor: Positive
+    payments: Count
     """How many payments a sender must have, so that a median is known."""
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:  # noqa: ARG002
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:  # noqa: ARG002
         """Yield senders and receivers."""
         yield from _collect_hits(one for made in table.by_sender.values() for one in self._pick_unusual(made))
 
@@ -146,31 +152,31 @@ class Unusual:
 class Cycle:
     """Money comes back to its account over other accounts within a window."""
 
-    window_days: float
-    length: int
+    window_days: Positive
+    length: Count
     """The most payments of a cycle."""
-    shrink: float
+    shrink: Share
     """In order, an amount is at most this share smaller than the one before, and never larger. In any order, it
     differs by at most this share from that of the first payment."""
     ordered: bool = True
     """Whether no payment may be earlier than the one before."""
-    shortest: int = 3
+    shortest: Count = 3
     """The fewest payments of a cycle; with 2, a refund is one."""
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:
         """Yield the accounts of cycles, each with its shortest one."""
         yield from _pick_strongest(
-            Hit(one.sender, tuple(sorted(cycle)), 1 + 1 / len(cycle))
-            for cycle in self._find_cycles(table, findings)
+            RuleHit(one.sender, tuple(sorted(cycle)), 1 + 1 / len(cycle))
+            for cycle in self._find_cycles(table, earlier)
             for one in cycle
         )
 
-    def _find_cycles(self, table: PaymentTable, findings: Findings) -> Iterator[Sequence[Payment]]:
+    def _find_cycles(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[Sequence[Payment]]:
         by_amount = {sender: sorted(made, key=_get_amount) for sender, made in table.by_sender.items()}
         left = _MAX_ALL_STEPS
         for first in table.payments:
             steps = 0
-            paths = [(first,)] if first.sender != first.receiver else []
+            paths: list[tuple[Payment, ...]] = [(first,)] if first.sender != first.receiver else []
             while paths and steps < min(_MAX_STEPS, left):
                 path = paths.pop()
                 if path[-1].receiver == first.sender:
@@ -181,7 +187,7 @@ class Cycle:
                     steps += 1 + len(possible)
                     paths += [(*path, one) for one in self._list_next(path, possible)]
             left -= steps
-            findings.unfinished["cycle"] += bool(paths)
+            earlier.unfinished["cycle"] += bool(paths)
 
     def _list_similar(self, path: Sequence[Payment], made: Sequence[Payment]) -> Sequence[Payment]:
         """Return those of an account's payments, which are in the order of amounts, whose amount continues a path."""
@@ -207,20 +213,18 @@ class Cycle:
 class Linked:
     """An account has payments with several accounts that other rules found."""
 
-    accounts: int
-    rules: Sequence[str]
+    accounts: Count
+    rules: list[str]
 
-    def find_hits(self, table: PaymentTable, findings: Findings) -> Iterator[Hit]:
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:
         """Yield the accounts."""
-        found = {account for name in self.rules for account in findings.accounts.get(name, ())}
+        found = {account for name in self.rules for account in earlier.accounts.get(name, ())}
         for account in sorted(table.accounts):
-            payments = [
-                (one, other)
-                for one in (*table.by_sender.get(account, ()), *table.by_receiver.get(account, ()))
-                if (other := one.receiver if one.sender == account else one.sender) in found and other != account
-            ]
-            if (count := len({other for _, other in payments})) >= self.accounts:
-                yield Hit(account, tuple(sorted(one for one, _ in payments)), count / self.accounts)
+            sides = (table.by_sender.get(account, ()), table.by_receiver.get(account, ()))
+            payments = [one for side in sides for one in side if {one.sender, one.receiver} & found - {account}]
+            others = {name for one in payments for name in (one.sender, one.receiver)} - {account}
+            if len(others) >= self.accounts:
+                yield RuleHit(account, tuple(sorted(payments)), len(others) / self.accounts)
 
 
 RULES: Final[Mapping[str, type]] = {
@@ -245,13 +249,13 @@ def _find_windows(
     window_days: float,
     least: int,
     find_key: Callable[[Payment], Hashable] | None = None,
-) -> Iterator[Hit]:
+) -> Iterator[RuleHit]:
     for account, payments in groups.items():
         if len(payments if find_key is None else set(map(find_key, payments))) >= least:
             window = _find_largest_window(payments, window_days, find_key)
             count = len(window) if find_key is None else len(set(map(find_key, window)))
             if count >= least:
-                yield Hit(account, window, count / least)
+                yield RuleHit(account, window, count / least)
 
 
 def _find_largest_window(
@@ -273,19 +277,19 @@ def _find_largest_window(
     return tuple(payments[slice(*best)])
 
 
-def _collect_hits(payments: Iterator[Payment]) -> Iterator[Hit]:
+def _collect_hits(payments: Iterator[Payment]) -> Iterator[RuleHit]:
     """Yield the accounts of payments that are conspicuous alone."""
     by_account: dict[str, list[Payment]] = {}
     for one in payments:
         for account in {one.sender, one.receiver}:
             by_account.setdefault(account, []).append(one)
     for account, found in by_account.items():
-        yield Hit(account, tuple(sorted(found)), float(len(found)))
+        yield RuleHit(account, tuple(sorted(found)), float(len(found)))
 
 
-def _pick_strongest(hits: Iterator[Hit]) -> Collection[Hit]:
+def _pick_strongest(hits: Iterator[RuleHit]) -> Collection[RuleHit]:
     """Return the strongest hit of each account; of equal ones the one with the first payments."""
-    best: dict[str, Hit] = {}
+    best: dict[str, RuleHit] = {}
     for hit in hits:
         old = best.get(hit.account)
         if old is None or (-hit.strength, list(hit.payments)) < (-old.strength, list(old.payments)):

@@ -14,18 +14,18 @@ from bot.profiles.transactions.payments import Payment, PaymentTable
 from bot.profiles.transactions.rules import (
     Amount,
     Cycle,
+    EarlierHits,
     FanIn,
     FanOut,
-    Findings,
-    Hit,
     Linked,
     Repeat,
-    Rule,
+    RuleHit,
     Structuring,
+    TransactionRule,
     Unusual,
 )
 
-RULES: Sequence[Rule] = (
+RULES: Sequence[TransactionRule] = (
     FanIn(5, 3),
     FanOut(5, 3),
     Repeat(2, 2),
@@ -47,8 +47,10 @@ def make_payments(rows: Sequence[tuple[int, str, str, int]]) -> list[Payment]:
     ]
 
 
-def find_hits(rule: Rule, payments: Sequence[Payment], findings: Findings | None = None) -> dict[str, Hit]:
-    hits = list(rule.find_hits(PaymentTable(payments), findings or Findings()))
+def find_hits(
+    rule: TransactionRule, payments: Sequence[Payment], earlier: EarlierHits | None = None
+) -> dict[str, RuleHit]:
+    hits = list(rule.find_hits(PaymentTable(payments), earlier or EarlierHits()))
     assert len({hit.account for hit in hits}) == len(hits), "an account is found once"
     return {hit.account: hit for hit in hits}
 
@@ -128,8 +130,8 @@ def test_an_amount_is_unusual_for_its_sender_alone() -> None:
 
 def test_linked_accounts_pay_several_that_other_rules_found() -> None:
     payments = make_payments([(1, "x", "a", 5), (2, "b", "x", 5), (3, "y", "a", 5), (4, "x", "x", 5)])
-    findings = Findings({"repeat": {"a", "b"}, "other": {"x"}})
-    found = find_hits(Linked(2, ("repeat",)), payments, findings)
+    earlier = EarlierHits({"repeat": {"a", "b"}, "other": {"x"}})
+    found = find_hits(Linked(2, ("repeat",)), payments, earlier)
     assert {name: len(hit.payments) for name, hit in found.items()} == {"x": 2}
 
 
@@ -137,9 +139,9 @@ def test_a_dense_table_ends_the_search_early_and_says_so() -> None:
     rng = random.Random(3)
     names = [f"n{n}" for n in range(30)]
     rows = [(1, *rng.sample(names, 2), 100) for _ in range(3_000)]
-    findings = Findings()
-    find_hits(Cycle(30, 8, 0.1, ordered=False), make_payments(rows), findings)
-    assert findings.unfinished["cycle"]
+    earlier = EarlierHits()
+    find_hits(Cycle(30, 8, 0.1, ordered=False), make_payments(rows), earlier)
+    assert earlier.unfinished["cycle"]
 
 
 @pytest.mark.slow
@@ -154,7 +156,7 @@ def test_many_generated_rows_are_ranked() -> None:
         )
         for _ in range(120_000)
     ]
-    table, findings = PaymentTable(make_payments(rows)), Findings()
+    table, earlier = PaymentTable(make_payments(rows)), EarlierHits()
     for rule in (
         FanIn(30, 5),
         FanOut(30, 5),
@@ -163,4 +165,4 @@ def test_many_generated_rows_are_ranked() -> None:
         Unusual(5, 3),
         Cycle(30, 6, 0.1),
     ):
-        assert all(hit.payments for hit in rule.find_hits(table, findings))
+        assert all(hit.payments for hit in rule.find_hits(table, earlier))

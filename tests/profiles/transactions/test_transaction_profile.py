@@ -33,24 +33,26 @@ def read(folder: Path, text: str) -> TransactionProfile:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (HEAD, "there is no rule"),
+        (HEAD, "[[rule]]: Input should be a valid list"),
         (HEAD + RULE + RULE, "a name of its own"),
         (HEAD + RULE.replace("fan-in", "fanin"), "Did you mean “fan-in”"),
-        (HEAD + RULE.replace("senders = 3", "senders = 2.5"), "senders of the rule 'in' should be a whole number"),
-        (HEAD + RULE.replace("senders = 3", "senders = 0"), "should be a number above 0"),
-        (HEAD + RULE.replace("senders = 3", "senders = true"), "should be a number above 0"),
-        (HEAD + RULE.replace("senders = 3\n", ""), "the rule 'in' needs senders"),
+        (
+            HEAD + RULE.replace("senders = 3", "senders = 2.5"),
+            "'in': senders: Input should be a valid integer",
+        ),
+        (HEAD + RULE.replace("senders = 3", "senders = 0"), "greater than 0"),
+        (HEAD + RULE.replace("senders = 3\n", ""), "senders: Field required"),
         (HEAD + RULE.replace("senders", "sender"), "the unknown key 'sender'. Did you mean “senders”"),
-        (HEAD + RULE.replace("title.en", "title.xx"), "should have a title"),
-        (HEAD + RULE + "policy = 3\n", "should be texts"),
-        (HEAD + RULE + 'weight = "much"\n', "weight of the rule 'in' should be a number"),
+        (HEAD + RULE.replace("title.en", "title.xx"), "a title for"),
+        (HEAD + RULE + "policy.query = 3\n", "policy of the rule 'in': query: Input should be a valid string"),
+        (HEAD + RULE + 'weight = "much"\n', "weight: Input should be a valid number"),
         (HEAD + RULE + '[columns]\nsendr = "x"\n', "Did you mean “sender”"),
-        (HEAD + RULE + '[columns]\ndecimal = "\'"\n', 'should be "." or ","'),
+        (HEAD + RULE + '[columns]\ndecimal = "\'"\n', "decimal: Input should be '.' or ','"),
         (
             HEAD + RULE.replace('"fan-in"\nwindow_days = 7\nsenders = 3', LINKED),
             "builds on 'x'",
         ),
-        ("columns = 3\n" + HEAD + RULE, "[columns] should be a table"),
+        ("columns = 3\n" + HEAD + RULE, "[columns]: Input should be"),
     ],
 )
 def test_a_wrong_profile_names_the_key(tmp_path: Path, text: str, reason: str) -> None:

@@ -43,7 +43,9 @@ async def find_list(bot: RunningBot, contains: str) -> dict[str, Any]:
 
 
 async def decide(bot: RunningBot, shown: dict[str, Any], action: str, reason: str, case: str = "c1") -> None:
-    await bot.sandbox.press("ada", "#general", shown["ts"], f"kvasir:case-{action}", value=case)
+    await bot.sandbox.press(
+        "ada", "#general", shown["ts"], f"kvasir:case:{int(action == 'no')}", value=f"{action} {case}"
+    )
     modal = await bot.sandbox.wait_for_modal(ADA)
     values = {"reason": {"reason": {"type": "plain_text_input", "value": reason}}}
     await bot.sandbox.submit("ada", modal["id"], values)
@@ -88,7 +90,7 @@ async def test_nobody_else_sees_or_decides_cases(case_bot: RunningBot) -> None:
     assert "C-1007" not in get_text(refusal)
     await bot.sandbox.command("ada", "#general", "/kb cases")
     shown = await find_list(bot, "1 open case")
-    await bot.sandbox.press("bo", "#general", shown["ts"], "kvasir:case-no", value="c1")
+    await bot.sandbox.press("bo", "#general", shown["ts"], "kvasir:case:1", value="no c1")
     await bot.sandbox.wait_delivered()
     assert (await Cases(bot.ledger.database).list_open(5))[1] == 1
 
