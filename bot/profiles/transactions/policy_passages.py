@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bot.profiles.transactions.profile import Policy
+from bot.profiles.transactions.profile import RulePolicy
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Hit, SearchResult, Viewers
 
@@ -25,7 +25,7 @@ class PolicyPassages:
     def __init__(self, search: SearchPolicy, viewers: Viewers) -> None:
         self._search = search
         self._viewers = viewers
-        self._found: dict[Policy, Hit | None] = {}
+        self._found: dict[RulePolicy, Hit | None] = {}
         self.failure: KnowledgeError | None = None
         """Why a search failed, so that passages may be missing."""
 
@@ -34,7 +34,7 @@ class PolicyPassages:
         """Return the passages that were found."""
         return [hit for hit in self._found.values() if hit is not None]
 
-    async def find_passage(self, policy: Policy) -> Hit | None:
+    async def find_passage(self, policy: RulePolicy) -> Hit | None:
         """Return the passage of a policy; None if no document that the viewers may read has one."""
         query = policy.query or policy.heading or policy.document
         if query and policy not in self._found:
@@ -47,7 +47,7 @@ class PolicyPassages:
         return self._found.get(policy)
 
 
-def _pick_passage(policy: Policy, result: SearchResult) -> Hit | None:
+def _pick_passage(policy: RulePolicy, result: SearchResult) -> Hit | None:
     """Return the first passage of the document and the section that a policy names."""
     if not (policy.document or policy.heading):
         return result.hits[0] if result.hits and result.related else None

@@ -18,7 +18,7 @@ _Model = TypeVar("_Model")
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RulePolicy:
     """Where the company's documents say what a rule follows."""
 
     query: str = ""
@@ -37,7 +37,7 @@ class WeightedRule:
     """A ``Rule``."""
     weight: float = 1.0
     """How much a hit adds to the score of an account; log-odds, so 1 makes suspicion 2.7 times as likely."""
-    policy: Policy = Policy()
+    policy: RulePolicy = RulePolicy()
 
     def find_title(self, language: Language) -> str:
         """Return the title in a language, or the English one."""
@@ -86,7 +86,7 @@ def _read_rule(profile: Profile, table: Mapping[str, Any], before: Sequence[str]
     rule: Any = _fill_model(profile, RULES[kind], parameters, where)
     if unknown := set(getattr(rule, "rules", ())).difference(before):
         raise ProfileError(f"{profile.path}: {where} builds on {min(unknown)!r}, which is no rule before it.")
-    policy = _fill_model(profile, Policy, table.get("policy", {}), f"policy of {where}")
+    policy = _fill_model(profile, RulePolicy, table.get("policy", {}), f"policy of {where}")
     common = {key: table[key] for key in own & table.keys()} | {"rule": rule, "policy": policy}
     return _fill_model(profile, WeightedRule, common, where)
 

@@ -13,7 +13,7 @@ from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles, load_profile
 from bot.profiles.transactions.payments import PaymentTable
 from bot.profiles.transactions.policy_passages import PolicyPassages
-from bot.profiles.transactions.profile import Policy, TransactionProfile, read_transaction_profile
+from bot.profiles.transactions.profile import RulePolicy, TransactionProfile, read_transaction_profile
 from bot.profiles.transactions.ranking import count_figures, rank_accounts, suggest_weight
 from bot.profiles.transactions.table_file import read_table_file
 from knowledge.errors import SourceUnavailable
@@ -115,7 +115,7 @@ def make_hit(id_: str, document: str, heading: str) -> Hit:
     return Hit(id_, "docs", document, "", heading, None, "Text.", 0.9, 0.9, datetime.now(UTC))
 
 
-async def find(policy: Policy, *, related: bool = True) -> str | None:
+async def find(policy: RulePolicy, *, related: bool = True) -> str | None:
     hits = (make_hit("1", "hr.md", "Leave"), make_hit("2", "aml.md", "Cash limits"))
     searched: list[str] = []
 
@@ -132,12 +132,12 @@ async def find(policy: Policy, *, related: bool = True) -> str | None:
 
 
 async def test_a_policy_is_found_by_query_or_by_document_and_heading() -> None:
-    assert await find(Policy("cash")) == "1"
-    assert await find(Policy("cash"), related=False) is None
-    assert await find(Policy(document="aml.md", heading="cash")) == "2"
-    assert await find(Policy(document="docs/aml.md")) == "2"
-    assert await find(Policy("cash", document="other.md")) is None
-    assert await find(Policy()) is None
+    assert await find(RulePolicy("cash")) == "1"
+    assert await find(RulePolicy("cash"), related=False) is None
+    assert await find(RulePolicy(document="aml.md", heading="cash")) == "2"
+    assert await find(RulePolicy(document="docs/aml.md")) == "2"
+    assert await find(RulePolicy("cash", document="other.md")) is None
+    assert await find(RulePolicy()) is None
 
 
 async def test_a_failed_search_is_kept_and_hides_no_account() -> None:
@@ -145,5 +145,5 @@ async def test_a_failed_search_is_kept_and_hides_no_account() -> None:
         raise SourceUnavailable("down")
 
     passages = PolicyPassages(search, ANY_MEMBER)
-    assert await passages.find_passage(Policy("cash")) is None
+    assert await passages.find_passage(RulePolicy("cash")) is None
     assert isinstance(passages.failure, SourceUnavailable)
