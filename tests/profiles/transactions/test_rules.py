@@ -131,7 +131,7 @@ def test_an_amount_is_unusual_for_its_sender_alone() -> None:
 def test_linked_accounts_pay_several_that_other_rules_found() -> None:
     payments = make_payments([(1, "x", "a", 5), (2, "b", "x", 5), (3, "y", "a", 5), (4, "x", "x", 5)])
     earlier = EarlierHits({"repeat": {"a", "b"}, "other": {"x"}})
-    found = find_hits(Linked(2, ("repeat",)), payments, earlier)
+    found = find_hits(Linked(2, ["repeat"]), payments, earlier)
     assert {name: len(hit.payments) for name, hit in found.items()} == {"x": 2}
 
 
