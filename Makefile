@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check soak bench eval eval-answers format requirements sbom
+.PHONY: help setup dev run services lint test check soak bench eval eval-profiles eval-answers format requirements sbom
 
 PYTHON ?= python3
 DOCS ?=
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 	@echo 'make run DOCS=/path   answers from that folder'
-	@echo 'make setup | soak | bench | eval | eval-answers | format | requirements | sbom'
+	@echo 'make setup | soak | bench | eval | eval-profiles | eval-answers | format | requirements | sbom'
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
@@ -94,6 +94,10 @@ eval: dev
 	.venv/bin/python scripts/eval_followups.py
 	.venv/bin/python scripts/eval_verified.py
 	.venv/bin/python scripts/eval_extraction.py
+
+# The profiles, on sets that they were not tuned on. KVASIR_EVAL_DIR names the folder of the sets.
+eval-profiles: dev
+	.venv/bin/python scripts/eval_transactions.py
 
 # Compare Kvasir with a plain recipe on the same model. It takes hours on a CPU; an interrupted run continues.
 # ANSWERS takes the script's options; without KVASIR_ENGINE_URL the engine that Kvasir starts answers.

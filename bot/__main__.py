@@ -195,6 +195,18 @@ def _add_profile_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     profiles.add_argument(
         "--copy", nargs=2, metavar=("NAME", "NEW"), help="copy a profile into your folder, to edit it"
     )
+    transactions = add("transactions", "Rank the accounts of a table of transactions by a profile's rules.", json=True)
+    transactions.add_argument("profile", help="the name of a profile such as money-laundering")
+    table = transactions.add_mutually_exclusive_group()
+    table.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a table: .csv, .csv.gz or .parquet")
+    table.add_argument("--source", help="a source of kind sql whose rows are the table")
+    table.add_argument("--figures", action="store_true", help="show what people decided about the cases of each rule")
+    transactions.add_argument(
+        "--share", type=float, default=10.0, metavar="PERCENT", help="the most accounts to flag, of all (10)"
+    )
+    transactions.add_argument("--csv", action="store_true", help="one line for each account, for a spreadsheet")
+    transactions.add_argument("--open-cases", action="store_true", help="open a case for each account in Slack")
+    transactions.add_argument("--as", dest="person", metavar="USER", help=_AS_HELP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

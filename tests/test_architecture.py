@@ -18,6 +18,7 @@ MAY_IMPORT = {"bot": {"bot", "engine", "knowledge"}, "engine": {"engine"}, "know
 IMPORTED_IN = {
     "slack_bolt": ("bot/slack/", "bot/app.py"),
     "slack_sdk": ("bot/slack/", "bot/app.py"),
+    "pyarrow": ("knowledge/stores/lancedb/", "bot/profiles/transactions/table_file.py"),
     "weaviate": ("knowledge/stores/weaviate/",),
     "lancedb": ("knowledge/stores/lancedb/",),
     "onnxruntime": ("knowledge/embedding/local/",),

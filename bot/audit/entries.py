@@ -32,6 +32,7 @@ class Event(StrEnum):
     SETTING = "setting"
     SYNC = "sync"
     VERIFIED = "verified"
+    CASE = "case"
     EXPORT = "export"
     ERASURE = "erasure"
     KEY = "api-key"

@@ -49,6 +49,7 @@ _TABLES: Final = {
     "bot_channel_settings": "settings of channels",
     "bot_approved_channels": "approved channels",
     "bot_verified_answers": "verified answers",
+    "bot_cases": "decisions on cases of transactions",
     "bot_installations": "installations",
     "bot_api_keys": "keys of the API",
     "bot_audit_people": "keys that open the audit's texts about its people",

@@ -377,6 +377,9 @@ class RetentionTable(Table):
     uploads: KeptFor = toml_field(
         "forever", _KEPT_FOR, "How long files that people added stay in the source `added` and in the index."
     )
+    cases: KeptFor = toml_field(
+        "1825d", _KEPT_FOR, "How long a case of transactions is stored after it was opened, or after its decision."
+    )
 
 
 class WeightTable(Table):

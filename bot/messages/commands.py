@@ -14,6 +14,7 @@ HELP = Message(
 */kb verified* `[words]` — owners: the verified answers, to edit, renew or delete them
 */kb share* `on` | `off` — owners: whether to answer in this channel, if another company shares it
 */kb feedback* — your votes on answers; owners: how people rate the answers from their sources
+*/kb cases* — owners: the open cases of transactions, to decide each
 */kb channel* — how Kvasir answers in this channel: sources, live web, language, thinking, tone, mentions
 */kb help* — this list
 */ask* `question` — ask; only you see the answer
@@ -29,6 +30,7 @@ To make Kvasir leave a thread alone, write `mute` in it or add 🔇 to an answer
 */kb 已核实* `[关键词]`：负责人查看、编辑、延长或删除已核实的回答
 */kb 共享* `开` | `关`：负责人决定是否在与其他公司共享的此频道中回答
 */kb 评价*：您对回答的评价；负责人可查看大家对其来源的回答的评价
+*/kb 案例*：负责人查看待处理的交易案例并逐一判断
 */kb 频道*：Kvasir 在此频道中如何作答（来源、实时网络、语言、思考、语气、提及）
 */kb 帮助*：显示本列表
 */ask* `问题`：提问，只有您能看到回答

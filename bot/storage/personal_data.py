@@ -24,6 +24,7 @@ from bot.storage.tables import (
     api_keys,
     approved_channels,
     audit_people,
+    cases,
     changes,
     channel_settings,
     feedback,
@@ -87,6 +88,7 @@ PERSON_COLUMNS: Final = (
     PersonColumn(channel_settings.c.changed_by, clears=("changed_by",)),
     PersonColumn(verified_answers.c.owner, clears=("owner", "owner_name")),
     PersonColumn(installations.c.installer, clears=("installer",)),
+    PersonColumn(cases.c.decided_by, clears=("decided_by", "reason")),
     PersonColumn(owner_notices.c.subject, is_list=True),
     PersonColumn(changes.c.subject, is_list=True),
 )

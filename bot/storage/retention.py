@@ -23,6 +23,7 @@ class Retention:
     web_cache_s: float = 30 * _DAY_S
     audit_s: float = math.inf
     uploads_s: float = math.inf
+    cases_s: float = 5 * 365 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class CutOffs:
     web_cache: float
     audit: float
     uploads: float
+    cases: float
 
 
 def find_cut_offs(retention: Retention, now: float) -> CutOffs:

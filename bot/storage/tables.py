@@ -15,7 +15,7 @@ from bot.storage.columns import StorableString, StorableText
 from knowledge.database.migrations import Migrations
 
 MIGRATIONS: Final = Migrations(
-    name="bot", versions=Path(__file__).parent / "versions", newest="0023", table="bot_revision"
+    name="bot", versions=Path(__file__).parent / "versions", newest="0024", table="bot_revision"
 )
 
 tables = sa.MetaData()
@@ -306,6 +306,21 @@ engine_places = sa.Table(
     sa.Column("wanted", sa.Integer, nullable=False),
     sa.Column("granted_at", sa.Float, nullable=False),
     sa.Column("lease_until", sa.Float, nullable=False),
+)
+cases = sa.Table(
+    "bot_cases",
+    tables,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("team", sa.String(32), nullable=False),
+    sa.Column("profile", sa.String(40), nullable=False),
+    sa.Column("account", StorableText, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("hits", StorableText, nullable=False),
+    sa.Column("outcome", sa.String(8), nullable=False),
+    sa.Column("reason", StorableText, nullable=False),
+    sa.Column("decided_by", sa.String(32), nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
+    sa.Index("bot_cases_outcome", "outcome", "score"),
 )
 
 

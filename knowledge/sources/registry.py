@@ -97,7 +97,7 @@ def list_addresses(spec: SourceSpec, web: WebSettings) -> Sequence[str]:
     if kind.list_addresses is None:
         return (ANY_ADDRESS,)
     options, _ = _separate_patterns(kind, spec)
-    return kind.list_addresses(_make_context(spec, spec.base_dir, _refuse_memory, web), options)
+    return kind.list_addresses(_make_context(spec, spec.base_dir, refuse_memory, web), options)
 
 
 def _separate_patterns(kind: SourceKind, spec: SourceSpec) -> tuple[Any, tuple[str, ...]]:
@@ -123,8 +123,9 @@ def _make_context(
     )
 
 
-def _refuse_memory(key: SourceKey) -> Memory:
-    raise NotImplementedError(f"nothing is stored for {key.name} while its addresses are listed")
+def refuse_memory(key: SourceKey) -> Memory:
+    """Refuse to remember anything, for a source that is not synced."""
+    raise NotImplementedError(f"nothing is stored for {key.name} outside a sync")
 
 
 def _find_kind(spec: SourceSpec, others: Collection[str]) -> SourceKind:

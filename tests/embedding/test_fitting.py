@@ -34,9 +34,12 @@ def flatten(calibration: EmbedderCalibration) -> list[float]:
 
 
 async def test_the_default_embedder_gets_its_own_constants(embedder: E5Embedder) -> None:
-    """So its cosines on the committed texts, from which others are converted, are up to date."""
+    """So its cosines on the committed texts, from which others are converted, are up to date.
+
+    The model is quantised, and processors of another make move a cosine by up to 0.005.
+    """
     measured = await measure_spans(embedder)
-    assert flatten_spans(measured) == pytest.approx(flatten_spans(SPANS), abs=0.003)
+    assert flatten_spans(measured) == pytest.approx(flatten_spans(SPANS), abs=0.008)
     fitted = move_calibration(SPANS, CALIBRATION, SPANS)
     assert fitted is not None
     assert flatten(fitted) == pytest.approx(flatten(CALIBRATION), abs=1e-6)

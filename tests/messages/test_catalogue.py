@@ -157,6 +157,7 @@ NOT_FOR_PEOPLE = (
     "bot/languages",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
+    "bot/slack/features/cases.py",
     "bot/slack/features/feedback/__init__.py",
     "bot/slack/features/kb/__init__.py",
     "bot/slack/features/kb/kb_command.py",

@@ -20,11 +20,11 @@ HERS, HIS = "U1", "U12"
 """The id of one begins with that of the other."""
 PLANTED = "planted-7f3a"
 NO_PERSON = {
-    "answer", "answering", "channel", "comment", "enterprise", "error", "event_ts", "hash", "id",
-    "kind", "language", "length", "model", "name", "owner_name", "passages", "phrasings", "problem", "question",
-    "reasons", "replies", "root", "route", "scopes", "sealed_tokens", "shared_ts", "source", "sources", "state",
-    "target", "target_name", "team", "text", "thread_ts", "think", "tone", "ts", "unasked_at", "version", "vote",
-    "web", "what", "workspace", "edited_ts", "pseudonym", "key", "named_by",
+    "account", "answer", "answering", "channel", "comment", "enterprise", "error", "event_ts", "hash", "hits", "id",
+    "outcome", "kind", "language", "length", "model", "name", "owner_name", "passages", "phrasings", "problem",
+    "profile", "question", "reason", "reasons", "replies", "root", "route", "scopes", "sealed_tokens", "shared_ts",
+    "source", "sources", "state", "target", "target_name", "team", "text", "thread_ts", "think", "tone", "ts",
+    "unasked_at", "version", "vote", "web", "what", "workspace", "edited_ts", "pseudonym", "key", "named_by",
 }  # fmt: skip
 """Names of columns of text that hold no id of a person. Declare others in ``PERSON_COLUMNS``."""
 OTHER_MEANINGS = frozenset(

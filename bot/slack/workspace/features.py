@@ -10,6 +10,7 @@ from bot.audit.audited_answerer import AuditedAnswerer
 from bot.slack.features import (
     answers,
     asking,
+    cases,
     documents,
     feedback,
     kb,
@@ -55,6 +56,7 @@ FEATURES: Sequence[BuildFeature] = (
     verified.build_feature,
     settings.build_feature,
     feedback.build_feature,
+    cases.build_feature,
     owners.build_feature,
     kb.build_feature,
     operations.build_feature,

@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from bot.storage.answer_documents import purge_documents
 from bot.storage.answers import erase_answer, purge_answers
+from bot.storage.cases import purge_cases
 from bot.storage.columns import make_storable
 from bot.storage.feedback import purge_votes
 from bot.storage.processes import OwnerWatch, name_this_process
@@ -360,7 +361,7 @@ class Ledger:
 
     @transaction
     def purge_rows(self, connection: sa.Connection, retention: Retention) -> int:
-        """Delete closed turns, answers, votes, verified answers and silent threads after their retention.
+        """Delete closed turns, answers, votes, verified answers, cases and silent threads after their retention.
 
         Return the number of deleted turns.
         """
@@ -371,6 +372,7 @@ class Ledger:
         purge_votes(connection, before.feedback)
         purge_documents(connection, before.turns)
         purge_verified_answers(connection, before.verified)
+        purge_cases(connection, before.cases)
         return connection.execute(sa.delete(turns).where(old)).rowcount
 
     async def close(self) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.errors import SourceError, SourceMisconfigured
 from knowledge.interfaces import DocumentContent, ListedDocument, SourceContext, SourceKey
+from knowledge.settings import SourceSpec
 from knowledge.sources.common import parse_size_limit, too_large_error
-from knowledge.sources.registry import SourceKind
+from knowledge.sources.registry import EXCLUDE, SourceKind, build_source, refuse_memory
 from knowledge.sources.sql.database import Batch, SqlDatabase, parse_database_url
 from knowledge.sources.sql.rows import SqlOptions, check_columns
 from knowledge.sources.sql.statement import (
@@ -136,6 +139,17 @@ class SqlSource:
                     return
         raise SourceError(f"The keys in the column {key} are unknown before the source is listed. Sync it.")
 
+    async def fetch_rows(self) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+        """Yield the columns with the rows of the statement in batches, at least once even without rows.
+
+        Raises:
+            SourceError: a subclass if the database cannot be reached, is too slow, or refuses.
+
+        """
+        async with aclosing(self._database.fetch_batches(make_rows_statement(self._statement, None))) as batches:
+            async for batch in batches:
+                yield batch
+
     async def close(self) -> None:
         """Close every connection."""
         await self._database.close()
@@ -220,6 +234,24 @@ def build(context: SourceContext, options: SqlOptions) -> SqlSource:
         raise SourceMisconfigured(f"Source {context.name}: timeout_s must be a number of seconds above 0. Correct it.")
     database = SqlDatabase(url, options.timeout_s)
     return SqlSource(SourceKey(context.name, "sql", database.display_url), database, statement, options, context)
+
+
+async def open_rows(spec: SourceSpec, state: Path) -> AsyncGenerator[tuple[Sequence[str], Batch], None]:
+    """Yield the columns with all rows of a source of this kind, for what needs them as a table; then close it.
+
+    Raises:
+        SourceError: the source is misconfigured, or the database cannot be read.
+
+    """
+    options = {key: value for key, value in spec.options.items() if key != EXCLUDE}
+    source = build_source(replace(spec, options=options, rights=()), state, refuse_memory)
+    assert isinstance(source, SqlSource)  # noqa: S101 - without patterns and rights, nothing is around it
+    try:
+        async with aclosing(source.fetch_rows()) as batches:
+            async for batch in batches:
+                yield batch
+    finally:
+        await source.close()
 
 
 KIND = SourceKind(SqlOptions, build, lambda context, _: list_database_addresses(context.secrets.get("url", "")))

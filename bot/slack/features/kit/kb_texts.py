@@ -50,17 +50,18 @@ def format_search_results(result: SearchResult, language: Language) -> str:
     if not result.hits:
         return render_message(commands.NO_PASSAGES, language, query=query)
     head = render_message(commands.PASSAGES, language, query=query, count=len(result.hits))
-    return "\n".join([head, *(_format_hit(n, hit) for n, hit in enumerate(result.hits, start=1))])
+    return "\n".join([head, *(f"{n}. {format_passage(hit)}" for n, hit in enumerate(result.hits, start=1))])
 
 
-def _format_hit(n: int, hit: Hit) -> str:
+def format_passage(hit: Hit) -> str:
+    """Return a passage with its link, its source and its first words."""
     parts = (release_text(part) for part in (hit.title or hit.document, hit.heading) if part)
     path = render.escape_name(" › ".join(parts)[:120])
     url = render.encode_link_target(hit.url) if hit.url and hit.url.startswith(("http://", "https://")) else ""
     quote = " ".join(describe_tables(release_text(hit.text)).split())
     quote = quote if len(quote) <= _MAX_QUOTE_CHARACTERS else quote[: _MAX_QUOTE_CHARACTERS - 1] + "…"
     name = f"<{url}|{path}>" if url else f"*{path}*"
-    return f"{n}. {name} · {render.escape_mrkdwn(hit.source)}\n> {render.escape_mrkdwn(quote)}"
+    return f"{name} · {render.escape_mrkdwn(hit.source)}\n> {render.escape_mrkdwn(quote)}"
 
 
 # ── Pending deletions ────────────────────────────────────────────────────────────────────────────────────────────────

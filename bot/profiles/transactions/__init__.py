@@ -1,0 +1,1 @@
+"""Rules over a table of transactions: the accounts that they hit, for people who decide."""

@@ -1,0 +1,121 @@
+"""Stores the cases that rules over transactions open, and what people decide about them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.storage.columns import match_columns
+from bot.storage.tables import cases, insert_into
+from knowledge.database.database import Database, transaction
+
+MAX_REASON_CHARACTERS = 2_000
+
+_IS_OPEN = cases.c.outcome == ""
+_LIST_OPEN = sa.select(cases).where(_IS_OPEN).order_by(cases.c.score.desc(), cases.c.id)
+_COUNT_OPEN = sa.select(sa.func.count()).select_from(cases).where(_IS_OPEN)
+_FIND = sa.select(cases).where(match_columns(cases.c.id))
+_LIST_DECIDED = sa.select(cases.c.hits, cases.c.outcome).where(~_IS_OPEN, match_columns(cases.c.profile))
+
+
+class Outcome(StrEnum):
+    """What a person decides about a case."""
+
+    YES = "yes"
+    """It is suspicious."""
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseHit:
+    """A rule that the account of a case hits."""
+
+    rule: str
+    count: int
+    """How many transactions the rule counts."""
+    transactions: Sequence[Sequence[str]] = field(repr=False)
+    """The first of them: time, sender, receiver, amount and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An account that rules flagged, for a person who decides."""
+
+    id: str
+    profile: str
+    account: str = field(repr=False)
+    score: float
+    hits: Sequence[CaseHit]
+    outcome: Outcome | None = None
+    decided_by: str = ""
+    """The Slack id of the person who decided, "" if that person was erased."""
+
+
+class Cases:
+    """The cases. Every method raises ``DatabaseError`` or a subclass."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @transaction
+    def open_cases(self, connection: sa.Connection, found: Collection[Case]) -> int:
+        """Store new cases and return how many are new; those that were stored before stay as they are."""
+        statement = insert_into(cases, connection.dialect.name).on_conflict_do_nothing()
+        return sum(connection.execute(statement, _make_row(one)).rowcount for one in found)
+
+    async def list_open(self, most: int) -> tuple[Sequence[Case], int]:
+        """Return the open cases with the highest scores, and how many there are in all."""
+        rows = await self.database.fetch_rows(_LIST_OPEN.limit(most))
+        ((count,),) = await self.database.fetch_rows(_COUNT_OPEN)
+        return [_read_case(row) for row in rows], count
+
+    async def find_case(self, id_: str) -> Case | None:
+        """Return a case, None if it was deleted."""
+        return next((_read_case(row) for row in await self.database.fetch_rows(_FIND, {"of_id": id_})), None)
+
+    @transaction
+    def decide_case(
+        self, connection: sa.Connection, id_: str, outcome: Outcome, reason: str, team: str, user: str
+    ) -> bool:
+        """Store a decision; return False if the case is not open any more."""
+        values = {"outcome": outcome, "reason": reason[:MAX_REASON_CHARACTERS], "team": team, "decided_by": user}
+        update = sa.update(cases).where(_IS_OPEN, cases.c.id == id_)
+        return bool(connection.execute(update.values(**values, changed_at=time.time())).rowcount)
+
+    async def list_decided(self, profile: str) -> Sequence[tuple[Collection[str], bool]]:
+        """Return the rules of each decided case of a profile, and whether it is suspicious."""
+        rows = await self.database.fetch_rows(_LIST_DECIDED, {"of_profile": profile})
+        return [({hit["rule"] for hit in json.loads(row.hits)}, row.outcome == Outcome.YES) for row in rows]
+
+
+def purge_cases(connection: sa.Connection, before: float) -> None:
+    """Delete the cases that were opened or decided before a time."""
+    connection.execute(sa.delete(cases).where(cases.c.changed_at < before))
+
+
+def _make_row(case: Case) -> dict[str, Any]:
+    hits = [{"rule": hit.rule, "count": hit.count, "transactions": hit.transactions} for hit in case.hits]
+    return {
+        "id": case.id,
+        "team": "",  # of the person who decides
+        "profile": case.profile,
+        "account": case.account,
+        "score": case.score,
+        "hits": json.dumps(hits, ensure_ascii=False),
+        "outcome": "",
+        "reason": "",
+        "decided_by": "",
+        "changed_at": time.time(),
+    }
+
+
+def _read_case(row: Any) -> Case:  # noqa: ANN401 - a row
+    hits = [CaseHit(**hit) for hit in json.loads(row.hits)]
+    outcome = Outcome(row.outcome) if row.outcome else None
+    return Case(row.id, row.profile, row.account, row.score, hits, outcome, row.decided_by)

@@ -1,0 +1,71 @@
+"""Tests of the stored cases, over both databases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.storage.cases import Case, CaseHit, Cases, Outcome
+from bot.storage.personal_data import PersonalData
+from bot.storage.retention import Retention
+from bot.storage.tables import cases
+from bot.storage.turns.ledger import Ledger, open_ledger
+
+HIT = CaseHit("fan-in", 7, [["2026-03-02", "A", "B", "10.00", "T-1"]])
+CASE = Case("c1", "aml", "B", 3.0, [HIT])
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+    async with open_ledger(url) as opened:
+        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_cases"))
+        yield opened
+
+
+async def test_a_case_is_opened_once_and_decided_once(ledger: Ledger) -> None:
+    stored = Cases(ledger.database)
+    other = replace(CASE, id="c2", score=9.0)
+    assert await stored.open_cases([CASE, other]) == 2
+    assert await stored.open_cases([CASE]) == 0
+    assert await stored.list_open(1) == ([other], 2)
+    assert await stored.decide_case("c1", Outcome.YES, "Too many senders.", "T1", "U1")
+    assert not await stored.decide_case("c1", Outcome.NO, "Changed my mind.", "T1", "U2")
+    assert await stored.open_cases([CASE]) == 0, "a decided case stays decided"
+    assert await stored.find_case("c1") == replace(CASE, outcome=Outcome.YES, decided_by="U1")
+    assert await stored.find_case("c9") is None
+    assert await stored.list_decided("aml") == [({"fan-in"}, True)]
+    assert await stored.list_decided("other") == []
+    assert await stored.list_open(5) == ([other], 1)
+
+
+async def test_the_person_who_decided_is_exported_and_erased_and_the_decision_stays(ledger: Ledger) -> None:
+    stored = Cases(ledger.database)
+    await stored.open_cases([CASE])
+    await stored.decide_case("c1", Outcome.NO, "I know them.", "T1", "U1")
+    person = PersonalData(ledger.database, "U1")
+    ((row,),) = (await person.export_rows()).values()
+    assert (row["reason"], row["outcome"]) == ("I know them.", "no")
+    assert (await person.erase_rows())["bot_cases"] == 1
+    ((outcome, reason, user),) = await ledger.database.fetch_rows(
+        sa.select(cases.c.outcome, cases.c.reason, cases.c.decided_by)
+    )
+    assert (outcome, reason, user) == ("no", "", "")
+    assert await stored.list_decided("aml") == [({"fan-in"}, False)]
+
+
+async def test_old_cases_go_after_their_span(ledger: Ledger) -> None:
+    stored = Cases(ledger.database)
+    await stored.open_cases([CASE, replace(CASE, id="c2")])
+    old = sa.update(cases).where(cases.c.id == "c1").values(changed_at=time.time() - 100)
+    await ledger.database.write(lambda connection: connection.execute(old))
+    await ledger.purge_rows(replace(Retention(), cases_s=1_000))
+    assert (await stored.list_open(5))[1] == 2
+    await ledger.purge_rows(replace(Retention(), cases_s=50))
+    assert [one.id for one in (await stored.list_open(5))[0]] == ["c2"]
