@@ -137,10 +137,7 @@ class Answerer:
         """Return what guidelines warn of in this case, in their own words and with their citation."""
         guidance = turn.asked_question.asker.guidance
         warnings = guidance.find_warnings(join_case(turn.asked_question)) if guidance is not None else ()
-        try:
-            found = await self._retriever.find_warnings(turn, warnings)
-        except (KnowledgeError, TimeoutError):
-            found = []
+        found = await self._retriever.find_warnings(turn, warnings)
         texts: list[Text | Notice] = []
         for warning, passage in found:
             turn.warning_passages += (passage,)

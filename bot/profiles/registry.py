@@ -25,7 +25,13 @@ class ProfileKind:
     returns what the kind works with. It raises ``ProfileError``."""
 
 
-KINDS: Final = {kind.name: kind for kind in (ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),)}
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),
+        ProfileKind("note", "bot.profiles.notes.note:read_note_rules"),
+    )
+}
 
 
 class Profiles:
