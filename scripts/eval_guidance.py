@@ -49,7 +49,7 @@ ASKED = "{question} Begin with yes, no or maybe, and say why in one sentence."
 PLAIN = "{passages}\n\nQuestion: " + ASKED
 _ENGINE_S, _PATIENT_S = 1800.0, 1800.0
 _DECISION = re.compile(r"\b(yes|no|maybe)\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?:\s+(?!\[)|$)")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?:\s+(?!\[)|$)")
 
 
 def find_decision(text: str) -> str:

@@ -58,7 +58,7 @@ _PLAIN_TOKENS = 400
 def split_sentences(text: str) -> list[str]:
     """Return the sentences of a plain note without headings and marks of lists."""
     lines = [re.sub(r"^[\s\-*•\d.]+", "", line).replace("**", "") for line in text.splitlines()]
-    lines = [line for line in lines if line.strip() and not line.startswith("#") and not line.rstrip().endswith(":")]
+    lines = [line for line in lines if not (line.startswith("#") or line.rstrip().endswith(":") or line.isupper())]
     return [one.strip() for line in lines for one in re.split(r"(?<=[.!?])\s+", line) if len(one.split()) > 1]
 
 
