@@ -115,11 +115,12 @@ async def main(arguments: argparse.Namespace) -> None:
         judges = Judges(tee, Calibrations(settings.home).find_calibration)
         limits = replace(settings.limits, first_token_s=_PATIENT_S, answer_s=_PATIENT_S, unsupported="drop")
         for n, item in enumerate(items):
-            material = make_material(read_transcript(item["src"]), f"visit {n + 1}")
+            said = read_transcript(item["src"])
+            material = make_material(said, f"visit {n + 1}")
             if (sentences := kept["kvasir"].read(f"{n}")) is None:
                 search = search_conversation(await library.index_material(material))
                 answerer = create_answerer(library, tee, search, judges=judges, limits=limits)
-                written = [one async for one in write_sections(rules, answerer, "en")]
+                written = [one async for one in write_sections(rules, answerer, said, "en")]
                 sentences = [[one.text, "; ".join(one.lines)] for part in written for one in part.sentences]
                 kept["kvasir"].write(f"{n}", sentences)
                 print(f"visit {n + 1}: {len(sentences)} sentences", file=sys.stderr, flush=True)

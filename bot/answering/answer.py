@@ -127,8 +127,9 @@ class Answerer:
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
         warnings = await self._list_warnings(turn)
-        for event in (Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1))), *warnings):
-            yield event
+        yield Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1)))
+        for warning in warnings:
+            yield warning
         async with aclosing(self._answer_from_passages(turn)) as events:
             async for event in events:
                 yield event

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
-from bot.profiles.notes.note import format_section, read_note_rules, search_conversation, write_sections
+from bot.profiles.notes.note import find_lines, format_section, read_note_rules, search_conversation, write_sections
 from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
@@ -74,12 +74,13 @@ class BagOfWords:
 
 async def _write(script: Sequence[Delta | Exception]) -> list[str]:
     rules = read_note_rules(Profiles(None).find_profile("visit-note"))
-    material = make_material(read_transcript(CONVERSATION), "visit.txt")
+    said = read_transcript(CONVERSATION)
+    material = make_material(said, "visit.txt")
     embedder: Any = BagOfWords()
     index = await index_material(embedder, find_calibration(IDENTITY).search, material)
     limits = replace(Limits(), unsupported="drop")
     answerer = Answerer(search_conversation(index), ScriptedEngine(script), Room.new_checker, limits=limits)
-    return [format_section(one, "en") async for one in write_sections(rules, answerer, "en")]
+    return [format_section(one, "en") async for one in write_sections(rules, answerer, said, "en")]
 
 
 async def test_sentences_link_to_their_lines_and_others_are_left_out() -> None:
@@ -88,8 +89,8 @@ async def test_sentences_link_to_their_lines_and_others_are_left_out() -> None:
         "The patient takes 850 mg of metformin. The patient smokes. The patient is allergic to aspirin."
     )
     sections = await _write(script)
-    assert sections[0].startswith("## History\n\n- The left knee has been hurting for three weeks. [l. ")
-    assert "500 mg of metformin twice a day. [l. " in sections[0]
+    assert sections[0].startswith("## History\n\n- The left knee has been hurting for three weeks. [l. 2–3]")
+    assert "500 mg of metformin twice a day. [l. 6]" in sections[0]
     assert "850" not in sections[0]
     assert "smokes" not in sections[0]
     assert "allergic to aspirin" not in sections[0]
@@ -119,3 +120,15 @@ def test_a_wrong_section_names_the_next_step(tmp_path: Path, table: str, reason:
     (folder / "profile.toml").write_text(f'kind = "note"\n[title]\nen = "Note"\n{table}')
     with pytest.raises(ProfileError, match=reason):
         read_note_rules(read_profile(folder))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "lines"),
+    [
+        ("The knee has been hurting for three weeks.", "l. 2–3"),
+        ("The patient takes medicines.", "l. 5–6"),
+        ("Left knee: swollen; pain on stairs.", "l. 2–7"),
+    ],
+)
+def test_a_sentence_names_the_fewest_lines(sentence: str, lines: str) -> None:
+    assert find_lines(sentence, read_transcript(CONVERSATION)[:5]) == lines

@@ -31,7 +31,8 @@ async def main(arguments: argparse.Namespace) -> int:
     if profile.kind != "note":
         raise ProfileError(f"Profile {profile.name!r} is of kind {profile.kind}, but a note needs one of kind note.")
     rules, text = read_note_rules(profile), await asyncio.to_thread(_read_file, Path(arguments.file))
-    material, language = make_material(read_transcript(text), Path(arguments.file).name), choose_language(text)
+    said, language = read_transcript(text), choose_language(text)
+    material = make_material(said, Path(arguments.file).name)
     sections: list[NoteSection] = []
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
@@ -50,7 +51,7 @@ async def main(arguments: argparse.Namespace) -> int:
         )
         if not arguments.json:
             print_result(f"# {rules.title.get(language) or rules.title['en']}")
-        async for section in write_sections(rules, answerer, language):
+        async for section in write_sections(rules, answerer, said, language):
             sections.append(section)
             if not arguments.json:
                 print_result(f"\n{format_section(section, language)}")

@@ -81,6 +81,12 @@ def name_lines(first: int, last: int) -> str:
     return f"l. {first}" if first == last else f"l. {first}–{last}"
 
 
+def list_said(said: Sequence[Utterance], lines: str) -> Sequence[Utterance]:
+    """Return what was said in lines that ``name_lines`` names."""
+    numbers = [int(one) for one in re.findall(r"\d+", lines)]
+    return [one for one in said if numbers[0] <= one.first <= numbers[-1]]
+
+
 def _split_exchanges(said: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
     """Yield what was said in parts that begin with the first speaker, who asks."""
     part: list[Utterance] = []
