@@ -106,6 +106,13 @@ eval-answers: dev
 	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
 	.venv/bin/python scripts/eval_answers.py $(ANSWERS)
 
+# Measure the profiles on public data in KVASIR_EVAL_DIR/profiles. Two of the scripts ask a model.
+eval-profiles: dev
+	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
+	.venv/bin/python scripts/eval_sources.py
+	.venv/bin/python scripts/eval_guidance.py
+	.venv/bin/python scripts/eval_notes.py
+
 format: dev
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .

@@ -31,7 +31,13 @@ from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
 from bot.errors import WheelError
-from bot.library_opening import build_source_kinds, open_library_of_kinds, open_page_cache, uses_slack_source
+from bot.library_opening import (
+    build_source_kinds,
+    open_guidance,
+    open_library_of_kinds,
+    open_page_cache,
+    uses_slack_source,
+)
 from bot.off_peak import run_off_peak_work
 from bot.page_additions import PageAdditions
 from bot.ready_library import ReadyLibrary
@@ -166,8 +172,8 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
     from bot.storage.verified_answers import VerifiedAnswers  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:
-        workspace, slack, configured = None, settings.slack, settings.configuration
-        listeners = Listeners()
+        workspace, slack, configured, listeners = None, settings.slack, settings.configuration, Listeners()
+        guidance = await asyncio.to_thread(open_guidance, configured)
         health = await stack.enter_async_context(open_health(listeners, settings.health_host, settings.health_port))
         if slack is None:
             workspace = await stack.enter_async_context(
@@ -240,6 +246,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             audit_log=audit,
             count_requests=engine.count_requests,
             listeners=listeners,
+            guidance=guidance,
         )
         app = await stack.enter_async_context(_open_app(slack, deps, settings.drain_s))
         await stack.enter_async_context(_run_checks(health, ledger.database, library, engine, app, answers=answers))
@@ -265,8 +272,9 @@ async def _open_ledger(
     from bot.storage.engine_places import EnginePlaces  # noqa: PLC0415 - as in ``serve``
     from bot.storage.migrations import open_migrated_ledger  # noqa: PLC0415
 
+    urls, confidential = (settings.database_url, settings.migration_url), settings.configuration.confidential_channels
     ledger = await wait_for_database(
-        lambda: stack.enter_async_context(open_migrated_ledger(settings.database_url, settings.migration_url)),
+        lambda: stack.enter_async_context(open_migrated_ledger(*urls, confidential)),
         on_wait=lambda error: terminal.print_line(f"database: {error} Trying again …"),
     )
     places = EnginePlaces(ledger.database, settings.engine.urls)
@@ -476,6 +484,7 @@ async def _serve_api(
         PersonalPreferences(database, deps.changes),
         deps.configuration,
         deps.audit_log,
+        deps.guidance,
     )
     where = settings.api_host, settings.api_port
     async with open_api(parts, deps.listeners, *where, drain_s=settings.drain_s) as address:

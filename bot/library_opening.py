@@ -1,4 +1,4 @@
-"""Opens the knowledge for the bot and for commands, which need neither answers nor Slack."""
+"""Opens the knowledge, and what guidelines warn of, for the bot and for commands, which need no Slack."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ import gc
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.answering.guidance import Guidance
+from bot.answering.retrieval.channel_filters import join_filters
 from bot.audit.commands import DirectAuditLog
 from bot.audit.entries import AuditLog, make_sync_entry
+from bot.config.configuration import Configuration
 from bot.config.environment import list_secret_variables
 from bot.config.settings import Settings, read_node_settings
-from bot.errors import BotError
+from bot.errors import BotError, SettingsError
+from bot.profiles.guidance.guidance import read_guidance, select_guidelines
+from bot.profiles.profile import ProfileError
+from bot.profiles.registry import Profiles
 from bot.storage.processes import is_dead, name_this_process
 from bot.wheels import WheelCache
 from knowledge.embedding import open_embedder
-from knowledge.errors import EmbedderError
+from knowledge.errors import EmbedderError, InvalidFilter
 from knowledge.interfaces import Embedder
 from knowledge.interfaces.embedding import EmbedderMemory
 from knowledge.library import Library
@@ -85,6 +92,47 @@ async def open_library_of_kinds(
         yield library
 
 
+def open_guidance(configuration: Configuration) -> Mapping[str, Guidance]:
+    """Return the profiles of kind guidance by name, none if no source is a guideline; reads files.
+
+    Raises:
+        BotError: one is wrong, or a channel cannot use its own.
+
+    """
+    sources = configuration.guidelines
+    channels = {id_: table for id_, table in configuration.channels.items() if table.profile is not None}
+    for id_, table in channels.items():
+        where = f"[[channel]] {id_}"
+        guidance = find_guidance(configuration, f"{table.profile}", where)
+        try:
+            join_filters(guidance.within, table.search or "", datetime.now(UTC))
+        except InvalidFilter:
+            raise SettingsError(
+                f"{where}: its search admits no guideline, but its profile answers from nothing else. Remove search."
+            ) from None
+    found = Profiles(configuration.profiles).list_profiles("guidance") if sources else ()
+    return {one.name: select_guidelines(read_guidance(one), sources, one.name) for one in found}
+
+
+def find_guidance(configuration: Configuration, name: str, where: str = "--profile") -> Guidance:
+    """Return a profile of kind guidance by its name; reads files.
+
+    Raises:
+        BotError: there is none, it is wrong, or no source is a guideline.
+
+    """
+    try:
+        profile = Profiles(configuration.profiles).find_profile(name)
+    except ProfileError as error:
+        raise SettingsError(f"{where}: {error}") from None
+    if profile.kind != "guidance":
+        raise SettingsError(
+            f"{where}: profile {name!r} is of kind {profile.kind}, but answers need one of kind guidance. See them all:"
+            " kvasir profiles"
+        )
+    return select_guidelines(read_guidance(profile), configuration.guidelines, where)
+
+
 async def open_node_embedder(memory: EmbedderMemory) -> Embedder:
     """Open the embedder that the variables of a node of a Ray cluster choose.
 
@@ -139,4 +187,5 @@ def build_source_kinds(
         connect = functools.partial(open_home_api, slack, slack.oauth, event_log.database)
     # The port of the workspace on this machine may change, so the place has no address.
     place = "this machine" if settings.slack is None else settings.slack.api_url or "slack.com"
-    return {"slack": make_slack_kind(connect, event_log, place)}
+    confidential = settings.configuration.confidential_channels
+    return {"slack": make_slack_kind(connect, event_log, place, confidential=confidential)}

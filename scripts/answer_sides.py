@@ -266,6 +266,15 @@ async def ask_plain(dense: Dense, library: Library, engine: TeeEngine, item: Ite
     )
 
 
+async def complete_prompt(engine: TeeEngine, prompt: str, tokens: int, name: str) -> str:
+    """Return what the model writes for one prompt."""
+    deltas: Any = engine.stream([ChatMessage("user", prompt)], Sampling(max_tokens=tokens), request_id=name)
+    async with aclosing(deltas) as stream:
+        async for _ in stream:
+            pass
+    return engine.raw[name]
+
+
 def record_json(record: Record) -> dict[str, Any]:
     """Return a record as JSON."""
     return {name: getattr(record, name) for name in record.__slots__}

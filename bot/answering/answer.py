@@ -131,8 +131,9 @@ class Answerer:
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
         warnings = await self._list_warnings(turn)
-        for shown in (Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1))), *warnings):
-            yield shown
+        yield Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1)))
+        for warning in warnings:
+            yield warning
         async with aclosing(self._answer_from_passages(turn)) as events:
             async for event in events:
                 yield event
@@ -141,10 +142,7 @@ class Answerer:
         """Return what guidelines warn of in this case, in their own words and with their citation."""
         guidance = turn.asked_question.asker.guidance
         warnings = guidance.find_warnings(join_case(turn.asked_question)) if guidance is not None else ()
-        try:
-            found = await self._retriever.find_warnings(turn, warnings)
-        except (KnowledgeError, TimeoutError):
-            found = []
+        found = await self._retriever.find_warnings(turn, warnings)
         texts: list[Text | Notice] = []
         for warning, passage in found:
             turn.warning_passages += (passage,)

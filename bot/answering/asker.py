@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from bot.answering.guidance import Guidance
 from bot.answering.policy import Policy
-from bot.answering.retrieval.channel_filters import add_filters
+from bot.answering.retrieval.channel_filters import join_filters
 from bot.answering.thinking import Depth, Length
 from bot.languages.registry import Language
 from knowledge.interfaces import ANY_MEMBER, Viewers
@@ -51,6 +51,11 @@ class Asker:
     guidance: Guidance | None = field(default=None, repr=False, compare=False)
     """What answers from guidelines alone; None for answers from all sources."""
 
+    @property
+    def is_confidential(self) -> bool:
+        """Return whether nothing of the question, its files and its answer is kept: they are about a patient."""
+        return self.guidance is not None
+
 
 def restrict_to_guidelines(asker: Asker, guidance: Guidance, now: datetime) -> Asker:
     """Return an asker who gets answers from guidelines alone; no conversation remembers them.
@@ -59,6 +64,6 @@ def restrict_to_guidelines(asker: Asker, guidance: Guidance, now: datetime) -> A
         InvalidFilter: the asker's own filters admit no guideline.
 
     """
-    within = add_filters(f"{guidance.within} x", asker.within, now).removesuffix(" x")
-    # An owner's answer was approved for others, and the next question may be about another patient.
-    return replace(asker, guidance=guidance, within=within, policy=Policy(), team="", conversation="")
+    within = join_filters(guidance.within, asker.within, now)
+    # The next question of the conversation may be about another patient.
+    return replace(asker, guidance=guidance, within=within, policy=Policy(), conversation="")

@@ -90,7 +90,7 @@ class Turn:
 
     def narrow_limits(self, limits: Limits) -> Limits:
         """Return the limits of this answer: from guidelines, no sentence without a source is shown."""
-        return limits if self.asked_question.asker.guidance is None else replace(limits, unsupported="drop")
+        return replace(limits, unsupported="drop") if self.asked_question.asker.is_confidential else limits
 
     def mark_unreadable(self) -> None:
         """Note that there is nothing to ask, neither the documents nor the web."""
@@ -109,7 +109,7 @@ class Turn:
             self.removed_count,
             self.extracted_passages,
             self.search_query,
-            self.reasoning,
+            "" if self.asked_question.asker.is_confidential else self.reasoning,  # nothing checks it
             self.is_seen,
         )
 

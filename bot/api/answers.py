@@ -6,15 +6,16 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, NoReturn, Protocol
 
 import structlog
 
-from bot.answering.asker import Asker
+from bot.answering.asker import Asker, restrict_to_guidelines
 from bot.answering.events import AnswerEvent, Exchange, Finished, Notice, Offer, Passage, Question, Sources, Text
+from bot.answering.guidance import Guidance
 from bot.answering.policy import Policy, narrow_policy
 from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
@@ -26,6 +27,7 @@ from bot.config.configuration import Configuration
 from bot.slack.people.viewers import may_see_answer
 from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
 from bot.storage.preferences import PersonalPreferences
+from knowledge.errors import InvalidFilter
 from knowledge.interfaces import Viewers
 
 _log = structlog.get_logger("kvasir.api")
@@ -59,6 +61,8 @@ class ApiParts:
     preferences: PersonalPreferences
     configuration: Configuration
     audit: AuditLog = NO_AUDIT
+    guidance: Mapping[str, Guidance] = field(default_factory=dict)
+    """The profiles that a request may name, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class AskedQuestion:
     text: str
     history: Sequence[str] = ()
     wants_web: bool = False
+    profile: str | None = None
+    """The name of the profile whose guidelines answer; None for answers from all sources."""
 
 
 async def find_filters(parts: ApiParts, caller: Caller) -> str:
@@ -95,7 +101,7 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
     which passages they were written from.
 
     Raises:
-        ApiError: the person may read nothing of the key's sources.
+        ApiError: the person may read nothing of the key's sources, or the profile cannot be used.
         DatabaseError: what the person may read cannot be found out.
 
     """
@@ -104,25 +110,43 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
     text, wants_documents = strip_documents_prefix(text)
     chosen = await parts.preferences.find_or_default(person.team, person.id)
     policy = Policy() if caller.key.sources else parts.configuration.web.everywhere
+    asker = Asker(
+        person.id,
+        person.team,
+        person.viewers,
+        key=caller.key.id,
+        cache_salt=await parts.find_salt(person.viewers),
+        names=person.names,
+        within=await find_filters(parts, caller),
+        policy=narrow_policy(policy, person.viewers),
+        depth=chosen.depth or parts.configuration.thinking.everywhere,
+        length=chosen.length,
+    )
     return Question(
         text,
         tuple(Exchange(question[:HISTORY_CHARACTERS], "") for question in asked.history[-MOST_HISTORY:]),
-        Asker(
-            person.id,
-            person.team,
-            person.viewers,
-            key=caller.key.id,
-            cache_salt=await parts.find_salt(person.viewers),
-            names=person.names,
-            within=await find_filters(parts, caller),
-            policy=narrow_policy(policy, person.viewers),
-            depth=chosen.depth or parts.configuration.thinking.everywhere,
-            length=chosen.length,
-        ),
+        asker if asked.profile is None else _apply_profile(parts, asker, asked.profile),
         id=f"api-{uuid.uuid4().hex}",
         wants_documents=wants_documents,
         wants_web=wants_web or asked.wants_web,
     )
+
+
+def _apply_profile(parts: ApiParts, asker: Asker, name: str) -> Asker:
+    """Return the asker who gets answers from the guidelines of a profile.
+
+    Raises:
+        ApiError: there is no such profile, or the key's sources have no guideline.
+
+    """
+    if (guidance := parts.guidance.get(name)) is None:
+        text = f"There is no such profile of kind guidance. There are: {', '.join(sorted(parts.guidance)) or 'none'}."
+        raise ApiError(HTTPStatus.BAD_REQUEST, text, "unknown_profile", param="profile")
+    try:
+        return restrict_to_guidelines(asker, guidance, datetime.now(UTC))
+    except InvalidFilter:
+        text = "The sources of this key have no guideline. Use another key, or leave the profile out."
+        raise ApiError(HTTPStatus.FORBIDDEN, text, "no_guidelines", param="profile") from None
 
 
 async def answer_caller(parts: ApiParts, caller: Caller, asked: AskedQuestion) -> AsyncGenerator[AnswerEvent, None]:

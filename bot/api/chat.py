@@ -22,7 +22,7 @@ def read_question(body: ChatRequest) -> AskedQuestion:
     Only messages of the role ``user`` count. A system message is no instruction of the person who asks.
     """
     texts = [message.text for message in body.messages if message.role == "user"]
-    return AskedQuestion(texts[-1], texts[:-1]) if texts else AskedQuestion("")
+    return AskedQuestion(texts[-1] if texts else "", texts[:-1], profile=body.profile)
 
 
 @dataclass(slots=True)

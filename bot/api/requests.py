@@ -25,6 +25,12 @@ _User = Annotated[
     str | None,
     Field(max_length=400, description="With a key of --named-by body: the person who asks, by e-mail or Slack id."),
 ]
+_Profile = Annotated[
+    str | None,
+    Field(
+        max_length=40, description="A profile of kind guidance: only its guidelines answer, with their warnings first."
+    ),
+]
 _QuestionText = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 _EarlierText = Annotated[str, Field(max_length=HISTORY_CHARACTERS)]
 
@@ -56,6 +62,7 @@ class AnswerRequest(_Request):
     stream: bool = Field(False, description="Whether the answer comes as server-sent events.")
     reasoning: bool = Field(False, description="Whether the model's reasoning is returned; nothing checks it.")
     web: bool = Field(False, description="Whether the web is searched, too, where the operator allows it.")
+    profile: _Profile = None
 
 
 class SearchRequest(_Request):
@@ -114,6 +121,7 @@ class ChatRequest(_Lenient):
     functions: list[Any] | None = Field(None, max_length=0, description=f"{_UNSUPPORTED_FIELDS['functions']}.")
     response_format: TextFormat | None = Field(None, description=f"{_UNSUPPORTED_FIELDS['response_format']}.")
     include_reasoning: bool = Field(False, description="Whether the reasoning is returned with the last part.")
+    profile: _Profile = None
 
 
 _FIELDS: Final = frozenset(

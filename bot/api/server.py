@@ -98,7 +98,7 @@ class ApiRoutes:
 
     async def _answer_question(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request, AnswerRequest)
-        asked = AskedQuestion(body.question, body.history, body.web)
+        asked = AskedQuestion(body.question, body.history, body.web, body.profile)
         transcript = Transcript()
 
         def build_result() -> dict[str, object]:

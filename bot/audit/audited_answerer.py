@@ -61,11 +61,12 @@ def _make_question_entry(turn: str, question: Question, passages: Sequence[Passa
     """Return the entry of a question with the passages that were found for it; ``turn`` is also in the next entry."""
     asker = question.asker
     viewers, audience = _split_viewers(asker.team, asker.viewers)
+    is_kept = not asker.is_confidential
     sealed = {
-        "text": question.text,
+        "text": question.text if is_kept else "",
         "message": question.id,
         "conversation": asker.conversation,
-        "files": [one.title for one in question.materials],
+        "files": [one.title for one in question.materials if is_kept],
         "pages": [one.url for one in passages if one.web is not None],
     }
     return AuditEntry(

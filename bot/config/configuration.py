@@ -139,6 +139,11 @@ class Configuration:
     profiles: Path | None = None
     """The folder of the operator's profiles; None where there is no ``kvasir.toml``."""
 
+    @property
+    def confidential_channels(self) -> frozenset[str]:
+        """Return the ids of the channels with a profile: nothing of their questions is kept."""
+        return frozenset(id_ for id_, table in self.channels.items() if table.profile is not None)
+
 
 def read_configuration(path: Path, variables: Mapping[str, str]) -> Configuration:
     """Read a ``kvasir.toml``; ``variables`` hold the secrets that its ``…_env`` keys name.
@@ -251,9 +256,14 @@ def _read_channel(value: object, sources: Collection[str], path: Path) -> Channe
     where = f"[[channel]] in {path}"
     id_ = value.get("id") if isinstance(value, dict) else None
     channel = read_table(ChannelTable, value, f"{where}: {id_}" if isinstance(id_, str) else where)
+    if channel.profile is not None and (channel.web not in {None, "off"} or channel.unasked_per_hour):
+        raise SettingsError(
+            f"{where}: {channel.id} has a profile, so Kvasir answers there from guidelines alone, and only if asked. "
+            "Remove its web and its unasked_per_hour."
+        )
     if channel.search is not None:
         _check_filters(channel.search, sources, f"{where}: search of {channel.id}")
-    elif channel.think is None and channel.web is None and channel.mention_only is None:
+    elif channel.think is None and channel.web is None and channel.mention_only is None and channel.profile is None:
         raise SettingsError(f"{where}: search of {channel.id} should be {describe_accepted(ChannelTable, 'search')}.")
     return channel
 

@@ -270,7 +270,7 @@ class ChannelTable(Table):
     profile: Name | None = toml_field(
         None,
         "the name of a profile of kind guidance",
-        "Answers here come from guidelines alone, with their warnings first (docs/profiles.md).",
+        "Answers here come from guidelines alone, with their warnings first (docs/profile-decision-support.md).",
     )
     unasked_per_hour: int | None = toml_field(
         None,

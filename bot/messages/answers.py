@@ -56,11 +56,11 @@ CLOSEST_UNMENTIONED = Message(
 
 WARNING_OF_GUIDELINE = Message("**Warning:** {sentence}", "**警示：**{sentence}")
 WARNINGS_WITHOUT_SOURCE = Message(
-    "{count} more warnings of this profile apply, but no guideline that everybody here may read has their sentence. "
-    "Ask the owner of the profile.",
-    "此配置中还有 {count} 条警示适用，但此处所有人可读的指南中找不到其原文。请联系该配置的负责人。",
-    en_one="1 more warning of this profile applies, but no guideline that everybody here may read has its sentence. "
-    "Ask the owner of the profile.",
+    "{count} more warnings of this profile apply, but their sentences were not found in the guidelines that everybody "
+    "here may read. Ask the owner of the profile.",
+    "此配置中还有 {count} 条警示适用，但在此处所有人可读的指南中没有找到其原文。请联系该配置的负责人。",
+    en_one="1 more warning of this profile applies, but its sentence was not found in the guidelines that everybody "
+    "here may read. Ask the owner of the profile.",
 )
 
 # ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────

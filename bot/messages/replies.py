@@ -84,6 +84,10 @@ NOTHING_OPEN = Message(
     "Ask me in a direct message.",
     "此频道只搜索部分来源，而这些来源并非这里的所有人都可以查看，或者我还没有读取。请在私信中问我。",
 )
+CONFIDENTIAL = Message(
+    "That message is in a channel whose questions and files stay in their threads. Ask there.",
+    "该消息所在频道的问题和文件只留在其会话中。请在那里提问。",
+)
 VIEWERS_CHANGED = Message(
     "The people here, their rights or the documents changed while I answered, so I stopped. Ask again in a minute.",
     "我回答期间，此会话的成员、其权限或文档有变化，所以没有继续。请一分钟后再问。",

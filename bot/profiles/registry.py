@@ -30,6 +30,7 @@ KINDS: Final = {
     for kind in (
         ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),
         ProfileKind("transactions", "bot.profiles.transactions.profile:read_transaction_profile"),
+        ProfileKind("note", "bot.profiles.notes.note:read_note_rules"),
     )
 }
 

@@ -105,15 +105,16 @@ class Answers:
     database: Database
 
     @transaction
-    def save_answer(self, connection: sa.Connection, answer: StoredAnswer) -> None:
+    def save_answer(self, connection: sa.Connection, answer: StoredAnswer, *, is_kept: bool = True) -> None:
         """Store an answer in place of an earlier one to the same question.
 
-        Nothing is stored if the question was deleted, or if the person chose that answers are not kept.
+        Nothing is stored if it is not to be kept, if the question was deleted, or if the person chose that answers are
+        not kept.
         """
         if connection.execute(_FIND_DELETED, name_parameters(answer.key)).first() is not None:
             return
         connection.execute(_DELETE, name_parameters(answer.key))
-        if refuses_storage(connection, answer.key.team, answer.user):
+        if not is_kept or refuses_storage(connection, answer.key.team, answer.user):
             return
         row = asdict(answer)
         row |= row.pop("key")

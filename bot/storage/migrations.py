@@ -26,8 +26,8 @@ async def migrate_tables(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_migrated_ledger(url: str, migration_url: str) -> AsyncIterator[Ledger]:
+async def open_migrated_ledger(url: str, migration_url: str, confidential: frozenset[str]) -> AsyncIterator[Ledger]:
     """Migrate all tables, and open the ledger; raises as ``migrate_tables``."""
     await migrate_tables(migration_url)
-    async with open_ledger(url) as ledger:
+    async with open_ledger(url, confidential=confidential) as ledger:
         yield ledger

@@ -15,6 +15,7 @@ from bot.answering.support.interfaces import Verdict
 from bot.errors import SettingsError
 from bot.profiles.guidance.guidance import WarningRules, read_guidance, select_guidelines
 from bot.profiles.profile import ProfileError, read_profile
+from bot.profiles.registry import Profiles
 from knowledge.errors import InvalidFilter
 from tests.answering.conftest import Ask, Room
 
@@ -28,6 +29,10 @@ mentions = [["metformin", "二甲双胍"]]
 values = [{{ name = ["eGFR", "glomerular filtration"], below = 30 }}]
 quote = "{QUOTE}"
 """
+
+
+WARNED = select_guidelines(WarningRules(()), ("docs",), "a test")
+"""Guidance without rules."""
 
 
 def _read(tmp_path: Path, rules: str) -> WarningRules:
@@ -99,7 +104,8 @@ def test_guidelines_narrow_the_asker(tmp_path: Path) -> None:
         select_guidelines(rules, (), "profile support")
     guidance = select_guidelines(rules, ("drugs", "wards"), "profile support")
     asker = restrict_to_guidelines(Asker(team="T1", conversation="c", within='in:"drugs"'), guidance, NOW)
-    assert (asker.within, asker.team, asker.conversation, asker.policy.mode) == ('in:"drugs"', "", "", "off")
+    assert (asker.within, asker.team, asker.conversation, asker.policy.mode) == ('in:"drugs"', "T1", "", "off")
+    assert asker.is_confidential
     with pytest.raises(InvalidFilter):
         restrict_to_guidelines(Asker(within='in:"handbook"'), guidance, NOW)
 
@@ -157,3 +163,30 @@ async def test_the_warning_keeps_its_number_before_extracts(ask: Ask, room: type
     assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
     assert "25 days" in reply.text
     assert [passage.n for passage in reply.finished[0].cited] == [1, 2]
+
+
+def test_every_quote_of_the_shipped_rules_stands_in_the_sample_guideline() -> None:
+    profile = Profiles(None).find_profile("decision-support")
+    sample = " ".join(profile.read_text("sample-guideline.md").split())
+    rules = read_guidance(profile)
+    assert len(rules.rules) == 9
+    assert [rule.name for rule in rules.rules if rule.quote not in sample] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "warned"),
+    [
+        ("68 years, eGFR 24 ml/min. Metformin 500 mg?", "Metformin is contraindicated"),
+        ("Serum potassium: 5,4 mmol/l. Spironolactone 25 mg?", "Spironolactone should not"),
+        ("pregnant, week 12, takes ramipril", "ACE inhibitors such as"),
+        ("warfarin, knee pain: ibuprofen?", "Warfarin together with"),
+        ("asthma since childhood, propranolol for migraine?", "Non-selective beta-blockers"),
+        ("sildenafil; glyceryl trinitrate spray", "Sildenafil must not"),
+        ("allergic to penicillin: amoxicillin?", "Amoxicillin is contraindicated"),
+        ("eGFR 62, metformin 500 mg", ""),
+        ("ibuprofen for knee pain", ""),
+    ],
+)
+def test_the_shipped_rules_warn(case: str, warned: str) -> None:
+    found = read_guidance(Profiles(None).find_profile("decision-support")).find_warnings(case)
+    assert [one.startswith(warned) for one in found] == ([True] if warned else [])

@@ -90,12 +90,12 @@ class RunningApi:
 
 
 @contextlib.asynccontextmanager
-async def run_api(folder: Path) -> AsyncIterator[RunningApi]:
+async def run_api(folder: Path, configuration: str = CONFIGURATION) -> AsyncIterator[RunningApi]:
     """Run Kvasir with three documents until the block ends."""
     for source, text in zip(SOURCES, (LEAVE, MINUTES, PLANS), strict=True):
         (folder / source).mkdir()
         (folder / source / f"{source}.md").write_text(f"# The {source}\n\n## Decisions\n\n{text}\n")
-    (folder / "kvasir.toml").write_text(CONFIGURATION)
+    (folder / "kvasir.toml").write_text(configuration)
     (folder / "home").mkdir()
     port = free_ports(1)[0]
     async with fake_sglang() as engine, open_sandbox(folder, pace="off") as sandbox, aiohttp.ClientSession() as session:

@@ -359,7 +359,9 @@ async def run_bot(
     )
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
     url = database or await _make_ledger_url(state)
-    async with open_ledger(url, patience_s=patience_s, owner=owner) as ledger:
+    channels = (dependencies or {}).get("channels", {})
+    confidential = Configuration((), None, channels=channels).confidential_channels
+    async with open_ledger(url, patience_s=patience_s, owner=owner, confidential=confidential) as ledger:
         made = make_dependencies(ledger, answerer, library, dependencies or {})
         async with open_slack_app(slack, made, turn_settings=settings, capabilities=capabilities, **options) as app:
             await app.connect()

@@ -36,6 +36,11 @@ def add_filters(question: str, rule: str, now: datetime) -> str:
     return text
 
 
+def join_filters(rule: str, other: str, now: datetime) -> str:
+    """Return the filters that admit only what both rules do; raises as ``add_filters``."""
+    return add_filters(f"{rule} x", other, now).removesuffix("x").strip()
+
+
 def restrict_sources(rule: str, readable: Collection[str], now: datetime) -> str | None:
     """Return the rule without the sources that are not readable; None if it names sources and none of them is.
 

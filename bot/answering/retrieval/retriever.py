@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Sequence
@@ -137,14 +138,16 @@ class Retriever:
     async def find_warnings(self, turn: Turn, warnings: Sequence[str]) -> list[tuple[str, Passage]]:
         """Return the warnings that stand in a guideline that the viewers may read, each with its passage.
 
-        Their passages become passages of the turn.
-
-        Raises:
-            KnowledgeError: the guidelines cannot be searched.
-            TimeoutError: they cannot be searched in time.
-
+        Their passages become passages of the turn. If the guidelines can no longer be searched, those found so far are
+        returned.
         """
-        asker, found = turn.asked_question.asker, list[tuple[str, Passage]]()
+        found: list[tuple[str, Passage]] = []
+        with contextlib.suppress(KnowledgeError, TimeoutError):
+            await self._add_warnings(turn, warnings, found)
+        return found
+
+    async def _add_warnings(self, turn: Turn, warnings: Sequence[str], found: list[tuple[str, Passage]]) -> None:
+        asker = turn.asked_question.asker
         async with self._searching, asyncio.timeout(self._limits.search_s):
             for warning in warnings:
                 query = add_filters(" ".join(warning.split()), asker.within, datetime.now(UTC))
@@ -159,7 +162,6 @@ class Retriever:
                 if passage not in turn.passages:
                     turn.passages = (*turn.passages, passage)
                 found.append((warning, passage))
-        return found
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""

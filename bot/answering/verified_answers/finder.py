@@ -159,6 +159,8 @@ class VerifiedAnswerFinder:
         return True
 
     async def _list_active(self, question: Question) -> list[VerifiedAnswer]:
+        if question.asker.is_confidential:  # an owner's answer was approved for other cases
+            return []
         return [one for one in await self._stored.list_answers(question.asker.team) if one.is_active(time.time())]
 
     async def _rank_similar(self, question: Question, active: Sequence[VerifiedAnswer]) -> list[VerifiedAnswer]:

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from bot.answering.asker import ALL_TEAMS, Asker
+from bot.answering.asker import ALL_TEAMS, Asker, restrict_to_guidelines
 from bot.answering.events import AnswerEvent, InLine, Notice, Offer, Passage, Question, Text
 from bot.answering.retrieval.web_routing import strip_documents_prefix
 from bot.answering.support.calibration import Calibrations
@@ -22,7 +23,7 @@ from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
-from bot.library_opening import open_configured_library
+from bot.library_opening import find_guidance, open_configured_library
 from bot.ready_library import ReadyLibrary
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
@@ -40,13 +41,14 @@ _ENGINE_S = 240.0
 async def main(arguments: argparse.Namespace) -> int:
     """Answer one question, or each line of standard input."""
     settings = load_command_settings(arguments)
+    profile = None if arguments.profile is None else find_guidance(settings.configuration, arguments.profile)
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
         await engine.ensure_running()
         library = await stack.enter_async_context(open_configured_library(settings))
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
-        await _wait_for_engine(engine)
+        await wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.configuration.thinking.everywhere
         asked = mask_prompts(engine, settings)
@@ -77,6 +79,8 @@ async def main(arguments: argparse.Namespace) -> int:
             if arguments.person is not None:
                 person = await find_person(settings, library.identities, arguments.person)
                 asker = replace(asker, person=person.id, team=person.team, viewers=person.viewers)
+            if profile is not None:
+                asker = restrict_to_guidelines(asker, profile, datetime.now(UTC))
             request = Question(
                 question, asker=asker, id="ask", wants_documents=wants_documents, wants_web=arguments.web
             )
@@ -110,7 +114,7 @@ async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: b
     return transcript
 
 
-async def _wait_for_engine(engine: Engine) -> None:
+async def wait_for_engine(engine: Engine) -> None:
     """Show the progress of the engine until it is ready or has failed."""
     if engine.status().state is EngineState.READY:
         return

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from bot.answering.asker import TONES, Tone
+from bot.answering.guidance import Guidance
 from bot.answering.policy import MODES, Policies, Policy
-from bot.answering.retrieval.channel_filters import restrict_sources
+from bot.answering.retrieval.channel_filters import join_filters, restrict_sources
 from bot.answering.thinking import DEPTHS, Defaults, Depth
 from bot.config.models import ChannelTable
 from bot.languages.registry import LANGUAGES, Language
@@ -44,6 +45,8 @@ class ChannelRule:
     tone: Tone
     is_mention_only: bool
     unasked_per_hour: int
+    guidance: Guidance | None = None
+    """What answers from guidelines alone; None for answers from all sources."""
 
 
 class ChannelRules:
@@ -56,12 +59,15 @@ class ChannelRules:
         thinking: Defaults,
         chosen: ChannelSettingsStore,
         library: KnowledgeLibrary,
+        guidance: Mapping[str, Guidance],
     ) -> None:
+        """``guidance`` has the profiles that ``kvasir.toml`` may name for a channel."""
         self._fixed = fixed
         self._web = web
         self._thinking = thinking
         self._chosen = chosen
         self._library = library
+        self._guidance = guidance
 
     async def find_rule(self, channel: str) -> ChannelRule:
         """Return the rule of a channel.
@@ -79,9 +85,15 @@ class ChannelRules:
         only_mentions = _find_fixed_mentions(fixed)
         mention_only = chosen.mention_only if only_mentions is None else only_mentions
         unasked = chosen.unasked_per_hour if fixed.unasked_per_hour is None else fixed.unasked_per_hour
+        guidance = None if fixed.profile is None else self._guidance[fixed.profile]
+        if guidance is not None:
+            general, unasked = Policy(), 0
+            filters = join_filters(guidance.within, fixed.search or "", datetime.now(UTC))
+        else:
+            filters = fixed.search or " ".join(f'in:"{source}"' for source in chosen.sources)
         depth = next((one for one in DEPTHS if one == chosen.think), None)
         return ChannelRule(
-            fixed.search or " ".join(f'in:"{source}"' for source in chosen.sources),
+            filters,
             general
             if fixed.web
             else general.limit_to_mode(next((one for one in MODES if one == chosen.web), general.mode)),
@@ -90,6 +102,7 @@ class ChannelRules:
             next((one for one in TONES if one == tone), "plain"),
             mention_only,
             0 if mention_only else unasked,
+            guidance,
         )
 
     def find_fixed(self, channel: str) -> ChannelTable:
@@ -110,6 +123,8 @@ class ChannelRules:
         }
         if self._web.everywhere.mode == "off":
             values[Setting.WEB] = "off"
+        if fixed.profile is not None:
+            values |= dict.fromkeys((Setting.SOURCES, Setting.WEB, Setting.UNASKED), fixed.profile)
         return frozenset(setting for setting, value in values.items() if value is not None)
 
     async def find_filters(self, channel: str, viewers: Viewers) -> str | None:

@@ -42,21 +42,30 @@ class AnswerLayout:
         self.documents = documents
 
     async def improve_messages(
-        self, message: QuestionMessage, question: str, finished: Finished, reply: AnswerReply
+        self,
+        message: QuestionMessage,
+        question: str,
+        finished: Finished,
+        reply: AnswerReply,
+        *,
+        publishes: bool = True,
     ) -> None:
-        """Improve the messages of a complete answer; a failure is logged, and the answer stays as it is."""
+        """Improve the messages of a complete answer; a failure is logged, and the answer stays as it is.
+
+        Only an answer that ``publishes`` may become a canvas or a file.
+        """
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                is_long = len(reply.markdown) > long_parts.LONG_ANSWER and reply.texts
+                is_long = publishes and len(reply.markdown) > long_parts.LONG_ANSWER and reply.texts
                 if not (is_long and await self._move_to_document(message, question, finished, reply)):
-                    await self._improve_messages(message, reply)
+                    await self._improve_messages(message, reply, publishes=publishes)
         except (SlackError, DatabaseError, TimeoutError) as error:
             _log.info("answer not improved", channel=message.key.channel, error=str(error))
 
-    async def _improve_messages(self, message: QuestionMessage, reply: AnswerReply) -> None:
+    async def _improve_messages(self, message: QuestionMessage, reply: AnswerReply, *, publishes: bool) -> None:
         for ts, before in reply.texts.items():
             is_first, is_last = ts == min(reply.texts), ts == max(reply.texts)
-            codes = long_parts.find_long_code(before, is_first=is_first, is_last=is_last)
+            codes = long_parts.find_long_code(before, is_first=is_first, is_last=is_last) if publishes else ()
             earlier_documents = await self.documents.list_documents(message.key) if codes else []
             text = await self._move_code(message, before, codes, reply)
             blocks = build_text_blocks(text)

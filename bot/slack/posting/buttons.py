@@ -30,11 +30,13 @@ class CompleteAnswer(NamedTuple):
     is_unasked: bool = False
     share_name: str = ""
     """The name of the channel in which a private answer may be shared, "" for none."""
+    is_confidential: bool = False
+    """Whether nothing of the answer may be kept outside its messages."""
 
     @property
     def is_rated(self) -> bool:
         """Return whether people may vote on it: it says something about the documents."""
-        return self.finished.route in _RATED_ROUTES
+        return self.finished.route in _RATED_ROUTES and not self.is_confidential
 
     def is_shown_to_any(self, people: Collection[str]) -> bool:
         """Return whether one of some people may see the answer: in direct messages only the asker does."""

@@ -74,6 +74,8 @@ class ReplyTarget:
     is_unasked: bool
     share_name: str
     """The name of the channel in which the answer may be shared, "" for none."""
+    is_confidential: bool
+    """Whether nothing of the answer may be kept outside its messages."""
     texts: dict[str, str] = field(default_factory=dict)
     """The Markdown of each complete message of this answer, by its timestamp."""
 

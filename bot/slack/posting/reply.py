@@ -299,6 +299,7 @@ class AnswerReply:
             self._offered,
             target.is_unasked,
             target.share_name,
+            target.is_confidential,
         )
         return [block for button in self._buttons for block in button.build_blocks(answer)]
 

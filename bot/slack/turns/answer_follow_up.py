@@ -39,12 +39,18 @@ class AnswerFollowUp:
     async def handle_answer(
         self, message: QuestionMessage, question: Question, finished: Finished, reply: AnswerReply
     ) -> None:
-        """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more."""
+        """Store an answer, keep its reasoning, give it its final form, and look whether the asker may see more.
+
+        A confidential answer stays in its messages alone.
+        """
         read = [*(one.chunks for one in reply.passages), *(one.chunks or () for one in question.history)]
         self._shared.reasonings.keep_reasoning(message.key, message.user, finished.reasoning, itertools.chain(*read))
         await self._store_answer(message, question, finished, reply)
-        await self._layout.improve_messages(message, question.text, finished, reply)
-        if finished.search_query and not (question.wants_web or message.is_unasked or is_app(message.user)):
+        await self._layout.improve_messages(
+            message, question.text, finished, reply, publishes=not question.asker.is_confidential
+        )
+        is_quiet = question.wants_web or message.is_unasked or is_app(message.user) or question.asker.is_confidential
+        if finished.search_query and not is_quiet:
             for offer in self._offers:
                 offer(message, finished.search_query, reply.language)
 
@@ -71,7 +77,7 @@ class AnswerFollowUp:
             finished.timings.get("total", 0.0),
         )
         try:
-            await self._shared.answers.save_answer(stored)
+            await self._shared.answers.save_answer(stored, is_kept=not question.asker.is_confidential)
         except DatabaseError as error:
             _log.warning("answer not stored", channel=message.key.channel, error=str(error))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot.answering.guidance import Guidance
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
 from bot.audit.entries import NO_AUDIT, AuditLog
@@ -97,3 +98,5 @@ class SlackDependencies:
     listeners: Listeners = field(default_factory=Listeners)
     """Opens the servers for Slack over HTTP and for the pages of the installation."""
     audit_log: AuditLog = NO_AUDIT
+    guidance: Mapping[str, Guidance] = field(default_factory=dict)
+    """The profiles that answer from guidelines alone, by name."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import structlog
 
-from bot.answering.asker import Asker
+from bot.answering.asker import Asker, restrict_to_guidelines
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
@@ -75,34 +76,46 @@ class QuestionBuilder:
                 text, history = last.question, (*earlier, *([replace(last, question="")] if last.quotes else []))
             else:
                 text = render_message(replies.QUESTION_ABOVE, choose_language(last.messages))
+        self._refuse_confidential(message, thread)
         read = await read_materials(self._shared.materials, message, text, thread.messages)
         for notice in read.notices:
             reply.add_notice(render_message(notice, reply.language))
         chosen = await self._shared.preferences.find_or_default(key.team, message.user)
+        asker = Asker(
+            message.user,
+            key.team,
+            audience.viewers,
+            cache_salt=mix_salt(await self._shared.dependencies.find_salt(audience.viewers), read.materials),
+            people=self._shared.threads.cached_names,
+            names=self._shared.directory.names,
+            conversation=message.conversation,
+            within=within,
+            policy=narrow_policy(rule.web, audience.viewers),
+            depth=chosen.depth or rule.depth,
+            length=chosen.length,
+            language=rule.language,
+            tone=rule.tone,
+        )
+        if rule.guidance is not None:
+            asker = restrict_to_guidelines(asker, rule.guidance, datetime.now(UTC))
         return Question(
             text=text,
             history=history,
-            asker=Asker(
-                message.user,
-                key.team,
-                audience.viewers,
-                cache_salt=mix_salt(await self._shared.dependencies.find_salt(audience.viewers), read.materials),
-                people=self._shared.threads.cached_names,
-                names=self._shared.directory.names,
-                conversation=message.conversation,
-                within=within,
-                policy=narrow_policy(rule.web, audience.viewers),
-                depth=chosen.depth or rule.depth,
-                length=chosen.length,
-                language=rule.language,
-                tone=rule.tone,
-            ),
+            asker=asker,
             id=f"{key.channel}-{key.ts}",
             wants_web=wants_web,
             wants_documents=wants_documents,
             approved_words=self._shared.approved_words.take_words(key),
             materials=read.materials,
         )
+
+    def _refuse_confidential(self, message: QuestionMessage, thread: Thread) -> None:
+        """Refuse a question about a message of another channel that has a profile: its files belong to its thread."""
+        subject = message.subject or next((one.subject for one in thread.messages if one.subject), None)
+        if subject is None or subject.channel == message.key.channel:
+            return
+        if self._shared.rules.find_fixed(subject.channel).profile is not None:
+            raise AudienceRefused(replies.CONFIDENTIAL)
 
     async def record_replay(self, answer: GeneratedAnswer) -> None:
         """Record in the audit that a complete answer is shown, before it is.

@@ -63,6 +63,7 @@ class ReplyFactory:
             regenerates=turn.regenerates,
             is_unasked=message.is_unasked,
             share_name=await self._find_share_name(message),
+            is_confidential=rule.guidance is not None,
         )
         reply = AnswerReply(target, self._buttons, save_replies=save_replies)
         if message.is_unasked:

@@ -88,7 +88,12 @@ class SharedParts:
         self.channel_settings = ChannelSettingsStore(self.database, me.team, changes)
         fixed = dependencies.configuration
         self.rules = ChannelRules(
-            fixed.channels, fixed.web, fixed.thinking, self.channel_settings, dependencies.library
+            fixed.channels,
+            fixed.web,
+            fixed.thinking,
+            self.channel_settings,
+            dependencies.library,
+            dependencies.guidance,
         )
         self.channel_changes = ChannelChanges(
             api,

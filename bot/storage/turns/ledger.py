@@ -70,18 +70,31 @@ class Ledger:
         lease_s: float = LEASE_S,
         now: Callable[[], float] | None = None,
         teams: frozenset[str] | None = None,
+        confidential: frozenset[str] = frozenset(),
     ) -> None:
-        """``teams`` are the workspaces whose open questions are listed and renewed; None for all."""
+        """Make the ledger of a process.
+
+        ``teams`` are the workspaces whose open questions are listed and renewed; None for all. The texts of questions
+        in ``confidential`` channels are deleted at the end of their turns.
+        """
         self.database = database
         self._owner = owner
         self._lease_s = lease_s
         self._now = now or database.now
         self._teams = teams
+        self._confidential = confidential
         self._owners = OwnerWatch(self._now)
 
     def select_teams(self, teams: Iterable[str]) -> Ledger:
         """Return this ledger for some workspaces."""
-        return Ledger(self.database, owner=self._owner, lease_s=self._lease_s, now=self._now, teams=frozenset(teams))
+        return Ledger(
+            self.database,
+            owner=self._owner,
+            lease_s=self._lease_s,
+            now=self._now,
+            teams=frozenset(teams),
+            confidential=self._confidential,
+        )
 
     def now(self) -> float:
         """Return the time of ``LedgerTurn.received_at``."""
@@ -178,7 +191,8 @@ class Ledger:
         """
         clear_status_at = 0.0 if clear_status_in_s is None else self._now() + clear_status_in_s
         values = {"state": state, "error": error[:200], "lease_until": 0.0, "clear_status_at": clear_status_at}
-        return bool(await self._update_turn(statements.FINISH, key, us=self._owner, of_revision=revision, **values))
+        names = {"of_revision": revision, "is_confidential": key.channel in self._confidential}
+        return bool(await self._update_turn(statements.FINISH, key, us=self._owner, **names, **values))
 
     async def forget_unasked(self, key: QuestionKey, revision: int) -> bool:
         """Delete a question that nobody asked Kvasir; return False if it was changed, or has an answer."""
@@ -187,7 +201,8 @@ class Ledger:
 
     async def refuse_question(self, key: QuestionKey) -> None:
         """Close the turn of a question that a limit on questions refuses, also if its files have arrived meanwhile."""
-        await self._update_turn(statements.REFUSE, key, us=self._owner)
+        is_confidential = key.channel in self._confidential
+        await self._update_turn(statements.REFUSE, key, us=self._owner, is_confidential=is_confidential)
 
     @transaction
     def add_files(self, connection: sa.Connection, message: QuestionMessage, *, within_s: float) -> LedgerTurn | None:
@@ -399,6 +414,7 @@ async def open_ledger(
     patience_s: float = 2.0,
     lease_s: float = LEASE_S,
     now: Callable[[], float] | None = None,
+    confidential: frozenset[str] = frozenset(),
 ) -> AsyncIterator[Ledger]:
     """Open the ledger, with the bot's tables at the newest revision. At the end the leases of this process end.
 
@@ -414,7 +430,7 @@ async def open_ledger(
     # process all calls stay in order, and so do the questions.
     options = DatabaseOptions(patience_s, 2 * patience_s, readers=0, durable=False, one_writer=False)
     database = await open_database(url, MIGRATIONS, options)
-    ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now)
+    ledger = Ledger(database, owner=owner or name_this_process(), lease_s=lease_s, now=now, confidential=confidential)
     try:
         yield ledger
     finally:

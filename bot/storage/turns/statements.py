@@ -35,7 +35,8 @@ WAIT = UPDATE_ONE.values(state=TurnState.RECEIVED, attempts=0)
 _REFUSES_STORAGE = (
     sa.exists().where(match_rows(preferences, turns, "team", "user"), ~preferences.c.keeps_answers).correlate(turns)
 )
-_KEPT_TEXT = sa.case((_REFUSES_STORAGE, ""), else_=turns.c.text)
+_IS_CONFIDENTIAL = sa.bindparam("is_confidential", type_=sa.Boolean)
+_KEPT_TEXT = sa.case((_REFUSES_STORAGE | _IS_CONFIDENTIAL, ""), else_=turns.c.text)
 """The text of a question at the end of its turn: nobody needs it, and an edit brings the new one."""
 FINISH = _UPDATE_OPEN.where(match_columns(turns.c.revision)).values(text=_KEPT_TEXT)
 TAKE_OVER = UPDATE_ONE.where(IS_OPEN, match_columns(turns.c.owner, turns.c.lease_until))

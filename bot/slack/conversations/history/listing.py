@@ -42,7 +42,9 @@ class ChannelUpdater:
         *,
         since: float,
         bots: bool,
+        confidential: Collection[str] = (),
     ) -> None:
+        """``confidential`` are ids of channels that are never listed."""
         self._reader = reader
         self._team = reader.me.team
         self._event_log = event_log
@@ -50,6 +52,7 @@ class ChannelUpdater:
         self._now = now
         self._since = since
         self._bots = bots
+        self._confidential = confidential
 
     async def load_state(self) -> WorkspaceState:
         """Return the saved state of this workspace; an empty one if events since then may have been purged."""
@@ -64,7 +67,9 @@ class ChannelUpdater:
         now = self._now()
         numbered = await self._event_log.list_events_after(self._team, state.last_event_id)
         apply_moves(state, [event for _, event in numbered])
-        channels = await self._reader.list_channels({state.new_ids.get(channel, channel) for channel in chosen})
+        found = await self._reader.list_channels({state.new_ids.get(channel, channel) for channel in chosen})
+        hidden = {state.new_ids.get(channel, channel) for channel in self._confidential}.union(self._confidential)
+        channels = {id_: name for id_, name in found.items() if id_ not in hidden}
         periods = await self._event_log.list_periods(self._team)
         covered_until, is_now = find_coverage_end(periods, state.complete_until, now)
         is_full = now - state.listed_at > _FULL_LISTING_EVERY_S

@@ -76,6 +76,7 @@ class SlackSource:
         connect: Connect,
         event_log: ChannelEventLog,
         rate: SyncRate,
+        confidential: Collection[str] = (),
     ) -> None:
         self.key = key
         self._options = options
@@ -86,6 +87,7 @@ class SlackSource:
         self._connect = connect
         self._event_log = event_log
         self._rate = rate
+        self._confidential = confidential
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._reader: ChannelLoader | None = None
@@ -102,7 +104,13 @@ class SlackSource:
         with _map_errors(self.key.name):
             reader = await self._get_reader()
             updater = ChannelUpdater(
-                reader, self._event_log, self._memory, self._event_log.now, since=self._since, bots=self._options.bots
+                reader,
+                self._event_log,
+                self._memory,
+                self._event_log.now,
+                since=self._since,
+                bots=self._options.bots,
+                confidential=self._confidential,
             )
             state = await updater.load_state()
             async for _ in updater.update_state(state, self._options.channels):
@@ -204,16 +212,29 @@ class SlackSource:
 
 
 def make_slack_kind(
-    connect: Connect, event_log: ChannelEventLog, target: str, rate: SyncRate | None = None
+    connect: Connect,
+    event_log: ChannelEventLog,
+    target: str,
+    rate: SyncRate | None = None,
+    *,
+    confidential: Collection[str] = (),
 ) -> SourceKind:
-    """Return the kind ``slack``; ``target`` identifies the Slack that it reads.
+    """Return the kind ``slack``; ``target`` identifies the Slack that it reads. Confidential channels are never read.
 
     Its builder raises ``SourceMisconfigured`` if ``since`` is not a day.
     """
 
     def build_source(context: SourceContext, options: SlackOptions) -> SlackSource:
         key = SourceKey(context.name, "slack", target)
-        return SlackSource(key, options, context, connect=connect, event_log=event_log, rate=rate or SyncRate())
+        return SlackSource(
+            key,
+            options,
+            context,
+            connect=connect,
+            event_log=event_log,
+            rate=rate or SyncRate(),
+            confidential=confidential,
+        )
 
     return SourceKind(SlackOptions, build_source, lambda *_: ())  # ``SlackSettings`` names Slack's
 

@@ -32,7 +32,7 @@ class VerifyAnswerAction:
         """Return a button under an answer that cites documents alone, where an owner may see it."""
         done = answer.finished
         cites_documents = done.cited and all(one.chunks for one in done.cited)
-        if done.route not in {"engine", "passages"} or not cites_documents:
+        if done.route not in {"engine", "passages"} or not cites_documents or answer.is_confidential:
             return []
         if not answer.is_shown_to_any(self._shared.access.all_owners):
             return []

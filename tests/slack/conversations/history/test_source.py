@@ -51,13 +51,18 @@ class ChannelBench:
         self.kept: dict[str, bytes] = {}
 
     def make_source(
-        self, *, kept: dict[str, bytes] | None = None, rate: SyncRate = FAST, **options: object
+        self,
+        *,
+        kept: dict[str, bytes] | None = None,
+        rate: SyncRate = FAST,
+        confidential: tuple[str, ...] = (),
+        **options: object,
     ) -> SlackSource:
         sandbox = self.sandbox
         connect = functools.partial(
             open_web_api, SlackSettings(sandbox.bot_token, sandbox.app_token, api_url=sandbox.api_url)
         )
-        kind = make_slack_kind(connect, self.event_log, "test", rate)
+        kind = make_slack_kind(connect, self.event_log, "test", rate, confidential=confidential)
 
         def build_with_clock(context: SourceContext, own: object) -> Source:
             return kind.build(replace(context, sleep=self.sleep), own)
@@ -460,3 +465,15 @@ async def test_read_reports_deleted_thread(bench: ChannelBench) -> None:
     with pytest.raises(SourceError, match="was deleted in Slack"):
         await source.read(listed)
     await source.close()
+
+
+async def test_a_channel_with_a_profile_is_never_listed(bench: ChannelBench) -> None:
+    general = await bench.sandbox.say("ada", "#general", "The harbour closes at nine.")
+    handbook = await bench.sandbox.say("ada", "#handbook", "The patient in room 4711 has a cough.")
+    listed = await bench.list_threads()
+    assert {f"{GENERAL}/{general}", f"C0HANDBOOK/{handbook}"} <= listed.keys()
+    listed = await bench.list_threads(confidential=("C0HANDBOOK",))
+    assert listed[f"C0HANDBOOK/{handbook}"].readers == frozenset()  # as of a channel that Kvasir has left
+    listed = await bench.list_threads(confidential=("C0HANDBOOK",))
+    assert f"C0HANDBOOK/{handbook}" not in listed
+    assert f"{GENERAL}/{general}" in listed

@@ -1,0 +1,1 @@
+"""Profiles for notes of visits: a conversation becomes a note, each sentence of which links to its lines."""

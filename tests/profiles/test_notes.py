@@ -1,0 +1,134 @@
+"""Notes of visits: each sentence links to the lines that support it, and the others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.answering.answer import Answerer
+from bot.answering.limits import Limits
+from bot.profiles.notes.note import find_lines, format_section, read_note_rules, search_conversation, write_sections
+from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
+from bot.profiles.profile import ProfileError, read_profile
+from bot.profiles.registry import Profiles
+from engine.errors import EngineUnavailable
+from engine.interfaces import Delta
+from engine.notes import NoteCode
+from knowledge.embedding import IDENTITY, find_calibration
+from knowledge.search.material_passages import index_material
+from tests.answering.conftest import Room, ScriptedEngine, embed_bag_of_words, words
+
+CONVERSATION = """[doctor] Good morning. What brings you here today?
+[patient] My left knee has been hurting for three weeks,
+mostly on stairs.
+
+[doctor] Do you take any medicines?
+[patient] I take 500 mg of metformin twice a day, and I am allergic to penicillin.
+[doctor] Your blood pressure is 142 over 88. The left knee is swollen, and bending it hurts.
+[patient] Is that bad?
+[doctor] The x-ray of the knee shows no fracture. We start physiotherapy, and I see you again in six weeks.
+"""
+
+
+def test_a_transcript_is_read_by_its_lines() -> None:
+    said = read_transcript(CONVERSATION)
+    assert [(one.first, one.last, one.speaker) for one in said[:3]] == [
+        (1, 1, "doctor"),
+        (2, 3, "patient"),
+        (5, 5, "doctor"),
+    ]
+    assert said[1].text.endswith("for three weeks, mostly on stairs.")
+    named = read_transcript("Dr. Wu: How are you?\nMs Li：我很好。\nNotes follow")
+    assert [(one.speaker, one.last) for one in named] == [("Dr. Wu", 1), ("Ms Li", 3)]
+
+
+def test_a_file_without_speakers_is_refused() -> None:
+    with pytest.raises(TranscriptError, match="no line begins with a speaker"):
+        read_transcript("A letter\n\nto nobody.")
+
+
+def test_every_line_is_in_one_exchange() -> None:
+    material = make_material(read_transcript(CONVERSATION * 9), "visit.txt")
+    assert len(material.chunks) > 3
+    joined = "\n".join(chunk.text for chunk in material.chunks)
+    assert joined.count("physiotherapy") == 9
+    assert material.chunks[0].heading.startswith("l. 1–")
+    assert len({chunk.id for chunk in material.chunks}) == len(material.chunks)
+
+
+class BagOfWords:
+    """An embedder of word overlap."""
+
+    async def embed_passages(self, texts: Sequence[str], **_: object) -> NDArray[np.float32]:
+        return await embed_bag_of_words(texts)
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        return (await embed_bag_of_words([text]))[0]
+
+
+async def _write(script: Sequence[Delta | Exception]) -> list[str]:
+    rules = read_note_rules(Profiles(None).find_profile("visit-note"))
+    said = read_transcript(CONVERSATION)
+    material = make_material(said, "visit.txt")
+    embedder: Any = BagOfWords()
+    index = await index_material(embedder, find_calibration(IDENTITY).search, material)
+    limits = replace(Limits(), unsupported="drop")
+    answerer = Answerer(search_conversation(index), ScriptedEngine(script), Room.new_checker, limits=limits)
+    return [format_section(one, "en") async for one in write_sections(rules, answerer, said, "en")]
+
+
+async def test_sentences_link_to_their_lines_and_others_are_left_out() -> None:
+    script = words(
+        "The left knee has been hurting for three weeks. [1] The patient takes 500 mg of metformin twice a day. "
+        "The patient takes 850 mg of metformin. The patient smokes. The patient is allergic to aspirin."
+    )
+    sections = await _write(script)
+    assert sections[0].startswith("## History\n\n- The left knee has been hurting for three weeks. [l. 2–3]")
+    assert "500 mg of metformin twice a day. [l. 6]" in sections[0]
+    assert "850" not in sections[0]
+    assert "smokes" not in sections[0]
+    assert "allergic to aspirin" not in sections[0]
+    assert "3 sentences without support" in sections[0]
+    assert "No sentence about this has support" in sections[1]  # nothing is said twice
+
+
+async def test_a_model_that_fails_leaves_the_sections_empty() -> None:
+    sections = await _write(words("I do not know."))
+    assert [section.count("No sentence about this has support") for section in sections] == [1] * 4
+    sections = await _write([EngineUnavailable(NoteCode.NO_SERVER.fill(url="http://gpu"))])
+    assert all("The engine does not answer" in section and "has support" not in section for section in sections)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("", r"\[\[section\]\]"),
+        ('[[section]]\ntitle = { en = "A" }\n', "questions of section 1"),
+        ('[[section]]\ntitle = { zh = "A" }\nquestions = { en = "b" }\n', "title of section 1"),
+        ('[[section]]\ntitle = { en = "A" }\nquestion = { en = "b" }\n', "Did you mean “questions”"),
+    ],
+)
+def test_a_wrong_section_names_the_next_step(tmp_path: Path, table: str, reason: str) -> None:
+    folder = tmp_path / "ward-note"
+    folder.mkdir()
+    (folder / "profile.toml").write_text(f'kind = "note"\n[title]\nen = "Note"\n{table}')
+    with pytest.raises(ProfileError, match=reason):
+        read_note_rules(read_profile(folder))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "lines"),
+    [
+        ("The knee has been hurting for three weeks.", "l. 2–3"),
+        ("The patient takes medicines.", "l. 5–6"),
+        ("Left knee: swollen; pain on stairs.", "l. 2–7"),
+    ],
+)
+def test_a_sentence_names_the_fewest_lines(sentence: str, lines: str) -> None:
+    assert find_lines(sentence, read_transcript(CONVERSATION)[:5]) == lines

@@ -1,0 +1,176 @@
+"""In a channel with a profile, guidelines alone answer, and nothing of a patient's file is kept outside the thread."""
+
+from __future__ import annotations
+
+import base64
+import random
+import sqlite3
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pytest
+import sqlalchemy as sa
+
+from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
+from bot.config.configuration import Access
+from bot.config.models import ChannelTable
+from bot.storage.tables import tables
+from tests.api.running_api import ADA, CONFIGURATION, RunningApi, run_api
+from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot_in_sandbox
+
+PROFILED = "C0PROJECT1"
+QUOTE = "Unused leave expires at the end of March."
+CHANNELS = f"""
+[masking]
+audit = false
+[[channel]]
+id = "{PROFILED}"
+profile = "ward"
+"""
+PROFILE = f"""
+kind = "guidance"
+[title]
+en = "Ward"
+[[rule]]
+name = "metformin"
+mentions = [["metformin"]]
+quote = "{QUOTE}"
+"""
+
+
+def make_values(seed: int) -> list[str]:
+    """Return words that stand nowhere else."""
+    rng = random.Random(seed)
+    return ["zq" + "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(6)) for _ in range(12)]
+
+
+async def ask_about_file(api: RunningApi, channel: str, values: list[str]) -> str:
+    """Ask about a file with the values, and return all that Kvasir shows of the answer."""
+    lines = [
+        f"The patient {value} takes metformin of {n} mg, which the nurse noted in the file."
+        for n, value in enumerate(values)
+    ]
+    file = {"name": f"{values[0]}.txt", "base64": base64.b64encode("\n\n".join(lines).encode()).decode()}
+    text = f"@Kvasir How much metformin does the patient {values[1]} take? How many days of annual leave are there?"
+    said = await api.sandbox.control(
+        "POST", "say", {"person": "ada", "channel": channel, "text": text, "files": [file]}
+    )
+    ts = str(said["ts"])
+
+    async def is_complete() -> bool:
+        messages = await api.sandbox.messages(channel, person="ada")
+        return any(one.get("metadata") for one in messages if one.get("root") == ts and one.get("bot_id"))
+
+    await api.sandbox.wait_until(is_complete, deadline_s=120.0, what="the answer")
+    return str([one for one in await api.sandbox.messages(channel, person="ada") if one.get("root") == ts])
+
+
+def find_stored(home: Path, values: list[str]) -> dict[str, list[str]]:
+    """Return what of the values is in a file of Kvasir's home, in a row of its database or in the index."""
+    texts = {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with sqlite3.connect(home / "kvasir.db") as database:
+        texts["rows"] = "\n".join(database.iterdump()).encode()
+    index: Any = lancedb.connect(str(home / "lancedb"))
+    for name in index.table_names():
+        texts[f"index {name}"] = str(index.open_table(name).to_arrow().to_pylist()).encode()
+    assert any("audit" in name for name in texts)
+    return {name: found for name, text in texts.items() if (found := [one for one in values if one.encode() in text])}
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """Guidance from the one source of the scripted library."""
+
+    within: str = 'in:"docs"'
+
+    def find_warnings(self, text: str) -> tuple[str, ...]:
+        return (f"No {text}.",)
+
+
+async def answer_at_length(question: Question) -> AsyncGenerator[AnswerEvent]:
+    """Answer with so much text that it becomes a canvas elsewhere, with long code, and with reasoning."""
+    passage = replace(PASSAGE, chunks=("c1",))
+    yield Sources((passage,))
+    code = "line of code\n" * 60
+    yield Text(f"About {question.text}: [1]\n\n```\n{code}```\n\n{'It is so. [1] ' * 900}", (passage,))
+    yield Finished("engine", (passage,), {"total": 0.1}, search_query="zebra")
+
+
+async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> None:
+    library = FakeLibrary()
+    channels = {PROFILED: ChannelTable(id=PROFILED, profile="ward")}
+    dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}, "access": Access(frozenset({ADA}))}
+    async with run_bot_in_sandbox(
+        tmp_path, "socket", script=answer_at_length, dependencies=dependencies, library=library
+    ) as bot:
+        for channel, is_confidential in (("#project", True), ("#general", False)):
+            ts = await bot.ask("@Kvasir which zebra?", channel)
+            answer = await bot.wait_for_answer(ts, "", channel)
+            await bot.wait_until_idle()
+            asker = bot.answerer.questions[-1].asker
+            assert (asker.is_confidential, asker.within) == (is_confidential, 'in:"docs"' if is_confidential else "")
+            buttons = str(await bot.list_answers(ts, channel))
+            for action in ("kvasir:rate", "kvasir:verify"):
+                assert (action in buttons) is not is_confidential, answer
+            stored = [
+                table.name
+                for table in tables.sorted_tables
+                if "zebra" in str(await bot.ledger.database.fetch_rows(sa.select(table)))
+            ]
+            assert stored == ([] if is_confidential else ["bot_answers", "bot_turns"])
+            assert bool(await bot.sandbox.requests("canvases.create")) is not is_confidential
+            assert not await bot.sandbox.requests("files.getUploadURLExternal")
+        await check_refusal_elsewhere(bot)
+
+
+async def check_refusal_elsewhere(bot: RunningBot) -> None:
+    """Check that a message of the channel cannot be asked about in the direct messages, where answers are kept."""
+    said = await bot.sandbox.say("bo", "#project", "The patient in room 4711 has a cough.")
+    await bot.sandbox.shortcut("ada", "ask_about_message", channel="#project", ts=said)
+    view = await bot.sandbox.wait_for_modal(ADA)
+    question = {"question": {"question": {"type": "plain_text_input", "value": "Who coughs?"}}}
+    await bot.sandbox.submit("ada", view["id"], question)
+    await bot.sandbox.wait_for_message(
+        lambda m: m.get("bot_id") and "stay in their threads" in get_text(m), channel="@kvasir"
+    )
+    assert len(bot.answerer.questions) == 2
+
+
+@pytest.mark.timeout(400)
+async def test_a_patients_file_belongs_to_the_thread_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "profiles" / "ward").mkdir(parents=True)
+    (tmp_path / "profiles" / "ward" / "profile.toml").write_text(PROFILE)
+    guideline = CONFIGURATION.replace('path = "handbook"\n', 'path = "handbook"\nkind_of = "guideline"\n')
+    patient, colleague = make_values(1), make_values(2)
+    async with run_api(tmp_path, guideline + CHANNELS) as api:
+        shown = await ask_about_file(api, "#project", patient)
+        assert QUOTE in shown
+        assert patient[2] in shown
+        await ask_about_file(api, "#general", colleague)
+        await check_api(api)
+    logs = capsys.readouterr()
+    assert [one for one in patient if one in logs.out + logs.err] == []
+    assert find_stored(api.home, patient) == {}
+    stored = find_stored(api.home, colleague)
+    assert any("rows" in name for name in stored)  # so the scan finds what other channels store
+
+
+async def check_api(api: RunningApi) -> None:
+    """Check that a request may name a profile, and that a wrong name is refused."""
+    key = await api.create_key(ADA)
+    asked = "How many days of annual leave are there with metformin?"
+    answer = await api.ask(asked, key, profile="ward")
+    assert QUOTE in answer["answer"]
+    assert {source["source"] for source in answer["sources"]} == {"handbook"}
+    body = {"messages": [{"role": "user", "content": asked}], "profile": "ward", "include_reasoning": True}
+    _, chat = await api.post("/v1/chat/completions", body, key)
+    assert QUOTE in chat["choices"][0]["message"]["content"]
+    status, refused = await api.post("/v1/answers", {"question": asked, "profile": "wards"}, key)
+    assert (status, refused["error"]["code"]) == (400, "unknown_profile")
+    assert "ward" in refused["error"]["message"]
+    narrow = await api.create_key(ADA, sources=("board",))
+    status, refused = await api.post("/v1/answers", {"question": asked, "profile": "ward"}, narrow)
+    assert (status, refused["error"]["code"]) == (403, "no_guidelines")
