@@ -194,6 +194,10 @@ def _add_profile_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     profiles.add_argument(
         "--copy", nargs=2, metavar=("NAME", "NEW"), help="copy a profile into your folder, to edit it"
     )
+    extract = add("extract", "Take the values of a profile out of files, and say where each stands.", json=True)
+    extract.add_argument("profile", metavar="PROFILE", help="contract, kyc, medical-record or one of yours")
+    extract.add_argument("files", nargs="+", type=Path, metavar="FILE", help="read and not stored")
+    extract.add_argument("--csv", action="store_true", help="one row for each value")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,7 +25,9 @@ class ProfileKind:
     returns what the kind works with. It raises ``ProfileError``."""
 
 
-KINDS: Final[dict[str, ProfileKind]] = {kind.name: kind for kind in ()}
+KINDS: Final[dict[str, ProfileKind]] = {
+    kind.name: kind for kind in (ProfileKind("extraction", "bot.profiles.extraction.profile:read_extraction_profile"),)
+}
 
 
 class Profiles:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
@@ -20,6 +19,7 @@ from bot.app import create_answerer, create_engine, create_verified_finder, mask
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
+from bot.cli.engine_waiting import wait_for_engine
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.library_opening import open_configured_library
@@ -29,12 +29,6 @@ from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
 from bot.terminal.output import print_json, print_note, print_piece, print_result
-from bot.terminal.terminal import Terminal
-from engine.interfaces import EngineState
-from engine.service import Engine
-
-_ENGINE_S = 240.0
-"""How long to wait for an engine that is loading."""
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -46,7 +40,7 @@ async def main(arguments: argparse.Namespace) -> int:
         await engine.ensure_running()
         library = await stack.enter_async_context(open_configured_library(settings))
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
-        await _wait_for_engine(engine)
+        await wait_for_engine(engine)
         why = describe_thinking_limit(engine.thinking_control) if arguments.think is not None else ""
         depth = arguments.think or settings.configuration.thinking.everywhere
         asked = mask_prompts(engine, settings)
@@ -108,21 +102,6 @@ async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: b
             if not quiet:
                 _show_event(event)
     return transcript
-
-
-async def _wait_for_engine(engine: Engine) -> None:
-    """Show the progress of the engine until it is ready or has failed."""
-    if engine.status().state is EngineState.READY:
-        return
-    with Terminal() as terminal:
-        waiting = asyncio.create_task(engine.wait_until_ready(_ENGINE_S))
-        try:
-            while not waiting.done():
-                status = engine.status()
-                terminal.show_progress("engine", status.progress, status.detail)
-                await asyncio.wait([waiting], timeout=0.5)
-        finally:
-            waiting.cancel()
 
 
 def _show_event(event: AnswerEvent) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
+from bot.audit.audited_extractor import AuditedExtractor
 from bot.audit.entries import NO_AUDIT, AuditLog
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
@@ -97,3 +98,5 @@ class SlackDependencies:
     listeners: Listeners = field(default_factory=Listeners)
     """Opens the servers for Slack over HTTP and for the pages of the installation."""
     audit_log: AuditLog = NO_AUDIT
+    extractor: AuditedExtractor | None = None
+    """Takes values out of files; None where none are taken."""

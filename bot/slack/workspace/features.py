@@ -11,6 +11,7 @@ from bot.slack.features import (
     answers,
     asking,
     documents,
+    extraction,
     feedback,
     kb,
     operations,
@@ -49,6 +50,7 @@ from bot.storage.turns.questions import QuestionMessage
 FEATURES: Sequence[BuildFeature] = (
     sharing.build_feature,
     asking.build_feature,
+    extraction.build_feature,
     answers.build_feature,
     documents.build_feature,
     refreshes.build_feature,
