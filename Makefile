@@ -2,7 +2,7 @@
 # make test   sets everything up, starts every service and passes all tests
 # make check  a developer's inner loop: lint, types, the fast tests
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check soak bench eval eval-answers format requirements sbom
+.PHONY: help setup dev run services lint test check soak bench eval eval-answers eval-profiles format requirements sbom
 
 PYTHON ?= python3
 DOCS ?=
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 	@echo 'make run DOCS=/path   answers from that folder'
-	@echo 'make setup | soak | bench | eval | eval-answers | format | requirements | sbom'
+	@echo 'make setup | soak | bench | eval | eval-answers | eval-profiles | format | requirements | sbom'
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh kvasir
@@ -101,6 +101,12 @@ ANSWERS ?=
 eval-answers: dev
 	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
 	.venv/bin/python scripts/eval_answers.py $(ANSWERS)
+
+# Compare the profiles with a plain prompt on the same model. PROFILES names the folders of data: see each script.
+PROFILES ?=
+eval-profiles: dev
+	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
+	.venv/bin/python scripts/eval_extraction_profiles.py $(PROFILES)
 
 format: dev
 	@.venv/bin/ruff check --fix .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Final, Literal
 
@@ -25,6 +25,8 @@ _NO_END: Final = re.compile(
 _NEXT_WORD: Final = re.compile(r"\s*\S")
 _DATE_KINDS: Final = frozenset({"year", "month-name", "day-of-month"})
 _MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf"})
+_SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "cny": "¥", "rmb": "¥"}
+_CODE: Final = re.compile(r"\b(?:usd|eur|gbp|cny|rmb)(?= ?\d)")
 _ISO_DAY: Final = ("year", "month-name", "day-of-month")
 
 
@@ -89,8 +91,15 @@ class FoldedText:
 
     @cached_property
     def mentions(self) -> tuple[Mention, ...]:
-        """Return the dates and numbers of the folded text."""
-        return find_numbers(self.text.lower()) if len(self.text.lower()) == len(self.text) else ()
+        """Return the dates and numbers of the folded text; a code of money before a number belongs to it."""
+        lower = self.text.lower()
+        if len(lower) != len(self.text):
+            return ()
+        signed = _CODE.sub(lambda code: f"  {_SIGNS[code[0]]}", lower)
+        return tuple(
+            replace(one, start=one.start - 2) if lower[max(0, one.start - 2) : one.start + 1] in _SIGNS else one
+            for one in find_numbers(signed)
+        )
 
 
 @lru_cache(maxsize=512)
@@ -174,7 +183,7 @@ def split_sentences(text: str) -> tuple[Span, ...]:
 def _iterate_sentences(text: str) -> Iterator[Span]:
     start = 0
     for match in _ENDS.finditer(text):
-        if match[0][0] == "." and not _ends_sentence(text, start, match):
+        if match[0][0] in ".?!;" and not _ends_sentence(text, start, match):
             continue
         if (span := _strip_space(text, start, match.end())) is not None:
             yield span
