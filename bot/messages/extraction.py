@@ -22,6 +22,10 @@ NO_ENGINE: Final = Message(
 CUT: Final = Message(
     "The document is too long; its end was not read. Split it.", "文件过长，结尾部分未读取。请拆分文件。"
 )
+EMPTY: Final = Message(
+    "I found no text in the document. If it has pictures of text, run text recognition (OCR) on it first.",
+    "文件中没有文字。如果内容是图片，请先进行文字识别（OCR）。",
+)
 PLACE: Final = Message("passage {n}", "第 {n} 段")
 PLACE_ON_PAGE: Final = Message("page {page}, passage {n}", "第 {page} 页，第 {n} 段")
 NOTHING: Final = Message("none found", "未找到")

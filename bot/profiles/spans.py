@@ -115,9 +115,8 @@ def find_value(text: str, value: str, type_: ValueType = "text") -> Span | None:
     """
     wanted, place = value.strip(), -1
     while wanted and (place := text.find(wanted, place + 1)) >= 0:
-        span = Span(place, place + len(wanted))
-        if _is_whole(text, span):
-            return span
+        if _is_whole(text, as_written := Span(place, place + len(wanted))):
+            return as_written
     span = _find_letters(fold_text(text), value)
     if span is None and type_ in {"date", "amount"}:
         span = _find_same_number(fold_text(text), FoldedText(value))

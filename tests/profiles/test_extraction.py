@@ -163,6 +163,12 @@ async def test_without_an_engine_the_rules_remain_and_it_is_said(
     assert "only rules have found values" in result["notices"][0]
 
 
+async def test_an_empty_document_is_explained(server: FakeSglang, lease: ExtractionProfile, tmp_path: Path) -> None:
+    result = await extract(server, lease, " \n", tmp_path)
+    assert (result["values"], server.bodies) == ({"rent": [], "pets": []}, [])
+    assert "no text" in result["notices"][0]
+
+
 async def test_a_small_model_is_asked_only_where_there_are_no_rules(
     server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
 ) -> None:

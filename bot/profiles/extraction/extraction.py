@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from bot.answering.events import Passage
@@ -23,11 +24,11 @@ class Value:
     """A value where it stands. Nothing but the text of the passage is ever its text."""
 
     field: str
-    passage: Passage = field(repr=False)
+    passage: Passage = dataclasses.field(repr=False)
     span: Span
     """In the passage's text."""
     found_by: FoundBy
-    normalised: str = field(default="", repr=False)
+    normalised: str = dataclasses.field(default="", repr=False)
 
     @property
     def text(self) -> str:
@@ -40,8 +41,8 @@ class Extraction:
     """What a profile takes out of one document."""
 
     title: str
-    profile: ExtractionProfile = field(repr=False)
-    values: tuple[Value, ...] = field(repr=False)
+    profile: ExtractionProfile = dataclasses.field(repr=False)
+    values: tuple[Value, ...] = dataclasses.field(repr=False)
     dropped: int = 0
     """Values of the engine that are not in the text."""
     notices: tuple[Message, ...] = ()

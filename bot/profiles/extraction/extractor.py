@@ -85,6 +85,7 @@ class Extractor:
         incomplete = [one.name for one in asked if replies.get(one.name, _Reply()).is_incomplete]
         notices = [
             *([texts.CUT] if document.is_cut else []),
+            *([] if document.passages else [texts.EMPTY]),
             *([texts.NO_ENGINE.fill(reason=explain_error(trouble))] if trouble is not None else []),
             *([texts.INCOMPLETE.fill(names=join_names(incomplete, "en"))] if incomplete else []),
         ]

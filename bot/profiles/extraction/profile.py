@@ -118,7 +118,7 @@ class _Checks:
         self, table: Mapping[str, Any], key: str, where: str, *, required: bool = False
     ) -> Mapping[Language, str]:
         """Return texts by language."""
-        texts = self.take(table, key, dict, default={}, where=where)
+        texts: Mapping[Language, str] = self.take(table, key, dict, default={}, where=where)
         if not all(isinstance(one, str) for one in texts.values()) or not set(texts) <= set(LANGUAGES):
             raise self.fail(f"{where}: {key} should have a text for each of: {', '.join(LANGUAGES)}.")
         if required and not texts.get("en"):

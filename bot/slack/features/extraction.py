@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,11 +18,12 @@ from bot.messages.errors import explain_error
 from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.profiles.document_reader import open_material
-from bot.profiles.extraction.extraction import Extraction, describe_place, list_notices
-from bot.profiles.extraction.profile import KIND, ExtractionProfile, load_extraction_profile
+from bot.profiles.extraction.extraction import Extraction, Value, describe_place, list_notices
+from bot.profiles.extraction.profile import KIND, ExtractionProfile, Field, load_extraction_profile
 from bot.slack.features.kit.feature import Feature, FeatureTools
 from bot.slack.features.kit.modal import Modal, build_menu, build_modal
 from bot.slack.features.kit.opening import build_sentence_view, open_modal
+from bot.slack.features.kit.private_questions import PostedQuestion
 from bot.slack.materials.question_materials import QuestionMaterials
 from bot.slack.turns.shared_parts import SharedParts
 from bot.slack.wire.errors import SlackError
@@ -116,7 +116,7 @@ class ExtractModal(Modal):
         linked = f"<{render.encode_link_target(link)}|{place}>" if link else place
         head = render_message(texts.HEAD, language, profile=title, place=linked)
         posted = await self._shared.api.call("chat.postMessage", channel=user, text=head)
-        thread = {"channel": str(posted["channel"]), "thread_ts": str(posted["ts"])}
+        thread = PostedQuestion(str(posted["channel"]), str(posted["ts"]))
         work = self._extract(profile, subject, user, viewers, language, thread)
         self._shared.tasks.start(work, "extraction")
 
@@ -143,7 +143,7 @@ class ExtractModal(Modal):
         user: str,
         viewers: Viewers,
         language: Language,
-        thread: Mapping[str, str],
+        thread: PostedQuestion,
     ) -> None:
         """Post the values of each file into the thread, or why there are none."""
         try:
@@ -163,17 +163,18 @@ class ExtractModal(Modal):
         material: Material,
         requester: Requester,
         language: Language,
-        thread: Mapping[str, str],
+        thread: PostedQuestion,
     ) -> None:
         document = open_material(self._extractor.library, material)
         requester = replace(requester, cache_salt=document.mix_salt(requester.cache_salt))
         extraction = await self._extractor.extract(profile, document, requester, team=self._shared.me.team)
         await self._post(thread, format_extraction(extraction, language, material.url))
 
-    async def _post(self, thread: Mapping[str, str], markdown: str) -> None:
+    async def _post(self, thread: PostedQuestion, markdown: str) -> None:
         await self._shared.api.call(
             "chat.postMessage",
-            **thread,
+            channel=thread.channel,
+            thread_ts=thread.ts,
             text=render.make_fallback_text(markdown),
             blocks=build_text_blocks(markdown),
         )
@@ -181,7 +182,9 @@ class ExtractModal(Modal):
 
 def format_extraction(extraction: Extraction, language: Language, url: str | None) -> str:
     """Return an extraction as Markdown: a table with a link to where each value stands, and what is to be said."""
-    rows = [(one, value) for one in extraction.profile.fields for value in extraction.list_values(one.name) or [None]]
+    rows: list[tuple[Field, Value | None]] = []
+    for one in extraction.profile.fields:
+        rows += [(one, value) for value in extraction.list_values(one.name)] or [(one, None)]
     head = [render_message(one, language) for one in (texts.FIELD, texts.VALUE, texts.WHERE)]
     lines = [f"**{_format_cell(extraction.title)}**", "", _join_cells(head), "|---|---|---|"]
     for field, value in rows[:_MAX_ROWS]:
@@ -206,4 +209,5 @@ def _format_cell(text: str) -> str:
     """Return a text of a document as one cell, which formats nothing and pings nobody."""
     line = " ".join(release_text(text).split())
     cut = line if len(line) <= _VALUE_CHARACTERS else f"{line[:_VALUE_CHARACTERS].rstrip()}…"
+    cut = cut.replace("://", f":{render.JOINER}//")  # no address becomes a link
     return render.escape_markdown(_MARKUP.sub(r"\\\g<0>", cut))

@@ -75,7 +75,9 @@ async def test_a_document_formats_nothing_and_pings_nobody(files: FilesBot) -> N
     await use_shortcut(files, ts)
     message = await wait_for_values(files, "governed by the laws")
     shown = str(message["blocks"])
+    assert "evil.example" in shown
     assert "'url': 'https://evil.example" not in shown
+    assert "https://evil.example" not in shown
     assert "<!channel>" not in get_text(message)
 
 
