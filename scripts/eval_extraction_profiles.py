@@ -214,13 +214,16 @@ def count_entities(
 
 
 def locate_all(text: str, reply: str) -> Counter[tuple[str, int, int]]:
-    """Return the entities of a plain reply at each place where the text has them."""
+    """Return the entities of a plain reply at each place where the text has them.
+
+    A part of a type's name counts as the type, and a line may have several entities: small models write so.
+    """
     found: Counter[tuple[str, int, int]] = Counter()
     for line in reply.splitlines():
-        kind, _, value = line.strip("-*• ").replace(":", "：").partition("：")
-        value = value.strip()
-        if kind.strip() in ENTITIES.values() and value:
-            found.update((kind.strip(), place.start(), place.end()) for place in re.finditer(re.escape(value), text))
+        typed, _, values = line.strip("-*• ").replace(":", "：").partition("：")
+        kind = next((one for one in ENTITIES.values() if len(typed.strip()) > 1 and typed.strip() in one), None)
+        for value in filter(None, re.split(r"[、，,；;。\s]+", values) if kind else ()):
+            found.update((str(kind), place.start(), place.end()) for place in re.finditer(re.escape(value), text))
     return found
 
 

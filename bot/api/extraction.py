@@ -37,7 +37,7 @@ async def extract_values(parts: ApiParts, caller: Caller, asked: ExtractQuery, d
         profile = await asyncio.to_thread(load_extraction_profile, extractor.profiles, asked.profile)
     except ProfileError:  # its text names paths of this machine
         text = "There is no such profile for extraction. `kvasir profiles` lists and checks all of them."
-        raise ApiError(HTTPStatus.BAD_REQUEST, text, "unknown_profile", param="profile") from None
+        raise ApiError(HTTPStatus.NOT_FOUND, text, "unknown_profile", param="profile") from None
     try:
         document = await read_document(extractor.library, asked.file, data)
     except ParseError as error:

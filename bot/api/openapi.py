@@ -88,6 +88,7 @@ def _build_upload(summary: str, query: type[BaseModel], result: str) -> dict[str
     return operation | {
         "parameters": [*operation["parameters"], *parameters],
         "requestBody": {"required": True, "content": body},
+        "responses": operation["responses"] | {"404": _build_response("There is no such profile.", "Error")},
     }
 
 
