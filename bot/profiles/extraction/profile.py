@@ -179,25 +179,12 @@ class _Checks:
             raise self.fail(f"{where}: {pattern!r} is no regular expression: {error}.") from None
 
 
-def build_schema(profile: ExtractionProfile) -> dict[str, Any]:
-    """Return the JSON schema of the values of a document."""
-    return _build_object({one.name: build_values_schema(one.most) for one in profile.fields})
-
-
 def build_reply_schema(most: int) -> dict[str, Any]:
     """Return the JSON schema of the engine's reply about one field."""
-    return _build_object({"values": build_values_schema(most)})
-
-
-def build_values_schema(most: int) -> dict[str, Any]:
-    """Return the schema of the values of one field."""
-    return {"type": "array", "maxItems": most, "items": {"type": "string"}}
-
-
-def _build_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    values = {"type": "array", "maxItems": most, "items": {"type": "string"}}
     return {
         "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
+        "properties": {"values": values},
+        "required": ["values"],
         "additionalProperties": False,
     }
