@@ -95,10 +95,6 @@ eval: dev
 	.venv/bin/python scripts/eval_verified.py
 	.venv/bin/python scripts/eval_extraction.py
 
-# The profiles, on sets that they were not tuned on. KVASIR_EVAL_DIR names the folder of the sets.
-eval-profiles: dev
-	.venv/bin/python scripts/eval_transactions.py
-
 # Compare Kvasir with a plain recipe on the same model. It takes hours on a CPU; an interrupted run continues.
 # ANSWERS takes the script's options; without KVASIR_ENGINE_URL the engine that Kvasir starts answers.
 ANSWERS ?=
@@ -106,12 +102,17 @@ eval-answers: dev
 	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
 	.venv/bin/python scripts/eval_answers.py $(ANSWERS)
 
-# Measure the profiles on public data in KVASIR_EVAL_DIR/profiles. Two of the scripts ask a model.
+# Measure the profiles. PROFILES is the folder of data; some scripts ask a model, and each says what it needs.
+PROFILES ?= $(KVASIR_EVAL_DIR)/profiles
 eval-profiles: dev
 	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
+	.venv/bin/python scripts/eval_transactions.py $(PROFILES)/transactions
+	.venv/bin/python scripts/eval_customer_questions.py
 	.venv/bin/python scripts/eval_sources.py
 	.venv/bin/python scripts/eval_guidance.py
 	.venv/bin/python scripts/eval_notes.py
+	.venv/bin/python scripts/eval_extraction_profiles.py --contracts $(PROFILES)/contracts
+	.venv/bin/python scripts/eval_ocr.py pages
 
 format: dev
 	@.venv/bin/ruff check --fix .

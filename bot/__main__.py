@@ -211,6 +211,10 @@ def _add_profile_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     transactions.add_argument("--csv", action="store_true", help="one line for each account, for a spreadsheet")
     transactions.add_argument("--open-cases", action="store_true", help="open a case for each account in Slack")
     transactions.add_argument("--as", dest="person", metavar="USER", help=_AS_HELP)
+    extract = add("extract", "Take the values of a profile out of files, and say where each stands.", json=True)
+    extract.add_argument("profile", metavar="PROFILE", help="contract, kyc, medical-record or one of yours")
+    extract.add_argument("files", nargs="+", type=Path, metavar="FILE", help="read and not stored")
+    extract.add_argument("--csv", action="store_true", help="one row for each value")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

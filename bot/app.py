@@ -56,6 +56,8 @@ from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 if TYPE_CHECKING:
+    from bot.audit.audited_extractor import AuditedExtractor
+    from bot.audit.entries import AuditLog
     from bot.health.checks import Health
     from bot.local_workspace import LocalWorkspace
     from bot.slack.turns.dependencies import SlackDependencies
@@ -244,6 +246,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             security_audit=SecurityAudit(settings, os.environ, library),
             record_vote=metrics.record_vote,
             audit_log=audit,
+            extractor=_create_extractor(measured_engine, audit, library, configured.profiles),
             count_requests=engine.count_requests,
             listeners=listeners,
             guidance=guidance,
@@ -263,6 +266,17 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             terminal,
             _lead_syncs(ready_library, terminal, functools.partial(_add_leader_tasks, settings, app, deps.adding)),
         )
+
+
+def _create_extractor(
+    engine: ChatEngine, audit: AuditLog, library: Library, own_profiles: Path | None
+) -> AuditedExtractor:
+    """Return what takes values out of files."""
+    from bot.audit.audited_extractor import AuditedExtractor  # noqa: PLC0415 - as in ``serve``
+    from bot.profiles.extraction.extractor import Extractor  # noqa: PLC0415
+    from bot.profiles.registry import Profiles  # noqa: PLC0415
+
+    return AuditedExtractor(Extractor(engine), audit, library, Profiles(own_profiles))
 
 
 async def _open_ledger(
@@ -485,6 +499,7 @@ async def _serve_api(
         deps.configuration,
         deps.audit_log,
         deps.guidance,
+        deps.extractor,
     )
     where = settings.api_host, settings.api_port
     async with open_api(parts, deps.listeners, *where, drain_s=settings.drain_s) as address:

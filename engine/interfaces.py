@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from engine.notes import EngineNote, join_notes
 
@@ -29,6 +29,9 @@ class Sampling:
     thinking_tokens: int | None = None
     """Limit for thinking; 0 for no thinking, None for no limit. With ``ThinkingControl.SWITCH`` only 0 and None have an
     effect. A model that does not think ignores it."""
+    json_schema: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    """The JSON schema of the answer; None for free text. A model that thinks follows it only after an open thought, so
+    with ``thinking_tokens`` 0 it may not. Parse the answer as text that may be anything."""
 
 
 class ThinkingControl(StrEnum):

@@ -175,6 +175,27 @@ def test_a_message(checkout: Checkout) -> None:
     assert shown == "1 lunch. 2 lunches. 2 份午餐。"
 
 
+def test_a_profile(checkout: Checkout) -> None:
+    shipped = "bot/profiles/shipped"
+    shutil.copytree(checkout.root / shipped / "kyc", checkout.root / shipped / "lease")
+    (checkout.root / shipped / "lease" / "sample.md").write_text("The rent is 900 EUR a month.\n", encoding="utf-8")
+    assert "lease/sample.md" in checkout.test("tests/profiles/test_extraction.py", "-k", "sample")
+    profile = checkout.read(f"{shipped}/lease/profile.toml").partition("[[fields]]")[0]
+    field = """
+[[fields]]
+name = "rent"
+type = "amount"
+title = { en = "Rent", zh = "租金" }
+question = { en = "What is the rent?", zh = "租金是多少？" }
+patterns = ['rent is (?P<value>\\d+ EUR)']
+"""
+    checkout.write(f"{shipped}/lease/profile.toml", profile + field)
+    assert (
+        checkout.test("tests/profiles", "tests/cli/test_profiles.py", "-m", "not slow", "-k", "sample or shipped") == ""
+    )
+    assert "lease" in checkout.call(sys.executable, "-m", "bot", "profiles")
+
+
 def test_a_setting(checkout: Checkout) -> None:
     compared = "tests/config/test_settings.py"
     checkout.insert(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from knowledge.errors import KnowledgeError
-from knowledge.interfaces import Viewers
+from knowledge.interfaces import Material, Viewers
 
 
 async def find_cache_salt(find_rights_key: Callable[[Viewers], Awaitable[str]], key: str, viewers: Viewers) -> str:
@@ -28,3 +28,14 @@ async def find_cache_salt(find_rights_key: Callable[[Viewers], Awaitable[str]], 
     if not rights:
         return secrets.token_hex(16)
     return hmac.new(key.encode(), rights.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def mix_salt(salt: str, materials: Sequence[Material]) -> str:
+    """Return the salt of the engine's prefix cache for a prompt with materials, "" without any separation."""
+    if not salt or not materials:
+        return salt
+    digest = hashlib.sha256(salt.encode())
+    for material in materials:
+        for chunk in material.chunks:
+            digest.update(chunk.id.encode())
+    return digest.hexdigest()[:32]

@@ -141,13 +141,7 @@ def build_prompt(
     turns = _fit_history(history, budget.history_tokens, count_tokens)
     if budget.brief:
         passages = _drop_translations(passages, language)
-    blocks = [
-        _format_block(
-            passage,
-            shorten_to_tokens(_read_text(passage), budget.passage_tokens, count_tokens),
-        )
-        for passage in passages[: budget.passages]
-    ]
+    blocks = [format_passage(one, budget.passage_tokens, count_tokens) for one in passages[: budget.passages]]
     while True:
         messages = _build_messages(instructions, turns, _group_by_question(passages, blocks), question_text)
         tokens = TURN_TOKENS + sum(TURN_TOKENS + count_tokens(message.content) for message in messages)
@@ -169,6 +163,11 @@ def shorten_to_tokens(text: str, tokens: int, count_tokens: CountTokens) -> str:
             return ""
         marked = shortened + _ELLIPSIS
     return marked
+
+
+def format_passage(passage: Passage, tokens: int, count_tokens: CountTokens) -> str:
+    """Return a passage as a model reads it, with its number and path; of its text at most ``tokens``."""
+    return _format_block(passage, shorten_to_tokens(_read_text(passage), tokens, count_tokens))
 
 
 def describe_manner(language: Language | None, tone: Tone, question_language: Language) -> str:

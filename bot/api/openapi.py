@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bot.api.access import PERSON_HEADERS
+from bot.api.extraction import EXTRACT_PATH
 from bot.api.passages import FoundPassages
-from bot.api.requests import AnswerRequest, ChatRequest, SearchRequest
+from bot.api.requests import AnswerRequest, ChatRequest, ExtractQuery, SearchRequest
 
 _REF = "#/components/schemas/{model}"
 _REFUSALS: Mapping[str, str] = {
@@ -18,7 +19,7 @@ _REFUSALS: Mapping[str, str] = {
     "401": "The key is missing, unknown, revoked or has expired.",
     "403": "The key lacks the scope, or the person gets no answers.",
     "408": "The body took longer than 30 s.",
-    "413": "The body has more than 1 MiB.",
+    "413": "The body has more than 1 MiB, or a file more than 20 MB.",
     "415": "The body is no JSON.",
     "429": "A limit is reached; Retry-After says when to ask again.",
     "500": "A defect of Kvasir.",
@@ -42,6 +43,7 @@ def build_document() -> dict[str, Any]:
     _, definitions = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]  # literals in a list
     schemas = definitions["$defs"] | {
         "Answer": _build_object("answer", "sources", "notices", "route", answer="string"),
+        "Extraction": _build_object("file", "profile", "values", "dropped", "notices", "passages", file="string"),
         "Completion": _build_object("id", "object", "created", "model", "choices", "citations", model="string"),
         "Models": _build_object("object", "data", object="string"),
         "Error": _build_object("error"),
@@ -53,6 +55,7 @@ def build_document() -> dict[str, Any]:
         "paths": {
             "/v1/answers": {"post": _build_post("Answer a question.", AnswerRequest, "Answer", streams=True)},
             "/v1/search": {"post": _build_post("Search the documents.", SearchRequest, "FoundPassages")},
+            EXTRACT_PATH: {"post": _build_upload("Take values out of a file.", ExtractQuery, "Extraction")},
             "/v1/chat/completions": {
                 "post": _build_post("Answer as OpenAI's API does.", ChatRequest, "Completion", streams=True)
             },
@@ -71,6 +74,28 @@ def build_document() -> dict[str, Any]:
             "schemas": schemas,
         },
     }
+
+
+def _build_upload(summary: str, query: type[BaseModel], result: str) -> dict[str, Any]:
+    """Return an operation whose body is a file, and whose query has the rest."""
+    schema = query.model_json_schema()
+    parameters = [
+        {"name": name, "in": "query", "required": name in schema["required"], "schema": _keep_string(of_one)}
+        for name, of_one in schema["properties"].items()
+    ]
+    body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    operation = _build_post(summary, query, result)
+    return operation | {
+        "parameters": [*operation["parameters"], *parameters],
+        "requestBody": {"required": True, "content": body},
+        "responses": operation["responses"] | {"404": _build_response("There is no such profile.", "Error")},
+    }
+
+
+def _keep_string(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a text that may be left out: a query has no null."""
+    limit = next((one["maxLength"] for one in (schema, *schema.get("anyOf", ())) if "maxLength" in one), None)
+    return {"type": "string", "maxLength": limit, "description": schema.get("description", "")}
 
 
 def _build_post(summary: str, body: type[BaseModel], result: str, *, streams: bool = False) -> dict[str, Any]:

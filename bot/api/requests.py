@@ -72,6 +72,13 @@ class SearchRequest(_Request):
     limit: _Limit = Field(8, description="The most passages.")
 
 
+class ExtractQuery(_Request):
+    """The query of an extraction, whose body is the file."""
+
+    profile: str = Field(max_length=40, description="The name of a profile, as `kvasir profiles` lists it.")
+    file: str = Field(max_length=400, description="The file's name, whose ending says its format: contract.pdf.")
+
+
 class _Lenient(BaseModel):
     """A body of OpenAI's: what Kvasir does not know is ignored."""
 
@@ -126,7 +133,7 @@ class ChatRequest(_Lenient):
 
 _FIELDS: Final = frozenset(
     name
-    for model in (AnswerRequest, SearchRequest, ChatRequest, SentMessage, TextPart, TextFormat)
+    for model in (AnswerRequest, SearchRequest, ExtractQuery, ChatRequest, SentMessage, TextPart, TextFormat)
     for name in model.model_fields
 )
 
@@ -143,6 +150,21 @@ async def read_body(request: web.Request, model: type[_Body]) -> _Body:
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, "unsupported_media_type")
     try:
         return model.model_validate_json(await request.read())
+    except ValidationError as error:
+        raise _explain_refusal(error) from None
+
+
+def read_query(request: web.Request, model: type[_Body]) -> _Body:
+    """Return the query of a request.
+
+    Raises:
+        ApiError: a parameter is wrong or comes twice; the text names it, and never repeats its value.
+
+    """
+    if len(request.query) != len(set(request.query)):
+        raise ApiError(HTTPStatus.BAD_REQUEST, "A parameter comes twice. Send each once.", "invalid_query")
+    try:
+        return model.model_validate(dict(request.query))
     except ValidationError as error:
         raise _explain_refusal(error) from None
 

@@ -27,6 +27,7 @@ class Event(StrEnum):
     ANSWER = "answer"
     REFUSAL = "refusal"
     READ = "read"
+    EXTRACTION = "extraction"
     SHARE = "share"
     ACTION = "action"
     SETTING = "setting"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Final, cast
 
 from aiohttp import web
@@ -26,6 +26,7 @@ _MAX_BODY_BYTES: Final = 1024 * 1024
 
 
 _logger = logging.getLogger("kvasir.http")
+_LARGER_BODIES: Final = web.AppKey[Mapping[str, int]]("larger_bodies")
 _ADMIT: Final = web.AppKey[Callable[[web.Request], Awaitable[None]] | None]("admit")
 
 
@@ -49,7 +50,7 @@ class Listeners:
         self._body_s = body_s
 
     @contextlib.asynccontextmanager
-    async def listen(
+    async def listen(  # noqa: PLR0913 - each is a property of one listener
         self,
         routes: Iterable[web.AbstractRouteDef],
         host: str,
@@ -60,12 +61,13 @@ class Listeners:
         admit: Callable[[web.Request], Awaitable[None]] | None = None,
         cancels_handlers: bool = False,
         shutdown_s: float = 5.0,
+        larger_bodies: Mapping[str, int] | None = None,
     ) -> AsyncIterator[int]:
         """Serve routes within this block, and yield the port; 0 chooses a free one.
 
         ``variable`` names the setting of the port. ``admit`` may refuse a request before its body is read, by raising.
         ``cancels_handlers`` says that a handler is cancelled when its client leaves. Running requests get
-        ``shutdown_s`` at the end of the block.
+        ``shutdown_s`` at the end of the block. ``larger_bodies`` has the limit in bytes of paths that take files.
 
         Raises:
             PortUnavailable: another program uses the port.
@@ -73,6 +75,7 @@ class Listeners:
         """
         app = web.Application(middlewares=[*middlewares, self._limit_request], client_max_size=_MAX_BODY_BYTES)
         app[_ADMIT] = admit
+        app[_LARGER_BODIES] = larger_bodies or {}
         app.add_routes(routes)
         runner = web.AppRunner(
             app,
@@ -118,6 +121,8 @@ class Listeners:
         try:
             if (admit := request.app[_ADMIT]) is not None:
                 await admit(request)
+            if (limit := request.app[_LARGER_BODIES].get(request.path)) is not None:
+                request = request.clone(client_max_size=limit)
             try:
                 async with asyncio.timeout(self._body_s):
                     await request.read()

@@ -28,6 +28,7 @@ class ProfileKind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
+        ProfileKind("extraction", "bot.profiles.extraction.profile:read_extraction_profile"),
         ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),
         ProfileKind("transactions", "bot.profiles.transactions.profile:read_transaction_profile"),
         ProfileKind("note", "bot.profiles.notes.note:read_note_rules"),

@@ -80,7 +80,7 @@ def build_chat_request(
     model: str, messages: Sequence[ChatMessage], sampling: Sampling, request_id: str
 ) -> dict[str, Any]:
     """Return the body of a streamed chat completion."""
-    return {
+    body = {
         "model": model,
         "messages": serialize_messages(messages),
         "temperature": sampling.temperature,
@@ -91,6 +91,12 @@ def build_chat_request(
         "separate_reasoning": True,
         "rid": f"{request_id}-{uuid.uuid4().hex}",  # SGLang refuses the id of a running request
     }
+    if sampling.json_schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(sampling.json_schema)},
+        }
+    return body
 
 
 def build_salt_field(cache_salt: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
@@ -21,6 +20,7 @@ from bot.app import create_answerer, create_engine, create_verified_finder, mask
 from bot.audit.audited_answerer import AuditedAnswerer
 from bot.audit.file_log import open_audit_log
 from bot.cli.command_settings import load_command_settings
+from bot.cli.engine_waiting import wait_for_engine
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
 from bot.library_opening import find_guidance, open_configured_library
@@ -30,12 +30,6 @@ from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.verified_answers import VerifiedAnswers
 from bot.terminal.output import print_json, print_note, print_piece, print_result
-from bot.terminal.terminal import Terminal
-from engine.interfaces import EngineState
-from engine.service import Engine
-
-_ENGINE_S = 240.0
-"""How long to wait for an engine that is loading."""
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -112,21 +106,6 @@ async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: b
             if not quiet:
                 _show_event(event)
     return transcript
-
-
-async def wait_for_engine(engine: Engine) -> None:
-    """Show the progress of the engine until it is ready or has failed."""
-    if engine.status().state is EngineState.READY:
-        return
-    with Terminal() as terminal:
-        waiting = asyncio.create_task(engine.wait_until_ready(_ENGINE_S))
-        try:
-            while not waiting.done():
-                status = engine.status()
-                terminal.show_progress("engine", status.progress, status.detail)
-                await asyncio.wait([waiting], timeout=0.5)
-        finally:
-            waiting.cancel()
 
 
 def _show_event(event: AnswerEvent) -> None:

@@ -12,7 +12,7 @@ from bot.answering.support.calibration import Calibrations
 from bot.answering.support.judge import Judges
 from bot.app import create_answerer, create_engine, mask_prompts
 from bot.cli.command_settings import load_command_settings
-from bot.cli.commands.ask import wait_for_engine
+from bot.cli.engine_waiting import wait_for_engine
 from bot.languages.registry import choose_language
 from bot.library_opening import open_configured_library
 from bot.profiles.notes.note import NoteSection, format_section, read_note_rules, search_conversation, write_sections

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import structlog
@@ -13,8 +12,7 @@ from bot.slack.conversations.thread_loader import ThreadMessage
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.materials.thread_files import ReadMaterials, ThreadFiles
 from bot.slack.wire.errors import SlackError
-from bot.storage.turns.questions import QuestionMessage
-from knowledge.interfaces import Material
+from bot.storage.turns.questions import QuestionKey, QuestionMessage, Subject
 
 _log = structlog.get_logger("kvasir.materials")
 
@@ -49,6 +47,21 @@ class QuestionMaterials:
             return ReadMaterials((), (explain_error(error),))
         return ReadMaterials((*read.materials, *messages, *attached.materials), (*read.notices, *attached.notices))
 
+    async def read_message(self, user: str, subject: Subject) -> ReadMaterials:
+        """Return the files of one message, or its text if it has none, for a person who may see it.
+
+        Raises:
+            AudienceRefused: the person cannot see it, or it was deleted.
+            SlackError: Slack cannot be reached.
+
+        """
+        here = [one for one in await self.quoted.fetch_messages(user, subject) if one.ts == subject.ts]
+        if not any(one.files for one in here):
+            return ReadMaterials(await self.quoted.read_messages(subject, here))
+        key = QuestionKey(self.quoted.team, subject.channel, subject.ts)
+        about = QuestionMessage(key, subject.thread_ts, user, "", files=sum(len(one.files) for one in here))
+        return await self._files.read_files(about, "", ())
+
 
 async def read_materials(
     reader: QuestionMaterials | None, message: QuestionMessage, text: str, thread: Sequence[ThreadMessage]
@@ -64,14 +77,3 @@ async def read_materials(
     if reader is None:
         return ReadMaterials((), (replies.FILES_IGNORED,) if message.files else ())
     return await reader.read_materials(message, text, thread)
-
-
-def mix_salt(salt: str, materials: Sequence[Material]) -> str:
-    """Return the salt of the engine's prefix cache for a prompt with materials, "" without any separation."""
-    if not salt or not materials:
-        return salt
-    digest = hashlib.sha256(salt.encode())
-    for material in materials:
-        for chunk in material.chunks:
-            digest.update(chunk.id.encode())
-    return digest.hexdigest()[:32]

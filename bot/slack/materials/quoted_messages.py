@@ -39,6 +39,11 @@ class QuotedMessages:
         self._loader = loader
         self._me = me
 
+    @property
+    def team(self) -> str:
+        """Return the workspace of the messages."""
+        return self._me.team
+
     async def check_access(self, user: str, channel: str) -> None:
         """Check that a person can see a channel: as a member, or as a full member of the company if it is public.
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from bot.answering.guidance import Guidance
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
+from bot.audit.audited_extractor import AuditedExtractor
 from bot.audit.entries import NO_AUDIT, AuditLog
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
@@ -100,3 +101,5 @@ class SlackDependencies:
     audit_log: AuditLog = NO_AUDIT
     guidance: Mapping[str, Guidance] = field(default_factory=dict)
     """The profiles that answer from guidelines alone, by name."""
+    extractor: AuditedExtractor | None = None
+    """Takes values out of files; None where none are taken."""

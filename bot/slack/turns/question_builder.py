@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bot.answering.asker import Asker, restrict_to_guidelines
+from bot.answering.cache_salts import mix_salt
 from bot.answering.events import Exchange, Passage, Question
 from bot.answering.policy import narrow_policy
 from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_web_prefix
@@ -19,7 +20,7 @@ from bot.languages.registry import choose_language
 from bot.messages import replies
 from bot.messages.message import render_message
 from bot.slack.conversations.thread_loader import Thread
-from bot.slack.materials.question_materials import mix_salt, read_materials
+from bot.slack.materials.question_materials import read_materials
 from bot.slack.people.viewers import AudienceRefused, may_see_answer
 from bot.slack.posting.reply import AnswerReply
 from bot.slack.turns.generated_answers import GeneratedAnswer

@@ -12,6 +12,7 @@ from bot.slack.features import (
     asking,
     cases,
     documents,
+    extraction,
     feedback,
     kb,
     operations,
@@ -50,6 +51,7 @@ from bot.storage.turns.questions import QuestionMessage
 FEATURES: Sequence[BuildFeature] = (
     sharing.build_feature,
     asking.build_feature,
+    extraction.build_feature,
     answers.build_feature,
     documents.build_feature,
     refreshes.build_feature,

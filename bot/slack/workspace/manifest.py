@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from bot.languages.registry import LANGUAGES
-from bot.messages import commands
+from bot.messages import commands, extraction
 from bot.messages.forms import asking
 from bot.messages.message import render_message
 from bot.slack.features.asking.ask import ASK, ASK_ABOUT_SHORTCUT, ASK_SHORTCUT
+from bot.slack.features.extraction import EXTRACT_SHORTCUT
 from bot.slack.features.kb.kb_command import KB
 from bot.slack.features.settings.think_command import THINK
 from bot.slack.wire.scopes import SCOPES
@@ -121,6 +122,12 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
                     "type": "message",
                     "callback_id": ASK_ABOUT_SHORTCUT,
                     "description": render_message(asking.ABOUT_DESCRIPTION, "en"),
+                },
+                {
+                    "name": render_message(extraction.SHORTCUT, "en"),
+                    "type": "message",
+                    "callback_id": EXTRACT_SHORTCUT,
+                    "description": render_message(extraction.SHORTCUT_DESCRIPTION, "en"),
                 },
             ],
             "slash_commands": slash_commands,

@@ -18,6 +18,8 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from bot.profiles.extraction.profile import build_reply_schema
+from bot.profiles.extraction.prompt import parse_reply
 from bot.wheels import WheelError
 from engine.client.client import EngineClient, ServerEndpoint
 from engine.client.timeouts import RequestTimeouts
@@ -121,6 +123,16 @@ async def test_answers(engine: Engine) -> None:
     assert engine.status().small_model
     assert engine.status().model == SMALL_MODEL
     assert engine.context_tokens == 8192
+
+
+async def test_an_answer_follows_its_json_schema(engine: Engine) -> None:
+    """The small model would write prose; with a schema it writes the JSON of a profile's field."""
+    sampling = Sampling(temperature=0.0, max_tokens=60, json_schema=build_reply_schema(2))
+    messages = [ChatMessage("user", "Which colours has the flag of France?")]
+    deltas = [one async for one in engine.stream(messages, sampling, request_id=os.urandom(8).hex())]
+    values = parse_reply(_said(deltas, ContentDelta))
+    assert values is not None
+    assert 0 <= len(values) <= 2
 
 
 async def test_more_requests_than_slots(engine: Engine) -> None:

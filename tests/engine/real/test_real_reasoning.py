@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -105,6 +106,7 @@ async def test_family_thinks(
     assert (await engine.ensure_running()).state is EngineState.READY
     await _sent_as_ids(engine, family)
     await _bounded(engine)
+    await _follows_schema(engine)
     await _framed_by_the_server(engine)
     await _whole_and_in_pieces(engine)
     running = sglang_processes(tmp_path)
@@ -145,6 +147,16 @@ async def _bounded(engine: Engine) -> None:
     assert answer == ""
     assert isinstance(cut[-1], StreamEnd)
     assert cut[-1].finish_reason == "length"
+
+
+async def _follows_schema(engine: Engine) -> None:
+    """Check that the grammar begins behind the thought, which a budget ends."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9, "minimum": 0}}, "required": ["n"]}
+    sampling = Sampling(temperature=0.0, max_tokens=100, thinking_tokens=6, json_schema=schema)
+    deltas = [delta async for delta in engine.stream(ASK, sampling, request_id=os.urandom(8).hex())]
+    thought, answer = _said(deltas)
+    assert thought
+    assert set(json.loads(answer)) == {"n"}
 
 
 async def _framed_by_the_server(engine: Engine) -> None:

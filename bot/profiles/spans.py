@@ -1,0 +1,210 @@
+"""Where a value stands in a text: as it is written, or normalised. Pure; offsets count code points."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Final, Literal
+
+from bot.answering.support.quantities import PLAIN, Mention, find_numbers
+
+ValueType = Literal["text", "date", "amount", "list", "entity"]
+
+_PLAIN_FORMS: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
+_ENDS: Final = re.compile(r"""\n[^\S\n]*\n\s*|[。！？；]["'”’」)）]{0,3}|[.?!;]["'”’)]{0,3}(?=\s)""")
+"""Where a sentence may end."""
+_NO_END: Final = re.compile(
+    r"(?:\b(?:inc|ltd|co|corp|llc|l\.p|no|nos|art|sec|mr|mrs|ms|dr|st|jr|sr|vs|v|e\.g|i\.e|u\.s|u\.k|p\.r\.c|approx|dept"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|ii|iii|iv|n\.a|s\.a)|(?<![a-z0-9])[a-z]|^\W{0,3}(?:\d{1,2}\.)*\d{1,2})\Z",
+    re.IGNORECASE,
+)
+"""What stands before a full stop that ends no sentence: an abbreviation, an initial, or the number of a clause."""
+_NEXT_WORD: Final = re.compile(r"\s*\S")
+_DATE_KINDS: Final = frozenset({"year", "month-name", "day-of-month"})
+_MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf"})
+_SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "cny": "¥", "rmb": "¥"}
+_CODE: Final = re.compile(r"\b(?:usd|eur|gbp|cny|rmb)(?= ?\d)")
+_ISO_DAY: Final = ("year", "month-name", "day-of-month")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of a text, from its first code point to behind its last one."""
+
+    start: int
+    end: int
+
+    def overlaps(self, other: Span) -> bool:
+        """Return whether two stretches share a character."""
+        return self.start < other.end and other.start < self.end
+
+    def cut(self, text: str) -> str:
+        """Return the stretch of the text."""
+        return text[self.start : self.end]
+
+
+@dataclass(frozen=True)
+class FoldedText:
+    """A text in one form: NFKC, plain quotes, each white space a single space. It knows where each character was."""
+
+    original: str = field(repr=False)
+
+    @cached_property
+    def _parts(self) -> tuple[str, Sequence[int]]:
+        characters: list[str] = []
+        places: list[int] = []
+        for place, character in enumerate(self.original):
+            folded = " " if character.isspace() else unicodedata.normalize("NFKC", character).translate(_PLAIN_FORMS)
+            for one in folded:
+                if not one.isspace() or not (characters and characters[-1] == " "):
+                    characters.append(" " if one.isspace() else one)
+                    places.append(place)
+        return "".join(characters), places
+
+    @property
+    def text(self) -> str:
+        """Return the folded text."""
+        return self._parts[0]
+
+    def find_origin(self, start: int, end: int) -> Span:
+        """Return where a stretch of the folded text stands in the original, without white space around it."""
+        folded, places = self._parts
+        while start < end and folded[start] == " ":
+            start += 1
+        while end > start and folded[end - 1] == " ":
+            end -= 1
+        return Span(places[start], places[end - 1] + 1) if start < end else Span(0, 0)
+
+    @cached_property
+    def letters(self) -> tuple[str, Sequence[int]]:
+        """Return the text without white space and case, and the place of each character in the original."""
+        pairs = [
+            (one, place)
+            for character, place in zip(*self._parts, strict=True)
+            if character != " "
+            for one in character.casefold()
+        ]
+        return "".join(one for one, _ in pairs), [place for _, place in pairs]
+
+    @cached_property
+    def mentions(self) -> tuple[Mention, ...]:
+        """Return the dates and numbers of the folded text; a code of money before a number belongs to it."""
+        lower = self.text.lower()
+        if len(lower) != len(self.text):
+            return ()
+        signed = _CODE.sub(lambda code: f"  {_SIGNS[code[0]]}", lower)
+        return tuple(
+            replace(one, start=one.start - 2) if lower[max(0, one.start - 2) : one.start + 1] in _SIGNS else one
+            for one in find_numbers(signed)
+        )
+
+
+@lru_cache(maxsize=512)
+def fold_text(text: str) -> FoldedText:
+    """Return a text in its folded form; several fields read the same passages."""
+    return FoldedText(text)
+
+
+def find_value(text: str, value: str, type_: ValueType = "text") -> Span | None:
+    """Return where a value stands in a text: as it is, in another form, or as the same date or amount; else None.
+
+    A value in Latin letters or digits is not found inside a word.
+    """
+    wanted, place = value.strip(), -1
+    while wanted and (place := text.find(wanted, place + 1)) >= 0:
+        if _is_whole(text, as_written := Span(place, place + len(wanted))):
+            return as_written
+    span = _find_letters(fold_text(text), value)
+    if span is None and type_ in {"date", "amount"}:
+        span = _find_same_number(fold_text(text), FoldedText(value))
+    return span
+
+
+def _find_letters(folded: FoldedText, value: str) -> Span | None:
+    (letters, places), wanted = folded.letters, FoldedText(value).letters[0]
+    place = -1
+    while wanted and (place := letters.find(wanted, place + 1)) >= 0:
+        span = Span(places[place], places[place + len(wanted) - 1] + 1)
+        if _is_whole(folded.original, span):
+            return span
+    return None
+
+
+def _is_whole(text: str, span: Span) -> bool:
+    """Return whether a stretch does not begin or end within a word of Latin letters or a number."""
+    return not (
+        (span.start and _is_word(text[span.start]) and _is_word(text[span.start - 1]))
+        or (span.end < len(text) and _is_word(text[span.end - 1]) and _is_word(text[span.end]))
+    )
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() and character < "\u2e80"
+
+
+def _find_same_number(folded: FoldedText, value: FoldedText) -> Span | None:
+    """Return where a text has the one date or number of a value."""
+    wanted = value.mentions
+    if len(wanted) != 1:
+        return None
+    for mention in folded.mentions:
+        if _is_same(mention, wanted[0]):
+            return folded.find_origin(mention.start, mention.end)
+    return None
+
+
+def _is_same(one: Mention, other: Mention) -> bool:
+    if (one.kinds | other.kinds) & _DATE_KINDS:
+        return one.readings == other.readings
+    return one.agrees_with(other) and (PLAIN in one.kinds) == (PLAIN in other.kinds)
+
+
+def normalise_value(text: str, type_: ValueType) -> str:
+    """Return a date as ``2024-03-05`` and money as ``1200 USD``; "" for what is no such value, or is several."""
+    mentions = FoldedText(text).mentions
+    readings = {one.kind: one.value for mention in mentions for one in mention.readings}
+    if type_ == "date" and len(mentions) == 1 and set(_ISO_DAY) <= set(readings):
+        year, month, day = (int(readings[kind]) for kind in _ISO_DAY)
+        return f"{year:04}-{month:02}-{day:02}"
+    money = [one for mention in mentions for one in mention.readings if one.kind in _MONEY]
+    return f"{money[0].value:.12g} {money[0].kind.upper()}" if type_ == "amount" and len(money) == 1 else ""
+
+
+@lru_cache(maxsize=512)
+def split_sentences(text: str) -> tuple[Span, ...]:
+    """Return the sentences of a text, which paragraphs separate too; no sentence begins or ends with white space."""
+    return tuple(_iterate_sentences(text))
+
+
+def _iterate_sentences(text: str) -> Iterator[Span]:
+    start = 0
+    for match in _ENDS.finditer(text):
+        if match[0][0] in ".?!;" and not _ends_sentence(text, start, match):
+            continue
+        if (span := _strip_space(text, start, match.end())) is not None:
+            yield span
+        start = match.end()
+    if (span := _strip_space(text, start, len(text))) is not None:
+        yield span
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    following = _NEXT_WORD.match(text, match.end())
+    if following is not None and following[0][-1].islower():
+        return False
+    return _NO_END.search(text, max(start, match.start() - 12), match.start()) is None
+
+
+def _strip_space(text: str, start: int, end: int) -> Span | None:
+    part = text[start:end]
+    begin, length = start + len(part) - len(part.lstrip()), len(part.strip())
+    return Span(begin, begin + length) if length else None
+
+
+def extend_to_sentences(text: str, span: Span) -> Span:
+    """Return the sentences of a text in which a stretch stands, as one stretch."""
+    touched = [one for one in split_sentences(text) if one.overlaps(span)]
+    return Span(touched[0].start, touched[-1].end) if touched else span

@@ -1,0 +1,108 @@
+"""Where values stand in texts: as they are, in other forms, and never where the text has them not."""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.profiles.spans import Span, ValueType, find_value, fold_text, normalise_value, split_sentences
+from tests.growth import takes_linear_time
+
+ALPHABET = "abAB12 .,;。，\n\u3000Ａ１年月日元$€-“”’éÉßﬁ\u0301中文合同三"
+texts = st.text(ALPHABET, max_size=80) | st.text(max_size=40)
+
+
+def letters(text: str) -> str:
+    return "".join(fold_text(text).letters[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "type_", "found"),
+    [
+        ("The rent is 900 EUR.", "900 EUR", "text", "900 EUR"),
+        ("by NORDLYS\n  Bakery  Ltd. and", "Nordlys Bakery Ltd.", "text", "NORDLYS\n  Bakery  Ltd."),
+        ("合同编号：ＡＢ１２３。", "AB123", "text", "ＡＢ１２３"),
+        ("“Fjell” Mills", '"fjell" mills', "text", "“Fjell” Mills"),
+        ("made as of March 3, 2025 by", "2025-03-03", "date", "March 3, 2025"),
+        ("签订于2025年3月3日。", "3 March 2025", "date", "2025年3月3日"),
+        ("签订于２０２５年３月３日。", "2025-03-03", "date", "２０２５年３月３日"),
+        ("价款为12万元。", "120,000元", "amount", "12万元"),
+        ("pays $ 1,200.00 a month", "1200 USD", "amount", "$ 1,200.00"),
+        ("not exceed EUR 250,000.", "250000 EUR", "amount", "EUR 250,000"),
+        ("made as of March 3, 2025 by", "2025-03-04", "date", None),
+        ("made as of March 3, 2025 by", "March 2025", "date", None),
+        ("pays 1,200 EUR", "1200 USD", "amount", None),
+        ("the parties agree", "art", "text", None),
+        ("costs 12000 a year", "2000", "text", None),
+        ("right", "", "text", None),
+        ("right", " \n", "text", None),
+    ],
+)
+def test_a_value_is_found_as_it_stands_or_normalised(
+    text: str, value: str, type_: ValueType, found: str | None
+) -> None:
+    span = find_value(text, value, type_)
+    assert (span.cut(text) if span else None) == found
+
+
+@given(texts, texts, st.sampled_from(["text", "date", "amount", "list", "entity"]))
+@example("ﬁ", "i", "text")
+@example("İ1", "i", "text")
+def test_every_found_value_is_in_its_span(text: str, value: str, type_: ValueType) -> None:
+    span = find_value(text, value, type_)
+    if span is None:
+        return
+    assert 0 <= span.start < span.end <= len(text)
+    if type_ not in {"date", "amount"}:
+        assert letters(value) in letters(span.cut(text))
+
+
+@given(texts)
+def test_sentences_cover_all_but_white_space(text: str) -> None:
+    sentences = split_sentences(text)
+    assert "".join("".join(one.cut(text).split()) for one in sentences) == "".join(text.split())
+    assert all(one.cut(text) == one.cut(text).strip() for one in sentences)
+    assert all(one.end <= other.start for one, other in pairwise(sentences))
+
+
+@given(texts)
+def test_folded_stretches_lead_back_to_the_text(text: str) -> None:
+    folded = fold_text(text)
+    for start in range(0, len(folded.text), 7):
+        span = folded.find_origin(start, len(folded.text))
+        assert 0 <= span.start <= span.end <= len(text)
+
+
+def test_sentences_end_where_people_end_them() -> None:
+    english = "1.2 Made by Fjell Mills, Inc. and Co. The U.S. law applies; so does\nNo. 5."
+    text = f"{english} 合同生效。然后（见附件）。\n\nTerm"
+    assert [one.cut(text) for one in split_sentences(text)] == [
+        english,
+        "合同生效。",
+        "然后（见附件）。",
+        "Term",
+    ]
+
+
+def test_dates_and_money_are_normalised() -> None:
+    assert normalise_value("3 March 2025", "date") == "2025-03-03"
+    assert normalise_value("2025年3月3日", "date") == "2025-03-03"
+    assert normalise_value("March 2025", "date") == ""
+    assert normalise_value("EUR 250,000 or USD 3", "amount") == ""
+    assert normalise_value("12万元", "amount") == "120000 CNY"
+    assert normalise_value("3 March 2025", "text") == ""
+
+
+def test_offsets_count_code_points() -> None:
+    text = unicodedata.normalize("NFC", "😀😀 合同价款：１２元")
+    assert find_value(text, "12元", "amount") == Span(8, 11)
+
+
+@pytest.mark.parametrize("piece", ["a. ", "第1条 ", "１２", "\n\n", "(((", "é"])
+def test_work_is_linear(piece: str) -> None:
+    assert takes_linear_time(lambda count: find_value(piece * count, "zz", "amount"), 2_000)
+    assert takes_linear_time(lambda count: split_sentences(piece * count), 2_000)
