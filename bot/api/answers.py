@@ -144,7 +144,7 @@ def _apply_profile(parts: ApiParts, asker: Asker, name: str) -> Asker:
     """
     if (guidance := parts.guidance.get(name)) is None:
         text = f"There is no such profile of kind guidance. There are: {', '.join(sorted(parts.guidance)) or 'none'}."
-        raise ApiError(HTTPStatus.BAD_REQUEST, text, "unknown_profile", param="profile")
+        raise ApiError(HTTPStatus.NOT_FOUND, text, "unknown_profile", param="profile")
     try:
         return restrict_to_guidelines(asker, guidance, datetime.now(UTC))
     except InvalidFilter:

@@ -18,6 +18,7 @@ _REFUSALS: Mapping[str, str] = {
     "400": "A field is wrong, or an application's key names no person.",
     "401": "The key is missing, unknown, revoked or has expired.",
     "403": "The key lacks the scope, or the person gets no answers.",
+    "404": "There is no such profile.",
     "408": "The body took longer than 30 s.",
     "413": "The body has more than 1 MiB, or a file more than 20 MB.",
     "415": "The body is no JSON.",

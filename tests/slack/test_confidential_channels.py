@@ -169,7 +169,7 @@ async def check_api(api: RunningApi) -> None:
     _, chat = await api.post("/v1/chat/completions", body, key)
     assert QUOTE in chat["choices"][0]["message"]["content"]
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "wards"}, key)
-    assert (status, refused["error"]["code"]) == (400, "unknown_profile")
+    assert (status, refused["error"]["code"]) == (404, "unknown_profile")
     assert "ward" in refused["error"]["message"]
     narrow = await api.create_key(ADA, sources=("board",))
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "ward"}, narrow)
