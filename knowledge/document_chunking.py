@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
-from knowledge.errors import DocumentScanned
+from knowledge.errors import DocumentScanned, ParseError, ParserUnavailable
 from knowledge.interfaces import Chunk, Document, DocumentContent, Embedder, ListedDocument, SourceKey
 from knowledge.sync.running.workbench import ChunkDocument
 
@@ -41,7 +41,12 @@ def make_chunking(parser: Parser, embedder: Embedder, recognition: TextRecogniti
             return document
         if not recognises:
             raise DocumentScanned(f"{name} has pages with only images of text.", document.unread_pages)
-        return await recognition.read(name, content, document.unread_pages)
+        try:
+            return await recognition.read(name, content, document.unread_pages)
+        except ParserUnavailable:
+            raise  # the images may be read at the next sync
+        except ParseError:
+            return document  # the other pages have text
 
     return make_passages
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from knowledge.chunking import chunker
 from knowledge.control_characters import clean_name
-from knowledge.errors import DocumentScanned
+from knowledge.errors import DocumentScanned, ParseError
 from knowledge.interfaces import (
     EVERYONE,
     MATERIAL,
@@ -73,7 +73,11 @@ class MaterialLoader:
                 document = error
             kind = parser.find_kind(name, content)
         if document.unread_pages and self._recognises:
-            document = await self._recognise(name, content, document.unread_pages)
+            try:
+                document = await self._recognise(name, content, document.unread_pages)
+            except ParseError:
+                if isinstance(document, DocumentScanned):
+                    raise
         picture = data if self.keeps_pictures and kind in PICTURE_KINDS else b""
         if isinstance(document, DocumentScanned):
             if not picture:

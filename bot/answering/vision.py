@@ -54,10 +54,24 @@ class VisionModel:
         self, messages: Sequence[ChatMessage], pictures: Sequence[Material], answer_tokens: int
     ) -> AsyncGenerator[Delta, None] | None:
         """Return the answer to a prompt with pictures as an engine streams it; None if the model does not answer."""
+        ends = asyncio.get_running_loop().time() + self._limit_s
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._turn.acquire()
+        except TimeoutError:
+            return None  # it answers others, which is no failure
+        try:
+            return await self._ask_in_turn(messages, pictures, answer_tokens, ends)
+        finally:
+            self._turn.release()
+
+    async def _ask_in_turn(
+        self, messages: Sequence[ChatMessage], pictures: Sequence[Material], answer_tokens: int, ends: float
+    ) -> AsyncGenerator[Delta, None] | None:
         if not self._breaker.acquire():
             return None
         try:
-            async with asyncio.timeout(self._limit_s), self._turn:
+            async with asyncio.timeout_at(ends):
                 answer, is_cut = await self._complete(messages, pictures, answer_tokens)
         except (ServerFailure, TimeoutError) as error:
             self._breaker.record_failure()

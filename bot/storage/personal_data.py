@@ -94,7 +94,8 @@ PERSON_COLUMNS: Final = (
 )
 """The order is that of the erasure: rows of a question's other tables are found by the question."""
 _OF_QUESTIONS: Final = (feedback, answer_shares, answer_documents)
-_SECRET_COLUMNS: Final = frozenset({"hash", "sealed_tokens"})
+_UNEXPORTED: Final = frozenset({api_keys.c.hash, installations.c.sealed_tokens, cases.c.account, cases.c.hits})
+"""Secrets, and what is about other people: a case that an owner has decided is about a customer."""
 
 
 _TEAM_COLUMNS: Final = tuple(table.c.team for table in tables.sorted_tables if "team" in table.c)
@@ -130,7 +131,7 @@ class PersonalData:
         wanted |= {table: _is_of_person(table, self._user) for table in (answer_documents, answer_shares)}
         rows_by_table: dict[str, Sequence[Mapping[str, Any]]] = {}
         for table, condition in wanted.items():
-            query = sa.select(*(one for one in table.columns if one.name not in _SECRET_COLUMNS)).where(condition)
+            query = sa.select(*(one for one in table.columns if one not in _UNEXPORTED)).where(condition)
             rows_by_table[table.name] = [row._asdict() for row in await self.database.fetch_rows(query)]
         return {name: rows for name, rows in rows_by_table.items() if rows}
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from knowledge.defects import describe_defect, unwrap_group
+from knowledge.defects import describe_defect
 from knowledge.errors import ClusterError, KnowledgeError, ParserUnavailable
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, Matrix, SourceKey, Vector
 from knowledge.ray_cluster.worker import Failure, OpenNodeEmbedder, RayWorker, WorkerLost, WorkerReport, describe_worker
@@ -330,14 +330,17 @@ async def open_cluster(
 
 async def _run_all(calls: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Return the results of calls that run concurrently; if one fails with a ``KnowledgeError``, stop all."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    # No TaskGroup: where a task fails while its caller is cancelled, that raises the failure alone.
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except* KnowledgeError as errors:
-        error = unwrap_group(errors)
-    else:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else ((), ())
+        for task in done:
+            task.result()
         return [task.result() for task in tasks]
-    raise error
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _check_reachable(address: str) -> None:

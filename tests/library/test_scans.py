@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from knowledge.errors import DocumentScanned
-from knowledge.interfaces import DocumentContent, ListedDocument, SourceKey
-from knowledge.opening import make_chunking
+from knowledge.document_chunking import make_chunking
+from knowledge.errors import DocumentScanned, DocumentTooLarge, ParseError, ParserUnavailable
+from knowledge.interfaces import Document, DocumentContent, ListedDocument, SourceKey
 from knowledge.parsing import Parser
 from knowledge.parsing.text_recognition import TextRecognition
 from tests.library.library_bench import Words
@@ -36,6 +36,32 @@ async def test_a_scan_is_put_off_and_then_recognised() -> None:
     assert first == "https://files.example/lease.pdf#page=1"
     assert re.fullmatch(r"https://files\.example/lease\.pdf#page=2&viewrect=\d+,\d+,\d+,\d+", second)
     await recognition.close()
+    await parser.close()
+
+
+class BrokenRecognition(TextRecognition):
+    """Cannot read any image."""
+
+    error: type[ParseError]
+
+    async def read(self, name: str, _content: DocumentContent, _pages: int) -> Document:
+        raise self.error(name)
+
+
+@pytest.mark.parametrize(("error", "is_later"), [(DocumentTooLarge, False), (ParserUnavailable, True)])
+async def test_pages_with_text_are_kept_where_the_images_cannot_be_read(
+    error: type[ParseError], *, is_later: bool
+) -> None:
+    parser, recognition = Parser(), BrokenRecognition(WAIT_S)
+    recognition.error = error
+    split = make_chunking(parser, Words(), recognition)
+    content = DocumentContent(makers.mixed_pdf(["This page has text.", SCAN]), None, "1")
+    if is_later:
+        with pytest.raises(ParserUnavailable):
+            await split(KEY, LISTED, content, recognises=True)
+    else:
+        _, chunks = await split(KEY, LISTED, content, recognises=True)
+        assert [chunk.text for chunk in chunks] == ["This page has text."]
     await parser.close()
 
 

@@ -52,6 +52,7 @@ async def test_the_person_who_decided_is_exported_and_erased_and_the_decision_st
     person = PersonalData(ledger.database, "U1")
     ((row,),) = (await person.export_rows()).values()
     assert (row["reason"], row["outcome"]) == ("I know them.", "no")
+    assert {"account", "hits"}.isdisjoint(row), "they are about a customer"
     assert (await person.erase_rows())["bot_cases"] == 1
     ((outcome, reason, user),) = await ledger.database.fetch_rows(
         sa.select(cases.c.outcome, cases.c.reason, cases.c.decided_by)

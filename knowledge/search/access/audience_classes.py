@@ -128,14 +128,15 @@ class AudienceClasses:
         if now < self._valid_until and (may_be_old or writes == self._writes):
             return
         is_whole = now >= self._whole_until
-        known, self._known = self._known, await self._read_audiences(None if is_whole else self._known)
+        known, read = self._known, await self._read_audiences(None if is_whole else self._known)
+        if known.rows is not read.rows and known.rows != read.rows:
+            before = self._named if known.rows <= read.rows else frozenset[str]()
+            named = await asyncio.to_thread(_list_named, read.rows - known.rows if before else read.rows)
+            self._named = before | named
+            self._usable.clear()
+        self._known = read  # after all awaits, so that a cancelled question changes nothing
         if is_whole:
             self._whole_until = now + _WHOLE_EVERY_S
-        if known.rows is not self._known.rows and known.rows != self._known.rows:
-            added = self._known.rows - known.rows
-            before = self._named if known.rows <= self._known.rows else frozenset[str]()
-            self._named = before | await asyncio.to_thread(_list_named, added if before else self._known.rows)
-            self._usable.clear()
         self._writes, self._valid_until = writes, now + max(_MAX_AGE_S, (self._now() - now) / _READING_SHARE)
 
 

@@ -82,7 +82,7 @@ def read_rows(table: pa.Table) -> list[StoredChunk]:
     columns = {name: table.column(name).to_pylist() for name in PASSAGE_COLUMNS}
     columns["class_number"] = [to_class_key(number) for number in columns["class_number"]]
     columns["kind"] = [kind or "" for kind in columns["kind"]]
-    columns["principals"] = [(ANY_NUMBER,) if one is None else tuple(one) for one in columns["principals"]]
+    columns["principals"] = [tuple(one or ()) for one in columns["principals"]]
     columns["modified_at"] = [None if made is None else from_microseconds(made) for made in columns["modified_at"]]
     chunks = [Chunk(*values) for values in zip(*columns.values(), strict=True)]
     return [StoredChunk(*row) for row in zip(chunks, vectors, table.column("terms").to_pylist(), strict=True)]

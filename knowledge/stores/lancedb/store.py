@@ -422,7 +422,7 @@ class LanceDBStore:
         """
         async with self._translate_failures(self._limits.maintain_s):
             table = self._get_table()
-            self._is_numbered = self._is_numbered or await self._retry_conflicts(partial(_has_numbers, table))
+            self._is_numbered = await self._retry_conflicts(partial(_has_numbers, table))
             state = await _measure_table(table)
             if state.needs_compaction(self._limits):
                 history = timedelta(seconds=self._limits.history_s)

@@ -47,7 +47,7 @@ class _MissingStore:
         self._embedder = embedder
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise StoreUnavailable(f"There is no index yet. {self._embedder.trouble}")
+        raise StoreUnavailable(f"There is no index yet. {self._embedder.trouble or 'Run `kvasir sync`.'}")
 
 
 async def _open_none(_identity: str) -> Embedder | None:

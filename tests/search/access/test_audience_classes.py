@@ -149,6 +149,29 @@ async def test_they_are_read_again_after_a_write_or_some_seconds() -> None:
     assert manifest.reads == 3
 
 
+async def test_a_question_that_is_cancelled_while_they_are_read_hides_no_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest = ManifestDouble()
+    assert await manifest.find() == keys(EVERYONE)
+    manifest.rows = frozenset({make_row(EVERYONE), make_row({"*", "C1"}), make_row(BOARD)})
+    manifest.writes += 1
+    entered, real = asyncio.Event(), asyncio.to_thread
+
+    async def hang(*_: object) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "to_thread", hang)
+    asking = asyncio.create_task(manifest.find())
+    await entered.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    monkeypatch.setattr(asyncio, "to_thread", real)
+    assert await manifest.find() == keys(EVERYONE, {"*", "C1"})
+    assert await manifest.classes.list_named_principals() == {"C1", "*"} - EVERYONE | {"C1"}
+
+
 async def test_a_class_that_got_the_number_of_another_is_found_after_ten_minutes() -> None:
     """After a recovery of the database to an earlier point, numbers are used again."""
     rows = {1: make_row(EVERYONE), 2: make_row(BOARD)}
