@@ -25,7 +25,7 @@ from bot.profiles.extraction.profile import (
 from bot.profiles.extraction.prompt import parse_reply
 from bot.profiles.extraction.rules import find_places
 from bot.profiles.profile import ProfileError, read_profile
-from bot.profiles.registry import SHIPPED, Profiles
+from bot.profiles.registry import Profiles
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
 from tests.growth import takes_linear_time
 from tests.patterns import Attacks
@@ -235,7 +235,7 @@ def test_a_wrong_profile_names_the_next_step(tmp_path: Path, old: str, new: str,
     assert "profile.toml" in str(raised.value) or "missing.txt" in str(raised.value)
 
 
-SAMPLES = sorted(SHIPPED.glob("*/sample*"))
+SAMPLES = sorted(path for one in Profiles(None).list_profiles("extraction") for path in one.folder.glob("sample*"))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
