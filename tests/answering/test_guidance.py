@@ -65,6 +65,43 @@ def test_a_low_value_is_found_in_any_text(before: str, value: float, after: str)
     assert rules.find_warnings(f"{before}\nmetformin eGFR {value:.1f}\n{after}") == (QUOTE,)
 
 
+@pytest.mark.parametrize(
+    ("case", "warned"),
+    [
+        ("eGFR (CKD-EPI 2021): 25", True),
+        ("eGFR fell from 62 to 24", True),
+        ("eGFR was 62 ml/min/1.73 m² last year and is now 24", True),
+        ("eGFR\n25", True),
+        ("eGFR25", True),
+        ("eGFR\uff1a\uff12\uff15", True),  # full width
+        ("eGFR (25-29 ml/min)", True),
+        ("eGFR (24)", True),
+        ("eGFR 24. May I give metformin 500 mg?", True),
+        ("eGFR 24 May I give it?", True),
+        ("(eGFR 24 decreased)", True),
+        ("eGFR 62, eGFR 24", True),
+        ("eGFR (60-120) on 2026-05-03: 24", True),
+        ("eGFR (mL/min/1.73 m²): 25", True),
+        ("eGFR 62, creatinine 1.1, eGFR 24", True),
+        ("eGFR (mL/min/1.73 m²): 90", False),
+        ("eGFR (mL/min/1.73 m 2) 90", False),
+        ("eGFR on 3 May: 88", False),
+        ("eGFR (3 May 2026): 88", False),
+        ("eGFR 03.05.26: 88", False),
+        ("eGFR 5月3日\uff1a88", False),
+        ("eGFR 62 (CKD G2)", False),
+        ("eGFR 62; HR 24", False),
+        ("eGFR 62, Hb 12", False),
+        ("eGFR 62, 24 years", False),
+        ("eGFR\n\n25", False),
+        ("eGFR 62\nHb 12", False),
+        ("eGFR 250", False),
+    ],
+)
+def test_the_value_of_a_name_is_read(case: str, *, warned: bool) -> None:
+    assert _rules().find_warnings(f"metformin? {case}") == ((QUOTE,) if warned else ())
+
+
 def _rules() -> WarningRules:
     with tempfile.TemporaryDirectory() as folder:
         return _read(Path(folder), _RULE)
@@ -178,6 +215,11 @@ def test_every_quote_of_the_shipped_rules_stands_in_the_sample_guideline() -> No
     [
         ("68 years, eGFR 24 ml/min. Metformin 500 mg?", "Metformin is contraindicated"),
         ("Serum potassium: 5,4 mmol/l. Spironolactone 25 mg?", "Spironolactone should not"),
+        ("potassium (3.5-5.0): 5.9; spironolactone", "Spironolactone should not"),
+        ("spironolactone? K+5.4", "Spironolactone should not"),
+        ("potassium 4.9, later 5.8; spironolactone", "Spironolactone should not"),
+        ("potassium 4.2 mmol/l, sodium 140, spironolactone 25 mg", ""),
+        ("potassium 4.2 mmol/l (3.5-5.1), spironolactone 25 mg", ""),
         ("pregnant, week 12, takes ramipril", "ACE inhibitors such as"),
         ("warfarin, knee pain: ibuprofen?", "Warfarin together with"),
         ("asthma since childhood, propranolol for migraine?", "Non-selective beta-blockers"),
