@@ -142,7 +142,7 @@ class Answerer:
         """Return what guidelines warn of in this case, in their own words and with their citation."""
         guidance = turn.asked_question.asker.guidance
         warnings = guidance.find_warnings(join_case(turn.asked_question)) if guidance is not None else ()
-        found = await self._retriever.find_warnings(turn, warnings)
+        found, unsearched = await self._retriever.find_warnings(turn, warnings)
         texts: list[Text | Notice] = []
         for warning, passage in found:
             turn.warning_passages += (passage,)
@@ -150,8 +150,13 @@ class Answerer:
             sentence = f"{escape_displayed(warning)} {marker}"
             text = render_message(answers.WARNING_OF_GUIDELINE, turn.language, sentence=sentence)
             texts.append(Text(f"{text}\n\n", is_extract=True))
-        if missing := len(warnings) - len(found):
-            texts.append(Notice(render_message(answers.WARNINGS_WITHOUT_SOURCE, turn.language, count=missing)))
+        missing = len(warnings) - len(found) - unsearched
+        for notice, count in (
+            (answers.WARNINGS_WITHOUT_SOURCE, missing),
+            (answers.WARNINGS_NOT_SEARCHED, unsearched),
+        ):
+            if count:
+                texts.append(Notice(render_message(notice, turn.language, count=count)))
         return texts
 
     async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:

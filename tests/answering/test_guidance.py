@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +18,9 @@ from bot.errors import SettingsError
 from bot.profiles.guidance.guidance import WarningRules, read_guidance, select_guidelines
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
-from knowledge.errors import InvalidFilter
-from tests.answering.conftest import Ask, Room
+from knowledge.errors import IndexRebuilding, InvalidFilter
+from knowledge.interfaces import SearchResult
+from tests.answering.conftest import Ask, Room, ScriptedSearch
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 QUOTE = "Metformin is contraindicated in patients with an eGFR below 30."
@@ -175,6 +178,45 @@ async def test_a_warning_without_its_source_is_counted_and_not_shown(ask: Ask, r
     )
     assert QUOTE not in reply.text
     assert any(notice.startswith("1 more warning of this profile applies") for notice in reply.notices)
+
+
+@pytest.mark.parametrize("filters", ["Not in:pregnancy, nor", "Stop it after:2 weeks and"])
+async def test_a_quote_with_a_colon_is_searched_for_as_words(ask: Ask, room: type[Room], filters: str) -> None:
+    quote = f"{filters} with an eGFR below 30."
+    rules = _rules().rules[0]
+    guidance = select_guidelines(WarningRules((replace(rules, quote=quote), rules)), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {quote} {QUOTE}", "metformin")]),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {quote} [1]\n\n**Warning:** {QUOTE} [1]\n\n")
+
+
+class FailingSearch(ScriptedSearch):
+    """A search that fails for one warning."""
+
+    async def __call__(self, query: str, **more: Any) -> SearchResult:
+        if "contraindicated" in query:
+            raise IndexRebuilding(0.5)
+        return await super().__call__(query, **more)
+
+
+async def test_a_warning_that_cannot_be_searched_for_drops_no_other(ask: Ask, room: type[Room]) -> None:
+    rule, quote = _rules().rules[0], "Metformin is paused before contrast."
+    guidance = select_guidelines(WarningRules((rule, replace(rule, quote=quote))), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=FailingSearch([room.hit(room.leave), room.hit(f"Renal dosing. {quote} {QUOTE}", "metformin")]),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {quote} [1]\n\n")
+    assert [one for one in reply.notices if "could not be searched" in one]
+    assert not [one for one in reply.notices if "not found in the guidelines" in one]
 
 
 async def test_no_sentence_without_a_source_is_shown(ask: Ask, room: type[Room]) -> None:
