@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,6 +218,25 @@ async def test_a_warning_that_cannot_be_searched_for_drops_no_other(ask: Ask, ro
     assert reply.text.startswith(f"**Warning:** {quote} [1]\n\n")
     assert [one for one in reply.notices if "could not be searched" in one]
     assert not [one for one in reply.notices if "not found in the guidelines" in one]
+
+
+class SlowGuidance:
+    """Guidance that notes where it reads a case."""
+
+    within = 'in:"drugs"'
+    threads: tuple[int, ...] = ()
+
+    def find_warnings(self, text: str) -> tuple[str, ...]:
+        assert "metformin" in text
+        self.threads += (threading.get_ident(),)
+        return ()
+
+
+async def test_a_long_case_is_read_in_a_thread(ask: Ask, room: type[Room]) -> None:
+    guidance = SlowGuidance()
+    await ask(room.engine(status=room.absent), question="Leave with metformin?", guidance=guidance)
+    [thread] = guidance.threads
+    assert thread != threading.get_ident()
 
 
 async def test_no_sentence_without_a_source_is_shown(ask: Ask, room: type[Room]) -> None:
