@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from bot.answering.checked_stream import CheckedStream, Evidence
 from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
+from bot.answering.guidance import Guidance
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import escape_displayed, format_markers
 from bot.answering.notices.answer_notices import (
@@ -141,8 +142,9 @@ class Answerer:
     async def _list_warnings(self, turn: Turn) -> list[Text | Notice]:
         """Return what guidelines warn of in this case, in their own words and with their citation."""
         guidance = turn.asked_question.asker.guidance
-        warnings = guidance.find_warnings(join_case(turn.asked_question)) if guidance is not None else ()
-        found = await self._retriever.find_warnings(turn, warnings)
+        # A long file takes a second.
+        warnings = await asyncio.to_thread(_find_warnings, guidance, turn.asked_question) if guidance else ()
+        found, unsearched = await self._retriever.find_warnings(turn, warnings)
         texts: list[Text | Notice] = []
         for warning, passage in found:
             turn.warning_passages += (passage,)
@@ -150,8 +152,13 @@ class Answerer:
             sentence = f"{escape_displayed(warning)} {marker}"
             text = render_message(answers.WARNING_OF_GUIDELINE, turn.language, sentence=sentence)
             texts.append(Text(f"{text}\n\n", is_extract=True))
-        if missing := len(warnings) - len(found):
-            texts.append(Notice(render_message(answers.WARNINGS_WITHOUT_SOURCE, turn.language, count=missing)))
+        missing = len(warnings) - len(found) - unsearched
+        for notice, count in (
+            (answers.WARNINGS_WITHOUT_SOURCE, missing),
+            (answers.WARNINGS_NOT_SEARCHED, unsearched),
+        ):
+            if count:
+                texts.append(Notice(render_message(notice, turn.language, count=count)))
         return texts
 
     async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
@@ -408,6 +415,10 @@ class Answerer:
         if not is_enough:
             turn.route = turn.route if checked.supported else "passages"
             yield await self._extract_sentences(turn)
+
+
+def _find_warnings(guidance: Guidance, question: Question) -> Sequence[str]:
+    return guidance.find_warnings(join_case(question))
 
 
 def _describe_trouble(trouble: KnowledgeError, turn: Turn) -> Notice:

@@ -62,6 +62,13 @@ WARNINGS_WITHOUT_SOURCE = Message(
     en_one="1 more warning of this profile applies, but its sentence was not found in the guidelines that everybody "
     "here may read. Ask the owner of the profile.",
 )
+WARNINGS_NOT_SEARCHED = Message(
+    "{count} more warnings of this profile apply, but the guidelines could not be searched for their sentences. Ask "
+    "again in a minute.",
+    "此配置中还有 {count} 条警示适用，但无法在指南中搜索其原文。请一分钟后再问。",
+    en_one="1 more warning of this profile applies, but the guidelines could not be searched for its sentence. Ask "
+    "again in a minute.",
+)
 
 # ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────
 

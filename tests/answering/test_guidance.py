@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +19,9 @@ from bot.errors import SettingsError
 from bot.profiles.guidance.guidance import WarningRules, read_guidance, select_guidelines
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
-from knowledge.errors import InvalidFilter
-from tests.answering.conftest import Ask, Room
+from knowledge.errors import IndexRebuilding, InvalidFilter
+from knowledge.interfaces import SearchResult
+from tests.answering.conftest import Ask, Room, ScriptedSearch
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 QUOTE = "Metformin is contraindicated in patients with an eGFR below 30."
@@ -63,6 +67,43 @@ def test_a_rule_applies_to_what_it_names(tmp_path: Path, case: str, *, warned: b
 def test_a_low_value_is_found_in_any_text(before: str, value: float, after: str) -> None:
     rules = _rules()
     assert rules.find_warnings(f"{before}\nmetformin eGFR {value:.1f}\n{after}") == (QUOTE,)
+
+
+@pytest.mark.parametrize(
+    ("case", "warned"),
+    [
+        ("eGFR (CKD-EPI 2021): 25", True),
+        ("eGFR fell from 62 to 24", True),
+        ("eGFR was 62 ml/min/1.73 m² last year and is now 24", True),
+        ("eGFR\n25", True),
+        ("eGFR25", True),
+        ("eGFR\uff1a\uff12\uff15", True),  # full width
+        ("eGFR (25-29 ml/min)", True),
+        ("eGFR (24)", True),
+        ("eGFR 24. May I give metformin 500 mg?", True),
+        ("eGFR 24 May I give it?", True),
+        ("(eGFR 24 decreased)", True),
+        ("eGFR 62, eGFR 24", True),
+        ("eGFR (60-120) on 2026-05-03: 24", True),
+        ("eGFR (mL/min/1.73 m²): 25", True),
+        ("eGFR 62, creatinine 1.1, eGFR 24", True),
+        ("eGFR (mL/min/1.73 m²): 90", False),
+        ("eGFR (mL/min/1.73 m 2) 90", False),
+        ("eGFR on 3 May: 88", False),
+        ("eGFR (3 May 2026): 88", False),
+        ("eGFR 03.05.26: 88", False),
+        ("eGFR 5月3日\uff1a88", False),
+        ("eGFR 62 (CKD G2)", False),
+        ("eGFR 62; HR 24", False),
+        ("eGFR 62, Hb 12", False),
+        ("eGFR 62, 24 years", False),
+        ("eGFR\n\n25", False),
+        ("eGFR 62\nHb 12", False),
+        ("eGFR 250", False),
+    ],
+)
+def test_the_value_of_a_name_is_read(case: str, *, warned: bool) -> None:
+    assert _rules().find_warnings(f"metformin? {case}") == ((QUOTE,) if warned else ())
 
 
 def _rules() -> WarningRules:
@@ -140,6 +181,64 @@ async def test_a_warning_without_its_source_is_counted_and_not_shown(ask: Ask, r
     assert any(notice.startswith("1 more warning of this profile applies") for notice in reply.notices)
 
 
+@pytest.mark.parametrize("filters", ["Not in:pregnancy, nor", "Stop it after:2 weeks and"])
+async def test_a_quote_with_a_colon_is_searched_for_as_words(ask: Ask, room: type[Room], filters: str) -> None:
+    quote = f"{filters} with an eGFR below 30."
+    rules = _rules().rules[0]
+    guidance = select_guidelines(WarningRules((replace(rules, quote=quote), rules)), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {quote} {QUOTE}", "metformin")]),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {quote} [1]\n\n**Warning:** {QUOTE} [1]\n\n")
+
+
+class FailingSearch(ScriptedSearch):
+    """A search that fails for one warning."""
+
+    async def __call__(self, query: str, **more: Any) -> SearchResult:
+        if "contraindicated" in query:
+            raise IndexRebuilding(0.5)
+        return await super().__call__(query, **more)
+
+
+async def test_a_warning_that_cannot_be_searched_for_drops_no_other(ask: Ask, room: type[Room]) -> None:
+    rule, quote = _rules().rules[0], "Metformin is paused before contrast."
+    guidance = select_guidelines(WarningRules((rule, replace(rule, quote=quote))), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=FailingSearch([room.hit(room.leave), room.hit(f"Renal dosing. {quote} {QUOTE}", "metformin")]),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {quote} [1]\n\n")
+    assert [one for one in reply.notices if "could not be searched" in one]
+    assert not [one for one in reply.notices if "not found in the guidelines" in one]
+
+
+class SlowGuidance:
+    """Guidance that notes where it reads a case."""
+
+    within = 'in:"drugs"'
+    threads: tuple[int, ...] = ()
+
+    def find_warnings(self, text: str) -> tuple[str, ...]:
+        assert "metformin" in text
+        self.threads += (threading.get_ident(),)
+        return ()
+
+
+async def test_a_long_case_is_read_in_a_thread(ask: Ask, room: type[Room]) -> None:
+    guidance = SlowGuidance()
+    await ask(room.engine(status=room.absent), question="Leave with metformin?", guidance=guidance)
+    [thread] = guidance.threads
+    assert thread != threading.get_ident()
+
+
 async def test_no_sentence_without_a_source_is_shown(ask: Ask, room: type[Room]) -> None:
     guidance = select_guidelines(_rules(), ("drugs",), "profile support")
     good, bare = "Employees receive 25 days of paid annual leave per calendar year.", "Doctors advise against it."
@@ -178,6 +277,11 @@ def test_every_quote_of_the_shipped_rules_stands_in_the_sample_guideline() -> No
     [
         ("68 years, eGFR 24 ml/min. Metformin 500 mg?", "Metformin is contraindicated"),
         ("Serum potassium: 5,4 mmol/l. Spironolactone 25 mg?", "Spironolactone should not"),
+        ("potassium (3.5-5.0): 5.9; spironolactone", "Spironolactone should not"),
+        ("spironolactone? K+5.4", "Spironolactone should not"),
+        ("potassium 4.9, later 5.8; spironolactone", "Spironolactone should not"),
+        ("potassium 4.2 mmol/l, sodium 140, spironolactone 25 mg", ""),
+        ("potassium 4.2 mmol/l (3.5-5.1), spironolactone 25 mg", ""),
         ("pregnant, week 12, takes ramipril", "ACE inhibitors such as"),
         ("warfarin, knee pain: ibuprofen?", "Warfarin together with"),
         ("asthma since childhood, propranolol for migraine?", "Non-selective beta-blockers"),

@@ -155,6 +155,8 @@ NOT_FOR_PEOPLE = (
     "bot/answering/support",
     "bot/answering/verified_answers",
     "bot/languages",
+    "bot/profiles/guidance/guidance.py",
+    "bot/profiles/notes/note.py",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
     "bot/slack/features/cases.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -44,6 +45,7 @@ from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 from knowledge.search.query import separate_filters
 
 _NAME_CHARS: Final = 200
+_COLONS: Final = re.compile("[:\uff1a]")
 
 
 class Search(Protocol):
@@ -135,33 +137,37 @@ class Retriever:
         turn.passages = tuple(_make_passage(n, one, turn.language, wide=wide) for n, one in numbered)
         return None
 
-    async def find_warnings(self, turn: Turn, warnings: Sequence[str]) -> list[tuple[str, Passage]]:
+    async def find_warnings(self, turn: Turn, warnings: Sequence[str]) -> tuple[list[tuple[str, Passage]], int]:
         """Return the warnings that stand in a guideline that the viewers may read, each with its passage.
 
-        Their passages become passages of the turn. If the guidelines can no longer be searched, those found so far are
-        returned.
+        Their passages become passages of the turn. The number is that of warnings that could not be searched for.
         """
         found: list[tuple[str, Passage]] = []
-        with contextlib.suppress(KnowledgeError, TimeoutError):
-            await self._add_warnings(turn, warnings, found)
-        return found
+        searched = 0
+        with contextlib.suppress(TimeoutError):
+            async with self._searching, asyncio.timeout(self._limits.search_s):
+                for warning in warnings:
+                    with contextlib.suppress(KnowledgeError):
+                        passage = await self._find_warning(turn, warning)
+                        found += [] if passage is None else [(warning, passage)]
+                        searched += 1
+        return found, len(warnings) - searched
 
-    async def _add_warnings(self, turn: Turn, warnings: Sequence[str], found: list[tuple[str, Passage]]) -> None:
+    async def _find_warning(self, turn: Turn, warning: str) -> Passage | None:
         asker = turn.asked_question.asker
-        async with self._searching, asyncio.timeout(self._limits.search_s):
-            for warning in warnings:
-                query = add_filters(" ".join(warning.split()), asker.within, datetime.now(UTC))
-                result = await self._search(query, limit=self._limits.hits, viewers=asker.viewers)
-                hit = next((hit for hit in result.hits if _fold(warning) in _fold(hit.text)), None)
-                if hit is None:
-                    continue
-                known = (passage for passage in turn.passages if hit.id in passage.chunks)
-                passage = next(known, None) or _make_passage(
-                    len(turn.passages) + 1, PlacedPassage(hit), turn.language, wide=False
-                )
-                if passage not in turn.passages:
-                    turn.passages = (*turn.passages, passage)
-                found.append((warning, passage))
+        words = " ".join(_COLONS.sub(" ", warning).split())  # a colon would make a filter of "in:" or "after:"
+        query = add_filters(words, asker.within, datetime.now(UTC))
+        result = await self._search(query, limit=self._limits.hits, viewers=asker.viewers)
+        hit = next((hit for hit in result.hits if _fold(warning) in _fold(hit.text)), None)
+        if hit is None:
+            return None
+        known = (passage for passage in turn.passages if hit.id in passage.chunks)
+        passage = next(known, None) or _make_passage(
+            len(turn.passages) + 1, PlacedPassage(hit), turn.language, wide=False
+        )
+        if passage not in turn.passages:
+            turn.passages = (*turn.passages, passage)
+        return passage
 
     async def _place_result(self, turn: Turn, result: SearchResult, *, starts_over: bool) -> list[PlacedPassage]:
         """Return the passages in the prompt's order; by rank without an engine or for a small model."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from bot.errors import SettingsError
@@ -16,8 +18,40 @@ from bot.profiles.profile import Profile, ProfileError
 
 _RULE_KEYS: Final = ("name", "mentions", "values", "quote")
 _VALUE_KEYS: Final = ("name", "below", "above")
-_GAP: Final = r"[^\d\n]{0,24}?"
-_NUMBER: Final = r"(\d+(?:[.,]\d+)?)"
+_BEHIND_CHARS: Final = 200
+_WINDOW_CHARS: Final = 40
+"""A number that begins so far behind the first one is no longer a value of this name."""
+_MONTH: Final = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+_DAY: Final = rf"(?:\d{{1,2}}(?:st|nd|rd|th)?[. ]{{1,2}}{_MONTH}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?)\b"
+_NO_VALUE: Final = re.compile(
+    r"1[.,]73\s?m(?:\s?\^?2(?![\d.,]))?"  # of mL/min/1.73 m²
+    r"|\bm\^?[23]\b"
+    r"|(?:[x×*]\s?)?\b10\s?[\^*e]?\s?(?:3|6|9|12)\s?/\s?[lμu]\b"
+    r"|/\s?24\s?h\b"
+    r"|(?<![\d.,])(?:\d{4}-\d{2}-\d{2}|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2})|\d{1,2}/\d{1,2}/\d{4})(?![\d.]\d)"
+    r"|\d{4}年(?:\d{1,2}月)?(?:\d{1,2}[日号])?|\d{1,2}月\d{1,2}[日号]"
+    # A day and its month count only with such a mark: "eGFR 24. May I …" has no date.
+    rf"|(?:\b(?:on|since|dated) (?:the )?|(?<![\d.,])){_DAY},? (?:19|20)\d\d\b"
+    rf"|\b(?:on|since|dated) (?:the )?{_DAY}|\({_DAY}\)|(?<![\d.,]){_DAY}(?=:)",
+    re.IGNORECASE,
+)
+_BRACKETS: Final = re.compile(r"[(\[][^()\[\]]{0,60}[)\]]")
+_RANGE_OR_YEAR: Final = re.compile(r"\d+(?:[.,]\d+)?\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)?|\b(?:19|20)\d\d\b")
+_VALUES: Final = re.compile(r"[^\d;\n]{0,40}(?:\n[^\d;\n]{0,24})?(\d[^;\n]*)")
+"""What follows a name up to the end of a line: one line may end before the first number."""
+_OTHER_NAME: Final = re.compile(
+    r"\b(?:potassium|sodium|chloride|calcium|creatinine|urea|glucose|ha?emoglobin|HbA1c|Hb|Na|INR|CRP|ALT|AST|TSH"
+    r"|eGFR|GFR|BP|HR|pulse|weight|age|aged|BMI|QTc)\b|\bK\+",
+    re.IGNORECASE,
+)
+_READING: Final = re.compile(
+    r"(?<![A-Z\d])(?<!\d[.,])(\d+(?:[.,]\d+)?)"  # not the stage in "CKD3" or "G4"
+    r"(?P<dose>(?i:\s?-?(?:m?g|[μu]g|mcg|IU|units?|years?|yrs?|months?|weeks?|days?|h|hours?|tablets?)(?:/d(?:ay)?)?"
+    r"(?![\w/]))|\s?(?:毫克|岁|个月|周|天))?"
+)
 _LATIN: Final = 0x24F
 
 
@@ -30,9 +64,16 @@ class ValueLimit:
     above: float
 
     def is_crossed(self, text: str) -> bool:
-        """Return whether any value of this name in a text is below or above the limit."""
-        values = [float(found[1].replace(",", ".")) for found in self.pattern.finditer(text)]
-        return any(value < self.below or value > self.above for value in values)
+        """Return whether any value of this name in a text is below or above the limit.
+
+        Where several numbers may be the value, one is enough: a person reads the warning and decides.
+        """
+        places = [found.span() for found in self.pattern.finditer(text)]
+        behind = (
+            text[begin : min(end, begin + _BEHIND_CHARS)]
+            for (_, begin), (end, _) in pairwise([*places, (len(text), 0)])
+        )
+        return any(value < self.below or value > self.above for one in behind for value in _list_values(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +101,19 @@ class WarningRules:
 
     def find_warnings(self, text: str) -> Sequence[str]:
         """Return the sentences of the rules that apply, in the order of the file."""
-        return tuple(dict.fromkeys(rule.quote for rule in self.rules if rule.applies(text)))
+        folded = _NO_VALUE.sub(" ", _fold_forms(text))
+        return tuple(dict.fromkeys(rule.quote for rule in self.rules if rule.applies(folded)))
+
+
+def _list_values(behind: str) -> Iterator[float]:
+    """Yield the numbers that may be the value of the name before this text."""
+    bare = _BRACKETS.sub(lambda found: _RANGE_OR_YEAR.sub(" ", found[0]), behind)
+    found = _VALUES.match(bare) or _VALUES.match(behind)  # a range in brackets may be the value
+    readings = list(_READING.finditer(_OTHER_NAME.split(found[1], maxsplit=1)[0])) if found else []
+    for reading in readings:
+        # The dose of a medicine or an age follows many values; it counts only if the value itself is one.
+        if reading.start() < _WINDOW_CHARS and (not reading["dose"] or readings[0]["dose"]):
+            yield float(reading[1].replace(",", "."))
 
 
 def read_guidance(profile: Profile) -> WarningRules:
@@ -116,7 +169,7 @@ def _read_limit(profile: Profile, table: object, where: str) -> ValueLimit:
         numbers = [limit for limit in limits if isinstance(limit, int | float) and not isinstance(limit, bool)]
         if _is_words(table.get("name")) and numbers == [limit for limit in limits if limit is not None] != []:
             below, above = table.get("below", -math.inf), table.get("above", math.inf)
-            return ValueLimit(_compile_words(table["name"], f"{_GAP}{_NUMBER}"), float(below), float(above))
+            return ValueLimit(_compile_words(table["name"], before_digit=True), float(below), float(above))
     raise ProfileError(
         f'{profile.path}: each of the values of {where} needs names and a limit: {{name = ["eGFR"], below = 30}}.'
     )
@@ -126,15 +179,21 @@ def _is_words(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(word, str) and word.strip() for word in value)
 
 
-def _compile_words(words: Sequence[str], behind: str = "") -> re.Pattern[str]:
-    """Return a pattern of any of these words; a Latin word stands alone, and any space may stand for another."""
-    return re.compile(f"(?:{'|'.join(map(_bound_word, words))}){behind}", re.IGNORECASE)
+def _compile_words(words: Sequence[str], *, before_digit: bool = False) -> re.Pattern[str]:
+    """Return a pattern of any of these words; a Latin word stands alone, and any space may stand for another.
+
+    ``before_digit`` says that a number may follow without a space.
+    """
+    bounded = (_bound_word(_fold_forms(word), before_digit=before_digit) for word in words)
+    return re.compile("|".join(bounded), re.IGNORECASE)
 
 
-def _bound_word(word: str) -> str:
-    text = r"\s+".join(map(re.escape, word.split()))
-    return (
-        ("" if ord(word.strip()[0]) > _LATIN else r"(?<![^\W_])")
-        + text
-        + ("" if ord(word.strip()[-1]) > _LATIN else r"(?![^\W_])")
-    )
+def _bound_word(word: str, *, before_digit: bool) -> str:
+    text, last = r"\s+".join(map(re.escape, word.split())), word.strip()[-1]
+    behind = r"(?![^\W\d_])" if before_digit and not last.isdigit() else r"(?![^\W_])"
+    return ("" if ord(word.strip()[0]) > _LATIN else r"(?<![^\W_])") + text + ("" if ord(last) > _LATIN else behind)
+
+
+def _fold_forms(text: str) -> str:
+    """Return a text in which full-width and raised characters are ordinary ones."""
+    return unicodedata.normalize("NFKC", text)
