@@ -72,9 +72,11 @@ class ExtractModal(Modal):
         """Open the modal for the person who used the shortcut.
 
         Raises:
+            InteractionRefused: the message is confidential.
             SlackError: Slack refuses it.
 
         """
+        self._refuse_confidential(used.channel)
         await open_modal(self._shared.api, used, self._build_view(used))
 
     async def _build_view(self, used: ShortcutUse) -> dict[str, Any]:
@@ -98,7 +100,7 @@ class ExtractModal(Modal):
 
         Raises:
             AudienceRefused: the person cannot see the message.
-            InteractionRefused: the person gets no answers, or has asked too often.
+            InteractionRefused: the message is confidential, or the person gets no answers or has asked too often.
             ProfileError: the profile is gone or wrong.
             SlackError: Slack refuses the message.
 
@@ -106,6 +108,7 @@ class ExtractModal(Modal):
         subject, user, language = Subject.decode(submission.metadata), submission.user, submission.language
         if subject is None:
             return
+        self._refuse_confidential(subject.channel)
         viewers = await self._admit_person(user, language)
         await self._materials.quoted.check_access(user, subject.channel)
         name = submission.get_text(_PROFILE)
@@ -119,6 +122,11 @@ class ExtractModal(Modal):
         thread = PostedQuestion(str(posted["channel"]), str(posted["ts"]))
         work = self._extract(profile, subject, user, viewers, language, thread)
         self._shared.tasks.start(work, "extraction")
+
+    def _refuse_confidential(self, channel: str) -> None:
+        """Refuse a message whose files stay in its thread; the values would be direct messages."""
+        if self._shared.rules.is_confidential(channel):
+            raise InteractionRefused(replies.CONFIDENTIAL)
 
     async def _admit_person(self, user: str, language: Language) -> Viewers:
         """Return the person as the only viewer, and count the request as a question."""
