@@ -19,6 +19,10 @@ NO_ENGINE: Final = Message(
     "The model does not answer ({reason}), so only rules have found values. Try again later.",
     "模型没有应答（{reason}），因此只有规则找到的值。请稍后再试。",
 )
+LATE: Final = Message(
+    "The model took too long and was stopped. Try again later, or split the document.",
+    "模型耗时过长，已停止。请稍后重试，或拆分文件。",
+)
 CUT: Final = Message(
     "The document is too long; its end was not read. Split it.", "文件过长，结尾部分未读取。请拆分文件。"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ from bot.profiles.extraction.profile import (
 from bot.profiles.extraction.prompt import parse_reply
 from bot.profiles.extraction.rules import find_places
 from bot.profiles.profile import ProfileError, read_profile
-from bot.profiles.registry import SHIPPED, Profiles
+from bot.profiles.registry import Profiles
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
 from tests.growth import takes_linear_time
 from tests.patterns import Attacks
@@ -162,6 +163,26 @@ async def test_without_an_engine_the_rules_remain_and_it_is_said(
     assert "only rules have found values" in result["notices"][0]
 
 
+async def test_a_model_that_is_too_slow_costs_only_its_own_values(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
+) -> None:
+    server.stream(asyncio.Event())
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_document(TEXT) as document:
+        result = build_extraction_json(await Extractor(engine, 0.2).extract(lease, document))
+    assert [one["text"] for one in result["values"]["rent"]] == ["EUR 900"]
+    assert "took too long" in result["notices"][0]
+    assert "incomplete: rent, pets" in result["notices"][1]
+
+
+async def test_a_context_that_is_too_small_is_explained(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
+) -> None:
+    server.max_model_len = 400
+    result = await extract(server, lease, TEXT, tmp_path)
+    assert [one["text"] for one in result["values"]["rent"]] == ["EUR 900"]
+    assert "context of 400 tokens is too small" in result["notices"][0]
+
+
 async def test_an_empty_document_is_explained(server: FakeSglang, lease: ExtractionProfile, tmp_path: Path) -> None:
     result = await extract(server, lease, " \n", tmp_path)
     assert (result["values"], server.bodies) == ({"rent": [], "pets": []}, [])
@@ -235,7 +256,7 @@ def test_a_wrong_profile_names_the_next_step(tmp_path: Path, old: str, new: str,
     assert "profile.toml" in str(raised.value) or "missing.txt" in str(raised.value)
 
 
-SAMPLES = sorted(SHIPPED.glob("*/sample*"))
+SAMPLES = sorted(path for one in Profiles(None).list_profiles("extraction") for path in one.folder.glob("sample*"))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -15,11 +15,12 @@ from typing import Final
 import structlog
 
 from bot.answering.events import Passage
-from bot.answering.prompt import Budget, plan_budget
+from bot.answering.prompt import Budget, ContextTooSmall, plan_budget
 from bot.languages.registry import Language
+from bot.messages import answers
 from bot.messages import extraction as texts
 from bot.messages.errors import explain_error
-from bot.messages.message import join_names
+from bot.messages.message import Message, join_names
 from bot.profiles.document_reader import ReadDocument
 from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
@@ -47,6 +48,8 @@ _AT_ONCE: Final = 4
 """Fields that are asked about at the same time: a server answers several requests together."""
 _FIELD_S: Final = 240.0
 """For the reply about one field."""
+_MODEL_S: Final = 600.0
+"""For all replies about a document; callers wait somewhat longer, and get what came until then."""
 _THINKING_TOKENS: Final = 512
 """A grammar holds only behind an open thought, so a model that thinks may think shortly."""
 _ANSWER_TOKENS: Final = 768
@@ -69,6 +72,7 @@ class Extractor:
     """Extracts with one engine, for any number of documents at once."""
 
     _engine: ChatEngine
+    _model_s: float = _MODEL_S
 
     async def extract(
         self, profile: ExtractionProfile, document: ReadDocument, requester: Requester = ANONYMOUS
@@ -76,7 +80,7 @@ class Extractor:
         """Return the values of a document."""
         found = await asyncio.to_thread(find_places, profile, document.texts)
         asked = [one for one in profile.fields if self._should_ask(one)]
-        replies, trouble = await self._ask_fields(profile, asked, document, requester)
+        replies, problem = await self._ask_fields(profile, asked, document, requester)
         values = [
             value
             for one in profile.fields
@@ -86,7 +90,7 @@ class Extractor:
         notices = [
             *([texts.CUT] if document.is_cut else []),
             *([] if document.passages else [texts.EMPTY]),
-            *([texts.NO_ENGINE.fill(reason=explain_error(trouble))] if trouble is not None else []),
+            *([problem] if problem is not None else []),
             *([texts.INCOMPLETE.fill(names=join_names(incomplete, "en"))] if incomplete else []),
         ]
         dropped = sum(one.dropped for one in replies.values())
@@ -99,14 +103,18 @@ class Extractor:
 
     async def _ask_fields(
         self, profile: ExtractionProfile, fields: Sequence[Field], document: ReadDocument, requester: Requester
-    ) -> tuple[dict[str, _Reply], EngineError | EmbedderError | None]:
+    ) -> tuple[dict[str, _Reply], Message | None]:
         """Return the replies by field, and why some are missing."""
         if not fields or not document.passages:
             return {}, None
         status, places = self._engine.status(), asyncio.Semaphore(_AT_ONCE)
         if status.state not in {EngineState.READY, EngineState.DEGRADED}:
-            return {}, EngineUnavailable(NoteCode.NOT_RUNNING.fill())
-        budget = plan_budget(self._engine.context_tokens, small_model=status.small_model, depth="off")
+            return {}, _explain_trouble(EngineUnavailable(NoteCode.NOT_RUNNING.fill()))
+        context_tokens = self._engine.context_tokens
+        try:
+            budget = plan_budget(context_tokens, small_model=status.small_model, depth="off")
+        except ContextTooSmall:
+            return {}, texts.NO_ENGINE.fill(reason=answers.CONTEXT_TOO_SMALL.fill(tokens=context_tokens))
         language, replies, troubles = document.language, dict[str, _Reply](), list[EngineError | EmbedderError]()
 
         async def ask(field: Field) -> None:
@@ -118,10 +126,14 @@ class Extractor:
                 except (EngineError, EmbedderError) as error:
                     troubles.append(error)
 
-        async with asyncio.TaskGroup() as group:
-            for one in fields:
-                group.create_task(ask(one))
-        return replies, troubles[0] if troubles else None
+        try:
+            async with asyncio.timeout(self._model_s), asyncio.TaskGroup() as group:
+                for one in fields:
+                    group.create_task(ask(one))
+        except TimeoutError:
+            missing = {one.name: _Reply(is_incomplete=True) for one in fields}
+            return missing | replies, texts.LATE
+        return replies, _explain_trouble(troubles[0]) if troubles else None
 
     async def _ask_field(
         self,
@@ -170,6 +182,10 @@ class Extractor:
         except TimeoutError:
             raise EngineUnavailable(NoteCode.LATE_CONTINUATION.fill()) from None
         return text or thought  # some servers send all as thinking
+
+
+def _explain_trouble(trouble: EngineError | EmbedderError) -> Message:
+    return texts.NO_ENGINE.fill(reason=explain_error(trouble))
 
 
 def _find_written(field: Field, written: Sequence[str], passages: Sequence[Passage]) -> list[Place | None]:
