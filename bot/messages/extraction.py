@@ -58,6 +58,10 @@ NO_PROFILES: Final = Message(
     "There is no profile for extraction here. Ask the person who runs Kvasir.",
     "此处没有可用的提取方案，请联系 Kvasir 的管理员。",
 )
+PROFILE_WRONG: Final = Message(
+    "This profile is gone or wrong. Choose another one, or ask the person who runs Kvasir to check it.",
+    "此提取方案已不存在或有误。请选择其他方案，或请 Kvasir 的管理员检查。",
+)
 NOTHING_TO_READ: Final = Message(
     "The message has no text and no file that I can read. Choose another message.",
     "这条消息没有我能读取的文字或文件，请选择另一条消息。",

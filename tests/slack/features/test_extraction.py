@@ -46,7 +46,7 @@ async def files(tmp_path: Path, channels: dict[str, ChannelTable]) -> AsyncItera
     async with contextlib.AsyncExitStack() as stack:
         fake = await stack.enter_async_context(fake_sglang())
         engine = await stack.enter_async_context(ready_engine(fake.url, tmp_path / "engine"))
-        extractor = AuditedExtractor(Extractor(engine), NO_AUDIT, library, Profiles(None))
+        extractor = AuditedExtractor(Extractor(engine), NO_AUDIT, library, Profiles(tmp_path / "profiles"))
         dependencies = {"channels": channels, "guidance": {"ward": Ward()}}
         yield await stack.enter_async_context(run_files_bot(tmp_path, extractor=extractor, **dependencies))
     await library.materials.close()
@@ -130,3 +130,17 @@ async def test_a_confidential_channel_is_refused(files: FilesBot, channels: dict
     await submit(files, view)
     refusal = await files.sandbox.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
     assert "stay in their threads" in get_text(refusal)
+
+
+async def test_a_wrong_profile_costs_only_itself_and_nobody_reads_a_path(files: FilesBot, tmp_path: Path) -> None:
+    broken, contract = tmp_path / "profiles" / "broken", tmp_path / "profiles" / "contract"
+    for folder in (broken, contract):
+        folder.mkdir(parents=True)
+    (broken / "profile.toml").write_text("kind = ")
+    ts = await files.send("Our contract", {"supply.md": SAMPLE})
+    view = await open_modal(files, ts)
+    (contract / "profile.toml").write_text("kind = ")
+    await submit(files, view)
+    read_view, refusal = files.sandbox.view, "This profile is gone or wrong"
+    await files.sandbox.wait_until(lambda: refusal in str(read_view(view["id"]).get("errors")), what=refusal)
+    assert str(tmp_path) not in str(read_view(view["id"]))
