@@ -23,6 +23,10 @@ LATE: Final = Message(
     "The model took too long and was stopped. Try again later, or split the document.",
     "模型耗时过长，已停止。请稍后重试，或拆分文件。",
 )
+RULES_LATE: Final = Message(
+    "The rules took too long and were stopped; they may have missed values of: {names}. Split the document.",
+    "规则耗时过长，已停止，以下字段可能有遗漏：{names}。请拆分文件。",
+)
 CUT: Final = Message(
     "The document is too long; its end was not read. Split it.", "文件过长，结尾部分未读取。请拆分文件。"
 )

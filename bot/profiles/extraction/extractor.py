@@ -6,10 +6,11 @@ A value of the engine counts only where the text has it. An engine that does not
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -41,6 +42,7 @@ from engine.interfaces import (
 )
 from engine.notes import NoteCode
 from knowledge.errors import EmbedderError
+from knowledge.thread_pool import NamedThreadPool
 
 _log = structlog.get_logger("kvasir.extraction")
 
@@ -50,6 +52,10 @@ _FIELD_S: Final = 240.0
 """For the reply about one field."""
 _MODEL_S: Final = 600.0
 """For all replies about a document; callers wait somewhat longer, and get what came until then."""
+_RULES_S: Final = 120.0
+"""For the rules of all fields; no passage is begun later."""
+_RULES_AT_ONCE: Final = 2
+"""Documents that rules read at the same time; the threads that others use stay free."""
 _THINKING_TOKENS: Final = 512
 """A grammar holds only behind an open thought, so a model that thinks may think shortly."""
 _ANSWER_TOKENS: Final = 768
@@ -73,12 +79,14 @@ class Extractor:
 
     _engine: ChatEngine
     _model_s: float = _MODEL_S
+    _rules_s: float = _RULES_S
+    _threads: NamedThreadPool = field(default_factory=lambda: NamedThreadPool("extraction", _RULES_AT_ONCE))
 
     async def extract(
         self, profile: ExtractionProfile, document: ReadDocument, requester: Requester = ANONYMOUS
     ) -> Extraction:
         """Return the values of a document."""
-        found = await asyncio.to_thread(find_places, profile, document.texts)
+        found, unfinished = await self._threads.run(lambda: self._find_places(profile, document.texts))
         asked = [one for one in profile.fields if self._should_ask(one)]
         replies, problem = await self._ask_fields(profile, asked, document, requester)
         values = [
@@ -90,12 +98,19 @@ class Extractor:
         notices = [
             *([texts.CUT] if document.is_cut else []),
             *([] if document.passages else [texts.EMPTY]),
+            *([texts.RULES_LATE.fill(names=join_names(unfinished, "en"))] if unfinished else []),
             *([problem] if problem is not None else []),
             *([texts.INCOMPLETE.fill(names=join_names(incomplete, "en"))] if incomplete else []),
         ]
         dropped = sum(one.dropped for one in replies.values())
         _log.info("document extracted", profile=profile.profile.name, values=len(values), dropped=dropped)
         return Extraction(document.title, profile, tuple(values), dropped, tuple(notices))
+
+    def _find_places(
+        self, profile: ExtractionProfile, passages: Sequence[str]
+    ) -> tuple[dict[str, list[Place]], list[str]]:
+        ends = time.monotonic() + self._rules_s
+        return find_places(profile, passages, lambda: time.monotonic() >= ends)
 
     def _should_ask(self, field: Field) -> bool:
         """Return whether the engine may add something: a small model finds less than rules, and invents more."""
