@@ -19,6 +19,14 @@ NO_ENGINE: Final = Message(
     "The model does not answer ({reason}), so only rules have found values. Try again later.",
     "模型没有应答（{reason}），因此只有规则找到的值。请稍后再试。",
 )
+LATE: Final = Message(
+    "The model took too long and was stopped. Try again later, or split the document.",
+    "模型耗时过长，已停止。请稍后重试，或拆分文件。",
+)
+RULES_LATE: Final = Message(
+    "The rules took too long and were stopped; they may have missed values of: {names}. Split the document.",
+    "规则耗时过长，已停止，以下字段可能有遗漏：{names}。请拆分文件。",
+)
 CUT: Final = Message(
     "The document is too long; its end was not read. Split it.", "文件过长，结尾部分未读取。请拆分文件。"
 )
@@ -53,6 +61,10 @@ HEAD: Final = Message(
 NO_PROFILES: Final = Message(
     "There is no profile for extraction here. Ask the person who runs Kvasir.",
     "此处没有可用的提取方案，请联系 Kvasir 的管理员。",
+)
+PROFILE_WRONG: Final = Message(
+    "This profile is gone or wrong. Choose another one, or ask the person who runs Kvasir to check it.",
+    "此提取方案已不存在或有误。请选择其他方案，或请 Kvasir 的管理员检查。",
 )
 NOTHING_TO_READ: Final = Message(
     "The message has no text and no file that I can read. Choose another message.",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from bot.profiles.profile import PROFILE_FILE, Profile, ProfileError, read_profile
 from knowledge.errors import suggest_nearest
+
+_T = TypeVar("_T")
+_log = structlog.get_logger("kvasir.profiles")
 
 SHIPPED: Final = Path(__file__).parent / "shipped"
 """The folder of the profiles that come with Kvasir."""
@@ -44,15 +49,18 @@ class Profiles:
         self._folders = [folder for folder in (own, SHIPPED) if folder is not None]
 
     def list_profiles(self, kind: str | None = None) -> tuple[Profile, ...]:
-        """Return all profiles, or those of a kind, by name.
+        """Return all profiles, or those of a kind, by name; one that cannot be read is logged and left out."""
+        return tuple(self._read_profiles(lambda profile: profile, kind).values())
 
-        Raises:
-            ProfileError: a ``profile.toml`` cannot be read.
+    def load_profiles(self, kind: str) -> dict[str, Any]:
+        """Return what a kind makes of its profiles, by name; a wrong one is logged and left out."""
+        return self._read_profiles(load_profile, kind)
 
-        """
-        found = dict(reversed(list(self._iterate_folders())))
-        profiles = [read_profile(found[name]) for name in sorted(found)]
-        return tuple(profile for profile in profiles if kind in (None, profile.kind))
+    def check_profiles(self) -> tuple[Sequence[Profile], Sequence[ProfileError]]:
+        """Return the profiles whose whole folders are right, and what is wrong with each other one."""
+        errors: list[ProfileError] = []
+        right = self._read_profiles(_check_profile, None, errors.append)
+        return tuple(right.values()), errors
 
     def find_profile(self, name: str) -> Profile:
         """Return a profile by its name.
@@ -61,16 +69,37 @@ class Profiles:
             ProfileError: there is none of this name; the nearest one is named.
 
         """
-        found = dict(reversed(list(self._iterate_folders())))
+        found = self._find_folders()
         if name not in found:
             known = ", ".join(sorted(found))
             raise ProfileError(f"There is no profile {name!r}.{suggest_nearest(name, found)} Profiles are: {known}.")
         return read_profile(found[name])
 
-    def _iterate_folders(self) -> Iterator[tuple[str, Path]]:
-        for folder in self._folders:
-            for path in folder.glob(f"*/{PROFILE_FILE}"):
-                yield path.parent.name, path.parent
+    def _read_profiles(
+        self,
+        read: Callable[[Profile], _T],
+        kind: str | None,
+        report: Callable[[ProfileError], None] = lambda error: _log.warning("profile left out", error=str(error)),
+    ) -> dict[str, _T]:
+        found: dict[str, _T] = {}
+        for name, folder in self._find_folders().items():
+            try:
+                profile = read_profile(folder)
+                if kind in (None, profile.kind):
+                    found[name] = read(profile)
+            except ProfileError as error:
+                report(error)
+        return found
+
+    def _find_folders(self) -> dict[str, Path]:
+        """Return the folder of each profile, by name."""
+        found = [path.parent for folder in self._folders for path in folder.glob(f"*/{PROFILE_FILE}")]
+        return dict(sorted({folder.name: folder for folder in reversed(found)}.items()))
+
+
+def _check_profile(profile: Profile) -> Profile:
+    load_profile(profile)
+    return profile
 
 
 def load_profile(profile: Profile) -> Any:  # noqa: ANN401 - each kind has its own type

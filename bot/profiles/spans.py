@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property, lru_cache
 from typing import Final, Literal
 
@@ -28,6 +29,13 @@ _MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf"})
 _SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "cny": "¥", "rmb": "¥"}
 _CODE: Final = re.compile(r"\b(?:usd|eur|gbp|cny|rmb)(?= ?\d)")
 _ISO_DAY: Final = ("year", "month-name", "day-of-month")
+_FIGURE: Final = re.compile(r"(?:(?<!\d)\d{1,3}(?: \d{3}(?!\d))+|\d+)(?:[.,']\d+)*")
+"""A number with all of its separators, whatever they mean."""
+_CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.(?!\d{3}\Z)\d+)?")
+"""One that means the same to everybody who takes a comma for thousands; 1.200 and 2,5 do not."""
+_SEPARATORS: Final = frozenset(".,．，")
+_GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
+"""A blank within an amount, or within the number of an account."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,6 +109,17 @@ class FoldedText:
             for one in find_numbers(signed)
         )
 
+    @cached_property
+    def clear_mentions(self) -> tuple[Mention, ...]:
+        """Return the mentions without a number whose separators may mean something else."""
+        unclear = {
+            place
+            for found in _FIGURE.finditer(self.text)
+            if not _CLEAR_FIGURE.fullmatch(found[0])
+            for place in range(*found.span())
+        }
+        return tuple(one for one in self.mentions if unclear.isdisjoint(range(one.start, one.end)))
+
 
 @lru_cache(maxsize=512)
 def fold_text(text: str) -> FoldedText:
@@ -124,13 +143,19 @@ def find_value(text: str, value: str, type_: ValueType = "text") -> Span | None:
 
 
 def _find_letters(folded: FoldedText, value: str) -> Span | None:
-    (letters, places), wanted = folded.letters, FoldedText(value).letters[0]
+    (letters, places), wanted = folded.letters, FoldedText(value)
+    letters_wanted, numbers = wanted.letters[0], _list_numbers(wanted)
     place = -1
-    while wanted and (place := letters.find(wanted, place + 1)) >= 0:
-        span = Span(places[place], places[place + len(wanted) - 1] + 1)
-        if _is_whole(folded.original, span):
+    while letters_wanted and (place := letters.find(letters_wanted, place + 1)) >= 0:
+        span = Span(places[place], places[place + len(letters_wanted) - 1] + 1)
+        if _is_whole(folded.original, span) and _list_numbers(FoldedText(span.cut(folded.original))) == numbers:
             return span
     return None
+
+
+def _list_numbers(folded: FoldedText) -> list[str]:
+    """Return the digits of each number; a blank before other than three or four digits begins a new one."""
+    return re.findall(r"\d+", _GROUPING.sub("", folded.text))
 
 
 def _is_whole(text: str, span: Span) -> bool:
@@ -138,7 +163,13 @@ def _is_whole(text: str, span: Span) -> bool:
     return not (
         (span.start and _is_word(text[span.start]) and _is_word(text[span.start - 1]))
         or (span.end < len(text) and _is_word(text[span.end - 1]) and _is_word(text[span.end]))
+        or _is_within_number(text[max(0, span.start - 2) : span.start + 1])
+        or _is_within_number(text[span.end - 1 : span.end + 2])
     )
+
+
+def _is_within_number(around: str) -> bool:
+    return len(around) == 3 and around[0].isdigit() and around[1] in _SEPARATORS and around[2].isdigit()  # noqa: PLR2004
 
 
 def _is_word(character: str) -> bool:
@@ -147,12 +178,13 @@ def _is_word(character: str) -> bool:
 
 def _find_same_number(folded: FoldedText, value: FoldedText) -> Span | None:
     """Return where a text has the one date or number of a value."""
-    wanted = value.mentions
-    if len(wanted) != 1:
+    wanted = value.clear_mentions
+    if len(value.mentions) != 1 or not wanted:
         return None
-    for mention in folded.mentions:
-        if _is_same(mention, wanted[0]):
-            return folded.find_origin(mention.start, mention.end)
+    for mention in folded.clear_mentions:
+        span = folded.find_origin(mention.start, mention.end)
+        if _is_same(mention, wanted[0]) and _is_whole(folded.original, span):
+            return span
     return None
 
 
@@ -163,12 +195,17 @@ def _is_same(one: Mention, other: Mention) -> bool:
 
 
 def normalise_value(text: str, type_: ValueType) -> str:
-    """Return a date as ``2024-03-05`` and money as ``1200 USD``; "" for what is no such value, or is several."""
-    mentions = FoldedText(text).mentions
+    """Return a date as ``2024-03-05`` and money as ``1200 USD``; "" for what is no such value, unclear, or several."""
+    folded = FoldedText(text)
+    mentions = folded.mentions
+    if folded.clear_mentions != mentions:
+        return ""
     readings = {one.kind: one.value for mention in mentions for one in mention.readings}
     if type_ == "date" and len(mentions) == 1 and set(_ISO_DAY) <= set(readings):
-        year, month, day = (int(readings[kind]) for kind in _ISO_DAY)
-        return f"{year:04}-{month:02}-{day:02}"
+        try:
+            return date(*(int(readings[kind]) for kind in _ISO_DAY)).isoformat()
+        except ValueError:  # there is no such day
+            return ""
     money = [one for mention in mentions for one in mention.readings if one.kind in _MONEY]
     return f"{money[0].value:.12g} {money[0].kind.upper()}" if type_ == "amount" and len(money) == 1 else ""
 

@@ -66,8 +66,22 @@ def test_the_operators_profile_wins_over_one_that_comes_with_kvasir(
 
 
 def test_every_profile_that_comes_with_kvasir_loads() -> None:
-    for profile in Profiles(None).list_profiles():
-        load_profile(profile)
+    right, errors = Profiles(None).check_profiles()
+    assert errors == []
+    assert "contract" in [one.name for one in right]
+
+
+def test_a_wrong_profile_costs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(tmp_path / "broken", "kind = ")
+    _write(tmp_path / "contract", _GOOD + "[words]\nx = 3\n")
+    profiles = Profiles(tmp_path)
+    assert {one.name for one in profiles.list_profiles("transactions")} == {"money-laundering"}
+    assert set(profiles.load_profiles("extraction")) == {"kyc", "medical-record"}
+    assert str(tmp_path / "contract") in capsys.readouterr().out
+    right, errors = profiles.check_profiles()
+    assert {"kyc", "money-laundering"} <= {one.name for one in right}
+    for name, error in zip(("broken", "contract"), errors, strict=True):
+        assert str(tmp_path / name / "profile.toml") in str(error)
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
@@ -88,3 +102,6 @@ async def test_a_profile_is_copied_to_be_edited(tmp_path: Path) -> None:
     assert (tmp_path / "profiles" / "our-lease" / "profile.toml").read_text(encoding="utf-8") == _GOOD
     status, _, err = await place.command("profiles", "--copy", "lease", "our-lease")
     assert (status, "exists already" in err) == (1, True)
+    status, out, err = await place.command("profiles")
+    assert (status, "medical-record" in out) == (1, True)
+    assert [name for name in ("/lease/", "/our-lease/") if name in err] == ["/lease/", "/our-lease/"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -162,6 +163,43 @@ async def test_without_an_engine_the_rules_remain_and_it_is_said(
     assert "only rules have found values" in result["notices"][0]
 
 
+async def test_a_model_that_is_too_slow_costs_only_its_own_values(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
+) -> None:
+    server.stream(asyncio.Event())
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_document(TEXT) as document:
+        result = build_extraction_json(await Extractor(engine, _model_s=0.2).extract(lease, document))
+    assert [one["text"] for one in result["values"]["rent"]] == ["EUR 900"]
+    assert "took too long" in result["notices"][0]
+    assert "incomplete: rent, pets" in result["notices"][1]
+
+
+async def test_rules_that_are_too_slow_are_stopped_and_it_is_said(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
+) -> None:
+    reply(server, allowed=["Pets are allowed"])
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_document(TEXT) as document:
+        result = build_extraction_json(await Extractor(engine, _rules_s=0.0).extract(lease, document))
+    assert [one["found_by"] for one in result["values"]["pets"]] == ["model"]
+    assert "they may have missed values of: rent." in result["notices"][0]
+
+
+def test_rules_that_are_stopped_keep_what_they_found(lease: ExtractionProfile) -> None:
+    over = iter([False, True, True])
+    places, unfinished = find_places(lease, ["EUR 900 a month", "EUR 950 a month"], lambda: next(over))
+    assert [one.passage for one in places["rent"]] == [0]
+    assert unfinished == ["rent"]
+
+
+async def test_a_context_that_is_too_small_is_explained(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
+) -> None:
+    server.max_model_len = 400
+    result = await extract(server, lease, TEXT, tmp_path)
+    assert [one["text"] for one in result["values"]["rent"]] == ["EUR 900"]
+    assert "context of 400 tokens is too small" in result["notices"][0]
+
+
 async def test_an_empty_document_is_explained(server: FakeSglang, lease: ExtractionProfile, tmp_path: Path) -> None:
     result = await extract(server, lease, " \n", tmp_path)
     assert (result["values"], server.bodies) == ({"rent": [], "pets": []}, [])
@@ -242,7 +280,7 @@ SAMPLES = sorted(path for one in Profiles(None).list_profiles("extraction") for 
 def test_each_sample_has_most_fields_of_its_profile(sample: Path) -> None:
     profile = load_extraction_profile(Profiles(None), sample.parent.name)
     text = sample.read_text(encoding="utf-8")
-    found = find_places(profile, [text])
+    found, _ = find_places(profile, [text])
     missing = [name for name, places in found.items() if not places]
     assert missing in ([], ["body_parts"])
     assert all(place.span.cut(text) for places in found.values() for place in places)

@@ -38,6 +38,19 @@ def letters(text: str) -> str:
         ("pays 1,200 EUR", "1200 USD", "amount", None),
         ("the parties agree", "art", "text", None),
         ("costs 12000 a year", "2000", "text", None),
+        ("cap is 2,5 million USD", "USD 5,000,000", "amount", None),
+        ("cap is 2,5 million USD", "5 million USD", "amount", None),
+        ("cap is 2,5 million USD", "2,5 million USD", "amount", "2,5 million USD"),
+        ("cap is EUR 1.250.000.", "EUR 1.25", "amount", None),
+        ("cap is EUR 1.25.", "EUR 1.250.000", "amount", None),
+        ("pays €1.200,50", "50", "amount", None),
+        ("pays 1 250 000 EUR", "0 EUR", "amount", None),
+        ("pays 1 250 000 EUR", "1250000 EUR", "text", "1 250 000 EUR"),
+        ("Section 12 3 copies", "123", "text", None),
+        ("Section 12 3 copies", "12 3", "text", "12 3"),
+        ("account NO93 8601 1117 947", "NO9386011117947", "text", "NO93 8601 1117 947"),
+        ("clause 1.2 and 3", "3", "text", "3"),
+        ("In 2025, 2 copies", "2", "text", "2"),
         ("right", "", "text", None),
         ("right", " \n", "text", None),
     ],
@@ -95,6 +108,30 @@ def test_dates_and_money_are_normalised() -> None:
     assert normalise_value("EUR 250,000 or USD 3", "amount") == ""
     assert normalise_value("12万元", "amount") == "120000 CNY"
     assert normalise_value("3 March 2025", "text") == ""
+    assert normalise_value("USD 1,200.50", "amount") == "1200.5 USD"
+    assert normalise_value("EUR 0.125", "amount") == "0.125 EUR"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2,5 million USD",
+        "€1.200,50",
+        "EUR 1.250.000",
+        "USD 1,5",
+        "EUR 1.200",
+        "USD 1'200.50",
+        "1 250 000 EUR",
+        "2，5万元",
+    ],
+)
+def test_an_ambiguous_number_is_not_normalised(text: str) -> None:
+    assert normalise_value(text, "amount") == ""
+
+
+@pytest.mark.parametrize("text", ["2025-02-30", "31 April 2025", "2025年2月30日", "2025-13-01"])
+def test_an_impossible_date_is_not_normalised(text: str) -> None:
+    assert normalise_value(text, "date") == ""
 
 
 def test_offsets_count_code_points() -> None:
@@ -102,7 +139,7 @@ def test_offsets_count_code_points() -> None:
     assert find_value(text, "12元", "amount") == Span(8, 11)
 
 
-@pytest.mark.parametrize("piece", ["a. ", "第1条 ", "１２", "\n\n", "(((", "é"])
+@pytest.mark.parametrize("piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é"])
 def test_work_is_linear(piece: str) -> None:
     assert takes_linear_time(lambda count: find_value(piece * count, "zz", "amount"), 2_000)
     assert takes_linear_time(lambda count: split_sentences(piece * count), 2_000)

@@ -9,20 +9,22 @@ from pathlib import Path
 
 from bot.cli.command_settings import load_command_settings
 from bot.profiles.profile import PROFILE_FILE, Profile, ProfileError, check_profile_name
-from bot.profiles.registry import Profiles, load_profile
-from bot.terminal.output import print_outcome
+from bot.profiles.registry import Profiles
+from bot.terminal.output import print_error, print_outcome
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """List and check the profiles, or copy one."""
+    """List and check the profiles, or copy one; exit status 1 if one is wrong."""
     settings = load_command_settings(arguments, required=False)
     own = settings.configuration.profiles
     profiles = Profiles(own)
     if arguments.copy is None:
-        found = await asyncio.to_thread(_check_profiles, profiles)
+        found, errors = await asyncio.to_thread(profiles.check_profiles)
         value = {"profiles": [{"name": one.name, "kind": one.kind, "title": dict(one.title)} for one in found]}
         print_outcome(value, "\n".join(map(_describe_profile, found)), json=arguments.json)
-        return 0
+        for error in errors:
+            print_error(str(error))
+        return 1 if errors else 0
     if own is None:
         raise ProfileError("There is no kvasir.toml, so there is no folder for your profiles. Write one first.")
     name, new = arguments.copy
@@ -31,13 +33,6 @@ async def main(arguments: argparse.Namespace) -> int:
         {"copied": str(copy)}, f"Edit {copy / PROFILE_FILE}, then check it by: kvasir profiles", json=arguments.json
     )
     return 0
-
-
-def _check_profiles(profiles: Profiles) -> tuple[Profile, ...]:
-    found = profiles.list_profiles()
-    for profile in found:
-        load_profile(profile)
-    return found
 
 
 def _copy_profile(profile: Profile, own: Path, new: str) -> Path:

@@ -6,20 +6,22 @@ A value of the engine counts only where the text has it. An engine that does not
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from bot.answering.events import Passage
-from bot.answering.prompt import Budget, plan_budget
+from bot.answering.prompt import Budget, ContextTooSmall, plan_budget
 from bot.languages.registry import Language
+from bot.messages import answers
 from bot.messages import extraction as texts
 from bot.messages.errors import explain_error
-from bot.messages.message import join_names
+from bot.messages.message import Message, join_names
 from bot.profiles.document_reader import ReadDocument
 from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
@@ -40,6 +42,7 @@ from engine.interfaces import (
 )
 from engine.notes import NoteCode
 from knowledge.errors import EmbedderError
+from knowledge.thread_pool import NamedThreadPool
 
 _log = structlog.get_logger("kvasir.extraction")
 
@@ -47,6 +50,12 @@ _AT_ONCE: Final = 4
 """Fields that are asked about at the same time: a server answers several requests together."""
 _FIELD_S: Final = 240.0
 """For the reply about one field."""
+_MODEL_S: Final = 600.0
+"""For all replies about a document; callers wait somewhat longer, and get what came until then."""
+_RULES_S: Final = 120.0
+"""For the rules of all fields; no passage is begun later."""
+_RULES_AT_ONCE: Final = 2
+"""Documents that rules read at the same time; the threads that others use stay free."""
 _THINKING_TOKENS: Final = 512
 """A grammar holds only behind an open thought, so a model that thinks may think shortly."""
 _ANSWER_TOKENS: Final = 768
@@ -69,14 +78,17 @@ class Extractor:
     """Extracts with one engine, for any number of documents at once."""
 
     _engine: ChatEngine
+    _model_s: float = _MODEL_S
+    _rules_s: float = _RULES_S
+    _threads: NamedThreadPool = field(default_factory=lambda: NamedThreadPool("extraction", _RULES_AT_ONCE))
 
     async def extract(
         self, profile: ExtractionProfile, document: ReadDocument, requester: Requester = ANONYMOUS
     ) -> Extraction:
         """Return the values of a document."""
-        found = await asyncio.to_thread(find_places, profile, document.texts)
+        found, unfinished = await self._threads.run(lambda: self._find_places(profile, document.texts))
         asked = [one for one in profile.fields if self._should_ask(one)]
-        replies, trouble = await self._ask_fields(profile, asked, document, requester)
+        replies, problem = await self._ask_fields(profile, asked, document, requester)
         values = [
             value
             for one in profile.fields
@@ -86,12 +98,19 @@ class Extractor:
         notices = [
             *([texts.CUT] if document.is_cut else []),
             *([] if document.passages else [texts.EMPTY]),
-            *([texts.NO_ENGINE.fill(reason=explain_error(trouble))] if trouble is not None else []),
+            *([texts.RULES_LATE.fill(names=join_names(unfinished, "en"))] if unfinished else []),
+            *([problem] if problem is not None else []),
             *([texts.INCOMPLETE.fill(names=join_names(incomplete, "en"))] if incomplete else []),
         ]
         dropped = sum(one.dropped for one in replies.values())
         _log.info("document extracted", profile=profile.profile.name, values=len(values), dropped=dropped)
         return Extraction(document.title, profile, tuple(values), dropped, tuple(notices))
+
+    def _find_places(
+        self, profile: ExtractionProfile, passages: Sequence[str]
+    ) -> tuple[dict[str, list[Place]], list[str]]:
+        ends = time.monotonic() + self._rules_s
+        return find_places(profile, passages, lambda: time.monotonic() >= ends)
 
     def _should_ask(self, field: Field) -> bool:
         """Return whether the engine may add something: a small model finds less than rules, and invents more."""
@@ -99,14 +118,18 @@ class Extractor:
 
     async def _ask_fields(
         self, profile: ExtractionProfile, fields: Sequence[Field], document: ReadDocument, requester: Requester
-    ) -> tuple[dict[str, _Reply], EngineError | EmbedderError | None]:
+    ) -> tuple[dict[str, _Reply], Message | None]:
         """Return the replies by field, and why some are missing."""
         if not fields or not document.passages:
             return {}, None
         status, places = self._engine.status(), asyncio.Semaphore(_AT_ONCE)
         if status.state not in {EngineState.READY, EngineState.DEGRADED}:
-            return {}, EngineUnavailable(NoteCode.NOT_RUNNING.fill())
-        budget = plan_budget(self._engine.context_tokens, small_model=status.small_model, depth="off")
+            return {}, _explain_trouble(EngineUnavailable(NoteCode.NOT_RUNNING.fill()))
+        context_tokens = self._engine.context_tokens
+        try:
+            budget = plan_budget(context_tokens, small_model=status.small_model, depth="off")
+        except ContextTooSmall:
+            return {}, texts.NO_ENGINE.fill(reason=answers.CONTEXT_TOO_SMALL.fill(tokens=context_tokens))
         language, replies, troubles = document.language, dict[str, _Reply](), list[EngineError | EmbedderError]()
 
         async def ask(field: Field) -> None:
@@ -118,10 +141,14 @@ class Extractor:
                 except (EngineError, EmbedderError) as error:
                     troubles.append(error)
 
-        async with asyncio.TaskGroup() as group:
-            for one in fields:
-                group.create_task(ask(one))
-        return replies, troubles[0] if troubles else None
+        try:
+            async with asyncio.timeout(self._model_s), asyncio.TaskGroup() as group:
+                for one in fields:
+                    group.create_task(ask(one))
+        except TimeoutError:
+            missing = {one.name: _Reply(is_incomplete=True) for one in fields}
+            return missing | replies, texts.LATE
+        return replies, _explain_trouble(troubles[0]) if troubles else None
 
     async def _ask_field(
         self,
@@ -170,6 +197,10 @@ class Extractor:
         except TimeoutError:
             raise EngineUnavailable(NoteCode.LATE_CONTINUATION.fill()) from None
         return text or thought  # some servers send all as thinking
+
+
+def _explain_trouble(trouble: EngineError | EmbedderError) -> Message:
+    return texts.NO_ENGINE.fill(reason=explain_error(trouble))
 
 
 def _find_written(field: Field, written: Sequence[str], passages: Sequence[Passage]) -> list[Place | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.profiles.extraction.profile import ExtractionProfile, Field
@@ -26,21 +26,29 @@ class Place:
         return self.passage == other.passage and self.span.overlaps(other.span)
 
 
-def find_places(profile: ExtractionProfile, texts: Sequence[str]) -> dict[str, list[Place]]:
-    """Return the places that the rules find in the passages of a document, by field, in the order of the text."""
-    found = {one.name: find_field_places(one, texts) for one in profile.fields}
+def find_places(
+    profile: ExtractionProfile, texts: Sequence[str], is_over: Callable[[], bool] = lambda: False
+) -> tuple[dict[str, list[Place]], list[str]]:
+    """Return the places that the rules find in the passages of a document, by field, in the order of the text.
+
+    Once ``is_over``, no further passage is read; the second value has the fields that may lack places therefore.
+    """
+    found, unfinished = dict[str, list[Place]](), list[str]()
+    for one in profile.fields:
+        found[one.name] = _find_field_places(one, texts, is_over)
+        if one.patterns and is_over():
+            unfinished.append(one.name)
     if profile.exclusive:
         found |= _keep_longest({one.name: found[one.name] for one in profile.fields if not one.is_sentence})
-    return {one.name: found[one.name][: one.most] for one in profile.fields}
+    return {one.name: found[one.name][: one.most] for one in profile.fields}, unfinished
 
 
-def find_field_places(field: Field, texts: Sequence[str]) -> list[Place]:
-    """Return the places that the rules of one field find."""
+def _find_field_places(field: Field, texts: Sequence[str], is_over: Callable[[], bool]) -> list[Place]:
     places: list[Place] = []
     for pattern in field.patterns:
         read = 0
         for number, text in enumerate(texts):
-            if field.opening and read >= OPENING_CHARACTERS:
+            if is_over() or (field.opening and read >= OPENING_CHARACTERS):
                 break
             read += len(text)
             places += [Place(number, span) for span in _find_spans(field, pattern, text)]

@@ -109,6 +109,10 @@ class ChannelRules:
         """Return what ``kvasir.toml`` fixes for a channel."""
         return self._fixed.get(channel) or ChannelTable.model_construct(id=channel)
 
+    def is_confidential(self, channel: str) -> bool:
+        """Return whether the messages and files of a channel stay in its threads: it has a profile."""
+        return self.find_fixed(channel).profile is not None
+
     def list_fixed(self, channel: str) -> frozenset[Setting]:
         """Return the settings of a channel that people cannot change."""
         fixed = self.find_fixed(channel)

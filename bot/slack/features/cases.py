@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -14,8 +13,7 @@ from bot.audit.entries import Event, describe_passage
 from bot.languages.registry import Language
 from bot.messages.forms import cases
 from bot.messages.message import Message, render_message
-from bot.profiles.profile import ProfileError
-from bot.profiles.registry import Profiles, load_profile
+from bot.profiles.registry import Profiles
 from bot.profiles.transactions.policy_passages import PolicyPassages
 from bot.profiles.transactions.profile import TransactionProfile
 from bot.profiles.transactions.ranking import count_figures
@@ -138,7 +136,9 @@ class CaseList:
         """
         language = typed.language
         shown, count = await self._stored.list_open(_MAX_SHOWN)
-        profiles = await asyncio.to_thread(_load_profiles, self._shared.dependencies.configuration.profiles)
+        # The cases of a wrong profile are shown with the names of its rules alone.
+        known = Profiles(self._shared.dependencies.configuration.profiles)
+        profiles: dict[str, TransactionProfile] = await asyncio.to_thread(known.load_profiles, "transactions")
         viewers = (await self._shared.viewers.find_person_audience(typed.user)).viewers
         passages = PolicyPassages(self._shared.dependencies.search, viewers)
         head = render_message(cases.HEAD if shown else cases.NONE_OPEN, language, count=count)
@@ -190,15 +190,6 @@ class CaseList:
             count, share = one.yes + one.no, f"{one.precision:.0%}"
             lines.append(render_message(cases.FIGURES, language, rule=name, yes=one.yes, count=count, share=share))
         return lines
-
-
-def _load_profiles(own: Path | None) -> dict[str, TransactionProfile]:
-    """Return the profiles of transactions by name; cases of a broken one are shown with the names of rules alone."""
-    try:
-        found = Profiles(own).list_profiles("transactions")
-        return {one.name: load_profile(one) for one in found}
-    except ProfileError:
-        return {}
 
 
 def _format_transactions(hit: CaseHit, language: Language) -> Sequence[str]:

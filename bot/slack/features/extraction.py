@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from typing import Any, Final
 
+import structlog
+
 from bot.answering.outgoing import release_text
 from bot.audit.audited_extractor import AuditedExtractor
 from bot.errors import BotError
@@ -20,8 +22,9 @@ from bot.messages.message import Message, render_message
 from bot.profiles.document_reader import open_material
 from bot.profiles.extraction.extraction import Extraction, Value, describe_place, list_notices
 from bot.profiles.extraction.profile import KIND, ExtractionProfile, Field, load_extraction_profile
+from bot.profiles.profile import ProfileError
 from bot.slack.features.kit.feature import Feature, FeatureTools
-from bot.slack.features.kit.modal import Modal, build_menu, build_modal
+from bot.slack.features.kit.modal import Modal, ModalRefused, build_menu, build_modal
 from bot.slack.features.kit.opening import build_sentence_view, open_modal
 from bot.slack.features.kit.private_questions import PostedQuestion
 from bot.slack.materials.question_materials import QuestionMaterials
@@ -36,6 +39,8 @@ from bot.storage.turns.questions import Subject
 from engine.interfaces import Requester
 from knowledge.errors import KnowledgeError
 from knowledge.interfaces import Material, Viewers
+
+_log = structlog.get_logger("kvasir.extraction")
 
 EXTRACT_SHORTCUT: Final = "extract_values"
 """The callback id of the message shortcut."""
@@ -72,13 +77,16 @@ class ExtractModal(Modal):
         """Open the modal for the person who used the shortcut.
 
         Raises:
+            InteractionRefused: the message is confidential.
             SlackError: Slack refuses it.
 
         """
+        self._refuse_confidential(used.channel)
         await open_modal(self._shared.api, used, self._build_view(used))
 
     async def _build_view(self, used: ShortcutUse) -> dict[str, Any]:
-        profiles = await asyncio.to_thread(self._extractor.profiles.list_profiles, KIND)
+        loaded = await asyncio.to_thread(self._extractor.profiles.load_profiles, KIND)
+        profiles = [one.profile for one in loaded.values()]
         if not profiles:
             return build_sentence_view(texts.NO_PROFILES, used.language)
         options = {one.name: one.find_title(used.language)[:75] for one in profiles[:_MAX_OPTIONS]}
@@ -98,18 +106,18 @@ class ExtractModal(Modal):
 
         Raises:
             AudienceRefused: the person cannot see the message.
-            InteractionRefused: the person gets no answers, or has asked too often.
-            ProfileError: the profile is gone or wrong.
+            InteractionRefused: the message is confidential, or the person gets no answers or has asked too often.
+            ModalRefused: the profile is gone or wrong.
             SlackError: Slack refuses the message.
 
         """
         subject, user, language = Subject.decode(submission.metadata), submission.user, submission.language
         if subject is None:
             return
+        self._refuse_confidential(subject.channel)
         viewers = await self._admit_person(user, language)
         await self._materials.quoted.check_access(user, subject.channel)
-        name = submission.get_text(_PROFILE)
-        profile = await asyncio.to_thread(load_extraction_profile, self._extractor.profiles, name)
+        profile = await self._load_profile(submission.get_text(_PROFILE))
         link = await find_permalink(self._shared.api, subject.channel, subject.ts)
         place = render_message(asking.THIS_MESSAGE, language)
         title = render.escape_mrkdwn(profile.profile.find_title(language))
@@ -119,6 +127,18 @@ class ExtractModal(Modal):
         thread = PostedQuestion(str(posted["channel"]), str(posted["ts"]))
         work = self._extract(profile, subject, user, viewers, language, thread)
         self._shared.tasks.start(work, "extraction")
+
+    def _refuse_confidential(self, channel: str) -> None:
+        """Refuse a message whose files stay in its thread; the values would be direct messages."""
+        if self._shared.rules.is_confidential(channel):
+            raise InteractionRefused(replies.CONFIDENTIAL)
+
+    async def _load_profile(self, name: str) -> ExtractionProfile:
+        try:
+            return await asyncio.to_thread(load_extraction_profile, self._extractor.profiles, name)
+        except ProfileError as error:  # its text names paths of this machine
+            _log.warning("profile refused", error=str(error))
+            raise ModalRefused(texts.PROFILE_WRONG) from None
 
     async def _admit_person(self, user: str, language: Language) -> Viewers:
         """Return the person as the only viewer, and count the request as a question."""

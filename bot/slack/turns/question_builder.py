@@ -115,7 +115,7 @@ class QuestionBuilder:
         subject = message.subject or next((one.subject for one in thread.messages if one.subject), None)
         if subject is None or subject.channel == message.key.channel:
             return
-        if self._shared.rules.find_fixed(subject.channel).profile is not None:
+        if self._shared.rules.is_confidential(subject.channel):
             raise AudienceRefused(replies.CONFIDENTIAL)
 
     async def record_replay(self, answer: GeneratedAnswer) -> None:

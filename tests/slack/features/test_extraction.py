@@ -11,27 +11,44 @@ import pytest
 
 from bot.audit.audited_extractor import AuditedExtractor
 from bot.audit.entries import NO_AUDIT
+from bot.config.models import ChannelTable
 from bot.profiles.extraction.extractor import Extractor
 from bot.profiles.registry import SHIPPED, Profiles
 from tests.engine.fakes import fake_sglang, ready_engine
 from tests.profiles.documents import PlainLibrary
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
-from tests.slack.running_bot import get_text
+from tests.slack.running_bot import get_text, wait_for_ephemeral
 
 pytestmark = pytest.mark.slow
 
 ADA = "U0ADA00001"
+PROFILED = "C0PROJECT1"
 SAMPLE = (SHIPPED / "contract" / "sample.md").read_bytes()
 
 
+class Ward:
+    """Guidance of a channel."""
+
+    within = 'in:"docs"'
+
+    def find_warnings(self, _text: str) -> tuple[str, ...]:
+        return ()
+
+
 @pytest.fixture
-async def files(tmp_path: Path) -> AsyncIterator[FilesBot]:
+def channels() -> dict[str, ChannelTable]:
+    return {PROFILED: ChannelTable(id=PROFILED, profile="ward")}
+
+
+@pytest.fixture
+async def files(tmp_path: Path, channels: dict[str, ChannelTable]) -> AsyncIterator[FilesBot]:
     library = PlainLibrary()
     async with contextlib.AsyncExitStack() as stack:
         fake = await stack.enter_async_context(fake_sglang())
         engine = await stack.enter_async_context(ready_engine(fake.url, tmp_path / "engine"))
-        extractor = AuditedExtractor(Extractor(engine), NO_AUDIT, library, Profiles(None))
-        yield await stack.enter_async_context(run_files_bot(tmp_path, extractor=extractor))
+        extractor = AuditedExtractor(Extractor(engine), NO_AUDIT, library, Profiles(tmp_path / "profiles"))
+        dependencies = {"channels": channels, "guidance": {"ward": Ward()}}
+        yield await stack.enter_async_context(run_files_bot(tmp_path, extractor=extractor, **dependencies))
     await library.materials.close()
 
 
@@ -99,3 +116,31 @@ async def test_a_person_who_left_the_channel_gets_a_reason(files: FilesBot) -> N
     read_view = files.sandbox.view
     hidden = "I could not confirm that you and I can both read that message"
     await files.sandbox.wait_until(lambda: hidden in str(read_view(view["id"]).get("errors")), what=hidden)
+
+
+async def test_a_confidential_channel_is_refused(files: FilesBot, channels: dict[str, ChannelTable]) -> None:
+    """A modal may be open since before the channel got its profile, so its submission is checked again."""
+    ts = await files.send("The chart", {"chart.md": SAMPLE}, channel="#project")
+    await files.sandbox.shortcut("ada", "extract_values", channel=PROFILED, ts=ts)
+    await wait_for_ephemeral(files.bot, "stay in their threads", "#project")
+    assert not (await files.sandbox.state())["modals"]
+    profiled = channels.pop(PROFILED)
+    view = await open_modal(files, ts, channel="#project")
+    channels[PROFILED] = profiled
+    await submit(files, view)
+    refusal = await files.sandbox.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
+    assert "stay in their threads" in get_text(refusal)
+
+
+async def test_a_wrong_profile_costs_only_itself_and_nobody_reads_a_path(files: FilesBot, tmp_path: Path) -> None:
+    broken, contract = tmp_path / "profiles" / "broken", tmp_path / "profiles" / "contract"
+    for folder in (broken, contract):
+        folder.mkdir(parents=True)
+    (broken / "profile.toml").write_text("kind = ")
+    ts = await files.send("Our contract", {"supply.md": SAMPLE})
+    view = await open_modal(files, ts)
+    (contract / "profile.toml").write_text("kind = ")
+    await submit(files, view)
+    read_view, refusal = files.sandbox.view, "This profile is gone or wrong"
+    await files.sandbox.wait_until(lambda: refusal in str(read_view(view["id"]).get("errors")), what=refusal)
+    assert str(tmp_path) not in str(read_view(view["id"]))
