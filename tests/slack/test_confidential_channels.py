@@ -19,7 +19,7 @@ from bot.config.configuration import Access
 from bot.config.models import ChannelTable
 from bot.slack.features.sharing.share_answer import ShareAnswerAction
 from bot.storage.tables import tables
-from tests.api.running_api import ADA, CONFIGURATION, RunningApi, run_api
+from tests.api.running_api import ADA, CONFIGURATION, GUS, RunningApi, run_api
 from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot_in_sandbox, wait_for_ephemeral
 
 PROFILED = "C0PROJECT1"
@@ -210,6 +210,9 @@ async def check_api(api: RunningApi) -> None:
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "wards"}, key)
     assert (status, refused["error"]["code"]) == (404, "unknown_profile")
     assert "ward" in refused["error"]["message"]
+    unknown = await api.ask("in:zzz How many days of leave?", await api.create_key(GUS), profile="ward")
+    assert "handbook" in str(unknown)
+    assert "reorg" not in str(unknown)  # whose name the person must not learn
     narrow = await api.create_key(ADA, sources=("board",))
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "ward"}, narrow)
     assert (status, refused["error"]["code"]) == (403, "no_guidelines")
