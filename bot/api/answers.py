@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, NoReturn, Protocol
@@ -128,28 +128,34 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
     return Question(
         text,
         tuple(Exchange(question[:HISTORY_CHARACTERS], "") for question in asked.history[-MOST_HISTORY:]),
-        asker if asked.profile is None else _apply_profile(parts, asker, asked.profile),
+        asker if asked.profile is None else await _apply_profile(parts, caller, asker, asked.profile),
         id=f"api-{uuid.uuid4().hex}",
         wants_documents=wants_documents,
         wants_web=wants_web or asked.wants_web,
     )
 
 
-def _apply_profile(parts: ApiParts, asker: Asker, name: str) -> Asker:
+async def _apply_profile(parts: ApiParts, caller: Caller, asker: Asker, name: str) -> Asker:
     """Return the asker who gets answers from the guidelines of a profile.
 
     Raises:
-        ApiError: there is no such profile, or the key's sources have no guideline.
+        ApiError: there is no such profile, the key's sources have no guideline, or the person may read none.
+        DatabaseError: what the person may read cannot be found out.
 
     """
     if (guidance := parts.guidance.get(name)) is None:
         text = f"There is no such profile of kind guidance. There are: {', '.join(sorted(parts.guidance)) or 'none'}."
         raise ApiError(HTTPStatus.NOT_FOUND, text, "unknown_profile", param="profile")
     try:
-        return restrict_to_guidelines(asker, guidance, datetime.now(UTC))
+        restricted = restrict_to_guidelines(asker, guidance, datetime.now(UTC))
     except InvalidFilter:
         text = "The sources of this key have no guideline. Use another key, or leave the profile out."
         raise ApiError(HTTPStatus.FORBIDDEN, text, "no_guidelines", param="profile") from None
+    readable = await parts.library.count_readable(asker.viewers)
+    within = restrict_sources(restricted.within, readable, datetime.now(UTC))
+    if within is None:
+        await _refuse(parts, caller, "This person may read nothing of the guidelines.", "nothing_readable")
+    return replace(restricted, within=within)
 
 
 async def answer_caller(parts: ApiParts, caller: Caller, asked: AskedQuestion) -> AsyncGenerator[AnswerEvent, None]:

@@ -85,8 +85,8 @@ NOTHING_OPEN = Message(
     "此频道只搜索部分来源，而这些来源并非这里的所有人都可以查看，或者我还没有读取。请在私信中问我。",
 )
 CONFIDENTIAL = Message(
-    "That message is in a channel whose questions and files stay in their threads. Ask there.",
-    "该消息所在频道的问题和文件只留在其会话中。请在那里提问。",
+    "The questions and files of that channel stay in their threads. Ask there, and mention me.",
+    "该频道的问题和文件只留在其会话中。请在那里 @我 提问。",
 )
 VIEWERS_CHANGED = Message(
     "The people here, their rights or the documents changed while I answered, so I stopped. Ask again in a minute.",

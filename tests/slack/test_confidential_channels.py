@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from bot.answering.events import AnswerEvent, Finished, Question, Sources, Text
 from bot.config.configuration import Access
 from bot.config.models import ChannelTable
+from bot.slack.features.sharing.share_answer import ShareAnswerAction
 from bot.storage.tables import tables
-from tests.api.running_api import ADA, CONFIGURATION, RunningApi, run_api
-from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot_in_sandbox
+from tests.api.running_api import ADA, CONFIGURATION, GUS, RunningApi, run_api
+from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot_in_sandbox, wait_for_ephemeral
 
 PROFILED = "C0PROJECT1"
 QUOTE = "Unused leave expires at the end of March."
@@ -139,16 +140,54 @@ async def check_refusal_elsewhere(bot: RunningBot) -> None:
     assert len(bot.answerer.questions) == 2
 
 
+async def check_ask_command(bot: RunningBot) -> None:
+    """Check that ``/ask`` in the channel asks nothing in the direct messages, where answers are kept."""
+    asked = len(bot.answerer.questions)
+    await bot.sandbox.command("ada", "#project", "/ask Who coughs?")
+    await wait_for_ephemeral(bot, "stay in their threads", "#project")
+    assert len(bot.answerer.questions) == asked
+
+
+async def test_an_answer_from_elsewhere_is_not_shared_in_the_channel(tmp_path: Path) -> None:
+    """The profile may have been set after the question."""
+    channels: dict[str, ChannelTable] = {}
+    dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}}
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_shortly, dependencies=dependencies) as bot:
+        await bot.sandbox.command("ada", "#project", "/ask which zebra?")
+        private = await bot.sandbox.wait_for_message(
+            lambda m: "It is striped" in get_text(m) and m.get("metadata"), channel="@kvasir"
+        )
+        await bot.wait_until_idle()
+        channels[PROFILED] = ChannelTable(id=PROFILED, profile="ward")
+        await bot.sandbox.press("ada", private["channel"], private["ts"], ShareAnswerAction.action_id)
+        await bot.sandbox.wait_for_message(
+            lambda m: m.get("ephemeral") and "I answer from guidelines alone" in get_text(m), channel="@kvasir"
+        )
+        assert not [one for one in await bot.sandbox.messages("#project") if "zebra" in get_text(one)]
+        await check_ask_command(bot)
+
+
+async def answer_shortly(_question: Question) -> AsyncGenerator[AnswerEvent]:
+    passage = replace(PASSAGE, chunks=("c1",))
+    yield Sources((passage,))
+    yield Text("It is striped [1].", (passage,))
+    yield Finished("engine", (passage,), {"total": 0.1})
+
+
 @pytest.mark.timeout(400)
 async def test_a_patients_file_belongs_to_the_thread_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "profiles" / "ward").mkdir(parents=True)
     (tmp_path / "profiles" / "ward" / "profile.toml").write_text(PROFILE)
-    guideline = CONFIGURATION.replace('path = "handbook"\n', 'path = "handbook"\nkind_of = "guideline"\n')
+    guideline = CONFIGURATION
+    for name in ("handbook", "reorg"):
+        guideline = guideline.replace(f'path = "{name}"\n', f'path = "{name}"\nkind_of = "guideline"\n')
     patient, colleague = make_values(1), make_values(2)
     async with run_api(tmp_path, guideline + CHANNELS) as api:
         shown = await ask_about_file(api, "#project", patient)
         assert QUOTE in shown
         assert patient[2] in shown
+        await api.sandbox.command("ada", "#project", f"/ask Does {patient[3]} cough?")
+        await api.sandbox.wait_for_message(lambda m: "stay in their threads" in get_text(m), channel="#project")
         await ask_about_file(api, "#general", colleague)
         await check_api(api)
     logs = capsys.readouterr()
@@ -171,6 +210,9 @@ async def check_api(api: RunningApi) -> None:
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "wards"}, key)
     assert (status, refused["error"]["code"]) == (404, "unknown_profile")
     assert "ward" in refused["error"]["message"]
+    unknown = await api.ask("in:zzz How many days of leave?", await api.create_key(GUS), profile="ward")
+    assert "handbook" in str(unknown)
+    assert "reorg" not in str(unknown)  # whose name the person must not learn
     narrow = await api.create_key(ADA, sources=("board",))
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "ward"}, narrow)
     assert (status, refused["error"]["code"]) == (403, "no_guidelines")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from bot.answering.asker import ALL_TEAMS, Asker, restrict_to_guidelines
 from bot.answering.events import AnswerEvent, InLine, Notice, Offer, Passage, Question, Text
+from bot.answering.retrieval.channel_filters import restrict_sources
 from bot.answering.retrieval.web_routing import strip_documents_prefix
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.judge import Judges
@@ -23,6 +24,7 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.engine_waiting import wait_for_engine
 from bot.cli.people import find_person
 from bot.cli.standard_input import answer_each_line, decode_line, parse_question
+from bot.errors import SettingsError
 from bot.library_opening import find_guidance, open_configured_library
 from bot.ready_library import ReadyLibrary
 from bot.storage.audit_people import AuditPeople
@@ -75,6 +77,11 @@ async def main(arguments: argparse.Namespace) -> int:
                 asker = replace(asker, person=person.id, team=person.team, viewers=person.viewers)
             if profile is not None:
                 asker = restrict_to_guidelines(asker, profile, datetime.now(UTC))
+                readable = await library.count_readable(asker.viewers)
+                within = restrict_sources(asker.within, readable, datetime.now(UTC))
+                if within is None:
+                    raise SettingsError("This person may read no guideline. Name somebody with --as who may.")
+                asker = replace(asker, within=within)
             request = Question(
                 question, asker=asker, id="ask", wants_documents=wants_documents, wants_web=arguments.web
             )

@@ -21,6 +21,10 @@ NOT_FOR_ALL = Message(
     "{place} 中并非所有人都可以查看此回答的全部来源，或者我无法确认，所以没有分享。"
     "我可以在那里根据所有人都可以查看的内容回答这个问题。",
 )
+GUIDELINES_ALONE = Message(
+    "In {place}, I answer from guidelines alone, so I do not share this answer. I can answer the question there.",
+    "我在 {place} 中只根据指南回答，因此没有分享此回答。我可以在那里回答这个问题。",
+)
 NOT_STORED = Message(
     "I do not store this answer, so I cannot share it. I can answer the question in {place}, from what everybody there "
     "may read.",

@@ -273,7 +273,8 @@ class SlackListeners:
 
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
         """Run a handler; return why it failed, "" if it did not. A refusal is no failure."""
-        what = {part: value for part in _RECORDED if (value := getattr(act, part, ""))}
+        kept = [part for part in _RECORDED if part != "text" or not self._is_confidential(act)]
+        what = {part: value for part in kept if (value := getattr(act, part, ""))}
         await self._shared.record_event(Event.ACTION, act.user, {"action": name}, what)
         try:
             await self._answer_refusal(handler, act, name)
@@ -282,6 +283,10 @@ class SlackListeners:
             _log.warning("command failed", command=name, error=type(error).__name__, exc_info=trace)
             return render_message(explain_error(error), act.language)
         return ""
+
+    def _is_confidential(self, act: Interaction) -> bool:
+        """Return whether nothing that is typed in a channel may be kept."""
+        return self._shared.rules.find_fixed(act.channel).profile is not None
 
     async def _answer_refusal(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler; if it refuses, tell the person why."""

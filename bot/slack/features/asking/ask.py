@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.languages.registry import Language
+from bot.messages import replies
 from bot.messages.forms import asking
 from bot.messages.message import Message, render_message
 from bot.slack.features.kit.modal import Block, Modal, build_checkboxes, build_modal, build_text_field
@@ -15,7 +16,7 @@ from bot.slack.features.kit.private_questions import PrivateQuestions
 from bot.slack.materials.quoted_messages import QuotedMessages
 from bot.slack.posting.ephemeral import build_section
 from bot.slack.turns.shared_parts import SharedParts
-from bot.slack.wire.interactions import ModalSubmission, ShortcutUse, SlashCommand
+from bot.slack.wire.interactions import InteractionRefused, ModalSubmission, ShortcutUse, SlashCommand
 from bot.slack.wire.permalinks import find_permalink
 from bot.slack.wire.text import render
 from bot.storage.turns.questions import Subject
@@ -42,9 +43,12 @@ class AskCommand:
 
         Raises:
             DatabaseError: the ledger cannot store the question.
+            InteractionRefused: the channel has a profile, so nothing of its questions is kept elsewhere.
             SlackError: Slack refuses the message.
 
         """
+        if self._shared.rules.find_fixed(typed.channel).profile is not None:
+            raise InteractionRefused(replies.CONFIDENTIAL)
         text = typed.text.strip()
         if not any(map(str.isalnum, text)):
             await self._shared.messenger.answer_interaction(typed, render_message(asking.ASK_USAGE, typed.language))

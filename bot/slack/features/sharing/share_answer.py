@@ -71,6 +71,9 @@ class ShareAnswerAction:
         audience = await self._shared.viewers.find_channel_audience(share.target, press.user)
         if audience.refusal is not None:
             raise InteractionRefused(audience.refusal)
+        if self._shared.rules.find_fixed(share.target).profile is not None:
+            await self._offer_question(press, share, sharing.GUIDELINES_ALONE)
+            return
         is_open = answer is not None and audience.is_complete and not press.value.endswith(_WEB_MARK)
         chunks = await self._find_readable_chunks(answer, message, audience.viewers) if answer and is_open else None
         if answer is None or chunks is None:
