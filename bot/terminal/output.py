@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from json import dumps
+from typing import Final
 
 from knowledge.control_characters import CONTROL_CHARACTER, strip_control_characters
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t")
+"""What a spreadsheet would take for a formula."""
 
 
 def print_piece(text: str) -> None:
@@ -25,6 +31,18 @@ def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on a line of its own, flushed."""
     text = dumps(value, ensure_ascii=False)
     print_result(CONTROL_CHARACTER.sub(lambda control: f"\\u{ord(control[0]):04x}", text))
+
+
+def print_rows(rows: Iterable[Iterable[object]]) -> None:
+    """Print lines of comma-separated values, flushed; no cell is a formula for a spreadsheet."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(map(_defuse, row) for row in rows)
+    print_piece(lines.getvalue())
+
+
+def _defuse(cell: object) -> str:
+    text = strip_control_characters(str(cell))  # before a sign of a formula, too
+    return f"'{text}" if text.startswith(_FORMULA) and isinstance(cell, str) else text
 
 
 def print_outcome(value: Mapping[str, object], text: str, *, json: bool) -> None:

@@ -46,6 +46,9 @@ async def test_a_batch_goes_on_after_a_broken_file(place: Place) -> None:
         assert (status, {row["file"] for row in rows}) == (0, {"supply.md"})
         assert [row["normalised"] for row in rows if row["field"] == "effective_date"] == ["2025-04-01"]
         assert "Check each at its place" in err
+        shutil.copy(place.folder / "supply.md", place.folder / "=1+1.md")
+        _, out, _ = await place.command("extract", "contract", "=1+1.md", "--csv", **environ)
+        assert {row["file"] for row in csv.DictReader(io.StringIO(out))} == {"'=1+1.md"}
 
         status, out, _ = await place.command("extract", "contract", "supply.md", **environ)
         assert "Agreement date" in out
@@ -54,7 +57,7 @@ async def test_a_batch_goes_on_after_a_broken_file(place: Place) -> None:
     entries = [
         parse_line(line) for path in list_chains(place.home / "audit") for line in path.read_bytes().splitlines()
     ]
-    assert [one["profile"] for one in entries if one and one["event"] == "extraction"] == ["contract"] * 4
+    assert [one["profile"] for one in entries if one and one["event"] == "extraction"] == ["contract"] * 5
     assert "supply.md" not in json.dumps([one for one in entries if one and one["event"] == "extraction"])
 
 

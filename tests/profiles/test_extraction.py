@@ -27,6 +27,7 @@ from bot.profiles.extraction.prompt import parse_reply
 from bot.profiles.extraction.rules import find_places
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
+from bot.terminal.output import print_rows
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
 from tests.growth import takes_linear_time
 from tests.patterns import Attacks
@@ -233,15 +234,17 @@ def test_any_reply_is_read(text: str) -> None:
     assert values is None or all(isinstance(one, str) for one in values)
 
 
-async def test_cells_of_a_file_are_no_formulas(server: FakeSglang, lease: ExtractionProfile, tmp_path: Path) -> None:
+async def test_cells_of_a_file_are_no_formulas(
+    server: FakeSglang, lease: ExtractionProfile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     reply(server, allowed=["=HYPERLINK"])
     async with (
         ready_engine(server.url, tmp_path / "home") as engine,
         open_document("=HYPERLINK(1) is a pet.") as document,
     ):
         extraction = await Extractor(engine).extract(lease, document)
-    (row,) = list_rows(extraction)
-    assert row["text"] == "'=HYPERLINK(1) is a pet."
+    print_rows([row["text"]] for row in list_rows(extraction))
+    assert capsys.readouterr().out.endswith("'=HYPERLINK(1) is a pet.\n")
     assert render_message(list_notices(extraction)[-1], "zh").startswith("可能有遗漏")
 
 

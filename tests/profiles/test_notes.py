@@ -48,6 +48,27 @@ def test_a_transcript_is_read_by_its_lines() -> None:
     assert [(one.speaker, one.last) for one in named] == [("Dr. Wu", 1), ("Ms Li", 3)]
 
 
+def test_a_timestamp_before_a_speaker_is_left_out() -> None:
+    said = read_transcript("[00:00:01] Dr. Wu: How are you?\n[00:00:05] [patient] Well.\n[1:02] Ms Li：好。\n")
+    assert [(one.speaker, one.text) for one in said] == [
+        ("Dr. Wu", "How are you?"),
+        ("patient", "Well."),
+        ("Ms Li", "好。"),
+    ]
+
+
+def test_an_exchange_ends_without_its_first_speaker() -> None:
+    lines = [f"[{'doctor' if n % 2 else 'patient'}] {'word ' * 20}" for n in range(60)]
+    chunks = make_material(read_transcript("\n".join(["[nurse] Come in.", *lines])), "visit.txt").chunks
+    assert max(len(chunk.text) for chunk in chunks) < 1_200
+    assert sum(chunk.text.count("word word") for chunk in chunks) == 60 * 10
+
+
+def test_a_question_in_chinese_keeps_its_answer() -> None:
+    said = read_transcript("[医生] 你对青霉素过敏吗？\n[患者] 是的。\n[医生] 好。")
+    assert find_lines("患者对青霉素过敏。", said) == "l. 1–2"
+
+
 def test_a_file_without_speakers_is_refused() -> None:
     with pytest.raises(TranscriptError, match="no line begins with a speaker"):
         read_transcript("A letter\n\nto nobody.")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -34,7 +31,7 @@ from bot.profiles.registry import Profiles
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
-from bot.terminal.output import print_error, print_json, print_note, print_piece, print_result
+from bot.terminal.output import print_error, print_json, print_note, print_result, print_rows
 from knowledge.errors import KnowledgeError
 
 _MAX_BYTES = 20_000_000
@@ -63,7 +60,7 @@ async def _extract_files(arguments: argparse.Namespace, profile: ExtractionProfi
     """Extract from the files one by one, and print each result at once."""
     left, failures = list(arguments.files), 0
     if arguments.csv:
-        print_piece(_write_csv([COLUMNS]))
+        print_rows([COLUMNS])
     try:
         for path in arguments.files:
             try:
@@ -100,18 +97,12 @@ def _show_extraction(arguments: argparse.Namespace, path: Path, extraction: Extr
         print_json(build_extraction_json(extraction) | {"file": str(path)})
     elif arguments.csv:
         rows = [{**row, "file": str(path)} for row in list_rows(extraction)]
-        print_piece(_write_csv([[row[name] for name in COLUMNS] for row in rows]))
+        print_rows([row[name] for name in COLUMNS] for row in rows)
     else:
         print_result("\n".join(_list_lines(path, extraction)))
     if not arguments.json:
         for notice in list_notices(extraction):
             print_note(f"{path.name}: {render_message(notice, 'en')}")
-
-
-def _write_csv(rows: Iterable[Sequence[object]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(rows)
-    return file.getvalue()
 
 
 def _list_lines(path: Path, extraction: Extraction) -> list[str]:

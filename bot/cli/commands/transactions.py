@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import csv
 import hashlib
-import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +34,7 @@ from bot.profiles.transactions.ranking import (
 from bot.profiles.transactions.table_file import check_columns, check_size, read_table_file
 from bot.storage.cases import Case, CaseHit, Cases
 from bot.storage.turns.ledger import open_ledger
-from bot.terminal.output import print_json, print_note, print_piece, print_result
+from bot.terminal.output import print_json, print_note, print_result, print_rows
 from knowledge.interfaces import ANY_MEMBER
 from knowledge.sources.sql.source import open_rows
 from knowledge.tables import describe_tables
@@ -44,8 +42,6 @@ from knowledge.tables import describe_tables
 _STORED_TRANSACTIONS: Final = 20
 _SHOWN_TRANSACTIONS: Final = 5
 _QUOTE: Final = 300
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would take for a formula."""
 _PASSAGE: Final = ("source", "document", "title", "heading", "text", "url")
 
 
@@ -64,7 +60,7 @@ async def main(arguments: argparse.Namespace) -> int:
     async with _open_passages(settings, arguments.person) as passages:
         described = [await _describe_account(one, passages) for one in flagged]
     if arguments.csv:
-        print_piece(_format_csv(described))
+        print_rows(_list_rows(described))
     for number, account in enumerate(described if not arguments.csv else (), 1):
         if arguments.json:
             print_json(account)
@@ -187,18 +183,14 @@ def _name_passage(policy: Mapping[str, str]) -> str:
     return f"{path} ({policy['source']}: {policy['document']})"
 
 
-def _format_csv(accounts: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line for each account; no cell is a formula for a spreadsheet."""
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["rank", "account", "score", "rules", "transactions", "policy"])
+def _list_rows(accounts: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[object]]:
+    """Yield the names of the columns, and a row for each account."""
+    yield ["rank", "account", "score", "rules", "transactions", "policy"]
     for number, one in enumerate(accounts, 1):
         rules = [rule["rule"] for rule in one["rules"]]
         ids = dict.fromkeys(payment["id"] for rule in one["rules"] for payment in rule["transactions"])
         names = dict.fromkeys(_name_passage(rule["policy"]) for rule in one["rules"] if rule["policy"] is not None)
-        cells = [one["account"], f"{one['score']:.4f}", *map("; ".join, (rules, ids, names))]
-        writer.writerow([number, *(f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells)])
-    return output.getvalue()
+        yield [number, one["account"], f"{one['score']:.4f}", *map("; ".join, (rules, ids, names))]
 
 
 def _print_table_facts(reader: PaymentReader, ranking: AccountRanking, flagged: int, *, as_json: bool) -> None:

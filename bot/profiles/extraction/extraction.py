@@ -102,18 +102,12 @@ def list_notices(extraction: Extraction) -> list[Message]:
 def list_rows(extraction: Extraction) -> Iterator[Mapping[str, object]]:
     """Yield a row for each value, for a file of comma-separated values."""
     for one in extraction.values:
-        row = {
+        yield {
             "file": release_text(extraction.title),
             "field": one.field,
             "page": find_page(one.passage) or "",
             **_build_value(one),
         }
-        yield {name: _defuse(row[name]) for name in COLUMNS}
-
-
-def _defuse(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
 
 
 def find_page(passage: Passage) -> int | None:

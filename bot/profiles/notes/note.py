@@ -173,7 +173,7 @@ def find_lines(sentence: str, said: Sequence[Utterance]) -> str:
     start, end = next(
         (start, end) for start, end in spans if frozenset().union(*found[start:end]) == frozenset().union(*found)
     )
-    if end < len(said) and "?" in said[end - 1].text:
+    if end < len(said) and "?" in normalise_text(said[end - 1].text):  # also ？
         end += 1
     return name_lines(said[start].first, said[end - 1].last)
 

@@ -12,9 +12,10 @@ from knowledge.interfaces import MATERIAL, Chunk, Material
 from knowledge.lexical.terms import index_terms
 
 _SPEAKER: Final = re.compile(
-    r"\s*(?:\[([^\[\]\n]{1,40})\]|((?:[^\W\d_]{1,4}\.\s*)?[^\W\d_][\w'’ -]{0,38})\s*[:：])\s*(.*)"
+    r"\s*(?:\[\d{1,2}(?::\d{2}){1,2}(?:[.,]\d{1,3})?\]\s*)?"
+    r"(?:\[(?!\d+:)([^\[\]\n]{1,40})\]|((?:[^\W\d_]{1,4}\.\s*)?[^\W\d_][\w'’ -]{0,38})\s*[:：])\s*(.*)"
 )
-"""A name in brackets, or one before a colon, with a title such as "Dr." or without."""
+"""A name in brackets, or one before a colon, with a title such as "Dr." or without; a time in brackets may precede."""
 _EXCHANGE_CHARACTERS: Final = 400
 """An exchange ends with the answer that makes it so long: a small model reads three of them."""
 
@@ -88,10 +89,12 @@ def list_said(said: Sequence[Utterance], lines: str) -> Sequence[Utterance]:
 
 
 def _split_exchanges(said: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
-    """Yield what was said in parts that begin with the first speaker, who asks."""
+    """Yield what was said in parts that begin with the first speaker, who asks; long ones end at any other speaker."""
     part: list[Utterance] = []
     for one in said:
-        if one.speaker == said[0].speaker and sum(len(other.text) for other in part) >= _EXCHANGE_CHARACTERS:
+        length = sum(len(other.text) for other in part)
+        is_long = length >= 2 * _EXCHANGE_CHARACTERS and one.speaker != part[-1].speaker
+        if is_long or (one.speaker == said[0].speaker and length >= _EXCHANGE_CHARACTERS):
             yield part
             part = []
         part.append(one)
