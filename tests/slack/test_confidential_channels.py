@@ -124,20 +124,6 @@ async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> N
             assert stored == ([] if is_confidential else ["bot_answers", "bot_turns"])
             assert bool(await bot.sandbox.requests("canvases.create")) is not is_confidential
             assert not await bot.sandbox.requests("files.getUploadURLExternal")
-        await check_refusal_elsewhere(bot)
-
-
-async def check_refusal_elsewhere(bot: RunningBot) -> None:
-    """Check that a message of the channel cannot be asked about in the direct messages, where answers are kept."""
-    said = await bot.sandbox.say("bo", "#project", "The patient in room 4711 has a cough.")
-    await bot.sandbox.shortcut("ada", "ask_about_message", channel="#project", ts=said)
-    view = await bot.sandbox.wait_for_modal(ADA)
-    question = {"question": {"question": {"type": "plain_text_input", "value": "Who coughs?"}}}
-    await bot.sandbox.submit("ada", view["id"], question)
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("bot_id") and "stay in their threads" in get_text(m), channel="@kvasir"
-    )
-    assert len(bot.answerer.questions) == 2
 
 
 async def check_ask_command(bot: RunningBot) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.config.models import ChannelTable
 from bot.slack.conversations.thread_loader import ThreadLoader
 from bot.slack.materials.quoted_messages import NEWEST, QuotedMessages
 from bot.slack.people.accounts import Company
@@ -184,3 +185,23 @@ async def test_access_to_a_message(files: FilesBot, user: str, channel: str, may
     else:
         with pytest.raises(AudienceRefused):
             await quoted.check_access(user, channel)
+
+
+class Ward:
+    """Guidance of a channel."""
+
+    within = 'in:"docs"'
+
+    def find_warnings(self, _text: str) -> tuple[str, ...]:
+        return ()
+
+
+async def test_a_message_of_a_confidential_channel_is_not_asked_about_elsewhere(tmp_path: Path) -> None:
+    """Answers in the direct messages are kept."""
+    channels = {"C0PROJECT1": ChannelTable(id="C0PROJECT1", profile="ward")}
+    async with run_files_bot(tmp_path, channels=channels, guidance={"ward": Ward()}) as files:
+        said = await files.sandbox.say("bo", "#project", "The patient in room 4711 has a cough.")
+        view = await open_modal(files, said, channel="#project")
+        await submit(files, view, "Who coughs?")
+        await files.sandbox.wait_for_message(lambda m: "stay in their threads" in get_text(m), channel="@kvasir")
+        assert not files.bot.answerer.questions
