@@ -14,8 +14,14 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _PACKAGES = ("bot", "engine", "knowledge")
-_ELSEWHERE = ("engine.plain_cpu", "engine.weights.convert_gguf", "knowledge.database.environment.env", "bot.__main__")
-"""Modules that only the engine's environment, Alembic or the interpreter can import."""
+_ELSEWHERE = (
+    "engine.plain_cpu",
+    "engine.weights.convert_gguf",
+    "knowledge.database.environment.env",
+    "knowledge.ray_cluster.connection",
+    "bot.__main__",
+)
+"""Modules that only the environment of the engine or of Ray, Alembic or the interpreter can import."""
 _ONE_USE = ("match", "search", "fullmatch")
 _ALL_USES = ("finditer", "findall", "sub", "subn", "split")
 _REPRESENTATIVES = "aA0z9_ -.\n\t/(:*|`[<\"'#中一，é,@\\]>)}{=;&+%!?~$^\x00\u0301１"

@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.interfaces import ChatMessage, ContentDelta, Delta, StreamEnd
 from knowledge.interfaces import Material
-from knowledge.web.http.json_server import JsonServer, ServerFailure
 from knowledge.web.http.settings import ServerAddress
-from knowledge.web.searching.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from knowledge.web.http.json_server import JsonServer
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,12 @@ class VisionModel:
     def __init__(
         self, settings: VisionSettings, *, limit_s: float = LIMIT_S, now: Callable[[], float] = time.monotonic
     ) -> None:
+        # Without such a model, nothing that connects is loaded.
+        from knowledge.web.http.json_server import JsonServer  # noqa: PLC0415
+        from knowledge.web.searching.circuit_breaker import CircuitBreaker  # noqa: PLC0415
+
         self._settings = settings
-        self._server = JsonServer(settings.address)
+        self._server: JsonServer = JsonServer(settings.address)
         self._limit_s = limit_s
         self._breaker = CircuitBreaker(now)
         self._turn = asyncio.Semaphore(_AT_ONCE)
@@ -68,6 +73,8 @@ class VisionModel:
     async def _ask_in_turn(
         self, messages: Sequence[ChatMessage], pictures: Sequence[Material], answer_tokens: int, ends: float
     ) -> AsyncGenerator[Delta, None] | None:
+        from knowledge.web.http.json_server import ServerFailure  # noqa: PLC0415 - as in ``__init__``
+
         if not self._breaker.acquire():
             return None
         try:
@@ -128,6 +135,8 @@ def parse_completion(reply: bytes) -> tuple[str, bool]:
         ServerFailure: there is none.
 
     """
+    from knowledge.web.http.json_server import ServerFailure  # noqa: PLC0415 - as in ``VisionModel``
+
     try:
         choice: Any = json.loads(reply)["choices"][0]
         text = str(choice["message"]["content"] or "").rpartition(_END_OF_THOUGHT)[2].strip()

@@ -13,7 +13,8 @@ import pytest
 from pptx.util import Inches
 
 from knowledge.errors import DocumentEncrypted, DocumentTooLarge, ParseError
-from knowledge.interfaces import Document, Section
+from knowledge.interfaces import Document, DocumentContent, Section
+from knowledge.parsing import Parser
 from knowledge.parsing.file_types import Format, detect_format
 from knowledge.parsing.formats.office_archive import MAX_PART_BYTES
 from knowledge.parsing.formats.pdf import join_paragraphs, parse_pdf
@@ -155,9 +156,12 @@ def test_a_broken_pdf_says_so(keep: float) -> None:
         parse_pdf(whole[: int(len(whole) * keep)] or b"%PDF-1.4", "cut.pdf")
 
 
-def test_a_scanned_pdf_asks_for_text_recognition() -> None:
+async def test_a_scanned_pdf_asks_for_text_recognition() -> None:
+    assert parse_pdf(scanned_pdf(), "scan.pdf").unread_pages == 1
+    parser = Parser()
     with pytest.raises(ParseError, match=r"scan\.pdf has only scanned images .*OCR"):
-        parse_pdf(scanned_pdf(), "scan.pdf")
+        await parser.parse("scan.pdf", DocumentContent(scanned_pdf(), None, ""))
+    await parser.close()
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ with warnings.catch_warnings():  # importing the client sets the process's filte
         VectorFilterStrategy,
     )
     from weaviate.classes.tenants import Tenant
-    from weaviate.exceptions import InsufficientPermissionsError, WeaviateBaseError
+    from weaviate.exceptions import InsufficientPermissionsError, UnexpectedStatusCodeError, WeaviateBaseError
 
 _K1, _B = 1.2, 0.75
 """BM25's usual constants, as in the embedded store."""
@@ -179,6 +179,14 @@ async def _add_tenant(collection: Any, tenant: str) -> None:  # noqa: ANN401
 async def has_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client
     """Return whether a collection has a tenant, by a call whose refusal names the missing permission."""
     return await collection.tenants.get_by_name(tenant) is not None
+
+
+async def lacks_tenant(collection: Any, tenant: str) -> bool:  # noqa: ANN401 - generic in the client
+    """Return whether a collection has tenants, and not this one; ``prepare_collection`` refuses one without tenants."""
+    try:
+        return not await has_tenant(collection, tenant)
+    except UnexpectedStatusCodeError:
+        return False
 
 
 async def _change_once(change: Awaitable[object], there: Callable[[], Awaitable[bool]]) -> None:

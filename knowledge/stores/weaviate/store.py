@@ -28,7 +28,7 @@ from knowledge.stores.weaviate.errors import WeaviateErrors
 from knowledge.stores.weaviate.nodes import NodeConnection, WeaviateLimits, WeaviateNodes
 from knowledge.stores.weaviate.placement import Consistency, Placement
 from knowledge.stores.weaviate.rows import make_object_id, make_properties
-from knowledge.stores.weaviate.schema import CollectionSpec, has_tenant, prepare_collection
+from knowledge.stores.weaviate.schema import CollectionSpec, has_tenant, lacks_tenant, prepare_collection
 from knowledge.stores.weaviate.search import (
     SearchCall,
     SearchTarget,
@@ -256,7 +256,7 @@ class WeaviateStore(ServerStore[CollectionSpec]):
         """Raise ``IndexLost`` if a node does not know the collection, or our tenant in it."""
         name, tenant, collections = self._get_index().name, self._placement.tenant, link.client.collections
         is_there = await collections.exists(name)
-        if not is_there or (tenant is not None and not await has_tenant(collections.use(name), tenant)):
+        if not is_there or (tenant is not None and await lacks_tenant(collections.use(name), tenant)):
             raise self._errors.make_gone()
 
     async def _read_collection(self, what: Callable[[Any], Awaitable[T]]) -> T:

@@ -55,7 +55,11 @@ class LocalWorkbench:
 
     def __init__(self, embedder: Embedder, chunk_document: ChunkDocument) -> None:
         self.chunk_document = chunk_document
-        self.embed_passages = embedder.embed_passages
+        self._embedder = embedder
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        """Return the vectors of passages."""
+        return await self._embedder.embed_passages(texts)
 
     async def index_terms(self, texts: Sequence[str]) -> Sequence[str]:
         """Return the terms of passages, computed in a thread."""

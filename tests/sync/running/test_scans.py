@@ -8,7 +8,7 @@ from typing import Any
 
 from knowledge.errors import DocumentScanned
 from knowledge.interfaces import Chunk, DocumentContent, ListedDocument, SourceKey
-from knowledge.sync.running.tools import ChunkDocument
+from knowledge.sync.running.workbench import ChunkDocument
 from tests.waiting import WAIT_S
 
 
