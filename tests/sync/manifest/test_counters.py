@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -259,19 +260,20 @@ async def test_wrong_counters_are_counted_again(manifest: Manifest, tmp_path: Pa
 @pytest.mark.parametrize("newest", [False, True])
 async def test_titles_are_the_first_of_all_audiences(manifest: Manifest, *, newest: bool) -> None:
     index = manifest.open_index((await manifest.list_indexes())[0])
+    key = replace(KEYS[0], name=f"titles {newest}")  # the other tests share a database of PostgreSQL
     dice, documents = random.Random(5), dict[str, tuple[frozenset[str], float]]()
     for number in range(60):
         name, readers, dated = f"{dice.random()}.md", dice.choice(AUDIENCES), number % 3 > 0
         modified_at, read_at = datetime.fromtimestamp(1000 + dice.random(), UTC), 1000 + dice.random()
         entry = ListedDocument(name, "1", modified_at=modified_at if dated else None, readers=readers)
         chunks = (Chunk(f"{number}", "s", name, "T", "H", "text", None),)
-        await index.switch_documents(KEYS[0], [IndexedDocument(entry, "1", f"{number}", "T", read_at, chunks)])
+        await index.switch_documents(key, [IndexedDocument(entry, "1", f"{number}", "T", read_at, chunks)])
         documents[name] = readers, modified_at.timestamp() if dated else read_at
     for some in ([EVERYONE], AUDIENCES[2:], AUDIENCES):
         theirs = {name: changed_at for name, (readers, changed_at) in documents.items() if readers in some}
         order = sorted(theirs, key=lambda name: (-theirs[name], name)) if newest else sorted(theirs)
         for limit in (1, 7, 100):
-            found = await index.list_titles(KEYS[0], list(map(encode_readers, some)), limit, newest=newest)
+            found = await index.list_titles(key, list(map(encode_readers, some)), limit, newest=newest)
             assert [one.document for one in found] == order[:limit]
             assert {one.document: one.changed_at for one in found} == pytest.approx(
                 {n: theirs[n] for n in order[:limit]}
