@@ -266,7 +266,7 @@ async def test_titles_are_the_first_of_all_audiences(manifest: Manifest, *, newe
         name, readers, dated = f"{dice.random()}.md", dice.choice(AUDIENCES), number % 3 > 0
         modified_at, read_at = datetime.fromtimestamp(1000 + dice.random(), UTC), 1000 + dice.random()
         entry = ListedDocument(name, "1", modified_at=modified_at if dated else None, readers=readers)
-        chunks = (Chunk(f"{number}", "s", name, "T", "H", "text", None),)
+        chunks = (Chunk(f"{newest} {number}", "s", name, "T", "H", "text", None),)
         await index.switch_documents(key, [IndexedDocument(entry, "1", f"{number}", "T", read_at, chunks)])
         documents[name] = readers, modified_at.timestamp() if dated else read_at
     for some in ([EVERYONE], AUDIENCES[2:], AUDIENCES):
