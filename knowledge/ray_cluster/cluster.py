@@ -11,12 +11,13 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from knowledge.concurrent_calls import run_all
 from knowledge.defects import describe_defect
 from knowledge.errors import ClusterError, KnowledgeError, ParserUnavailable
 from knowledge.interfaces import Chunk, DocumentContent, Embedder, ListedDocument, Matrix, SourceKey, Vector
@@ -44,9 +45,6 @@ _AT_ONCE: Final = 2
 """Calls of one kind that a worker has at a time, so that it never waits for the next one."""
 _PIECE: Final = 32
 """Passages in one call, so that all workers end at about the same time."""
-
-
-_T = TypeVar("_T")
 
 
 class _WorkersDied(ClusterError):
@@ -127,7 +125,7 @@ class RayWorkbench:
             raise ClusterError(
                 f"{self._subject} has no free core. Add a node, or wait until its other jobs have ended."
             )
-        reasons = await _run_all(self._try_start() for _ in range(cores))
+        reasons = await run_all(self._try_start() for _ in range(cores))
         if not self._workers:
             raise ClusterError(reasons[0])
 
@@ -231,7 +229,7 @@ class RayWorkbench:
     async def _share_texts(self, method: str, texts: Sequence[str]) -> list[Any]:
         """Return the replies of workers, each to a piece of the texts, in their order."""
         starts = range(0, len(texts), _PIECE)
-        return await _run_all(self._call(method, list(texts[start : start + _PIECE])) for start in starts)
+        return await run_all(self._call(method, list(texts[start : start + _PIECE])) for start in starts)
 
     async def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - as the worker's method
         """Return the reply of a worker; ask another one if it dies or hangs.
@@ -326,21 +324,6 @@ async def open_cluster(
             yield bench
     finally:
         await connection.close()
-
-
-async def _run_all(calls: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Return the results of calls that run concurrently; if one fails with a ``KnowledgeError``, stop all."""
-    tasks = [asyncio.create_task(call) for call in calls]
-    # No TaskGroup: where a task fails while its caller is cancelled, that raises the failure alone.
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else ((), ())
-        for task in done:
-            task.result()
-        return [task.result() for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _check_reachable(address: str) -> None:

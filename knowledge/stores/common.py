@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from knowledge.concurrent_calls import run_all
 from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from knowledge.interfaces import Candidate, StoredChunk
 
@@ -41,13 +42,9 @@ async def enforce_deadline(seconds: float, message: str) -> AsyncIterator[None]:
 
 async def run_both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     """Run two calls concurrently. If one fails or this task is cancelled, cancel the other and wait for it."""
-    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
-    try:
-        return await asyncio.gather(one, other)
-    finally:
-        one.cancel()
-        other.cancel()
-        await asyncio.gather(one, other, return_exceptions=True)
+    calls: list[Awaitable[Any]] = [first, second]
+    one, other = await run_all(calls)
+    return one, other
 
 
 def merge_legs(lexical: Sequence[Candidate], dense: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -24,6 +24,7 @@ from typing import Final
 
 import numpy as np
 
+from knowledge.concurrent_calls import run_all
 from knowledge.defects import describe_defect
 from knowledge.embedding.http_api import wire
 from knowledge.embedding.http_api.settings import HttpEmbedderSettings
@@ -131,16 +132,7 @@ class HttpEmbedder:
                 rows[start] = await self._embed_passages(texts[start : start + size], priority)
 
         workers = min(self._settings.concurrency, -(-len(texts) // size))
-        tasks = [asyncio.create_task(embed_batches(), name="embed passages") for _ in range(workers)]
-        # No TaskGroup: where a task fails while its caller is cancelled, that raises the failure alone.
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else ((), ())
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await run_all(embed_batches() for _ in range(workers))
         return (
             np.concatenate([rows[start] for start in sorted(rows)])
             if rows
