@@ -122,14 +122,9 @@ def find_guidance(configuration: Configuration, name: str, where: str = "--profi
 
     """
     try:
-        profile = Profiles(configuration.profiles).find_profile(name)
+        profile = Profiles(configuration.profiles).find_profile(name, "guidance")
     except ProfileError as error:
         raise SettingsError(f"{where}: {error}") from None
-    if profile.kind != "guidance":
-        raise SettingsError(
-            f"{where}: profile {name!r} is of kind {profile.kind}, but answers need one of kind guidance. See them all:"
-            " kvasir profiles"
-        )
     return select_guidelines(read_guidance(profile), configuration.guidelines, where)
 
 

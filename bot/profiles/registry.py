@@ -62,18 +62,24 @@ class Profiles:
         right = self._read_profiles(_check_profile, None, errors.append)
         return tuple(right.values()), errors
 
-    def find_profile(self, name: str) -> Profile:
-        """Return a profile by its name.
+    def find_profile(self, name: str, kind: str | None = None) -> Profile:
+        """Return a profile by its name; with a ``kind``, only one of it.
 
         Raises:
-            ProfileError: there is none of this name; the nearest one is named.
+            ProfileError: there is none of this name, or it is of another kind; the ones to choose from are named.
 
         """
         found = self._find_folders()
         if name not in found:
             known = ", ".join(sorted(found))
             raise ProfileError(f"There is no profile {name!r}.{suggest_nearest(name, found)} Profiles are: {known}.")
-        return read_profile(found[name])
+        profile = read_profile(found[name])
+        if kind not in (None, profile.kind):
+            known = ", ".join(one.name for one in self.list_profiles(kind))
+            raise ProfileError(
+                f"The profile {name!r} is of kind {profile.kind}, and here one of kind {kind} is needed: {known}."
+            )
+        return profile
 
     def _read_profiles(
         self,

@@ -17,7 +17,6 @@ from bot.languages.registry import choose_language
 from bot.library_opening import open_configured_library
 from bot.profiles.notes.note import NoteSection, format_section, read_note_rules, search_conversation, write_sections
 from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
-from bot.profiles.profile import ProfileError
 from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_result
 
@@ -27,9 +26,7 @@ _MAX_BYTES = 1_000_000
 async def main(arguments: argparse.Namespace) -> int:
     """Write the note, section by section."""
     settings = load_command_settings(arguments)
-    profile = Profiles(settings.configuration.profiles).find_profile(arguments.profile)
-    if profile.kind != "note":
-        raise ProfileError(f"Profile {profile.name!r} is of kind {profile.kind}, but a note needs one of kind note.")
+    profile = Profiles(settings.configuration.profiles).find_profile(arguments.profile, "note")
     rules, text = read_note_rules(profile), await asyncio.to_thread(_read_file, Path(arguments.file))
     said, language = read_transcript(text), choose_language(text)
     material = make_material(said, Path(arguments.file).name)

@@ -21,10 +21,10 @@ from bot.cli.people import find_person
 from bot.config.settings import Settings
 from bot.library_opening import open_configured_library
 from bot.profiles.profile import ProfileError
-from bot.profiles.registry import Profiles, load_profile
+from bot.profiles.registry import Profiles
 from bot.profiles.transactions.payments import PaymentReader, PaymentTable
 from bot.profiles.transactions.policy_passages import PolicyPassages
-from bot.profiles.transactions.profile import TransactionProfile
+from bot.profiles.transactions.profile import TransactionProfile, read_transaction_profile
 from bot.profiles.transactions.ranking import (
     AccountRanking,
     RankedAccount,
@@ -73,11 +73,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 def _load_profile(settings: Settings, name: str) -> TransactionProfile:
-    profile = Profiles(settings.configuration.profiles).find_profile(name)
-    loaded = load_profile(profile)
-    if not isinstance(loaded, TransactionProfile):
-        raise ProfileError(f"{name} is a profile of kind {profile.kind}. Choose one of kind transactions.")
-    return loaded
+    return read_transaction_profile(Profiles(settings.configuration.profiles).find_profile(name, "transactions"))
 
 
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -92,11 +92,7 @@ def load_extraction_profile(profiles: Profiles, name: str) -> ExtractionProfile:
         ProfileError: there is none, or it is wrong.
 
     """
-    profile = profiles.find_profile(name)
-    if profile.kind != KIND:
-        known = ", ".join(one.name for one in profiles.list_profiles(KIND))
-        raise ProfileError(f"The profile {name} is of kind {profile.kind}. Extraction takes one of: {known}.")
-    return read_extraction_profile(profile)
+    return read_extraction_profile(profiles.find_profile(name, KIND))
 
 
 @dataclass(frozen=True, slots=True)
