@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -50,19 +51,26 @@ class AuditPeople:
     def __init__(self, database: Database, changes: SharedChanges) -> None:
         self.database = database
         self._cached: dict[str, AuditPerson] = {}
+        self._adding = asyncio.Lock()
         changes.subscribe(ChangeKind.AUDIT, lambda _: self._cached.clear())
 
     async def find_people(self, names: Collection[str]) -> Mapping[str, AuditPerson]:
         """Return people by their names; those who are new get a pseudonym and a key."""
-        found = {name: self._cached[name] for name in names if name in self._cached}
-        unknown = sorted(set(names) - found.keys())
-        if unknown:
-            added = {one.name: one for one in await self._add_people(unknown)}
-            if len(self._cached) > _MAX_CACHED:
-                self._cached.clear()
-            self._cached.update(added)
-            found.update(added)
+        found = self._find_cached(names)
+        if found.keys() >= set(names):
+            return found
+        async with self._adding:  # many questions of the same people at once need one transaction
+            found = self._find_cached(names)
+            if unknown := sorted(set(names) - found.keys()):
+                added = {one.name: one for one in await self._add_people(unknown)}
+                if len(self._cached) > _MAX_CACHED:
+                    self._cached.clear()
+                self._cached.update(added)
+                found.update(added)
         return found
+
+    def _find_cached(self, names: Collection[str]) -> dict[str, AuditPerson]:
+        return {name: self._cached[name] for name in names if name in self._cached}
 
     async def list_people(self) -> Sequence[AuditPerson]:
         """Return everybody who was not forgotten."""

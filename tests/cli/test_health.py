@@ -86,7 +86,7 @@ async def test_a_lost_index_is_named_and_built_again_without_a_command(place: Pl
         state = await probes.wait(200)
         assert state["checks"] | {"leader": "", "engine": ""} == {
             "database": "ok", "store": "ok", "index": "ok", "slack": "ok", "leader": "", "configuration": "ok",
-            "engine": "",
+            "embedder": "ok", "engine": "",
         }  # fmt: skip
         assert "answers quote the documents" in state["checks"]["engine"], "and it is ready nevertheless"
         status, out, _ = await place.command("health", **environ)

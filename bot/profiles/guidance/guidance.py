@@ -39,7 +39,7 @@ _NO_VALUE: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKETS: Final = re.compile(r"[(\[][^()\[\]]{0,60}[)\]]")
-_RANGE_OR_YEAR: Final = re.compile(r"\d+(?:[.,]\d+)?\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)?|\b(?:19|20)\d\d\b")
+_RANGE_OR_YEAR: Final = re.compile(r"(?<!\d)\d+(?:[.,]\d+)?\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)?|\b(?:19|20)\d\d\b")
 _VALUES: Final = re.compile(r"[^\d;\n]{0,40}(?:\n[^\d;\n]{0,24})?(\d[^;\n]*)")
 """What follows a name up to the end of a line: one line may end before the first number."""
 _OTHER_NAME: Final = re.compile(

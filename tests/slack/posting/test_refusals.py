@@ -40,6 +40,15 @@ async def read_answer(bot: RunningBot, root: str, text: str = "That is all.") ->
     return "".join(get_markdown(message) for message in await bot.list_answers(root))
 
 
+async def wait_until_refused(bot: RunningBot, before: int = 0) -> None:
+    """Wait until an answer was generated and Slack refused more messages than before."""
+
+    async def is_refused() -> bool:
+        return bool(bot.answerer.questions) and len(await bot.sandbox.requests("chat.postMessage")) > before
+
+    await bot.sandbox.wait_until(is_refused)
+
+
 async def list_open_streams(bot: RunningBot) -> list[str]:
     return [m["ts"] for m in await bot.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
 
@@ -146,15 +155,16 @@ async def test_kept_answer_is_not_shown_to_new_viewers(tmp_path: Path) -> None:
             if bot.library.current is None:
                 yield Sources((passage,))
                 yield Text("The secret. [1]", (passage,))
+            else:
+                await bot.sandbox.faults(clear=True)
             yield Text("That is all.")
             yield make_finished(*(() if bot.library.current is not None else (passage,)))
 
         bot.answerer.script = script
         await bot.sandbox.faults({"method": "chat.*", "times": -1, "error": "invalid_arguments"})
         root = await bot.ask()
-        await asyncio.sleep(0.5)
+        await wait_until_refused(bot)
         bot.library.current = frozenset()
-        await bot.sandbox.faults(clear=True)
         text = await read_answer(bot, root)
         assert "secret" not in text
         assert len(bot.answerer.questions) == 2
@@ -165,8 +175,11 @@ async def test_answers_are_counted_over_restarts(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         await sandbox.faults({"method": "chat.*", "error": "invalid_arguments", "times": -1})
         root = await sandbox.say("ada", "#general", "@Kvasir how?")
-        for _ in range(3):
+        for attempt in range(3):
             async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:
+                if attempt < 2:
+                    refused = len(await sandbox.requests("chat.postMessage"))
+                    await wait_until_refused(bot, refused)
                 await asyncio.sleep(0.6)
                 count += len(bot.answerer.questions)
         await sandbox.faults(clear=True)
