@@ -69,9 +69,13 @@ class FixedEmbedder:
 
     identity = IDENTITY
     dimensions = DIMENSIONS
+    trouble = ""
 
     def __init__(self, questions: Sequence[BenchQuestion]) -> None:
         self._vectors = {one.text: one.vector for one in questions}
+
+    async def close(self) -> None:
+        pass
 
     async def embed_query(self, text: str) -> Vector:
         """Return the question's vector."""

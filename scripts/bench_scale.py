@@ -112,12 +112,12 @@ class Passages:
         ]
 
 
-async def grow(store: Store, index: IndexManifest, passages: Passages, rows: int) -> dict[str, float]:
-    """Write passages up to a number, in the steps of a sync; return the seconds of each part."""
+async def grow(store: Store, index: IndexManifest, passages: Passages, rows: int, step: int) -> dict[str, float]:
+    """Write passages up to a number, and maintain the store after each step; return the seconds of each part."""
     spent = {"store": 0.0, "manifest": 0.0, "maintain": 0.0}
     first_missing = await index.count_chunks()
-    for start in range(first_missing, rows, STEP):
-        for first in range(start, min(start + STEP, rows), STEP // 2):
+    for start in range(first_missing, rows, step):
+        for first in range(start, min(start + step, rows), STEP // 2):
             made = passages.make_rows(range(first, min(first + STEP // 2, rows)))
             async with add_seconds(spent, "store"):
                 await store.write(made)
@@ -126,9 +126,9 @@ async def grow(store: Store, index: IndexManifest, passages: Passages, rows: int
                     await index.switch_documents(KEY, some)
         async with add_seconds(spent, "maintain"):
             await store.maintain()
-        if start // STEP % 10 == 9:
+        if start // step % 10 == 9:
             print(
-                f"{start + STEP:>10,} passages", {name: round(seconds) for name, seconds in spent.items()}, flush=True
+                f"{start + step:>10,} passages", {name: round(seconds) for name, seconds in spent.items()}, flush=True
             )
     async with add_seconds(spent, "maintain"):
         await store.maintain()
@@ -315,7 +315,7 @@ async def measure(options: argparse.Namespace, rows: int) -> None:
         index = manifest.open_index(await manifest.add_index(IndexIdentity("lancedb", name, "1", "1"), DIMENSIONS))
         print(f"── {rows:,} passages, {rows // options.per_document:,} documents ──")
         written = DiscardingStore() if options.manifest_only else store
-        print("written in seconds", await grow(written, index, passages, rows), flush=True)
+        print("written in seconds", await grow(written, index, passages, rows, options.step), flush=True)
         for call, milliseconds in (await measure_manifest(index)).items():
             print(f"{call:<28}{milliseconds:>10} ms", flush=True)
         if not (options.manifest_only or options.build_only):
@@ -332,6 +332,7 @@ def main() -> None:
     parser.add_argument("--audiences", type=int, default=3000)
     parser.add_argument("--per-document", type=int, default=10, help="passages of each document")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--step", type=int, default=STEP, help="passages from one maintenance to the next")
     parser.add_argument("--manifest-only", action="store_true", help="generate no store")
     parser.add_argument("--build-only", action="store_true", help="generate the store for a later run")
     parser.add_argument("--database", help="URL of an empty PostgreSQL database")

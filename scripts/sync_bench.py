@@ -34,6 +34,10 @@ class ArithmeticEmbedder:
     """An embedder with vectors by arithmetic, at no cost."""
 
     identity, dimensions = "arithmetic", 8
+    trouble = ""
+
+    async def close(self) -> None:
+        pass
 
     async def embed_query(self, text: str) -> Vector:
         vector: Vector = (await self.embed_passages([text]))[0]
