@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,28 @@ async def test_neighbours_never_leave_out_or_invent_one(rig: Any, length: int, r
     for place, id_ in enumerate(ids):
         assert list(found[id_].before) == ids[max(0, place - reach) : place]
         assert list(found[id_].after) == ids[place + 1 : place + 1 + reach]
+
+
+async def test_a_page_of_ids_needs_no_sorting(rig: Any) -> None:
+    """Else the comparison of a million passages sorts them all five hundred times."""
+    rig.source.put("a.md", "one\n\ntwo")
+    await rig.sync()
+    statements: list[tuple[str, Any]] = []
+
+    def keep(*call: Any) -> None:
+        statements.append((call[2], call[3]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", keep)
+    try:
+        assert len(await rig.index.list_chunk_ids("", 10)) == 2
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", keep)
+    [(statement, values)] = [one for one in statements if "knowledge_chunks" in one[0]]
+    plan = await rig.index.database.read(
+        lambda connection: connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    )
+    assert "PRIMARY KEY (id>?)" in str(plan)
+    assert "TEMP B-TREE" not in str(plan)
 
 
 async def test_a_copy_is_found_by_its_hash(rig: Any) -> None:
