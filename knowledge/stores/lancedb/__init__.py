@@ -12,3 +12,6 @@ if _CATALOGUES not in sys.modules and (_spec := find_spec(_CATALOGUES)) is not N
 
 # Or the library warns that statistics of a vector index have its centroids, which nobody needs.
 os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
+
+# By default a machine of two cores has one thread for all work, and a search waits until an index is built.
+os.environ.setdefault("LANCE_CPU_THREADS", str((os.cpu_count() or 1) + 2))

@@ -211,6 +211,13 @@ async def test_a_grown_table_gets_a_vector_index_that_finds_the_same(tmp_path: P
     await store.close()
 
 
+@pytest.mark.slow
+def test_searches_continue_while_an_index_is_built_on_one_core(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("search_during_build.py")
+    said = subprocess.check_output((sys.executable, script, tmp_path), text=True)
+    assert int(said) > 20, "with one thread for all work it is about five"
+
+
 async def test_another_open_store_uses_a_new_vector_index(tmp_path: Path) -> None:
     one = LanceDBStore(tmp_path, limits=LanceDBLimits(vector_index_rows=300))
     other = LanceDBStore(tmp_path)
