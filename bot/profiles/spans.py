@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final, Literal
 
 from bot.answering.support.quantities import PLAIN, Mention, find_numbers
@@ -98,6 +98,11 @@ class FoldedText:
         return "".join(one for one, _ in pairs), [place for _, place in pairs]
 
     @cached_property
+    def sentences(self) -> Sequence[Span]:
+        """Return the sentences of the original."""
+        return tuple(split_sentences(self.original))
+
+    @cached_property
     def mentions(self) -> tuple[Mention, ...]:
         """Return the dates and numbers of the folded text; a code of money before a number belongs to it."""
         lower = self.text.lower()
@@ -121,24 +126,18 @@ class FoldedText:
         return tuple(one for one in self.mentions if unclear.isdisjoint(range(one.start, one.end)))
 
 
-@lru_cache(maxsize=512)
-def fold_text(text: str) -> FoldedText:
-    """Return a text in its folded form; several fields read the same passages."""
-    return FoldedText(text)
-
-
-def find_value(text: str, value: str, type_: ValueType = "text") -> Span | None:
+def find_value(folded: FoldedText, value: str, type_: ValueType = "text") -> Span | None:
     """Return where a value stands in a text: as it is, in another form, or as the same date or amount; else None.
 
     A value in Latin letters or digits is not found inside a word.
     """
-    wanted, place = value.strip(), -1
+    text, wanted, place = folded.original, value.strip(), -1
     while wanted and (place := text.find(wanted, place + 1)) >= 0:
         if _is_whole(text, as_written := Span(place, place + len(wanted))):
             return as_written
-    span = _find_letters(fold_text(text), value)
+    span = _find_letters(folded, value)
     if span is None and type_ in {"date", "amount"}:
-        span = _find_same_number(fold_text(text), FoldedText(value))
+        span = _find_same_number(folded, FoldedText(value))
     return span
 
 
@@ -210,13 +209,8 @@ def normalise_value(text: str, type_: ValueType) -> str:
     return f"{money[0].value:.12g} {money[0].kind.upper()}" if type_ == "amount" and len(money) == 1 else ""
 
 
-@lru_cache(maxsize=512)
-def split_sentences(text: str) -> tuple[Span, ...]:
-    """Return the sentences of a text, which paragraphs separate too; no sentence begins or ends with white space."""
-    return tuple(_iterate_sentences(text))
-
-
-def _iterate_sentences(text: str) -> Iterator[Span]:
+def split_sentences(text: str) -> Iterator[Span]:
+    """Yield the sentences of a text, which paragraphs separate too; no sentence begins or ends with white space."""
     start = 0
     for match in _ENDS.finditer(text):
         if match[0][0] in ".?!;" and not _ends_sentence(text, start, match):
@@ -241,7 +235,7 @@ def _strip_space(text: str, start: int, end: int) -> Span | None:
     return Span(begin, begin + length) if length else None
 
 
-def extend_to_sentences(text: str, span: Span) -> Span:
+def extend_to_sentences(folded: FoldedText, span: Span) -> Span:
     """Return the sentences of a text in which a stretch stands, as one stretch."""
-    touched = [one for one in split_sentences(text) if one.overlaps(span)]
+    touched = [one for one in folded.sentences if one.overlaps(span)]
     return Span(touched[0].start, touched[-1].end) if touched else span
