@@ -25,14 +25,23 @@ _NO_END: Final = re.compile(
 """What stands before a full stop that ends no sentence: an abbreviation, an initial, or the number of a clause."""
 _NEXT_WORD: Final = re.compile(r"\s*\S")
 _DATE_KINDS: Final = frozenset({"year", "month-name", "day-of-month"})
-_MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf"})
-_SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "cny": "¥", "rmb": "¥"}
-_CODE: Final = re.compile(r"\b(?:usd|eur|gbp|cny|rmb)(?= ?\d)")
+_MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf", "cad", "aud", "nzd", "hkd", "sgd", "twd"})
+_SIGNS: Final = {
+    "usd": "  $", "eur": "  €", "gbp": "  £", "cny": "  ¥", "rmb": "  ¥",
+    "cad": " c$", "aud": " a$", "nzd": "nz$", "hkd": "hk$", "sgd": " s$", "twd": "nt$",
+}  # fmt: skip
+"""What a number has before it in the text that is searched, instead of a code with as many characters."""
+_CODE: Final = re.compile(rf"\b(?:{'|'.join(_SIGNS)})(?= ?\d)")
 _ISO_DAY: Final = ("year", "month-name", "day-of-month")
 _FIGURE: Final = re.compile(r"(?:(?<!\d)\d{1,3}(?: \d{3}(?!\d))+|\d+)(?:[.,']\d+)*")
 """A number with all of its separators, whatever they mean."""
 _CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.(?!\d{3}\Z)\d+)?")
 """One that means the same to everybody who takes a comma for thousands; 1.200 and 2,5 do not."""
+_MOST_DIGITS: Final = 40
+_HEAD: Final = re.compile(r"(?:\d+[.．,'’])*\d*\Z")
+_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
+_AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})\s\d{3}(?!\d))*")
+"""The beginning and the rest of a number; in an amount, a blank may stand before three digits."""
 _SEPARATORS: Final = frozenset(".,．，")
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""
@@ -108,11 +117,9 @@ class FoldedText:
         lower = self.text.lower()
         if len(lower) != len(self.text):
             return ()
-        signed = _CODE.sub(lambda code: f"  {_SIGNS[code[0]]}", lower)
-        return tuple(
-            replace(one, start=one.start - 2) if lower[max(0, one.start - 2) : one.start + 1] in _SIGNS else one
-            for one in find_numbers(signed)
-        )
+        begins = {place: code.start() for code in _CODE.finditer(lower) for place in range(*code.span())}
+        signed = _CODE.sub(lambda code: _SIGNS[code[0]], lower)
+        return tuple(replace(one, start=begins.get(one.start, one.start)) for one in find_numbers(signed))
 
     @cached_property
     def clear_mentions(self) -> tuple[Mention, ...]:
@@ -124,6 +131,13 @@ class FoldedText:
             for place in range(*found.span())
         }
         return tuple(one for one in self.mentions if unclear.isdisjoint(range(one.start, one.end)))
+
+
+def extend_to_number(text: str, span: Span, type_: ValueType) -> Span:
+    """Return a stretch with the whole numbers that it begins and ends in: EUR 900.50 for EUR 900."""
+    head = _HEAD.search(text, max(0, span.start - _MOST_DIGITS), span.start) if text[span.start].isdigit() else None
+    tail = (_AMOUNT_TAIL if type_ == "amount" else _TAIL).match(text, span.end)
+    return Span(span.start if head is None else head.start(), span.end if tail is None else tail.end())
 
 
 def find_value(folded: FoldedText, value: str, type_: ValueType = "text") -> Span | None:

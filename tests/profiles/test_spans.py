@@ -36,6 +36,8 @@ def letters(text: str) -> str:
         ("made as of March 3, 2025 by", "2025-03-04", "date", None),
         ("made as of March 3, 2025 by", "March 2025", "date", None),
         ("pays 1,200 EUR", "1200 USD", "amount", None),
+        ("pays C$1,200", "1200 USD", "amount", None),
+        ("pays C$1,200", "1200 CAD", "amount", "C$1,200"),
         ("the parties agree", "art", "text", None),
         ("costs 12000 a year", "2000", "text", None),
         ("cap is 2,5 million USD", "USD 5,000,000", "amount", None),
@@ -110,6 +112,11 @@ def test_dates_and_money_are_normalised() -> None:
     assert normalise_value("3 March 2025", "text") == ""
     assert normalise_value("USD 1,200.50", "amount") == "1200.5 USD"
     assert normalise_value("EUR 0.125", "amount") == "0.125 EUR"
+    assert normalise_value("C$ 1,200", "amount") == normalise_value("1,200 Canadian dollars", "amount") == "1200 CAD"
+    assert normalise_value("A$3 million", "amount") == "3000000 AUD"
+    assert normalise_value("HK$500", "amount") == normalise_value("HKD 500", "amount") == "500 HKD"
+    assert normalise_value("US$500", "amount") == "500 USD"
+    assert normalise_value("R$ 500", "amount") == "", "a currency that is not known"
 
 
 @pytest.mark.parametrize(

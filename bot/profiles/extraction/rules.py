@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.profiles.extraction.profile import ExtractionProfile, Field
-from bot.profiles.spans import FoldedText, Span, extend_to_sentences
+from bot.profiles.spans import FoldedText, Span, extend_to_number, extend_to_sentences
 
 OPENING_CHARACTERS = 3_000
 """The beginning of a document, where its parties and dates stand."""
@@ -61,11 +61,14 @@ def _find_spans(field: Field, pattern: re.Pattern[str], folded: FoldedText) -> I
     for match in pattern.finditer(folded.text):
         group = "value" if "value" in pattern.groupindex and match["value"] else 0
         span = folded.find_origin(*match.span(group))
-        whole = extend_to_sentences(folded, span) if field.is_sentence else span
-        if span.end > span.start and not any(
-            one.search(FoldedText(whole.cut(folded.original)).text) for one in field.exclude
-        ):
-            yield whole
+        if span.start == span.end:
+            continue
+        if field.is_sentence:
+            span = extend_to_sentences(folded, span)
+        elif field.type != "entity":
+            span = extend_to_number(folded.original, span, field.type)
+        if not any(one.search(FoldedText(span.cut(folded.original)).text) for one in field.exclude):
+            yield span
 
 
 def _drop_overlaps(places: Iterable[Place]) -> list[Place]:
