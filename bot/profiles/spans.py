@@ -26,22 +26,20 @@ _NO_END: Final = re.compile(
 _NEXT_WORD: Final = re.compile(r"\s*\S")
 _DATE_KINDS: Final = frozenset({"year", "month-name", "day-of-month"})
 _MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf", "cad", "aud", "nzd", "hkd", "sgd", "twd"})
-_SIGNS: Final = {
+_SIGNS: Final = {  # what stands in the text that is searched, instead of a code with as many characters
     "usd": "  $", "eur": "  €", "gbp": "  £", "cny": "  ¥", "rmb": "  ¥",
     "cad": " c$", "aud": " a$", "nzd": "nz$", "hkd": "hk$", "sgd": " s$", "twd": "nt$",
 }  # fmt: skip
-"""What a number has before it in the text that is searched, instead of a code with as many characters."""
 _CODE: Final = re.compile(rf"\b(?:{'|'.join(_SIGNS)})(?= ?\d)")
 _ISO_DAY: Final = ("year", "month-name", "day-of-month")
 _FIGURE: Final = re.compile(r"(?:(?<!\d)\d{1,3}(?: \d{3}(?!\d))+|\d+)(?:[.,']\d+)*")
 """A number with all of its separators, whatever they mean."""
 _CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.(?!\d{3}\Z)\d+)?")
 """One that means the same to everybody who takes a comma for thousands; 1.200 and 2,5 do not."""
-_MOST_DIGITS: Final = 40
+# The beginning and the rest of a number; in an amount, a blank may stand before three digits.
 _HEAD: Final = re.compile(r"(?:\d+[.．,'’])*\d*\Z")
 _TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
 _AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})\s\d{3}(?!\d))*")
-"""The beginning and the rest of a number; in an amount, a blank may stand before three digits."""
 _SEPARATORS: Final = frozenset(".,．，")
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""
@@ -135,7 +133,9 @@ class FoldedText:
 
 def extend_to_number(text: str, span: Span, type_: ValueType) -> Span:
     """Return a stretch with the whole numbers that it begins and ends in: EUR 900.50 for EUR 900."""
-    head = _HEAD.search(text, max(0, span.start - _MOST_DIGITS), span.start) if text[span.start].isdigit() else None
+    head = (
+        _HEAD.search(text, max(0, span.start - 40), span.start) if text[span.start : span.start + 1].isdigit() else None
+    )
     tail = (_AMOUNT_TAIL if type_ == "amount" else _TAIL).match(text, span.end)
     return Span(span.start if head is None else head.start(), span.end if tail is None else tail.end())
 

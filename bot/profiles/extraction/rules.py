@@ -61,13 +61,13 @@ def _find_spans(field: Field, pattern: re.Pattern[str], folded: FoldedText) -> I
     for match in pattern.finditer(folded.text):
         group = "value" if "value" in pattern.groupindex and match["value"] else 0
         span = folded.find_origin(*match.span(group))
-        if span.start == span.end:
-            continue
         if field.is_sentence:
             span = extend_to_sentences(folded, span)
         elif field.type != "entity":
             span = extend_to_number(folded.original, span, field.type)
-        if not any(one.search(FoldedText(span.cut(folded.original)).text) for one in field.exclude):
+        if span.start < span.end and not any(
+            one.search(FoldedText(span.cut(folded.original)).text) for one in field.exclude
+        ):
             yield span
 
 
