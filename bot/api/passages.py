@@ -48,8 +48,7 @@ class FoundPassages(BaseModel):
 
     passages: list[FoundPassage]
     related: bool
-    notices: list[str]
-    """Why passages may be missing, in the language of the query."""
+    notices: list[str]  # why passages may be missing, in the language of the query
 
 
 async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: int) -> FoundPassages:

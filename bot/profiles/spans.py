@@ -39,7 +39,7 @@ _CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.
 # The beginning and the rest of a number; in an amount, a blank may stand before three digits.
 _HEAD: Final = re.compile(r"(?:\d+[.．,'’])*\d*\Z")
 _TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
-_AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})\s\d{3}(?!\d))*")
+_AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})[^\S\n]\d{3}(?!\d))*")
 _SEPARATORS: Final = frozenset(".,．，")
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""

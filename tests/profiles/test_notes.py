@@ -156,6 +156,7 @@ def test_a_sentence_contradicts_what_was_only_said_otherwise(said: str, right: s
         ("[doctor] How is the nausea?\n[patient] No change.", "The patient has nausea."),
         ("[patient] I'm not sure about a rash.", "The patient may have a rash."),
         ("[patient] I cough.", "The patient denies fever."),
+        ("[doctor] I give you ibuprofen.\n[patient] No problem.", "Ibuprofen is given."),
     ],
 )
 def test_a_sentence_is_kept_where_either_may_be_meant(said: str, sentence: str) -> None:

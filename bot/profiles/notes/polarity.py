@@ -66,8 +66,10 @@ def _list_spoken(said: Sequence[Utterance]) -> Iterator[tuple[bool | None, str]]
     for one, answer in zip(said, [*(other.text for other in said[1:]), ""], strict=True):
         sentences = _SENTENCE.findall(normalise_text(one.text))
         for n, sentence in enumerate(sentences, 1):
+            # A transcript without full stops may lack question marks, too.
+            reply = normalise_text(answer) if n == len(sentences) and sentence[-1] not in ".!。" else ""
             for affirms, part in _split_by_polarity(sentence, _SCOPE_WORDS):
-                yield _resolve_answer(sentence, normalise_text(answer) if n == len(sentences) else "", affirms), part
+                yield _resolve_answer(sentence, reply, affirms), part
 
 
 def _resolve_answer(sentence: str, answer: str, affirms: bool | None) -> bool | None:  # noqa: FBT001
@@ -79,10 +81,10 @@ def _resolve_answer(sentence: str, answer: str, affirms: bool | None) -> bool | 
     return None if sentence.endswith("?") and not (affirms and _YES.match(answer)) else affirms
 
 
-def _split_by_polarity(text: str, scope: int | None = None) -> Iterator[tuple[bool | None, str]]:
+def _split_by_polarity(text: str, scope: int = 1_000) -> Iterator[tuple[bool | None, str]]:
     """Yield the parts of a text with whether they are affirmed, denied, or may be either.
 
-    A negation reaches ``scope`` words far, or to the end of its clause.
+    A negation reaches ``scope`` words far, at most to the end of its clause.
     """
     for clause in _CLAUSE_END.split(_NO_DENIAL.sub(" ", text)):
         denial = _DENIAL.search(clause)
@@ -91,7 +93,5 @@ def _split_by_polarity(text: str, scope: int | None = None) -> Iterator[tuple[bo
         else:
             *affirmed, subject = _ITEM_END.split(clause[: denial.start()])  # "nausea was not reported"
             words = _DENIAL.sub(" ", clause[denial.end() :]).split()
-            near = len(words) if scope is None else scope
-            yield True, " , ".join(affirmed)
-            yield None, " ".join([subject, ",", *words[near:]])
-            yield False, " ".join(words[:near])
+            unclear = [subject, ",", *words[scope:]]
+            yield from ((True, " , ".join(affirmed)), (None, " ".join(unclear)), (False, " ".join(words[:scope])))
