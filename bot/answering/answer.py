@@ -23,6 +23,7 @@ from bot.answering.markdown.citations import escape_displayed, format_markers
 from bot.answering.notices.answer_notices import (
     describe_queue_position,
     explain_missing_answer,
+    explain_search_trouble,
     explain_unavailable_engine,
     introduce_closest_passages,
     list_answer_notices,
@@ -43,7 +44,7 @@ from bot.messages.errors import explain_error
 from bot.messages.message import Message, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
-from knowledge.errors import EmbedderError, IndexRebuilding, KnowledgeError
+from knowledge.errors import KnowledgeError
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 _STEPS: Mapping[Stage, Message] = {
@@ -127,7 +128,7 @@ class Answerer:
             yield failed
             return
         if turn.trouble:
-            yield _describe_trouble(turn.trouble, turn)
+            yield Notice(explain_search_trouble(turn.trouble, turn.language))
         if turn.related and not turn.answerable and self._reads_little():
             await self._compare_sentences(turn)
             turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
@@ -419,13 +420,6 @@ class Answerer:
 
 def _find_warnings(guidance: Guidance, question: Question) -> Sequence[str]:
     return guidance.find_warnings(join_case(question))
-
-
-def _describe_trouble(trouble: KnowledgeError, turn: Turn) -> Notice:
-    if isinstance(trouble, IndexRebuilding):
-        return Notice(render_message(explain_error(trouble), turn.language))
-    what = answers.WORDS_ALONE if isinstance(trouble, EmbedderError) else answers.SEARCH_FAILED
-    return Notice(render_message(what, turn.language, reason=explain_error(trouble)))
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:

@@ -45,6 +45,7 @@ class McpResults(BaseModel):
     """What a search found."""
 
     results: list[McpResult]
+    notices: list[str]
 
 
 class McpDocument(BaseModel):
@@ -77,9 +78,8 @@ class McpTools:
             caller = await self._admit_call(ctx, "search")
             found = await search_passages(self._parts, caller, query, _HITS)
         hits = found.passages if found.related else []
-        return McpResults(
-            results=[McpResult(id=one.id, title=_join_title(one.title, one.heading), url=one.url) for one in hits]
-        )
+        results = [McpResult(id=one.id, title=_join_title(one.title, one.heading), url=one.url) for one in hits]
+        return McpResults(results=results, notices=found.notices)
 
     async def fetch(self, id: str, ctx: Context) -> McpDocument:  # noqa: A002 - as connectors call it
         """Return the current text of a passage by the id that `search` gave it."""

@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from bot.answering.events import Passage
+from bot.answering.notices.answer_notices import explain_search_trouble
 from bot.answering.outgoing import release_text
 from bot.answering.retrieval.channel_filters import add_filters
 from bot.answering.transcript import build_passage_json
@@ -19,6 +20,7 @@ from bot.api.access import Caller
 from bot.api.answers import MOST_CHARACTERS, ApiParts, find_filters
 from bot.api.errors import ApiError
 from bot.audit.entries import AuditEntry, Event, describe_passage, name_person
+from bot.languages.registry import choose_language
 from knowledge.interfaces import Hit
 
 _SEPARATOR: Final = "."  # between the ids of the chunks of a passage; each is a UUID
@@ -46,6 +48,7 @@ class FoundPassages(BaseModel):
 
     passages: list[FoundPassage]
     related: bool
+    notices: list[str]  # why passages may be missing, in the language of the query
 
 
 async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: int) -> FoundPassages:
@@ -59,12 +62,13 @@ async def search_passages(parts: ApiParts, caller: Caller, query: str, limit: in
     """
     within = await find_filters(parts, caller)
     if not any(char.isalnum() for char in query):
-        return FoundPassages(passages=[], related=False)
+        return FoundPassages(passages=[], related=False, notices=[])
     full_query = add_filters(query[:MOST_CHARACTERS], within, datetime.now(UTC))
     async with asyncio.timeout(_SEARCH_S):
         found = await parts.search(full_query, limit=limit, viewers=caller.person.viewers)
     await _record_read(parts, caller, found.hits, {"text": query})
-    return FoundPassages(passages=[_release_hit(hit) for hit in found.hits], related=found.related)
+    notices = [] if found.trouble is None else [explain_search_trouble(found.trouble, choose_language(query))]
+    return FoundPassages(passages=list(map(_release_hit, found.hits)), related=found.related, notices=notices)
 
 
 async def fetch_passage(parts: ApiParts, caller: Caller, id_: str) -> FoundPassage:

@@ -20,8 +20,8 @@ QUESTION_CUT = Message(
 )
 SEARCH_FAILED = Message("The documents could not be searched. {reason}", "无法检索文档。{reason}")
 WORDS_ALONE = Message(
-    "Passages were found by their words alone, so this answer may lack some. {reason}",
-    "仅按字词找到段落，因此回答可能有所缺失。{reason}",
+    "Passages were found by their words alone, so some may be missing. {reason}",
+    "仅按字词找到段落，因此可能有所遗漏。{reason}",
 )
 SEARCH_SLOW = Message(
     "The documents could not be searched within {seconds} s. Please ask again in a moment.",

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final, Literal
 
 from bot.answering.support.quantities import PLAIN, Mention, find_numbers
@@ -25,14 +25,21 @@ _NO_END: Final = re.compile(
 """What stands before a full stop that ends no sentence: an abbreviation, an initial, or the number of a clause."""
 _NEXT_WORD: Final = re.compile(r"\s*\S")
 _DATE_KINDS: Final = frozenset({"year", "month-name", "day-of-month"})
-_MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf"})
-_SIGNS: Final = {"usd": "$", "eur": "€", "gbp": "£", "cny": "¥", "rmb": "¥"}
-_CODE: Final = re.compile(r"\b(?:usd|eur|gbp|cny|rmb)(?= ?\d)")
+_MONEY: Final = frozenset({"usd", "eur", "gbp", "cny", "chf", "cad", "aud", "nzd", "hkd", "sgd", "twd"})
+_SIGNS: Final = {  # what stands in the text that is searched, instead of a code with as many characters
+    "usd": "  $", "eur": "  €", "gbp": "  £", "cny": "  ¥", "rmb": "  ¥",
+    "cad": " c$", "aud": " a$", "nzd": "nz$", "hkd": "hk$", "sgd": " s$", "twd": "nt$",
+}  # fmt: skip
+_CODE: Final = re.compile(rf"\b(?:{'|'.join(_SIGNS)})(?= ?\d)")
 _ISO_DAY: Final = ("year", "month-name", "day-of-month")
 _FIGURE: Final = re.compile(r"(?:(?<!\d)\d{1,3}(?: \d{3}(?!\d))+|\d+)(?:[.,']\d+)*")
 """A number with all of its separators, whatever they mean."""
 _CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.(?!\d{3}\Z)\d+)?")
 """One that means the same to everybody who takes a comma for thousands; 1.200 and 2,5 do not."""
+# The beginning of a number, read backwards, and its rest; in an amount, a blank may stand before three digits.
+_HEAD: Final = re.compile(r"\d*(?:[.．,'’]\d+)*")
+_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
+_AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})[^\S\n]\d{3}(?!\d))*")
 _SEPARATORS: Final = frozenset(".,．，")
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""
@@ -98,16 +105,19 @@ class FoldedText:
         return "".join(one for one, _ in pairs), [place for _, place in pairs]
 
     @cached_property
+    def sentences(self) -> Sequence[Span]:
+        """Return the sentences of the original."""
+        return tuple(split_sentences(self.original))
+
+    @cached_property
     def mentions(self) -> tuple[Mention, ...]:
         """Return the dates and numbers of the folded text; a code of money before a number belongs to it."""
         lower = self.text.lower()
         if len(lower) != len(self.text):
             return ()
-        signed = _CODE.sub(lambda code: f"  {_SIGNS[code[0]]}", lower)
-        return tuple(
-            replace(one, start=one.start - 2) if lower[max(0, one.start - 2) : one.start + 1] in _SIGNS else one
-            for one in find_numbers(signed)
-        )
+        begins = {place: code.start() for code in _CODE.finditer(lower) for place in range(*code.span())}
+        signed = _CODE.sub(lambda code: _SIGNS[code[0]], lower)
+        return tuple(replace(one, start=begins.get(one.start, one.start)) for one in find_numbers(signed))
 
     @cached_property
     def clear_mentions(self) -> tuple[Mention, ...]:
@@ -121,24 +131,26 @@ class FoldedText:
         return tuple(one for one in self.mentions if unclear.isdisjoint(range(one.start, one.end)))
 
 
-@lru_cache(maxsize=512)
-def fold_text(text: str) -> FoldedText:
-    """Return a text in its folded form; several fields read the same passages."""
-    return FoldedText(text)
+def extend_to_number(text: str, span: Span, type_: ValueType) -> Span:
+    """Return a stretch with the whole numbers that it begins and ends in: EUR 900.50 for EUR 900."""
+    before = text[max(0, span.start - 40) : span.start]
+    head = _HEAD.match(before[::-1]) if text[span.start : span.start + 1].isdigit() else None
+    tail = (_AMOUNT_TAIL if type_ == "amount" else _TAIL).match(text, span.end)
+    return Span(span.start - (0 if head is None else head.end()), span.end if tail is None else tail.end())
 
 
-def find_value(text: str, value: str, type_: ValueType = "text") -> Span | None:
+def find_value(folded: FoldedText, value: str, type_: ValueType = "text") -> Span | None:
     """Return where a value stands in a text: as it is, in another form, or as the same date or amount; else None.
 
     A value in Latin letters or digits is not found inside a word.
     """
-    wanted, place = value.strip(), -1
+    text, wanted, place = folded.original, value.strip(), -1
     while wanted and (place := text.find(wanted, place + 1)) >= 0:
         if _is_whole(text, as_written := Span(place, place + len(wanted))):
             return as_written
-    span = _find_letters(fold_text(text), value)
+    span = _find_letters(folded, value)
     if span is None and type_ in {"date", "amount"}:
-        span = _find_same_number(fold_text(text), FoldedText(value))
+        span = _find_same_number(folded, FoldedText(value))
     return span
 
 
@@ -210,13 +222,8 @@ def normalise_value(text: str, type_: ValueType) -> str:
     return f"{money[0].value:.12g} {money[0].kind.upper()}" if type_ == "amount" and len(money) == 1 else ""
 
 
-@lru_cache(maxsize=512)
-def split_sentences(text: str) -> tuple[Span, ...]:
-    """Return the sentences of a text, which paragraphs separate too; no sentence begins or ends with white space."""
-    return tuple(_iterate_sentences(text))
-
-
-def _iterate_sentences(text: str) -> Iterator[Span]:
+def split_sentences(text: str) -> Iterator[Span]:
+    """Yield the sentences of a text, which paragraphs separate too; no sentence begins or ends with white space."""
     start = 0
     for match in _ENDS.finditer(text):
         if match[0][0] in ".?!;" and not _ends_sentence(text, start, match):
@@ -241,7 +248,7 @@ def _strip_space(text: str, start: int, end: int) -> Span | None:
     return Span(begin, begin + length) if length else None
 
 
-def extend_to_sentences(text: str, span: Span) -> Span:
+def extend_to_sentences(folded: FoldedText, span: Span) -> Span:
     """Return the sentences of a text in which a stretch stands, as one stretch."""
-    touched = [one for one in split_sentences(text) if one.overlaps(span)]
+    touched = [one for one in folded.sentences if one.overlaps(span)]
     return Span(touched[0].start, touched[-1].end) if touched else span

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,7 @@ _IS_OPEN = cases.c.outcome == ""
 _LIST_OPEN = sa.select(cases).where(_IS_OPEN).order_by(cases.c.score.desc(), cases.c.id)
 _COUNT_OPEN = sa.select(sa.func.count()).select_from(cases).where(_IS_OPEN)
 _FIND = sa.select(cases).where(match_columns(cases.c.id))
+_LIST_OPEN_OF = sa.select(cases).where(_IS_OPEN, match_columns(cases.c.profile, cases.c.account))
 _LIST_DECIDED = sa.select(cases.c.hits, cases.c.outcome).where(~_IS_OPEN, match_columns(cases.c.profile))
 
 
@@ -65,9 +66,12 @@ class Cases:
 
     @transaction
     def open_cases(self, connection: sa.Connection, found: Collection[Case]) -> int:
-        """Store new cases and return how many are new; those that were stored before stay as they are."""
-        statement = insert_into(cases, connection.dialect.name).on_conflict_do_nothing()
-        return sum(connection.execute(statement, _make_row(one)).rowcount for one in found)
+        """Store new cases and return how many are new; those that were stored before stay as they are.
+
+        An open case that shares a rule's transaction with a new one of its account becomes the new one. So it gets
+        another id, and whoever saw it before looks again.
+        """
+        return sum(_store_case(connection, one) for one in found)
 
     async def list_open(self, most: int) -> tuple[Sequence[Case], int]:
         """Return the open cases with the highest scores, and how many there are in all."""
@@ -92,6 +96,33 @@ class Cases:
         """Return the rules of each decided case of a profile, and whether it is suspicious."""
         rows = await self.database.fetch_rows(_LIST_DECIDED, {"of_profile": profile})
         return [({hit["rule"] for hit in json.loads(row.hits)}, row.outcome == Outcome.YES) for row in rows]
+
+
+def _store_case(connection: sa.Connection, one: Case) -> int:
+    """Return 1 if a case is new, 0 if it was stored before or continues an open one."""
+    if connection.execute(_FIND, {"of_id": one.id}).first() is not None:
+        return 0
+    of_account = {"of_profile": one.profile, "of_account": one.account}
+    for earlier in map(_read_case, connection.execute(_LIST_OPEN_OF, of_account).all()):
+        if not _list_transactions(earlier).isdisjoint(_list_transactions(one)):
+            update = sa.update(cases).where(_IS_OPEN, cases.c.id == earlier.id)
+            if connection.execute(update.values(_make_row(_join_cases(earlier, one)))).rowcount:
+                return 0
+    return connection.execute(
+        insert_into(cases, connection.dialect.name).on_conflict_do_nothing(), _make_row(one)
+    ).rowcount
+
+
+def _list_transactions(case: Case) -> set[tuple[str, ...]]:
+    """Return the transactions with their rules, without their names: those may be numbers of rows, which move."""
+    return {(hit.rule, *one[:-1]) for hit in case.hits for one in hit.transactions}
+
+
+def _join_cases(earlier: Case, later: Case) -> Case:
+    """Return the later case with what only the earlier one has."""
+    hits = {hit.rule: hit for hit in later.hits}
+    hits |= {one.rule: one for one in earlier.hits if one.rule not in hits or one.count > hits[one.rule].count}
+    return replace(later, score=max(earlier.score, later.score), hits=list(hits.values()))
 
 
 def purge_cases(connection: sa.Connection, before: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
@@ -19,8 +19,8 @@ from knowledge.web.http.settings import WebSettings
 class EmbedderSpec:
     """The declaration of an embedder: which vectors it makes, the function that opens it, and its constants."""
 
-    identity: str
-    """The ``Embedder.identity`` with which the constants were measured. If its vectors change, both change."""
+    find_identity: Callable[[], str]
+    """It may read files of the model, which most commands do not need."""
     implementation: str
     """``module:function``, imported when it is opened. It takes what ``open_embedder`` passes on, and ``options``."""
     calibration: EmbedderCalibration = UNCALIBRATED
@@ -29,6 +29,11 @@ class EmbedderSpec:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """What no log shows."""
     addresses: tuple[str, ...] = field(kw_only=True)
+
+    @property
+    def identity(self) -> str:
+        """The ``Embedder.identity`` with which the constants were measured. If its vectors change, both change."""
+        return self.find_identity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class ConfiguredEmbedder:
 
 EMBEDDERS: Final = (
     EmbedderSpec(
-        "multilingual-e5-small:1571fc982750:int8:6.1",
+        lambda: "multilingual-e5-small:1571fc982750:int8:6.1",
         "knowledge.embedding.local_e5.embedder:open_e5",
         E5_CALIBRATION,
         addresses=(),

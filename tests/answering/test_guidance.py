@@ -100,10 +100,25 @@ def test_a_low_value_is_found_in_any_text(before: str, value: float, after: str)
         ("eGFR\n\n25", False),
         ("eGFR 62\nHb 12", False),
         ("eGFR 250", False),
+        ("eGFR 1,2", True),
+        ("eGFR 0,200", True),
+        ("eGFR 1.200", True),
+        ("eGFR 1,200", False),
+        ("eGFR 1,200.5", False),
+        ("eGFR 1.200,5", False),
+        ("eGFR 1'200", False),
+        ("eGFR 1,730", False),
+        ("eGFR (1,000,000-2,000,000): 25", True),
+        ("eGFR (1,000,000-2,000,000): 250", False),
     ],
 )
 def test_the_value_of_a_name_is_read(case: str, *, warned: bool) -> None:
     assert _rules().find_warnings(f"metformin? {case}") == ((QUOTE,) if warned else ())
+
+
+@given(st.integers(1_000, 10**9), st.sampled_from(["", ".5"]))
+def test_thousands_may_have_commas(value: int, decimals: str) -> None:
+    assert not _rules().find_warnings(f"metformin? eGFR {value:,}{decimals}")
 
 
 def _rules() -> WarningRules:

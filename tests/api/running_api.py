@@ -90,7 +90,7 @@ class RunningApi:
 
 
 @contextlib.asynccontextmanager
-async def run_api(folder: Path, configuration: str = CONFIGURATION) -> AsyncIterator[RunningApi]:
+async def run_api(folder: Path, configuration: str = CONFIGURATION, **variables: str) -> AsyncIterator[RunningApi]:
     """Run Kvasir with three documents until the block ends."""
     for source, text in zip(SOURCES, (LEAVE, MINUTES, PLANS), strict=True):
         (folder / source).mkdir()
@@ -103,6 +103,7 @@ async def run_api(folder: Path, configuration: str = CONFIGURATION) -> AsyncIter
             **sandbox.env, "KVASIR_HOME": str(folder / "home"), "KVASIR_ENGINE_URL": engine.url,
             "KVASIR_API_PORT": str(port),
             **{name: os.environ[name] for name in ("KVASIR_CACHE",) if name in os.environ},
+            **variables,
         }  # fmt: skip
         model, output = Parrot(engine), io.StringIO()
         settings = load_settings(environ, folder)

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from openai import APIError, AsyncOpenAI
 from bot.audit.chain import list_chains, parse_line
 from bot.storage.api_keys import ApiKey
 from tests.api.running_api import ADA, BO, GUS, TEAM, RunningApi, run_api
+from tests.embedding.embedding_server import KEY, answer_status, serve_embeddings
 from tests.engine.fakes import DONE, USAGE, delta
 from tests.waiting import WAIT_S
 
@@ -192,6 +194,27 @@ async def test_extracts_answer_while_the_engine_does_not(api: RunningApi) -> Non
     assert notices
     assert f"*{notices[0]}*" in text
     await client.close()
+
+
+async def test_a_search_by_words_alone_says_so(tmp_path: Path) -> None:
+    async with serve_embeddings() as embedder:
+        variables = {
+            "KVASIR_EMBEDDER_URL": embedder.url,
+            "KVASIR_EMBEDDER_MODEL": "toy",
+            "KVASIR_EMBEDDER_API_KEY": KEY,
+        }
+        async with run_api(tmp_path, **variables) as api:
+            key = await api.create_key(BO)
+            _, whole = await api.post("/v1/search", {"query": LEAVE}, key)
+            assert whole["notices"] == []
+            embedder.faults = [answer_status(500)] * 100
+            _, found = await api.post("/v1/search", {"query": LEAVE}, key)
+            assert found["passages"][0]["source"] == "handbook"
+            assert "found by their words alone, so some may be missing" in found["notices"][0]
+            async with open_mcp_client(api, key) as client:
+                result = (await client.call_tool("search", {"query": "年假有多少天？"})).structured_content
+            assert result is not None
+            assert "仅按字词找到段落" in result["notices"][0]
 
 
 # ── Rights ───────────────────────────────────────────────────────────────────────────────────────────────────────────

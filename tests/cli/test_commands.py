@@ -237,6 +237,15 @@ async def test_doctor_reports_problems(place: Place) -> None:
     assert "FAIL knowledge" in out
 
 
+async def test_doctor_names_a_wrong_profile(place: Place) -> None:
+    (folder := place.folder / "profiles" / "lease").mkdir(parents=True)
+    (folder / "profile.toml").write_text('kind = "note"\n[title]\nen = "Lease"\n')
+    status, out, _ = await place.command("doctor", "--json")
+    found = {one["what"]: one for one in json.loads(out)["findings"]}["profiles"]
+    assert (status, found["ok"]) == (1, False)
+    assert "lease/profile.toml: write the sections" in found["told"]
+
+
 async def test_passages_that_the_manifest_refused_have_a_line_with_the_next_step(place: Place) -> None:
     assert (await place.json("status"))["refused"] is None
     await place.json("sync")

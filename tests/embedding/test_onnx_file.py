@@ -185,6 +185,15 @@ def test_relative_paths_begin_at_the_configuration(files: dict[str, Any], tmp_pa
     assert spec.identity == declare(files, POOLING="cls").identity
 
 
+def test_the_model_is_read_once_and_only_for_its_identity(files: dict[str, Any], tmp_path: Path) -> None:
+    spec = load(tmp_path, EMBEDDER_FILE="model.onnx", EMBEDDER_TOKENIZER="tokenizer.json")
+    write_graph(files["FILE"], inputs=["input_ids"])
+    expected = declare(files).identity
+    assert spec.identity == expected
+    files["FILE"].unlink()
+    assert spec.identity == expected
+
+
 @pytest.mark.usefixtures("files")
 def test_wrong_variables_are_refused_with_the_next_step(tmp_path: Path) -> None:
     both = {"EMBEDDER_FILE": "model.onnx", "EMBEDDER_TOKENIZER": "tokenizer.json"}

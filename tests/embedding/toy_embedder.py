@@ -57,5 +57,5 @@ async def open_toy(
 
 
 TOY = EmbedderSpec(
-    ToyEmbedder.identity, "tests.embedding.toy_embedder:open_toy", options={"dimensions": 256}, addresses=()
+    lambda: ToyEmbedder.identity, "tests.embedding.toy_embedder:open_toy", options={"dimensions": 256}, addresses=()
 )

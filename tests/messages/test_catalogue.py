@@ -156,7 +156,7 @@ NOT_FOR_PEOPLE = (
     "bot/answering/verified_answers",
     "bot/languages",
     "bot/profiles/guidance/guidance.py",
-    "bot/profiles/notes/note.py",
+    "bot/profiles/notes/polarity.py",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
     "bot/slack/features/cases.py",

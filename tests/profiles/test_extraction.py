@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from bot.profiles.extraction.prompt import parse_reply
 from bot.profiles.extraction.rules import find_places
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
+from bot.profiles.spans import FoldedText
 from bot.terminal.output import print_rows
 from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
 from tests.growth import takes_linear_time
@@ -124,6 +126,34 @@ async def test_values_of_rules_and_model_name_their_places(
     passages = {one["n"]: one["text"] for one in result["passages"]}
     for value in (rent, pets):
         assert passages[value["passage"]][value["start"] : value["end"]] == value["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rent"),
+    [
+        ("EUR 900.50 a month", "EUR 900.50"),
+        ("EUR 1'900.50", "EUR 1'900.50"),
+        ("EUR 1 250 000 in all", "EUR 1 250 000"),
+        ("EUR 9000 250 tiles", "EUR 9000"),
+        ("EUR 900 in 2025", "EUR 900"),
+        ("EUR 900.", "EUR 900"),
+    ],
+)
+def test_a_rule_cuts_no_number(tmp_path: Path, text: str, rent: str) -> None:
+    profile = write_profile(tmp_path / "lease", LEASE.replace(" a month)", ")").replace(" a month'", "'"))
+    assert find_places(profile, [text])[0]["rent"][0].span.cut(text) == rent
+
+
+def test_a_rule_begins_within_no_number(tmp_path: Path) -> None:
+    profile = write_profile(tmp_path / "lease", LEASE.replace("{currency} [\\d,]+) a month", "[\\d,]+ {currency})"))
+    text = "It is 1.200,50 EUR."
+    assert find_places(profile, [text])[0]["rent"][0].span.cut(text) == "1.200,50 EUR"
+
+
+def test_no_text_of_a_document_stays_in_memory(lease: ExtractionProfile) -> None:
+    assert find_places(lease, [TEXT])[0]["rent"]
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, FoldedText) and one.original == TEXT]
 
 
 async def test_the_request_has_the_schema_and_quotes_the_document(

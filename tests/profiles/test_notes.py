@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
 from bot.profiles.notes.note import find_lines, format_section, read_note_rules, search_conversation, write_sections
+from bot.profiles.notes.polarity import is_contradicted
 from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
@@ -117,6 +118,49 @@ async def test_sentences_link_to_their_lines_and_others_are_left_out() -> None:
     assert "allergic to aspirin" not in sections[0]
     assert "3 sentences without support" in sections[0]
     assert "No sentence about this has support" in sections[1]  # nothing is said twice
+
+
+async def test_a_sentence_that_denies_what_was_said_is_left_out() -> None:
+    sections = await _write(words("The patient denies being allergic to penicillin. [1]"))
+    assert "denies" not in sections[0]
+    assert "1 sentence without support" in sections[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "wrong"),
+    [
+        ("[patient] I have had nausea.", "The patient reports nausea.", "Patient denies nausea."),
+        ("[patient] I haven't had any nausea.", "Denies nausea.", "The patient has nausea."),
+        ("[doctor] Any chest pain or fever?\n[patient] No.", "No chest pain, no fever.", "Reports chest pain."),
+        ("[doctor] Do you smoke?\n[patient] Yeah, a bit.", "The patient smokes.", "The patient does not smoke."),
+        ("[doctor] you had no fever right?\n[patient] no", "Without fever.", "The patient had fever."),
+        ("[patient] no cough but i have a fever", "Fever without cough.", "Cough without fever."),
+        ("[patient] I have a fever, but no cough.", "Denies cough, has a fever.", "Denies fever and cough."),
+        ("[doctor] no swelling, no fracture, normal pulse", "Normal pulse, no fracture.", "Fracture with swelling."),
+        ("[患者] 我有恶心，没有发烧。", "患者恶心，否认发烧。", "患者否认恶心。"),
+        ("[医生] 有没有恶心？\n[患者] 没有。", "患者否认恶心。", "患者恶心。"),
+        ("[患者] 我胸口不舒服。", "胸口不适。", "否认胸口不适。"),
+    ],
+)
+def test_a_sentence_contradicts_what_was_only_said_otherwise(said: str, right: str, wrong: str) -> None:
+    utterances = read_transcript(said)
+    assert not is_contradicted(right, utterances)
+    assert is_contradicted(wrong, utterances)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("[patient] My knee hurts, but my hip does not hurt.", "The hip does not hurt."),
+        ("[patient] I can't climb stairs.", "The patient is unable to climb stairs."),
+        ("[doctor] How is the nausea?\n[patient] No change.", "The patient has nausea."),
+        ("[patient] I'm not sure about a rash.", "The patient may have a rash."),
+        ("[patient] I cough.", "The patient denies fever."),
+        ("[doctor] I give you ibuprofen.\n[patient] No problem.", "Ibuprofen is given."),
+    ],
+)
+def test_a_sentence_is_kept_where_either_may_be_meant(said: str, sentence: str) -> None:
+    assert not is_contradicted(sentence, read_transcript(said))
 
 
 async def test_a_model_that_fails_leaves_the_sections_empty() -> None:

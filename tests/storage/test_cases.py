@@ -31,7 +31,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 async def test_a_case_is_opened_once_and_decided_once(ledger: Ledger) -> None:
     stored = Cases(ledger.database)
-    other = replace(CASE, id="c2", score=9.0)
+    other = replace(CASE, id="c2", account="C", score=9.0)
     assert await stored.open_cases([CASE, other]) == 2
     assert await stored.open_cases([CASE]) == 0
     assert await stored.list_open(1) == ([other], 2)
@@ -43,6 +43,35 @@ async def test_a_case_is_opened_once_and_decided_once(ledger: Ledger) -> None:
     assert await stored.list_decided("aml") == [({"fan-in"}, True)]
     assert await stored.list_decided("other") == []
     assert await stored.list_open(5) == ([other], 1)
+
+
+async def test_an_open_case_gets_the_transactions_that_join_it(ledger: Ledger) -> None:
+    stored = Cases(ledger.database)
+    more = [*HIT.transactions, ["2026-03-04", "C", "B", "11.00", "T-2"]]
+    other = CaseHit("repeat", 3, [["2026-01-01", "D", "B", "5.00", "T-0"]])
+    await stored.open_cases([replace(CASE, score=4.0, hits=[HIT, other])])
+    grown = replace(CASE, id="c2", hits=[CaseHit("fan-in", 8, more)])
+    assert await stored.open_cases([grown]) == 0
+    assert await stored.list_open(5) == ([replace(grown, score=4.0, hits=[*grown.hits, other])], 1)
+    assert await stored.find_case("c1") is None, "a decision would be about fewer transactions"
+    assert await stored.open_cases([grown]) == 0
+    await stored.decide_case("c2", Outcome.NO, "A market.", "T1", "U1")
+    assert await stored.open_cases([grown]) == 0
+    again = replace(grown, id="c3", hits=[CaseHit("fan-in", 9, more)])
+    assert await stored.open_cases([again]) == 1, "there are more than at the decision"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CASE, id="c2", profile="other"),
+        replace(CASE, id="c2", account="C"),
+        replace(CASE, id="c2", hits=[replace(HIT, rule="repeat")]),
+        replace(CASE, id="c2", hits=[replace(HIT, transactions=[["2026-05-02", "A", "B", "10.00", "T-1"]])]),
+    ],
+)
+async def test_another_pattern_is_a_case_of_its_own(ledger: Ledger, other: Case) -> None:
+    assert await Cases(ledger.database).open_cases([CASE, other]) == 2
 
 
 async def test_the_person_who_decided_is_exported_and_erased_and_the_decision_stays(ledger: Ledger) -> None:
@@ -63,7 +92,7 @@ async def test_the_person_who_decided_is_exported_and_erased_and_the_decision_st
 
 async def test_old_cases_go_after_their_span(ledger: Ledger) -> None:
     stored = Cases(ledger.database)
-    await stored.open_cases([CASE, replace(CASE, id="c2")])
+    await stored.open_cases([CASE, replace(CASE, id="c2", account="C")])
     old = sa.update(cases).where(cases.c.id == "c1").values(changed_at=time.time() - 100)
     await ledger.database.write(lambda connection: connection.execute(old))
     await ledger.purge_rows(replace(Retention(), cases_s=1_000))

@@ -18,7 +18,7 @@ from bot.messages.errors import explain_error
 from bot.messages.forms import buttons
 from bot.messages.message import Message, join_clauses, join_names, join_sentences, render_message
 from engine.interfaces import EngineState, EngineStatus
-from knowledge.errors import KnowledgeError
+from knowledge.errors import EmbedderError, IndexRebuilding, KnowledgeError
 from knowledge.interfaces import PICTURE_KINDS, WebSearchReport
 from knowledge.web.http.domains import extract_host
 
@@ -126,6 +126,14 @@ def list_recognition_notices(turn: Turn) -> Iterator[Notice]:
     if recognised:
         names = join_names(dict.fromkeys(recognised), turn.language)
         yield Notice(render_message(answers.RECOGNISED, turn.language, names=names))
+
+
+def explain_search_trouble(trouble: KnowledgeError, language: Language) -> str:
+    """Say why a search may have missed passages."""
+    if isinstance(trouble, IndexRebuilding):
+        return render_message(explain_error(trouble), language)
+    what = answers.WORDS_ALONE if isinstance(trouble, EmbedderError) else answers.SEARCH_FAILED
+    return render_message(what, language, reason=explain_error(trouble))
 
 
 # ── The web ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -36,6 +36,12 @@ _UNITS: dict[str, tuple[str, float]] = {
     # money
     **dict.fromkeys(("€", "euro", "euros", "eur", "欧元"), ("eur", 1.0)),
     **dict.fromkeys(("$", "us$", "dollar", "dollars", "usd", "美元", "美金"), ("usd", 1.0)),
+    **dict.fromkeys(("c$", "ca$", "cad", "canadian dollars", "加元", "加币"), ("cad", 1.0)),
+    **dict.fromkeys(("a$", "au$", "aud", "australian dollars", "澳元", "澳币"), ("aud", 1.0)),
+    **dict.fromkeys(("nz$", "nzd", "新西兰元", "纽币"), ("nzd", 1.0)),
+    **dict.fromkeys(("hk$", "hkd", "hong kong dollars", "港元", "港币"), ("hkd", 1.0)),
+    **dict.fromkeys(("s$", "sgd", "singapore dollars", "新加坡元"), ("sgd", 1.0)),
+    **dict.fromkeys(("nt$", "twd", "新台币"), ("twd", 1.0)),
     **dict.fromkeys(("£", "pound", "pounds", "gbp", "英镑"), ("gbp", 1.0)),
     **dict.fromkeys(("¥", "yuan", "rmb", "cny", "元", "块", "块钱", "元人民币"), ("cny", 1.0)),
     **dict.fromkeys(("franc", "francs", "chf", "法郎", "瑞士法郎"), ("chf", 1.0)),
@@ -136,7 +142,7 @@ _CLOCK = re.compile(
 )
 _PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
 _MENTION = re.compile(
-    rf"(?=[\s\d€$£¥u第{_ZH_DIGITS}]|\b)(?P<money>us\$|[€$£¥])?\s?(?P<ordinal>第)?"
+    rf"(?=[\s\d€$£¥u第{_ZH_DIGITS}]|\b)(?P<money>(?:us|\b(?:ca?|au?|nz|hk|s|nt)|(?<![a-z]))\$|[€£¥])?\s?(?P<ordinal>第)?"
     rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?:(?P<wan>[万亿千百])|\s(?P<scale>thousand|million|billion)\b)?(?P<th>(?:st|nd|rd|th)\b)?"
     rf"|(?P<word>{_WORD_NUMBER})|(?P<zh>(?!十分(?!钟|之))(?!万一|千万(?!元)){_ZH_NUMBER}))"
     rf"(?:[\s-]?(?P<unit>(?:{_UNIT})){_LATIN_UNIT_END})?(?P<counter>{_COUNTERS})?"

@@ -21,6 +21,8 @@ from bot.cli.security_view import show_egress, show_security
 from bot.config.settings import Settings
 from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
+from bot.profiles.profile import ProfileError
+from bot.profiles.registry import Profiles
 from bot.slack.wire.errors import SlackMissingScope
 from bot.slack.wire.installation import check_token, list_missing_scopes
 from bot.slack.wire.transport.web_api import SlackWebApi
@@ -93,6 +95,7 @@ async def run_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         "Python": _check_python,
         "configuration": _check_configuration,
         "owners": _check_owners,
+        "profiles": _check_profiles,
         "disk": _check_disk,
         "database": _check_database,
         "ports": _check_ports,
@@ -133,6 +136,13 @@ async def _check_owners(settings: Settings) -> str:
         "none is named, so deletions can only be approved at the terminal (kvasir sync --approve SOURCE). To name one, "
         f'write owners = ["U012AB3CD"] under [access] in {settings.config}; a Slack profile shows the id of a person'
     )
+
+
+async def _check_profiles(settings: Settings) -> str:
+    found, errors = await asyncio.to_thread(Profiles(settings.configuration.profiles).check_profiles)
+    if errors:
+        raise ProfileError(" ".join(map(str, errors)))
+    return f"{len(found)} without an error"
 
 
 async def _check_disk(settings: Settings) -> str:

@@ -40,8 +40,8 @@ CANCEL = Message("Cancel", "取消")
 SAVED_YES = Message("Stored: {account} is suspicious.", "已保存：{account} 可疑。")
 SAVED_NO = Message("Stored: {account} is not suspicious.", "已保存：{account} 不可疑。")
 DECIDED_BEFORE = Message(
-    "This case was decided or deleted meanwhile. `/kb cases` shows the open ones.",
-    "此案例已有人处理或已被删除。`/kb 案例` 可查看待处理的案例。",
+    "This case was decided or deleted meanwhile, or has new transactions. `/kb cases` shows the open ones.",
+    "此案例已有人处理、已被删除或有了新的交易。`/kb 案例` 可查看待处理的案例。",
 )
 
 # ── Figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

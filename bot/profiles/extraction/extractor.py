@@ -27,7 +27,7 @@ from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
 from bot.profiles.extraction.prompt import build_messages, parse_reply
 from bot.profiles.extraction.rules import Place, find_places
-from bot.profiles.spans import extend_to_sentences, find_value
+from bot.profiles.spans import FoldedText, extend_to_sentences, find_value
 from engine.errors import EngineError, EngineUnavailable
 from engine.interfaces import (
     ANONYMOUS,
@@ -205,14 +205,14 @@ def _explain_trouble(trouble: EngineError | EmbedderError) -> Message:
 
 def _find_written(field: Field, written: Sequence[str], passages: Sequence[Passage]) -> list[Place | None]:
     """Return where each different value of a reply stands, None for one that no passage has."""
-    return [_find_place(field, one, passages) for one in dict.fromkeys(written) if one.strip()]
+    texts = [(one.n - 1, FoldedText(one.text)) for one in passages]
+    return [_find_place(field, one, texts) for one in dict.fromkeys(written) if one.strip()]
 
 
-def _find_place(field: Field, value: str, passages: Sequence[Passage]) -> Place | None:
-    for passage in passages:
-        if (span := find_value(passage.text, value, field.type)) is not None:
-            whole = extend_to_sentences(passage.text, span) if field.is_sentence else span
-            return Place(passage.n - 1, whole)
+def _find_place(field: Field, value: str, texts: Sequence[tuple[int, FoldedText]]) -> Place | None:
+    for passage, text in texts:
+        if (span := find_value(text, value, field.type)) is not None:
+            return Place(passage, extend_to_sentences(text, span) if field.is_sentence else span)
     return None
 
 

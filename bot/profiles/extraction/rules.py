@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.profiles.extraction.profile import ExtractionProfile, Field
-from bot.profiles.spans import Span, extend_to_sentences, fold_text
+from bot.profiles.spans import FoldedText, Span, extend_to_number, extend_to_sentences
 
 OPENING_CHARACTERS = 3_000
 """The beginning of a document, where its parties and dates stand."""
@@ -33,9 +33,9 @@ def find_places(
 
     Once ``is_over``, no further passage is read; the second value has the fields that may lack places therefore.
     """
-    found, unfinished = dict[str, list[Place]](), list[str]()
+    found, unfinished, folded = dict[str, list[Place]](), list[str](), list(map(FoldedText, texts))
     for one in profile.fields:
-        found[one.name] = _find_field_places(one, texts, is_over)
+        found[one.name] = _find_field_places(one, folded, is_over)
         if one.patterns and is_over():
             unfinished.append(one.name)
     if profile.exclusive:
@@ -43,28 +43,32 @@ def find_places(
     return {one.name: found[one.name][: one.most] for one in profile.fields}, unfinished
 
 
-def _find_field_places(field: Field, texts: Sequence[str], is_over: Callable[[], bool]) -> list[Place]:
+def _find_field_places(field: Field, texts: Sequence[FoldedText], is_over: Callable[[], bool]) -> list[Place]:
     places: list[Place] = []
     for pattern in field.patterns:
         read = 0
         for number, text in enumerate(texts):
             if is_over() or (field.opening and read >= OPENING_CHARACTERS):
                 break
-            read += len(text)
+            read += len(text.original)
             places += [Place(number, span) for span in _find_spans(field, pattern, text)]
         if places and field.most == 1:
             break
     return _drop_overlaps(places)
 
 
-def _find_spans(field: Field, pattern: re.Pattern[str], text: str) -> Iterator[Span]:
-    folded = fold_text(text)
+def _find_spans(field: Field, pattern: re.Pattern[str], folded: FoldedText) -> Iterator[Span]:
     for match in pattern.finditer(folded.text):
         group = "value" if "value" in pattern.groupindex and match["value"] else 0
         span = folded.find_origin(*match.span(group))
-        whole = extend_to_sentences(text, span) if field.is_sentence else span
-        if span.end > span.start and not any(one.search(fold_text(whole.cut(text)).text) for one in field.exclude):
-            yield whole
+        if field.is_sentence:
+            span = extend_to_sentences(folded, span)
+        elif field.type != "entity":
+            span = extend_to_number(folded.original, span, field.type)
+        if span.start < span.end and not any(
+            one.search(FoldedText(span.cut(folded.original)).text) for one in field.exclude
+        ):
+            yield span
 
 
 def _drop_overlaps(places: Iterable[Place]) -> list[Place]:

@@ -39,7 +39,7 @@ _NO_VALUE: Final = re.compile(
     re.IGNORECASE,
 )
 _BRACKETS: Final = re.compile(r"[(\[][^()\[\]]{0,60}[)\]]")
-_RANGE_OR_YEAR: Final = re.compile(r"(?<!\d)\d+(?:[.,]\d+)?\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)?|\b(?:19|20)\d\d\b")
+_RANGE_OR_YEAR: Final = re.compile(r"(?<![\d.,])\d+(?:[.,]\d+)*\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)*|\b(?:19|20)\d\d\b")
 _VALUES: Final = re.compile(r"[^\d;\n]{0,40}(?:\n[^\d;\n]{0,24})?(\d[^;\n]*)")
 """What follows a name up to the end of a line: one line may end before the first number."""
 _OTHER_NAME: Final = re.compile(
@@ -47,8 +47,10 @@ _OTHER_NAME: Final = re.compile(
     r"|eGFR|GFR|BP|HR|pulse|weight|age|aged|BMI|QTc)\b|\bK\+",
     re.IGNORECASE,
 )
+_THOUSANDS: Final = r"[1-9]\d{0,2}(?:[,'’]\d{3})+(?!\d)(?:\.\d+)?"
 _READING: Final = re.compile(
-    r"(?<![A-Z\d])(?<!\d[.,])(\d+(?:[.,]\d+)?)"  # not the stage in "CKD3" or "G4"
+    r"(?<![A-Z\d])(?<!\d[.,])"  # not the stage in "CKD3" or "G4"
+    rf"({_THOUSANDS}|[1-9]\d{{0,2}}(?:\.\d{{3}})+,\d+|\d+(?:[.,]\d+)?)"
     r"(?P<dose>(?i:\s?-?(?:m?g|[μu]g|mcg|IU|units?|years?|yrs?|months?|weeks?|days?|h|hours?|tablets?)(?:/d(?:ay)?)?"
     r"(?![\w/]))|\s?(?:毫克|岁|个月|周|天))?"
 )
@@ -113,7 +115,15 @@ def _list_values(behind: str) -> Iterator[float]:
     for reading in readings:
         # The dose of a medicine or an age follows many values; it counts only if the value itself is one.
         if reading.start() < _WINDOW_CHARS and (not reading["dose"] or readings[0]["dose"]):
-            yield float(reading[1].replace(",", "."))
+            yield _parse_number(reading[1])
+
+
+def _parse_number(text: str) -> float:
+    """Return a number. Three digits behind a comma are thousands, as in 1,200; otherwise a comma is for decimals."""
+    if re.fullmatch(_THOUSANDS, text):
+        return float(re.sub("[,'’]", "", text))
+    whole, comma, decimals = text.rpartition(",")
+    return float(f"{whole.replace('.', '')}.{decimals}" if comma else text)
 
 
 def read_guidance(profile: Profile) -> WarningRules:

@@ -18,18 +18,13 @@ from bot.answering.support.quantities import normalise_text
 from bot.languages.registry import LANGUAGES, Language
 from bot.messages import notes as texts
 from bot.messages.message import render_message
+from bot.profiles.notes.polarity import REPORTING, is_contradicted
 from bot.profiles.notes.transcript import Utterance, list_said, name_lines
 from bot.profiles.profile import Profile, ProfileError
 from knowledge.interfaces import SearchResult
 from knowledge.search.material_passages import MaterialIndex
 
 _SECTION_KEYS: Final = ("title", "questions")
-_REPORTING: Final = content_words(
-    "patient doctor reports reported denies denied states stated says said notes noted mentions mentioned complains "
-    "describes presents shows showed reveals experiencing experiences history currently includes including plans "
-    "患者 医生 自述 表示 否认 提到 目前"
-)
-"""Words with which a note reports what was said."""
 _MOST_STRANGE: Final = 0.2
 """At most this share of a sentence's words may be missing from its lines, so that none of four may."""
 _MARKER: Final = re.compile(r"\[(\d+)\]")
@@ -152,11 +147,13 @@ async def _write_section(
         words = " ".join(strip_displayed(text).split()).lstrip("-*• ")
         if not cited or words.casefold() in seen:
             continue
-        if not uses_words_of(words, "\n".join(passage.text for passage in cited)):
+        exchanges = [list_said(said, passage.heading) for passage in cited]
+        is_said = uses_words_of(words, "\n".join(passage.text for passage in cited))
+        if not is_said or is_contradicted(words, [one for exchange in exchanges for one in exchange]):
             left_out += 1
             continue
         seen.add(words.casefold())
-        places = dict.fromkeys(find_lines(words, list_said(said, passage.heading)) for passage in cited)
+        places = dict.fromkeys(find_lines(words, exchange) for exchange in exchanges)
         sentences.append(NoteSentence(words, tuple(places)))
     explained = tuple(notices) if end.route != "engine" else ()
     return NoteSection(_choose(rule.title, language), tuple(sentences), left_out, explained)
@@ -167,7 +164,7 @@ def find_lines(sentence: str, said: Sequence[Utterance]) -> str:
 
     ``said`` is the exchange that supports the sentence.
     """
-    wanted = content_words(normalise_text(sentence)) - _REPORTING
+    wanted = content_words(normalise_text(sentence)) - REPORTING
     found = [wanted & content_words(normalise_text(one.text)) for one in said]
     spans = ((start, start + size) for size in range(1, len(said) + 1) for start in range(len(said) - size + 1))
     start, end = next(
@@ -184,7 +181,7 @@ def uses_words_of(sentence: str, said: str) -> bool:
     The checker compares meanings, so that it takes "allergic to aspirin" for what a patient says of penicillin. Of 247
     sentences of other visits' notes (ACI-Bench, six visits) it kept 63, and with this rule three.
     """
-    words = content_words(normalise_text(sentence)) - _REPORTING
+    words = content_words(normalise_text(sentence)) - REPORTING
     return bool(words) and len(words - content_words(normalise_text(said))) <= len(words) * _MOST_STRANGE
 
 

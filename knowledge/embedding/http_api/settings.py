@@ -48,7 +48,7 @@ def make_spec(variables: Mapping[str, Any], web: WebSettings) -> EmbedderSpec:
         **{name.lower(): value for name, value in variables.items() if name not in {"URL", "API_KEY"}},
     )
     return EmbedderSpec(
-        settings.identity,
+        lambda: settings.identity,
         "knowledge.embedding.http_api.embedder:open_http_embedder",
         options={"settings": settings},
         secrets=(key,) if (key := variables.get("API_KEY")) else (),

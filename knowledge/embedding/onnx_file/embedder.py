@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from pathlib import Path
@@ -21,7 +22,6 @@ async def open_onnx_file(
     _unpack_wheel: UnpackWheel,
     *,
     settings: OnnxFileSettings,
-    identity: str,
     progress: ReportLine | None = None,
     memory: EmbedderMemory | None = None,
 ) -> LocalEmbedder:
@@ -31,9 +31,11 @@ async def open_onnx_file(
 
     Raises:
         DatabaseError: the memory cannot be read or written.
+        OSError: a file cannot be read.
 
     """
     del progress
+    identity = await asyncio.to_thread(lambda: settings.identity)  # a checksum of the whole model
     stored = None if memory is None else await memory.load_canary(identity)
     embedder = LocalEmbedder(
         identity,

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,7 +17,7 @@ from knowledge.web.http.settings import WebSettings
 _WEIGHTS: Final = ("_data", ".data")  # so end the names of files with weights that are too large for the graph's own
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OnnxFileSettings:
     """Which files the model has, and how it is used.
 
@@ -39,7 +40,8 @@ class OnnxFileSettings:
     passage_prefix: str = ""
     max_tokens: int = 512
 
-    def make_identity(self) -> str:
+    @cached_property
+    def identity(self) -> str:
         """Return what an index of these vectors is made with: the checksums of the files, and the settings.
 
         Raises:
@@ -61,10 +63,11 @@ def make_spec(variables: Mapping[str, Any], _web: WebSettings) -> EmbedderSpec:
 
     """
     settings = OnnxFileSettings(**{name.lower(): value for name, value in variables.items()})
-    identity = settings.make_identity()
+    for path in (settings.file, settings.tokenizer):
+        path.open("rb").close()
     return EmbedderSpec(
-        identity,
+        lambda: settings.identity,
         "knowledge.embedding.onnx_file.embedder:open_onnx_file",
-        options={"settings": settings, "identity": identity},
+        options={"settings": settings},
         addresses=(),
     )

@@ -36,6 +36,7 @@ _NO_EXTENSION: Final = frozenset({"0A000", "58P01", "42501", "42704"})
 """The codes with which CREATE EXTENSION fails: the extension is not installed, or this role may not create it."""
 _INDEX_NAME: Final = re.compile(rf"{INDEX_PREFIX}[a-z0-9]+")
 
+_DATES: Final = "{index}_dates ON {index}_passages (modified_at, shelf, number)"
 # A covering key makes the search for words read its index alone. Terms are hashed, because they may be too long for it.
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS {index}_totals (passages bigint NOT NULL, words bigint NOT NULL);
@@ -51,7 +52,7 @@ CREATE TABLE IF NOT EXISTS {index}_passages (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL UNIQUE, shelf integer NOT NULL,
   document text NOT NULL, title text NOT NULL, heading text NOT NULL, text text NOT NULL, url text,
   modified_at bigint, terms text NOT NULL);
-CREATE INDEX IF NOT EXISTS {index}_dates ON {index}_passages (modified_at, shelf, number);
+CREATE INDEX IF NOT EXISTS {dates};
 CREATE TABLE IF NOT EXISTS {index}_vectors (
   passage bigint PRIMARY KEY, shelf integer NOT NULL, vector vector({dimensions}) NOT NULL);
 CREATE INDEX IF NOT EXISTS {index}_places ON {index}_vectors (shelf);
@@ -66,7 +67,9 @@ _FIND_DIMENSIONS: Final = (
 )
 _MEASURE: Final = """
 SELECT t.passages, c.reltuples, (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{index}_graph')),
-EXISTS (SELECT FROM pg_stat_progress_create_index WHERE relid = to_regclass('{index}_vectors'))
+EXISTS (SELECT FROM pg_stat_progress_create_index
+  WHERE relid IN (to_regclass('{index}_vectors'), to_regclass('{index}_passages'))),
+(SELECT indnatts = 3 AND indisvalid FROM pg_index WHERE indexrelid = to_regclass('{index}_dates'))
 FROM {index}_totals t, pg_class c WHERE c.oid = to_regclass('{index}_passages')
 """
 _PRUNE: Final = ("DELETE FROM {index}_shelves WHERE passages = 0", "DELETE FROM {index}_terms WHERE holders = 0")
@@ -110,7 +113,8 @@ class IndexTables:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock($1)", (_OPENING_LOCK,))
             _require_extension(connection)
             storage = "PLAIN" if self.dimensions <= _INLINE_DIMENSIONS else "EXTERNAL"
-            for statement in _CREATE.format(index=self.name, dimensions=self.dimensions, storage=storage).split(";"):
+            names = {"index": self.name, "dates": _DATES.format(index=self.name)}
+            for statement in _CREATE.format(**names, dimensions=self.dimensions, storage=storage).split(";"):
                 connection.exec_driver_sql(statement)
             found = self.run(connection, _FIND_DIMENSIONS).scalar()
         if found != self.dimensions:
@@ -134,11 +138,14 @@ class IndexTables:
         self.run(connection, "SELECT FROM {index}_totals FOR UPDATE")
 
     def plan_maintenance(self, connection: Connection, least_passages: int) -> Sequence[str]:
-        """Return the statements that are due: new figures for the planner, and the graph of vectors."""
-        passages, planned, has_graph, is_building = self.run(connection, _MEASURE).one()
+        """Return the statements that are due: new figures for the planner, the index of dates, the graph of vectors."""
+        passages, planned, has_graph, is_building, has_dates = self.run(connection, _MEASURE).one()
         statements = []
         if passages > 2 * planned:  # autovacuum comes later, and until then a search may take the wrong way
             statements.append(f"ANALYZE {self.list_names()}")
+        if not has_dates and not is_building:  # that of an earlier state has no shelves
+            dates = _DATES.format(index=self.name)
+            statements += [f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}_dates", f"CREATE INDEX CONCURRENTLY {dates}"]
         if passages >= least_passages and not has_graph and not is_building:
             if has_graph is not None:  # an interrupted build leaves an index that is written and never read
                 statements.append(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}_graph")

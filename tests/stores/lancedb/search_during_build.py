@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 import numpy as np
 
@@ -36,4 +35,5 @@ async def main(folder: Path) -> int:
     return ended
 
 
-print(asyncio.run(main(Path(sys.argv[1]))))
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+sys.stdout.write(str(asyncio.run(main(Path(sys.argv[1])))))

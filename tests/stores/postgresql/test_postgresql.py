@@ -218,6 +218,24 @@ async def test_a_search_within_dates_reads_no_vectors_of_other_dates(database: s
     assert await run(database, read) == before
 
 
+async def test_maintenance_replaces_the_index_of_dates_of_an_earlier_state(
+    store: PostgreSQLStore, database: str
+) -> None:
+    await store.write(make_shelf()[:10])
+    await run(
+        database,
+        "DROP INDEX kvasir_one_dates",
+        "CREATE INDEX kvasir_one_dates ON kvasir_one_passages (modified_at, number)",
+    )
+    find = "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid = to_regclass('kvasir_one_dates')"
+    await store.maintain()
+    ((index,),) = await run(database, find)
+    assert index.endswith("(modified_at, shelf, number)")
+    await run(database, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass('kvasir_one_dates')")
+    await store.maintain()
+    assert await run(database, f"{find} AND indisvalid") == [(index,)]
+
+
 async def test_an_interrupted_build_is_made_again(store: PostgreSQLStore, database: str) -> None:
     await store.write(make_shelf())
     await store.maintain()

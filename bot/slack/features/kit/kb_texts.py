@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.answering.notices.answer_notices import explain_search_trouble
 from bot.answering.outgoing import release_text
 from bot.config.configuration import ADDED_SOURCE, PAGES_SOURCE, Access
 from bot.languages.registry import Language
@@ -47,9 +48,11 @@ def build_settings_button(language: Language) -> list[Block]:
 def format_search_results(result: SearchResult, language: Language) -> str:
     """Return the passages of a search, each with its link and its first words."""
     query = render.escape_mrkdwn(" ".join(result.query.split())[:_MAX_QUOTE_CHARACTERS])
-    if not result.hits:
-        return render_message(commands.NO_PASSAGES, language, query=query)
-    head = render_message(commands.PASSAGES, language, query=query, count=len(result.hits))
+    head = render_message(
+        commands.PASSAGES if result.hits else commands.NO_PASSAGES, language, query=query, count=len(result.hits)
+    )
+    if result.trouble is not None:
+        head = f"{render.escape_mrkdwn(explain_search_trouble(result.trouble, language))}\n{head}"
     return "\n".join([head, *(f"{n}. {format_passage(hit)}" for n, hit in enumerate(result.hits, start=1))])
 
 

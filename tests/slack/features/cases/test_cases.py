@@ -99,7 +99,7 @@ async def test_cases_are_shown_without_passages_and_without_their_profile(case_b
     bot, stored = case_bot, Cases(case_bot.ledger.database)
     bot.library.failure = SourceUnavailable("down")
     gone = replace(CASE, id="c2", profile="gone", account="C-77")
-    await stored.open_cases([gone, *(replace(gone, id=f"d{n}", score=1.0) for n in range(5))])
+    await stored.open_cases([gone, *(replace(gone, id=f"d{n}", account=f"C-{n}", score=1.0) for n in range(5))])
     await bot.sandbox.command("ada", "#general", "/kb cases")
     text = get_text(await find_list(bot, "7 open cases"))
     assert "C-77* · gone" in text

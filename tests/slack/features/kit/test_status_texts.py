@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from bot.slack.features.kit import kb_texts, status_texts
 from bot.slack.posting.ephemeral import build_sections
 from engine.interfaces import EngineState, EngineStatus
 from engine.notes import NoteCode
-from knowledge.errors import ErrorCode
+from knowledge.errors import EmbedderUnavailable, ErrorCode
 from knowledge.interfaces import Hit, SearchResult
 from knowledge.status import LibraryStatus
 from knowledge.sync.manifest.records import IndexGrowth, LastRepair, PendingDeletion, QuarantinedDocument
@@ -109,6 +111,14 @@ def test_search_results_show_rows_without_the_marks_of_the_table() -> None:
     hit = replace(make_hit(1), text="| service | port |\n| --- | --- |\n| metrics | 9464 |")
     text = kb_texts.format_search_results(SearchResult("ports", (hit,), 0.1, answerable=True), "en")
     assert text.endswith("\n> - service: metrics; port: 9464")
+
+
+@pytest.mark.parametrize("hits", [(make_hit(1),), ()])
+def test_search_results_say_that_words_alone_found_them(hits: tuple[Hit, ...]) -> None:
+    trouble = EmbedderUnavailable("The embedder toy at <host> cannot be reached.")
+    text = kb_texts.format_search_results(SearchResult("ports", hits, 0.1, answerable=True, trouble=trouble), "en")
+    assert text.startswith("Passages were found by their words alone, so some may be missing. ")
+    assert "<host>" not in text
 
 
 def test_search_results_fit_section_blocks() -> None:
