@@ -74,7 +74,7 @@ async def main(url: str, pictures: Path, note: Path) -> None:
         await tour.write("/kb cases")
         await expect(page.locator("#log .message", has_text="open case").last).to_be_visible()
         await take_picture(page, pictures, "money-laundering")
-        page = await browser.new_page(viewport={"width": 1000, "height": 620})
+        page = await browser.new_page(viewport={"width": 1040, "height": 700})
         await page.set_content(NOTE_PAGE.format(html.escape(note.read_text(encoding="utf-8"))))
         await take_picture(page, pictures, "visit-note")
         await browser.close()
