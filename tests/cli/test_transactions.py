@@ -69,7 +69,6 @@ async def test_accounts_are_ranked_with_the_passages_of_the_policy(tmp_path: Pat
     assert headings == {
         "cycle": "Round-tripping",
         "fan-in": "Many senders or receivers",
-        "fan-out": "Many senders or receivers",
         "large-amount": "Large transactions",
         "linked": "Suspicious partners",
         "repeat": "Repeated payments",
