@@ -52,6 +52,12 @@ _RUN_WEB = """
 mode = "on"
 """
 """``make run`` turns the live web on by this table. A ``kvasir.toml`` without one leaves it off."""
+_RUN_OWNERS = """
+# Who looks after the documents, and decides cases: Ada, the owner of the workspace on this machine.
+[access]
+owners = ["U0ADA00001"]
+"""
+"""``make run`` names the sandbox's owner, so that everything can be tried. In another workspace nobody has this id."""
 _OWN_WEIGHTS = "".join(
     f'[[source.weights]]\npath = "{page}"\nweight = 0.3\n' for page in ("benchmarks.md", "decisions.md")
 )
@@ -452,7 +458,7 @@ def _find_config(
     required: bool,
 ) -> Path:
     if config is None and docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _resolve_path(docs, cwd))
+        return _write_run_config(environ, cwd, docs)
     named = config or (Path(environ["KVASIR_CONFIG"]) if environ.get("KVASIR_CONFIG") else None)
     if named is not None:
         path = _resolve_path(named, cwd)
@@ -463,7 +469,7 @@ def _find_config(
     if path.is_file() or not required:
         return path.resolve()
     if default_docs is not None:
-        return _write_run_config(cwd / RUN_CONFIG, _resolve_path(default_docs, cwd), _OWN_WEIGHTS)
+        return _write_run_config(environ, cwd, default_docs, _OWN_WEIGHTS)
     hint = f" To look at what `make run` made here: --config {RUN_CONFIG}." if (cwd / RUN_CONFIG).is_file() else ""
     raise SettingsError(
         f"There is no kvasir.toml in {cwd}. Write one (docs/sources.md shows how), or name one with --config FILE or "
@@ -471,15 +477,18 @@ def _find_config(
     )
 
 
-def _write_run_config(path: Path, docs: Path, weights: str = "") -> Path:
+def _write_run_config(environ: Mapping[str, str], cwd: Path, docs: Path, weights: str = "") -> Path:
+    path, docs = cwd / RUN_CONFIG, _resolve_path(docs, cwd)
     if not docs.is_dir():
         raise SettingsError(f"{docs} is not a folder. Point DOCS at a folder of documents: make run DOCS=/path")
+    is_connected = any(name.startswith("SLACK_") for name in _merge_env_file(environ, cwd / ".env"))
+    owners = "" if is_connected else _RUN_OWNERS
     quoted = str(docs).replace("\\", "\\\\").replace('"', '\\"')
     name = "".join(letter if letter.isalnum() else "-" for letter in docs.name.lower()).strip("-") or "documents"
     try:
         path.write_text(
             "# Written by `make run`. For sources of your own, copy it to kvasir.toml and change that.\n"
-            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}{_RUN_WEB}',
+            f'[[source]]\nname = "{name}"\nkind = "folder"\npath = "{quoted}"\n{weights}{_RUN_WEB}{owners}',
             encoding="utf-8",
         )
     except OSError as error:

@@ -15,8 +15,11 @@ from bot.answering.support.quantities import PLAIN, Mention, find_numbers
 ValueType = Literal["text", "date", "amount", "list", "entity"]
 
 _PLAIN_FORMS: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
-_ENDS: Final = re.compile(r"""\n[^\S\n]*\n\s*|[。！？；]["'”’」)）]{0,3}|[.?!;]["'”’)]{0,3}(?=\s)""")
-"""Where a sentence may end."""
+_ENDS: Final = re.compile(
+    r"""\n[^\S\n]*\n\s*|(?:\A|(?<=\n\n))(?:\d{1,2}\.){1,4}\d{0,2} [^\n.?!;:,。；：，]{1,48}\n(?![a-z])"""
+    r"""|[。！？；]["'”’」)）]{0,3}|[.?!;]["'”’)]{0,3}(?=\s)"""
+)
+"""Where a sentence may end; the heading of a clause ("3. Termination") ends with its line."""
 _NO_END: Final = re.compile(
     r"(?:\b(?:inc|ltd|co|corp|llc|l\.p|no|nos|art|sec|mr|mrs|ms|dr|st|jr|sr|vs|v|e\.g|i\.e|u\.s|u\.k|p\.r\.c|approx|dept"
     r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec|ii|iii|iv|n\.a|s\.a)|(?<![a-z0-9])[a-z]|^\W{0,3}(?:\d{1,2}\.)*\d{1,2})\Z",

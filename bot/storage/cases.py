@@ -18,7 +18,7 @@ from knowledge.database.database import Database, transaction
 MAX_REASON_CHARACTERS = 2_000
 
 _IS_OPEN = cases.c.outcome == ""
-_LIST_OPEN = sa.select(cases).where(_IS_OPEN).order_by(cases.c.score.desc(), cases.c.id)
+_LIST_OPEN = sa.select(cases).where(_IS_OPEN).order_by(cases.c.score.desc(), cases.c.account, cases.c.id)
 _COUNT_OPEN = sa.select(sa.func.count()).select_from(cases).where(_IS_OPEN)
 _FIND = sa.select(cases).where(match_columns(cases.c.id))
 _LIST_OPEN_OF = sa.select(cases).where(_IS_OPEN, match_columns(cases.c.profile, cases.c.account))

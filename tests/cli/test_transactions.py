@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,12 @@ from tests.e2e.conftest import Place
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SAMPLE = SHIPPED / "money-laundering" / "sample.csv"
-POLICY = """# Anti-money-laundering policy
-
-## Structuring
-
-Amounts that are split to stay below the reporting limit of 10,000 are structuring. Report them to compliance.
-
-## Round-tripping
-
-Money that returns to its account over other accounts is round-tripping. Freeze nothing, and tell compliance.
-"""
 ACCOUNT = "DE89370400440532013000"
 
 
 def write_place(folder: Path) -> Place:
     (folder / "docs").mkdir()
-    (folder / "docs" / "aml.md").write_text(POLICY, encoding="utf-8")
+    shutil.copy(SAMPLE.with_name("sample-policy.md"), folder / "docs" / "aml.md")
     (folder / "kvasir.toml").write_text(
         '[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n'
         '[[source]]\nname = "ledger"\nkind = "sql"\nurl_env = "LEDGER_URL"\nkey = "id"\n'
@@ -74,6 +65,16 @@ async def test_accounts_are_ranked_with_the_passages_of_the_policy(tmp_path: Pat
     assert "reporting limit" in structuring["policy"]["text"]
     assert [one["amount"] for one in structuring["transactions"]] == [9700.0, 9450.0, 9800.0, 9600.0]
     assert found["C-2101"]["cycle"]["policy"]["document"] == "aml.md"
+    headings = {name: rule["policy"]["heading"] for rules in found.values() for name, rule in rules.items()}
+    assert headings == {
+        "cycle": "Round-tripping",
+        "fan-in": "Many senders or receivers",
+        "large-amount": "Large transactions",
+        "linked": "Suspicious partners",
+        "repeat": "Repeated payments",
+        "structuring": "Structuring",
+        "unusual-amount": "Unusual amounts",
+    }
     # The same rows from a database, with one that cannot be read.
     status, out, err = await place.command(
         "transactions", "money-laundering", "--source", "ledger", "--json", "--share", "20", **environ

@@ -13,6 +13,7 @@ from bot.config.environment import Environment
 from bot.config.models import ChannelTable
 from bot.config.settings import RUN_CONFIG, list_plain_variables, load_settings
 from bot.errors import SettingsError
+from bot.sandbox.state.demo import PEOPLE
 from bot.storage.retention import Retention
 from knowledge.interfaces import EVERYONE
 from knowledge.settings import PathRights, PathWeight
@@ -88,11 +89,21 @@ def test_nothing_to_read_names_the_next_step(tmp_path: Path) -> None:
 def test_a_first_run_answers_from_a_folder_and_says_where_it_is_configured(tmp_path: Path) -> None:
     (tmp_path / 'my "docs"').mkdir()
     settings = load_settings({}, tmp_path, default_docs=tmp_path / 'my "docs"')
-    source, _added = settings.knowledge.sources
+    source, *_added = settings.knowledge.sources
     assert source.options == {"path": str(tmp_path / 'my "docs"')}
     assert [one.path for one in source.weights] == ["benchmarks.md", "decisions.md"]
     assert RUN_CONFIG in complaint(tmp_path)
     assert load_settings({}, tmp_path, config=Path(RUN_CONFIG)).knowledge.sources == settings.knowledge.sources
+
+
+def test_the_first_run_has_an_owner_only_in_the_workspace_on_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    owner = next(one for one in PEOPLE if one.role == "owner")
+    first = load_settings({}, tmp_path, default_docs=Path("docs"))
+    assert first.configuration.access.owners == {owner.id}
+    (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\n")
+    connected = load_settings({}, tmp_path, default_docs=Path("docs"))
+    assert connected.configuration.access.owners == frozenset()
 
 
 def test_a_folder_named_at_the_start_wins_over_the_configuration(place: Path) -> None:

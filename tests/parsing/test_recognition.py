@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from bot.profiles.registry import SHIPPED
 from knowledge.errors import DocumentScanned, DocumentTooLarge, ParseError
 from knowledge.interfaces import Document, DocumentContent
 from knowledge.parsing import Parser, describe_jail
@@ -50,6 +51,12 @@ async def test_each_kind_of_picture_is_read_with_its_box(recognition: TextRecogn
     assert 15 <= top <= 45
     assert 400 <= width <= 600
     assert 60 <= height <= 110
+
+
+async def test_the_shipped_scan_says_what_its_form_says(recognition: TextRecognition) -> None:
+    scan, form = SHIPPED / "kyc" / "scan.png", SHIPPED / "kyc" / "sample.md"
+    read = join_text(await recognition.read(scan.name, content(scan.read_bytes()), 1))
+    assert read.split() == form.read_text(encoding="utf-8").replace("#", "").split()
 
 
 async def test_a_transparent_picture_is_read_on_white(recognition: TextRecognition) -> None:

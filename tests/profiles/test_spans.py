@@ -103,6 +103,17 @@ def test_sentences_end_where_people_end_them() -> None:
     ]
 
 
+def test_the_heading_of_a_clause_belongs_to_no_sentence() -> None:
+    text = "2. Price\nThe Buyer pays.\n\n3.12 Termination\nEither party may leave.\n\n4. The Buyer shall\npay soon."
+    assert [one.cut(text) for one in split_sentences(text)][:5] == [
+        "2. Price",
+        "The Buyer pays.",
+        "3.12 Termination",
+        "Either party may leave.",
+        "4.",
+    ]
+
+
 def test_dates_and_money_are_normalised() -> None:
     assert normalise_value("3 March 2025", "date") == "2025-03-03"
     assert normalise_value("2025年3月3日", "date") == "2025-03-03"

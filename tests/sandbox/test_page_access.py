@@ -169,6 +169,35 @@ async def test_a_person_attaches_a_file(box: SandboxClient, browser: Browser) ->
     await expect(page.locator("#log .file")).to_contain_text("plan.txt")
 
 
+DROP = """() => {
+  const files = new DataTransfer();
+  files.items.add(new File(["The plan."], "plan.txt", { type: "text/plain" }));
+  const init = { bubbles: true, cancelable: true, dataTransfer: files };
+  document.querySelector("#log").dispatchEvent(new DragEvent("dragover", init));
+  const over = document.querySelector("#main").classList.contains("dropping");
+  return [over, !document.querySelector("#log").dispatchEvent(new DragEvent("drop", init))];
+}"""
+PASTE = """() => {
+  const files = new DataTransfer();
+  files.items.add(new File(["The scan."], "scan.png", { type: "image/png" }));
+  const init = { bubbles: true, cancelable: true, clipboardData: files };
+  document.querySelector("#composer-input").dispatchEvent(new ClipboardEvent("paste", init));
+}"""
+
+
+async def test_a_person_drops_and_pastes_files(box: SandboxClient, browser: Browser) -> None:
+    """A browser whose page leaves a dropped file alone shows the file in place of the page."""
+    page = await open_page(browser, box.base_url)
+    assert await page.evaluate(DROP) == [True, True]
+    await expect(page.locator("#composer .file")).to_have_text("plan.txt")
+    await expect(page.locator("#main.dropping")).to_have_count(0)
+    await page.evaluate(PASTE)
+    await expect(page.locator("#composer .file")).to_have_text(["plan.txt", "scan.png"])
+    await send_message(page, "Look at these")
+    message = await box.wait_for_message(lambda one: bool(one.get("files")))
+    assert [one["name"] for one in message["files"]] == ["plan.txt", "scan.png"]
+
+
 async def test_a_finding_is_reported(box: SandboxClient, browser: Browser) -> None:
     page = await open_page(browser, box.base_url)
     await page.evaluate("document.querySelector('#main').append(document.createElement('button'))")

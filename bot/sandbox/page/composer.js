@@ -1,4 +1,4 @@
-// The message box: Enter sends; "@" suggests people and "/" suggests commands.
+// The message box: Enter sends; "@" suggests people and "/" suggests commands. Files are chosen, dropped or pasted.
 
 import { avatar, fill, h, icon, iconButton } from "./dom.js";
 import { openMenu } from "./menu.js";
@@ -36,7 +36,7 @@ export class Composer {
     });
     this.#list = h("ul", { class: "choices", id: `${id}-choices`, role: "listbox", "aria-label": "Suggestions", hidden: true });
     this.#send = h("button", { class: "send", type: "submit", title: "Send (Enter)", "aria-label": "Send", disabled: true }, icon("send"));
-    const picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#attach(picker) });
+    const picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#pick(picker) });
     const tools = [
       iconButton("clip", "Attach files", () => picker.click()),
       iconButton("bolt", "Shortcuts", (event) => this.#offerShortcuts(event.currentTarget)),
@@ -50,6 +50,7 @@ export class Composer {
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     this.#input.addEventListener("blur", () => setTimeout(() => this.#offer([]), 120));
     element.append(this.#list, this.#attached, form);
+    this.#takeDrops(element.parentElement, element);
   }
 
   /** Switch to another conversation; each one keeps its own draft. */
@@ -83,12 +84,36 @@ export class Composer {
     }
   }
 
-  async #attach(picker) {
-    const read = async (file) => ({ name: file.name, base64: await base64(file) });
-    const added = await Promise.all([...picker.files].map(read));
+  async #pick(picker) {
+    await this.#attach(picker.files);
     picker.value = "";
+  }
+
+  async #attach(files) {
+    const read = async (file) => ({ name: file.name, base64: await base64(file) });
+    const added = await Promise.all([...files].map(read));
     this.#setFiles([...this.#files, ...added]);
     this.focus();
+  }
+
+  // Files may be dropped anywhere on the pane of the conversation; without this, the browser would leave the page.
+  #takeDrops(pane, box) {
+    const mark = (event, over) => {
+      if (box.hidden || !event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      pane.classList.toggle("dropping", over);
+    };
+    pane.addEventListener("dragover", (event) => mark(event, true));
+    pane.addEventListener("dragleave", (event) => mark(event, false));
+    pane.addEventListener("drop", (event) => {
+      mark(event, false);
+      if (!box.hidden && event.dataTransfer.files.length) this.#attach(event.dataTransfer.files);
+    });
+    this.#input.addEventListener("paste", (event) => {
+      if (!event.clipboardData.files.length) return;
+      event.preventDefault();
+      this.#attach(event.clipboardData.files);
+    });
   }
 
   #setFiles(files) {

@@ -48,7 +48,10 @@ _PROFILE: Final = "profile"
 _MAX_OPTIONS: Final = 100
 _MAX_ROWS: Final = 60
 """Slack's limit of a table is 100 rows and 10,000 characters."""
-_VALUE_CHARACTERS: Final = 120
+_VALUES_CHARACTERS: Final = 6_000
+"""For the values of a table; what is left of Slack's limit has the fields and the links."""
+_VALUE_CHARACTERS: Final = (120, 400)
+"""The least and the most of one value that is shown; few values have more each."""
 _DEADLINE_S: Final = 900.0
 _MARKUP: Final = re.compile(r"[\\`*_\[\]()~|]")
 
@@ -206,13 +209,15 @@ def format_extraction(extraction: Extraction, language: Language, url: str | Non
     for one in extraction.profile.fields:
         rows += [(one, value) for value in extraction.list_values(one.name)] or [(one, None)]
     head = [render_message(one, language) for one in (texts.FIELD, texts.VALUE, texts.WHERE)]
+    least, most = _VALUE_CHARACTERS
+    share = min(most, max(least, _VALUES_CHARACTERS // max(1, len(rows))))
     lines = [f"**{_format_cell(extraction.title)}**", "", _join_cells(head), "|---|---|---|"]
     for field, value in rows[:_MAX_ROWS]:
         title = _format_cell(field.title.get(language, field.title["en"]))
         if value is None:
             lines.append(_join_cells([title, render_message(texts.NOTHING, language), ""]))
             continue
-        text = _format_cell(f"{value.text} = {value.normalised}" if value.normalised else value.text)
+        text = _format_cell(f"{value.text} = {value.normalised}" if value.normalised else value.text, share)
         place = describe_place(value, language)
         lines.append(_join_cells([title, text, f"[{place}]({url})" if url else place]))
     notices: list[Message] = list_notices(extraction)
@@ -225,9 +230,9 @@ def _join_cells(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _format_cell(text: str) -> str:
+def _format_cell(text: str, most: int = _VALUE_CHARACTERS[0]) -> str:
     """Return a text of a document as one cell, which formats nothing and pings nobody."""
     line = " ".join(release_text(text).split())
-    cut = line if len(line) <= _VALUE_CHARACTERS else f"{line[:_VALUE_CHARACTERS].rstrip()}…"
+    cut = line if len(line) <= most else f"{line[:most].rstrip()}…"
     cut = cut.replace("://", f":{render.JOINER}//")  # no address becomes a link
     return render.escape_markdown(_MARKUP.sub(r"\\\g<0>", cut))

@@ -82,6 +82,8 @@ async def test_values_of_a_file_come_as_a_direct_message(files: FilesBot) -> Non
     (table,) = [block for block in message["blocks"] if block["type"] == "table"]
     assert f"/p{ts.replace('.', '')}" in str(table)
     assert "2025-04-01" in str(table)
+    assert "at least ninety (90) days before the end of the term." in str(table), "a few long values are shown whole"
+    assert "Termination Either party" not in str(table), "the heading of a clause is no part of it"
     assert "Check each at its place" in str(message["blocks"])
     assert not [one for one in await files.sandbox.messages("#general") if one.get("bot_id")], "nobody else sees it"
 
