@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.profiles.spans import Span, ValueType, find_value, fold_text, normalise_value, split_sentences
+from bot.profiles.spans import Span, ValueType, find_value, fold_text, normalise_value, split_clauses, split_sentences
 from tests.growth import takes_linear_time
 
 ALPHABET = "abAB12 .,;。，\n\u3000Ａ１年月日元$€-“”’éÉßﬁ\u0301中文合同三"
@@ -75,11 +75,11 @@ def test_every_found_value_is_in_its_span(text: str, value: str, type_: ValueTyp
 
 
 @given(texts)
-def test_sentences_cover_all_but_white_space(text: str) -> None:
-    sentences = split_sentences(text)
-    assert "".join("".join(one.cut(text).split()) for one in sentences) == "".join(text.split())
-    assert all(one.cut(text) == one.cut(text).strip() for one in sentences)
-    assert all(one.end <= other.start for one, other in pairwise(sentences))
+def test_sentences_and_clauses_cover_all_but_white_space(text: str) -> None:
+    for parts in (split_sentences(text), split_clauses(text)):
+        assert "".join("".join(one.cut(text).split()) for one in parts) == "".join(text.split())
+        assert all(one.cut(text) == one.cut(text).strip() for one in parts)
+        assert all(one.end <= other.start for one, other in pairwise(parts))
 
 
 @given(texts)
@@ -139,7 +139,9 @@ def test_offsets_count_code_points() -> None:
     assert find_value(text, "12元", "amount") == Span(8, 11)
 
 
-@pytest.mark.parametrize("piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é"])
+@pytest.mark.parametrize(
+    "piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é", "A\n", "Of ", "\n(a) b"]
+)
 def test_work_is_linear(piece: str) -> None:
     assert takes_linear_time(lambda count: find_value(piece * count, "zz", "amount"), 2_000)
-    assert takes_linear_time(lambda count: split_sentences(piece * count), 2_000)
+    assert takes_linear_time(lambda count: split_clauses(piece * count), 2_000)
