@@ -86,7 +86,7 @@ async def test_two_versions_are_compared(place: Place) -> None:
         status, _, err = await place.command(*asked[:3], "new.md", "--against", "new.md", **environ)
         assert (status, "Write: kvasir check PROFILE OLD --against NEW" in err) == (2, True)
         status, _, err = await place.command(*asked[:4], "missing.md", **environ)
-        assert (status, "missing.md" in err) == (1, True)
+        assert (status, "missing.md: No such file" in err) == (1, True)
 
 
 async def test_a_wrong_profile_names_the_next_step(place: Place) -> None:

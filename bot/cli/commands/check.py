@@ -24,6 +24,7 @@ from bot.profiles.checklist.comparison import (
 from bot.profiles.checklist.profile import KIND, read_checklist
 from bot.profiles.checklist.review import COLUMNS, Review, StatementAnswer, build_review_json, list_notices, list_rows
 from bot.profiles.checklist.reviewer import Reviewer
+from bot.profiles.document_reader import ReadDocument
 from bot.profiles.extraction.extraction import describe_place
 from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_note, print_result, print_rows
@@ -41,22 +42,35 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_document_tools(settings) as tools:
         reviewer = AuditedReviewer(Reviewer(tools.engine), tools.audit)
 
+        checked: list[tuple[Review, ReadDocument]] = []
+
         async def check(path: Path) -> None:
             document = await tools.read_path(path)
-            if arguments.against is None:
-                review = await reviewer.review(checklist, document)
-                value, lines = build_review_json(review) | {"file": str(path)}, _list_answers(path, review)
-                _show(arguments, value, ((str(path), *row) for row in list_rows(review)), lines, [review])
+            review = await reviewer.review(checklist, document)
+            if arguments.against is not None:
+                checked.append((review, document))
                 return
-            later = await tools.read_path(arguments.against)
-            reviews = [await reviewer.review(checklist, one) for one in (document, later)]
-            compared = compare_versions(reviews[0], reviews[1], document, later)
-            value = build_comparison_json(compared) | {"file": str(path), "against": str(arguments.against)}
-            _show(arguments, value, list_change_rows(compared), _list_changes(compared), reviews)
+            lines = [str(path), "", *(line for one in review.answers for line in _list_lines(one))]
+            _show(
+                arguments,
+                build_review_json(review) | {"file": str(path)},
+                ((str(path), *row) for row in list_rows(review)),
+                lines,
+                [review],
+            )
 
         if arguments.csv:
             print_rows([COLUMNS if arguments.against is None else CHANGE_COLUMNS])
-        return await read_files(arguments, check)
+        arguments.files += [arguments.against] if arguments.against is not None else []
+        status = await read_files(arguments, check)
+        if len(checked) == 2:  # noqa: PLR2004 - the versions
+            (old, before), (new, after) = checked
+            compared = compare_versions(old, new, before, after)
+            value = build_comparison_json(compared) | dict(
+                zip(("file", "against"), map(str, arguments.files), strict=True)
+            )
+            _show(arguments, value, list_change_rows(compared), _list_changes(compared), [old, new])
+        return status
 
 
 def _show(
@@ -77,13 +91,6 @@ def _show(
     for review in reviews:
         for notice in list_notices(review):
             print_note(f"{review.title}: {render_message(notice, 'en')}")
-
-
-def _list_answers(path: Path, review: Review) -> Iterator[str]:
-    """Yield a table for a person."""
-    yield from (str(path), "")
-    for one in review.answers:
-        yield from _list_lines(one)
 
 
 def _list_lines(answer: StatementAnswer) -> Iterator[str]:
