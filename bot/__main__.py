@@ -215,6 +215,11 @@ def _add_profile_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     extract.add_argument("profile", metavar="PROFILE", help="contract, kyc, medical-record or one of yours")
     extract.add_argument("files", nargs="+", type=Path, metavar="FILE", help="read and not stored")
     extract.add_argument("--csv", action="store_true", help="one row for each value")
+    check = add("check", "Check the statements of a profile against contracts, and cite the clauses.", json=True)
+    check.add_argument("profile", metavar="PROFILE", help="nda-checklist or one of yours")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="read and not stored")
+    check.add_argument("--against", type=Path, metavar="NEW", help="show what changed from FILE to this version")
+    check.add_argument("--csv", action="store_true", help="one row for each clause or change")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

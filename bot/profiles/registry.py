@@ -36,6 +36,7 @@ KINDS: Final = {
         ProfileKind("extraction", "bot.profiles.extraction.profile:read_extraction_profile"),
         ProfileKind("guidance", "bot.profiles.guidance.guidance:read_guidance"),
         ProfileKind("transactions", "bot.profiles.transactions.profile:read_transaction_profile"),
+        ProfileKind("checklist", "bot.profiles.checklist.profile:read_checklist"),
         ProfileKind("note", "bot.profiles.notes.note:read_note_rules"),
     )
 }

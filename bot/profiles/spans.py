@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, Literal
 
 from bot.answering.support.quantities import PLAIN, Mention, find_numbers
@@ -46,6 +47,22 @@ _AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(
 _SEPARATORS: Final = frozenset(".,．，")
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""
+_ITEM: Final = re.compile(
+    r"(?<!section)(?<!clause)(?<!paragraph)(?<!article)(?<=\s)\((?:[a-z]|[ivx]{1,5})\)(?=\s)"
+    r"|(?:(?<=[:;,]\s)|(?<=\sor\s)|(?<=\sand\s))\(\d{1,2}\)(?=\s)"
+    r"|(?<=\n)[^\S\n]*(?:[-*•▪·]|\(?(?:[a-z]|[ivx]{1,5})[.)]|\d{1,2}(?:[.)]|(?:\.\d{1,2}){1,3}\.?))(?=\s)",
+    re.IGNORECASE,
+)
+"""Where an item of a list begins: "(a)" within a line, or "a)", "2.1" and a bullet at its beginning."""
+_HEADING: Final = re.compile(
+    r"(?:\W{0,3}(?:[A-Z0-9]\S*|of|and|the|to|for|in|or|on|by|with|an?)(?:[^\S\n]+|(?=\n))){1,12}\n(?=\s*[A-Z\"“(\d])"
+)
+"""A line of capitalised words above a sentence."""
+HEADING_WORDS: Final = 4
+"""A clause of at most so many words may be a heading, which says nothing."""
+_ITEM_START: Final = re.compile(
+    r"(?:[-*•▪·]|\(?(?:[a-z]|[ivx]{1,5}|\d{1,2})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?)\s+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -255,3 +272,27 @@ def extend_to_sentences(folded: FoldedText, span: Span) -> Span:
     """Return the sentences of a text in which a stretch stands, as one stretch."""
     touched = [one for one in folded.sentences if one.overlaps(span)]
     return Span(touched[0].start, touched[-1].end) if touched else span
+
+
+def split_clauses(text: str) -> Iterator[Span]:
+    """Yield the sentences of a text; each item of a list within a sentence is a clause of its own."""
+    for sentence in split_sentences(text):
+        starts, place = [sentence.start], sentence.start
+        while (heading := _HEADING.match(text, place, sentence.end)) is not None:
+            starts.append(place := heading.end())
+        starts += [one.start() for one in _ITEM.finditer(text, place + 1, sentence.end)]
+        for start, end in pairwise([*starts, sentence.end]):
+            if (span := _strip_space(text, start, end)) is not None:
+                yield span
+
+
+def find_item_mark(clause: str) -> str:
+    """Return the mark with which an item of a list begins, such as "(a) " or "2.1 "; "" for other clauses."""
+    found = _ITEM_START.match(clause)
+    return found[0] if found is not None else ""
+
+
+def is_lead_in(clause: str) -> bool:
+    """Return whether a clause leads to a list: it ends with a colon or amid a sentence, unlike a heading."""
+    *words, last = clause.split()
+    return last.endswith((":", "：")) or (len(words) > HEADING_WORDS and last.islower() and last not in {"and", "or"})

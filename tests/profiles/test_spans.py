@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.profiles.spans import FoldedText, Span, ValueType, find_value, normalise_value, split_sentences
+from bot.profiles.spans import (
+    FoldedText,
+    Span,
+    ValueType,
+    find_value,
+    normalise_value,
+    split_clauses,
+    split_sentences,
+)
 from tests.growth import takes_linear_time
 
 ALPHABET = "abAB12 .,;。，\n\u3000Ａ１年月日元$€-“”’éÉßﬁ\u0301中文合同三"
@@ -77,11 +85,11 @@ def test_every_found_value_is_in_its_span(text: str, value: str, type_: ValueTyp
 
 
 @given(texts)
-def test_sentences_cover_all_but_white_space(text: str) -> None:
-    sentences = list(split_sentences(text))
-    assert "".join("".join(one.cut(text).split()) for one in sentences) == "".join(text.split())
-    assert all(one.cut(text) == one.cut(text).strip() for one in sentences)
-    assert all(one.end <= other.start for one, other in pairwise(sentences))
+def test_sentences_and_clauses_cover_all_but_white_space(text: str) -> None:
+    for parts in (list(split_sentences(text)), list(split_clauses(text))):
+        assert "".join("".join(one.cut(text).split()) for one in parts) == "".join(text.split())
+        assert all(one.cut(text) == one.cut(text).strip() for one in parts)
+        assert all(one.end <= other.start for one, other in pairwise(parts))
 
 
 @given(texts)
@@ -157,7 +165,9 @@ def test_offsets_count_code_points() -> None:
     assert find_value(FoldedText(text), "12元", "amount") == Span(8, 11)
 
 
-@pytest.mark.parametrize("piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é"])
+@pytest.mark.parametrize(
+    "piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é", "A\n", "Of ", "\n(a) b"]
+)
 def test_work_is_linear(piece: str) -> None:
     assert takes_linear_time(lambda count: find_value(FoldedText(piece * count), "zz", "amount"), 2_000)
-    assert takes_linear_time(lambda count: list(split_sentences(piece * count)), 2_000)
+    assert takes_linear_time(lambda count: list(split_clauses(piece * count)), 2_000)

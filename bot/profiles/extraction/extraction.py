@@ -69,7 +69,7 @@ def build_extraction_json(extraction: Extraction) -> dict[str, object]:
         },
         "dropped": extraction.dropped,
         "notices": [render_message(one, "en") for one in list_notices(extraction)],
-        "passages": [_build_passage(cited[number]) for number in sorted(cited)],
+        "passages": [build_passage(cited[number]) for number in sorted(cited)],
     }
 
 
@@ -84,7 +84,8 @@ def _build_value(value: Value) -> dict[str, object]:
     }
 
 
-def _build_passage(passage: Passage) -> dict[str, object]:
+def build_passage(passage: Passage) -> dict[str, object]:
+    """Return a passage in which offsets count."""
     return {
         "n": passage.n,
         "heading": release_text(passage.heading),
@@ -115,8 +116,8 @@ def find_page(passage: Passage) -> int | None:
     return passage.material.page if passage.material is not None else None
 
 
-def describe_place(value: Value, language: Language) -> str:
-    """Return where a value stands, for people."""
-    page = find_page(value.passage)
-    where = texts.PLACE_ON_PAGE.fill(page=page, n=value.passage.n) if page else texts.PLACE.fill(n=value.passage.n)
+def describe_place(passage: Passage, language: Language) -> str:
+    """Return where something of a passage stands, for people."""
+    page = find_page(passage)
+    where = texts.PLACE_ON_PAGE.fill(page=page, n=passage.n) if page else texts.PLACE.fill(n=passage.n)
     return render_message(where, language)

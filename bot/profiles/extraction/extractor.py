@@ -7,59 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from bot.answering.events import Passage
-from bot.answering.prompt import Budget, ContextTooSmall, plan_budget
+from bot.answering.prompt import Budget
 from bot.languages.registry import Language
-from bot.messages import answers
 from bot.messages import extraction as texts
-from bot.messages.errors import explain_error
-from bot.messages.message import Message, join_names
+from bot.messages.message import join_names
 from bot.profiles.document_reader import ReadDocument
+from bot.profiles.engine_replies import MODEL_S, RULES_AT_ONCE, RULES_S, ask_each, ask_in_json
 from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
 from bot.profiles.extraction.prompt import build_messages, parse_reply
 from bot.profiles.extraction.rules import Place, find_places
 from bot.profiles.spans import FoldedText, extend_to_sentences, find_value
-from engine.errors import EngineError, EngineUnavailable
-from engine.interfaces import (
-    ANONYMOUS,
-    ChatEngine,
-    ChatMessage,
-    ContentDelta,
-    EngineState,
-    ReasoningDelta,
-    Requester,
-    Sampling,
-    StreamRestart,
-)
-from engine.notes import NoteCode
-from knowledge.errors import EmbedderError
+from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
 
 _log = structlog.get_logger("kvasir.extraction")
 
-_AT_ONCE: Final = 4
-"""Fields that are asked about at the same time: a server answers several requests together."""
-_FIELD_S: Final = 240.0
-"""For the reply about one field."""
-_MODEL_S: Final = 600.0
-"""For all replies about a document; callers wait somewhat longer, and get what came until then."""
-_RULES_S: Final = 120.0
-"""For the rules of all fields; no passage is begun later."""
-_RULES_AT_ONCE: Final = 2
-"""Documents that rules read at the same time; the threads that others use stay free."""
-_THINKING_TOKENS: Final = 512
-"""A grammar holds only behind an open thought, so a model that thinks may think shortly."""
-_ANSWER_TOKENS: Final = 768
-_SMALL_ANSWER_TOKENS: Final = 160
 _MAX_ASKED: Final = 12
 """The most values of one reply: small models repeat themselves in long lists."""
 
@@ -78,31 +48,38 @@ class Extractor:
     """Extracts with one engine, for any number of documents at once."""
 
     _engine: ChatEngine
-    _model_s: float = _MODEL_S
-    _rules_s: float = _RULES_S
-    _threads: NamedThreadPool = field(default_factory=lambda: NamedThreadPool("extraction", _RULES_AT_ONCE))
+    _model_s: float = MODEL_S
+    _rules_s: float = RULES_S
+    _threads: NamedThreadPool = field(default_factory=lambda: NamedThreadPool("extraction", RULES_AT_ONCE))
 
     async def extract(
         self, profile: ExtractionProfile, document: ReadDocument, requester: Requester = ANONYMOUS
     ) -> Extraction:
         """Return the values of a document."""
         found, unfinished = await self._threads.run(lambda: self._find_places(profile, document.texts))
-        asked = [one for one in profile.fields if self._should_ask(one)]
-        replies, problem = await self._ask_fields(profile, asked, document, requester)
+        asked = {one.name: one for one in profile.fields if self._should_ask(one)} if document.passages else {}
+        language = document.language
+
+        async def ask(name: str, budget: Budget) -> _Reply:
+            return await self._ask_field(profile, asked[name], document, language, budget, requester)
+
+        replies = await ask_each(self._engine, tuple(asked), ask, self._model_s)
+        absent = _Reply(is_incomplete=replies.is_late)
+        by_name = {name: replies.by_name.get(name, absent) for name in asked}
         values = [
             value
             for one in profile.fields
-            for value in _join_places(one, document.passages, found[one.name], replies.get(one.name, _Reply()).places)
+            for value in _join_places(one, document.passages, found[one.name], by_name.get(one.name, absent).places)
         ]
-        incomplete = [one.name for one in asked if replies.get(one.name, _Reply()).is_incomplete]
+        incomplete = [name for name, reply in by_name.items() if reply.is_incomplete]
         notices = [
             *([texts.CUT] if document.is_cut else []),
             *([] if document.passages else [texts.EMPTY]),
             *([texts.RULES_LATE.fill(names=join_names(unfinished, "en"))] if unfinished else []),
-            *([problem] if problem is not None else []),
+            *([replies.problem] if replies.problem is not None else []),
             *([texts.INCOMPLETE.fill(names=join_names(incomplete, "en"))] if incomplete else []),
         ]
-        dropped = sum(one.dropped for one in replies.values())
+        dropped = sum(one.dropped for one in by_name.values())
         _log.info("document extracted", profile=profile.profile.name, values=len(values), dropped=dropped)
         return Extraction(document.title, profile, tuple(values), dropped, tuple(notices))
 
@@ -116,40 +93,6 @@ class Extractor:
         """Return whether the engine may add something: a small model finds less than rules, and invents more."""
         return not (field.patterns and self._engine.status().small_model)
 
-    async def _ask_fields(
-        self, profile: ExtractionProfile, fields: Sequence[Field], document: ReadDocument, requester: Requester
-    ) -> tuple[dict[str, _Reply], Message | None]:
-        """Return the replies by field, and why some are missing."""
-        if not fields or not document.passages:
-            return {}, None
-        status, places = self._engine.status(), asyncio.Semaphore(_AT_ONCE)
-        if status.state not in {EngineState.READY, EngineState.DEGRADED}:
-            return {}, _explain_trouble(EngineUnavailable(NoteCode.NOT_RUNNING.fill()))
-        context_tokens = self._engine.context_tokens
-        try:
-            budget = plan_budget(context_tokens, small_model=status.small_model, depth="off")
-        except ContextTooSmall:
-            return {}, texts.NO_ENGINE.fill(reason=answers.CONTEXT_TOO_SMALL.fill(tokens=context_tokens))
-        language, replies, troubles = document.language, dict[str, _Reply](), list[EngineError | EmbedderError]()
-
-        async def ask(field: Field) -> None:
-            async with places:
-                if troubles:
-                    return
-                try:
-                    replies[field.name] = await self._ask_field(profile, field, document, language, budget, requester)
-                except (EngineError, EmbedderError) as error:
-                    troubles.append(error)
-
-        try:
-            async with asyncio.timeout(self._model_s), asyncio.TaskGroup() as group:
-                for one in fields:
-                    group.create_task(ask(one))
-        except TimeoutError:
-            missing = {one.name: _Reply(is_incomplete=True) for one in fields}
-            return missing | replies, texts.LATE
-        return replies, _explain_trouble(troubles[0]) if troubles else None
-
     async def _ask_field(
         self,
         profile: ExtractionProfile,
@@ -159,48 +102,14 @@ class Extractor:
         budget: Budget,
         requester: Requester,
     ) -> _Reply:
-        question = field.question.get(language, field.question["en"])
-        passages = await document.find_passages(question, budget.passages)
+        passages = await document.find_passages(field.question.get(language, field.question["en"]), budget.passages)
         messages = build_messages(profile, field, passages, language, budget, self._engine.count_tokens)
-        small = self._engine.status().small_model
-        sampling = Sampling(
-            temperature=0.0,
-            top_p=1.0,
-            max_tokens=_SMALL_ANSWER_TOKENS if small else _THINKING_TOKENS + _ANSWER_TOKENS,
-            thinking_tokens=_THINKING_TOKENS,
-            json_schema=build_reply_schema(min(field.most, _MAX_ASKED)),
-        )
-        written = parse_reply(await self._collect_reply(messages, sampling, requester))
-        if written is None:  # the thought used up the tokens; without it, the grammar holds no model that thinks
-            closed = replace(sampling, thinking_tokens=0, json_schema=None)
-            written = parse_reply(await self._collect_reply(messages, closed, requester))
+        schema = build_reply_schema(min(field.most, _MAX_ASKED))
+        written = await ask_in_json(self._engine, messages, schema, parse_reply, requester)
         if written is None:
             return _Reply(is_incomplete=True)
         places = await asyncio.to_thread(_find_written, field, written, passages)
         return _Reply(tuple(one for one in places if one is not None), places.count(None))
-
-    async def _collect_reply(self, messages: Sequence[ChatMessage], sampling: Sampling, requester: Requester) -> str:
-        """Return a whole reply without its thought."""
-        text = thought = ""
-        requester = replace(requester, answer_timeout_s=_FIELD_S, has_shown_output=lambda: False)
-        stream = self._engine.stream(messages, sampling, request_id=f"extract-{uuid.uuid4().hex}", requester=requester)
-        try:
-            async with asyncio.timeout(_FIELD_S), aclosing(stream) as deltas:  # type: ignore[type-var]  # an engine's stream is a generator
-                async for delta in deltas:
-                    match delta:
-                        case ContentDelta(part):
-                            text += part
-                        case ReasoningDelta(part):
-                            thought += part
-                        case StreamRestart():
-                            text = thought = ""
-        except TimeoutError:
-            raise EngineUnavailable(NoteCode.LATE_CONTINUATION.fill()) from None
-        return text or thought  # some servers send all as thinking
-
-
-def _explain_trouble(trouble: EngineError | EmbedderError) -> Message:
-    return texts.NO_ENGINE.fill(reason=explain_error(trouble))
 
 
 def _find_written(field: Field, written: Sequence[str], passages: Sequence[Passage]) -> list[Place | None]:

@@ -1,8 +1,4 @@
-"""What the engine is asked about one field, and what its reply says. Pure.
-
-The order is that of ``bot.answering.prompt``: what is the same for every document, then the passages by their numbers,
-and last the question. So the fields of a short document share all but the last lines.
-"""
+"""What the engine is asked about one field, and what its reply says. Pure."""
 
 from __future__ import annotations
 
@@ -31,6 +27,17 @@ def build_messages(
     question = find_pack(known).question_label + neutralise_control_tokens(
         field.question.get(known, field.question["en"])
     )
+    return build_passage_prompt(head, passages, question, budget, count_tokens)
+
+
+def build_passage_prompt(
+    head: Sequence[str], passages: Sequence[Passage], question: str, budget: Budget, count_tokens: CountTokens
+) -> tuple[ChatMessage, ...]:
+    """Return the messages that ask a question; of the passages, best first, as many as fit.
+
+    The order is that of ``bot.answering.prompt``: what is the same for every document, then the passages by their
+    numbers, and last the question. So the questions about a short document share all but the last lines.
+    """
     left = budget.prompt_tokens - count_tokens("\n\n".join((*head, question)))
     blocks: dict[int, str] = {}
     for passage in passages[: budget.passages]:

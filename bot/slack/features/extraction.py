@@ -218,7 +218,7 @@ def format_extraction(extraction: Extraction, language: Language, url: str | Non
             lines.append(_join_cells([title, render_message(texts.NOTHING, language), ""]))
             continue
         text = _format_cell(f"{value.text} = {value.normalised}" if value.normalised else value.text, share)
-        place = describe_place(value, language)
+        place = describe_place(value.passage, language)
         lines.append(_join_cells([title, text, f"[{place}]({url})" if url else place]))
     notices: list[Message] = list_notices(extraction)
     if len(rows) > _MAX_ROWS:

@@ -1,0 +1,111 @@
+"""``kvasir check``: check the statements of a profile against contracts, and two versions of one against each other."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bot.audit.audited_extractor import AuditedReviewer
+from bot.cli.command_settings import load_command_settings
+from bot.cli.document_batch import open_document_tools, read_files
+from bot.errors import SettingsError
+from bot.messages import checklist as texts
+from bot.messages.message import render_message
+from bot.profiles.checklist.comparison import (
+    CHANGE_COLUMNS,
+    Comparison,
+    build_comparison_json,
+    compare_versions,
+    list_change_rows,
+)
+from bot.profiles.checklist.profile import KIND, read_checklist
+from bot.profiles.checklist.review import COLUMNS, Review, StatementAnswer, build_review_json, list_notices, list_rows
+from bot.profiles.checklist.reviewer import Reviewer
+from bot.profiles.document_reader import ReadDocument
+from bot.profiles.extraction.extraction import describe_place
+from bot.profiles.registry import Profiles
+from bot.terminal.output import print_json, print_note, print_result, print_rows
+
+_TITLE: Final = 46
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Check each file in order, or compare one with another; exit status 1 if one could not be read."""
+    if arguments.against is not None and len(arguments.files) != 1:
+        raise SettingsError("--against compares two files. Write: kvasir check PROFILE OLD --against NEW")
+    settings = load_command_settings(arguments)
+    profile = Profiles(settings.configuration.profiles).find_profile(arguments.profile, KIND)
+    checklist = await asyncio.to_thread(read_checklist, profile)
+    async with open_document_tools(settings) as tools:
+        reviewer = AuditedReviewer(Reviewer(tools.engine), tools.audit)
+
+        checked: list[tuple[Review, ReadDocument]] = []
+
+        async def check(path: Path) -> None:
+            document = await tools.read_path(path)
+            review = await reviewer.review(checklist, document)
+            if arguments.against is not None:
+                checked.append((review, document))
+                return
+            lines = [str(path), "", *(line for one in review.answers for line in _list_lines(one))]
+            _show(
+                arguments,
+                build_review_json(review) | {"file": str(path)},
+                ((str(path), *row) for row in list_rows(review)),
+                lines,
+                [review],
+            )
+
+        if arguments.csv:
+            print_rows([COLUMNS if arguments.against is None else CHANGE_COLUMNS])
+        arguments.files += [arguments.against] if arguments.against is not None else []
+        status = await read_files(arguments, check)
+        if len(checked) == 2:  # noqa: PLR2004 - the versions
+            (old, before), (new, after) = checked
+            compared = compare_versions(old, new, before, after)
+            value = build_comparison_json(compared) | dict(
+                zip(("file", "against"), map(str, arguments.files), strict=True)
+            )
+            _show(arguments, value, list_change_rows(compared), _list_changes(compared), [old, new])
+        return status
+
+
+def _show(
+    arguments: argparse.Namespace,
+    value: Mapping[str, object],
+    rows: Iterable[Sequence[object]],
+    lines: Iterable[str],
+    reviews: Sequence[Review],
+) -> None:
+    """Print what was found in the form that was asked for, and what is to be said about it."""
+    if arguments.json:
+        print_json(value)
+        return
+    if arguments.csv:
+        print_rows(rows)
+    else:
+        print_result("\n".join(lines))
+    for review in reviews:
+        for notice in list_notices(review):
+            print_note(f"{review.title}: {render_message(notice, 'en')}")
+
+
+def _list_lines(answer: StatementAnswer) -> Iterator[str]:
+    """Yield an answer for a person, and below it the clauses with where they stand."""
+    yield f"{answer.statement.title['en']:{_TITLE}}{render_message(texts.LABELS[answer.label], 'en')}"
+    for one in answer.clauses:
+        yield f"    {' '.join(one.text.split())}  [{describe_place(one.passage, 'en')}]"
+
+
+def _list_changes(comparison: Comparison) -> Iterator[str]:
+    """Yield the changed answers, before and after, and the clauses that were added and removed."""
+    if not comparison.changes:
+        yield render_message(texts.NO_CHANGE, "en")
+    for before, after in comparison.changes:
+        for sign, one in (("-", before), ("+", after)):
+            yield from (f"{sign} {line}" for line in _list_lines(one))
+    for title, clauses in ((texts.ADDED, comparison.added), (texts.REMOVED, comparison.removed)):
+        yield from ("", render_message(title, "en"), *(f"    {one}" for one in clauses))

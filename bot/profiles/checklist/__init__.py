@@ -1,0 +1,1 @@
+"""Profiles for checklists: which statements about a contract its clauses entail or contradict."""

@@ -1,0 +1,93 @@
+"""A profile of kind ``checklist``: statements, each with rules for the clauses that entail or contradict it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from bot.languages.registry import Language
+from bot.profiles.key_checks import KeyChecks
+from bot.profiles.profile import Profile
+
+KIND: Final = "checklist"
+_PROFILE_KEYS: Final = ("instructions", "words", "statements")
+_STATEMENT_KEYS: Final = (
+    "name", "title", "statement", "search", "entailed", "contradicted", "exclude", "prefer", "most",
+)  # fmt: skip
+_MAX_STATEMENTS: Final = 100
+_MAX_CLAUSES: Final = 20
+
+Side = Literal["entailed", "contradicted"]
+SIDES: Final[tuple[Side, ...]] = ("entailed", "contradicted")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a lawyer wants to know of a contract, worded as a statement."""
+
+    name: str
+    title: Mapping[Language, str]
+    text: Mapping[Language, str]
+    search: Mapping[Language, str]
+    patterns: Mapping[Side, tuple[re.Pattern[str], ...]] = field(repr=False)
+    """Rules that find clauses which entail or contradict it."""
+    exclude: tuple[re.Pattern[str], ...] = field(repr=False)
+    """A clause that one of these finds something in says nothing about it."""
+    prefer: Side
+    """What holds where clauses of both sides are found: an exception may be either."""
+    most: int
+
+    @property
+    def has_rules(self) -> bool:
+        """Return whether it can be answered without the engine."""
+        return any(self.patterns.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """The statements of a profile, and what the engine is told."""
+
+    profile: Profile
+    statements: tuple[Statement, ...]
+    instructions: Mapping[Language, str] = field(repr=False)
+
+
+def read_checklist(profile: Profile) -> Checklist:
+    """Return the checklist of a profile.
+
+    Raises:
+        ProfileError: a key or a file is wrong.
+
+    """
+    table = profile.table
+    profile.refuse_unknown_keys(table, _PROFILE_KEYS, "the profile")
+    check = KeyChecks(profile)
+    words = check.read_word_lists(table)
+    given = check.read_tables(table, "statements", _MAX_STATEMENTS)
+    statements = tuple(_read_statement(check, one, words) for one in given)
+    if len({one.name for one in statements}) < len(statements):
+        raise check.fail("two statements have one name. Rename one.")
+    return Checklist(profile, statements, check.read_texts(table, "instructions", "the profile", required=True))
+
+
+def _read_statement(check: KeyChecks, table: Mapping[str, Any], words: Mapping[str, str]) -> Statement:
+    name = check.read_name(table, "statement")
+    where = f"the statement {name!r}"
+    check.profile.refuse_unknown_keys(table, _STATEMENT_KEYS, where)
+    prefer, most = table.get("prefer", "entailed"), check.take(table, "most", int, default=3, where=where)
+    if prefer not in SIDES:
+        raise check.fail(f"{where}: prefer is one of {', '.join(SIDES)}.")
+    if not 1 <= most <= _MAX_CLAUSES:
+        raise check.fail(f"{where}: most is 1 to {_MAX_CLAUSES}.")
+    return Statement(
+        name,
+        check.read_texts(table, "title", where, required=True),
+        check.read_texts(table, "statement", where, required=True),
+        check.read_texts(table, "search", where, required=True),
+        {side: check.compile_patterns(table, side, words, where) for side in SIDES},
+        check.compile_patterns(table, "exclude", words, where),
+        prefer,
+        most,
+    )
