@@ -17,7 +17,7 @@ ValueType = Literal["text", "date", "amount", "list", "entity"]
 
 _PLAIN_FORMS: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
 _ENDS: Final = re.compile(
-    r"""\n[^\S\n]*\n\s*|(?:\A|(?<=\n\n))(?:\d{1,2}\.){1,4}\d{0,2} [^\n.?!;:,。；：，]{1,48}\n(?![a-z])"""
+    r"""\n[^\S\n]*\n\s*|(?:\A|(?<=\n\n))(?:\d{1,2}\.){1,4}\d{0,2} [^\n.?!;:,。；：，]{1,48}\n(?!\s*[a-z])"""
     r"""|[。！？；]["'”’」)）]{0,3}|[.?!;]["'”’)]{0,3}(?=\s)"""
 )
 """Where a sentence may end; the heading of a clause ("3. Termination") ends with its line."""
