@@ -22,6 +22,10 @@ RULES_LATE: Final = Message(
     "The rules took too long and were stopped; clauses may be missing of: {names}. Split the document.",
     "规则耗时过长，已停止，以下陈述可能缺少条款：{names}。请拆分文件。",
 )
+OTHER_LANGUAGE: Final = Message(
+    "The rules of this checklist do not know the language of this contract, so they were not used.",
+    "此清单的规则不适用于该合同的语言，因此未使用规则。",
+)
 NO_CHANGE: Final = Message("No statement has another answer.", "没有陈述的回答发生变化。")
 ADDED: Final = Message("Added clauses", "新增的条款")
 REMOVED: Final = Message("Removed clauses", "删除的条款")

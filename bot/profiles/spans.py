@@ -58,6 +58,7 @@ _HEADING: Final = re.compile(
     r"(?:\W{0,3}(?:[A-Z0-9]\S*|of|and|the|to|for|in|or|on|by|with|an?)(?:[^\S\n]+|(?=\n))){1,12}\n(?=\s*[A-Z\"“(\d])"
 )
 """A line of capitalised words above a sentence."""
+_CHINESE_WORD: Final = re.compile(r"[\u3400-\u9fff]{2}")
 HEADING_WORDS: Final = 4
 """A clause of at most so many words may be a heading, which says nothing."""
 _ITEM_START: Final = re.compile(
@@ -284,6 +285,11 @@ def split_clauses(text: str) -> Iterator[Span]:
         for start, end in pairwise([*starts, sentence.end]):
             if (span := _strip_space(text, start, end)) is not None:
                 yield span
+
+
+def count_words(text: str) -> int:
+    """Return the number of words; two Chinese characters count as one."""
+    return len(text.split()) + len(_CHINESE_WORD.findall(text))
 
 
 def find_item_mark(clause: str) -> str:

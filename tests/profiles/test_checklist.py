@@ -219,6 +219,27 @@ async def test_a_small_model_is_asked_only_where_there_are_no_rules(
     assert list_texts(result, "deposit") == ("entailed", "model", [SECURITY])
 
 
+async def test_rules_do_not_read_contracts_in_another_language(server: FakeSglang, tmp_path: Path) -> None:
+    """Else each statement would be "not mentioned" in a contract whose clauses the rules cannot know."""
+    lease = write_profile(tmp_path / "lease", LEASE.replace("[title]", 'common_words = ["the", "are"]\n[title]'))
+    server.model = "Qwen2.5-Coder-0.5B-Instruct"
+    clause = "租户可以在房屋内饲养宠物。"
+    reply(server, keep=("entailed", [clause]))
+    result = await review(server, lease, f"{clause}每月租金为九百欧元。", tmp_path)
+    assert list_texts(result, "pets") == ("entailed", "model", [clause]), "a small model is better than nothing"
+    assert "do not know the language" in result["notices"][0]
+    server.refuse(503, {"error": {"message": "The request queue is full."}})
+    result = await review(server, lease, "Der Mieter darf Haustiere halten und zahlt eine Kaution.", tmp_path)
+    assert list_texts(result, "pets") == ("unsure", "rules", [])
+    assert list_texts(await review(server, lease, TEXT, tmp_path), "pets")[0] == "entailed"
+
+
+def test_rules_read_chinese_clauses() -> None:
+    assert [one.said for one in read_clauses(["第一条 总则\n\n租户可以在房屋内饲养宠物。"])] == [
+        "租户可以在房屋内饲养宠物。"
+    ]
+
+
 async def test_each_statement_has_a_row(server: FakeSglang, lease: Checklist, tmp_path: Path) -> None:
     server.refuse(503, {"error": {"message": "The request queue is full."}})
     async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(TEXT) as (document,):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from bot.languages.registry import Language
@@ -12,12 +12,14 @@ from bot.profiles.key_checks import KeyChecks
 from bot.profiles.profile import Profile
 
 KIND: Final = "checklist"
-_PROFILE_KEYS: Final = ("instructions", "words", "statements")
+_PROFILE_KEYS: Final = ("instructions", "words", "common_words", "statements")
 _STATEMENT_KEYS: Final = (
     "name", "title", "statement", "search", "entailed", "contradicted", "exclude", "prefer", "most",
 )  # fmt: skip
 _MAX_STATEMENTS: Final = 100
 _MAX_CLAUSES: Final = 20
+_COMMON_SHARE: Final = 0.05
+_WORD: Final = re.compile(r"[^\W\d_]+")
 
 Side = Literal["entailed", "contradicted"]
 SIDES: Final[tuple[Side, ...]] = ("entailed", "contradicted")
@@ -52,6 +54,19 @@ class Checklist:
     profile: Profile
     statements: tuple[Statement, ...]
     instructions: Mapping[Language, str] = field(repr=False)
+    common_words: frozenset[str] = field(default=frozenset(), repr=False)
+    """Words that stand everywhere in the language of the rules; without any, the rules read every text."""
+
+    def reads_text(self, texts: Sequence[str]) -> bool:
+        """Return whether a contract is in the language of the rules: enough of its words are common ones."""
+        words = [word for text in texts for word in _WORD.findall(text.lower())]
+        return sum(word in self.common_words for word in words) >= _COMMON_SHARE * len(words) or not self.common_words
+
+    def without_rules(self) -> Checklist:
+        """Return the checklist as only an engine can answer it."""
+        return replace(
+            self, statements=tuple(replace(one, patterns=dict.fromkeys(SIDES, ())) for one in self.statements)
+        )
 
 
 def read_checklist(profile: Profile) -> Checklist:
@@ -69,7 +84,11 @@ def read_checklist(profile: Profile) -> Checklist:
     statements = tuple(_read_statement(check, one, words) for one in given)
     if len({one.name for one in statements}) < len(statements):
         raise check.fail("two statements have one name. Rename one.")
-    return Checklist(profile, statements, check.read_texts(table, "instructions", "the profile", required=True))
+    instructions = check.read_texts(table, "instructions", "the profile", required=True)
+    common = check.take(table, "common_words", list, default=[])
+    if not all(isinstance(one, str) for one in common):
+        raise check.fail("common_words is a list of words in the language of the rules.")
+    return Checklist(profile, statements, instructions, frozenset(one.lower() for one in common))
 
 
 def _read_statement(check: KeyChecks, table: Mapping[str, Any], words: Mapping[str, str]) -> Statement:

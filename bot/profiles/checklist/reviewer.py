@@ -25,7 +25,7 @@ from bot.profiles.document_reader import ReadDocument
 from bot.profiles.engine_replies import MODEL_S, RULES_AT_ONCE, RULES_S, ask_each, ask_in_json
 from bot.profiles.extraction.extraction import FoundBy
 from bot.profiles.extraction.rules import Place
-from bot.profiles.spans import FoldedText, find_value, split_clauses
+from bot.profiles.spans import FoldedText, count_words, find_value, split_clauses
 from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
 
@@ -46,9 +46,10 @@ class Reviewer:
 
     async def review(self, checklist: Checklist, document: ReadDocument, requester: Requester = ANONYMOUS) -> Review:
         """Return the answers to all statements."""
-        by_rules, unfinished = await self._threads.run(lambda: self._find_all(checklist, document.texts))
+        read = checklist if checklist.reads_text(document.texts) else checklist.without_rules()
+        by_rules, unfinished = await self._threads.run(lambda: self._find_all(read, document.texts))
         small = self._engine.status().small_model  # judges worse than rules
-        asked = {one.name: one for one in checklist.statements if document.passages and not (small and one.has_rules)}
+        asked = {one.name: one for one in read.statements if document.passages and not (small and one.has_rules)}
         language = document.language
 
         async def ask(name: str, budget: Budget) -> Judgement | None:
@@ -57,10 +58,11 @@ class Reviewer:
         replies = await ask_each(self._engine, tuple(asked), ask, self._model_s)
         answers = tuple(
             join_answers(one, document.passages, by_rules[one.name], replies.by_name.get(one.name))
-            for one in checklist.statements
+            for one in read.statements
         )
         notices = [
             *([shared_texts.CUT] if document.is_cut else []),
+            *([texts.OTHER_LANGUAGE] if document.passages and read is not checklist else []),
             *([] if document.passages else [shared_texts.EMPTY]),
             *([texts.RULES_LATE.fill(names=join_names(unfinished, "en"))] if unfinished else []),
             *([replies.problem] if replies.problem is not None else []),
@@ -104,7 +106,7 @@ def find_quotes(said: Judgement, passages: Sequence[Passage]) -> Judgement:
 
 
 def _find_quote(quote: str, passages: Mapping[int, FoldedText]) -> list[Place]:
-    for number, text in passages.items() if len(quote.split()) >= _MIN_QUOTE_WORDS else ():
+    for number, text in passages.items() if count_words(quote) >= _MIN_QUOTE_WORDS else ():
         if (span := find_value(text, quote)) is not None:
             return [Place(number, one) for one in split_clauses(text.original) if one.overlaps(span)]
     return []

@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.profiles.checklist.profile import SIDES, Side, Statement
 from bot.profiles.extraction.rules import Place
-from bot.profiles.spans import HEADING_WORDS, FoldedText, find_item_mark, is_lead_in, split_clauses
+from bot.profiles.spans import HEADING_WORDS, FoldedText, count_words, find_item_mark, is_lead_in, split_clauses
 
 _LEAD_IN_CHARACTERS: Final = 1_000
 
@@ -35,7 +35,7 @@ def read_clauses(texts: Sequence[str]) -> tuple[ReadClause, ...]:
             mark = find_item_mark(said)
             if mark and lead_in is not None:
                 clauses.append(ReadClause(place, lead_in[0], lead_in[1] + said[len(mark) :], len(lead_in[1])))
-            elif said.count(" ") >= HEADING_WORDS:
+            elif count_words(said) > HEADING_WORDS:
                 clauses.append(ReadClause(place, None, said[len(mark) :], 0))
             if not mark or said.endswith(":"):
                 lead_in = (place, f"{said[len(mark) :][-_LEAD_IN_CHARACTERS:]} ") if is_lead_in(said) else None
