@@ -69,7 +69,7 @@ class Cases:
         """Store new cases and return how many are new; those that were stored before stay as they are.
 
         An open case that shares a rule's transaction with a new one of its account becomes the new one. So it gets
-        another id, and whoever saw it before looks again.
+        another id, and a button that shows the earlier one is refused.
         """
         return sum(_store_case(connection, one) for one in found)
 
