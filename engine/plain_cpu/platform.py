@@ -21,9 +21,11 @@ class PlainCpuPlatform(CpuDeviceMixin, SRTPlatform):  # type: ignore[misc]  # SG
     def init_backend(self) -> None:
         """Register the attention that reads only what is new, under the name of the one that it refines."""
         from kvasir_plain_cpu.attention import PrefixAttention  # noqa: PLC0415  # its name once installed
+        from kvasir_plain_cpu.linear import use_single_precision  # noqa: PLC0415
         from sglang.srt.layers.attention.attention_registry import register_attention_backend  # noqa: PLC0415  # a circle
 
         register_attention_backend("torch_native")(PrefixAttention)
+        use_single_precision()
 
     def get_dispatch_key_name(self) -> str:
         """Name the operators' implementation that every machine has."""
