@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.audit.entries import AuditEntry, AuditLog, Event, name_person
@@ -13,6 +14,7 @@ from bot.profiles.document_reader import MaterialLibrary, ReadDocument
 from bot.profiles.extraction.extraction import Extraction
 from bot.profiles.extraction.extractor import Extractor
 from bot.profiles.extraction.profile import ExtractionProfile
+from bot.profiles.profile import Profile
 from bot.profiles.registry import Profiles
 from engine.interfaces import ANONYMOUS, Requester
 
@@ -43,15 +45,9 @@ class AuditedExtractor:
 
         """
         extraction = await self._extractor.extract(profile, document, requester)
-        facts = {
-            "profile": profile.profile.name,
-            "values": dict(Counter(one.field for one in extraction.values)),
-            "dropped": extraction.dropped,
-            **({"key": key} if key else {}),
-        }
-        person = name_person(team, requester.person)
-        entry = AuditEntry(Event.EXTRACTION, person, facts, {"files": [document.title]})
-        await self._audit.record(entry, required=True)
+        facts = _describe(profile.profile, (one.field for one in extraction.values), extraction.dropped)
+        facts |= {"key": key} if key else {}
+        await _record(self._audit, name_person(team, requester.person), facts, document)
         return extraction
 
 
@@ -70,10 +66,14 @@ class AuditedReviewer:
 
         """
         review = await self._reviewer.review(checklist, document)
-        counts = Counter(one.label for one in review.answers)
-        facts = {"profile": checklist.profile.name, "values": dict(counts), "dropped": review.dropped}
-        person = name_person("", ANONYMOUS.person)
-        await self._audit.record(
-            AuditEntry(Event.EXTRACTION, person, facts, {"files": [document.title]}), required=True
-        )
+        facts = _describe(checklist.profile, (one.label for one in review.answers), review.dropped)
+        await _record(self._audit, name_person("", ANONYMOUS.person), facts, document)
         return review
+
+
+def _describe(profile: Profile, found: Iterable[str], dropped: int) -> dict[str, object]:
+    return {"profile": profile.name, "values": dict(Counter(found)), "dropped": dropped}
+
+
+async def _record(audit: AuditLog, person: str, facts: Mapping[str, object], document: ReadDocument) -> None:
+    await audit.record(AuditEntry(Event.EXTRACTION, person, facts, {"files": [document.title]}), required=True)

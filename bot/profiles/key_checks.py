@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from bot.languages.registry import LANGUAGES, Language
 from bot.profiles.profile import Profile, ProfileError
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _REFERENCE: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_N = TypeVar("_N", bound=_Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,24 @@ class KeyChecks:
             name: self.read_words(name, value) for name, value in self.take(table, "words", dict, default={}).items()
         }
 
-    def read_tables(self, table: Mapping[str, Any], key: str, most: int) -> list[Mapping[str, Any]]:
-        """Return the tables of a key, at least one and at most ``most``."""
-        given: list[Mapping[str, Any]] = self.take(table, key, list)
+    def read_named_tables(
+        self, table: Mapping[str, Any], key: str, most: int, read: Callable[[Mapping[str, Any]], _N]
+    ) -> tuple[_N, ...]:
+        """Return what ``read`` makes of a key's tables: 1 to ``most``, each of another name."""
+        given = self.take(table, key, list)
         if not 0 < len(given) <= most or not all(isinstance(one, dict) for one in given):
             raise self.fail(f"write 1 to {most} tables [[{key}]].")
-        return given
+        made = tuple(map(read, given))
+        if len({one.name for one in made}) < len(made):
+            raise self.fail(f"two {key} have one name. Rename one.")
+        return made
+
+    def read_most(self, table: Mapping[str, Any], default: int, limit: int, where: str) -> int:
+        """Return the key ``most`` of a table: 1 to ``limit``."""
+        most: int = self.take(table, "most", int, default=default, where=where)
+        if not 1 <= most <= limit:
+            raise self.fail(f"{where}: most is 1 to {limit}.")
+        return most
 
     def read_name(self, table: Mapping[str, Any], what: str) -> str:
         """Return the name of a table, which ``what`` names in errors."""

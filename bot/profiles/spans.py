@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -189,6 +189,14 @@ def _find_letters(folded: FoldedText, value: str) -> Span | None:
 def _list_numbers(folded: FoldedText) -> list[str]:
     """Return the digits of each number; a blank before other than three or four digits begins a new one."""
     return re.findall(r"\d+", _GROUPING.sub("", folded.text))
+
+
+def find_in_texts(texts: Mapping[int, FoldedText], value: str, type_: ValueType = "text") -> tuple[int, Span] | None:
+    """Return the number of the first text in which a value stands, and where it stands there."""
+    for number, text in texts.items():
+        if (span := find_value(text, value, type_)) is not None:
+            return number, span
+    return None
 
 
 def _is_whole(text: str, span: Span) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_note, print_result, print_rows
 
 _TITLE: Final = 46
+_Reviewed = tuple[Review, ReadDocument]
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -42,35 +43,42 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_document_tools(settings) as tools:
         reviewer = AuditedReviewer(Reviewer(tools.engine), tools.audit)
 
-        checked: list[tuple[Review, ReadDocument]] = []
-
-        async def check(path: Path) -> None:
+        async def review(path: Path) -> _Reviewed:
             document = await tools.read_path(path)
-            review = await reviewer.review(checklist, document)
-            if arguments.against is not None:
-                checked.append((review, document))
-                return
-            lines = [str(path), "", *(line for one in review.answers for line in _list_lines(one))]
-            _show(
-                arguments,
-                build_review_json(review) | {"file": str(path)},
-                ((str(path), *row) for row in list_rows(review)),
-                lines,
-                [review],
-            )
+            return await reviewer.review(checklist, document), document
 
-        if arguments.csv:
-            print_rows([COLUMNS if arguments.against is None else CHANGE_COLUMNS])
-        arguments.files += [arguments.against] if arguments.against is not None else []
-        status = await read_files(arguments, check)
-        if len(checked) == 2:  # noqa: PLR2004 - the versions
-            (old, before), (new, after) = checked
-            compared = compare_versions(old, new, before, after)
-            value = build_comparison_json(compared) | dict(
-                zip(("file", "against"), map(str, arguments.files), strict=True)
-            )
-            _show(arguments, value, list_change_rows(compared), _list_changes(compared), [old, new])
-        return status
+        return await (_check_files if arguments.against is None else _compare_files)(arguments, review)
+
+
+async def _check_files(arguments: argparse.Namespace, review: Callable[[Path], Awaitable[_Reviewed]]) -> int:
+    async def check(path: Path) -> None:
+        found, _ = await review(path)
+        lines = [str(path), "", *(line for one in found.answers for line in _list_lines(one))]
+        value = build_review_json(found) | {"file": str(path)}
+        _show(arguments, value, ((str(path), *row) for row in list_rows(found)), lines, [found])
+
+    if arguments.csv:
+        print_rows([COLUMNS])
+    return await read_files(arguments, check)
+
+
+async def _compare_files(arguments: argparse.Namespace, review: Callable[[Path], Awaitable[_Reviewed]]) -> int:
+    versions: list[_Reviewed] = []
+
+    async def keep(path: Path) -> None:
+        versions.append(await review(path))
+
+    if arguments.csv:
+        print_rows([CHANGE_COLUMNS])
+    arguments.files.append(arguments.against)
+    status = await read_files(arguments, keep)
+    if status == 0:
+        (old, before), (new, after) = versions
+        compared = compare_versions(old, new, before, after)
+        names = dict(zip(("file", "against"), map(str, arguments.files), strict=True))
+        value = build_comparison_json(compared) | names
+        _show(arguments, value, list_change_rows(compared), _list_changes(compared), [old, new])
+    return status
 
 
 def _show(

@@ -80,10 +80,9 @@ def read_checklist(profile: Profile) -> Checklist:
     profile.refuse_unknown_keys(table, _PROFILE_KEYS, "the profile")
     check = KeyChecks(profile)
     words = check.read_word_lists(table)
-    given = check.read_tables(table, "statements", _MAX_STATEMENTS)
-    statements = tuple(_read_statement(check, one, words) for one in given)
-    if len({one.name for one in statements}) < len(statements):
-        raise check.fail("two statements have one name. Rename one.")
+    statements = check.read_named_tables(
+        table, "statements", _MAX_STATEMENTS, lambda one: _read_statement(check, one, words)
+    )
     instructions = check.read_texts(table, "instructions", "the profile", required=True)
     common = check.take(table, "common_words", list, default=[])
     if not all(isinstance(one, str) for one in common):
@@ -95,11 +94,9 @@ def _read_statement(check: KeyChecks, table: Mapping[str, Any], words: Mapping[s
     name = check.read_name(table, "statement")
     where = f"the statement {name!r}"
     check.profile.refuse_unknown_keys(table, _STATEMENT_KEYS, where)
-    prefer, most = table.get("prefer", "entailed"), check.take(table, "most", int, default=3, where=where)
+    prefer = table.get("prefer", "entailed")
     if prefer not in SIDES:
         raise check.fail(f"{where}: prefer is one of {', '.join(SIDES)}.")
-    if not 1 <= most <= _MAX_CLAUSES:
-        raise check.fail(f"{where}: most is 1 to {_MAX_CLAUSES}.")
     return Statement(
         name,
         check.read_texts(table, "title", where, required=True),
@@ -108,5 +105,5 @@ def _read_statement(check: KeyChecks, table: Mapping[str, Any], words: Mapping[s
         {side: check.compile_patterns(table, side, words, where) for side in SIDES},
         check.compile_patterns(table, "exclude", words, where),
         prefer,
-        most,
+        check.read_most(table, 3, _MAX_CLAUSES, where),
     )

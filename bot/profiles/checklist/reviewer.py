@@ -25,7 +25,7 @@ from bot.profiles.document_reader import ReadDocument
 from bot.profiles.engine_replies import MODEL_S, RULES_AT_ONCE, RULES_S, ask_each, ask_in_json
 from bot.profiles.extraction.extraction import FoundBy
 from bot.profiles.extraction.rules import Place
-from bot.profiles.spans import FoldedText, count_words, find_value, split_clauses
+from bot.profiles.spans import FoldedText, count_words, find_in_texts, split_clauses
 from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
 
@@ -105,11 +105,11 @@ def find_quotes(said: Judgement, passages: Sequence[Passage]) -> Judgement:
     return replace(said, places=tuple(places), dropped=found.count([]))
 
 
-def _find_quote(quote: str, passages: Mapping[int, FoldedText]) -> list[Place]:
-    for number, text in passages.items() if count_words(quote) >= _MIN_QUOTE_WORDS else ():
-        if (span := find_value(text, quote)) is not None:
-            return [Place(number, one) for one in split_clauses(text.original) if one.overlaps(span)]
-    return []
+def _find_quote(quote: str, texts: Mapping[int, FoldedText]) -> list[Place]:
+    if count_words(quote) < _MIN_QUOTE_WORDS or (found := find_in_texts(texts, quote)) is None:
+        return []
+    number, span = found
+    return [Place(number, one) for one in split_clauses(texts[number].original) if one.overlaps(span)]
 
 
 def join_answers(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,7 +24,7 @@ from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
 from bot.profiles.extraction.prompt import build_messages, parse_reply
 from bot.profiles.extraction.rules import Place, find_places
-from bot.profiles.spans import FoldedText, extend_to_sentences, find_value
+from bot.profiles.spans import FoldedText, extend_to_sentences, find_in_texts
 from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
 
@@ -114,15 +114,15 @@ class Extractor:
 
 def _find_written(field: Field, written: Sequence[str], passages: Sequence[Passage]) -> list[Place | None]:
     """Return where each different value of a reply stands, None for one that no passage has."""
-    texts = [(one.n - 1, FoldedText(one.text)) for one in passages]
+    texts = {one.n - 1: FoldedText(one.text) for one in passages}
     return [_find_place(field, one, texts) for one in dict.fromkeys(written) if one.strip()]
 
 
-def _find_place(field: Field, value: str, texts: Sequence[tuple[int, FoldedText]]) -> Place | None:
-    for passage, text in texts:
-        if (span := find_value(text, value, field.type)) is not None:
-            return Place(passage, extend_to_sentences(text, span) if field.is_sentence else span)
-    return None
+def _find_place(field: Field, value: str, texts: Mapping[int, FoldedText]) -> Place | None:
+    if (found := find_in_texts(texts, value, field.type)) is None:
+        return None
+    passage, span = found
+    return Place(passage, extend_to_sentences(texts[passage], span) if field.is_sentence else span)
 
 
 def _join_places(

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from bot.languages.registry import Language
 from bot.profiles.key_checks import KeyChecks
-from bot.profiles.profile import Profile, ProfileError
+from bot.profiles.profile import Profile
 from bot.profiles.registry import Profiles
 from bot.profiles.spans import ValueType
 
@@ -66,9 +66,7 @@ def read_extraction_profile(profile: Profile) -> ExtractionProfile:
     profile.refuse_unknown_keys(table, _PROFILE_KEYS, "the profile")
     check = KeyChecks(profile)
     words = check.read_word_lists(table)
-    fields = tuple(_read_field(check, one, words) for one in check.read_tables(table, "fields", _MAX_FIELDS))
-    if len({one.name for one in fields}) < len(fields):
-        raise ProfileError(f"{profile.path}: two fields have one name. Rename one.")
+    fields = check.read_named_tables(table, "fields", _MAX_FIELDS, lambda one: _read_field(check, one, words))
     examples = check.read_texts(table, "examples", "the profile")
     return ExtractionProfile(
         profile,
@@ -97,9 +95,6 @@ def _read_field(check: KeyChecks, table: Mapping[str, Any], words: Mapping[str, 
     if type_ not in get_args(ValueType) or unit not in _UNITS:
         types, units = ", ".join(get_args(ValueType)), ", ".join(_UNITS)
         raise check.fail(f"{where}: type is one of {types}, and unit one of {units}.")
-    most = check.take(table, "most", int, default=_MAX_VALUES if type_ in {"list", "entity"} else 3, where=where)
-    if not 1 <= most <= _MAX_VALUES:
-        raise check.fail(f"{where}: most is 1 to {_MAX_VALUES}.")
     return Field(
         name,
         check.read_texts(table, "title", where, required=True),
@@ -108,7 +103,7 @@ def _read_field(check: KeyChecks, table: Mapping[str, Any], words: Mapping[str, 
         unit == "sentence",
         check.compile_patterns(table, "patterns", words, where),
         check.compile_patterns(table, "exclude", words, where),
-        most,
+        check.read_most(table, _MAX_VALUES if type_ in {"list", "entity"} else 3, _MAX_VALUES, where),
         check.take(table, "opening", bool, default=False, where=where),
     )
 
