@@ -25,11 +25,13 @@ from knowledge.interfaces import Scope, may_read
 from knowledge.stores.lancedb.rows import make_filter
 from knowledge.stores.lancedb.store import LanceDBLimits, LanceDBStore
 from scripts.bench_passages import DIMENSIONS
-from scripts.bench_scale import INDEX, KEY, PERSON, Passages
+from scripts.bench_scale import INDEX, KEY, PERSON, STEP, Passages
 from scripts.bench_search import quantiles
 from scripts.eval_sets import find_cache
 
 _NEAREST = 10
+_BATCH = STEP // 2
+"""The passages of ``bench_scale.py`` depend on how many it makes at once."""
 _WIDTH = 150
 _QUERIES = 300
 _UPDATES = 1000
@@ -40,8 +42,8 @@ async def fill_store(folder: Path, passages: Passages, rows: int) -> Any:
     """Return the table of the embedded store, filled with passages."""
     store = LanceDBStore(folder, limits=LanceDBLimits(60.0, 3600.0, 36_000.0, build_s=36_000.0))
     await store.open(INDEX, DIMENSIONS)
-    for start in range(await store.count(), rows, 10_000):
-        await store.write(passages.make_rows(range(start, min(start + 10_000, rows))))
+    for start in range(await store.count(), rows, _BATCH):
+        await store.write(passages.make_rows(range(start, min(start + _BATCH, rows))))
     await store.maintain()
     await store.close()
     return await (await lancedb.connect_async(str(folder))).open_table(INDEX)
@@ -60,7 +62,9 @@ async def time_searches(search: Search, queries: np.ndarray, exact: np.ndarray) 
 async def measure(folder: Path, rows: int) -> None:
     """Fill both, and print what they find and what they cost."""
     passages = Passages(3000, 10)
-    made = [row for start in range(0, rows, 5000) for row in passages.make_rows(range(start, min(start + 5000, rows)))]
+    made = [
+        row for start in range(0, rows, _BATCH) for row in passages.make_rows(range(start, min(start + _BATCH, rows)))
+    ]
     vectors = np.asarray([row.vector for row in made], dtype=np.float32)
     readable = np.asarray(
         [number for number in range(rows) if may_read(PERSON, passages.choose_readers(number // 10))], dtype=np.int64
@@ -96,7 +100,10 @@ async def measure(folder: Path, rows: int) -> None:
         return search
 
     chosen_rows = {"all": np.arange(rows), f"{len(readable):,} readable": readable}
-    filters = (("", None), (make_filter(Scope(frozenset({KEY.id}), PERSON, classes)), faiss.IDSelectorBatch(readable)))
+    filters = (
+        ("", None),
+        (make_filter(Scope(frozenset({KEY.id}), PERSON, audiences=classes)), faiss.IDSelectorBatch(readable)),
+    )
     for (name, allowed), (where, selector) in zip(chosen_rows.items(), filters, strict=True):
         exact = allowed[np.argsort(-(queries @ vectors[allowed].T), axis=1)[:, :_NEAREST]]
         print(f"{name}: embedded store, {await time_searches(ask_table(where), queries, exact)}", flush=True)
