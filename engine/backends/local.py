@@ -173,6 +173,8 @@ class LocalEngine:
         notes = (NoteCode.STARTING.fill(), *recovery.list_notes())
         self._board.apply_event(LifecycleEvent.LAUNCH, *notes, progress=spans.start_begin)
         policy = replace(self._settings.supervisor_policy, start_deadline_s=plan.start_deadline_s)
+        if plan.device == "cpu":
+            policy = replace(policy, max_failed_checks=policy.max_failed_checks_on_cpu)
         self._supervisor = Supervisor(self._build_job(recovery, python, spans), self._board, policy)
         await self._supervisor.run()
 

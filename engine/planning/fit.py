@@ -33,6 +33,8 @@ _LARGER_CORES = 4
 _SPARE_GIB = 2.0
 """The memory for Kvasir itself, its store and its embedder."""
 _CPU_FRACTION, _CPU_MAX_FRACTION = 0.3, 0.9
+_CPU_CHUNK_TOKENS = 256
+"""SGLang answers no health check while it reads a chunk, and a busy CPU reads 50 tokens a second."""
 _CPU_RUNNING_REQUESTS = 8
 """More requests only slow down every answer: eight reach six times the tokens a second of one."""
 _CPU_START_DEADLINE_S = 600.0
@@ -200,6 +202,7 @@ def _plan_on_cpu(variant: Variant, machine: Machine, notes: tuple[EngineNote, ..
         kv_tokens=max(1, min(kv_tokens, estimate_cpu_kv_tokens(variant, free_gib, fraction, nodes))),
         start_deadline_s=_CPU_START_DEADLINE_S,
         memory_fraction=fraction,
+        chunk_tokens=_CPU_CHUNK_TOKENS,
         running_requests=_CPU_RUNNING_REQUESTS,
         total_tokens=kv_tokens,
         threads=max(1, machine.cores // _CORES_PER_THREAD),

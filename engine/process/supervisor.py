@@ -36,6 +36,8 @@ class SupervisorPolicy:
     """The time between two health checks; each lets an idle engine generate one token."""
     max_failed_checks: int = 3
     """So many failed health checks in a row count as a crash."""
+    max_failed_checks_on_cpu: int = 8
+    """The same on a CPU, where other programs may slow the engine down for minutes."""
     token_deadline_s: float = 180.0
     """Requests that run so long without any progress count as a hang; a chunk of a long prompt may take a slow CPU a
     minute."""

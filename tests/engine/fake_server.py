@@ -17,6 +17,7 @@ from aiohttp import web
 HELP = """usage: sglang serve
   --config --model-path --served-model-name --host --port --max-queued-requests --enable-cache-report --enable-metrics
   --sleep-on-idle --device --mem-fraction-static --context-length --max-total-tokens --max-running-requests
+  --chunked-prefill-size
   --disable-overlap-schedule --sampling-defaults
 """
 TAILS = Path(__file__).parent / "oom" / "tails"

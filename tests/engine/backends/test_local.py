@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from engine.backends.local import compute_spans
+from engine.client.timeouts import RequestTimeouts
 from engine.control.runtime_file import RuntimeFile
 from engine.interfaces import ChatMessage, ContentDelta, EngineState, EngineStatus, Sampling, StreamEnd
 from engine.planning.hardware import Machine
@@ -42,10 +43,18 @@ async def make(tmp_path: Path, installed: Path) -> AsyncIterator[Callable[..., E
     assert installed.is_dir()
     async with AsyncExitStack() as stack:
 
-        def engine(policy: SupervisorPolicy = FAST, home: Path = tmp_path / "home") -> Engine:
-            hidden = frozenset({"WIKI_ENTRY"})
+        def engine(
+            policy: SupervisorPolicy = FAST,
+            home: Path = tmp_path / "home",
+            timeouts: RequestTimeouts = RequestTimeouts(),  # noqa: B008  # frozen
+        ) -> Engine:
             settings = EngineSettings(
-                home, tmp_path / "cache", supervisor_policy=policy, follow_poll_s=0.02, hidden_variables=hidden
+                home,
+                tmp_path / "cache",
+                supervisor_policy=policy,
+                request_timeouts=timeouts,
+                follow_poll_s=0.02,
+                hidden_variables=frozenset({"WIKI_ENTRY"}),
             )
             made = Engine(settings, refuse_wheel, probe=lambda _: LINUX)
             stack.push_async_callback(made.stop)
@@ -92,6 +101,21 @@ async def test_starts_answers_and_stops(
     assert not alive(_starts(installed)[0])
     assert Engine.read_status(tmp_path / "home").state is EngineState.ABSENT
     assert (engine.status().state, engine.status().url) == (EngineState.ABSENT, None)
+
+
+@pytest.mark.slow
+async def test_a_cpu_that_is_slow_for_a_while_keeps_its_engine(make: Callable[..., Engine], installed: Path) -> None:
+    """A part of a long prompt may take longer than several health checks, and a restart would only add work."""
+    policy = replace(FAST, max_failed_checks=1, max_failed_checks_on_cpu=100_000)
+    engine = make(policy, timeouts=RequestTimeouts(health_s=0.2))
+    await engine.start()
+    assert (await engine.wait_until_ready(30)).state is EngineState.READY
+    [server] = _starts(installed)
+    os.kill(server, signal.SIGSTOP)
+    await until(lambda: engine.status().state is EngineState.DEGRADED)
+    os.kill(server, signal.SIGCONT)
+    await until(lambda: engine.status().state is EngineState.READY)
+    assert _starts(installed) == [server]
 
 
 @pytest.mark.slow

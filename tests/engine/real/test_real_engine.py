@@ -74,7 +74,7 @@ async def engine(small_model: Path, home: Path, cache: Path, unpack_wheel: Unpac
     """Run the small model for the whole module."""
     assert small_model.is_dir()
     policy = SupervisorPolicy(
-        health_interval_s=2, max_crashes=7, max_delay_s=2
+        health_interval_s=2, max_failed_checks_on_cpu=3, max_crashes=7, max_delay_s=2
     )  # as many failures as happen here, and one more
     settings = EngineSettings(
         home, cache, SMALL_MODEL, supervisor_policy=policy, request_timeouts=RequestTimeouts(health_s=5, info_s=5)
