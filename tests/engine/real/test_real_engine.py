@@ -77,7 +77,7 @@ async def engine(small_model: Path, home: Path, cache: Path, unpack_wheel: Unpac
         health_interval_s=2, max_failed_checks_on_cpu=3, max_crashes=7, max_delay_s=2
     )  # as many failures as happen here, and one more
     settings = EngineSettings(
-        home, cache, SMALL_MODEL, supervisor_policy=policy, request_timeouts=RequestTimeouts(health_s=5, info_s=5)
+        home, cache, SMALL_MODEL, supervisor_policy=policy, request_timeouts=RequestTimeouts(health_s=15, info_s=15)
     )
     made = Engine(settings, unpack_wheel, wheel_error=WheelError)
     try:
