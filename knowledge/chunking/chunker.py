@@ -18,7 +18,7 @@ from urllib.parse import quote
 from knowledge.chunking.blocks import Block, BlockKind, CountTokens, Unit, group_units, split_blocks
 from knowledge.interfaces import Chunk, Document, Section, make_class_key, number_readers
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Increase it if the same bytes become other chunks (here or in a parser). Every document is then split again."""
 
 TARGET_TOKENS: Final = 320
