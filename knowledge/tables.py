@@ -95,24 +95,15 @@ def describe_tables(text: str) -> str:
 def read_rows(lines: Sequence[str]) -> Iterator[str | None]:
     """Yield for each line its row, "" for a table's head and rule, and None outside tables with a usable head.
 
-    A code block is one line. An empty row repeats the names of the columns: an empty form has no other text. What the
-    figures are counted in stands in each row, also if only a line above the table says it.
+    A code block is one line. An empty row repeats the names of the columns: an empty form has no other text.
     """
     names: list[str] | None = None
-    scale, is_below_table = None, False
-    for place, (line, second, third) in enumerate(zip_longest(lines, lines[1:], lines[2:], fillvalue="")):
+    for place, line in enumerate(lines):
         if not is_table_row(line):
             names = None
-            if line.strip():
-                scale, is_below_table = find_scale(line) or (None if is_below_table else scale), False
             yield None
         elif names is None:
-            is_table = is_table_rule(second) and is_table_row(third)
-            names = _read_names(line, lines[place + 2 : place + 2 + _ROWS_BELOW]) if is_table else []
-            own = next(filter(None, map(find_scale, names)), None)
-            if names and scale and not own:
-                names[0] = f"{names[0]} ({scale[0].strip('()')})".lstrip()
-            scale, is_below_table = own or scale, True
+            names = _read_head(lines, place)
             yield "" if names else None
         elif not names:
             yield None
@@ -120,6 +111,41 @@ def read_rows(lines: Sequence[str]) -> Iterator[str | None]:
             yield ""
         else:
             yield format_row(names, split_row(line, len(names))) or format_row((), names)
+
+
+def state_scales(text: str) -> str:
+    """Return a text whose tables say themselves what their figures are counted in, where a line above them says it.
+
+    A table right below another one counts in the same.
+    """
+    if "|" not in text or find_scale(text) is None:
+        return text
+    lines = [line[0] for line in _LINE_OR_CODE.finditer(text)]
+    scale, in_table, is_below_table = "", False, False
+    for place, line in enumerate(lines):
+        if not is_table_row(line):
+            in_table = False
+            if line.strip():
+                found = find_scale(line)
+                scale = found[0] if found else "" if is_below_table else scale
+                is_below_table = False
+        elif not in_table:
+            in_table = is_below_table = True
+            names = _read_head(lines, place)
+            own = next(filter(None, map(find_scale, names)), None)
+            if own:
+                scale = own[0]
+            elif names and scale:
+                lines[place] = line.replace("|", f"| ({scale.strip('()')})", 1)
+    return "\n".join(lines)
+
+
+def _read_head(lines: Sequence[str], place: int) -> list[str]:
+    """Return the names of the columns of a table that begins at a line; none if it has no usable head."""
+    rule, first = [*lines[place + 1 : place + 3], "", ""][:2]
+    if not (is_table_rule(rule) and is_table_row(first)):
+        return []
+    return _read_names(lines[place], lines[place + 2 : place + 2 + _ROWS_BELOW])
 
 
 def _read_names(head: str, below: Sequence[str]) -> list[str]:

@@ -73,6 +73,7 @@ UNITS = {
 OTHER_UNIT = {"thousand": "million", "million": "thousand", "billion": "million"}
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _FOOTNOTE = re.compile(r"\s*\(\w{1,2}\)|(?<=[a-z)])\d$|[:*]+$")
+_COUNTS = re.compile(r"\bin (?:thousands|millions|billions|000’s)|\$000's", re.IGNORECASE)
 _ANNOUNCES = re.compile(r":$|following table|table below", re.IGNORECASE)
 _VECTORS = 100_000
 
@@ -95,11 +96,12 @@ class Report:
 
     @property
     def markdown(self) -> str:
-        """Return the document: the table follows the paragraph that announces it, else it comes first."""
+        """Return the document: the table follows the paragraph that says what it counts in, or announces it, if any."""
         rows = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in self.table]
         rows.insert(1, "|" + " --- |" * len(self.table[0]))
         parts = list(self.paragraphs)
-        place = next((n for n, text in enumerate(parts, 1) if _ANNOUNCES.search(text)), 0)
+        announcing = (n for n, text in enumerate(parts, 1) if _ANNOUNCES.search(text))
+        place = next((n for n, text in enumerate(parts, 1) if _COUNTS.search(text)), next(announcing, 0))
         return "\n\n".join([*parts[:place], "\n".join(rows), *parts[place:]])
 
     @cached_property

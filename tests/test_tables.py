@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.parsing.formats.tables import format_markdown_table
-from knowledge.tables import describe_tables, find_scale, read_rows, split_row
+from knowledge.tables import describe_tables, find_scale, read_rows, split_row, state_scales
 
 CELLS = st.text(st.sampled_from(r"ab1|\`*:;[]() "), max_size=12).map(lambda cell: " ".join(cell.split()))
 NAMES = st.lists(st.sampled_from(["Port", "Interface", "a|b", "`x|y`", "端口", ""]), min_size=1, max_size=4)
@@ -172,10 +172,18 @@ def test_years_and_terms_head_columns_of_figures(head: str, row: str) -> None:
 def test_unit_above_a_table_stands_in_its_rows() -> None:
     table = "| | 2019 |\n| --- | --- |\n| Sales | 3 |"
     text = f"Figures in thousands.\n\nSales were as follows:\n\n{table}\n\nAnd:\n\n{table}"
-    assert describe_tables(text).count("- (in thousands): Sales; 2019: 3") == 1
-    assert "- Sales; 2019: 3" in describe_tables(text)  # another table may count in something else
+    assert describe_tables(state_scales(text)).count("- (in thousands): Sales; 2019: 3") == 1
+    assert "- Sales; 2019: 3" in describe_tables(state_scales(text))  # another table may count in something else
     own = f"Figures in thousands:\n{table}".replace("2019", "2019 €m")
-    assert "- Sales; 2019 €m: 3" in describe_tables(own)
+    assert state_scales(own) == own
+    named = f"单位：万元\n\n{table}".replace("| |", "| 项目 |")
+    assert describe_tables(state_scales(named)).endswith("- (万元) 项目: Sales; 2019: 3")
+
+
+@given(st.text(st.sampled_from("ab|-5: \n`"), max_size=200))
+def test_text_below_a_unit_keeps_its_letters(text: str) -> None:
+    stated = state_scales(f"In thousands:\n{text}")
+    assert stated.replace("| (In thousands)", "|") == f"In thousands:\n{text}"
 
 
 @pytest.mark.parametrize(
@@ -202,10 +210,10 @@ def test_columns_that_get_other_years_begin_a_table() -> None:
     years = [["", "", "Fiscal 2019"], ["(in thousands)", "First", "Second"]]
     before = [["", "", "Fiscal 2018"], ["", "First", "Second"]]
     table = format_markdown_table([*years, ["Sales", "5", "6"], ["Costs", "3", "4"], *before, ["Sales", "1", "2"]])
-    assert describe_tables(table).replace("\n\n", "\n").split("\n") == [
+    assert describe_tables(state_scales(table)).replace("\n\n", "\n").split("\n") == [
         "- (in thousands) Fiscal 2019: Sales; First: 5; Second: 6",
         "- (in thousands) Fiscal 2019: Costs; First: 3; Second: 4",
-        "- Fiscal 2018 (in thousands): Sales; First: 1; Second: 2",
+        "- (in thousands) Fiscal 2018: Sales; First: 1; Second: 2",
     ]
     notes = [["Bond", "Rate", "Amount"], ["A", "5%", "30"], ["", "due 2025", ""], ["B", "6%", "40"]]
     assert "\n\n" not in format_markdown_table(notes)

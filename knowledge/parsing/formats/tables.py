@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 
 from knowledge.errors import DocumentTooLarge, ParseError
 from knowledge.interfaces import Document
@@ -23,8 +23,11 @@ _YEAR = re.compile(r"(?<![\d,./])(?:19|20)\d\d(?![\d,./])|(?<!\d)2 0 [012] \d(?!
 _WORDS = re.compile(r"[^\W\d_]{2}")
 _UNIT = re.compile(r"thousand|million|billion|['’‘`]000|[$€£¥%]|\b(?:usd|eur|gbp|rmb)m?\b|[千万亿]?元", re.IGNORECASE)
 """What a cell of a head says of the figures below it."""
+_NO_FIGURES = (",", "'000", "’000", "‘000")
 _MOST_HEAD_ROWS = 6
 """Rows among which a second head of a table ends."""
+_SHEET_HEAD_ROWS = 12
+"""Rows of a sheet among which its head is looked for."""
 _MAX_HEADER_CHARACTERS = 120
 _MAX_CELL_CHARACTERS = 10_000_000
 
@@ -71,40 +74,45 @@ def join_rows(rows: Iterable[Row], document: str) -> str:
 def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
     """Yield a line for each row: ``+ Name: Ada; Born: 1815``.
 
-    Rows of one cell before the first longer row are captions, which have no marker. Without a header row, the values
-    have no names.
+    Rows of one cell before the first longer row are captions, which have no marker; what they count figures in stands
+    in each row. Without a header row, the values have no names.
     """
-    header: Row | None = None
+    filled = (cells for row in rows if any(cells := [collapse_blanks(cell) for cell in row]))
     captions: list[str] = []
-    described = False
-    for row in rows:
-        cells = [collapse_blanks(cell) for cell in row]
-        filled = sum(1 for cell in cells if cell)
-        if not filled:
-            continue
-        if header is None:
-            header = _find_header(cells, filled)
-            if header is None:
-                captions.append(format_row((), cells))
-                continue
-            yield from captions
-            if header:
-                continue
-        yield f"{ROW_MARKER}{format_row(header, cells)}"
-        described = True
-    if header is None:
+    for first in filled:
+        if sum(map(bool, first)) > 1:
+            break
+        captions.append(format_row((), first))
+    else:
         yield from (f"{ROW_MARKER}{caption}" for caption in captions)
-    elif header and not described:
+        return
+    yield from captions
+    beginning = [first, *islice(filled, _SHEET_HEAD_ROWS)]
+    width = max(map(len, beginning))
+    header, *below = join_head([[*cells, *[""] * (width - len(cells))] for cells in beginning])
+    described = header if _is_header(header, below) else None
+    if described is None:
+        below = [header, *below]
+    elif (scale := next(filter(None, map(find_scale, captions)), None)) and not any(map(find_scale, header)):
+        described = [f"{header[0]} ({scale[0].strip('()')})".lstrip(), *header[1:]]
+    has_rows = False
+    for cells in chain(below, filled):
+        yield f"{ROW_MARKER}{format_row(described or (), cells)}"
+        has_rows = True
+    if not has_rows:
         yield f"{ROW_MARKER}{format_row((), header)}"
 
 
-def _find_header(cells: Row, filled: int) -> Row | None:
-    """Return the columns' names, no names if the row is already data, or None for a caption."""
-    if filled == 1:
-        return None
+def _is_header(cells: Row, below: Sequence[Row]) -> bool:
+    """Return whether a row has the columns' names; a year is one if no year stands below it."""
     names = [cell for cell in cells if cell]
-    plain = all(len(name) <= _MAX_HEADER_CHARACTERS and not _NUMBER.fullmatch(name) for name in names)
-    return cells if plain and len(set(names)) == len(names) else []
+    years = {cell for cell in cells[1:] if _YEAR.fullmatch(cell)}
+    if years and (_NUMBER.fullmatch(cells[0]) or any(_YEAR.fullmatch(cell) for row in below[:1] for cell in row)):
+        return False
+    plain = all(
+        len(name) <= _MAX_HEADER_CHARACTERS and (name in years or not _NUMBER.fullmatch(name)) for name in names
+    )
+    return plain and len(set(names)) == len(names)
 
 
 def format_markdown_table(rows: Sequence[Row]) -> str:
@@ -215,8 +223,9 @@ def _find_covered(cells: Row, others: Sequence[int]) -> list[str] | None:
 
 
 def _is_figure(cell: str) -> bool:
-    """Return whether a cell is a value: no year, no word and no part of a date ("31,") is in it."""
-    return any(map(str.isdigit, cell)) and not (_YEAR.search(cell) or _WORDS.search(cell) or cell.endswith(","))
+    """Return whether a cell is a value: no year, no word, neither "31," nor "$'000"."""
+    is_number = any(map(str.isdigit, cell)) and not cell.endswith(_NO_FIGURES)
+    return is_number and not _YEAR.search(cell) and not _WORDS.search(cell)
 
 
 def _format_markdown_row(cells: Row) -> str:

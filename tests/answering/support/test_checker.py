@@ -131,9 +131,9 @@ async def test_value_of_another_row_is_contradicted(table: str, sentence: str, r
     assert (await checker.check_sentence(sentence)).kind == "contradicted"
 
 
-REPORT = """Inventories in thousands, at the end of the year:
+REPORT = """Inventories at the end of the year:
 
-| | 2019 | 2018 |
+| (in thousands) | 2019 | 2018 |
 | --- | --- | --- |
 | Finished goods | $9,447 | $10,995 |
 | Raw materials | 23,363 | 25,746 |
