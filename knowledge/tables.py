@@ -24,6 +24,9 @@ _STARTS_YEAR = re.compile(rf"(?<!\d){_YEAR}(?!\d)")
 _MAX_NAME_CHARACTERS = 80
 """A first row with a longer cell is data or layout: it would be repeated in every row. The first cell, which says what
 holds of all columns, may have twice as many. It was not tuned."""
+_CAPTION_CHARACTERS = 200
+"""A longer line is prose, which may say "in million ways". It was not tuned."""
+_OPEN_BRACKET = re.compile(r"[(（\[][^()（）\[\]]*$")
 _ROWS_BELOW = 6
 """Rows below a head in which the first figure of a column is looked for; rows that begin a group have none."""
 
@@ -126,8 +129,7 @@ def state_scales(text: str) -> str:
         if not is_table_row(line):
             in_table = False
             if line.strip():
-                found = find_scale(line)
-                scale = found[0] if found else "" if is_below_table else scale
+                scale = _find_stated_scale(line) or ("" if is_below_table else scale)
                 is_below_table = False
         elif not in_table:
             in_table = is_below_table = True
@@ -138,6 +140,14 @@ def state_scales(text: str) -> str:
             elif names and scale:
                 lines[place] = line.replace("|", f"| ({scale.strip('()')})", 1)
     return "\n".join(lines)
+
+
+def _find_stated_scale(line: str) -> str:
+    """Return what a line says that figures are counted in, "" if nothing; long prose has to say it in brackets."""
+    found = _SCALE.search(line)
+    if found and (len(line) <= _CAPTION_CHARACTERS or _OPEN_BRACKET.search(line, 0, found.start())):
+        return found[0]
+    return ""
 
 
 def _read_head(lines: Sequence[str], place: int) -> list[str]:

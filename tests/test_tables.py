@@ -150,6 +150,8 @@ def test_name_over_several_columns_belongs_to_each() -> None:
         [["Group", "Option", "Default"], ["", "limit", "none"], ["", "pool", "5"]],
         [["", "Free", "Paid"], ["Storage", "none", "1 GB"], ["Seats", "1", "5"]],
         [["Plan", "Basic", "Pro"], ["Support", "e-mail", "telephone"], ["Backups", "no", "yes"]],
+        [["", "Basic", "Pro"], ["Price ($)", "free", "on request"], ["Seats", "1", "5"]],
+        [["Group A", "", ""], ["Ada", "engineer", "x"], ["Bo", "nurse", "5"]],
         [["Year", "2019", "2018"], ["Auditor", "A & B", "C"], ["Sales", "5", "6"]],
     ],
 )
@@ -176,6 +178,8 @@ def test_unit_above_a_table_stands_in_its_rows() -> None:
     assert "- Sales; 2019: 3" in describe_tables(state_scales(text))  # another table may count in something else
     own = f"Figures in thousands:\n{table}".replace("2019", "2019 €m")
     assert state_scales(own) == own
+    prose = f"Customers told us in million ways that they like it. {'They do. ' * 30}\n\n{table}"
+    assert state_scales(prose) == prose
     named = f"单位：万元\n\n{table}".replace("| |", "| 项目 |")
     assert describe_tables(state_scales(named)).endswith("- (万元) 项目: Sales; 2019: 3")
 

@@ -198,9 +198,11 @@ def _extends_head(head: Sequence[Row], row: Row, figures: Sequence[int]) -> bool
         return True
     is_unnamed = any(not any(above[column] for above in head) for column in figures)
     if row[0]:
-        is_caption = not any(cell for above in head for cell in above[1:])
-        names_all = all(row[column] or any(above[column] for above in head) for column in figures)
-        return is_caption or (is_unnamed and names_all) or _UNIT.search(row[0]) is not None
+        names_figures = len(cells) == sum(bool(row[column]) for column in figures)
+        is_below_caption = not any(cell for above in head for cell in above[1:])
+        is_whole = all(row[column] or any(above[column] for above in head) for column in figures)
+        begins = names_figures and is_unnamed and (is_below_caption or is_whole)
+        return begins or find_scale(row[0]) is not None
     return is_unnamed or not any(above[0] for above in head)
 
 
@@ -229,7 +231,7 @@ def _is_figure(cell: str) -> bool:
 
 
 def _format_markdown_row(cells: Row) -> str:
-    return "| " + " | ".join(collapse_blanks(cell).replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def _find_delimiter(text: str) -> str:
