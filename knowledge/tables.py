@@ -162,10 +162,12 @@ def _read_names(head: str, below: Sequence[str]) -> list[str]:
     """Return the names of a table's columns; none if its first row is no head but data or layout."""
     names = split_row(head)
     filled = [name for name in names if name]
-    says_something = any(map(str.isalpha, "".join(names))) or (not names[0] and any(map(_STARTS_YEAR.match, filled)))
+    of_years = (not names[0] or find_scale(names[0]) is not None) and any(map(_STARTS_YEAR.match, filled))
+    says_something = of_years or any(map(str.isalpha, "".join(names)))
     is_head = says_something and len(set(filled)) == len(filled)
     has_data = names[0] and any(
-        _VALUE.fullmatch(name) and not _heads_figures(n, names, below) for n, name in enumerate(names)
+        _VALUE.fullmatch(name) and not find_scale(name) and not _heads_figures(n, names, below)
+        for n, name in enumerate(names)
     )
     is_layout = any(len(name) > _MAX_NAME_CHARACTERS * (1 if n else 2) for n, name in enumerate(names))
     return names if is_head and not has_data and not is_layout else []

@@ -164,6 +164,7 @@ def test_row_of_words_below_a_whole_head_stays_a_row(rows: list[list[str]]) -> N
     [
         ("| | 2019 | 2018 |", "- Sales; 2019: 3; 2018: 4"),
         ("| Terms | Total | 1-3 years |", "- Terms: Sales; Total: 3; 1-3 years: 4"),
+        ("| ($000) | 2019 $ | 2018 $ |", "- ($000): Sales; 2019 $: 3; 2018 $: 4"),
         ("| € million | 2017/2018 | 2018/19 |", "- € million: Sales; 2017/2018: 3; 2018/19: 4"),
     ],
 )
