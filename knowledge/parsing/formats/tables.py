@@ -90,14 +90,14 @@ def describe_rows(rows: Iterable[Row]) -> Iterator[str]:
     beginning = [first, *islice(filled, _SHEET_HEAD_ROWS)]
     width = max(map(len, beginning))
     header, *below = join_head([[*cells, *[""] * (width - len(cells))] for cells in beginning])
-    described = header if _is_header(header, below) else None
+    described: Row | None = header if _is_header(header, below) else None
     if described is None:
         below = [header, *below]
     elif (scale := next(filter(None, map(find_scale, captions)), None)) and not any(map(find_scale, header)):
         described = [f"{header[0]} ({scale[0].strip('()')})".lstrip(), *header[1:]]
     has_rows = False
-    for cells in chain(below, filled):
-        yield f"{ROW_MARKER}{format_row(described or (), cells)}"
+    for row in chain(below, filled):
+        yield f"{ROW_MARKER}{format_row(described or (), row)}"
         has_rows = True
     if not has_rows:
         yield f"{ROW_MARKER}{format_row((), header)}"
