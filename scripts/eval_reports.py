@@ -354,6 +354,8 @@ def count_figures(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure one part."""
     reports, questions = load_reports(Path(os.environ.get("KVASIR_EVAL_DIR", "")), options.part)
+    chosen = {report.name for report in reports[:: options.every]}
+    questions = [one for one in questions if one.report.name in chosen]
     embedder = await open_cached_embedder()
     options.scratch.mkdir(parents=True, exist_ok=True)
     outcomes = await ask_questions(reports, questions, embedder, options.scratch)
@@ -382,6 +384,7 @@ def main() -> None:
     """Measure and print; the exit status is 2 without the data."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=list(PARTS), default="test")
+    parser.add_argument("--every", type=int, default=1, help="ask about every third document, for example")
     parser.add_argument("--misses", type=int, default=0, help="print so many failures of each kind")
     parser.add_argument(
         "--scratch", type=Path, default=Path(tempfile.gettempdir()) / "kvasir-eval", help="kept vectors"
