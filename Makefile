@@ -108,6 +108,8 @@ eval-profiles: dev
 	@.venv/bin/python -m bot.prepare embedder $(if $(KVASIR_ENGINE_URL),,engine-cpu)
 	.venv/bin/python scripts/eval_transactions.py $(PROFILES)/transactions
 	.venv/bin/python scripts/eval_customer_questions.py
+	.venv/bin/python scripts/eval_reports.py
+	.venv/bin/python scripts/eval_public_rules.py
 	.venv/bin/python scripts/eval_sources.py
 	.venv/bin/python scripts/eval_guidance.py
 	.venv/bin/python scripts/eval_notes.py

@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 from knowledge.chunking.blocks import Block, BlockKind, CountTokens, Unit, group_units, split_blocks
 from knowledge.interfaces import Chunk, Document, Section, make_class_key, number_readers
+from knowledge.tables import state_scales
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Increase it if the same bytes become other chunks (here or in a parser). Every document is then split again."""
 
 TARGET_TOKENS: Final = 320
@@ -117,7 +118,7 @@ def _draft_chunks(title: str, sections: Iterable[Section], count_tokens: CountTo
         heading = _shorten_heading(headings, count_tokens)
         limit = MAX_TOKENS - count_tokens(_SEPARATOR.join((title, heading)))
         text = first.text if len(group) == 1 else "\n\n".join(map(_format_under_heading, group))
-        blocks = split_blocks(text, limit, min(TARGET_TOKENS, limit), count_tokens)
+        blocks = split_blocks(state_scales(text), limit, min(TARGET_TOKENS, limit), count_tokens)
         for packed in _pack_runs(_join_announcements(blocks), limit):
             yield _Draft(heading, first.anchor, packed)
 

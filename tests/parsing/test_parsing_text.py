@@ -236,6 +236,22 @@ def test_quoted_cells_and_captions() -> None:
     assert everything(parse_table(data, "a.csv")) == "Report 2024\n+ Name: Ada; Note, long: two lines"
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("Balance sheet\n(in thousands)\n,2019,2018\nCash,5,6\n",
+         "Balance sheet\n(in thousands)\n+ (in thousands): Cash; 2019: 5; 2018: 6"),
+        ("€m,2019,2018\nCash,5,6\n", "+ €m: Cash; 2019: 5; 2018: 6"),
+        (",Group,,Parent,\n,2019,2018,2019,2018\nCash,5,6,1,2\n",
+         "+ Cash; Group 2019: 5; Group 2018: 6; Parent 2019: 1; Parent 2018: 2"),
+        ("2019,5\n2018,6\n", "+ 2019; 5\n+ 2018; 6"),
+        ("Ada,1990\nBo,1992\n", "+ Ada; 1990\n+ Bo; 1992"),
+    ],
+)  # fmt: skip
+def test_sheet_names_its_figures_by_year_and_unit(data: str, text: str) -> None:
+    assert everything(parse_table(data.encode(), "a.csv")) == text
+
+
 def test_a_table_without_header_keeps_its_values() -> None:
     assert everything(parse_table(b"1,2\n3,4\n", "a.csv")) == "+ 1; 2\n+ 3; 4"
 

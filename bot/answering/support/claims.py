@@ -84,7 +84,7 @@ class Claims:
     @cached_property
     def numbers(self) -> tuple[Mention, ...]:
         """Return the numbers that it states."""
-        return find_numbers(self._masked_text)
+        return find_numbers(self._masked_text, self.text)
 
     @cached_property
     def figures(self) -> tuple[Mention, ...]:

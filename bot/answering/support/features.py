@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering.support.claims import Claims
-from bot.answering.support.matching import Match
+from bot.answering.support.matching import AnalysedPassage, Match
 from bot.answering.support.quantities import meets_any, normalise_text
 from knowledge.embedding.calibration import SupportWeights
 from knowledge.lexical.terms import stem
@@ -31,7 +31,7 @@ FEATURES = (
 
 similarity    of the embeddings of the sentence and the passage's best stretch (one or two sentences), up to a limit
 overlap       share of the sentence's words, numbers and names that stand in that stretch
-number        it states a number that the passage does not
+number        it states a number that the passage does not, or has only in a table for another year or another row
 identifier    it has a code, version or address that the passage has not
 name          it has a brand, acronym or quoted name that the passage has not
 binding       its number stands with other words in the passage than here: share of the words
@@ -48,10 +48,12 @@ def compute_features(found: Match, question: Claims | None = None) -> NDArray[np
     """Return the features of ``FEATURES``; what the question names is no strange name."""
     here, there, across, alignment = found.sentence, found.passage.whole, found.across, found.alignment
     closest = max(found.near, key=lambda other: len(here.words & other.words))
+    missing = find_missing_facts(here, there, question)
     values = {
         "similarity": found.similarity,
         "overlap": found.overlap,
-        **find_missing_facts(here, there, question),
+        **missing,
+        "number": missing["number"] or misplaces_figure(here, found.passage),
         "binding": not across and _measure_binding(here, found.near, there),
         "denial": (alignment is not None and alignment.is_negated) or (not across and is_denial(here, there, closest)),
         "negation": _adds_negation(found),
@@ -80,6 +82,33 @@ def find_missing_facts(here: Claims, there: Claims, question: Claims | None = No
             for name in here.names
         ),
     }
+
+
+def misplaces_figure(here: Claims, passage: AnalysedPassage) -> bool:
+    """Return whether a text takes a figure of a table from the column of another year, or from another row.
+
+    A figure that also stands in the column of that year, in the name of a row or in a sentence is not misplaced. The
+    other row has fewer words of the text in its name than one that the text names whole and takes no figure from.
+    """
+    rows = passage.table_rows
+    if not any(row.cells for row in rows):
+        return False
+    heads = {year for row in rows for years, _ in row.cells for year in years}
+    said = {one.value for number in here.figures for one in number.readings if one.kind == "year"} & heads
+    figures = [n for n in here.figures if not any(one.kind == "year" and one.value in said for one in n.readings)]
+    named = [row for row in rows if row.name and row.name <= here.all_words]
+    unused = [
+        len(row.name) for row in named if not any(map(row.find_cells, figures)) and any(own for _, own in row.cells)
+    ]
+    for figure in figures:
+        stated = [(row, years) for row in rows for years in row.find_cells(figure)]
+        if not stated or any(meets_any(figure, row.named_numbers) for row in rows) or passage.states_in_prose(figure):
+            continue
+        if said and all(years and not years & said for _, years in stated):
+            return True
+        if max(unused, default=0) > max(len(row.name & here.all_words) for row, _ in stated):
+            return True
+    return False
 
 
 def is_abbreviation(name: str, text: str) -> bool:

@@ -14,7 +14,7 @@ from bot.answering.markdown.sentences import split_passage
 from bot.answering.support.alignment import Alignment, align_texts
 from bot.answering.support.claims import Claims, content_words, extract_claims
 from bot.answering.support.embedding_cache import EmbeddingCache
-from bot.answering.support.quantities import meets_any, normalise_text
+from bot.answering.support.quantities import Mention, meets_any, normalise_text
 from bot.languages.registry import Language, choose_language, find_pack
 from knowledge.embedding.calibration import SimilarityScale
 from knowledge.tables import describe_tables
@@ -36,7 +36,24 @@ _BEFORE = re.compile(r"(?<!not)(?<!never)(?<![不没未无非勿])")
 _BEFORE_NUMBER = re.compile(rf"{_BEFORE.pattern}(?<![\d.,])")
 _BEHIND_NUMBER = re.compile(r"(?!\d|[.,]\d|hundred|thousand|million|billion|[百千万亿%])")
 _ANYTHING = re.compile("")
+_YEAR = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?![\d.,])")
 _BARE = " ,;:，；。：、.!?"
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table with what its figures are bound to."""
+
+    name: frozenset[str]
+    """The content words of its first cell."""
+    named_numbers: tuple[Mention, ...]
+    """The numbers of its first cell."""
+    cells: tuple[tuple[frozenset[float], tuple[Mention, ...]], ...]
+    """The years in the name of each other cell, and the numbers of the cell."""
+
+    def find_cells(self, number: Mention) -> list[frozenset[float]]:
+        """Return the years of the cells that state a number."""
+        return [years for years, numbers in self.cells if meets_any(number, numbers)]
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,28 @@ class AnalysedPassage:
                 places.setdefault(word, []).append(place)
         return places
 
+    @cached_property
+    def table_rows(self) -> tuple[TableRow, ...]:
+        """Return its rows by their cells."""
+        return tuple(_read_row(extract_claims(self.sentences[row])) for row in sorted(self.rows))
+
+    def find_row(self, sentence: Claims, overlaps: Sequence[float]) -> set[int]:
+        """Return the row that states most figures of a sentence, years aside; of several the one most like it."""
+        figures = [figure for figure in sentence.figures if "year" not in figure.kinds]
+        if not self.rows or not figures:
+            return set()
+        counts = {
+            place: sum(bool(row.find_cells(figure)) for figure in figures)
+            for place, row in zip(sorted(self.rows), self.table_rows, strict=True)
+        }
+        best = max(counts, key=lambda place: (counts[place], overlaps[place]))
+        return {best} if counts[best] else set()
+
+    def states_in_prose(self, number: Mention) -> bool:
+        """Return whether a number stands outside the rows of tables."""
+        prose = (text for place, text in enumerate(self.sentences) if place not in self.rows)
+        return any(meets_any(number, extract_claims(text).numbers) for text in prose)
+
     def overlaps(self, words: frozenset[str]) -> list[float]:
         """Return the share of a sentence's words that stand in each sentence of the passage."""
         counts, total = [0] * len(self.words), max(1, len(words))
@@ -102,6 +141,17 @@ class AnalysedPassage:
         by_number = [[row for row, own in numbers.items() if meets_any(one, own)] for one in sentence.figures]
         for found in (by_word, by_number):
             yield tuple(sorted({rows[0] for rows in found if len(rows) == 1}))
+
+
+def _read_row(row: Claims) -> TableRow:
+    start, cells = 0, list[tuple[frozenset[float], tuple[Mention, ...]]]()
+    for cell in row.text.split("; "):
+        end, value = start + len(cell), start + cell.rfind(": ") + 1
+        years = frozenset(map(float, _YEAR.findall(row.text, start, value)))
+        cells.append((years, tuple(number for number in row.numbers if value <= number.start < end)))
+        start = end + 2
+    name = content_words(row.text.partition("; ")[0].rpartition(": ")[2])
+    return TableRow(name, cells[0][1], tuple(cells[1:]))
 
 
 @dataclass(frozen=True)
@@ -165,7 +215,8 @@ def _expected_similarities(
     if sentence.language != passage.language:
         return dict.fromkeys(range(len(passage.sentences))[:LIKELY_ACROSS])
     overlaps = passage.overlaps(sentence.all_words)
-    likely = sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]
+    likely = {*sorted(range(len(overlaps)), key=lambda place: -overlaps[place])[:_LIKELY]}
+    likely |= passage.find_row(sentence, overlaps)
     return {place: _expect_similarity(overlaps[place], scale) for place in likely}
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from knowledge.tables import find_scale
 
 PLAIN = "plain"
 """The kind of a number without a unit that is known; it meets a number of any kind."""
@@ -18,6 +20,8 @@ _COUNT, _HEADS, _TIMES = "count", "head", "×"
 
 _OF_DATE = ("year", "month-name", "day-of-month")
 _SECONDS, _MONTHS = "s", "month"
+_COUNTED = {PLAIN, "eur", "usd", "cad", "aud", "nzd", "hkd", "sgd", "twd", "gbp", "cny", "chf"}
+"""Kinds of figures that a table may count in thousands or millions."""
 
 _UNITS: dict[str, tuple[str, float]] = {
     # time that has a fixed length, in seconds
@@ -142,11 +146,12 @@ _CLOCK = re.compile(
 )
 _PHONE = re.compile(r"(?<![\w.,])\+?\d(?:[ -]?\d){6,14}(?![\w]|[.,]\d)")
 _MENTION = re.compile(
-    rf"(?=[\s\d€$£¥u第{_ZH_DIGITS}]|\b)(?P<money>(?:us|\b(?:ca?|au?|nz|hk|s|nt)|(?<![a-z]))\$|[€£¥])?\s?(?P<ordinal>第)?"
-    rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?:(?P<wan>[万亿千百])|\s(?P<scale>thousand|million|billion)\b)?(?P<th>(?:st|nd|rd|th)\b)?"
+    rf"(?=[\s\d€$£¥u第{_ZH_DIGITS}]|\b)(?P<money>(?:us|\b(?:ca?|au?|nz|hk|s|nt)|(?<![a-z]))\$|[€£¥])?\s?(?:(?<=[$€£¥])\()?(?P<ordinal>第)?"
+    rf"(?:(?<![a-z_\d.-])(?P<num>{_NUMBER})(?:(?P<wan>[万亿千百])|\)?\s(?P<scale>thousand|million|billion)\b)?(?P<th>(?:st|nd|rd|th)\b)?"
     rf"|(?P<word>{_WORD_NUMBER})|(?P<zh>(?!十分(?!钟|之))(?!万一|千万(?!元)){_ZH_NUMBER}))"
     rf"(?:[\s-]?(?P<unit>(?:{_UNIT})){_LATIN_UNIT_END})?(?P<counter>{_COUNTERS})?"
 )
+_OWN_SCALE = re.compile(r"thousand|million|billion|[万亿千百]")
 _HALF = re.compile(r"半(?P<unit>年|个?小时|天|个月)|half an? (?P<en>hour|year|day|month)")
 _PERCENT_ZH = re.compile(rf"百分之(?P<n>{_NUMBER}|{_ZH_NUMBER})")
 _TWICE = re.compile(r"\b(?P<n>twice|thrice)\b")
@@ -201,8 +206,11 @@ def normalise_text(text: str) -> str:
     return folded.replace("’", "'").replace("–", "-").replace("—", "-").replace("−", "-")
 
 
-def find_numbers(text: str) -> tuple[Mention, ...]:
-    """Return the numbers that a text states, in order; ``text`` has passed through ``normalise_text``."""
+def find_numbers(text: str, whole: str | None = None) -> tuple[Mention, ...]:
+    """Return the numbers that a text states, in order; ``text`` has passed through ``normalise_text``.
+
+    ``whole`` is the same text where names are blanked out in ``text``: "RMB million" says what figures are counted in.
+    """
     mentions: list[Mention] = []
     occupied = bytearray(len(text))
     readers = _READERS if _FIGURE.search(text) else _WORD_READERS
@@ -212,7 +220,26 @@ def find_numbers(text: str) -> tuple[Mention, ...]:
         if not any(occupied[mention.start : mention.end]):
             occupied[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
             mentions.append(mention)
-    return tuple(sorted(mentions, key=lambda mention: mention.start))
+    mentions.sort(key=lambda mention: mention.start)
+    whole = whole or text
+    return tuple(mentions if find_scale(whole) is None else _scale_lines(whole, mentions))
+
+
+def _scale_lines(text: str, mentions: Iterable[Mention]) -> Iterator[Mention]:
+    """Yield the numbers; one of a line "(in thousands)" may mean thousands, too, unless it says so itself."""
+    start, end, factor = 0, -1, 1.0
+    for mention in mentions:
+        if mention.start > end:
+            start = text.rfind("\n", 0, mention.start) + 1
+            end = text.find("\n", mention.start)
+            end = len(text) if end < 0 else end
+            scale = find_scale(text[start:end])
+            factor = scale[1] if scale else 1.0
+        if factor > 1 and not _OWN_SCALE.search(text, mention.start, mention.end):
+            scaled = {Quantity(one.value * factor, one.kind) for one in mention.readings if one.kind in _COUNTED}
+            yield replace(mention, readings=mention.readings | scaled)
+        else:
+            yield mention
 
 
 def meets_any(mention: Mention, others: Iterable[Mention]) -> bool:

@@ -131,6 +131,49 @@ async def test_value_of_another_row_is_contradicted(table: str, sentence: str, r
     assert (await checker.check_sentence(sentence)).kind == "contradicted"
 
 
+REPORT = """Inventories at the end of the year:
+
+| (in thousands) | 2019 | 2018 |
+| --- | --- | --- |
+| Finished goods | $9,447 | $10,995 |
+| Raw materials | 23,363 | 25,746 |
+| Total inventories | 32,810 | 36,741 |
+| Total current assets | 91,041 | 73,202 |
+| Total assets | 383,665 | 353,000 |
+| Inventory reserves | (5,527) | (5,384) |"""
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Finished goods were $9,447 thousand in 2019.",
+        "Finished goods were $9.447 million in 2019 and $10,995 thousand in 2018.",
+        "Raw materials were 25,746 in 2018.",
+        "Total assets were 383,665 thousand and total current assets 91,041 thousand in 2019.",
+        "Inventory reserves were $(5,527) thousand in 2019.",
+    ],
+)
+async def test_figures_of_reports_are_supported(sentence: str, room: type[Room]) -> None:
+    checker = await make_checker([REPORT], room.embed)
+    assert (await checker.check_sentence(sentence)).kind == "supported"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Finished goods were $9,447 million in 2019.",
+        "Finished goods were $9,447 thousand in 2018.",
+        "Raw materials were 25,746 thousand in 2019.",
+        "Raw materials were 9,447 thousand in 2019.",
+        "Total current assets were 383,665 thousand in 2019.",
+        "Inventory reserves were $(5,527) million in 2019.",
+    ],
+)
+async def test_other_unit_year_or_row_is_not_supported(sentence: str, room: type[Room]) -> None:
+    checker = await make_checker([REPORT], room.embed)
+    assert (await checker.check_sentence(sentence)).kind != "supported"
+
+
 async def test_support_and_contradiction_make_dispute(room: type[Room]) -> None:
     old = room.leave.replace("25 days", "20 days")
     checker = await make_checker([old, room.leave], room.embed)
