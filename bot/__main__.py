@@ -100,7 +100,9 @@ def _add_question_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     ask.add_argument("--web", action="store_true", help="search the web too")
     note = add("note", "Write the note of a conversation, with the lines that support each sentence.", json=True)
     note.add_argument("profile", metavar="PROFILE", help="a profile of kind note, such as visit-note")
-    note.add_argument("file", metavar="FILE", help="the transcript: lines such as “[doctor] How are you?”")
+    note.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a transcript: lines such as “[doctor] How are you?”"
+    )
     search = add("search", "Show the passages that a question finds.", json=True)
     search.add_argument("query", help="the question, or - for one question a line of standard input")
     search.add_argument("--limit", type=_positive_number, default=8, metavar="N", help="at most this many passages (8)")

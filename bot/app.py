@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ from knowledge.library import Library
 from knowledge.masking import DEFAULT_RECOGNISER, Recogniser
 
 if TYPE_CHECKING:
-    from bot.audit.audited_extractor import AuditedExtractor
+    from bot.audit.audited_profiles import AuditedProfiles
     from bot.audit.entries import AuditLog
     from bot.health.checks import Health
     from bot.local_workspace import LocalWorkspace
@@ -153,6 +154,24 @@ def create_verified_finder(
     )
 
 
+def create_profiles(
+    settings: Settings, library: Library, engine: ChatEngine, judges: Judges, audit: AuditLog
+) -> AuditedProfiles:
+    """Return what applies profiles to files."""
+    from bot.audit.audited_profiles import AuditedProfiles  # noqa: PLC0415 - as in ``serve``
+    from bot.profiles.checklist.reviewer import Reviewer  # noqa: PLC0415
+    from bot.profiles.extraction.extractor import Extractor  # noqa: PLC0415
+    from bot.profiles.notes.writer import NoteWriter  # noqa: PLC0415
+    from bot.profiles.registry import Profiles  # noqa: PLC0415
+
+    limits = replace(settings.limits, unsupported="drop")
+    note_writer = NoteWriter(
+        library, lambda search: create_answerer(library, engine, search, judges=judges, limits=limits)
+    )
+    profiles = Profiles(settings.configuration.profiles)
+    return AuditedProfiles(library, profiles, Extractor(engine), Reviewer(engine), note_writer, audit)
+
+
 async def serve(settings: Settings, terminal: Terminal) -> None:
     """Run the bot until cancelled, in the Slack workspace of the tokens or in one on this machine.
 
@@ -246,7 +265,7 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             security_audit=SecurityAudit(settings, os.environ, library),
             record_vote=metrics.record_vote,
             audit_log=audit,
-            extractor=_create_extractor(measured_engine, audit, library, configured.profiles),
+            document_profiles=create_profiles(settings, library, measured_engine, judges, audit),
             count_requests=engine.count_requests,
             listeners=listeners,
             guidance=guidance,
@@ -266,17 +285,6 @@ async def serve(settings: Settings, terminal: Terminal) -> None:
             terminal,
             _lead_syncs(ready_library, terminal, functools.partial(_add_leader_tasks, settings, app, deps.adding)),
         )
-
-
-def _create_extractor(
-    engine: ChatEngine, audit: AuditLog, library: Library, own_profiles: Path | None
-) -> AuditedExtractor:
-    """Return what takes values out of files."""
-    from bot.audit.audited_extractor import AuditedExtractor  # noqa: PLC0415 - as in ``serve``
-    from bot.profiles.extraction.extractor import Extractor  # noqa: PLC0415
-    from bot.profiles.registry import Profiles  # noqa: PLC0415
-
-    return AuditedExtractor(Extractor(engine), audit, library, Profiles(own_profiles))
 
 
 async def _open_ledger(
@@ -499,7 +507,7 @@ async def _serve_api(
         deps.configuration,
         deps.audit_log,
         deps.guidance,
-        deps.extractor,
+        deps.document_profiles,
     )
     where = settings.api_host, settings.api_port
     async with open_api(parts, deps.listeners, *where, drain_s=settings.drain_s) as address:

@@ -37,6 +37,8 @@ _DEADLINE_S: Final = 20.0
 _RECOGNITION_S: Final = 28.0
 """For recognising the text of one file; of a long one, the first pages are read."""
 _PARSERS: Final = 2
+_PLAIN_KINDS: Final = frozenset({"txt", "md", "log"})
+"""Files whose lines people see, and may be named by number."""
 
 
 class MaterialLoader:
@@ -63,6 +65,7 @@ class MaterialLoader:
 
         """
         from knowledge.parsing import ParserPool  # noqa: PLC0415 - only a question with a file pays for the import
+        from knowledge.parsing.decoding import decode_text  # noqa: PLC0415
 
         self._parsers = self._parsers or ParserPool(_PARSERS, _DEADLINE_S)
         content = DocumentContent(data, media_type, "")
@@ -84,8 +87,11 @@ class MaterialLoader:
                 raise document
             document = Document(name, ())
         material = await asyncio.to_thread(self._split_sections, id_, clean_name(name), kind, document.sections)
+        text = await asyncio.to_thread(decode_text, data, media_type=media_type) if kind in _PLAIN_KINDS else ""
         return replace(
             material,
+            text=text[:_MAX_CHARACTERS],
+            is_cut=material.is_cut or len(text) > _MAX_CHARACTERS,
             recognised_pages=document.recognised_pages,
             unread_pages=document.unread_pages,
             picture=picture,
@@ -102,7 +108,7 @@ class MaterialLoader:
         material = await asyncio.to_thread(
             self._split_sections, id_, clean_name(title), MESSAGE_KIND, [Section((), text)]
         )
-        return replace(material, url=url)
+        return replace(material, url=url, text=text)
 
     def _split_sections(self, id_: str, title: str, kind: str, sections: Sequence[Section]) -> Material:
         pages = takewhile(lambda section: (section.page or 0) <= MAX_PAGES, sections)

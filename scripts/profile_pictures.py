@@ -37,7 +37,7 @@ async def take_picture(page: Page, pictures: Path, name: str) -> None:
 
 
 async def extract_values(page: Page, room: str, sample: Path, profile: str) -> None:
-    """Send a sample, use "Extract values" and open the thread with the table."""
+    """Send a sample, use "Extract, check or note" and open the thread with the table."""
     await page.locator(".room", has_text=room).first.click()
     await page.locator("#composer input[type=file]").set_input_files(sample)
     await expect(page.locator("#composer .file")).to_have_count(1)
@@ -45,9 +45,9 @@ async def extract_values(page: Page, room: str, sample: Path, profile: str) -> N
     message = page.locator("#log .message", has_text=sample.name).last
     await message.hover()
     await message.get_by_label("More actions").click()
-    await page.get_by_role("menuitem", name="Extract values").click()
+    await page.get_by_role("menuitem", name="Extract, check or note").click()
     await page.locator("dialog.modal select").select_option(label=profile)
-    await page.locator("dialog.modal").get_by_role("button", name="Extract").click()
+    await page.locator("dialog.modal").get_by_role("button", name="Start").click()
     await page.locator(".room", has_text="Kvasir").first.click()
     replies = page.locator("#log .message", has_text=f"{profile}: I read").last.locator("button.replies")
     await replies.click(timeout=ANSWER_MS)

@@ -22,7 +22,7 @@ from bot.answering.retrieval.web_routing import strip_documents_prefix, strip_we
 from bot.answering.verified_answers.verified_answerer import Answering
 from bot.api.access import ApiAccess, Caller
 from bot.api.errors import ApiError
-from bot.audit.audited_extractor import AuditedExtractor
+from bot.audit.audited_profiles import AuditedProfiles
 from bot.audit.entries import NO_AUDIT, AuditEntry, AuditLog, Event, name_person
 from bot.config.configuration import Configuration
 from bot.slack.people.viewers import may_see_answer
@@ -64,8 +64,8 @@ class ApiParts:
     audit: AuditLog = NO_AUDIT
     guidance: Mapping[str, Guidance] = field(default_factory=dict)
     """The profiles that a request may name, by name."""
-    extractor: AuditedExtractor | None = None
-    """None where no values are taken out of files."""
+    document_profiles: AuditedProfiles | None = None
+    """None where no profile is applied to files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bot.api.access import PERSON_HEADERS
-from bot.api.extraction import EXTRACT_PATH
+from bot.api.document_profiles import PROFILE_KINDS
 from bot.api.passages import FoundPassages
-from bot.api.requests import AnswerRequest, ChatRequest, ExtractQuery, SearchRequest
+from bot.api.requests import AnswerRequest, ChatRequest, ProfileQuery, SearchRequest
 
 _REF = "#/components/schemas/{model}"
 _REFUSALS: Mapping[str, str] = {
@@ -27,6 +27,12 @@ _REFUSALS: Mapping[str, str] = {
     "503": "Slack, the database or the store does not answer.",
     "504": "A lookup or search took longer than 20 s, or an answer 15 minutes.",
 }
+_UPLOADS: Mapping[str, tuple[str, str]] = {
+    "extraction": ("Take values out of a file.", "Extraction"),
+    "checklist": ("Check the statements of a list about a contract.", "Review"),
+    "note": ("Write the note of a visit from its transcript.", "Note"),
+}
+"""What is done by profiles of each kind, and the schema of its result."""
 _EVENTS = {
     "text/event-stream": {
         "schema": {
@@ -45,6 +51,8 @@ def build_document() -> dict[str, Any]:
     schemas = definitions["$defs"] | {
         "Answer": _build_object("answer", "sources", "notices", "route", answer="string"),
         "Extraction": _build_object("file", "profile", "values", "dropped", "notices", "passages", file="string"),
+        "Review": _build_object("file", "profile", "statements", "dropped", "notices", "passages", file="string"),
+        "Note": _build_object("file", "profile", "sections", "notices", file="string"),
         "Completion": _build_object("id", "object", "created", "model", "choices", "citations", model="string"),
         "Models": _build_object("object", "data", object="string"),
         "Error": _build_object("error"),
@@ -56,7 +64,7 @@ def build_document() -> dict[str, Any]:
         "paths": {
             "/v1/answers": {"post": _build_post("Answer a question.", AnswerRequest, "Answer", streams=True)},
             "/v1/search": {"post": _build_post("Search the documents.", SearchRequest, "FoundPassages")},
-            EXTRACT_PATH: {"post": _build_upload("Take values out of a file.", ExtractQuery, "Extraction")},
+            **{path: {"post": _build_upload(*_UPLOADS[kind])} for path, kind in PROFILE_KINDS.items()},
             "/v1/chat/completions": {
                 "post": _build_post("Answer as OpenAI's API does.", ChatRequest, "Completion", streams=True)
             },
@@ -77,15 +85,15 @@ def build_document() -> dict[str, Any]:
     }
 
 
-def _build_upload(summary: str, query: type[BaseModel], result: str) -> dict[str, Any]:
-    """Return an operation whose body is a file, and whose query has the rest."""
-    schema = query.model_json_schema()
+def _build_upload(summary: str, result: str) -> dict[str, Any]:
+    """Return an operation whose body is a file, and whose query names it and the profile."""
+    schema = ProfileQuery.model_json_schema()
     parameters = [
         {"name": name, "in": "query", "required": name in schema["required"], "schema": _keep_string(of_one)}
         for name, of_one in schema["properties"].items()
     ]
     body = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    operation = _build_post(summary, query, result)
+    operation = _build_post(summary, ProfileQuery, result)
     return operation | {
         "parameters": [*operation["parameters"], *parameters],
         "requestBody": {"required": True, "content": body},

@@ -72,8 +72,8 @@ class SearchRequest(_Request):
     limit: _Limit = Field(8, description="The most passages.")
 
 
-class ExtractQuery(_Request):
-    """The query of an extraction, whose body is the file."""
+class ProfileQuery(_Request):
+    """The query of a profile's use, whose body is the file."""
 
     profile: str = Field(max_length=40, description="The name of a profile, as `kvasir profiles` lists it.")
     file: str = Field(max_length=400, description="The file's name, whose ending says its format: contract.pdf.")
@@ -133,7 +133,7 @@ class ChatRequest(_Lenient):
 
 _FIELDS: Final = frozenset(
     name
-    for model in (AnswerRequest, SearchRequest, ExtractQuery, ChatRequest, SentMessage, TextPart, TextFormat)
+    for model in (AnswerRequest, SearchRequest, ProfileQuery, ChatRequest, SentMessage, TextPart, TextFormat)
     for name in model.model_fields
 )
 

@@ -16,12 +16,12 @@ from bot.answering.transcript import Transcript, build_transcript_json
 from bot.api.answers import ApiParts, AskedQuestion, answer_caller
 from bot.api.chat import MODEL, Completion, read_question, repeat_text
 from bot.api.client_tasks import answer_client_task
+from bot.api.document_profiles import MAX_FILE_BYTES, PROFILE_KINDS, apply_profile
 from bot.api.errors import encode_json, translate_error
-from bot.api.extraction import EXTRACT_PATH, MAX_FILE_BYTES, extract_values
 from bot.api.mcp_server import McpEndpoint, open_mcp
 from bot.api.openapi import build_document
 from bot.api.passages import build_citation, search_passages
-from bot.api.requests import AnswerRequest, ChatRequest, ExtractQuery, SearchRequest, read_body, read_query
+from bot.api.requests import AnswerRequest, ChatRequest, ProfileQuery, SearchRequest, read_body, read_query
 from bot.api.streams import EventStream, open_stream
 from bot.http.listeners import Listeners
 from bot.storage.api_keys import ApiKey, KeyScope
@@ -29,8 +29,11 @@ from bot.storage.api_keys import ApiKey, KeyScope
 _DEADLINE_S: Final = 900.0  # of one answer, as in Slack; a model may think for minutes
 _DOCUMENT_PATH: Final = "/openapi.json"
 _SCOPES: Final[Mapping[str, KeyScope]] = {
-    EXTRACT_PATH: "answer", "/v1/answers": "answer", "/v1/search": "search", "/v1/chat/completions": "answer",
-}  # fmt: skip
+    "/v1/answers": "answer",
+    "/v1/search": "search",
+    "/v1/chat/completions": "answer",
+    **dict.fromkeys(PROFILE_KINDS, "answer"),
+}
 _KEY: Final = web.RequestKey("key", ApiKey)  # under which a request has its key
 
 
@@ -55,7 +58,7 @@ async def open_api(
             admit=routes.check_key,
             cancels_handlers=True,
             shutdown_s=drain_s,
-            larger_bodies={EXTRACT_PATH: MAX_FILE_BYTES},
+            larger_bodies=dict.fromkeys(PROFILE_KINDS, MAX_FILE_BYTES),
         )
         async with listening as bound:
             yield f"http://{host}:{bound}"
@@ -75,7 +78,7 @@ class ApiRoutes:
         yield web.get("/v1/models", self._list_models, allow_head=False)
         yield web.post("/v1/answers", self._answer_question)
         yield web.post("/v1/search", self._search_documents)
-        yield web.post(EXTRACT_PATH, self._extract_values)
+        yield from (web.post(path, self._apply_profile) for path in PROFILE_KINDS)
         yield web.post("/v1/chat/completions", self._complete_chat)
         yield web.post("/mcp", self._serve_mcp)
 
@@ -99,14 +102,14 @@ class ApiRoutes:
             found = await search_passages(self._parts, caller, body.query, body.limit)
         return _render_json(found.model_dump())
 
-    async def _extract_values(self, request: web.Request) -> web.Response:
+    async def _apply_profile(self, request: web.Request) -> web.Response:
         access, key = self._parts.access, request[_KEY]
-        asked, data = read_query(request, ExtractQuery), await request.read()
+        asked, data = read_query(request, ProfileQuery), await request.read()
         with access.hold_place(key):
             caller = await access.admit_request(key, request.headers, asked.user, is_question=True)
             async with asyncio.timeout(_DEADLINE_S):
-                found = await extract_values(self._parts, caller, asked, data)
-        return _render_json(found)
+                result = await apply_profile(self._parts, caller, PROFILE_KINDS[request.path], asked, data)
+        return _render_json(result)
 
     async def _answer_question(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request, AnswerRequest)

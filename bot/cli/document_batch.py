@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bot.app import create_engine, mask_prompts
-from bot.audit.entries import AuditLog
+from bot.answering.support.calibration import Calibrations
+from bot.answering.support.judge import Judges
+from bot.app import create_engine, create_profiles, mask_prompts
+from bot.audit.audited_profiles import AuditedProfiles
 from bot.audit.file_log import open_audit_log
 from bot.cli.engine_waiting import wait_for_engine
 from bot.config.settings import Settings
 from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
 from bot.profiles.document_reader import ReadDocument, read_document
+from bot.profiles.notes.transcript import TranscriptError
 from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_error, print_json, print_note
-from engine.interfaces import ChatEngine
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 
@@ -31,11 +33,10 @@ _MAX_BYTES: Final = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class DocumentTools:
-    """What reads documents, asks about them and records it."""
+    """What reads documents and applies profiles to them."""
 
-    engine: ChatEngine
     library: Library
-    audit: AuditLog
+    profiles: AuditedProfiles
 
     async def read_path(self, path: Path) -> ReadDocument:
         """Return a file in passages.
@@ -60,7 +61,9 @@ async def open_document_tools(settings: Settings) -> AsyncIterator[DocumentTools
         people = AuditPeople(ledger.database, SharedChanges(ledger.database))
         audit = await stack.enter_async_context(open_audit_log(settings.audit, people))
         await wait_for_engine(engine)
-        yield DocumentTools(mask_prompts(engine, settings), library, audit)
+        asked = mask_prompts(engine, settings)
+        judges = Judges(asked, Calibrations(settings.home).find_calibration)
+        yield DocumentTools(library, create_profiles(settings, library, asked, judges, audit))
 
 
 async def read_files(arguments: argparse.Namespace, read: Callable[[Path], Awaitable[None]]) -> int:
@@ -70,7 +73,7 @@ async def read_files(arguments: argparse.Namespace, read: Callable[[Path], Await
         for path in arguments.files:
             try:
                 await read(path)
-            except (KnowledgeError, OSError) as error:
+            except (KnowledgeError, TranscriptError, OSError) as error:
                 failures += 1
                 reason = (error.strerror or str(error)) if isinstance(error, OSError) else describe_error(error)
                 if arguments.json:

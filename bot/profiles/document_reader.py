@@ -53,6 +53,11 @@ class ReadDocument:
         """Return the texts of all passages."""
         return [one.text for one in self.passages]
 
+    @property
+    def text(self) -> str:
+        """Return the whole text with its lines; "" if the format has none."""
+        return self._material.text
+
     def mix_salt(self, salt: str) -> str:
         """Return the salt of the engine's prefix cache for prompts with passages, "" without any separation."""
         return mix_salt(salt, [self._material])

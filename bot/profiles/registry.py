@@ -63,8 +63,8 @@ class Profiles:
         right = self._read_profiles(_check_profile, None, errors.append)
         return tuple(right.values()), errors
 
-    def find_profile(self, name: str, kind: str | None = None) -> Profile:
-        """Return a profile by its name; with a ``kind``, only one of it.
+    def find_profile(self, name: str, *kinds: str) -> Profile:
+        """Return a profile by its name; with ``kinds``, only one of them.
 
         Raises:
             ProfileError: there is none of this name, or it is of another kind; the ones to choose from are named.
@@ -75,10 +75,11 @@ class Profiles:
             known = ", ".join(sorted(found))
             raise ProfileError(f"There is no profile {name!r}.{suggest_nearest(name, found)} Profiles are: {known}.")
         profile = read_profile(found[name])
-        if kind not in (None, profile.kind):
-            known = ", ".join(one.name for one in self.list_profiles(kind))
+        if kinds and profile.kind not in kinds:
+            known = ", ".join(one.name for kind in kinds for one in self.list_profiles(kind))
             raise ProfileError(
-                f"The profile {name!r} is of kind {profile.kind}, and here one of kind {kind} is needed: {known}."
+                f"The profile {name!r} is of kind {profile.kind}, and here one of kind {' or '.join(kinds)} is needed:"
+                f" {known}."
             )
         return profile
 

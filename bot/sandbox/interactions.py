@@ -34,7 +34,7 @@ class AppShortcut:
 APP_SHORTCUTS = (
     AppShortcut("ask_anything", "Ask Kvasir", "global"),
     AppShortcut("ask_about_message", "Ask Kvasir about this", "message"),
-    AppShortcut("extract_values", "Extract values", "message"),
+    AppShortcut("extract_values", "Extract, check or note", "message"),
 )
 _VALUE_FIELDS = {
     "plain_text_input": "value",

@@ -39,6 +39,8 @@ class Material:
     """The file of a picture, if a vision model may see it."""
     is_given: bool = False
     """Whether it comes with the question itself, so that the answer is about it."""
+    text: str = field(default="", repr=False)
+    """The whole text with its lines, if it is a message or a file of plain text."""
 
 
 @dataclass(frozen=True, slots=True)

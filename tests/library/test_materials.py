@@ -36,6 +36,19 @@ async def library(bench: Bench, handbook: Any) -> AsyncIterator[Library]:
         await library.materials.close()
 
 
+async def test_plain_texts_and_messages_keep_their_lines() -> None:
+    loader = MaterialLoader(lambda text: len(text.split()))
+    try:
+        text = "[doctor] Hello.\n\n\n[patient] 你好。\n"
+        assert (await loader.read_file("F1", "visit.txt", text.replace("\n", "\r\n").encode("utf-16"))).text == text
+        assert (await loader.read_message("M1", "Bo", text, None)).text == text
+        assert (await loader.read_file("F2", "trip.pdf", makers.pdf(PAGES))).text == ""
+        long = await loader.read_file("F3", "long.txt", b"[doctor] Hello.\n" * 30_000)
+        assert (len(long.text), long.is_cut) == (400_000, True)
+    finally:
+        await loader.close()
+
+
 async def test_given_file_comes_first_with_its_pages(library: Library) -> None:
     read = await library.materials.read_file("F1", "trip.pdf", makers.pdf(PAGES))
     assert (read.title, read.kind, read.pages, read.is_cut) == ("trip.pdf", "pdf", (1, 2, 3), False)

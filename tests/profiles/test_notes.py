@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
-from bot.profiles.notes.note import find_lines, format_section, read_note_rules, search_conversation, write_sections
+from bot.answering.retrieval.retriever import Search
+from bot.messages.message import render_message
+from bot.profiles.document_reader import read_document
+from bot.profiles.notes.note import (
+    build_note_json,
+    find_lines,
+    find_shortest,
+    format_section,
+    list_notices,
+    read_note_rules,
+    search_conversation,
+    write_sections,
+)
 from bot.profiles.notes.polarity import is_contradicted
 from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
+from bot.profiles.notes.writer import NoteWriter
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
 from engine.errors import EngineUnavailable
 from engine.interfaces import Delta
 from engine.notes import NoteCode
-from knowledge.embedding import IDENTITY, find_calibration
-from knowledge.search.material_passages import index_material
-from tests.answering.conftest import Room, ScriptedEngine, embed_bag_of_words, words
+from tests.answering.conftest import Room, ScriptedEngine, words
+from tests.engine.fakes import fake_sglang, ready_engine
+from tests.growth import takes_linear_time
+from tests.profiles.documents import SearchingLibrary
 
 CONVERSATION = """[doctor] Good morning. What brings you here today?
 [patient] My left knee has been hurting for three weeks,
@@ -70,6 +84,57 @@ def test_a_question_in_chinese_keeps_its_answer() -> None:
     assert find_lines("患者对青霉素过敏。", said) == "l. 1–2"
 
 
+def test_a_long_monologue_is_cut_between_lines() -> None:
+    lines = ["[doctor] Go on.", "[patient]", *(f"On day {n} the knee hurt again, mostly on stairs." for n in range(90))]
+    said = read_transcript("\n".join(lines))
+    assert max(len(one.text) for one in said) < 500
+    assert [one.first for one in said][1:] == [one.last + 1 for one in said][:-1], "no line is left out"
+    chunks = make_material(said, "visit.txt").chunks
+    assert max(len(chunk.text) for chunk in chunks) < 2_500
+    assert sum(chunk.text.count("On day") for chunk in chunks) == 90
+
+
+def test_a_line_of_a_whole_conversation_is_refused() -> None:
+    with pytest.raises(TranscriptError, match="Line 2 of the transcript has more than 10000 characters"):
+        read_transcript("[doctor] Go on.\n[patient] " + "It hurts. " * 2_000)
+
+
+@pytest.mark.parametrize("line", ["[a]\n", "[a]\n[b]\n", "[a] x\n[b] y\n", "[b] x\ny\n"])
+def test_reading_a_transcript_takes_linear_time(line: str) -> None:
+    def read(count: int) -> None:
+        make_material(read_transcript("[first] Go on.\n" + line * count), "visit.txt")
+
+    assert takes_linear_time(read, 2_000)
+
+
+@given(st.lists(st.frozensets(st.sampled_from("abcde")), min_size=1, max_size=12))
+def test_the_shortest_range_has_all_words(found: list[frozenset[str]]) -> None:
+    whole = frozenset().union(*found)
+    spans = [(start, end) for start in range(len(found)) for end in range(start + 1, len(found) + 1)]
+    fitting = [(start, end) for start, end in spans if frozenset().union(*found[start:end]) == whole]
+    assert find_shortest(found) == min(fitting, key=lambda span: (span[1] - span[0], span))
+
+
+async def test_a_note_that_takes_too_long_keeps_what_was_written(tmp_path: Path) -> None:
+    async with fake_sglang() as fake, ready_engine(fake.url, tmp_path / "home") as engine:
+        fake.stream(asyncio.Event())
+        library = SearchingLibrary()
+
+        def create_answerer(search: Search) -> Answerer:
+            return Answerer(search, engine, Room.new_checker, limits=replace(Limits(), unsupported="drop"))
+
+        writer = NoteWriter(library, create_answerer, 0.05)
+        document = await read_document(library, "visit.txt", CONVERSATION.encode())
+        note = await writer.write(read_note_rules(Profiles(None).find_profile("visit-note")), document)
+        await library.materials.close()
+    assert note.sections == ()
+    assert [render_message(one, "en") for one in list_notices(note)] == [
+        "The model took too long and was stopped. Try again later, or split the document.",
+        "The note is a draft. Read it against the lines of the conversation, correct it and sign it.",
+    ]
+    assert build_note_json(note)["sections"] == []
+
+
 def test_a_file_without_speakers_is_refused() -> None:
     with pytest.raises(TranscriptError, match="no line begins with a speaker"):
         read_transcript("A letter\n\nto nobody.")
@@ -84,22 +149,11 @@ def test_every_line_is_in_one_exchange() -> None:
     assert len({chunk.id for chunk in material.chunks}) == len(material.chunks)
 
 
-class BagOfWords:
-    """An embedder of word overlap."""
-
-    async def embed_passages(self, texts: Sequence[str], **_: object) -> NDArray[np.float32]:
-        return await embed_bag_of_words(texts)
-
-    async def embed_query(self, text: str) -> NDArray[np.float32]:
-        return (await embed_bag_of_words([text]))[0]
-
-
 async def _write(script: Sequence[Delta | Exception]) -> list[str]:
     rules = read_note_rules(Profiles(None).find_profile("visit-note"))
     said = read_transcript(CONVERSATION)
     material = make_material(said, "visit.txt")
-    embedder: Any = BagOfWords()
-    index = await index_material(embedder, find_calibration(IDENTITY).search, material)
+    index = await SearchingLibrary().index_material(material)
     limits = replace(Limits(), unsupported="drop")
     answerer = Answerer(search_conversation(index), ScriptedEngine(script), Room.new_checker, limits=limits)
     return [format_section(one, "en") async for one in write_sections(rules, answerer, said, "en")]

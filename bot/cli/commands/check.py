@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import Final
 
-from bot.audit.audited_extractor import AuditedReviewer
 from bot.cli.command_settings import load_command_settings
 from bot.cli.document_batch import open_document_tools, read_files
 from bot.errors import SettingsError
@@ -23,7 +22,6 @@ from bot.profiles.checklist.comparison import (
 )
 from bot.profiles.checklist.profile import KIND, read_checklist
 from bot.profiles.checklist.review import COLUMNS, Review, StatementAnswer, build_review_json, list_notices, list_rows
-from bot.profiles.checklist.reviewer import Reviewer
 from bot.profiles.document_reader import ReadDocument
 from bot.profiles.extraction.extraction import describe_place
 from bot.profiles.registry import Profiles
@@ -41,11 +39,10 @@ async def main(arguments: argparse.Namespace) -> int:
     profile = Profiles(settings.configuration.profiles).find_profile(arguments.profile, KIND)
     checklist = await asyncio.to_thread(read_checklist, profile)
     async with open_document_tools(settings) as tools:
-        reviewer = AuditedReviewer(Reviewer(tools.engine), tools.audit)
 
         async def review(path: Path) -> _Reviewed:
             document = await tools.read_path(path)
-            return await reviewer.review(checklist, document), document
+            return await tools.profiles.review(checklist, document), document
 
         return await (_check_files if arguments.against is None else _compare_files)(arguments, review)
 
@@ -97,7 +94,7 @@ def _show(
     else:
         print_result("\n".join(lines))
     for review in reviews:
-        for notice in list_notices(review):
+        for notice in list_notices(review, "en"):
             print_note(f"{review.title}: {render_message(notice, 'en')}")
 
 

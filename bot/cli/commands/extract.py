@@ -6,7 +6,6 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from bot.audit.audited_extractor import AuditedExtractor
 from bot.cli.command_settings import load_command_settings
 from bot.cli.document_batch import open_document_tools, read_files
 from bot.messages import extraction as texts
@@ -19,7 +18,6 @@ from bot.profiles.extraction.extraction import (
     list_notices,
     list_rows,
 )
-from bot.profiles.extraction.extractor import Extractor
 from bot.profiles.extraction.profile import load_extraction_profile
 from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_note, print_result, print_rows
@@ -33,10 +31,9 @@ async def main(arguments: argparse.Namespace) -> int:
     profiles = Profiles(settings.configuration.profiles)
     profile = await asyncio.to_thread(load_extraction_profile, profiles, arguments.profile)
     async with open_document_tools(settings) as tools:
-        extractor = AuditedExtractor(Extractor(tools.engine), tools.audit, tools.library, profiles)
 
         async def extract(path: Path) -> None:
-            _show_extraction(arguments, path, await extractor.extract(profile, await tools.read_path(path)))
+            _show_extraction(arguments, path, await tools.profiles.extract(profile, await tools.read_path(path)))
 
         if arguments.csv:
             print_rows([COLUMNS])

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from bot.answering.events import Passage
 from bot.answering.outgoing import release_text
+from bot.languages.registry import Language
 from bot.messages import checklist as texts
 from bot.messages.message import Message, join_names, render_message
 from bot.profiles.checklist.profile import Checklist, Statement
@@ -61,7 +62,7 @@ def build_review_json(review: Review) -> dict[str, object]:
         "profile": review.checklist.profile.name,
         "statements": {one.statement.name: _build_answer(one) for one in review.answers},
         "dropped": review.dropped,
-        "notices": [render_message(one, "en") for one in list_notices(review)],
+        "notices": [render_message(one, "en") for one in list_notices(review, "en")],
         "passages": [build_passage(cited[number]) for number in sorted(cited)],
     }
 
@@ -85,13 +86,14 @@ def _build_clause(clause: Clause) -> dict[str, object]:
     }
 
 
-def list_notices(review: Review) -> list[Message]:
-    """Return what is to be said about a review."""
-    unsure = [one.statement.title["en"] for one in review.answers if one.label == "unsure"]
+def list_notices(review: Review, language: Language) -> list[Message]:
+    """Return what is to be said about a review; titles of statements are in ``language``."""
+    titles = [one.statement.title for one in review.answers if one.label == "unsure"]
+    unsure = [one.get(language, one["en"]) for one in titles]
     return [
         *review.notices,
         *([texts.DROPPED.fill(count=review.dropped)] if review.dropped else []),
-        *([texts.UNSURE.fill(names=join_names(unsure, "en"))] if unsure else []),
+        *([texts.UNSURE.fill(names=join_names(unsure, language))] if unsure else []),
         texts.CHECK,
     ]
 

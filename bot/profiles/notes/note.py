@@ -1,29 +1,34 @@
-"""Reads a profile of kind ``note``, and writes the note of a conversation section by section."""
+"""Reads a profile of kind ``note``, writes the sections of a note, and words it for programs and people."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bot.answering.answer import Answerer
 from bot.answering.asker import Asker
 from bot.answering.events import Finished, Notice, Question, Text
 from bot.answering.markdown.citations import strip_displayed
+from bot.answering.outgoing import release_text
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.claims import content_words
 from bot.answering.support.quantities import normalise_text
 from bot.languages.registry import LANGUAGES, Language
 from bot.messages import notes as texts
-from bot.messages.message import render_message
+from bot.messages.message import Message, render_message
 from bot.profiles.notes.polarity import REPORTING, is_contradicted
 from bot.profiles.notes.transcript import Utterance, list_said, name_lines
 from bot.profiles.profile import Profile, ProfileError
+from engine.interfaces import ANONYMOUS, Requester
 from knowledge.interfaces import SearchResult
 from knowledge.search.material_passages import MaterialIndex
 
+KIND: Final = "note"
 _SECTION_KEYS: Final = ("title", "questions")
 _MOST_STRANGE: Final = 0.2
 """At most this share of a sentence's words may be missing from its lines, so that none of four may."""
@@ -44,7 +49,7 @@ class SectionRule:
 class NoteRules:
     """What a profile says of its notes."""
 
-    title: _ByLanguage
+    profile: Profile
     sections: tuple[SectionRule, ...]
 
 
@@ -68,6 +73,18 @@ class NoteSection:
     """Why there is no text of the model."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The note of one conversation."""
+
+    title: str
+    """The name of the conversation's file."""
+    rules: NoteRules = field(repr=False)
+    language: Language
+    sections: tuple[NoteSection, ...] = field(repr=False)
+    notices: tuple[Message, ...] = ()
+
+
 def read_note_rules(profile: Profile) -> NoteRules:
     """Return the sections of a profile.
 
@@ -79,7 +96,7 @@ def read_note_rules(profile: Profile) -> NoteRules:
     tables = profile.table.get("section")
     if not (isinstance(tables, list) and tables):
         raise ProfileError(f"{profile.path}: write the sections of the note, each with two brackets: [[section]].")
-    return NoteRules(profile.title, tuple(_read_section(profile, table, n) for n, table in enumerate(tables, 1)))
+    return NoteRules(profile, tuple(_read_section(profile, table, n) for n, table in enumerate(tables, 1)))
 
 
 def _read_section(profile: Profile, table: object, n: int) -> SectionRule:
@@ -115,21 +132,26 @@ def search_conversation(index: MaterialIndex) -> Search:
 
 
 async def write_sections(
-    rules: NoteRules, answerer: Answerer, said: Sequence[Utterance], language: Language
-) -> AsyncIterator[NoteSection]:
+    rules: NoteRules,
+    answerer: Answerer,
+    said: Sequence[Utterance],
+    language: Language,
+    requester: Requester = ANONYMOUS,
+) -> AsyncGenerator[NoteSection, None]:
     """Yield the sections, each from one request; a sentence that an earlier section has is not repeated.
 
     ``answerer`` searches the conversation ``said`` alone, and drops unsupported sentences.
     """
     seen: set[str] = set()
+    asker = Asker(requester.person, cache_salt=requester.cache_salt, depth="off", language=language)
     for rule in rules.sections:
-        yield await _write_section(rule, answerer, said, language, seen)
+        question = Question(_choose(rule.questions, language), asker=asker, id=f"note-{uuid.uuid4().hex}")
+        yield await _write_section(_choose(rule.title, language), question, answerer, said, seen)
 
 
 async def _write_section(
-    rule: SectionRule, answerer: Answerer, said: Sequence[Utterance], language: Language, seen: set[str]
+    title: str, question: Question, answerer: Answerer, said: Sequence[Utterance], seen: set[str]
 ) -> NoteSection:
-    question = Question(_choose(rule.questions, language), id="note", asker=Asker(depth="off", language=language))
     shown, notices, end = list[str](), list[str](), Finished("unknown", (), {})
     async with aclosing(answerer.answer(question)) as events:
         async for event in events:
@@ -144,7 +166,7 @@ async def _write_section(
     left_out = end.removed_count
     for text in shown if end.route == "engine" else ():
         cited = [parts[n] for found in _MARKER.findall(text) if (n := int(found)) in parts]
-        words = " ".join(strip_displayed(text).split()).lstrip("-*• ")
+        words = " ".join(release_text(strip_displayed(text)).split()).lstrip("-*• ")
         if not cited or words.casefold() in seen:
             continue
         exchanges = [list_said(said, passage.heading) for passage in cited]
@@ -156,7 +178,7 @@ async def _write_section(
         places = dict.fromkeys(find_lines(words, exchange) for exchange in exchanges)
         sentences.append(NoteSentence(words, tuple(places)))
     explained = tuple(notices) if end.route != "engine" else ()
-    return NoteSection(_choose(rule.title, language), tuple(sentences), left_out, explained)
+    return NoteSection(title, tuple(sentences), left_out, explained)
 
 
 def find_lines(sentence: str, said: Sequence[Utterance]) -> str:
@@ -166,13 +188,24 @@ def find_lines(sentence: str, said: Sequence[Utterance]) -> str:
     """
     wanted = content_words(normalise_text(sentence)) - REPORTING
     found = [wanted & content_words(normalise_text(one.text)) for one in said]
-    spans = ((start, start + size) for size in range(1, len(said) + 1) for start in range(len(said) - size + 1))
-    start, end = next(
-        (start, end) for start, end in spans if frozenset().union(*found[start:end]) == frozenset().union(*found)
-    )
+    start, end = find_shortest(found)
     if end < len(said) and "?" in normalise_text(said[end - 1].text):  # also ？
         end += 1
     return name_lines(said[start].first, said[end - 1].last)
+
+
+def find_shortest(found: Sequence[frozenset[str]]) -> tuple[int, int]:
+    """Return the first shortest range of sets that together have the words of all, in linear time."""
+    counts, start, best = Counter[str](), 0, (0, len(found))
+    needed = len(frozenset().union(*found))
+    for end, words in enumerate(found, 1):
+        counts.update(words)
+        while start < end - 1 and all(counts[word] > 1 for word in found[start]):
+            counts.subtract(found[start])
+            start += 1
+        if len(counts) == needed and end - start < best[1] - best[0]:
+            best = (start, end)
+    return best
 
 
 def uses_words_of(sentence: str, said: str) -> bool:
@@ -185,16 +218,39 @@ def uses_words_of(sentence: str, said: str) -> bool:
     return bool(words) and len(words - content_words(normalise_text(said))) <= len(words) * _MOST_STRANGE
 
 
-def format_section(section: NoteSection, language: Language) -> str:
-    """Return a section as Markdown, with how many sentences were left out."""
-    lines = [f"- {one.text} [{'; '.join(one.lines)}]" for one in section.sentences]
+def list_notices(note: Note) -> list[Message]:
+    """Return what is to be said about a note."""
+    return [*note.notices, texts.CHECK]
+
+
+def build_note_json(note: Note) -> dict[str, object]:
+    """Return a note for programs."""
+    return {
+        "file": release_text(note.title),
+        "profile": note.rules.profile.name,
+        "sections": [
+            {
+                "title": section.title,
+                "sentences": [{"text": one.text, "lines": list(one.lines)} for one in section.sentences],
+                "left_out": section.left_out,
+                "notices": list(section.notices),
+            }
+            for section in note.sections
+        ],
+        "notices": [render_message(one, "en") for one in list_notices(note)],
+    }
+
+
+def format_section(section: NoteSection, language: Language, escape: Callable[[str], str] = str) -> str:
+    """Return a section as Markdown, with how many sentences were left out; ``escape`` escapes a plain text."""
+    lines = [f"- {escape(one.text)} [{'; '.join(one.lines)}]" for one in section.sentences]
     if section.notices:
-        lines = [f"_{one}_" for one in section.notices]
+        lines = [f"_{escape(one)}_" for one in section.notices]
     elif not lines:
         lines = [f"_{render_message(texts.NOTHING_SAID, language)}_"]
     if section.left_out:
         lines += ["", f"_{render_message(texts.LEFT_OUT, language, count=section.left_out)}_"]
-    return "\n".join([f"## {section.title}", "", *lines])
+    return "\n".join([f"## {escape(section.title)}", "", *lines])
 
 
 def _choose(texts_by_language: _ByLanguage, language: Language) -> str:

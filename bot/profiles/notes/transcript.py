@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.errors import BotError
+from bot.messages import notes as texts
 from knowledge.interfaces import MATERIAL, Chunk, Material
 from knowledge.lexical.terms import index_terms
 
@@ -18,6 +19,7 @@ _SPEAKER: Final = re.compile(
 """A name in brackets, or one before a colon, with a title such as "Dr." or without; a time in brackets may precede."""
 _EXCHANGE_CHARACTERS: Final = 400
 """An exchange ends with the answer that makes it so long: a small model reads three of them."""
+_MAX_LINE_CHARACTERS: Final = 10_000
 
 
 class TranscriptError(BotError):
@@ -36,25 +38,28 @@ class Utterance:
 
 
 def read_transcript(text: str) -> tuple[Utterance, ...]:
-    """Return what was said; a line without a speaker goes on with the one before it.
+    """Return what was said; a line without a speaker goes on with the one before it, unless that is long already.
 
     Raises:
-        TranscriptError: no line names a speaker.
+        TranscriptError: no line names a speaker and says something, or a line is too long.
 
     """
     said: list[Utterance] = []
     for n, line in enumerate(text.splitlines(), 1):
+        if len(line) > _MAX_LINE_CHARACTERS:
+            raise TranscriptError(texts.LINE_TOO_LONG.fill(n=n, characters=_MAX_LINE_CHARACTERS))
         found = _SPEAKER.fullmatch(line)
         if found is not None:
             said.append(Utterance(n, n, (found[1] or found[2]).strip(), found[3].strip()))
         elif said and line.strip():
             before = said[-1]
-            said[-1] = Utterance(before.first, n, before.speaker, f"{before.text} {line.strip()}".strip())
+            if len(before.text) < _EXCHANGE_CHARACTERS:
+                said[-1] = Utterance(before.first, n, before.speaker, f"{before.text} {line.strip()}".strip())
+            else:
+                said.append(Utterance(n, n, before.speaker, line.strip()))
+    said = [one for one in said if one.text]
     if not said:
-        raise TranscriptError(
-            "The file is no transcript: no line begins with a speaker. Write lines such as “[doctor] How are you?” or"
-            " “Doctor: How are you?”."
-        )
+        raise TranscriptError(texts.NO_TRANSCRIPT)
     return tuple(said)
 
 
@@ -89,13 +94,19 @@ def list_said(said: Sequence[Utterance], lines: str) -> Sequence[Utterance]:
 
 
 def _split_exchanges(said: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
-    """Yield what was said in parts that begin with the first speaker, who asks; long ones end at any other speaker."""
+    """Yield what was said in parts that begin with the first speaker, who asks.
+
+    Long ones end at any other speaker, and very long ones anywhere.
+    """
     part: list[Utterance] = []
+    length = 0
     for one in said:
-        length = sum(len(other.text) for other in part)
-        is_long = length >= 2 * _EXCHANGE_CHARACTERS and one.speaker != part[-1].speaker
-        if is_long or (one.speaker == said[0].speaker and length >= _EXCHANGE_CHARACTERS):
+        most = _EXCHANGE_CHARACTERS
+        if one.speaker != said[0].speaker:
+            most *= 2 if part and one.speaker != part[-1].speaker else 4
+        if length >= most:
             yield part
-            part = []
+            part, length = [], 0
         part.append(one)
+        length += len(one.text)
     yield part

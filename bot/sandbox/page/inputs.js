@@ -34,10 +34,12 @@ function optionsOf(item) {
 
 const sent = (option) => ({ text: option.text, value: option.value });
 
-function menu(item, choices, initial, name, several) {
+function menu(item, choices, initial, name, several, groups = []) {
   const first = several ? null : h("option", { value: "", disabled: initial.length > 0 }, label(item) || "Choose…");
+  const left = choices.map(([value, shown]) => h("option", { value, selected: initial.includes(value) }, shown));
+  const grouped = groups.map((group) => h("optgroup", { label: group.label.text }, left.splice(0, group.options.length)));
   const node = h("select", { multiple: several, size: several ? Math.min(6, Math.max(2, choices.length)) : undefined },
-    first, choices.map(([value, shown]) => h("option", { value, selected: initial.includes(value) }, shown)));
+    first, grouped, left);
   const chosen = () => [...node.selectedOptions].map((option) => option.value).filter(Boolean);
   return { node, read: () => ({ [name]: several ? chosen() : chosen()[0] ?? null }) };
 }
@@ -45,7 +47,7 @@ function menu(item, choices, initial, name, several) {
 function staticMenu(item, several) {
   const options = optionsOf(item);
   const initial = (several ? item.initial_options ?? [] : [item.initial_option]).filter(Boolean).map((option) => option.value);
-  const made = menu(item, options.map((option) => [option.value, option.text.text]), initial, "value", several);
+  const made = menu(item, options.map((option) => [option.value, option.text.text]), initial, "value", several, item.option_groups);
   const found = (value) => sent(options.find((option) => option.value === value));
   return {
     node: made.node,

@@ -9,7 +9,7 @@ from typing import Protocol
 from bot.answering.guidance import Guidance
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
 from bot.answering.verified_answers.verified_answerer import Answering
-from bot.audit.audited_extractor import AuditedExtractor
+from bot.audit.audited_profiles import AuditedProfiles
 from bot.audit.entries import NO_AUDIT, AuditLog
 from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
@@ -101,5 +101,5 @@ class SlackDependencies:
     audit_log: AuditLog = NO_AUDIT
     guidance: Mapping[str, Guidance] = field(default_factory=dict)
     """The profiles that answer from guidelines alone, by name."""
-    extractor: AuditedExtractor | None = None
-    """Takes values out of files; None where none are taken."""
+    document_profiles: AuditedProfiles | None = None
+    """Applies profiles to files; None where none is applied."""

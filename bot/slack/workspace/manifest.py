@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from bot.languages.registry import LANGUAGES
-from bot.messages import commands, extraction
-from bot.messages.forms import asking
+from bot.messages import commands
+from bot.messages.forms import asking, profiles
 from bot.messages.message import render_message
 from bot.slack.features.asking.ask import ASK, ASK_ABOUT_SHORTCUT, ASK_SHORTCUT
-from bot.slack.features.extraction import EXTRACT_SHORTCUT
 from bot.slack.features.kb.kb_command import KB
+from bot.slack.features.profiles.apply_profile import PROFILE_SHORTCUT
 from bot.slack.features.settings.think_command import THINK
 from bot.slack.wire.scopes import SCOPES
 from bot.slack.wire.settings import REDIRECT_PATH
@@ -124,10 +124,10 @@ def build_manifest(*, events_url: str | None = None, public_url: str | None = No
                     "description": render_message(asking.ABOUT_DESCRIPTION, "en"),
                 },
                 {
-                    "name": render_message(extraction.SHORTCUT, "en"),
+                    "name": render_message(profiles.SHORTCUT, "en"),
                     "type": "message",
-                    "callback_id": EXTRACT_SHORTCUT,
-                    "description": render_message(extraction.SHORTCUT_DESCRIPTION, "en"),
+                    "callback_id": PROFILE_SHORTCUT,
+                    "description": render_message(profiles.SHORTCUT_DESCRIPTION, "en"),
                 },
             ],
             "slash_commands": slash_commands,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,6 +91,20 @@ def build_menu(
     else:
         block = _build_choice("multi_static_select", block_id, label, options, chosen) | {"optional": True}
     return block | ({"hint": build_plain_text(hint)} if hint else {})
+
+
+def build_grouped_menu(
+    block_id: str, label: str, groups: Mapping[str, Mapping[str, str]], *, chosen: str, hint: str
+) -> Block:
+    """Return a menu with one chosen value; ``groups`` has the label of each value, by the label of its group."""
+    options = {value: text for group in groups.values() for value, text in group.items()}
+    block = build_menu(block_id, label, options, chosen=chosen, hint=hint)
+    offered = iter(block["element"].pop("options"))
+    block["element"]["option_groups"] = [
+        {"label": build_plain_text(name), "options": list(itertools.islice(offered, len(group)))}
+        for name, group in groups.items()
+    ]
+    return block
 
 
 def _build_choice(kind: str, block_id: str, label: str, options: Mapping[str, str], chosen: Sequence[str]) -> Block:

@@ -1,0 +1,43 @@
+"""``kvasir note``: transcripts one by one, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bot.audit.chain import list_chains, parse_line
+from bot.profiles.registry import SHIPPED
+from tests.e2e.conftest import Place
+from tests.engine.fakes import fake_sglang
+from tests.soak.parrot import Parrot
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
+
+
+async def test_notes_are_written_one_by_one(tmp_path: Path) -> None:
+    """The model repeats what it reads, so that its sentences are supported."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
+    shutil.copy(SHIPPED / "visit-note" / "sample.txt", tmp_path / "visit.txt")
+    (tmp_path / "letter.txt").write_text("A letter to nobody.\n")
+    place = Place(tmp_path)
+    async with fake_sglang() as engine:
+        Parrot(engine)
+        environ = {"KVASIR_ENGINE_URL": engine.url}
+        status, out, err = await place.command("note", "visit-note", "letter.txt", "visit.txt", **environ)
+        assert (status, out.startswith("# Note of the visit\n\n## History\n\n- ")) == (1, True), err
+        assert "letter.txt: This is no transcript" in err
+        assert "visit.txt: The note is a draft" in err
+        status, out, err = await place.command("note", "visit-note", "visit.txt", "--json", **environ)
+        assert status == 0, err
+        note = json.loads(out)
+        assert (note["file"], len(note["sections"])) == ("visit.txt", 4)
+        assert [line for one in note["sections"][0]["sentences"] for line in one["lines"]]
+    entries = [
+        parse_line(line) for path in list_chains(place.home / "audit") for line in path.read_bytes().splitlines()
+    ]
+    recorded = [one["profile"] for one in entries if one and one["event"] == "extraction"]
+    assert recorded == ["visit-note"] * 2
