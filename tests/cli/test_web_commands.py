@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.forks import run_command
 from tests.waiting import WAIT_S
 from tests.web.site import ARTICLE, Site
 
@@ -26,22 +27,22 @@ async def site() -> AsyncIterator[Site]:
         yield site
 
 
-async def started(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
-    environment = {
+def make_environ(folder: Path) -> dict[str, str]:
+    kept = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("KVASIR", "SLACK", "HTTP"))
     }
+    return kept | {"KVASIR_CACHE": str(folder / "cache"), "PYTHONPATH": str(Path.cwd())}
+
+
+async def started(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", *arguments, cwd=folder, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment | {"KVASIR_CACHE": str(folder / "cache"), "PYTHONPATH": str(Path.cwd())},
+        stderr=asyncio.subprocess.PIPE, env=make_environ(folder),
     )  # fmt: skip
 
 
-async def kvasir(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
-    process = await started(folder, *arguments)
-    async with asyncio.timeout(240):
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def kvasir(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    return await run_command(folder, make_environ(folder), arguments, timeout_s=240)
 
 
 def configure(folder: Path, site: Site, mode: str = "on", domains: str = "[]") -> None:

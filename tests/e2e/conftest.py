@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from bot.sandbox.http.credentials import load_credentials
+from tests.forks import run_command
 from tests.slack_sandbox import TRIGGER_LIFETIME_S, SandboxClient
 
 ROOT = Path(__file__).parents[2]
@@ -96,18 +97,9 @@ class Place:
 
     async def command(self, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str, str]:
         """Run a command; return its exit status, standard output and standard error."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *arguments,
-            cwd=self.folder, env=self.environ(PYTHONPATH=str(ROOT), **environ),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            out, err = await asyncio.wait_for(process.communicate(stdin), 110.0)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return process.returncode or 0, out.decode(), err.decode()
+        return await run_command(
+            self.folder, self.environ(PYTHONPATH=str(ROOT), **environ), arguments, stdin, timeout_s=110
+        )
 
     async def json(self, *arguments: str, **environ: str) -> dict[str, Any]:
         """Run a command with --json; return the JSON object."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,9 +12,9 @@ from pathlib import Path
 from knowledge.library import Library
 from knowledge.sync.manifest.records import decode_readers
 from knowledge.sync.running.repair import repair_index
-from tests.sync.running.killed_sync import World, argument, opened
+from tests.forks import run_fork
+from tests.sync.running.killed_sync import World, opened, run_killed_sync
 
-KILLED_SYNC = Path(__file__).parent / "killed_sync.py"
 SEAMS = {
     "edit": ("note", "write", "flip", "delete", "settle", "remove", "touch", "finish", "maintain", "memory"),
     "empty": ("hold",),
@@ -135,17 +133,7 @@ class Installation:
 
     async def _killed(self, step: str, count: int, *, approve: bool) -> bool:
         """Sync in a process of its own that dies at a step; returns whether it did, or came to its end without it."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(KILLED_SYNC),
-            argument(self.world, step, count, approve=approve),
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        )
-        try:
-            status = await asyncio.wait_for(process.wait(), 120)
-        finally:
-            if process.returncode is None:
-                process.kill()
+        status = await run_fork(run_killed_sync, self.world, step, count, approve, timeout_s=120)
         assert status in (0, -signal.SIGKILL), f"the process ended by itself with {status}"
         return status != 0
 

@@ -1,7 +1,7 @@
 """A library's sync that kills itself with SIGKILL at a named step: a program for ``killed_installation.py``.
 
-``python killed_sync.py WORLD``; WORLD is ``World`` as JSON with ``step`` (``before write``, ``after flip`` …),
-``count`` (which call of it) and ``approve``. Only a process of its own shows what SIGKILL leaves.
+``run_killed_sync`` gets a ``World``, the step (``before write``, ``after flip`` …), ``count`` (which call of it) and
+``approve``. Only a process of its own shows what SIGKILL leaves.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -238,21 +237,15 @@ async def migrate(world: World) -> None:
     await apply_revisions(world.settings().database_url, MIGRATIONS)
 
 
-async def main(settings: dict[str, Any]) -> None:
-    fuse = Fuse(settings.pop("step"), settings.pop("count"))
-    approve = settings.pop("approve")
+async def _sync(world: World, fuse: Fuse, *, approve: bool) -> None:
     fuse.watch_tables()
-    await migrate(World(**settings))
-    async with opened(World(**settings), fuse) as library:
+    await migrate(world)
+    async with opened(world, fuse) as library:
         report = await library.refresh(approve=(await library.status()).approval_marks() if approve else None)
     if not report.ok:
         raise SystemExit(f"{report}")
 
 
-def argument(world: World, step: str, count: int, *, approve: bool) -> str:
-    """Return the arguments of ``main``."""
-    return json.dumps({**asdict(world), "step": step, "count": count, "approve": approve})
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+def run_killed_sync(world: World, step: str, count: int, approve: bool) -> None:  # noqa: FBT001 - a process has no names
+    """Sync in this process until the fuse kills it."""
+    asyncio.run(_sync(world, Fuse(step, count), approve=approve))
