@@ -37,7 +37,7 @@ from bot.library_opening import open_configured_library
 from bot.profiles.document_reader import ReadDocument, read_document
 from bot.profiles.extraction.extractor import Extractor
 from bot.profiles.extraction.profile import ExtractionProfile
-from bot.profiles.registry import Profiles, load_profile
+from bot.profiles.registry import Profiles
 from engine.interfaces import ChatMessage, ContentDelta, EngineState, Sampling
 from engine.service import Engine
 from knowledge.library import Library
@@ -291,7 +291,7 @@ async def main(arguments: argparse.Namespace) -> None:
 async def run_contracts(arguments: argparse.Namespace, library: Library, tools: Tools) -> None:
     """Score contracts and print the table."""
     sides, turn = Sides(), asyncio.Semaphore(arguments.concurrency)
-    profile = load_profile(Profiles(None).find_profile("contract"))
+    profile = Profiles(None).load_profile("contract")
     with (arguments.contracts / "clauses.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     rows = rows[:HELD_OUT_CONTRACTS] if arguments.tuning else rows[HELD_OUT_CONTRACTS:]
@@ -313,7 +313,7 @@ async def run_contracts(arguments: argparse.Namespace, library: Library, tools: 
 async def run_records(arguments: argparse.Namespace, library: Library, tools: Tools) -> None:
     """Score records and print the table."""
     sides, turn = Sides(), asyncio.Semaphore(arguments.concurrency)
-    profile = load_profile(Profiles(None).find_profile("medical-record"))
+    profile = Profiles(None).load_profile("medical-record")
     bounds = (1, HELD_OUT_RECORDS - 1) if arguments.tuning else (HELD_OUT_RECORDS, 10_000)
     paths = list_records(arguments.records, *bounds)
 

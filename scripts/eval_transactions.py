@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bot.profiles.registry import Profiles, load_profile
+from bot.profiles.registry import Profiles
 from bot.profiles.transactions.payments import ColumnMap, PaymentTable
 from bot.profiles.transactions.profile import TransactionProfile
 from bot.profiles.transactions.ranking import AccountRanking, rank_accounts, suggest_weight
@@ -127,7 +127,7 @@ def main() -> None:
     worlds = [read_world(path) for path in sorted(arguments.folder.glob("*.tgz"))]
     if len(worlds) < 2:
         sys.exit(f"{arguments.folder} needs two worlds as .tgz. Name their folder, or set KVASIR_EVAL_DIR.")
-    profile = load_profile(Profiles(None).find_profile(arguments.profile))
+    profile = Profiles(None).load_profile(arguments.profile)
     rankings = {}
     for world in worlds:
         began = time.process_time()

@@ -20,7 +20,6 @@ from bot.profiles.extraction import profile as extractions
 from bot.profiles.notes import note as notes
 from bot.profiles.notes.transcript import TranscriptError
 from bot.profiles.profile import ProfileError
-from bot.profiles.registry import load_profile
 from engine.interfaces import Requester
 from knowledge.errors import ParseError
 
@@ -48,7 +47,7 @@ async def apply_profile(
     if profiles is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "This Kvasir applies no profiles to files.", "no_profiles")
     try:
-        profile = await asyncio.to_thread(lambda: load_profile(profiles.profiles.find_profile(asked.profile, kind)))
+        profile = await asyncio.to_thread(profiles.profiles.load_profile, asked.profile, kind)
     except ProfileError:  # its text names paths of this machine
         text = f"There is no such profile of kind {kind}. `kvasir profiles` lists and checks all of them."
         raise ApiError(HTTPStatus.NOT_FOUND, text, "unknown_profile", param="profile") from None

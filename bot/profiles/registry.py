@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -49,18 +49,27 @@ class Profiles:
         """``own`` is the operator's folder of profiles; None if there is none."""
         self._folders = [folder for folder in (own, SHIPPED) if folder is not None]
 
-    def list_profiles(self, kind: str | None = None) -> tuple[Profile, ...]:
-        """Return all profiles, or those of a kind, by name; one that cannot be read is logged and left out."""
-        return tuple(self._read_profiles(lambda profile: profile, kind).values())
+    def list_profiles(self, *kinds: str) -> tuple[Profile, ...]:
+        """Return all profiles, or those of ``kinds``, by name; one that cannot be read is logged and left out."""
+        return tuple(self._read_profiles(lambda profile: profile, kinds).values())
 
-    def load_profiles(self, kind: str) -> dict[str, Any]:
-        """Return what a kind makes of its profiles, by name; a wrong one is logged and left out."""
-        return self._read_profiles(load_profile, kind)
+    def load_profiles(self, *kinds: str) -> dict[str, Any]:
+        """Return what ``kinds`` make of their profiles, by name; a wrong one is logged and left out."""
+        return self._read_profiles(load_profile, kinds)
+
+    def load_profile(self, name: str, *kinds: str) -> Any:  # noqa: ANN401 - each kind has its own type
+        """Return what its kind makes of a profile.
+
+        Raises:
+            ProfileError: as ``find_profile`` and the function ``load_profile``.
+
+        """
+        return load_profile(self.find_profile(name, *kinds))
 
     def check_profiles(self) -> tuple[Sequence[Profile], Sequence[ProfileError]]:
         """Return the profiles whose whole folders are right, and what is wrong with each other one."""
         errors: list[ProfileError] = []
-        right = self._read_profiles(_check_profile, None, errors.append)
+        right = self._read_profiles(_check_profile, (), errors.append)
         return tuple(right.values()), errors
 
     def find_profile(self, name: str, *kinds: str) -> Profile:
@@ -76,7 +85,7 @@ class Profiles:
             raise ProfileError(f"There is no profile {name!r}.{suggest_nearest(name, found)} Profiles are: {known}.")
         profile = read_profile(found[name])
         if kinds and profile.kind not in kinds:
-            known = ", ".join(one.name for kind in kinds for one in self.list_profiles(kind))
+            known = ", ".join(one.name for one in self.list_profiles(*kinds))
             raise ProfileError(
                 f"The profile {name!r} is of kind {profile.kind}, and here one of kind {' or '.join(kinds)} is needed:"
                 f" {known}."
@@ -86,14 +95,14 @@ class Profiles:
     def _read_profiles(
         self,
         read: Callable[[Profile], _T],
-        kind: str | None,
+        kinds: Collection[str],
         report: Callable[[ProfileError], None] = lambda error: _log.warning("profile left out", error=str(error)),
     ) -> dict[str, _T]:
         found: dict[str, _T] = {}
         for name, folder in self._find_folders().items():
             try:
                 profile = read_profile(folder)
-                if kind in (None, profile.kind):
+                if not kinds or profile.kind in kinds:
                     found[name] = read(profile)
             except ProfileError as error:
                 report(error)

@@ -21,7 +21,6 @@ from bot.profiles.extraction.extraction import build_extraction_json, list_notic
 from bot.profiles.extraction.extractor import Extractor
 from bot.profiles.extraction.profile import (
     ExtractionProfile,
-    load_extraction_profile,
     read_extraction_profile,
 )
 from bot.profiles.extraction.prompt import parse_reply
@@ -311,7 +310,7 @@ SAMPLES = sorted(path for one in Profiles(None).list_profiles("extraction") for 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_each_sample_has_most_fields_of_its_profile(sample: Path) -> None:
-    profile = load_extraction_profile(Profiles(None), sample.parent.name)
+    profile = Profiles(None).load_profile(sample.parent.name, "extraction")
     text = sample.read_text(encoding="utf-8")
     found, _ = find_places(profile, [text])
     assert all(found.values()), "each field has a value"
@@ -320,13 +319,15 @@ def test_each_sample_has_most_fields_of_its_profile(sample: Path) -> None:
 
 def test_no_word_of_a_record_is_found_within_another_one() -> None:
     text = "No drug allergies. The right lower lobe was read by DR, then by 胸部DR."
-    found, _ = find_places(load_extraction_profile(Profiles(None), "medical-record"), [text])
+    found, _ = find_places(Profiles(None).load_profile("medical-record", "extraction"), [text])
     assert [one.span.cut(text) for one in found["examinations"]] == ["DR", "胸部DR"]
     assert [one.span.cut(text) for one in found["body_parts"]] == ["right lower lobe"]
 
 
 def test_each_shipped_profile_speaks_english_and_chinese() -> None:
-    profiles = [load_extraction_profile(Profiles(None), one.name) for one in Profiles(None).list_profiles("extraction")]
+    profiles = [
+        Profiles(None).load_profile(one.name, "extraction") for one in Profiles(None).list_profiles("extraction")
+    ]
     assert {one.profile.name for one in profiles} >= {"contract", "kyc", "medical-record"}
     for one in profiles:
         assert {"en", "zh"} == set(one.instructions) == set(one.examples) == set(one.profile.title)
@@ -338,7 +339,7 @@ def test_each_shipped_profile_speaks_english_and_chinese() -> None:
 def test_hostile_documents_do_not_stop_the_rules() -> None:
     """Each rule reads passages of at most some thousand characters, so this much must be fast."""
     for one in Profiles(None).list_profiles("extraction"):
-        profile = load_extraction_profile(Profiles(None), one.name)
+        profile = Profiles(None).load_profile(one.name, "extraction")
         for pattern in (rule for field in profile.fields for rule in field.patterns):
             for text in list(Attacks(pattern).make_texts(2_000))[:40]:
                 assert takes_linear_time(lambda count, p=pattern, t=text: [*p.finditer(str(t)[:count])], 2_000), (

@@ -20,7 +20,7 @@ from bot.profiles.checklist.comparison import (
     compare_versions,
     list_change_rows,
 )
-from bot.profiles.checklist.profile import KIND, read_checklist
+from bot.profiles.checklist.profile import KIND, Checklist
 from bot.profiles.checklist.review import COLUMNS, Review, StatementAnswer, build_review_json, list_notices, list_rows
 from bot.profiles.document_reader import ReadDocument
 from bot.profiles.extraction.extraction import describe_place
@@ -36,8 +36,8 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.against is not None and len(arguments.files) != 1:
         raise SettingsError("--against compares two files. Write: kvasir check PROFILE OLD --against NEW")
     settings = load_command_settings(arguments)
-    profile = Profiles(settings.configuration.profiles).find_profile(arguments.profile, KIND)
-    checklist = await asyncio.to_thread(read_checklist, profile)
+    profiles = Profiles(settings.configuration.profiles)
+    checklist: Checklist = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
     async with open_document_tools(settings) as tools:
 
         async def review(path: Path) -> _Reviewed:

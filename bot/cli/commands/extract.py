@@ -18,7 +18,7 @@ from bot.profiles.extraction.extraction import (
     list_notices,
     list_rows,
 )
-from bot.profiles.extraction.profile import load_extraction_profile
+from bot.profiles.extraction.profile import KIND, ExtractionProfile
 from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_note, print_result, print_rows
 
@@ -29,7 +29,7 @@ async def main(arguments: argparse.Namespace) -> int:
     """Extract from each file in order; exit status 1 if one could not be read."""
     settings = load_command_settings(arguments)
     profiles = Profiles(settings.configuration.profiles)
-    profile = await asyncio.to_thread(load_extraction_profile, profiles, arguments.profile)
+    profile: ExtractionProfile = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
     async with open_document_tools(settings) as tools:
 
         async def extract(path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from pathlib import Path
 
 from bot.cli.command_settings import load_command_settings
 from bot.cli.document_batch import open_document_tools, read_files
 from bot.messages.message import render_message
-from bot.profiles.notes.note import KIND, NoteSection, build_note_json, format_section, list_notices, read_note_rules
+from bot.profiles.notes.note import KIND, NoteRules, NoteSection, build_note_json, format_section, list_notices
 from bot.profiles.notes.transcript import read_transcript
 from bot.profiles.registry import Profiles
 from bot.terminal.output import print_json, print_note, print_result
@@ -17,7 +18,8 @@ from bot.terminal.output import print_json, print_note, print_result
 async def main(arguments: argparse.Namespace) -> int:
     """Write the note of each file, section by section; exit status 1 if one could not be read."""
     settings = load_command_settings(arguments)
-    rules = read_note_rules(Profiles(settings.configuration.profiles).find_profile(arguments.profile, KIND))
+    profiles = Profiles(settings.configuration.profiles)
+    rules: NoteRules = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
     async with open_document_tools(settings) as tools:
 
         async def write(path: Path) -> None:

@@ -24,7 +24,7 @@ from bot.profiles.profile import ProfileError
 from bot.profiles.registry import Profiles
 from bot.profiles.transactions.payments import PaymentReader, PaymentTable
 from bot.profiles.transactions.policy_passages import PolicyPassages
-from bot.profiles.transactions.profile import TransactionProfile, read_transaction_profile
+from bot.profiles.transactions.profile import TransactionProfile
 from bot.profiles.transactions.ranking import (
     AccountRanking,
     RankedAccount,
@@ -50,7 +50,8 @@ async def main(arguments: argparse.Namespace) -> int:
     settings = load_command_settings(arguments, required=False)
     if not 0 < arguments.share <= 100:  # noqa: PLR2004 - percent
         raise ProfileError("--share should be a number of percent above 0, at most 100.")
-    profile = await asyncio.to_thread(_load_profile, settings, arguments.profile)
+    profiles = Profiles(settings.configuration.profiles)
+    profile: TransactionProfile = await asyncio.to_thread(profiles.load_profile, arguments.profile, "transactions")
     if arguments.figures:
         await _print_figures(settings, profile, as_json=arguments.json)
         return 0
@@ -70,10 +71,6 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.open_cases:
         await _open_cases(settings, profile, flagged)
     return 0
-
-
-def _load_profile(settings: Settings, name: str) -> TransactionProfile:
-    return read_transaction_profile(Profiles(settings.configuration.profiles).find_profile(name, "transactions"))
 
 
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,6 @@ from typing import Any, Final, get_args
 from bot.languages.registry import Language
 from bot.profiles.key_checks import KeyChecks
 from bot.profiles.profile import Profile
-from bot.profiles.registry import Profiles
 from bot.profiles.spans import ValueType
 
 KIND: Final = "extraction"
@@ -75,16 +74,6 @@ def read_extraction_profile(profile: Profile) -> ExtractionProfile:
         {language: profile.read_text(name) for language, name in examples.items()},
         check.take(table, "exclusive", bool, default=False),
     )
-
-
-def load_extraction_profile(profiles: Profiles, name: str) -> ExtractionProfile:
-    """Return a profile of kind ``extraction`` by its name.
-
-    Raises:
-        ProfileError: there is none, or it is wrong.
-
-    """
-    return read_extraction_profile(profiles.find_profile(name, KIND))
 
 
 def _read_field(check: KeyChecks, table: Mapping[str, Any], words: Mapping[str, str]) -> Field:

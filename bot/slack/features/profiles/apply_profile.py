@@ -20,7 +20,6 @@ from bot.profiles.document_profiles import DOCUMENT_KINDS, DocumentProfile
 from bot.profiles.document_reader import open_material
 from bot.profiles.notes.transcript import TranscriptError
 from bot.profiles.profile import ProfileError
-from bot.profiles.registry import load_profile
 from bot.slack.features.kit.modal import Modal, ModalRefused, build_grouped_menu, build_modal
 from bot.slack.features.kit.opening import build_sentence_view, open_modal
 from bot.slack.features.kit.private_questions import PostedQuestion
@@ -91,11 +90,12 @@ class ProfileModal(Modal):
 
     def _list_profiles(self, language: Language) -> dict[str, dict[str, str]]:
         """Return the titles of the profiles of each kind that has some, by their names."""
+        loaded: dict[str, DocumentProfile] = self._profiles.profiles.load_profiles(*DOCUMENT_KINDS)
         groups: dict[str, dict[str, str]] = {}
         for kind in DOCUMENT_KINDS:
-            found: list[DocumentProfile] = list(self._profiles.profiles.load_profiles(kind).values())[:_MAX_OPTIONS]
+            found = [one.profile for one in loaded.values() if one.profile.kind == kind][:_MAX_OPTIONS]
             if found:
-                titles = {one.profile.name: one.profile.find_title(language)[:75] for one in found}
+                titles = {one.name: one.find_title(language)[:75] for one in found}
                 groups[render_message(texts.KINDS[kind], language)] = titles
         return groups
 
@@ -132,11 +132,9 @@ class ProfileModal(Modal):
             raise InteractionRefused(replies.CONFIDENTIAL)
 
     async def _load_profile(self, name: str) -> DocumentProfile:
-        profiles = self._profiles.profiles
+        load = self._profiles.profiles.load_profile
         try:
-            profile: DocumentProfile = await asyncio.to_thread(
-                lambda: load_profile(profiles.find_profile(name, *DOCUMENT_KINDS))
-            )
+            profile: DocumentProfile = await asyncio.to_thread(load, name, *DOCUMENT_KINDS)
         except ProfileError as error:  # its text names paths of this machine
             _log.warning("profile refused", error=str(error))
             raise ModalRefused(texts.PROFILE_WRONG) from None
