@@ -18,6 +18,11 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _MAX_BYTES: Final = 1_000_000
 
 
+def choose_text(texts: Mapping[Language, str], language: Language) -> str:
+    """Return the text in a language, or the English one."""
+    return texts.get(language) or texts["en"]
+
+
 class ProfileError(BotError):
     """A profile is missing or wrong; the text names the file and the next step."""
 
@@ -43,7 +48,7 @@ class Profile:
 
     def find_title(self, language: Language) -> str:
         """Return the title in a language, or the English one."""
-        return self.title.get(language) or self.title["en"]
+        return choose_text(self.title, language)
 
     def read_text(self, name: str) -> str:
         """Return the text of a file of the folder.

@@ -14,6 +14,7 @@ from bot.languages.registry import Language
 from bot.profiles.checklist.profile import Checklist, Side, Statement
 from bot.profiles.extraction.prompt import build_passage_prompt
 from bot.profiles.extraction.rules import Place
+from bot.profiles.profile import choose_text
 from engine.interfaces import ChatMessage
 
 _LABELS: Final[Mapping[str, Side | None]] = {
@@ -67,5 +68,5 @@ def build_messages(
 ) -> tuple[ChatMessage, ...]:
     """Return the messages that ask for the answer to a statement, which is the last line."""
     known = language if language in checklist.instructions else "en"
-    text = neutralise_control_tokens(statement.text.get(known, statement.text["en"]))
+    text = neutralise_control_tokens(choose_text(statement.text, known))
     return build_passage_prompt([checklist.instructions[known].strip()], passages, text, budget, count_tokens)

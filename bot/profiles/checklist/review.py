@@ -14,6 +14,7 @@ from bot.messages import checklist as texts
 from bot.messages.message import Message, join_names, render_message
 from bot.profiles.checklist.profile import Checklist, Statement
 from bot.profiles.extraction.extraction import FoundBy, build_passage, find_page
+from bot.profiles.profile import choose_text
 from bot.profiles.spans import Span
 
 Label = Literal["entailed", "contradicted", "not_mentioned", "unsure"]
@@ -88,8 +89,7 @@ def _build_clause(clause: Clause) -> dict[str, object]:
 
 def list_notices(review: Review, language: Language) -> list[Message]:
     """Return what is to be said about a review; titles of statements are in ``language``."""
-    titles = [one.statement.title for one in review.answers if one.label == "unsure"]
-    unsure = [one.get(language, one["en"]) for one in titles]
+    unsure = [choose_text(one.statement.title, language) for one in review.answers if one.label == "unsure"]
     return [
         *review.notices,
         *([texts.DROPPED.fill(count=review.dropped)] if review.dropped else []),

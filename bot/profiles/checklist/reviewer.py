@@ -25,6 +25,7 @@ from bot.profiles.document_reader import ReadDocument
 from bot.profiles.engine_replies import MODEL_S, RULES_AT_ONCE, RULES_S, ask_each, ask_in_json
 from bot.profiles.extraction.extraction import FoundBy
 from bot.profiles.extraction.rules import Place
+from bot.profiles.profile import choose_text
 from bot.profiles.spans import FoldedText, count_words, find_in_texts, split_clauses
 from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
@@ -90,7 +91,7 @@ class Reviewer:
         requester: Requester,
     ) -> Judgement | None:
         """Return what the engine says of a statement; None if its reply is incomplete."""
-        search = statement.search.get(language, statement.search["en"])
+        search = choose_text(statement.search, language)
         passages = await document.find_passages(search, budget.passages)
         messages = build_messages(checklist, statement, passages, language, budget, self._engine.count_tokens)
         said = await ask_in_json(self._engine, messages, SCHEMA, parse_judgement, requester)

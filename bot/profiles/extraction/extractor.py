@@ -24,6 +24,7 @@ from bot.profiles.extraction.extraction import Extraction, Value, make_value
 from bot.profiles.extraction.profile import ExtractionProfile, Field, build_reply_schema
 from bot.profiles.extraction.prompt import build_messages, parse_reply
 from bot.profiles.extraction.rules import Place, find_places
+from bot.profiles.profile import choose_text
 from bot.profiles.spans import FoldedText, extend_to_sentences, find_in_texts
 from engine.interfaces import ANONYMOUS, ChatEngine, Requester
 from knowledge.thread_pool import NamedThreadPool
@@ -102,7 +103,7 @@ class Extractor:
         budget: Budget,
         requester: Requester,
     ) -> _Reply:
-        passages = await document.find_passages(field.question.get(language, field.question["en"]), budget.passages)
+        passages = await document.find_passages(choose_text(field.question, language), budget.passages)
         messages = build_messages(profile, field, passages, language, budget, self._engine.count_tokens)
         schema = build_reply_schema(min(field.most, _MAX_ASKED))
         written = await ask_in_json(self._engine, messages, schema, parse_reply, requester)

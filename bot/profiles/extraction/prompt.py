@@ -10,6 +10,7 @@ from bot.answering.prompt import Budget, CountTokens, format_passage
 from bot.answering.quoting import neutralise_control_tokens
 from bot.languages.registry import Language, find_pack
 from bot.profiles.extraction.profile import ExtractionProfile, Field
+from bot.profiles.profile import choose_text
 from engine.interfaces import ChatMessage
 
 
@@ -24,9 +25,7 @@ def build_messages(
     """Return the messages that ask for the values of a field; of the passages, best first, as many as fit."""
     known = language if language in profile.instructions else "en"
     head = [profile.instructions[known].strip(), profile.examples.get(known, "").strip()]
-    question = find_pack(known).question_label + neutralise_control_tokens(
-        field.question.get(known, field.question["en"])
-    )
+    question = find_pack(known).question_label + neutralise_control_tokens(choose_text(field.question, known))
     return build_passage_prompt(head, passages, question, budget, count_tokens)
 
 

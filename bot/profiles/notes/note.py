@@ -23,7 +23,7 @@ from bot.messages import notes as texts
 from bot.messages.message import Message, render_message
 from bot.profiles.notes.polarity import REPORTING, is_contradicted
 from bot.profiles.notes.transcript import Utterance, list_said, name_lines
-from bot.profiles.profile import Profile, ProfileError
+from bot.profiles.profile import Profile, ProfileError, choose_text
 from engine.interfaces import ANONYMOUS, Requester
 from knowledge.interfaces import SearchResult
 from knowledge.search.material_passages import MaterialIndex
@@ -145,8 +145,8 @@ async def write_sections(
     seen: set[str] = set()
     asker = Asker(requester.person, cache_salt=requester.cache_salt, depth="off", language=language)
     for rule in rules.sections:
-        question = Question(_choose(rule.questions, language), asker=asker, id=f"note-{uuid.uuid4().hex}")
-        yield await _write_section(_choose(rule.title, language), question, answerer, said, seen)
+        question = Question(choose_text(rule.questions, language), asker=asker, id=f"note-{uuid.uuid4().hex}")
+        yield await _write_section(choose_text(rule.title, language), question, answerer, said, seen)
 
 
 async def _write_section(
@@ -251,7 +251,3 @@ def format_section(section: NoteSection, language: Language, escape: Callable[[s
     if section.left_out:
         lines += ["", f"_{render_message(texts.LEFT_OUT, language, count=section.left_out)}_"]
     return "\n".join([f"## {escape(section.title)}", "", *lines])
-
-
-def _choose(texts_by_language: _ByLanguage, language: Language) -> str:
-    return texts_by_language.get(language) or texts_by_language["en"]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from bot.languages.registry import Language
-from bot.profiles.profile import Profile, ProfileError
+from bot.profiles.profile import Profile, ProfileError, choose_text
 from bot.profiles.transactions.payments import ColumnMap
 from bot.profiles.transactions.rules import RULES
 from knowledge.errors import suggest_nearest
@@ -41,7 +41,7 @@ class WeightedRule:
 
     def find_title(self, language: Language) -> str:
         """Return the title in a language, or the English one."""
-        return self.title.get(language) or self.title["en"]
+        return choose_text(self.title, language)
 
 
 @dataclass(frozen=True, slots=True)

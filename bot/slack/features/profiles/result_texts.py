@@ -16,6 +16,7 @@ from bot.profiles.checklist import review as reviews
 from bot.profiles.document_profiles import DocumentResult
 from bot.profiles.extraction import extraction as extractions
 from bot.profiles.notes.note import format_section, list_notices
+from bot.profiles.profile import choose_text
 from bot.slack.wire.text import render
 
 _MAX_ROWS: Final = 300
@@ -56,7 +57,7 @@ def format_result(result: DocumentResult, language: Language, url: str | None) -
 def _list_values(found: extractions.Extraction, language: Language) -> Iterator[_Row]:
     """Yield a row for each value, and one for each field without any."""
     for field in found.profile.fields:
-        title = field.title.get(language, field.title["en"])
+        title = choose_text(field.title, language)
         values = found.list_values(field.name)
         for one in values:
             text = f"{one.text} = {one.normalised}" if one.normalised else one.text
@@ -68,7 +69,7 @@ def _list_values(found: extractions.Extraction, language: Language) -> Iterator[
 def _list_answers(found: reviews.Review, language: Language) -> Iterator[_Row]:
     """Yield a row for each clause, and one for each statement without any."""
     for one in found.answers:
-        title = one.statement.title.get(language, one.statement.title["en"])
+        title = choose_text(one.statement.title, language)
         cells = title, render_message(checklist.LABELS[one.label], language)
         for clause in one.clauses:
             yield cells, clause.text, clause.passage
