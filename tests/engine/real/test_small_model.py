@@ -54,9 +54,10 @@ def test_framing_equals_the_models_template(folder: Path) -> None:
     assert not framed.starts_in_thinking
 
 
-async def test_prefix_attention_equals_sglangs_own(cache: Path) -> None:
-    """The same numbers for any mix of cached and new tokens; SGLang's own computes the cached ones again."""
-    script = Path(__file__).with_name("check_attention.py")
+@pytest.mark.parametrize("name", ["check_attention.py", "check_products.py"])
+async def test_what_a_cpu_computes_for_sglang_is_right(cache: Path, name: str) -> None:
+    """Attention over any mix of cached and new tokens is SGLang's own; products of any shape are the exact ones."""
+    script = Path(__file__).with_name(name)
     argv = (await have_engine(cache), "-I", script, Path(plain_cpu.__file__).parent)
     await asyncio.to_thread(subprocess.run, argv, check=True, capture_output=True)
 
