@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from unittest.mock import patch
 
 import torch
 
@@ -33,3 +34,19 @@ for case in CASES:
     query = torch.randn(sum(new for _, new in case), HEADS, SIZE).bfloat16()
     ours, theirs = (attend(kind, case, query) for kind in (PrefixAttention, TorchNativeAttnBackend))
     torch.testing.assert_close(ours, theirs, atol=0.01, rtol=0.02)
+
+
+def decode(kind, lengths, query):  # noqa: ANN001, ANN201
+    output = torch.empty_like(query)
+    return kind.__new__(kind)._run_sdpa_forward_decode(
+        query, output, keys, values, slots, torch.arange(len(lengths)), torch.tensor(lengths),
+        scaling=SIZE**-0.5, enable_gqa=True, causal=False,
+    )  # fmt: skip
+
+
+for lengths in ([1], [600], [700, 3, 90]):
+    query = torch.randn(len(lengths), HEADS, SIZE).bfloat16()
+    with patch.object(torch.backends.cpu, "get_cpu_capability", return_value="AVX2"):
+        ours = decode(PrefixAttention, lengths, query)
+    assert ours.dtype is torch.bfloat16
+    torch.testing.assert_close(ours, decode(TorchNativeAttnBackend, lengths, query), atol=0.01, rtol=0.02)
