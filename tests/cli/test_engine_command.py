@@ -6,8 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from engine.process.supervisor import SupervisorPolicy
 from engine.service import Engine
 from engine.settings import EngineSettings
 from tests.engine.fakes import alive, pretend_installed, restart_engine, until
+from tests.forks import Fork, end_fork, start_command
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-Kvasir = Callable[..., Awaitable[asyncio.subprocess.Process]]
+Kvasir = Callable[..., Awaitable[Fork]]
 
 
 async def _no_wheel(name: str, version: str, sha256: str) -> Path:
@@ -50,25 +50,22 @@ async def owner(tmp_path: Path, model: Path) -> AsyncIterator[Engine]:
 @pytest.fixture
 async def kvasir(tmp_path: Path) -> AsyncIterator[Kvasir]:
     """Start ``kvasir engine …`` on the same state directory."""
-    started: list[asyncio.subprocess.Process] = []
+    started: list[Fork] = []
 
-    async def start(*argv: str, command: str = "engine") -> asyncio.subprocess.Process:
+    async def start(*argv: str, command: str = "engine") -> Fork:
         ours = {"KVASIR_HOME": str(tmp_path / "home"), "KVASIR_CACHE": str(tmp_path / "cache")}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", command, *argv, "--config", str(tmp_path / "kvasir.toml"),
-            cwd=ROOT, env={**os.environ, **ours}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        config = ("--config", str(tmp_path / "kvasir.toml"))
+        environ = {**os.environ, **ours}
+        process = await start_command([command, *argv, *config], cwd=ROOT, env=environ, stdout=PIPE, stderr=PIPE)
         started.append(process)
         return process
 
     yield start
     for process in started:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await end_fork(process)
 
 
-async def _finish(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+async def _finish(process: Fork) -> tuple[int | None, str, str]:
     async with asyncio.timeout(240):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
+from tests.forks import start_command
 from tests.services import free_ports
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
@@ -41,10 +42,7 @@ async def test_a_process_that_syncs_leads_and_answers_nobody(place: Place, tmp_p
         health = {"KVASIR_HEALTH_PORT": str(free_ports(1)[0])}
         environ = {**sandbox.env, **health, "KVASIR_ROLE": "sync", "KVASIR_ENGINE_URL": NO_ENGINE}
         environ["PYTHONPATH"] = str(ROOT)
-        run = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run",
-            cwd=place.folder, env=place.environ(**environ), stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        run = await start_command(["run"], cwd=place.folder, env=place.environ(**environ), stderr=PIPE)
         assert run.stderr is not None
         try:
             while not (line := (await run.stderr.readline()).decode()).startswith("Kvasir syncs the documents"):

@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import signal
-import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
+from tests.forks import start_command
 from tests.services import weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
@@ -67,9 +68,7 @@ async def test_a_wrong_weaviate_key_stops_the_start(place: Place, tmp_path: Path
 async def test_a_database_that_is_down_is_waited_for_and_named(place: Place) -> None:
     where = "postgresql://kvasir:hushhush@127.0.0.1:9/kvasir"
     environ = place.environ(PYTHONPATH=str(ROOT), KVASIR_ENGINE_URL=NO_ENGINE, KVASIR_DATABASE_URL=where)
-    run = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "run", cwd=place.folder, env=environ, stderr=asyncio.subprocess.PIPE
-    )
+    run = await start_command(["run"], cwd=place.folder, env=environ, stderr=PIPE)
     assert run.stderr is not None
     output = ""
     while "Trying again" not in output:

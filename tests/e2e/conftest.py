@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import signal
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from bot.sandbox.http.credentials import load_credentials
-from tests.forks import run_command
+from tests.forks import Fork, run_command, start_command
 from tests.slack_sandbox import TRIGGER_LIFETIME_S, SandboxClient
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"answers at (http://\S+)")
 class Running:
     """A running ``kvasir run``."""
 
-    process: asyncio.subprocess.Process
+    process: Fork
     box: SandboxClient
     lines: list[str]
 
@@ -71,11 +71,9 @@ class Place:
     @contextlib.asynccontextmanager
     async def run(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
         """Start ``kvasir run``, and stop it after this block as Ctrl-C does."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run", *arguments,
-            cwd=self.folder, env=self.environ(**{"PYTHONPATH": str(ROOT)} | environ),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process = await start_command(
+            ["run", *arguments], cwd=self.folder, env=self.environ(**{"PYTHONPATH": str(ROOT)} | environ), stderr=PIPE
+        )
         lines: list[str] = []
         reader = asyncio.create_task(_read(process, lines))
         session = aiohttp.ClientSession()
@@ -109,13 +107,13 @@ class Place:
         return answer
 
 
-async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
+async def _read(process: Fork, lines: list[str]) -> None:
     assert process.stderr is not None
     while line := await process.stderr.readline():
         lines.append(line.decode(errors="replace").rstrip())
 
 
-async def _address(process: asyncio.subprocess.Process, lines: list[str]) -> str:
+async def _address(process: Fork, lines: list[str]) -> str:
     async with asyncio.timeout(240.0):
         while True:
             for line in lines:

@@ -1,4 +1,4 @@
-"""Runs a bot in a process that a test kills: ``bot_process.py STATE``, with Slack's address in the environment.
+"""Runs a bot in a process that a test kills, with Slack's address in the environment.
 
 Each answer has twenty parts ("Part 0. ", "Part 1. " …) with ``PAUSE_S`` between them.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.database.failures import wait_for_database
+from tests.forks import Fork, end_fork, start_fork
 from tests.slack.running_bot import QUICK_TURNS, FakeLibrary, make_finished
 from tests.slack_sandbox import SandboxClient
 
@@ -62,22 +61,15 @@ async def serve_bot(state: Path, answerer: Answering, turn_settings: TurnSetting
 
 
 @contextlib.asynccontextmanager
-async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def run_bot_process(sandbox: SandboxClient, state: Path, **env: str) -> AsyncIterator[Fork]:
     """Run the bot in a process of its own, and kill it with SIGKILL at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        __file__,
-        str(state),
-        env={**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "PAUSE_S": "0.05", **env},
-        stdout=asyncio.subprocess.DEVNULL,
-    )
+    environ = {**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "PAUSE_S": "0.05", **env}
+    process = await start_fork(run_slow_bot, state, env=environ)
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
+        await end_fork(process)
 
 
-if __name__ == "__main__":
-    asyncio.run(serve_bot(Path(sys.argv[1]), SlowAnswerer()))
+def run_slow_bot(state: Path) -> None:
+    asyncio.run(serve_bot(state, SlowAnswerer()))

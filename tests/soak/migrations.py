@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import re
 import shutil
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,10 +25,10 @@ from knowledge.database.migrations import Migrations, apply_revisions
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.tables import MIGRATIONS
+from tests.forks import end_fork, start_fork
 from tests.slack.running_bot import PASSAGE, make_finished, run_bot_in_sandbox
 from tests.sync.many_rows import KEY, fill_manifest, make_id
 
-ROOT = Path(__file__).parents[2]
 _NEW = ("9001", "9002", "9003")
 _HEAD = '''"""{summary}."""
 import sqlalchemy as sa
@@ -141,10 +141,7 @@ class MigratedWorld:
     async def _migrate(self) -> None:
         """Kill the migration again and again, then let it end."""
         for kill in range(self._kills + 1):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, __file__, self._url, str(self._folder),
-                env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            process = await start_fork(run_migration, self._url, self._folder, stdout=PIPE)
             assert process.stdout is not None
             try:
                 assert await process.stdout.readline() == _STARTED
@@ -155,8 +152,7 @@ class MigratedWorld:
                         process.kill()
                 status = await process.wait()
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                await end_fork(process)
         if status:
             self.outcome.failures.append(f"the migration ended with {status}")
 
@@ -170,12 +166,8 @@ class MigratedWorld:
             self.outcome.failures.append(f"{count} of {self.outcome.rows} rows are filled at revision {revision}")
 
 
-async def main(url: str, folder: Path) -> None:
+def run_migration(url: str, folder: Path) -> None:
     """Migrate, as a process of its own."""
     sys.stdout.buffer.write(_STARTED)
     sys.stdout.flush()
-    await apply_revisions(url, write_revisions(folder))
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(apply_revisions(url, write_revisions(folder)))

@@ -1,7 +1,7 @@
-"""A replica of the bot in a process of its own, whose engine counts its answers: ``replica.py STATE ANSWER_S``.
+"""A replica of the bot in a process of its own, whose engine counts its answers.
 
 Each generation of an answer appends the question's number to the file ``generations`` in the state folder. An answer
-takes ``ANSWER_S``, and its replica waits for its end; 0 for answers of random lengths, which a replica cuts short.
+takes ``answer_s``, and its replica waits for its end; 0 for answers of random lengths, which a replica cuts short.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import contextlib
 import os
 import re
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
 from bot import logs
 from bot.answering.events import AnswerEvent, Question, Sources, Text
+from tests.forks import Fork, start_fork
 from tests.slack.bot_process import serve_bot
 from tests.slack.running_bot import PASSAGE, QUICK_TURNS, make_finished
 from tests.slack_sandbox import SandboxClient
@@ -55,14 +55,14 @@ class Replica:
 
     def __init__(self, sandbox: SandboxClient, state: Path, database: str, number: int, answer_s: float) -> None:
         self._env = {**os.environ, **sandbox.env, "PYTHONPATH": str(ROOT), "DATABASE_URL": database}
-        self._argv = [sys.executable, __file__, str(state), str(answer_s)]
+        self._arguments = (state, answer_s)
         self._log = state / f"replica-{number}.log"
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Fork | None = None
 
     async def start(self) -> None:
         """Start the process; it connects later."""
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*self._argv, env=self._env, stdout=log, stderr=log)
+            self._process = await start_fork(run_replica, *self._arguments, env=self._env, stdout=log, stderr=log)
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> int | None:
         """Send a signal and wait for the end; return the exit status of a process that ended by itself before."""
@@ -76,15 +76,15 @@ class Replica:
         return None
 
 
-async def main(state: Path, answer_s: float) -> None:
+def run_replica(state: Path, answer_s: float) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(state, answer_s))
+
+
+async def _serve(state: Path, answer_s: float) -> None:
     logs.configure_logging()
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     turns = replace(QUICK_TURNS, drain_s=_DRAIN_S if answer_s else 1.0, refused_s=3.0)
     await serve_bot(state, CountingAnswerer(state / COUNTS, answer_s), turns)
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2])))

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import random
 import signal
-import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.database.scripts import run_script
+from tests.forks import Fork, end_fork, start_fork
 from tests.sync.manifest.test_postgres import line_to
 from tests.sync.running.killed_installation import Installation, Outcome
 from tests.sync.running.killed_sync import World, opened
+from tests.sync.running.leading_process import run_leading_process
 from tests.waiting import WAIT_S
 
-PROGRAM = Path(__file__).parent / "leading_process.py"
-ROOT = Path(__file__).parents[3]
 FAULTS = ("killed", "stopped", "terminated", "cut")
 """What happens to the leader; all but the first leave the process alive, and it goes on later."""
 
@@ -44,7 +42,7 @@ class LeaderOutcome:
 class LeadingProcess:
     """A running ``leading_process.py`` with the lines that it wrote."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: Fork) -> None:
         self.name = name
         self.process = process
         self.lines: list[str] = []
@@ -68,14 +66,7 @@ class LeadingProcess:
 
 @contextlib.asynccontextmanager
 async def run_leading(name: str, world: World, valid_s: float) -> AsyncIterator[LeadingProcess]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(PROGRAM),
-        json.dumps({**asdict(world), "valid_s": valid_s}),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    process = await start_fork(run_leading_process, world, valid_s, stdin=PIPE, stdout=PIPE)
     leading = LeadingProcess(name, process)
     reading = asyncio.create_task(leading.read_lines())
     try:
@@ -85,9 +76,7 @@ async def run_leading(name: str, world: World, valid_s: float) -> AsyncIterator[
         process.stdin.close()
         await asyncio.wait_for(process.wait(), WAIT_S)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end_fork(process)
         await reading
 
 

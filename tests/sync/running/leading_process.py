@@ -1,17 +1,14 @@
-"""A process that leads whenever it can, and syncs all the time while it leads: a program for ``leader_faults.py``.
+"""A process that leads whenever it can, and syncs all the time while it leads: for ``leader_faults.py``.
 
-``python leading_process.py OPTIONS``; OPTIONS are a ``World`` and ``valid_s`` as JSON. It writes a line for each event
-and ends with its standard input.
+It writes a line for each event, and ends with its standard input.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
 
 from knowledge.database import database
 from knowledge.errors import KnowledgeError
@@ -38,13 +35,17 @@ async def sync_forever(library: Library) -> None:
         await asyncio.sleep(0.05)
 
 
-async def main(options: dict[str, Any]) -> None:
-    lease.VALID_S = options.pop("valid_s")  # type: ignore[misc]
+def run_leading_process(world: World, valid_s: float) -> None:
+    asyncio.run(_lead(world, valid_s))
+
+
+async def _lead(world: World, valid_s: float) -> None:
+    lease.VALID_S = valid_s  # type: ignore[misc]
     leader._RENEW_S = lease.VALID_S / 3  # type: ignore[misc]
     lease._SILENT_S = 0.6 * lease.VALID_S  # type: ignore[misc]
     database._IDLE_LIMIT = f"{1000 * lease._SILENT_S:.0f}ms"  # type: ignore[misc]
     killed_sync.is_dead = lambda _: False  # as if the other process ran on another machine
-    async with opened(World(**options)) as library:
+    async with opened(world) as library:
 
         @contextlib.asynccontextmanager
         async def work() -> AsyncIterator[None]:
@@ -62,7 +63,3 @@ async def main(options: dict[str, Any]) -> None:
         await asyncio.to_thread(sys.stdin.read)
         leading.cancel()
         await asyncio.wait([leading])
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
