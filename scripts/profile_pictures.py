@@ -65,6 +65,8 @@ async def main(url: str, pictures: Path, note: Path) -> None:
         await take_picture(page, pictures, "extraction")
         await extract_values(page, "general", SHIPPED / "kyc" / "scan.png", "Customer due diligence (KYC)")
         await take_picture(page, pictures, "scans")
+        await extract_values(page, "general", SHIPPED / "nda-checklist" / "sample.new.md", "Non-disclosure agreement")
+        await take_picture(page, pictures, "checklist")
         await page.locator(".room", has_text="reorg").first.click()
         tour = Tour(page)
         await tour.write(f"@Kvasir {CASE}")
