@@ -9,7 +9,9 @@ ratios are computed within one run. A bot that does not read an answer to its en
 The rates show what each bot costs on loopback, where a call takes a fraction of a millisecond. With ``--slack-ms`` each
 call takes so much longer, as it does over the internet.
 
-    scripts/bench_turns.py [--only paths rates burst] [--rounds N] [--turns N] [--baseline-turns N] [--slack-ms N]
+``added`` asks one question at a time: how long a turn takes beyond the time of the engine, which is none here.
+
+    scripts/bench_turns.py [--only paths rates burst added] [--rounds N] [--turns N] [--baseline-turns N] [--slack-ms N]
         [--json]
 """
 
@@ -60,7 +62,7 @@ from scripts.bench_answer import CHUNKS, QuotingEngine
 from scripts.bench_slack import ask_questions, run_slack
 
 WINDOW = 12
-MEASURES = ("paths", "rates", "burst")
+MEASURES = ("paths", "rates", "burst", "added")
 BURST = 36
 UNLIMITED = 1_000_000
 DOCS = Path(__file__).parent.parent / "docs"
@@ -309,6 +311,18 @@ async def measure_burst(turns: int) -> dict[str, Any]:
     }
 
 
+async def measure_added(turns: int) -> dict[str, Any]:
+    """Return the time of a turn with real retrieval and verification, from its envelope to the end of its answer."""
+    async with (
+        open_knowledge() as library,
+        run_slack() as url,
+        run_kvasir(url, create_real_answerer(library, QuotingEngine(pauses=True))),
+    ):
+        await ask(url, 20, window=1)
+        times = await ask_questions(url, turns, window=1, ending=ANSWER_EVENT, bodies=True)
+    return compute_percentiles([end - at for at, end in zip(times["sent"].values(), times["ends"], strict=True)])
+
+
 async def measure_all_paths() -> dict[str, Any]:
     async with run_slack() as url:
         return await measure_paths(url)
@@ -321,6 +335,7 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
             measure_rates, arguments.rounds, arguments.turns, arguments.baseline_turns, arguments.slack_ms
         ),
         "burst": partial(measure_burst, arguments.turns),
+        "added": partial(measure_added, arguments.turns),
     }
     return {name: await measure() for name, measure in measures.items() if name in arguments.only}
 
