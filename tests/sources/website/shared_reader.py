@@ -6,6 +6,7 @@ from pathlib import Path
 
 from knowledge.interfaces import EVERYONE, Source
 from knowledge.sources.feed.source import FeedSource
+from knowledge.sources.pages.source import PagesSource
 from knowledge.sources.website.source import WebsiteSource
 from knowledge.web.reading.site_parser import SiteParser
 from tests.sources.contract import Workbench
@@ -17,7 +18,7 @@ class SharedReader(SiteParser):
 
     def lend(self, source: Source) -> Source:
         """Let a source that has not been used yet read with this process."""
-        assert isinstance(source, WebsiteSource | FeedSource)
+        assert isinstance(source, WebsiteSource | FeedSource | PagesSource)
         source._reader = self
         return source
 
