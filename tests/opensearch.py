@@ -120,9 +120,10 @@ def elasticsearch_server(folder: Path) -> Iterator[SearchServer]:
 def _running(folder: Path, prefix: str, program: str, jars: list[Path], *options: str) -> Iterator[SearchServer]:
     (port,) = free_ports(1)
     java = jars[0].parents[1] / "java"
-    memory = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC")
+    # A server of a test lives for seconds, so its optimising compiler would cost more than it saves.
+    lean = ("-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
     path = os.pathsep.join(map(str, jars))
-    argv = [str(java), *memory, *options, "-cp", path, str(_JAVA / program), str(folder), str(port)]
+    argv = [str(java), *lean, *options, "-cp", path, str(_JAVA / program), str(folder), str(port)]
     server = SearchServer(f"http://127.0.0.1:{port}", prefix, folder, argv)
     server.start()
     try:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from bot.messages.message import render_message
 from bot.page_additions import PageAdditions
 from knowledge.document_chunking import make_chunking
-from knowledge.interfaces import Source
 from knowledge.library import Library
 from knowledge.parsing import Parser
 from knowledge.settings import SourceSpec
@@ -21,8 +21,9 @@ from knowledge.sources.pages.page_list import PageList, open_page_list
 from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
+from tests.sources.website.shared_reader import SharedReader
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360), pytest.mark.asyncio(loop_scope="module")]
 
 BUSY = Reply("busy", 503, headers={"Retry-After": "0"})
 LOGIN = '<form action="/login"><input name="user"><input type="password" name="password"></form>'
@@ -54,18 +55,31 @@ class PagesLibrary:
         return await texts(self.library, query, limit=20)
 
 
-@pytest.fixture
-async def pages(tmp_path: Path) -> AsyncIterator[PagesLibrary]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def parser() -> AsyncIterator[Parser]:
+    """Parse the documents of all tests in one process."""
+    parser = Parser()
+    yield parser
+    await parser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reader() -> AsyncIterator[SharedReader]:
+    reader = SharedReader()
+    yield reader
+    await reader.end()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pages(tmp_path: Path, parser: Parser, reader: SharedReader) -> AsyncIterator[PagesLibrary]:
     async with AsyncExitStack() as stack:
         site = WebSite()
         await site.start()
         stack.push_async_callback(site.stop)
-        parser = Parser()
-        stack.push_async_callback(parser.close)
         bench = Bench(tmp_path, None)
         bench.passages = make_chunking(parser, bench.embedder)
         spec = SourceSpec("pages", "pages", {"allow_hosts": [site.host]}, tmp_path)
-        source: Source = registry.build_source(spec, tmp_path / "sources", memories())
+        source = reader.lend(registry.build_source(spec, tmp_path / "sources", memories()))
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         pages = PagesLibrary(site, library, PageAdditions(spec, tmp_path, library), open_page_list(spec, tmp_path))

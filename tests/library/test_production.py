@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,16 @@ from bot.wheels import WheelCache
 from knowledge.errors import IndexLost
 from knowledge.library import Library
 from knowledge.opening import open_library
-from tests.library.sync_process import settings_of
+from tests.forks import run_fork
+from tests.library.sync_process import run_forked_sync, settings_of
 from tests.postgres import create_database
 from tests.services import WeaviateServer, weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SYNC_PROCESS = Path(__file__).parent / "sync_process.py"
 ANIMALS = ("zebra", "walrus", "ocelot", "tapir", "lemur", "heron")
-FILLER = "Whoever looks after the animals writes down what they ate, how they slept and who came to see them. " * 6
+FILLER = "Whoever looks after the animals writes down what they ate, how they slept and who came to see them. "
+"""Long enough that no passage is merged with the next."""
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +49,11 @@ class ProductionLibrary:
         async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
             yield library
 
-    async def begun(self) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(SYNC_PROCESS),
-            stdin=pipe,
-            stdout=pipe,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps({"settings": self.settings, "roots": self.roots}).encode())
-        process.stdin.close()
-        return process
+    def begin_sync(self, output: Path, **options: object) -> asyncio.Task[int]:
+        """Sync in a process of its own, which writes its lines to a file; return the task of its exit status."""
+        output.touch()
+        options = {**options, "settings": self.settings, "roots": self.roots}
+        return asyncio.create_task(run_fork(run_forked_sync, options, output, timeout_s=300))
 
     async def empty(self) -> None:
         """Remove everything, so that the next test starts empty."""
@@ -95,11 +87,16 @@ async def production(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     await production.empty()
 
 
-async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
-    assert process.stdout is not None
-    async with asyncio.timeout(300):
-        while line := await process.stdout.readline():
-            yield line.decode().rstrip()
+async def follow_lines(output: Path, process: asyncio.Task[int]) -> AsyncIterator[str]:
+    """Yield each line of a file as it is written, until a process ends."""
+    with output.open(encoding="utf-8") as file:
+        while True:
+            has_ended = process.done()
+            for line in file:
+                yield line.rstrip()
+            if has_ended:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def agree(library: Library) -> bool:
@@ -169,16 +166,12 @@ async def test_changed_documents_are_found_and_deleted_ones_are_not(
 
 
 async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary, tmp_path: Path) -> None:
-    write(tmp_path / "docs", 60, "green")
+    write(tmp_path / "docs", 36, "green")
     async with production.opened() as library:
         assert (await library.refresh()).ok
-        write(tmp_path / "docs", 80, "blue")
-        process = await production.begun()
-        async for line in lines(process):
-            if line.startswith("docs ") and int(line.split()[1]) >= 20:
-                process.send_signal(signal.SIGKILL)
-        assert await process.wait() == -signal.SIGKILL
-        for n in range(0, 60, 7):
+        write(tmp_path / "docs", 48, "blue")
+        assert await production.begin_sync(tmp_path / "lines", killed_at=12) == -signal.SIGKILL
+        for n in range(0, 36, 5):
             hits = (await library.search(f"Room {n} of the {ANIMALS[n % 6]}", limit=100)).hits
             numbers = [hit.text.split(" is ")[-1] for hit in hits if hit.document.endswith(f"-{n}.md")]
             assert (len(numbers), len(set(numbers))) == (2, 1), (
@@ -188,31 +181,31 @@ async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary,
         assert report.ok
         assert await agree(library)
         status = (await library.status()).sources[0]
-        assert (status.documents, status.chunks) == (80, 160)
-        assert (await documents(library, "Room 77 of the heron, shelf one"))[0] == "heron-77.md"
+        assert (status.documents, status.chunks) == (48, 96)
+        assert (await documents(library, "Room 47 of the heron, shelf one"))[0] == "heron-47.md"
         assert (await library.refresh()).sources["docs"].chunks_written == 0
 
 
 async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it_has_ended(
     production: ProductionLibrary, tmp_path: Path
 ) -> None:
-    write(tmp_path / "docs", 60, "green")
+    write(tmp_path / "docs", 36, "green")
     async with production.opened() as library:
         assert await documents(library, "zebra") == []
-        process = await production.begun()
+        process = production.begin_sync(lines := tmp_path / "lines")
         hit_count = 0
-        async for line in lines(process):
+        async for line in follow_lines(lines, process):
             found = await documents(library, "Which shelf for the zebra?")
             if line.startswith("end"):
-                assert json.loads(line.partition(" ")[2])["docs"]["added"] == 60
-            elif int(line.split()[1]) >= 30:
+                assert json.loads(line.partition(" ")[2])["docs"]["added"] == 36
+            elif int(line.split()[1]) >= 18:
                 hit_count += bool(found)
-        assert await process.wait() == 0
+        assert await process == 0
         assert hit_count
-        result = await library.search("Which shelf has the heron number 59, room 59?")
-        assert result.hits[0].document == "heron-59.md"
+        result = await library.search("Which shelf has the heron number 35, room 35?")
+        assert result.hits[0].document == "heron-35.md"
         async with production.opened() as fresh:
-            again = await fresh.search("Which shelf has the heron number 59, room 59?")
+            again = await fresh.search("Which shelf has the heron number 35, room 35?")
         assert [hit.confidence for hit in result.hits] == pytest.approx(
             [hit.confidence for hit in again.hits], abs=0.01
         )

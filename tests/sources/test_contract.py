@@ -307,7 +307,7 @@ async def _follow(bench: Workbench, rounds: list[list[tuple[str, str, bytes]]]) 
         for number, edits in enumerate(rounds):
             for edit, name, data in edits:
                 await _edit(bench, there, edit, name, data)
-            remembering, afresh = bench.source(kept=memory), bench.source(f"afresh{number}")
+            remembering, afresh = bench.source(kept=memory), bench.source(f"afresh{number}", kept={})
             found = await listing(remembering)
             assert set(found) == {bench.document(name) for name in (*there, "always.md")}
             assert found == await listing(afresh)

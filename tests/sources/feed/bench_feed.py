@@ -7,25 +7,21 @@ from html import escape
 
 from knowledge.interfaces import DocumentContent
 from knowledge.web.reading.feeds import read_feed
-from tests.sources.contract import Ability, Workbench
-from tests.sources.website.fake_site import Reply, WebSite
+from tests.sources.contract import Ability
+from tests.sources.website.fake_site import Reply
+from tests.sources.website.shared_reader import SiteBench
 
 
-class FeedBench(Workbench):
+class FeedBench(SiteBench):
     kind = "feed"
-    slow = True  # each source starts the process that reads pages, half a second of it
     examples = 4
     # A feed's entries are texts, and one that it stops listing stays.
     cannot = frozenset({Ability.BYTES, Ability.REMOVE, Ability.MIDWAY, Ability.LIMIT})
 
     async def open(self) -> None:
-        self.site = WebSite()
-        await self.site.start()
+        await super().open()
         self.entries: dict[str, str] = {}
         self._publish()
-
-    async def close(self) -> None:
-        await self.site.stop()
 
     def options(self) -> dict[str, object]:
         return {"url": f"{self.site.url}/feed.json", "allow_hosts": [self.site.host], "max_mb": 0.1}
@@ -33,9 +29,6 @@ class FeedBench(Workbench):
     async def put(self, name: str, data: bytes) -> None:
         self.entries[name] = f"<p>{escape(data.decode())}</p>"
         self._publish()
-
-    async def break_down(self) -> None:
-        await self.site.stop()
 
     def document(self, name: str) -> str:
         feed = {"version": "https://jsonfeed.org/version/1", "items": [{"id": name, "content_text": "x"}]}

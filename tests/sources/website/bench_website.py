@@ -5,25 +5,20 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from knowledge.web.crawling.canonical_urls import Site
-from tests.sources.contract import Workbench
-from tests.sources.website.fake_site import TYPES, Reply, WebSite
+from tests.sources.website.fake_site import TYPES, Reply
+from tests.sources.website.shared_reader import SiteBench
 
 NOTHING = '<html><head><meta name="robots" content="noindex"></head><body>Welcome</body></html>'
 
 
-class WebsiteBench(Workbench):
+class WebsiteBench(SiteBench):
     kind = "website"
-    slow = True  # each source starts the process that reads pages, half a second of it
     examples = 3
 
     async def open(self) -> None:
-        self.site = WebSite()
-        await self.site.start()
+        await super().open()
         self.site.pages["/"] = Reply(NOTHING)
         self._map()
-
-    async def close(self) -> None:
-        await self.site.stop()
 
     def options(self) -> dict[str, object]:
         return {"url": f"{self.site.url}/", "allow_hosts": [self.site.host], "max_mb": 0.1}
@@ -36,9 +31,6 @@ class WebsiteBench(Workbench):
     async def remove(self, name: str) -> None:
         del self.site.pages[f"/{quote(name)}"]
         self._map()
-
-    async def break_down(self) -> None:
-        await self.site.stop()
 
     async def break_midway(self) -> None:
         for path in sorted(self.site.pages)[5:]:

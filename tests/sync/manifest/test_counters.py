@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Connection, Text, cast, delete, func, insert, select, update
 
 from knowledge.database.dump import dump_tables, load_tables
@@ -205,8 +206,9 @@ async def manifest(request: pytest.FixtureRequest, database_url: str) -> AsyncIt
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 async def test_counters_equal_a_full_count_after_each_write(manifest: Manifest, seed: int, tmp_path: Path) -> None:
+    """100 writes for each slow seed; a longer round is ``--hypothesis-profile long``."""
     operations, known, done = Operations(manifest, seed, tmp_path), dict[int, AudienceList](), list[str]()
-    for _ in range(20 if seed == 1 else 250):
+    for _ in range(20 if seed == 1 else min(1000, settings().max_examples)):
         done.append(await operations.run_one())
         try:
             await check_counters(manifest, known)
