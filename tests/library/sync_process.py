@@ -2,7 +2,7 @@
 
 ``python sync_process.py`` reads the settings as JSON from standard input, writes a line for each report of progress,
 then ``end`` and what the sync counted. With ``cluster``, it computes on the Ray cluster of that address.
-``run_forked_sync`` does the same in a fork (``tests/forks.py``), and writes the lines to a file.
+``run_sync`` does the same in a fork (``tests/forks.py``).
 """
 
 from __future__ import annotations
@@ -32,13 +32,12 @@ def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSe
     return KnowledgeSettings(**{**fields, **paths}, sources=sources)  # type: ignore[arg-type]
 
 
-def run_forked_sync(options: Mapping[str, Any], output: Path) -> None:
+def run_sync(options: Mapping[str, Any]) -> None:
     """Sync. With ``killed_at``, a thread kills the process when so many documents are done and some are not."""
-    sys.stdout = output.open("w", encoding="utf-8")
-    asyncio.run(sync(options))
+    asyncio.run(_sync(options))
 
 
-async def sync(options: Mapping[str, Any]) -> None:
+async def _sync(options: Mapping[str, Any]) -> None:
     def write_progress(progress: SyncProgress) -> None:
         print(progress.source, progress.done, progress.total, flush=True)  # noqa: T201 - the tests read it
         if options.get("killed_at", progress.total) <= progress.done < progress.total:
@@ -55,4 +54,4 @@ async def sync(options: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(sync(json.load(sys.stdin)))
+    run_sync(json.load(sys.stdin))

