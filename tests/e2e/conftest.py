@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import signal
-from asyncio.subprocess import PIPE
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +28,14 @@ ROOT = Path(__file__).parents[2]
 _STOP_S = 90.0
 """More than a run's own deadlines add up to: answers under way 20 s, the engine 20 s, then what is open."""
 _ADDRESS = re.compile(r"answers at (http://\S+)")
+Process = Fork | asyncio.subprocess.Process
 
 
 @dataclass
 class Running:
     """A running ``kvasir run``."""
 
-    process: Fork
+    process: Process
     box: SandboxClient
     lines: list[str]
 
@@ -57,6 +59,8 @@ class Place:
     """A folder with a kvasir.toml, as in the documentation."""
 
     folder: Path
+    starts_python: bool = False
+    """``run`` starts Python instead of a fork, for what Python does only when it starts."""
 
     @property
     def home(self) -> Path:
@@ -71,9 +75,14 @@ class Place:
     @contextlib.asynccontextmanager
     async def run(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
         """Start ``kvasir run``, and stop it after this block as Ctrl-C does."""
-        process = await start_command(
-            ["run", *arguments], cwd=self.folder, env=self.environ(**{"PYTHONPATH": str(ROOT)} | environ), stderr=PIPE
-        )
+        argv, env = ("run", *arguments), self.environ(**{"PYTHONPATH": str(ROOT)} | environ)
+        process: Process
+        if self.starts_python:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bot", *argv, cwd=self.folder, env=env, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+            )
+        else:
+            process = await start_command(argv, cwd=self.folder, env=env, stderr=PIPE)
         lines: list[str] = []
         reader = asyncio.create_task(_read(process, lines))
         session = aiohttp.ClientSession()
@@ -107,13 +116,13 @@ class Place:
         return answer
 
 
-async def _read(process: Fork, lines: list[str]) -> None:
+async def _read(process: Process, lines: list[str]) -> None:
     assert process.stderr is not None
     while line := await process.stderr.readline():
         lines.append(line.decode(errors="replace").rstrip())
 
 
-async def _address(process: Fork, lines: list[str]) -> str:
+async def _address(process: Process, lines: list[str]) -> str:
     async with asyncio.timeout(240.0):
         while True:
             for line in lines:

@@ -88,7 +88,7 @@ async def watched(folder: Path, table: str) -> AsyncIterator[Watched]:
             "RECORD": str(record),
             "PYTHONPATH": f"{folder / 'recorder'}:{ROOT}",
         }
-        run = await stack.enter_async_context(Place(folder).run(**environ))
+        run = await stack.enter_async_context(Place(folder, starts_python=True).run(**environ))
         await run.line(" added in ")
         await run.line("engine: ready")
         yield Watched(run, record, searxng, site, engine, pages)

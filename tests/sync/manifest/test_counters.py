@@ -149,8 +149,10 @@ class Operations:
                 connection.execute(update(documents).values(rights_at=1.0))
             else:
                 there = select(func.min(tables.sources.c.id)).scalar_subquery()
+                index = select(tables.sources.c.index_id).where(tables.sources.c.id == there).scalar_subquery()
                 names = documents.c.document.concat(" ").concat(cast(documents.c.id, Text))
-                some = update(documents).where(documents.c.id % 5 == 0)
+                ours = select(tables.sources.c.id).where(tables.sources.c.index_id == index)
+                some = update(documents).where(documents.c.id % 5 == 0, documents.c.source_id.in_(ours))
                 connection.execute(some.values(source_id=there, document=names))
             if chosen > 0.9:
                 raise Sabotage
