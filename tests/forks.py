@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,8 @@ _SET_BY_IMPORTS = ("LANCE_", "ORT_")
 warnings.filterwarnings("ignore", "lancedb fork support is experimental")
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(list(_IMPORTED))
+_WARMING = threading.Lock()
+_warm = threading.Event()
 
 Stream = int | IO[bytes]
 """A pipe, the null device or an open file."""
@@ -115,6 +118,8 @@ async def start_fork(
     stderr: Stream | None = None,
 ) -> Fork:
     """Call a function in a process of its own; errors without a stream go where those of the tests go."""
+    if not _warm.is_set():
+        await asyncio.to_thread(_warm_up)
     ours: list[int | None] = []
     theirs: list[Connection | None] = []
     try:
@@ -122,8 +127,9 @@ async def start_fork(
             end, other = _open_stream(number, stream)
             ours.append(end)
             theirs.append(other)
-        process = _FORKS.Process(target=_run, args=(program, arguments, env, cwd, theirs), daemon=True)
-        await asyncio.to_thread(process.start)  # the first one waits for the imports
+        environ = dict(os.environ if env is None else env)
+        process = _FORKS.Process(target=_run, args=(program, arguments, environ, cwd, theirs), daemon=True)
+        process.start()  # in the thread that polls: two would read an exit status twice
     except BaseException:
         for end in ours:
             if end is not None:
@@ -134,9 +140,13 @@ async def start_fork(
             if one is not None:
                 one.close()
     fork = Fork(process)
-    if ours[0] is not None:
-        fork.stdin = await _connect_writer(ours[0])
-    fork.stdout, fork.stderr = [None if end is None else await _connect_reader(end) for end in ours[1:]]
+    try:
+        if ours[0] is not None:
+            fork.stdin = await _connect_writer(ours[0])
+        fork.stdout, fork.stderr = [None if end is None else await _connect_reader(end) for end in ours[1:]]
+    except BaseException:
+        await end_fork(fork)
+        raise
     return fork
 
 
@@ -173,6 +183,16 @@ async def end_fork(fork: Fork) -> None:
     await fork.wait()
 
 
+def _warm_up() -> None:
+    """Wait until the process that forks has imported everything."""
+    with _WARMING:
+        if not _warm.is_set():
+            process = _FORKS.Process(target=int, daemon=True)
+            process.start()
+            process.join()
+            _warm.set()
+
+
 def _open_stream(number: int, stream: Stream | None) -> tuple[int | None, Connection | None]:
     """Return our end of a pipe, and what the process gets as its standard stream of that number."""
     if stream is None:
@@ -181,8 +201,9 @@ def _open_stream(number: int, stream: Stream | None) -> tuple[int | None, Connec
         read, write = os.pipe()
         ends = (write, read) if number == 0 else (read, write)
         return ends[0], Connection(ends[1])
-    if isinstance(stream, int):
+    if stream == DEVNULL:
         return None, Connection(os.open(os.devnull, os.O_RDWR))
+    assert not isinstance(stream, int), "there are only PIPE, DEVNULL and files"
     return None, Connection(os.dup(stream.fileno()))
 
 
@@ -202,7 +223,7 @@ async def _connect_writer(end: int) -> asyncio.StreamWriter:
 def _run(
     program: Callable[..., None],
     arguments: Sequence[object],
-    env: Mapping[str, str] | None,
+    environ: Mapping[str, str],
     cwd: Path | None,
     streams: Sequence[Connection | None],
 ) -> None:
@@ -213,10 +234,9 @@ def _run(
     sys.stdin = open(0, encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115
     if cwd is not None:
         os.chdir(cwd)
-    if env is not None:
-        for name in {one for one in os.environ if not one.startswith(_SET_BY_IMPORTS)}:
-            del os.environ[name]
-        os.environ.update(env)
+    for name in {one for one in os.environ if not one.startswith(_SET_BY_IMPORTS)}:
+        del os.environ[name]
+    os.environ.update(environ)
     program(*arguments)
 
 

@@ -26,8 +26,8 @@ SHORT = 60
 STEADY = 5 / 8
 """If no shorter text grows by more than this share of the limit, the whole text does not exceed the limit.
 
-Linear work that takes 5 times as long in a text four times as long has a quadratic part of under a tenth. In the next
-text that part is four times as large, and all the work takes 7 times as long, where the limit is 8.
+Linear work with a quadratic part may take 5 times as long in a text four times as long. Then that part is under a tenth
+in the shorter text, and about a quarter in the longer one. The next text takes 7 times as long, where the limit is 8.
 """
 HANG_S = 10.0
 """Processor time after which even a short text hangs."""

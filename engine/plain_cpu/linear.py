@@ -23,13 +23,19 @@ def use_single_precision() -> None:
     plain = torch.nn.functional.linear
 
     @functools.wraps(plain)
-    def multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        if rows.dtype is not torch.bfloat16 or weight.dtype is not torch.bfloat16 or rows.shape[:-1].numel() < _ROWS:
-            return plain(rows, weight, bias)
-        product = _multiply_blocks(rows.reshape(-1, rows.shape[-1]), weight)
+    def multiply(
+        input: torch.Tensor,  # noqa: A002 - PyTorch's name
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        is_emulated = input.dtype is weight.dtype is torch.bfloat16 and weight.shape[:-1] != ()
+        learns = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
+        if not is_emulated or input.shape[:-1].numel() < _ROWS or learns:
+            return plain(input, weight, bias)
+        product = _multiply_blocks(input.reshape(-1, input.shape[-1]), weight)
         if bias is not None:
             product += bias
-        return product.to(torch.bfloat16).view(*rows.shape[:-1], len(weight))
+        return product.to(torch.bfloat16).view(*input.shape[:-1], len(weight))
 
     torch.nn.functional.linear = multiply
 
@@ -37,8 +43,8 @@ def use_single_precision() -> None:
 def _multiply_blocks(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the product in single precision. One block of memory holds each converted part of the matrix in turn."""
     rows, height = rows.float(), max(1, torch.get_num_threads() * _BLOCK // weight.shape[1])
-    block = torch.empty(min(height, len(weight)), weight.shape[1])
-    product = torch.empty(len(rows), len(weight))
+    block = rows.new_empty(min(height, len(weight)), weight.shape[1])
+    product = rows.new_empty(len(rows), len(weight))
     for start in range(0, len(weight), height):
         part = weight[start : start + height]
         converted = block[: len(part)].copy_(part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 from asyncio.subprocess import PIPE
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
-from tests.forks import start_command
+from tests.forks import end_fork, start_command
 from tests.services import free_ports
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
@@ -57,11 +56,11 @@ async def test_a_process_that_syncs_leads_and_answers_nobody(place: Place, tmp_p
             assert (await read_status(place))["sources"]["hr"]["documents"] == 2
             status, out, _ = await place.command("health", **health)
             assert (status, "slack: ok" in out, "engine" in out) == (0, True, False), "it needs neither"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                run.send_signal(signal.SIGTERM)
+            run.send_signal(signal.SIGTERM)
             output = (await run.stderr.read()).decode()
-        assert await run.wait() == 0, output
+            assert await run.wait() == 0, output
+        finally:
+            await end_fork(run)
     assert "slack connected" not in output
     assert (await read_status(place))["leader"] is None
     _, out, _ = await place.command("status")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import ROOT, Place
-from tests.forks import start_command
+from tests.forks import end_fork, start_command
 from tests.services import weaviate_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
@@ -71,14 +71,20 @@ async def test_a_database_that_is_down_is_waited_for_and_named(place: Place) -> 
     run = await start_command(["run"], cwd=place.folder, env=environ, stderr=PIPE)
     assert run.stderr is not None
     output = ""
-    while "Trying again" not in output:
-        output += (await run.stderr.readline()).decode()
-    run.send_signal(signal.SIGINT)
-    output += (await run.stderr.read()).decode()
+    try:
+        while "Trying again" not in output:
+            line = (await run.stderr.readline()).decode()
+            assert line, output
+            output += line
+        run.send_signal(signal.SIGINT)
+        output += (await run.stderr.read()).decode()
+        status = await run.wait()
+    finally:
+        await end_fork(run)
     assert "127.0.0.1" in output
     assert "KVASIR_DATABASE_URL is right" in output
     assert "hushhush" not in output
-    assert await run.wait() == 0
+    assert status == 0
 
 
 async def test_a_second_kvasir_with_the_same_home_or_port_is_refused(place: Place) -> None:

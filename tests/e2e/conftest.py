@@ -94,11 +94,13 @@ class Place:
         finally:
             await session.close()
             if process.returncode is None:
-                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), _STOP_S)
             if process.returncode is None:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
             reader.cancel()
 

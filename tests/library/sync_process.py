@@ -23,6 +23,9 @@ from bot.wheels import WheelCache
 from knowledge.opening import open_library
 from knowledge.settings import ClusterSettings, KnowledgeSettings, SourceSpec
 from knowledge.sync.report import SyncProgress
+from knowledge.sync.running import run
+from knowledge.sync.running.pipeline import PipelineLimits
+from knowledge.sync.running.tools import SyncLimits
 
 
 def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSettings:
@@ -33,7 +36,12 @@ def settings_of(fields: dict[str, object], roots: dict[str, str]) -> KnowledgeSe
 
 
 def run_sync(options: Mapping[str, Any]) -> None:
-    """Sync. With ``killed_at``, a thread kills the process when so many documents are done and some are not."""
+    """Sync in batches of some documents, each of which is reported.
+
+    With ``killed_at``, a thread kills the process when so many documents are done and some are not.
+    """
+    limits = SyncLimits(progress_s=0.0, stages=PipelineLimits(batch=16))
+    run.make_limits = lambda _: limits
     asyncio.run(_sync(options))
 
 
@@ -54,4 +62,4 @@ async def _sync(options: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run_sync(json.load(sys.stdin))
+    asyncio.run(_sync(json.load(sys.stdin)))

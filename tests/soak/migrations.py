@@ -121,6 +121,7 @@ class MigratedWorld:
                     self.outcome.failures.append(f"{self.outcome.questions - self.outcome.answered} without an answer")
         finally:
             migrating.cancel()
+            await asyncio.wait([migrating])
             await manifest.close()
         await self._check_rows(migrations)
         return self.outcome

@@ -71,7 +71,8 @@ class Replica:
             return None
         if process.returncode is not None:
             return process.returncode
-        process.send_signal(number)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
         await process.wait()
         return None
 

@@ -149,6 +149,7 @@ class Operations:
                 connection.execute(update(documents).values(rights_at=1.0))
             else:
                 there = select(func.min(tables.sources.c.id)).scalar_subquery()
+                # A row's chunks stay in its index, so it moves within that.
                 index = select(tables.sources.c.index_id).where(tables.sources.c.id == there).scalar_subquery()
                 names = documents.c.document.concat(" ").concat(cast(documents.c.id, Text))
                 ours = select(tables.sources.c.id).where(tables.sources.c.index_id == index)
