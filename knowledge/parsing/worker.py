@@ -120,7 +120,7 @@ def _answer_in_child(source: int, sink: int, task: _WaitingTask | None) -> None:
     if not is_complete:
         ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         is_full = 0 < _FULL_SHARE * resource.getrlimit(resource.RLIMIT_AS)[0] < usage.ru_maxrss * 1024
-        if is_full and ended_by != signal.SIGKILL:
+        if is_full and ended_by not in {signal.SIGKILL, signal.SIGPROF}:
             sys.exit(NO_MEMORY)
         if ended_by:
             os.kill(os.getpid(), ended_by)

@@ -25,7 +25,7 @@ from knowledge.parsing.outline import Outline, make_title_from_name
 
 Pixels = NDArray[np.uint8]
 
-PAGE_CPU_S = 20.0
+PAGE_CPU_S = 28.0
 """Processor time for one page; Linux ends a process that takes longer."""
 _MAX_PIXELS = 100_000_000
 """A larger picture is refused before it is unpacked."""
