@@ -12,7 +12,8 @@ from knowledge.parsing.parser import Parser
 MAX_PAGES: Final = 500
 """Pages of one document that are recognised."""
 _FIRST_S: Final = 15.0
-_PAGE_S: Final = 5.0
+_PAGE_S: Final = 12.0
+"""A page takes 3 s with AVX-512, and 8 to 14 s without."""
 LONGEST_S: Final = _FIRST_S + _PAGE_S * MAX_PAGES
 _MEMORY_BYTES = 3_000_000_000
 """Address space of the process; the models take most of it."""
