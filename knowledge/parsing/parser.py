@@ -227,10 +227,11 @@ class Parser:
 
     async def _start_process(self, document: str) -> asyncio.subprocess.Process:
         argv = (sys.executable, "-P", "-m", "knowledge.parsing.worker", *self._arguments)
-        kept = _KEEP_MEMORY if RECOGNITION in self._arguments else {}
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         # None of these is a secret. The interfaces import numpy, which reserves memory for a thread on every core.
-        environment = {"OPENBLAS_NUM_THREADS": "1"} | {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ} | kept
+        environment = {"OPENBLAS_NUM_THREADS": "1"} | {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
+        if RECOGNITION in self._arguments:
+            environment |= _KEEP_MEMORY
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv, stdin=pipe, stdout=pipe, stderr=devnull, env=environment
