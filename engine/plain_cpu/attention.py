@@ -13,15 +13,8 @@ class PrefixAttention(TorchNativeAttnBackend):  # type: ignore[misc]  # SGLang i
     """SGLang 0.5.23's attention on plain PyTorch, with queries for the new tokens alone.
 
     SGLang's own fills up the queries to the whole sequence. One new token behind a cached prefix then costs as much
-    attention as reading the prefix did. Without AVX-512, PyTorch emulates bfloat16, so a token that is being written
-    attends in single precision.
+    attention as reading the prefix did.
     """
-
-    def _run_sdpa_forward_decode(self, query: torch.Tensor, *others: Any, **named: Any) -> Any:  # noqa: ANN401
-        """Write the attention of each sequence's last token; SGLang gives keys and values the type of the query."""
-        if torch.backends.cpu.get_cpu_capability() == "AVX2":
-            query = query.float()
-        return super()._run_sdpa_forward_decode(query, *others, **named)
 
     def _run_sdpa_forward_extend(  # noqa: PLR0913, PLR0917  # SGLang's signature
         self,
@@ -71,3 +64,11 @@ class PrefixAttention(TorchNativeAttnBackend):  # type: ignore[misc]  # SGLang i
             )
             begin += count
         return output
+
+
+class SinglePrecisionAttention(PrefixAttention):
+    """The same for a CPU on which PyTorch emulates bfloat16: a token that is being written attends in float32."""
+
+    def _run_sdpa_forward_decode(self, query: torch.Tensor, *others: Any, **named: Any) -> Any:  # noqa: ANN401
+        """Write the attention of each sequence's last token; SGLang gives keys and values the type of the query."""
+        return super()._run_sdpa_forward_decode(query.float(), *others, **named)

@@ -18,8 +18,6 @@ def use_single_precision() -> None:
     Without AVX-512, PyTorch emulates bfloat16: 256 rows take six times as long as with a conversion. SGLang then reads
     20 tokens a second, and answers no health check while it reads.
     """
-    if torch.backends.cpu.get_cpu_capability() != "AVX2":
-        return
     plain = torch.nn.functional.linear
 
     @functools.wraps(plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from sglang.srt.platforms.cpu import CpuDeviceMixin
 from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import SRTPlatform
@@ -20,12 +21,16 @@ class PlainCpuPlatform(CpuDeviceMixin, SRTPlatform):  # type: ignore[misc]  # SG
 
     def init_backend(self) -> None:
         """Register the attention that reads only what is new, under the name of the one that it refines."""
-        from kvasir_plain_cpu.attention import PrefixAttention  # noqa: PLC0415  # its name once installed
+        from kvasir_plain_cpu import attention  # noqa: PLC0415  # its name once installed
         from kvasir_plain_cpu.linear import use_single_precision  # noqa: PLC0415
         from sglang.srt.layers.attention.attention_registry import register_attention_backend  # noqa: PLC0415  # a circle
 
-        register_attention_backend("torch_native")(PrefixAttention)
-        use_single_precision()
+        # Without AVX-512, PyTorch emulates bfloat16.
+        is_emulated = torch.backends.cpu.get_cpu_capability() == "AVX2"
+        kind = attention.SinglePrecisionAttention if is_emulated else attention.PrefixAttention
+        register_attention_backend("torch_native")(kind)
+        if is_emulated:
+            use_single_precision()
 
     def get_dispatch_key_name(self) -> str:
         """Name the operators' implementation that every machine has."""
