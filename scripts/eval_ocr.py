@@ -7,10 +7,11 @@ contracts into PDFs of pictures, and asks for clauses that lawyers marked in the
 over the scans with that over the text.
 
     KVASIR_EVAL_DIR=… scripts/eval_ocr.py pages [--pages 50]
-    KVASIR_EVAL_DIR=… scripts/eval_ocr.py contracts [--contracts 60] [--count]
+    KVASIR_EVAL_DIR=… scripts/eval_ocr.py contracts [--contracts 60] [--count] [--jobs 2] [--keep FOLDER]
 
-``--count`` only says how many pages the contracts have. The fonts are those of Debian's fonts-dejavu-core and
-fonts-noto-cjk. Each page takes some seconds of one core.
+``--count`` only says how many pages the contracts have. ``--keep`` names a folder for the texts of read scans: a run
+that was interrupted continues from there. The fonts are those of Debian's fonts-dejavu-core and fonts-noto-cjk. Each
+page takes some seconds of one core.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from knowledge.chunking.chunker import chunk_document
 from knowledge.interfaces import EVERYONE, Chunk, Document, DocumentContent
 from knowledge.parsing import Parser
 from knowledge.parsing.text_recognition import TextRecognition
+from knowledge.parsing.wire import build_section
 from scripts.eval_retrieval import FixedEmbedder, IndexSearch, open_filled_store
 from scripts.eval_sets import embed_once, folder_or_exit, open_cached_embedder
 
@@ -194,33 +197,54 @@ def score_order(documents: Sequence[str], relevant: str) -> float:
     return 1 / math.log2(order.index(relevant) + 2) if relevant in order else 0.0
 
 
-async def measure_contracts(folder: Path, count: int, *, only_count: bool) -> None:
+def print_contract(text: str, number: int) -> tuple[bytes, int]:
+    """Return a PDF of pictures with a contract's text, and the number of its pages."""
+    first, *others = [page.convert("L") for page, _ in draw_pages(text.split("\n\n"), find_font("en", number))]
+    return save(first, "PDF", save_all=True, append_images=others, resolution=150), len(others) + 1
+
+
+async def read_scans(texts: dict[str, str], jobs: int, keep: Path) -> dict[str, Document]:
+    """Return the contracts as they are read from scans, in so many processes at the same time."""
+    found: dict[str, Document] = {}
+    waiting = iter(list(enumerate(texts.items())))
+
+    async def read_some() -> None:
+        recognition = TextRecognition(PATIENCE_S, first_s=PATIENCE_S)
+        for number, (name, text) in waiting:
+            kept = keep / f"{name}.json"
+            if not kept.exists():
+                data, pages = await asyncio.to_thread(print_contract, text, number)
+                began = time.monotonic()
+                document = await recognise(recognition, f"{name}.pdf", data, pages)
+                print(f"{name}: {pages} pages, {(time.monotonic() - began) / pages:.1f} s a page", flush=True)
+                part = kept.with_suffix(".part")
+                part.write_text(json.dumps([astuple(one) for one in document.sections]), encoding="utf-8")
+                part.replace(kept)
+            sections = json.loads(kept.read_text(encoding="utf-8"))
+            found[name] = Document(name, tuple(build_section(*one) for one in sections))
+        await recognition.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(jobs):
+            group.create_task(read_some())
+    return found
+
+
+async def measure_contracts(folder: Path, count: int, jobs: int, keep: Path | None) -> None:
     """Print nDCG@10 over texts and over scans of contracts."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "txt").glob("*.txt"))[:count]}
-    scans = {}
-    for number, (name, text) in enumerate(texts.items()):
-        pages = draw_pages(text.split("\n\n"), find_font("en", number))
-        scans[name] = sum(1 for _ in pages) if only_count else [page for page, _ in pages]
-    if only_count:
-        print(f"{len(scans)} contracts, {sum(scans.values())} pages")
-        return
+    texts = read_contracts(folder, count)
     questions = list_questions(folder, list(texts))
-    recognition, parser, embedder = (
-        TextRecognition(PATIENCE_S, first_s=PATIENCE_S),
-        Parser(),
-        await open_cached_embedder(),
-    )
-    documents: dict[str, list[tuple[str, Document]]] = {"text": [], "scans": []}
-    began, read = time.monotonic(), 0
-    for name, text in texts.items():
-        documents["text"].append((name, await parser.parse(name, DocumentContent(text.encode(), None, ""))))
-        first, *others = [page.convert("L") for page in scans[name]]
-        data = save(first, "PDF", save_all=True, append_images=others, resolution=150)
-        documents["scans"].append((name, await recognise(recognition, f"{name}.pdf", data, len(others) + 1)))
-        read += len(others) + 1
-    print(f"{len(texts)} contracts, {read} pages, {(time.monotonic() - began) / read:.1f} s a page", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        scans = await read_scans(texts, jobs, keep or Path(scratch))
+    parser, embedder = Parser(), await open_cached_embedder()
+    documents = {
+        "text": {
+            name: await parser.parse(name, DocumentContent(text.encode(), None, "")) for name, text in texts.items()
+        },
+        "scans": scans,
+    }
     for kind, parsed in documents.items():
-        chunks = [chunk for name, one in parsed for chunk in split_document(name, one, embedder.count_tokens)]
+        chunks = [chunk for name in texts for chunk in split_document(name, parsed[name], embedder.count_tokens)]
         asked = [question for question, _ in questions]
         with tempfile.TemporaryDirectory() as scratch:
             vectors = await embed_once(
@@ -236,8 +260,21 @@ async def measure_contracts(folder: Path, count: int, *, only_count: bool) -> No
                     for question, relevant in questions
                 ]
         print(f"{kind}: {len(chunks)} passages, {len(questions)} questions, nDCG@10 {statistics.mean(scores):.3f}")
-    for one in (recognition, parser, embedder):
+    for one in (parser, embedder):
         await one.close()
+
+
+def read_contracts(folder: Path, count: int) -> dict[str, str]:
+    """Return the texts of the first contracts by the names of their files."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "txt").glob("*.txt"))[:count]}
+
+
+def count_pages(texts: dict[str, str]) -> int:
+    """Return how many pages the contracts have in print."""
+    return sum(
+        sum(1 for _ in draw_pages(text.split("\n\n"), find_font("en", number)))
+        for number, text in enumerate(texts.values())
+    )
 
 
 def split_document(name: str, document: Document, count_tokens: Any) -> list[Chunk]:
@@ -255,12 +292,18 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=50)
     parser.add_argument("--contracts", type=int, default=60)
     parser.add_argument("--count", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     folder = folder_or_exit()
+    contracts = folder / "profiles" / "contracts"
     if options.what == "pages":
         asyncio.run(measure_pages(folder, options.pages))
+    elif options.count:
+        texts = read_contracts(contracts, options.contracts)
+        print(f"{len(texts)} contracts, {count_pages(texts)} pages")
     else:
-        asyncio.run(measure_contracts(folder / "profiles" / "contracts", options.contracts, only_count=options.count))
+        asyncio.run(measure_contracts(contracts, options.contracts, options.jobs, options.keep))
 
 
 if __name__ == "__main__":
