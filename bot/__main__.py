@@ -20,12 +20,14 @@ _PR_SET_DUMPABLE = 4
 _KNOWLEDGE_COMMANDS = frozenset({"access", "add", "cache", "calibrate", "fetch", "search", "sync"})
 """The commands of ``bot.cli.commands.knowledge``; the others are in ``bot.cli.commands``."""
 _AS_HELP = "as this person would get it in a direct message: a Slack id or an e-mail address"
+_CONFIG_HELP = "the configuration (./kvasir.toml)"
 _SUMMARY = "Answers questions in Slack from your own documents, with a DeepSeek-R1 on your own machines."
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="kvasir", description=_SUMMARY)
+    top.add_argument("--config", type=Path, metavar="FILE", help=_CONFIG_HELP)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name: str, summary: str, *, configured: bool = True, json: bool = False) -> argparse.ArgumentParser:
@@ -86,7 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_common_options(command: argparse.ArgumentParser, *, configured: bool = True, json: bool = True) -> None:
     if configured:
-        command.add_argument("--config", type=Path, metavar="FILE", help="the configuration (./kvasir.toml)")
+        # Without its default, the option of the whole command stays.
+        command.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=_CONFIG_HELP)
     if json:
         command.add_argument("--json", action="store_true", help="one JSON object on stdout; logs go to stderr")
 

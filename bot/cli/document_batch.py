@@ -25,6 +25,7 @@ from bot.storage.audit_people import AuditPeople
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_error, print_json, print_note
+from engine.service import Engine
 from knowledge.errors import KnowledgeError
 from knowledge.library import Library
 
@@ -35,8 +36,9 @@ _MAX_BYTES: Final = 20_000_000
 class DocumentTools:
     """What reads documents and applies profiles to them."""
 
-    library: Library
     profiles: AuditedProfiles
+    _library: Library
+    _engine: Engine
 
     async def read_path(self, path: Path) -> ReadDocument:
         """Return a file in passages.
@@ -46,24 +48,27 @@ class DocumentTools:
             OSError: it is missing or too large.
 
         """
-        return await read_document(self.library, path.name, await asyncio.to_thread(_read_bytes, path))
+        return await read_document(self._library, path.name, await asyncio.to_thread(_read_bytes, path))
+
+    async def start_engine(self) -> None:
+        """Wait until the engine is ready or has failed; call it for a file that can be read."""
+        await self._engine.ensure_running()
+        await wait_for_engine(self._engine)
 
 
 @asynccontextmanager
 async def open_document_tools(settings: Settings) -> AsyncIterator[DocumentTools]:
-    """Open the tools, and wait for the engine if it starts."""
+    """Open the tools; no engine runs before ``start_engine``."""
     async with AsyncExitStack() as stack:
         engine = create_engine(settings)
         stack.push_async_callback(engine.stop)
-        await engine.ensure_running()
         library = await stack.enter_async_context(open_configured_library(settings))
         ledger = await stack.enter_async_context(open_ledger(settings.database_url))
         people = AuditPeople(ledger.database, SharedChanges(ledger.database))
         audit = await stack.enter_async_context(open_audit_log(settings.audit, people))
-        await wait_for_engine(engine)
         asked = mask_prompts(engine, settings)
         judges = Judges(asked, Calibrations(settings.home).find_calibration)
-        yield DocumentTools(library, create_profiles(settings, library, asked, judges, audit))
+        yield DocumentTools(create_profiles(settings, library, asked, judges, audit), library, engine)
 
 
 async def read_files(arguments: argparse.Namespace, read: Callable[[Path], Awaitable[None]]) -> int:

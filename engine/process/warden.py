@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,18 +40,21 @@ def main(argv: list[str]) -> int:
         return 75
     _set_process_option(_PR_SET_CHILD_SUBREAPER, 1)
     os.nice(_NICENESS)
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  # the warden has one thread
-    )
-    sys.stdout.write(f"{STARTED_PREFIX}{child.pid}\n")
-    sys.stdout.flush()
-    try:
-        _wait_for_end(child, wake)
-    finally:
-        _terminate_group(child, grace_s)
+    # SGLang does not remove its sockets and the files of its counters. In KVASIR_HOME a socket's path may be too long.
+    with tempfile.TemporaryDirectory(prefix="kvasir-engine-", ignore_cleanup_errors=True) as scratch:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": scratch},
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # the warden has one thread
+        )
+        sys.stdout.write(f"{STARTED_PREFIX}{child.pid}\n")
+        sys.stdout.flush()
+        try:
+            _wait_for_end(child, wake)
+        finally:
+            _terminate_group(child, grace_s)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> None:
         log("UserWarning: this is noise")
         sys.exit('Traceback (most recent call last):\n  File "x.py", line 1, in f\nRuntimeError: Not enough memory.')
     children = [subprocess.Popen([sys.executable, "-c", STUBBORN], start_new_session=apart) for apart in (False, True)]
+    with record.with_name("scratch").open("a") as file:
+        file.write(f"{tempfile.mkdtemp()}\n")  # as SGLang does, and removes nothing
     with record.open("a") as file:
         file.writelines(f"{pid}\n" for pid in (os.getpid(), *(child.pid for child in children)))
     if behaviour == "lingers":

@@ -42,6 +42,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
         async def review(path: Path) -> _Reviewed:
             document = await tools.read_path(path)
+            await tools.start_engine()
             return await tools.profiles.review(checklist, document), document
 
         return await (_check_files if arguments.against is None else _compare_files)(arguments, review)

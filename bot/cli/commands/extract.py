@@ -33,7 +33,9 @@ async def main(arguments: argparse.Namespace) -> int:
     async with open_document_tools(settings) as tools:
 
         async def extract(path: Path) -> None:
-            _show_extraction(arguments, path, await tools.profiles.extract(profile, await tools.read_path(path)))
+            document = await tools.read_path(path)
+            await tools.start_engine()
+            _show_extraction(arguments, path, await tools.profiles.extract(profile, document))
 
         if arguments.csv:
             print_rows([COLUMNS])

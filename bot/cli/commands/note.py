@@ -24,6 +24,8 @@ async def main(arguments: argparse.Namespace) -> int:
 
         async def write(path: Path) -> None:
             document = await tools.read_path(path)
+            read_transcript(document.text)  # a file that is none has no title, and needs no engine
+            await tools.start_engine()
 
             def show(section: NoteSection) -> None:
                 print_result(f"\n{format_section(section, document.language)}")
@@ -31,7 +33,6 @@ async def main(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print_json(build_note_json(await tools.profiles.write_note(rules, document)) | {"file": str(path)})
                 return
-            read_transcript(document.text)  # a file that is none has no title
             print_result(f"# {rules.profile.find_title(document.language)}")
             note = await tools.profiles.write_note(rules, document, show=show)
             for notice in list_notices(note):

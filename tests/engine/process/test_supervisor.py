@@ -37,6 +37,11 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     assert not left
 
 
+def _scratch(folder: Path) -> list[Path]:
+    """Return the temporary folders that the fake engine made."""
+    return [Path(line) for line in (folder / "scratch").read_text().split()]
+
+
 @asynccontextmanager
 async def _running(made: Supervisor) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(made.run())
@@ -54,7 +59,7 @@ def _board(statuses: list[EngineStatus] | None = None) -> StatusBoard:
 
 
 async def test_starts_and_stops(tmp_path: Path) -> None:
-    """It is ready by its log line, with progress before, and ends with all its processes."""
+    """It is ready by its log line, with progress before, and ends with all its processes and temporary files."""
     statuses: list[EngineStatus] = []
     board = _board(statuses)
     async with _running(supervisor(tmp_path, board)):
@@ -62,6 +67,8 @@ async def test_starts_and_stops(tmp_path: Path) -> None:
         pids = _pids(tmp_path)
         assert len(pids) == 3
         assert all(alive(pid) for pid in pids)
+        assert [one.is_dir() for one in _scratch(tmp_path)] == [True]
+    assert [one.exists() for one in _scratch(tmp_path)] == [False]
     assert not any(alive(pid) for pid in pids)
     assert 0.65 in [status.progress for status in statuses]
 
