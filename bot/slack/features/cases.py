@@ -68,13 +68,17 @@ class DecisionModal(Modal):
         """Ask for the reason of the decision that a button names.
 
         Raises:
-            InteractionRefused: the person is no owner.
+            InteractionRefused: the person is no owner, or the case is not open any more.
+            DatabaseError: the case cannot be read.
             SlackError: Slack refuses the modal.
 
         """
         if not self._shared.access.is_owner(press.user):
             raise InteractionRefused(kb_texts.explain_owners_only(self._shared.access.owners))
-        language = press.language
+        language, (word, id_) = press.language, press.value.split(" ")
+        case = await self._stored.find_case(id_)
+        if case is None or case.outcome is not None:
+            raise InteractionRefused(cases.DECIDED_BEFORE)
         field = build_text_field(
             _REASON,
             render_message(cases.REASON, language),
@@ -84,7 +88,7 @@ class DecisionModal(Modal):
         )
         view = build_modal(
             self.callback_id,
-            render_message(_TITLES[Outcome(press.value.split(" ")[0])], language),
+            render_message(_TITLES[Outcome(word)], language),
             [field],
             submit=render_message(cases.SAVE, language),
             close=render_message(cases.CANCEL, language),

@@ -42,10 +42,12 @@ async def find_list(bot: RunningBot, contains: str) -> dict[str, Any]:
     return found
 
 
-async def decide(bot: RunningBot, shown: dict[str, Any], action: str, reason: str, case: str = "c1") -> None:
-    await bot.sandbox.press(
-        "ada", "#general", shown["ts"], f"kvasir:case:{int(action == 'no')}", value=f"{action} {case}"
-    )
+async def press(bot: RunningBot, shown: dict[str, Any], action: str = "yes") -> None:
+    button = f"kvasir:case:{int(action == 'no')}"
+    await bot.sandbox.press("ada", "#general", shown["ts"], button, value=f"{action} c1")
+
+
+async def submit(bot: RunningBot, reason: str) -> None:
     modal = await bot.sandbox.wait_for_modal(ADA)
     values = {"reason": {"reason": {"type": "plain_text_input", "value": reason}}}
     await bot.sandbox.submit("ada", modal["id"], values)
@@ -62,7 +64,8 @@ async def test_an_owner_sees_a_case_and_decides_it(case_bot: RunningBot) -> None
     assert "and 2 more" in text
     assert "AML policy › Structuring" in text
     assert "> Report it." in text
-    await decide(bot, shown, "yes", "Four payments below the limit.")
+    await press(bot, shown)
+    await submit(bot, "Four payments below the limit.")
     await wait_for_ephemeral(bot, "is suspicious")
     found = await stored.find_case("c1")
     assert found is not None
@@ -75,9 +78,13 @@ async def test_a_case_is_decided_once(case_bot: RunningBot) -> None:
     bot, stored = case_bot, Cases(case_bot.ledger.database)
     await bot.sandbox.command("ada", "#general", "/kb cases")
     shown = await find_list(bot, "1 open case")
+    await press(bot, shown)
+    await bot.sandbox.wait_for_modal(ADA)
     await stored.decide_case("c1", Outcome.NO, "Known.", "T1", BO)
-    await decide(bot, shown, "yes", "Why not.")
+    await submit(bot, "Why not.")
     await bot.sandbox.wait_for_modal(ADA, "decided or deleted meanwhile")
+    await press(bot, shown)
+    await wait_for_ephemeral(bot, "decided or deleted meanwhile")
     found = await stored.find_case("c1")
     assert found is not None
     assert (found.outcome, found.decided_by) == (Outcome.NO, BO)
@@ -115,7 +122,8 @@ async def test_the_audit_has_the_decision_and_its_sealed_reason(tmp_path: Path) 
         bot = audited.bot
         await Cases(bot.ledger.database).open_cases([CASE])
         await bot.sandbox.command("ada", "#general", "/kb cases")
-        await decide(bot, await find_list(bot, "1 open case"), "no", "Paid by salary planted-91.")
+        await press(bot, await find_list(bot, "1 open case"), "no")
+        await submit(bot, "Paid by salary planted-91.")
         await wait_for_ephemeral(bot, "is not suspicious")
         entries = await audited.read_entries()
     (decided,) = [one for one in entries if one.event == "case"]
