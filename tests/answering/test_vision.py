@@ -49,7 +49,7 @@ class VisionServer:
 async def server() -> AsyncIterator[VisionServer]:
     served, app = VisionServer(), web.Application(client_max_size=1 << 26)
     app.router.add_post("/v1/chat/completions", served.complete)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)  # a test may leave a hanging call
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

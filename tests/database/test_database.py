@@ -166,14 +166,14 @@ async def test_a_server_that_was_away_is_used_again(server: str) -> None:
 async def test_a_server_without_a_free_connection_is_described_with_the_next_step(server: str) -> None:
     database, other = Database(server, DatabaseOptions(lock_wait_s=3.0)), Database(server)
     long = [asyncio.create_task(database.fetch_rows(text("SELECT pg_sleep(600)"))) for _ in range(15)]
-    sleeping = text("SELECT count(*) AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'")
+    sleepers = "FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+    sleeping = text(f"SELECT count(*) AS n {sleepers}")
     async with asyncio.timeout(WAIT_S):
         while (await other.fetch_rows(sleeping))[0].n < len(long):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     with pytest.raises(DatabaseUnavailable, match=r"All of Kvasir's connections to the PostgreSQL .* were in use"):
         await database.fetch_rows(text("SELECT 1"))
-    for task in long:
-        task.cancel()
+    await other.fetch_rows(text(f"SELECT pg_cancel_backend(pid) {sleepers}"))
     await asyncio.gather(*long, return_exceptions=True)
     await database.close()
     await other.close()

@@ -68,6 +68,7 @@ class RayCluster:
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
             "PYTHONPATH": str(ROOT),
             "RAY_AUTH_TOKEN": self.token,
+            "RAY_worker_niceness": "0",  # with 15, other tests take the time of the workers
         }
 
     def start_head(self) -> None:
