@@ -44,7 +44,27 @@ _CLEAR_FIGURE: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|0\.\d+|\d+(?:\.
 _HEAD: Final = re.compile(r"\d*(?:[.．,'’]\d+)*")
 _TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
 _AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})[^\S\n]\d{3}(?!\d))*")
-_SEPARATORS: Final = frozenset(".,．，")
+_SEPARATORS: Final = frozenset(".,．，'’/")
+_NUMERALS: Final = frozenset("零〇一二两三四五六七八九十百千万亿")
+_SCALES: Final = frozenset("十百千万亿")
+_MINUS: Final = frozenset("-−–")
+_GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[^\S\n]\d{3}(?!\d))+")
+"""A number whose thousands are set apart by blanks."""
+_NEAR: Final = 40
+"""No number is longer."""
+_UNCLEAR_BEFORE: Final = re.compile(r"(?:[\d零〇一二两三四五六七八九十百千万亿]|[-~至到])\s?\Z")
+_UNCLEAR_AFTER: Final = re.compile(
+    r"[a-z]|\s?(?:[\d零〇一二两三四五六七八九十百千万亿]|[-~至到]\s?\d|to \d"
+    r"|(?:k|m|mm|mn|bn?|tn|hundred|thousand|million|billion|trillion|lakh|crore)s?\b)",
+    re.IGNORECASE,
+)
+"""What makes more of the amount before it than its number says: "$1.5 bn", "EUR 500-600"."""
+_OTHER_MONEY: Final = re.compile(
+    r"\b(?:usd|eur|gbp|cny|rmb|chf|cad|aud|nzd|hkd|sgd|twd|jpy|krw|inr|brl|mxn|sek|nok|dkk|pln|zar"
+    r"|canadian|australian|hong kong|singapore|taiwan|new zealand|mexican)\b|[港澳台]|加[元币]|新加坡|日元",
+    re.IGNORECASE,
+)
+"""A second currency, so that a "$" or "元" may be another one than it seems."""
 _GROUPING: Final = re.compile(r"(?<=\d) (?=\d{3,4}(?!\d))")
 """A blank within an amount, or within the number of an account."""
 _ITEM: Final = re.compile(
@@ -154,10 +174,19 @@ class FoldedText:
 
 def extend_to_number(text: str, span: Span, type_: ValueType) -> Span:
     """Return a stretch with the whole numbers that it begins and ends in: EUR 900.50 for EUR 900."""
-    before = text[max(0, span.start - 40) : span.start]
+    before = text[max(0, span.start - _NEAR) : span.start]
     head = _HEAD.match(before[::-1]) if text[span.start : span.start + 1].isdigit() else None
     tail = (_AMOUNT_TAIL if type_ == "amount" else _TAIL).match(text, span.end)
-    return Span(span.start - (0 if head is None else head.end()), span.end if tail is None else tail.end())
+    start = span.start - (0 if head is None else head.end())
+    if type_ == "amount" and text[start : start + 1].isdigit() and (grouped := _find_grouped(text, start)) is not None:
+        start = grouped.start
+    return Span(start, span.end if tail is None else tail.end())
+
+
+def _find_grouped(text: str, place: int) -> Span | None:
+    """Return the number with blanks between its thousands that goes on across a place."""
+    near = _GROUPED.finditer(text, max(0, place - _NEAR), place + _NEAR)
+    return next((Span(*one.span()) for one in near if one.start() < place < one.end()), None)
 
 
 def find_value(folded: FoldedText, value: str, type_: ValueType = "text") -> Span | None:
@@ -200,13 +229,30 @@ def find_in_texts(texts: Mapping[int, FoldedText], value: str, type_: ValueType 
 
 
 def _is_whole(text: str, span: Span) -> bool:
-    """Return whether a stretch does not begin or end within a word of Latin letters or a number."""
-    return not (
-        (span.start and _is_word(text[span.start]) and _is_word(text[span.start - 1]))
-        or (span.end < len(text) and _is_word(text[span.end - 1]) and _is_word(text[span.end]))
-        or _is_within_number(text[max(0, span.start - 2) : span.start + 1])
-        or _is_within_number(text[span.end - 1 : span.end + 2])
+    """Return whether a stretch does not begin or end within a word of Latin letters or a number, or after a minus."""
+    return not (_goes_on(text, span.start) or _goes_on(text, span.end) or _follows_minus(text, span.start))
+
+
+def _goes_on(text: str, place: int) -> bool:
+    """Return whether a word of Latin letters or a number stands on both sides of a place."""
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    return (
+        (_is_word(before) and _is_word(after))
+        or (before in _NUMERALS and after in _NUMERALS)
+        or (before.isdigit() and after in _SCALES)
+        or (before in _SCALES and after.isdigit())
+        or _is_within_number(text[max(0, place - 2) : place + 1])
+        or _is_within_number(text[place - 1 : place + 2])
+        or _find_grouped(text, place) is not None
     )
+
+
+def _follows_minus(text: str, place: int) -> bool:
+    """Return whether the number at a place is negative. At the beginning of a line, the sign may be a bullet."""
+    sign, before = text[max(0, place - 1) : place], text[max(0, place - 2) : max(0, place - 1)]
+    return sign in _MINUS and text[place : place + 1].isdigit() and not (before.isalnum() or before in {"", "\n"})
 
 
 def _is_within_number(around: str) -> bool:
@@ -247,8 +293,18 @@ def normalise_value(text: str, type_: ValueType) -> str:
             return date(*(int(readings[kind]) for kind in _ISO_DAY)).isoformat()
         except ValueError:  # there is no such day
             return ""
-    money = [one for mention in mentions for one in mention.readings if one.kind in _MONEY]
-    return f"{money[0].value:.12g} {money[0].kind.upper()}" if type_ == "amount" and len(money) == 1 else ""
+    money = [(mention, one) for mention in mentions for one in mention.readings if one.kind in _MONEY]
+    if type_ != "amount" or len(money) != 1 or _is_unclear(folded.text, money[0][0]):
+        return ""
+    return f"{money[0][1].value:.12g} {money[0][1].kind.upper()}"
+
+
+def _is_unclear(text: str, money: Mention) -> bool:
+    """Return whether what stands around an amount makes another one of it."""
+    before, after = text[: money.start], text[money.end :]
+    return bool(
+        _UNCLEAR_BEFORE.search(before) or _UNCLEAR_AFTER.match(after) or _OTHER_MONEY.search(f"{before} | {after}")
+    )
 
 
 def split_sentences(text: str) -> Iterator[Span]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +17,8 @@ from bot.storage.tables import cases, insert_into
 from knowledge.database.database import Database, transaction
 
 MAX_REASON_CHARACTERS = 2_000
+_MAX_TRANSACTIONS = 20
+_MAX_KEYS = 5_000
 
 _IS_OPEN = cases.c.outcome == ""
 _LIST_OPEN = sa.select(cases).where(_IS_OPEN).order_by(cases.c.score.desc(), cases.c.account, cases.c.id)
@@ -42,6 +45,19 @@ class CaseHit:
     """How many transactions the rule counts."""
     transactions: Sequence[Sequence[str]] = field(repr=False)
     """The first of them: time, sender, receiver, amount and name."""
+    keys: Sequence[str] = field(default=(), repr=False, compare=False)
+    """A hash of each of them. A hit that an earlier Kvasir stored has none."""
+
+
+def make_hit(rule: str, transactions: Sequence[Sequence[str]]) -> CaseHit:
+    """Return a hit with the first of its transactions, and the keys of all."""
+    keys = [_make_key(one) for one in transactions[:_MAX_KEYS]]
+    return CaseHit(rule, len(transactions), transactions[:_MAX_TRANSACTIONS], keys)
+
+
+def _make_key(transaction: Sequence[str]) -> str:
+    """Return a hash of what a transaction says, without its name: that may be the number of a row, which moves."""
+    return hashlib.blake2b(json.dumps(list(transaction[:-1])).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +129,27 @@ def _store_case(connection: sa.Connection, one: Case) -> int:
     ).rowcount
 
 
-def _list_transactions(case: Case) -> set[tuple[str, ...]]:
-    """Return the transactions with their rules, without their names: those may be numbers of rows, which move."""
-    return {(hit.rule, *one[:-1]) for hit in case.hits for one in hit.transactions}
+def _list_transactions(case: Case) -> set[tuple[str, str]]:
+    """Return the rules with the keys of their transactions."""
+    return {(hit.rule, key) for hit in case.hits for key in _list_keys(hit)}
+
+
+def _list_keys(hit: CaseHit) -> list[str]:
+    return list(dict.fromkeys([*hit.keys, *map(_make_key, hit.transactions)]))
 
 
 def _join_cases(earlier: Case, later: Case) -> Case:
     """Return the later case with what only the earlier one has."""
     hits = {hit.rule: hit for hit in later.hits}
-    hits |= {one.rule: one for one in earlier.hits if one.rule not in hits or one.count > hits[one.rule].count}
+    hits |= {one.rule: _join_hits(one, hits[one.rule]) if one.rule in hits else one for one in earlier.hits}
     return replace(later, score=max(earlier.score, later.score), hits=list(hits.values()))
+
+
+def _join_hits(earlier: CaseHit, later: CaseHit) -> CaseHit:
+    keys = list(dict.fromkeys([*_list_keys(earlier), *_list_keys(later)]))
+    rows = {_make_key(one): one for one in (*earlier.transactions, *later.transactions)}
+    count = max(len(keys), earlier.count, later.count)
+    return CaseHit(later.rule, count, sorted(rows.values(), key=list)[:_MAX_TRANSACTIONS], keys[:_MAX_KEYS])
 
 
 def purge_cases(connection: sa.Connection, before: float) -> None:
@@ -131,7 +158,7 @@ def purge_cases(connection: sa.Connection, before: float) -> None:
 
 
 def _make_row(case: Case) -> dict[str, Any]:
-    hits = [{"rule": hit.rule, "count": hit.count, "transactions": hit.transactions} for hit in case.hits]
+    hits = [asdict(hit) for hit in case.hits]
     return {
         "id": case.id,
         "team": "",  # of the person who decides

@@ -7,12 +7,17 @@ import io
 import json
 import shutil
 import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.profiles.registry import SHIPPED
+from bot.cli.commands.transactions import make_case
+from bot.profiles.registry import SHIPPED, Profiles, load_profile
+from bot.profiles.transactions.payments import PaymentReader, PaymentTable
+from bot.profiles.transactions.ranking import rank_accounts
 from bot.storage.cases import Cases, Outcome
 from bot.storage.turns.ledger import open_ledger
 from tests.e2e.conftest import Place
@@ -125,6 +130,22 @@ async def test_a_wrong_use_names_the_next_step(tmp_path: Path, arguments: tuple[
     assert (status, out) == (1, "")
     assert reason in err
     assert "Traceback" not in err
+
+
+def test_a_case_stays_the_same_when_rows_move() -> None:
+    profile = load_profile(Profiles(None).find_profile("money-laundering"))
+    columns = replace(profile.columns, id="")
+
+    def list_cases(rows: Sequence[Mapping[str, str]]) -> set[str]:
+        reader = PaymentReader(columns)
+        reader.read_rows(rows)
+        ranking = rank_accounts(profile, PaymentTable(reader.payments))
+        return {make_case("aml", one, has_names=False).id for one in ranking.accounts}
+
+    with SAMPLE.open(encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    new = {**rows[0], columns.sender: "X-1", columns.receiver: "X-2", columns.amount: "1.00"}
+    assert list_cases([new, *rows]) == list_cases(rows) != set()
 
 
 async def test_cases_are_opened_once_and_decisions_become_figures(tmp_path: Path) -> None:

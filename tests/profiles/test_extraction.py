@@ -346,3 +346,29 @@ def test_hostile_documents_do_not_stop_the_rules() -> None:
                     pattern.pattern,
                     text[:80],
                 )
+
+
+@pytest.mark.parametrize(
+    ("profile", "field", "text", "value"),
+    [
+        ("kyc", "nationality", "Nationality: United Kingdom", "United Kingdom"),
+        ("kyc", "name", "Full name: Dr. Mirela Aas. Date of birth: 2 May 1979", "Dr. Mirela Aas"),
+        ("kyc", "name", "Full name: John F. Kennedy", "John F. Kennedy"),
+        ("kyc", "name", "Company name: Acme Trading Co. Ltd. The account is new.", "Acme Trading Co. Ltd"),
+        ("kyc", "address", "Address: 120 St. James St., London", "120 St. James St., London"),
+        ("kyc", "document_number", "Passport number: X1234 5678", "X1234 5678"),
+        ("kyc", "document_number", "Registration number: 12345678/0001", "12345678/0001"),
+        ("kyc", "document_number", "Company number: 12345.678-90", "12345.678-90"),
+        ("kyc", "document_number", "Passport number: NO4821775 2030-05-01", "NO4821775"),
+        ("kyc", "document_number", "Passport number: NO4821775. 123 Street", "NO4821775"),
+        ("medical-record", "treatments", "Paracetamol 15 mg/kg/day", "Paracetamol 15 mg/kg/day"),
+        ("medical-record", "treatments", "Amoxicillin 250 mg/5 mL", "Amoxicillin 250 mg/5 mL"),
+        ("medical-record", "treatments", "Insulin 5 units/h", "Insulin 5 units/h"),
+        ("medical-record", "treatments", "Metformin 1,000 mg twice", "Metformin 1,000 mg"),
+        ("medical-record", "treatments", "insulin 1.5 gtt", "insulin"),
+    ],
+)
+def test_shipped_rules_take_values_whole(profile: str, field: str, text: str, value: str) -> None:
+    shipped = Profiles(None).load_profile(profile, "extraction")
+    found, _ = find_places(shipped, [text])
+    assert [one.span.cut(text) for one in found[field]] == [value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from bot.profiles.spans import (
     FoldedText,
     Span,
     ValueType,
+    extend_to_number,
     find_value,
     normalise_value,
     split_clauses,
@@ -61,6 +63,16 @@ def letters(text: str) -> str:
         ("account NO93 8601 1117 947", "NO9386011117947", "text", "NO93 8601 1117 947"),
         ("clause 1.2 and 3", "3", "text", "3"),
         ("In 2025, 2 copies", "2", "text", "2"),
+        ("pay EUR 1 000 now", "EUR 1", "amount", None),
+        ("CHF 1'000", "CHF 1", "amount", None),
+        ("款项1亿2000万元", "RMB 20 million", "amount", None),
+        ("共三十五万元", "五万元", "amount", None),
+        ("十二月五日", "二月五日", "date", None),
+        ("共500万元", "500", "text", None),
+        ("Na -5 mmol/L", "5 mmol/L", "text", None),
+        ("doses of 3-5 mg", "5 mg", "text", "5 mg"),
+        ("\n-5 mg a day", "5 mg", "text", "5 mg"),
+        ("take 1/2 tablets", "2 tablets", "text", None),
         ("right", "", "text", None),
         ("right", " \n", "text", None),
     ],
@@ -155,6 +167,37 @@ def test_an_ambiguous_number_is_not_normalised(text: str) -> None:
     assert normalise_value(text, "amount") == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$1.5 bn",
+        "EUR 250k",
+        "5 hundred dollars",
+        "EUR 500–600",
+        "EUR 500 to 600",
+        "3万5千元",
+        "1亿2000万元",
+        "港币500元",
+        "CAD $500",
+        "$500 (Canadian)",
+    ],
+)
+def test_an_amount_that_goes_on_or_has_two_currencies_is_not_normalised(text: str) -> None:
+    assert normalise_value(text, "amount") == ""
+
+
+def test_an_amount_is_normalised_with_other_words() -> None:
+    assert normalise_value("USD 500 per month for 12 months", "amount") == "500 USD"
+    assert normalise_value("EUR 500 excl. VAT", "amount") == "500 EUR"
+
+
+def test_a_number_at_the_edge_is_taken_whole() -> None:
+    for text in ("pay 12 500 EUR", "pay 1 000 EUR"):
+        found = re.search(r"\d+ EUR", text)
+        assert found is not None
+        assert extend_to_number(text, Span(*found.span()), "amount").cut(text) == text.removeprefix("pay ")
+
+
 @pytest.mark.parametrize("text", ["2025-02-30", "31 April 2025", "2025年2月30日", "2025-13-01"])
 def test_an_impossible_date_is_not_normalised(text: str) -> None:
     assert normalise_value(text, "date") == ""
@@ -166,7 +209,7 @@ def test_offsets_count_code_points() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "\n\n", "(((", "é", "A\n", "Of ", "\n(a) b"]
+    "piece", ["a. ", "第1条 ", "１２", "1 2,5", "1 234", "万1", "\n\n", "(((", "é", "A\n", "Of ", "\n(a) b"]
 )
 def test_work_is_linear(piece: str) -> None:
     assert takes_linear_time(lambda count: find_value(FoldedText(piece * count), "zz", "amount"), 2_000)

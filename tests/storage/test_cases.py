@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.storage.cases import Case, CaseHit, Cases, Outcome
+from bot.storage.cases import Case, CaseHit, Cases, Outcome, make_hit
 from bot.storage.personal_data import PersonalData
 from bot.storage.retention import Retention
 from bot.storage.tables import cases
@@ -59,6 +59,26 @@ async def test_an_open_case_gets_the_transactions_that_join_it(ledger: Ledger) -
     assert await stored.open_cases([grown]) == 0
     again = replace(grown, id="c3", hits=[CaseHit("fan-in", 9, more)])
     assert await stored.open_cases([again]) == 1, "there are more than at the decision"
+
+
+def list_payments(first: int, last: int) -> list[list[str]]:
+    return [[f"2026-03-{n:03}", "A", "B", "10.00", f"row {n - first}"] for n in range(first, last + 1)]
+
+
+async def test_a_joined_case_has_the_transactions_of_both(ledger: Ledger) -> None:
+    stored = Cases(ledger.database)
+    await stored.open_cases([replace(CASE, hits=[make_hit("structuring", list_payments(2, 6))])])
+    assert await stored.open_cases([replace(CASE, id="c2", hits=[make_hit("structuring", list_payments(6, 9))])]) == 0
+    ((joined,), _) = await stored.list_open(5)
+    ((hit,), times) = joined.hits, [row[0] for row in list_payments(2, 9)]
+    assert (hit.count, [row[0] for row in hit.transactions]) == (8, times)
+    assert await stored.open_cases([replace(CASE, id="c3", hits=[make_hit("structuring", list_payments(9, 99))])]) == 0
+    ((joined,), _) = await stored.list_open(5)
+    assert [(hit.count, len(hit.transactions)) for hit in joined.hits] == [(98, 20)]
+    # They share none of the transactions that are shown.
+    assert (
+        await stored.open_cases([replace(CASE, id="c4", hits=[make_hit("structuring", list_payments(80, 200))])]) == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,13 @@ from bot.profiles.transactions.ranking import (
     rank_accounts,
 )
 from bot.profiles.transactions.table_file import check_columns, check_size, read_table_file
-from bot.storage.cases import Case, CaseHit, Cases
+from bot.storage.cases import Case, Cases, make_hit
 from bot.storage.turns.ledger import open_ledger
 from bot.terminal.output import print_json, print_note, print_result, print_rows
 from knowledge.interfaces import ANY_MEMBER
 from knowledge.sources.sql.source import open_rows
 from knowledge.tables import describe_tables
 
-_STORED_TRANSACTIONS: Final = 20
 _SHOWN_TRANSACTIONS: Final = 5
 _QUOTE: Final = 300
 _PASSAGE: Final = ("source", "document", "title", "heading", "text", "url")
@@ -60,6 +59,8 @@ async def main(arguments: argparse.Namespace) -> int:
     flagged = ranking.flag_share(arguments.share)
     async with _open_passages(settings, arguments.person) as passages:
         described = [await _describe_account(one, passages) for one in flagged]
+    # A reader such as ``head`` may end the command while it prints.
+    opened = await _open_cases(settings, profile, flagged) if arguments.open_cases else ""
     if arguments.csv:
         print_rows(_list_rows(described))
     for number, account in enumerate(described if not arguments.csv else (), 1):
@@ -68,8 +69,8 @@ async def main(arguments: argparse.Namespace) -> int:
         else:
             print_result(_format_account(number, account))
     _print_table_facts(reader, ranking, len(flagged), as_json=arguments.json and not arguments.csv)
-    if arguments.open_cases:
-        await _open_cases(settings, profile, flagged)
+    if opened:
+        print_note(opened)
     return 0
 
 
@@ -190,6 +191,7 @@ def _print_table_facts(reader: PaymentReader, ranking: AccountRanking, flagged: 
     """Print how much of the table was read and flagged."""
     if as_json:
         read = {"rows": reader.rows, "skipped": dict(reader.skipped), "first_skipped": reader.first_skipped}
+        read |= {"repeated": reader.repeated}
         hit = {"accounts": ranking.all_accounts, "hit": len(ranking.accounts), "flagged": flagged}
         print_json({"table": read | hit | {"unfinished": dict(ranking.unfinished)}})
         return
@@ -199,6 +201,8 @@ def _print_table_facts(reader: PaymentReader, ranking: AccountRanking, flagged: 
     )
     if reader.skipped:
         print_note(f"{sum(reader.skipped.values()):,} rows were left out: {_describe_skipped(reader)}.")
+    if reader.repeated:
+        print_note(f"{reader.repeated:,} rows repeat another one and count once.")
     for kind, count in ranking.unfinished.items():
         print_note(f"The search for a {kind} ended early from {count:,} transactions on. Narrow its window or length.")
 
@@ -211,26 +215,30 @@ def _describe_skipped(reader: PaymentReader) -> str:
 # ── Cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _open_cases(settings: Settings, profile: TransactionProfile, flagged: Sequence[RankedAccount]) -> None:
+async def _open_cases(settings: Settings, profile: TransactionProfile, flagged: Sequence[RankedAccount]) -> str:
+    """Open a case for each account, and return a sentence about them."""
     name = profile.profile.name
-    found = [make_case(name, one) for one in flagged]
+    found = [make_case(name, one, has_names=bool(profile.columns.id)) for one in flagged]
     async with open_ledger(settings.database_url) as ledger:
         count = await Cases(ledger.database).open_cases(found)
     facts = {"action": "open", "profile": name, "count": count}
     await DirectAuditLog(settings.audit).record(AuditEntry(Event.CASE, facts=facts))
     known = len(found) - count
-    print_note(f"{count:,} new cases, {known:,} known before. An owner sees them in Slack by: /kb cases")
+    return f"{count:,} new cases, {known:,} known before. An owner sees them in Slack by: /kb cases"
 
 
-def make_case(profile: str, one: RankedAccount) -> Case:
-    """Return a case; the same account with the same transactions always gets the same id."""
-    stored = {
+def make_case(profile: str, one: RankedAccount, *, has_names: bool) -> Case:
+    """Return a case; the same account with the same transactions always gets the same id.
+
+    Without ``has_names`` the transactions are named by their rows, which move when the table grows.
+    """
+    rows = {
         found.rule.name: [[p.time, p.sender, p.receiver, f"{p.amount:.2f}", p.id] for p in found.hit.payments]
         for found in one.hits
     }
-    digest = hashlib.sha256(json.dumps([profile, one.account, stored], sort_keys=True).encode()).hexdigest()[:32]
-    hits = [CaseHit(name, len(rows), rows[:_STORED_TRANSACTIONS]) for name, rows in stored.items()]
-    return Case(digest, profile, one.account, one.score, hits)
+    named = rows if has_names else {name: [row[:-1] for row in found] for name, found in rows.items()}
+    digest = hashlib.sha256(json.dumps([profile, one.account, named], sort_keys=True).encode()).hexdigest()[:32]
+    return Case(digest, profile, one.account, one.score, [make_hit(*found) for found in rows.items()])
 
 
 async def _print_figures(settings: Settings, profile: TransactionProfile, *, as_json: bool) -> None:

@@ -68,6 +68,9 @@ class PaymentReader:
     """How many rows were left out, by the column that cannot be read, or ``row`` for the whole row."""
     broken_rows: set[int] = field(default_factory=set)
     """The numbers of rows that have too few or too many columns; ``read_rows`` does not get these."""
+    repeated: int = 0
+    """How many rows say again what another one says, with the same name of the transaction."""
+    _named: set[Payment] = field(default_factory=set)
     first_skipped: list[str] = field(default_factory=list)
     """The first rows that were left out, as "row 7: amount"."""
 
@@ -77,10 +80,14 @@ class PaymentReader:
             self.skip_broken_rows()
             self.rows += 1
             made = self._read_row(row)
-            if isinstance(made, Payment):
-                self.payments.append(made)
-            else:
+            if not isinstance(made, Payment):
                 self._skip_row(made)
+            elif made in self._named:
+                self.repeated += 1
+            else:
+                self.payments.append(made)
+                if self.columns.id:
+                    self._named.add(made)
 
     def skip_broken_rows(self) -> None:
         """Count the broken rows that come next."""

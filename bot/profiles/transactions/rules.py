@@ -20,6 +20,9 @@ _MAX_STEPS: Final = 2_000
 _MAX_ALL_STEPS: Final = 5_000_000
 """How many payments a search for cycles looks at, from one payment on and in a whole table."""
 
+_ROUNDING: Final = 1e-9
+"""A smaller share of an amount is an error of floating point."""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -88,7 +91,8 @@ class Repeat:
         """Yield both accounts of the pair, each with the pair that has most payments."""
         pairs: dict[tuple[str, str], list[Payment]] = {}
         for one in table.payments:
-            pairs.setdefault((one.sender, one.receiver), []).append(one)
+            if one.sender != one.receiver:
+                pairs.setdefault((one.sender, one.receiver), []).append(one)
         yield from _pick_strongest(
             RuleHit(account, window, len(window) / self.payments)
             for accounts, payments in pairs.items()
@@ -192,8 +196,8 @@ class Cycle:
     def _list_similar(self, path: Sequence[Payment], made: Sequence[Payment]) -> Sequence[Payment]:
         """Return those of an account's payments, which are in the order of amounts, whose amount continues a path."""
         base = path[-1 if self.ordered else 0].amount
-        most = base if self.ordered else base * (1 + self.shrink)
-        begin = bisect.bisect_left(made, base * (1 - self.shrink), key=_get_amount)
+        most = base if self.ordered else base * (1 + self.shrink) * (1 + _ROUNDING)
+        begin = bisect.bisect_left(made, base * (1 - self.shrink) * (1 - _ROUNDING), key=_get_amount)
         return made[begin : bisect.bisect_right(made, most, key=_get_amount)]
 
     def _list_next(self, path: Sequence[Payment], possible: Sequence[Payment]) -> Collection[Payment]:
@@ -250,7 +254,9 @@ def _find_windows(
     least: int,
     find_key: Callable[[Payment], Hashable] | None = None,
 ) -> Iterator[RuleHit]:
-    for account, payments in groups.items():
+    """Yield the accounts with a window of enough payments, or of enough other accounts, which the key returns."""
+    for account, made in groups.items():
+        payments = made if find_key is None else [one for one in made if one.sender != one.receiver]
         if len(payments if find_key is None else set(map(find_key, payments))) >= least:
             window = _find_largest_window(payments, window_days, find_key)
             count = len(window) if find_key is None else len(set(map(find_key, window)))

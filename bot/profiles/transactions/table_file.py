@@ -37,8 +37,8 @@ def read_table_file(path: Path, columns: ColumnMap, max_rows: int = MAX_ROWS) ->
             reader.read_rows(rows)
             check_size(reader, path.name, max_rows)
         reader.skip_broken_rows()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0][:200] if isinstance(error, pa.ArrowException) else error.strerror or ""
+    except (OSError, pa.ArrowException, LookupError) as error:  # a time zone that is unknown is a LookupError
+        reason = error.strerror or "" if isinstance(error, OSError) else str(error).partition("\n")[0][:200]
         raise ProfileError(
             f"{path} cannot be read: {reason or error.__class__.__name__}. It should be CSV in UTF-8 with a line of"
             " names, also as .csv.gz, or Parquet."
@@ -105,4 +105,9 @@ def _read_parquet(path: Path, reader: PaymentReader) -> Iterator[list[Mapping[st
     with pa_parquet.ParquetFile(path) as file:
         check_columns(reader.columns, file.schema_arrow.names, path.name)
         for batch in file.iter_batches(columns=reader.columns.names):
-            yield batch.to_pylist()
+            # Python's times have no nanoseconds.
+            fields = [
+                one.with_type(pa.timestamp("us", one.type.tz)) if pa.types.is_timestamp(one.type) else one
+                for one in batch.schema
+            ]
+            yield pa.Table.from_batches([batch]).cast(pa.schema(fields), safe=False).to_pylist()

@@ -118,6 +118,21 @@ def test_a_window_that_is_too_short_finds_nothing() -> None:
     assert find_hits(FanIn(6, 3), payments).keys() == {"m"}
 
 
+def test_transfers_to_oneself_count_for_no_rule_about_others() -> None:
+    payments = make_payments([(day, "a", "a", 500) for day in range(5)] + [(5, "b", "a", 5), (5, "a", "c", 5)])
+    for rule in (FanIn(9, 2), FanOut(9, 2), Repeat(9, 2)):
+        assert find_hits(rule, payments) == {}
+
+
+def test_an_amount_may_lose_exactly_its_share() -> None:
+    payments = [
+        Payment(float(n), sender, receiver, amount, f"t{n}", "")
+        for n, (sender, receiver, amount) in enumerate([("a", "b", 13.0), ("b", "c", 11.7), ("c", "a", 10.53)])
+    ]
+    assert find_hits(Cycle(5, 3, 0.1), payments).keys() == set("abc")
+    assert find_hits(Cycle(5, 3, 0.09), payments) == {}
+
+
 def test_an_amount_is_unusual_for_its_sender_alone() -> None:
     rows = [(day, "small", "shop", 10) for day in range(4)] + [(day, "large", "shop", 500) for day in range(4)]
     rows += [(9, "small", "friend", 500)]

@@ -61,6 +61,27 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert (reader.rows, dict(reader.skipped)) == (3, {"sum": 1, "from": 1})
 
 
+def test_parquet_may_have_nanoseconds(tmp_path: Path) -> None:
+    times = pa.array([1_772_409_600_000_000_001, 1_772_409_600_000_000_000], pa.timestamp("ns", "UTC"))
+    table = pa.table({"from": ["a", "b"], "to": ["b", "a"], "sum": [1, 2], "day": times})
+    pa_parquet.write_table(table, tmp_path / "a.parquet")
+    reader = read_table_file(tmp_path / "a.parquet", ColumnMap("from", "to", "sum", "day"))
+    assert [one.day for one in reader.payments] == [1_772_409_600 / 86_400] * 2
+
+
+def test_an_unknown_time_zone_names_the_next_step(tmp_path: Path) -> None:
+    table = pa.table({"from": ["a"], "to": ["b"], "sum": [1], "day": pa.array([1], pa.timestamp("us", "Mars/Base"))})
+    pa_parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ProfileError, match=r"a\.parquet cannot be read"):
+        read_table_file(tmp_path / "a.parquet", ColumnMap("from", "to", "sum", "day"))
+
+
+def test_a_repeated_row_counts_once(tmp_path: Path) -> None:
+    reader = read_table_file(write(tmp_path / "a.csv", GOOD + "A,1,2,10.50,3,again\nA,1,2,10.50,4,later\n"), COLUMNS)
+    assert [(one.id, one.time) for one in reader.payments] == [("A", "3"), ("B", "4"), ("A", "4")]
+    assert (reader.rows, reader.repeated, dict(reader.skipped)) == (4, 1, {})
+
+
 def test_rows_that_cannot_be_read_are_counted_with_their_numbers(tmp_path: Path) -> None:
     rows = ["A,1,2,10,3", "B,1,2,ten,3", "C,1,2", "D,,2,10,3", "E,1,2,10,soon", "F,1,2,-4,3", "G,1,2,11,3", "H,9"]
     reader = read_table_file(write(tmp_path / "a.csv", "\n".join(["ref,from,to,sum,day", *rows])), COLUMNS)

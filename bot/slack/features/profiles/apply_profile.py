@@ -18,7 +18,6 @@ from bot.messages.forms import profiles as texts
 from bot.messages.message import Message, render_message
 from bot.profiles.document_profiles import DOCUMENT_KINDS, DocumentProfile
 from bot.profiles.document_reader import open_material
-from bot.profiles.notes.transcript import TranscriptError
 from bot.profiles.profile import ProfileError
 from bot.slack.features.kit.modal import Modal, ModalRefused, build_grouped_menu, build_modal
 from bot.slack.features.kit.opening import build_sentence_view, open_modal
@@ -48,6 +47,7 @@ _MAX_OPTIONS: Final = 100
 _PIECE_CHARACTERS: Final = 9_000
 """A table of more characters than 10,000 is none for Slack."""
 _DEADLINE_S: Final = 900.0
+"""For the files of a message to be read, and for the profile to be applied to each."""
 
 
 class ProfileModal(Modal):
@@ -172,9 +172,9 @@ class ProfileModal(Modal):
                 for notice in read.notices or ([] if read.materials else [texts.NOTHING_TO_READ]):
                     await self._explain(thread, notice, language)
                 salt = await self._shared.dependencies.find_salt(viewers)
-                asking_user = ProfileUser(Requester(user, cache_salt=salt), self._shared.me.team)
-                for material in read.materials:
-                    await self._apply_to_file(profile, material, asking_user, language, thread)
+            asking_user = ProfileUser(Requester(user, cache_salt=salt), self._shared.me.team)
+            for material in read.materials:
+                await self._apply_to_file(profile, material, asking_user, language, thread)
         except (BotError, KnowledgeError, SlackError, TimeoutError) as error:
             await self._explain(thread, explain_error(error), language)
 
@@ -188,8 +188,9 @@ class ProfileModal(Modal):
     ) -> None:
         document = open_material(self._profiles.library, material)
         try:
-            result = await self._profiles.apply(profile, document, user)
-        except TranscriptError as error:
+            async with asyncio.timeout(_DEADLINE_S):
+                result = await self._profiles.apply(profile, document, user)
+        except (BotError, KnowledgeError, TimeoutError) as error:
             await self._explain(thread, explain_error(error), language, f"**{escape_text(document.title)}**\n\n")
             return
         for piece in split_message(format_result(result, language, material.url), _PIECE_CHARACTERS):

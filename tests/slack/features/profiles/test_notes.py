@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from knowledge.errors import EmbedderError
+from knowledge.interfaces import Material
+from knowledge.search.material_passages import MaterialIndex
 from tests.engine.fakes import DONE, USAGE, delta
+from tests.profiles.documents import SearchingLibrary
 from tests.slack.features.profiles.profiles_bot import ProfilesBot, run_profiles_bot
 from tests.slack.running_bot import get_text
 
@@ -63,6 +67,23 @@ async def test_a_file_that_is_no_transcript_is_explained_and_the_next_one_read(b
     await bot.wait_for_result("History")
     refusal = await bot.wait_for_result("no line begins with a speaker")
     assert "letter.txt" in get_text(refusal)
+
+
+async def test_a_file_that_fails_is_named_and_the_next_one_read(
+    bot: ProfilesBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_material = SearchingLibrary.index_material
+
+    async def fail_first(library: SearchingLibrary, material: Material) -> MaterialIndex:
+        if material.title == "first.txt":
+            raise EmbedderError("The embedder is away. Start it.")
+        return await index_material(library, material)
+
+    monkeypatch.setattr(SearchingLibrary, "index_material", fail_first)
+    ts = await bot.files.send("Both", {"first.txt": VISIT.encode(), "visit.txt": VISIT.encode()})
+    await bot.use_shortcut(ts, "visit-note")
+    await bot.wait_for_result("History")
+    assert await bot.wait_for_result("first.txt")
 
 
 async def test_a_sentence_formats_nothing_and_pings_nobody(bot: ProfilesBot) -> None:
