@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from PIL import Image
@@ -64,6 +65,14 @@ async def test_a_transparent_picture_is_read_on_white(recognition: TextRecogniti
     clear = Image.new("RGBA", drawn.size, (0, 0, 0, 0))
     clear.paste(drawn, mask=drawn.convert("L").point(lambda value: 255 - value))
     assert LINES[0] in join_text(await recognition.read("a.png", content(makers.save_picture(clear)), 1))
+
+
+async def test_a_scan_of_sixteen_bits_is_read(recognition: TextRecognition) -> None:
+    """Scanners write grey levels so; cut to 8 bits, all of them are white."""
+    levels = np.asarray(makers.draw_lines(LINES).convert("L"), dtype=np.uint16) * 200 + 4_000
+    for kind in ("PNG", "TIFF"):
+        data = makers.save_picture(Image.fromarray(levels), kind)
+        assert LINES[0] in join_text(await recognition.read(f"a.{kind}", content(data), 1))
 
 
 async def test_only_pages_without_text_are_recognised(recognition: TextRecognition) -> None:

@@ -125,12 +125,21 @@ def _recognise_frame(picture: Image.Image) -> list[RecognisedLine]:
     scale = min(1.0, _choose_scale(picture.width, picture.height))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     picture.draft("RGB", size)
-    is_clear = picture.has_transparency_data
-    plain = picture.convert("RGBA" if is_clear else "L" if picture.mode == "1" else "RGB")
+    is_clear, is_deep = picture.has_transparency_data, picture.mode.startswith(("I", "F"))
+    plain = picture.convert("F" if is_deep else "RGBA" if is_clear else "L" if picture.mode == "1" else "RGB")
     small = ImageOps.exif_transpose(plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+    if is_deep:
+        small = _reduce_depth(small)
     page = Image.new("RGB", small.size, "white")
-    page.paste(small, mask=small.getchannel("A") if is_clear else None)
+    page.paste(small, mask=small.getchannel("A") if small.mode == "RGBA" else None)
     return recognise_lines(np.asarray(page)[:, :, ::-1], scale)
+
+
+def _reduce_depth(picture: Image.Image) -> Image.Image:
+    """Return a picture of 16 bits or of floats in 8 bits, from its darkest to its brightest pixel."""
+    pixels = np.nan_to_num(np.asarray(picture))
+    darkest = pixels.min()
+    return Image.fromarray(((pixels - darkest) * (255 / max(pixels.max() - darkest, 1e-9))).astype(np.uint8))
 
 
 def recognise_lines(pixels: Pixels, scale: float) -> list[RecognisedLine]:
