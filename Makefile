@@ -116,6 +116,7 @@ eval-profiles: dev
 	.venv/bin/python scripts/eval_extraction_profiles.py --contracts $(PROFILES)/contracts
 	$(if $(wildcard $(PROFILES)/nda/test.json),.venv/bin/python scripts/eval_checklist.py --data $(PROFILES)/nda/test.json)
 	.venv/bin/python scripts/eval_ocr.py pages
+	.venv/bin/python scripts/eval_ocr.py contracts
 
 format: dev
 	@.venv/bin/ruff check --fix .
