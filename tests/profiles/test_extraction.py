@@ -352,6 +352,10 @@ def test_hostile_documents_do_not_stop_the_rules() -> None:
     ("profile", "field", "text", "value"),
     [
         ("kyc", "nationality", "Nationality: United Kingdom", "United Kingdom"),
+        ("kyc", "nationality", "Nationality: Norwegian Passport number: X1", "Norwegian"),
+        ("kyc", "nationality", "Nationality: United Kingdom Place of birth: Leeds", "United Kingdom"),
+        ("kyc", "address", "Address: 12 Fjordgata, Norway Passport number: X1", "12 Fjordgata, Norway"),
+        ("kyc", "name", "Full name: Ola Lind Place of birth: Oslo", "Ola Lind"),
         ("kyc", "name", "Full name: Dr. Mirela Aas. Date of birth: 2 May 1979", "Dr. Mirela Aas"),
         ("kyc", "name", "Full name: John F. Kennedy", "John F. Kennedy"),
         ("kyc", "name", "Company name: Acme Trading Co. Ltd. The account is new.", "Acme Trading Co. Ltd"),
