@@ -110,10 +110,60 @@ def test_a_low_value_is_found_in_any_text(before: str, value: float, after: str)
         ("eGFR 1,730", False),
         ("eGFR (1,000,000-2,000,000): 25", True),
         ("eGFR (1,000,000-2,000,000): 250", False),
+        ("eGFR <30", True),  # the limit in the words of the guideline
+        ("eGFR below 30", True),
+        ("eGFR under 30 ml/min", True),
+        ("eGFR dropped below the threshold of 30", True),
+        ("eGFR \u2264 30", True),
+        ("eGFR 30 or less", True),
+        ("eGFR 低于30", True),
+        ("eGFR 30以下", True),
+        ("eGFR 30", False),
+        ("eGFR above 30", False),
+        ("eGFR 24. June 2026 check-up", True),
+        ("eGFR 24 May 2026", True),
+        ("eGFR 3 May 2026: 88", False),
+        ("eGFR on 3 May 2026 was 88", False),
+        ("eGFR (15\u201329 ml/min) since 2024", True),
+        ("eGFR 62 ml/min (25-120)", False),
+        ("eGFR (25-120 ml/min) was 62", False),
+        ("eGFR (ref. 25-120) was found at 62", False),
+        ("eGFR (CKD G2) 62", False),
+        ("eGFR 60 in January 2026, 45 in June 2026, and 24 in November 2026", True),
+        ("eGFR 60 (Jan), 45 (Mar), 38 (May), 33 (Jul), 24 (Nov)", True),
+        ("eGFR 60 (Jan), 45 (Mar), 38 (May), 33 (Jul), 31 (Nov)", False),
+        ("eGFR (calculated with the CKD-EPI creatinine equation) was 24", True),
+        ("eGFR calculated with the CKD-EPI creatinine equation was 24", True),
+        ("eG\u00adFR 24", True),  # a soft hyphen
+        ("eGFR;24;ml/min", True),
     ],
 )
 def test_the_value_of_a_name_is_read(case: str, *, warned: bool) -> None:
     assert _rules().find_warnings(f"metformin? {case}") == ((QUOTE,) if warned else ())
+
+
+@pytest.mark.parametrize(
+    ("table", "warned"),
+    [
+        ("+ test: eGFR; result: 24; unit: ml/min", True),
+        ("+ test: eGFR; result: 62; unit: ml/min\n+ test: lipase; result: 24; unit: U/l", False),
+        ("+ test: eGFR; result: 62; reference: 25-120", False),
+        ("+ test: eGFR; result: 62; low: 25; high: 120", False),
+        ("+ test: eGFR; low: 24; high: 62", True),
+        ("+ eGFR; 24; ml/min", True),
+        ("+ eGFR: potassium; 24 ml/min: 5.8 mmol/l", True),  # a file without heads
+        ("+ 24", False),
+        ("| Date | eGFR | Lipase |\n| --- | --- | --- |\n| 2026-03-01 | 24 | 60 |", True),
+        ("| Date | eGFR | Lipase |\n| --- | --- | --- |\n| 2026-03-01 | 60 | 24 |", False),
+        ("| Test | March | June |\n| --- | --- | --- |\n| eGFR | 45 | 24 |", True),
+        ("| | 2026-03-01 | 2026-06-01 |\n| --- | --- | --- |\n| eGFR | 45 | 24 |", True),
+        ("| Test | Result | Normal |\n| --- | --- | --- |\n| eGFR | 62 | 25-120 |", False),
+        ("| Test | Date | Result |\n| --- | --- | --- |\n| eGFR | 3 May 2026 | 88 |", False),
+        ("| eGFR | 24 |\n| --- | --- |\n| Lipase | 60 |", True),
+    ],
+)
+def test_the_rows_of_tables_are_read(table: str, *, warned: bool) -> None:
+    assert _rules().find_warnings(f"metformin?\n{table}") == ((QUOTE,) if warned else ())
 
 
 @given(st.integers(1_000, 10**9), st.sampled_from(["", ".5"]))
@@ -295,6 +345,12 @@ def test_every_quote_of_the_shipped_rules_stands_in_the_sample_guideline() -> No
         ("potassium (3.5-5.0): 5.9; spironolactone", "Spironolactone should not"),
         ("spironolactone? K+5.4", "Spironolactone should not"),
         ("potassium 4.9, later 5.8; spironolactone", "Spironolactone should not"),
+        ("potassium rose (4.9 to 5.9) over 2 days; spironolactone", "Spironolactone should not"),
+        ("potassium above 5.0; spironolactone", "Spironolactone should not"),
+        ("血钾高于5.0\uff0c螺内酯", "Spironolactone should not"),
+        ("potassium 4.2 mmol/l H (3.5-5.1), spironolactone", ""),
+        ("potassium (3.5-5.1) on 2026-03-01: 4.2; spironolactone", ""),
+        ("potassium 4.2 since 2024; spironolactone", ""),
         ("potassium 4.2 mmol/l, sodium 140, spironolactone 25 mg", ""),
         ("potassium 4.2 mmol/l (3.5-5.1), spironolactone 25 mg", ""),
         ("pregnant, week 12, takes ramipril", "ACE inhibitors such as"),

@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from bot.answering.markdown.link_policy import strip_invisible_characters
 from bot.errors import SettingsError
 from bot.profiles.profile import Profile, ProfileError
+from knowledge.tables import ROW_MARKER, read_rows
 
 _RULE_KEYS: Final = ("name", "mentions", "values", "quote")
 _VALUE_KEYS: Final = ("name", "below", "above")
-_BEHIND_CHARS: Final = 200
+_BEHIND_CHARS: Final = 400
 _WINDOW_CHARS: Final = 40
-"""A number that begins so far behind the first one is no longer a value of this name."""
+"""A number that begins so far behind the one before it is no longer a value of this name."""
 _MONTH: Final = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)"
 )
 _DAY: Final = rf"(?:\d{{1,2}}(?:st|nd|rd|th)?[. ]{{1,2}}{_MONTH}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?)\b"
 _NO_VALUE: Final = re.compile(
-    r"1[.,]73\s?m(?:\s?\^?2(?![\d.,]))?"  # of mL/min/1.73 m²
+    r"1[.,]73\s?m(?![a-z])(?:\s?\^?2(?![\d.,]))?"  # of mL/min/1.73 m²
     r"|\bm\^?[23]\b"
     r"|(?:[x×*]\s?)?\b10\s?[\^*e]?\s?(?:3|6|9|12)\s?/\s?[lμu]\b"
     r"|/\s?24\s?h\b"
@@ -35,16 +37,43 @@ _NO_VALUE: Final = re.compile(
     r"|\d{4}年(?:\d{1,2}月)?(?:\d{1,2}[日号])?|\d{1,2}月\d{1,2}[日号]"
     # A day and its month count only with such a mark: "eGFR 24. May I …" has no date.
     rf"|(?:\b(?:on|since|dated) (?:the )?|(?<![\d.,])){_DAY},? (?:19|20)\d\d\b"
-    rf"|\b(?:on|since|dated) (?:the )?{_DAY}|\({_DAY}\)|(?<![\d.,]){_DAY}(?=:)",
+    rf"|\b(?:on|since|dated) (?:the )?{_DAY}|\({_DAY}\)|(?<![\d.,]){_DAY}(?=:)"
+    rf"|\b(?:in|since|{_MONTH}),? (?:19|20)\d\d\b",
     re.IGNORECASE,
 )
-_BRACKETS: Final = re.compile(r"[(\[][^()\[\]]{0,60}[)\]]")
-_RANGE_OR_YEAR: Final = re.compile(r"(?<![\d.,])\d+(?:[.,]\d+)*\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)*|\b(?:19|20)\d\d\b")
-_VALUES: Final = re.compile(r"[^\d;\n]{0,40}(?:\n[^\d;\n]{0,24})?(\d[^;\n]*)")
+# The value in "eGFR 24. June 2026". The number behind "eGFR 3 May 2026: 88" shows that the day is none.
+_FIRST_DAY: Final = re.compile(
+    rf"[^\d;\n]{{0,{_WINDOW_CHARS}}}(?<!\bon )(?<!\bsince )(?<!\bdated )(?<!\bthe )(?<!\()"
+    rf"(\d{{1,2}})[. ]{{1,2}}{_MONTH},? (?:19|20)\d\d\b(?![\s:=|]{{0,3}}\d)",
+    re.IGNORECASE,
+)
+# Brackets, and whether the value of the name stands behind them.
+_BRACKETS: Final = re.compile(
+    r"[(\[][^()\[\]]{0,120}[)\]]"
+    r"(?=(?P<value>[^\d;,.\n]{0,16}[:=]\s{0,2}\d|\s{0,2}(?:(?:is|was|now|today)\s{1,2}){0,2}\d)?)"
+)
+# A value at the end of the text before brackets: "4.2 mmol/l H (3.5-5.1)".
+_VALUE_BEFORE: Final = re.compile(r"\d\s?[^\s\d()\[\]]{0,16}(?:\s{1,2}[HL*+↑↓]{1,2})?\s{0,3}\Z")
+# What brackets, and the head of a column, say of values that are nobody's.
+_REFERENCE: Final = re.compile(r"\bref|\bnorm(?:al)?(?: range| values?)?:? ?\d|参考|正常", re.IGNORECASE)
+_REFERENCE_HEAD: Final = re.compile(
+    r"\W{0,3}(?:ref|norm|range|interval|(?:low(?:er)?|upper|high)(?: limit)?\W{0,3}\Z|参考|正常|[上下]限)",
+    re.IGNORECASE,
+)
+_YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
+_RANGE_OR_YEAR: Final = re.compile(rf"(?<![\d.,])\d+(?:[.,]\d+)*\s?(?:[-–—~至]|to)\s?\d+(?:[.,]\d+)*|{_YEAR.pattern}")
+_VALUES: Final = re.compile(r"[^\d;\n]{0,60}(?:\n[^\d;\n]{0,24})?;?(\d[^;\n]*)")
 """What follows a name up to the end of a line: one line may end before the first number."""
 _OTHER_NAME: Final = re.compile(
     r"\b(?:potassium|sodium|chloride|calcium|creatinine|urea|glucose|ha?emoglobin|HbA1c|Hb|Na|INR|CRP|ALT|AST|TSH"
     r"|eGFR|GFR|BP|HR|pulse|weight|age|aged|BMI|QTc)\b|\bK\+",
+    re.IGNORECASE,
+)
+_LESS: Final = re.compile(
+    r"[<≤≦⩽]|\b(?:below|beneath|under|less|lower|at most)\b|低于|小于|少于|不足|不到|以下", re.IGNORECASE
+)
+_MORE: Final = re.compile(
+    r"[>≥≧⩾]|\b(?:above|over|more|greater|higher|exceed(?:s|ed|ing)?|at least)\b|高于|大于|多于|超过|以上",
     re.IGNORECASE,
 )
 _THOUSANDS: Final = r"[1-9]\d{0,2}(?:[,'’]\d{3})+(?!\d)(?:\.\d+)?"
@@ -75,7 +104,13 @@ class ValueLimit:
             text[begin : min(end, begin + _BEHIND_CHARS)]
             for (_, begin), (end, _) in pairwise([*places, (len(text), 0)])
         )
-        return any(value < self.below or value > self.above for one in behind for value in _list_values(one))
+        return any(self._is_beyond(*reading) for one in behind for reading in _list_readings(one))
+
+    def _is_beyond(self, value: float, words: str) -> bool:
+        """Return whether a value is beyond the limit, or is the limit with words such as "below"."""
+        if value in {self.below, self.above}:
+            return (_LESS if value == self.below else _MORE).search(words) is not None
+        return value < self.below or value > self.above
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +138,50 @@ class WarningRules:
 
     def find_warnings(self, text: str) -> Sequence[str]:
         """Return the sentences of the rules that apply, in the order of the file."""
-        folded = _NO_VALUE.sub(" ", _fold_forms(text))
+        folded = "\n".join(_describe_rows(_fold_forms(text).split("\n")))
         return tuple(dict.fromkeys(rule.quote for rule in self.rules if rule.applies(folded)))
 
 
-def _list_values(behind: str) -> Iterator[float]:
-    """Yield the numbers that may be the value of the name before this text."""
-    bare = _BRACKETS.sub(lambda found: _RANGE_OR_YEAR.sub(" ", found[0]), behind)
-    found = _VALUES.match(bare) or _VALUES.match(behind)  # a range in brackets may be the value
-    readings = list(_READING.finditer(_OTHER_NAME.split(found[1], maxsplit=1)[0])) if found else []
+def _describe_rows(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines; after a row of a table also its cells alone, and its heads, which are values in a file without."""
+    for line, row in zip(lines, read_rows(lines), strict=True):
+        described = line.removeprefix(ROW_MARKER) if line.startswith(ROW_MARKER) else row
+        if described is None or "; " not in described:
+            yield line if described is None else described
+            continue
+        pairs = [cell.rpartition(": ") for cell in described.split("; ")]
+        heads, _, cells = map(" | ".join, zip(*pairs, strict=True))
+        own = " | ".join(cell for head, _, cell in pairs if not _REFERENCE_HEAD.match(head))
+        yield f"\n\n{described}\n\n{heads}\n\n{own if any(map(str.isdigit, _NO_VALUE.sub(' ', own))) else cells}\n\n"
+
+
+def _list_readings(behind: str) -> Iterator[tuple[float, str]]:
+    """Yield the numbers that may be the value of the name before this text, each with the words around it."""
+    if day := _FIRST_DAY.match(behind):
+        yield float(day[1]), ""
+    cleaned = _NO_VALUE.sub(" ", behind)
+    found = _VALUES.match(_BRACKETS.sub(_clean_brackets, cleaned)) or _VALUES.match(cleaned)
+    if found is None:
+        return
+    other = _OTHER_NAME.search(found.string, found.start(1), found.end())
+    text, last = found.string[: other.start() if other else found.end()], found.start(1)
+    readings = list(_READING.finditer(text, last))
     for reading in readings:
         # The dose of a medicine or an age follows many values; it counts only if the value itself is one.
-        if reading.start() < _WINDOW_CHARS and (not reading["dose"] or readings[0]["dose"]):
-            yield _parse_number(reading[1])
+        if reading.start() - last < _WINDOW_CHARS and (not reading["dose"] or readings[0]["dose"]):
+            yield (
+                _parse_number(reading[1]),
+                text[max(0, reading.start() - _WINDOW_CHARS) : reading.end() + _WINDOW_CHARS],
+            )
+            last = reading.end()
+
+
+def _clean_brackets(found: re.Match[str]) -> str:
+    """Return brackets without years, and without a range if the value stands next to it; "" if no number is left."""
+    before = found.string[max(0, found.start() - _WINDOW_CHARS) : found.start()]
+    is_reference = found["value"] or _REFERENCE.search(found[0]) or _VALUE_BEFORE.search(before)
+    left = (_RANGE_OR_YEAR if is_reference else _YEAR).sub(" ", found[0])
+    return left if any(map(str.isdigit, left)) else ""
 
 
 def _parse_number(text: str) -> float:
@@ -205,5 +271,5 @@ def _bound_word(word: str, *, before_digit: bool) -> str:
 
 
 def _fold_forms(text: str) -> str:
-    """Return a text in which full-width and raised characters are ordinary ones."""
-    return unicodedata.normalize("NFKC", text)
+    """Return a text with ordinary characters in place of full-width and raised ones, and without invisible ones."""
+    return strip_invisible_characters(unicodedata.normalize("NFKC", re.sub(r"[\v\f\x85]", "\n", text)))
