@@ -124,18 +124,18 @@ class Answerer:
             yield await self._describe_sources(turn, self._contents)
             return
         yield _make_step(turn, "search_web" if turn.web.when == "always" else "search")
-        if (failed := await self._retriever.find_passages(turn)) is not None:
-            yield failed
-            return
+        failed = await self._retriever.find_passages(turn)
         if turn.trouble:
             yield Notice(explain_search_trouble(turn.trouble, turn.language))
-        if turn.related and not turn.answerable and self._reads_little():
-            await self._compare_sentences(turn)
-            turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
+        await self._order_passages(turn)
         warnings = await self._list_warnings(turn)
-        yield Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1)))
+        if failed is None or turn.passages:
+            yield Sources(tuple(replace(one, n=rank) for rank, one in enumerate(turn.passages, 1)))
         for warning in warnings:
             yield warning
+        if failed is not None:
+            yield failed
+            return
         async with aclosing(self._answer_from_passages(turn)) as events:
             async for event in events:
                 yield event
@@ -210,6 +210,12 @@ class Answerer:
         """Return whether only the first passages are read, or shown as extracts, so that their order matters."""
         status = self._engine.status()
         return status.small_model or explain_unavailable_engine(status, "en") is not None
+
+    async def _order_passages(self, turn: Turn) -> None:
+        """Put the passages that answer best first, where their order matters and the search is not sure of it."""
+        if turn.related and not turn.answerable and self._reads_little():
+            await self._compare_sentences(turn)
+            turn.passages, turn.similarities = order_passages(turn.passages, turn.similarities or {})
 
     async def _compare_sentences(self, turn: Turn) -> None:
         """Fill ``turn.similarities`` unless that fails or takes too long; shared words still tell what to show."""

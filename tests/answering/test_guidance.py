@@ -285,6 +285,37 @@ async def test_a_warning_that_cannot_be_searched_for_drops_no_other(ask: Ask, ro
     assert not [one for one in reply.notices if "not found in the guidelines" in one]
 
 
+class LateSearch(ScriptedSearch):
+    """A search that fails for the question, or always."""
+
+    def __init__(self, *args: Any, recovers: bool) -> None:
+        super().__init__(*args)
+        self.recovers = recovers
+
+    async def __call__(self, query: str, **more: Any) -> SearchResult:
+        if not self.queries or not self.recovers:
+            self.queries.append((query, ()))
+            raise IndexRebuilding(0.5)
+        return await super().__call__(query, **more)
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+async def test_the_warnings_come_although_the_question_cannot_be_searched_for(
+    ask: Ask, room: type[Room], *, recovers: bool
+) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin and an eGFR of 25?",
+        search=LateSearch([room.hit(f"Renal dosing. {QUOTE}", "metformin")], recovers=recovers),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text == (f"**Warning:** {QUOTE} [1]\n\n" if recovers else "")
+    assert any("could not be searched for its sentence" in one for one in reply.notices) is not recovers
+    assert reply.notices
+
+
 class SlowGuidance:
     """Guidance that notes where it reads a case."""
 
