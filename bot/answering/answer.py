@@ -36,12 +36,12 @@ from bot.answering.prompt import Budget, ContextTooSmall, Prompt, build_prompt, 
 from bot.answering.retrieval.passage_order import FindReadableChunks
 from bot.answering.retrieval.retriever import Retriever, Search
 from bot.answering.support.interfaces import Judge, NewChecker, NewJudge
-from bot.answering.turn import EngineStream, Turn, join_case
+from bot.answering.turn import EngineStream, Turn, join_case, list_unread
 from bot.answering.vision import CONTEXT_TOKENS, VisionModel, choose_pictures
 from bot.languages.registry import choose_language, find_pack
 from bot.messages import answers
 from bot.messages.errors import explain_error
-from bot.messages.message import Message, render_message
+from bot.messages.message import Message, join_names, render_message
 from engine.errors import EngineError
 from engine.interfaces import ChatEngine, ContentDelta, Delta, QueuePosition, Sampling, StreamRestart
 from knowledge.errors import KnowledgeError
@@ -160,6 +160,9 @@ class Answerer:
         ):
             if count:
                 texts.append(Notice(render_message(notice, turn.language, count=count)))
+        if guidance and (unread := list_unread(turn.asked_question)):
+            names = join_names(unread, turn.language)
+            texts.append(Notice(render_message(answers.UNREAD_BY_RULES, turn.language, names=names)))
         return texts
 
     async def _answer_from_passages(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:

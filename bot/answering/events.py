@@ -56,6 +56,10 @@ class Question:
     """What the asker lets a search engine see, as a button showed it; "" for nothing."""
     materials: tuple[Material, ...] = field(default=(), repr=False)
     """Files and messages that come with the question. They are read for this answer, and never instructions."""
+    written: tuple[str, ...] = field(default=(), repr=False)
+    """What people wrote in the conversation, where ``history`` or ``text`` may be cut. Only rules read it."""
+    unread: tuple[str, ...] = field(default=(), repr=False)
+    """The names of what came with the conversation and was not read."""
 
 
 @dataclass(frozen=True, slots=True)

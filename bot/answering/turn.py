@@ -21,9 +21,15 @@ from knowledge.interfaces import Material
 
 def join_case(question: Question) -> str:
     """Return all that is said about a case: the question, what people wrote before it, and files."""
-    written = [exchange.messages for exchange in question.history]
+    written = question.written or [exchange.messages for exchange in question.history]
     read = [chunk.text for material in question.materials for chunk in material.chunks]
     return "\n".join([question.text, *written, *read])
+
+
+def list_unread(question: Question) -> list[str]:
+    """Return the names of what ``join_case`` lacks: pictures, pages and files that were not read, or not whole."""
+    partly = [one.title for one in question.materials if one.is_cut or one.unread_pages or not one.chunks]
+    return list(dict.fromkeys([*partly, *question.unread]))
 
 
 @dataclass(slots=True)

@@ -132,6 +132,7 @@ async def build_question(parts: ApiParts, caller: Caller, asked: AskedQuestion) 
         id=f"api-{uuid.uuid4().hex}",
         wants_documents=wants_documents,
         wants_web=wants_web or asked.wants_web,
+        written=(*asked.history, asked.text),
     )
 
 

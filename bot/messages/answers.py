@@ -69,6 +69,10 @@ WARNINGS_NOT_SEARCHED = Message(
     en_one="1 more warning of this profile applies, but the guidelines could not be searched for its sentence. Ask "
     "again in a minute.",
 )
+UNREAD_BY_RULES = Message(
+    "The rules for warnings did not read all of this: {names}. Check it for contraindications yourself.",
+    "警示规则未读取或未完整读取以下内容：{names}。请自行核对其中有无禁忌。",
+)
 
 # ── Extracts in place of an answer ────────────────────────────────────────────────────────────────────────────────────
 

@@ -45,6 +45,7 @@ THREAD_UNREADABLE = Message(
     "I could not read this thread, so this answer is based on the last message alone.",
     "我无法读取此消息列，以下仅根据最后一条消息回答。",
 )
+THREAD_MIDDLE = Message("the middle of this thread", "此消息列的中间部分")
 SHARED_CHANNEL = Message(
     "This channel is shared with another company, so I do not answer here until an owner allows it with "
     "`/kb share on`. People of the company that runs me can ask in a direct message.",

@@ -20,7 +20,7 @@ from bot.profiles.guidance.guidance import WarningRules, read_guidance, select_g
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
 from knowledge.errors import IndexRebuilding, InvalidFilter
-from knowledge.interfaces import SearchResult
+from knowledge.interfaces import Material, SearchResult
 from tests.answering.conftest import Ask, Room, ScriptedSearch
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -314,6 +314,36 @@ async def test_the_warnings_come_although_the_question_cannot_be_searched_for(
     assert reply.text == (f"**Warning:** {QUOTE} [1]\n\n" if recovers else "")
     assert any("could not be searched for its sentence" in one for one in reply.notices) is not recovers
     assert reply.notices
+
+
+async def test_the_rules_read_what_the_prompt_has_no_room_for(ask: Ask, room: type[Room]) -> None:
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin?",
+        search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {QUOTE}", "metformin")]),
+        written=("She was tired. " * 2_000 + "eGFR 24 ml/min.", "Thanks."),
+        guidance=guidance,
+        within=guidance.within,
+    )
+    assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
+    assert not [one for one in reply.notices if "rules for warnings" in one]
+
+
+@pytest.mark.parametrize("is_guided", [True, False])
+async def test_what_the_rules_did_not_read_is_named(ask: Ask, room: type[Room], *, is_guided: bool) -> None:
+    picture = Material("F1", "labs.png", None, "png", (), (), (), picture=b"\x89PNG", is_given=True)
+    scan = replace(picture, id="F2", title="scan.pdf", kind="pdf", picture=b"", unread_pages=2)
+    guidance = select_guidelines(_rules(), ("drugs",), "profile support") if is_guided else None
+    reply = await ask(
+        room.engine(status=room.absent),
+        question="How many days of annual leave, with metformin?",
+        materials=(picture, scan),
+        unread=("labs.zip", "labs.png"),
+        guidance=guidance,
+    )
+    named = [one for one in reply.notices if "rules for warnings" in one]
+    assert [": labs.png, scan.pdf, labs.zip." in one for one in named] == ([True] if is_guided else [])
 
 
 class SlowGuidance:

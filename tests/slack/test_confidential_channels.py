@@ -126,6 +126,22 @@ async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> N
             assert not await bot.sandbox.requests("files.getUploadURLExternal")
 
 
+async def test_the_rules_get_all_that_people_wrote_in_the_thread(tmp_path: Path) -> None:
+    channels = {PROFILED: ChannelTable(id=PROFILED, profile="ward")}
+    dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}}
+    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_shortly, dependencies=dependencies) as bot:
+        root = await bot.sandbox.say("bo", "#project", "The labs say eGFR <30")
+        for part in range(3):
+            await bot.sandbox.say("bo", "#project", f"Part {part}: " + "it was normal. " * 800, thread_ts=root)
+        ts = await bot.ask("@Kvasir which zebra?", "#project", thread_ts=root)
+        await bot.wait_for_answer(root, "striped", "#project")
+        question = bot.answerer.questions[-1]
+        assert ts in question.id
+        assert [one[:8] for one in question.written] == ["The labs", "Part 0: ", "Part 1: ", "Part 2: "]
+        assert question.written[0] == "The labs say eGFR <30"
+        assert question.unread == ()
+
+
 async def check_ask_command(bot: RunningBot) -> None:
     """Check that ``/ask`` in the channel asks nothing in the direct messages, where answers are kept."""
     asked = len(bot.answerer.questions)
@@ -193,6 +209,11 @@ async def check_api(api: RunningApi) -> None:
     body = {"messages": [{"role": "user", "content": asked}], "profile": "ward", "include_reasoning": True}
     _, chat = await api.post("/v1/chat/completions", body, key)
     assert QUOTE in chat["choices"][0]["message"]["content"]
+    earlier = [{"role": "user", "content": "She was tired. " * 400 + "She takes metformin."}]
+    leave = [{"role": "user", "content": "How many days of annual leave are there?"}]
+    for said, is_warned in ((earlier + leave, True), (leave, False)):
+        _, chat = await api.post("/v1/chat/completions", {"messages": said, "profile": "ward"}, key)
+        assert ("**Warning:**" in chat["choices"][0]["message"]["content"]) is is_warned
     status, refused = await api.post("/v1/answers", {"question": asked, "profile": "wards"}, key)
     assert (status, refused["error"]["code"]) == (404, "unknown_profile")
     assert "ward" in refused["error"]["message"]

@@ -13,7 +13,7 @@ from bot.answering.events import Exchange, Quote
 from bot.answering.history_window import find_window_start
 from bot.answering.markdown.citations import strip_displayed
 from bot.answering.quoting import neutralise_name
-from bot.slack.conversations.long_thread import PAGE_SIZE, read_long_thread
+from bot.slack.conversations.long_thread import ENOUGH, PAGE_SIZE, read_long_thread
 from bot.slack.posting.reply import ANSWER_EVENT
 from bot.slack.wire.errors import SlackError, SlackGone
 from bot.slack.wire.events import METADATA_PREFIX, BotUser, find_mentioned_users, make_readable
@@ -63,6 +63,10 @@ class Thread:
 
     messages: tuple[ThreadMessage, ...] = ()
     history: tuple[Exchange, ...] = ()
+    written: tuple[str, ...] = ()
+    """What people and apps wrote, without the limits of ``history``."""
+    is_cut: bool = False
+    """Whether some of that may be missing, because the thread or a question in it is very long."""
 
 
 def build_question_metadata(user: str, text: str, subject: Subject | None = None) -> dict[str, Any]:
@@ -215,14 +219,17 @@ class ThreadLoader:
         if question.opens_thread:
             return Thread()
         messages = await self.fetch_messages(question)
+        is_cut = len(messages) > ENOUGH // 2 or any(len(one.text) == _MAX_METADATA_CHARACTERS for one in messages)
         # A question that a button asks again has the ``ts`` of its answer; its history ends at the original question.
         original = next((one.answers for one in messages if one.is_ours and one.ts == question.key.ts), "")
         messages = [one for one in messages if float(one.ts or 0) < float(original or question.key.ts)]
         people = {message.user for message in messages if not message.is_ours} - {"", question.user}
         for message in messages:
             people |= find_mentioned_users(message.text)
-        history = build_history(messages, await self.find_names(people), self._me, question.user)
-        return Thread(tuple(messages), history)
+        names = await self.find_names(people)
+        history = build_history(messages, names, self._me, question.user)
+        written = (make_readable(one.text, names, me=self._me.user) for one in messages if not one.is_ours)
+        return Thread(tuple(messages), history, tuple(written), is_cut)
 
     async def read_question(self, question: QuestionMessage) -> str:
         """Return a question's text with names in place of user ids."""

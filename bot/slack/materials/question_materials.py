@@ -45,7 +45,11 @@ class QuestionMaterials:
         except SlackError as error:
             _log.warning("materials not read", channel=message.key.channel, error=str(error))
             return ReadMaterials((), (explain_error(error),))
-        return ReadMaterials((*read.materials, *messages, *attached.materials), (*read.notices, *attached.notices))
+        return ReadMaterials(
+            (*read.materials, *messages, *attached.materials),
+            (*read.notices, *attached.notices),
+            (*read.unread, *attached.unread),
+        )
 
     async def read_message(self, user: str, subject: Subject) -> ReadMaterials:
         """Return the files of one message, or its text if it has none, for a person who may see it.

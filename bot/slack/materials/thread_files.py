@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 from bot.answering.retrieval.follow_ups import asks_about_material
@@ -18,6 +19,7 @@ from bot.slack.wire.transport.file_download import FileRefused, is_image
 from bot.slack.wire.transport.web_api import SlackWebApi
 from bot.storage.turns.questions import QuestionMessage
 from engine.tasks import cancel_tasks
+from knowledge.control_characters import clean_name
 from knowledge.interfaces import Material
 from knowledge.materials import MAX_PAGES
 
@@ -32,6 +34,8 @@ class ReadMaterials:
 
     materials: tuple[Material, ...] = ()
     notices: tuple[Message, ...] = ()
+    unread: tuple[str, ...] = ()
+    """The names of files that were not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,10 @@ class ThreadFiles:
                 raise error
             elif one.is_own:
                 notices.append(explain_error(error))
-        return ReadMaterials(tuple(read), tuple(notices))
+        known = {one.id for one in read}
+        files = chain((one.file for one in attached), *(one.files for one in thread if not one.is_ours))
+        missing = (str(file["name"]) for file in files if file.get("name") and file.get("id") not in known)
+        return ReadMaterials(tuple(read), tuple(notices), tuple(dict.fromkeys(map(clean_name, missing))))
 
     async def _list_files(self, message: QuestionMessage, thread: Sequence[ThreadMessage]) -> list[_AttachedFile]:
         """Return the files, each once: first those of the question, then the newest of the thread."""

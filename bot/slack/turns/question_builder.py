@@ -108,6 +108,8 @@ class QuestionBuilder:
             wants_documents=wants_documents,
             approved_words=self._shared.approved_words.take_words(key),
             materials=read.materials,
+            written=thread.written,
+            unread=(*read.unread, *([render_message(replies.THREAD_MIDDLE, reply.language)] if thread.is_cut else ())),
         )
 
     def _refuse_confidential(self, message: QuestionMessage, thread: Thread) -> None:

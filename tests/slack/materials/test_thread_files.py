@@ -99,6 +99,7 @@ async def test_unreadable_files_of_others_are_left_out_silently(files: FilesBot)
     text = await files.wait_for_text(root, "I read 0 files")
     assert "screen.png" not in text
     assert "locked.pdf" not in text
+    assert sorted(files.last.unread) == ["locked.pdf", "screen.png"], "answers from guidelines name them"
 
 
 async def test_newest_files_of_a_thread_are_read(files: FilesBot) -> None:
