@@ -136,6 +136,8 @@ class Notice:
     """One line about the answer itself (the engine is still loading; nothing was found; it was cut)."""
 
     text: str
+    is_cut: bool = False
+    """Whether it says that the answer broke off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from bot.profiles.notes.writer import NoteWriter
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
 from engine.errors import EngineUnavailable
-from engine.interfaces import Delta
+from engine.interfaces import ContentDelta, Delta, StreamEnd
 from engine.notes import NoteCode
 from tests.answering.conftest import Room, ScriptedEngine, words
 from tests.engine.fakes import fake_sglang, ready_engine
@@ -215,6 +215,20 @@ def test_a_sentence_contradicts_what_was_only_said_otherwise(said: str, right: s
 )
 def test_a_sentence_is_kept_where_either_may_be_meant(said: str, sentence: str) -> None:
     assert not is_contradicted(sentence, read_transcript(said))
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (EngineUnavailable(NoteCode.NO_SERVER.fill(url="http://gpu")), "The answer was cut off. The engine"),
+        (StreamEnd("length"), "The answer was cut off because it reached the maximum length."),
+    ],
+)
+async def test_a_section_that_broke_off_says_so(end: Delta | Exception, reason: str) -> None:
+    said = "The left knee has been hurting for three weeks. [1] It hurts mostly on stairs. [1] The patient is all"
+    sections = await _write([ContentDelta(said), end])
+    assert "- The left knee has been hurting for three weeks. [l. 2–3]\n- It hurts mostly" in sections[0]
+    assert f"\n\n_{reason}" in sections[0]
 
 
 async def test_a_model_that_fails_leaves_the_sections_empty() -> None:

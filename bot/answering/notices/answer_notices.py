@@ -95,13 +95,13 @@ def list_answer_notices(
     """Say what there is to know about an answer that is shown."""
     language, checked = turn.language, stream.checked_stream
     if isinstance(failure, TimeoutError):
-        yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"))
+        yield Notice(render_message(answers.CUT_BY_TIME, language, seconds=f"{limits.answer_s:g}"), is_cut=True)
     elif failure:
-        yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)))
+        yield Notice(render_message(answers.CUT_BY_ERROR, language, reason=explain_error(failure)), is_cut=True)
     elif checked.ended == "repetition":
-        yield Notice(render_message(answers.CUT_BY_REPETITION, language))
+        yield Notice(render_message(answers.CUT_BY_REPETITION, language), is_cut=True)
     elif checked.ended == "length" or (stream.was_cut and not checked.ended):
-        yield Notice(render_message(answers.CUT_BY_LENGTH, language))
+        yield Notice(render_message(answers.CUT_BY_LENGTH, language), is_cut=True)
     parts = [render_message(answers.WARNING, language)] if checked.marked else []
     counted = ((answers.REMOVED, checked.contradicted), (answers.LEFT_OUT, checked.dropped))
     parts += [render_message(phrase, language, count=count) for phrase, count in counted if count]

@@ -70,7 +70,7 @@ class NoteSection:
     left_out: int
     """How many sentences of the model no line supports."""
     notices: tuple[str, ...] = ()
-    """Why there is no text of the model."""
+    """Why there is no text of the model, or why it broke off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +152,13 @@ async def write_sections(
 async def _write_section(
     title: str, question: Question, answerer: Answerer, said: Sequence[Utterance], seen: set[str]
 ) -> NoteSection:
-    shown, notices, end = list[str](), list[str](), Finished("unknown", (), {})
+    shown, notices, end = list[str](), list[Notice](), Finished("unknown", (), {})
     async with aclosing(answerer.answer(question)) as events:
         async for event in events:
             if isinstance(event, Text) and not event.is_extract:
                 shown.append(event.markdown)
             elif isinstance(event, Notice):
-                notices.append(event.text)
+                notices.append(event)
             elif isinstance(event, Finished):
                 end = event
     parts = {passage.n: passage for passage in end.cited}
@@ -177,7 +177,7 @@ async def _write_section(
         seen.add(words.casefold())
         places = dict.fromkeys(find_lines(words, exchange) for exchange in exchanges)
         sentences.append(NoteSentence(words, tuple(places)))
-    explained = tuple(notices) if end.route != "engine" else ()
+    explained = tuple(one.text for one in notices if one.is_cut or end.route != "engine")
     return NoteSection(title, tuple(sentences), left_out, explained)
 
 
@@ -244,10 +244,10 @@ def build_note_json(note: Note) -> dict[str, object]:
 def format_section(section: NoteSection, language: Language, escape: Callable[[str], str] = str) -> str:
     """Return a section as Markdown, with how many sentences were left out; ``escape`` escapes a plain text."""
     lines = [f"- {escape(one.text)} [{'; '.join(one.lines)}]" for one in section.sentences]
-    if section.notices:
-        lines = [f"_{escape(one)}_" for one in section.notices]
-    elif not lines:
-        lines = [f"_{render_message(texts.NOTHING_SAID, language)}_"]
+    remarks = [escape(one) for one in section.notices]
+    if not (lines or remarks):
+        remarks.append(render_message(texts.NOTHING_SAID, language))
     if section.left_out:
-        lines += ["", f"_{render_message(texts.LEFT_OUT, language, count=section.left_out)}_"]
-    return "\n".join([f"## {escape(section.title)}", "", *lines])
+        remarks.append(render_message(texts.LEFT_OUT, language, count=section.left_out))
+    said = ["\n".join(lines)] if lines else []
+    return "\n\n".join([f"## {escape(section.title)}", *said, *(f"_{one}_" for one in remarks)])
