@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from bot.answering.answer import Answerer
 from bot.answering.limits import Limits
 from bot.answering.retrieval.retriever import Search
+from bot.answering.support.interfaces import NewChecker, Verdict
 from bot.messages.message import render_message
 from bot.profiles.document_reader import read_document
 from bot.profiles.notes.note import (
+    NoteSection,
     build_note_json,
     find_lines,
     find_shortest,
@@ -34,7 +36,7 @@ from bot.profiles.registry import Profiles
 from engine.errors import EngineUnavailable
 from engine.interfaces import ContentDelta, Delta, StreamEnd
 from engine.notes import NoteCode
-from tests.answering.conftest import Room, ScriptedEngine, words
+from tests.answering.conftest import Room, ScriptedChecker, ScriptedEngine, words
 from tests.engine.fakes import fake_sglang, ready_engine
 from tests.growth import takes_linear_time
 from tests.profiles.documents import SearchingLibrary
@@ -150,13 +152,32 @@ def test_every_line_is_in_one_exchange() -> None:
 
 
 async def _write(script: Sequence[Delta | Exception]) -> list[str]:
+    return [format_section(one, "en") for one in await _write_note(script)]
+
+
+async def _write_note(
+    script: Sequence[Delta | Exception], text: str = CONVERSATION, new_checker: NewChecker = Room.new_checker
+) -> list[NoteSection]:
     rules = read_note_rules(Profiles(None).find_profile("visit-note"))
-    said = read_transcript(CONVERSATION)
-    material = make_material(said, "visit.txt")
-    index = await SearchingLibrary().index_material(material)
+    said = read_transcript(text)
+    index = await SearchingLibrary().index_material(make_material(said, "visit.txt"))
     limits = replace(Limits(), unsupported="drop")
-    answerer = Answerer(search_conversation(index), ScriptedEngine(script), Room.new_checker, limits=limits)
-    return [format_section(one, "en") async for one in write_sections(rules, answerer, said, "en")]
+    answerer = Answerer(search_conversation(index), ScriptedEngine(script), new_checker, limits=limits)
+    return [one async for one in write_sections(rules, answerer, said, "en")]
+
+
+async def test_lines_that_say_otherwise_are_no_support() -> None:
+    first = "[doctor] Your blood pressure is 142 over 88 today.\n[patient] " + "I slept badly. " * 40
+    text = f"{first}\n[doctor] Your blood pressure is 142 over 88, no, 150 over 95.\n[patient] Oh."
+    checker = ScriptedChecker(other=Verdict("supported", (1,), (2,), 1.0))
+    script = words("Your blood pressure is 142 over 88. [1]")
+    section = (await _write_note(script, text, lambda _=None: checker))[0]
+    (sentence,) = section.sentences
+    assert {sentence.lines, sentence.otherwise} == {("l. 1",), ("l. 3",)}
+    cited, opposed = sentence.lines[0], sentence.otherwise[0]
+    assert f"- Your blood pressure is 142 over 88. [{cited}] ({opposed} says otherwise)" in format_section(
+        section, "en"
+    )
 
 
 async def test_sentences_link_to_their_lines_and_others_are_left_out() -> None:

@@ -87,6 +87,11 @@ def strip_displayed(text: str) -> str:
     return _DISAGREEMENT.sub("", _SHOWN.sub(lambda found: found[0] if found[1] else "", text))
 
 
+def split_disagreements(text: str) -> tuple[str, str]:
+    """Return a shown sentence without the remarks that passages say otherwise, and these remarks."""
+    return _DISAGREEMENT.sub("", text), "".join(_DISAGREEMENT.findall(text))
+
+
 class Numbering:
     """The displayed numbers of one answer's passages: from 1, in the order in which its text names them."""
 

@@ -12,13 +12,14 @@ from typing import Final
 
 from bot.answering.answer import Answerer
 from bot.answering.asker import Asker
-from bot.answering.events import Finished, Notice, Question, Text
-from bot.answering.markdown.citations import strip_displayed
+from bot.answering.events import Finished, Notice, Passage, Question, Text
+from bot.answering.markdown.citations import split_disagreements, strip_displayed
 from bot.answering.outgoing import release_text
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.claims import content_words
 from bot.answering.support.quantities import normalise_text
 from bot.languages.registry import LANGUAGES, Language
+from bot.messages import answers
 from bot.messages import notes as texts
 from bot.messages.message import Message, render_message
 from bot.profiles.notes.polarity import REPORTING, is_contradicted
@@ -59,6 +60,8 @@ class NoteSentence:
 
     text: str
     lines: tuple[str, ...]
+    otherwise: tuple[str, ...] = ()
+    """The lines that say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,9 @@ async def _write_section(
     sentences: list[NoteSentence] = []
     left_out = end.removed_count
     for text in shown if end.route == "engine" else ():
-        cited = [parts[n] for found in _MARKER.findall(text) if (n := int(found)) in parts]
-        words = " ".join(release_text(strip_displayed(text)).split()).lstrip("-*• ")
+        sentence, remarks = split_disagreements(text)
+        cited, opposed = _list_cited(sentence, parts), _list_cited(remarks, parts)
+        words = " ".join(release_text(strip_displayed(sentence)).split()).lstrip("-*• ")
         if not cited or words.casefold() in seen:
             continue
         exchanges = [list_said(said, passage.heading) for passage in cited]
@@ -176,9 +180,14 @@ async def _write_section(
             continue
         seen.add(words.casefold())
         places = dict.fromkeys(find_lines(words, exchange) for exchange in exchanges)
-        sentences.append(NoteSentence(words, tuple(places)))
+        others = dict.fromkeys(find_lines(words, list_said(said, passage.heading)) for passage in opposed)
+        sentences.append(NoteSentence(words, tuple(places), tuple(others)))
     explained = tuple(one.text for one in notices if one.is_cut or end.route != "engine")
     return NoteSection(title, tuple(sentences), left_out, explained)
+
+
+def _list_cited(text: str, parts: Mapping[int, Passage]) -> list[Passage]:
+    return [parts[n] for found in _MARKER.findall(text) if (n := int(found)) in parts]
 
 
 def find_lines(sentence: str, said: Sequence[Utterance]) -> str:
@@ -231,7 +240,10 @@ def build_note_json(note: Note) -> dict[str, object]:
         "sections": [
             {
                 "title": section.title,
-                "sentences": [{"text": one.text, "lines": list(one.lines)} for one in section.sentences],
+                "sentences": [
+                    {"text": one.text, "lines": list(one.lines), "otherwise": list(one.otherwise)}
+                    for one in section.sentences
+                ],
                 "left_out": section.left_out,
                 "notices": list(section.notices),
             }
@@ -243,7 +255,7 @@ def build_note_json(note: Note) -> dict[str, object]:
 
 def format_section(section: NoteSection, language: Language, escape: Callable[[str], str] = str) -> str:
     """Return a section as Markdown, with how many sentences were left out; ``escape`` escapes a plain text."""
-    lines = [f"- {escape(one.text)} [{'; '.join(one.lines)}]" for one in section.sentences]
+    lines = [f"- {escape(one.text)} {_format_lines(one, language)}" for one in section.sentences]
     remarks = [escape(one) for one in section.notices]
     if not (lines or remarks):
         remarks.append(render_message(texts.NOTHING_SAID, language))
@@ -251,3 +263,8 @@ def format_section(section: NoteSection, language: Language, escape: Callable[[s
         remarks.append(render_message(texts.LEFT_OUT, language, count=section.left_out))
     said = ["\n".join(lines)] if lines else []
     return "\n\n".join([f"## {escape(section.title)}", *said, *(f"_{one}_" for one in remarks)])
+
+
+def _format_lines(sentence: NoteSentence, language: Language) -> str:
+    lines, others = f"[{'; '.join(sentence.lines)}]", "; ".join(sentence.otherwise)
+    return f"{lines} {render_message(answers.DISAGREEMENT_UNDATED, language, others=others)}" if others else lines
