@@ -178,6 +178,27 @@ async def test_an_incomplete_thought_is_asked_again_without_one(
     assert len(server.bodies) == 4
 
 
+async def test_an_unusable_reply_leaves_no_statement_unmentioned(
+    server: FakeSglang, lease: Checklist, tmp_path: Path
+) -> None:
+    server.stream(delta(content="Pets? Let me see."), delta(finish="stop"), USAGE, DONE)
+    result = await review(server, lease, "The tenant paints the walls.", tmp_path)
+    assert list_texts(result, "pets") == ("unsure", "rules", [])
+    assert "No sure answer to these statements; read the contract: Pets, Deposit." in result["notices"][0]
+
+
+async def test_rules_that_were_stopped_leave_no_statement_unmentioned(
+    server: FakeSglang, lease: Checklist, tmp_path: Path
+) -> None:
+    server.refuse(503, {"error": {"message": "The request queue is full."}})
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(TEXT) as (document,):
+        stopped = await Reviewer(engine, _rules_s=0.0).review(lease, document)
+        reply(server)
+        judged = await Reviewer(engine, _rules_s=0.0).review(lease, document)
+    assert [(one.label, one.found_by) for one in stopped.answers] == [("unsure", "rules")] * 2
+    assert [(one.label, one.found_by) for one in judged.answers] == [("not_mentioned", "model")] * 2
+
+
 async def test_without_an_engine_the_rules_remain_and_it_is_said(
     server: FakeSglang, lease: Checklist, tmp_path: Path
 ) -> None:

@@ -57,28 +57,38 @@ class Reviewer:
             return await self._ask_statement(checklist, asked[name], document, language, budget, requester)
 
         replies = await ask_each(self._engine, tuple(asked), ask, self._model_s)
+        incomplete = {one.name for one in unfinished} | {name for name, one in replies.by_name.items() if one is None}
         answers = tuple(
-            join_answers(one, document.passages, by_rules[one.name], replies.by_name.get(one.name))
+            join_answers(
+                one,
+                document.passages,
+                by_rules[one.name],
+                replies.by_name.get(one.name),
+                is_incomplete=one.name in incomplete,
+            )
             for one in read.statements
         )
+        late = [one.title["en"] for one in unfinished]
         notices = [
             *([shared_texts.CUT] if document.is_cut else []),
             *([texts.OTHER_LANGUAGE] if document.passages and read is not checklist else []),
             *([] if document.passages else [shared_texts.EMPTY]),
-            *([texts.RULES_LATE.fill(names=join_names(unfinished, "en"))] if unfinished else []),
+            *([texts.RULES_LATE.fill(names=join_names(late, "en"))] if late else []),
             *([replies.problem] if replies.problem is not None else []),
         ]
         dropped = sum(one.dropped for one in replies.by_name.values() if one is not None)
         return Review(document.title, checklist, answers, dropped, tuple(notices))
 
-    def _find_all(self, checklist: Checklist, passages: Sequence[str]) -> tuple[Mapping[str, _ByRules], list[str]]:
-        """Return what the rules find of each statement, and the titles of those that may lack clauses."""
+    def _find_all(
+        self, checklist: Checklist, passages: Sequence[str]
+    ) -> tuple[Mapping[str, _ByRules], list[Statement]]:
+        """Return what the rules find of each statement, and those that may lack clauses."""
         ends = time.monotonic() + self._rules_s
-        found, unfinished, clauses = dict[str, _ByRules](), list[str](), read_clauses(passages)
+        found, unfinished, clauses = dict[str, _ByRules](), list[Statement](), read_clauses(passages)
         for one in checklist.statements:
             found[one.name] = find_clauses(one, clauses, lambda: time.monotonic() >= ends)
             if one.has_rules and time.monotonic() >= ends:
-                unfinished.append(one.title["en"])
+                unfinished.append(one)
         return found, unfinished
 
     async def _ask_statement(
@@ -114,11 +124,17 @@ def _find_quote(quote: str, texts: Mapping[int, FoldedText]) -> list[Place]:
 
 
 def join_answers(
-    statement: Statement, passages: Sequence[Passage], by_rules: _ByRules, judged: Judgement | None
+    statement: Statement,
+    passages: Sequence[Passage],
+    by_rules: _ByRules,
+    judged: Judgement | None,
+    *,
+    is_incomplete: bool = False,
 ) -> StatementAnswer:
     """Return the answer of the rules and the engine together.
 
     Without a quote that the text has, the engine does not count. Where it contradicts the rules, the answer is unsure.
+    So it is where neither found a clause, and one ``is_incomplete``: the rules were stopped, or the reply is unusable.
     """
     side, places = by_rules
     quoted = judged.places if judged is not None and judged.side is not None else ()
@@ -133,7 +149,7 @@ def join_answers(
             return find(side, "rules", *places)
         return find(side if judged.side == side else "unsure", "both", *places, *quoted)
     if judged is None:
-        return find("not_mentioned" if statement.has_rules else "unsure", "rules")
+        return find("not_mentioned" if statement.has_rules and not is_incomplete else "unsure", "rules")
     if judged.side is not None:
         return find(judged.side if quoted else "unsure", "model", *quoted)
-    return find("not_mentioned", "both" if statement.has_rules else "model")
+    return find("not_mentioned", "both" if statement.has_rules and not is_incomplete else "model")
