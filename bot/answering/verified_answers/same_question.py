@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from bot.answering.support.claims import Claims, extract_claims
+from bot.answering.support.claims import Claims, carries_meaning, extract_claims
 from bot.answering.support.quantities import Mention, meets_any
 from knowledge.language import IDEOGRAPH
 
@@ -49,6 +49,7 @@ _CLOSING: Final = re.compile(
     r"|(?:谢谢了?|多谢|感谢|呢|啊|呀|哦)$"
 )
 _FILLER: Final = frozenset(("the", "a", "an", "please", "pls", "plz", "actually", "btw"))
+_CAPITALS: Final = re.compile(r"(?<=\w )A(?![\w'’])|(?<![\w'’])[A-Z]{2,}(?![\w'’$€£])")
 _FEW: Final = re.compile(r"\ba (few|little)\b")
 _HOW: Final = re.compile(r"^how (?:do|can|should|may) (?:i|we|you|one)\b")
 _MAY: Final = re.compile(r"^(?:(?:can|may) (i|we)|(?:am|are) (i|we) allowed to)\b")
@@ -63,11 +64,12 @@ _TOKEN: Final = re.compile(r"⟨[^⟩]*⟩|[a-z0-9à-ÿ]+(?:[.'’_/:@#+=&-][a-z
 _PUNCTUATION: Final = re.compile(r"[!*~^|\\/=-]")
 """A mark that stands alone; ``>`` and ``%`` mean something."""
 _RELATIVE_TIME: Final = re.compile(
-    r"\b(?:today|tonight|tomorrow|yesterday|now|right now|currently|nowadays|ago"
+    r"\b(?:today|tonight|tomorrow|yesterday|now|right now|currently|nowadays|ago|at the moment|at present"
+    r"|(?:last|next|previous|coming|past) (?:couple of|\w+) (?:minutes|hours|days|weeks|months|quarters|years)"
     r"|(?:this|last|next|previous|coming|past|current)"
-    r" (?:(?:mon|tues|wednes|thurs|fri|satur|sun)?day|week(?:end)?|month|quarter|year"
+    r" (?:(?:mon|tues|wednes|thurs|fri|satur|sun)?day|minute|hour|week(?:end)?|month|quarter|year"
     r"|morning|afternoon|evening|night))\b"
-    r"|今天|今日|今晚|明天|昨天|前天|后天|现在|目前|刚才|本周|这周|上周|下周|这个?星期|上个?星期|下个?星期|本月|这个月|上个?月|下个?月"
+    r"|今天|今日|今晚|明天|昨天|前天|后天|现在|目前|当前|此刻|眼下|接下来|刚才|本周|这周|上周|下周|这个?星期|上个?星期|下个?星期|本月|这个月|上个?月|下个?月"
     r"|今年|去年|明年|前年|本季度|上个?季度|下个?季度"
 )
 _AUXILIARIES: Final = frozenset(
@@ -123,7 +125,7 @@ def _read_question(text: str) -> tuple[tuple[str, ...], bool]:
     """Return the words of a question, and whether it was an indirect one."""
     if len(text) > _LONGEST or depends_on_day(text):
         return (), False
-    claims = extract_claims(text)
+    claims = extract_claims(_mark_names(text))
     folded = _replace_numbers(claims.text, claims.numbers)
     for pattern, replacement in _CONTRACTIONS:
         folded = pattern.sub(replacement, folded)
@@ -136,6 +138,13 @@ def _read_question(text: str) -> tuple[tuple[str, ...], bool]:
     tokens = _TOKEN.findall(folded)
     words = tuple(one for one in tokens if one not in _FILLER and not _PUNCTUATION.fullmatch(one))
     return words, is_indirect
+
+
+def _mark_names(text: str) -> str:
+    """Return a question whose names differ from the words of grammar with their letters: US, IT, plan A."""
+    if text.isupper():
+        return text
+    return _CAPITALS.sub(lambda found: found[0] if carries_meaning(found[0].lower()) else f"⟨{found[0]}⟩", text)
 
 
 def _replace_numbers(folded: str, numbers: Sequence[Mention]) -> str:
