@@ -319,6 +319,32 @@ async def test_versions_differ_by_answers_and_clauses(server: FakeSglang, lease:
     assert (same.changes, same.added, same.removed) == ((), (), ())
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1.5 million euros are due.", "9.5 million euros are due."),
+        ("A. Meyer is the contact.", "C. Meyer is the contact."),
+        ("(5) years after the end, the lease is void.", "(1) years after the end, the lease is void."),
+        ("There is a penalty of at most\n1.5 million euros.", "There is a penalty of at most\n9.5 million euros."),
+    ],
+)
+async def test_a_number_that_begins_a_clause_is_no_mark_of_a_list(
+    server: FakeSglang, lease: Checklist, tmp_path: Path, old: str, new: str
+) -> None:
+    server.refuse(503, {"error": {"message": "The request queue is full."}})
+    lists = "1. The house:\n\n1.1 the roof;\n\n(a) slates; and\n\n(b) tiles.\n\n1.2 The door. {}\n\n2. The garden."
+    moved = "2. The house:\n\n2.1 the roof;\n\n(b) slates; and\n\n(c) tiles.\n\n2.2 The door. {}\n\n3. The garden."
+    texts = [lists.format(old), lists.format(new), moved.format(old)]
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(*texts) as documents:
+        first, second, third = [await Reviewer(engine).review(lease, one) for one in documents]
+        changed = compare_versions(first, second, documents[0], documents[1])
+        same = compare_versions(first, third, documents[0], documents[2])
+    assert [one[-12:] for one in (*changed.removed, *changed.added)] == [old[-12:], new[-12:]]
+    assert changed.added[0] in new.replace("\n", " ")
+    assert changed.added != changed.removed
+    assert (same.added, same.removed) == ((), ())
+
+
 WORDS = st.sampled_from(
     [
         "pets are allowed",

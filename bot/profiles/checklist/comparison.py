@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from string import ascii_lowercase
 from typing import Final
 
 from bot.answering.outgoing import release_text
 from bot.profiles.checklist.review import Review, StatementAnswer, build_review_json
 from bot.profiles.document_reader import ReadDocument
-from bot.profiles.spans import FoldedText, find_item_mark, split_clauses
+from bot.profiles.spans import FoldedText, Span, find_item_mark, split_clauses
 
 CHANGE_COLUMNS: Final = ("change", "statement", "before", "after", "text")
+_ROMAN: Final = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()  # noqa: SIM905
+_SUCCESSIONS: Final = frozenset([*pairwise(map(str, range(100))), *pairwise(ascii_lowercase), *pairwise(_ROMAN)])
+_NEARBY: Final = 12
+"""A list goes on after at most so many other marks, such as those of a list within it."""
+
+_Clauses = Mapping[tuple[int, Span], str]
+"""What clauses say, by the number of the passage and the place in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +41,54 @@ class Comparison:
 
 def compare_versions(old: Review, new: Review, before: ReadDocument, after: ReadDocument) -> Comparison:
     """Return what changed; another number of a clause and other white space are no change."""
+    earlier, later = _read_clauses(before.texts), _read_clauses(after.texts)
     changes = tuple(
         (one, other)
         for one, other in zip(old.answers, new.answers, strict=True)
-        if (one.label, _list_said(one)) != (other.label, _list_said(other))
+        if (one.label, _list_said(one, earlier)) != (other.label, _list_said(other, later))
     )
-    texts, later = _list_clauses(before.texts), _list_clauses(after.texts)
-    return Comparison(old, new, changes, tuple(_subtract(later, texts)), tuple(_subtract(texts, later)))
+    texts, others = list(earlier.values()), list(later.values())
+    return Comparison(old, new, changes, tuple(_subtract(others, texts)), tuple(_subtract(texts, others)))
 
 
-def _list_said(answer: StatementAnswer) -> list[str]:
-    return [_fold_clause(one.text) for one in answer.clauses]
+def _list_said(answer: StatementAnswer, clauses: _Clauses) -> list[str]:
+    return [clauses[one.passage.n, one.span] for one in answer.clauses]
 
 
-def _list_clauses(texts: Sequence[str]) -> list[str]:
-    return [_fold_clause(span.cut(text)) for text in texts for span in split_clauses(text)]
+def _read_clauses(texts: Sequence[str]) -> _Clauses:
+    """Return the clauses of a contract without the marks of lists; "1.5 million" and "A. Meyer" begin with no mark."""
+    folded = {
+        (number, span): FoldedText(span.cut(text)).text
+        for number, text in enumerate(texts, 1)
+        for span in split_clauses(text)
+    }
+    # "2." may be a clause of its own.
+    marks = {place: mark for place, said in folded.items() if (mark := find_item_mark(f"{said} "))}
+    listed = {place for place, is_listed in zip(marks, _are_listed([*marks.values()]), strict=True) if is_listed}
+    return {
+        place: said[len(marks[place]) :].strip() if place in listed else said.strip() for place, said in folded.items()
+    }
 
 
-def _fold_clause(text: str) -> str:
-    folded = FoldedText(text).text
-    return folded[len(find_item_mark(folded)) :].strip()
+def _are_listed(marks: Sequence[str]) -> list[bool]:
+    """Return of each mark whether it is a bullet, or one nearby comes before or after it in a list."""
+    parts = [re.findall(r"[^\W_]+", mark.lower()) for mark in marks]
+    forms = [re.sub(r"[\w\s.]", "", mark) for mark in marks]
+    found = [not part for part in parts]
+    for n, later in enumerate(parts):
+        for k in range(max(0, n - _NEARBY), n):
+            if forms[k] == forms[n] and _is_next(parts[k], later):
+                found[n] = True
+                found[k] |= len(parts[k]) <= len(later)  # 3 may follow any number such as 2.4
+    return found
+
+
+def _is_next(mark: Sequence[str], later: Sequence[str]) -> bool:
+    """Return whether a list goes from a mark to another one: 2.4, 2.5; 2.4, 3; 2, 2.1."""
+    if later == [*mark, "1"]:
+        return True
+    above, last = later[:-1], later[-1:]
+    return mark[: len(above)] == above and (*mark[len(above) : len(above) + 1], *last) in _SUCCESSIONS
 
 
 def _subtract(clauses: Sequence[str], others: Sequence[str]) -> Iterator[str]:
