@@ -28,8 +28,8 @@ from bot.profiles.notes.note import (
     search_conversation,
     write_sections,
 )
-from bot.profiles.notes.polarity import is_contradicted
-from bot.profiles.notes.transcript import TranscriptError, make_material, read_transcript
+from bot.profiles.notes.polarity import is_contradicted, is_exchanged
+from bot.profiles.notes.transcript import TranscriptError, Utterance, make_material, read_transcript
 from bot.profiles.notes.writer import NoteWriter
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
@@ -212,6 +212,10 @@ async def test_a_sentence_that_denies_what_was_said_is_left_out() -> None:
         ("[patient] no cough but i have a fever", "Fever without cough.", "Cough without fever."),
         ("[patient] I have a fever, but no cough.", "Denies cough, has a fever.", "Denies fever and cough."),
         ("[doctor] no swelling, no fracture, normal pulse", "Normal pulse, no fracture.", "Fracture with swelling."),
+        ("[doctor] Any fever or chills?\n[patient] Nah.", "No fever.", "Patient reports fever and chills."),
+        ("[doctor] Do you drink alcohol?\n[patient] Negative.", "Does not drink alcohol.", "Drinks alcohol."),
+        ("[doctor] Do you smoke?\n[patient] I quit.", "The patient quit smoking.", "The patient smokes."),
+        ("[doctor] Do you smoke?\n[patient] I used to.", "The patient used to smoke.", "The patient smokes."),
         ("[患者] 我有恶心，没有发烧。", "患者恶心，否认发烧。", "患者否认恶心。"),
         ("[医生] 有没有恶心？\n[患者] 没有。", "患者否认恶心。", "患者恶心。"),
         ("[患者] 我胸口不舒服。", "胸口不适。", "否认胸口不适。"),
@@ -250,6 +254,49 @@ async def test_a_section_that_broke_off_says_so(end: Delta | Exception, reason: 
     sections = await _write([ContentDelta(said), end])
     assert "- The left knee has been hurting for three weeks. [l. 2–3]\n- It hurts mostly" in sections[0]
     assert f"\n\n_{reason}" in sections[0]
+
+
+MEDICINES = "[doctor] Which medicines do you take?\n[patient] Metformin, 500 mg twice a day, for my diabetes. And I am\
+ allergic to penicillin."
+PLAN = "[doctor] We start physiotherapy twice a week, and you take ibuprofen 400 mg for ten days."
+REST = "[doctor] Stop running for four weeks. I see you again in six weeks, and we measure your blood pressure."
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "wrong"),
+    [
+        (MEDICINES, "He is allergic to penicillin.", "He is allergic to metformin."),
+        (MEDICINES, "He takes metformin 500 mg twice a day.", "He takes penicillin 500 mg twice a day."),
+        (PLAN, "Physiotherapy twice a week, and ibuprofen 400 mg for ten days.", "Ibuprofen 400 mg twice a week."),
+        ("[doctor] Your blood pressure is 142 over 88.", "The blood pressure is 142 over 88.", "Pressure 88 over 142."),
+        (REST, "Stop running for four weeks.", "Stop running for six weeks, and we see you in four weeks."),
+        ("[医生] 你对青霉素过敏。服用二甲双胍。", "患者对青霉素过敏。", "患者对二甲双胍过敏。"),
+    ],
+)
+def test_numbers_and_allergies_are_not_exchanged(said: str, right: str, wrong: str) -> None:
+    utterances = read_transcript(said)
+    assert not is_exchanged(right, utterances)
+    assert is_exchanged(wrong, utterances)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("[doctor] Any allergies?\n[patient] Yes. Latex.", "Allergic to latex."),
+        ("[patient] I have knee pain, and it began three weeks ago.", "Knee pain for three weeks."),
+        (REST, "A return visit in six weeks."),
+    ],
+)
+def test_other_words_for_the_same_are_no_exchange(said: str, sentence: str) -> None:
+    assert not is_exchanged(sentence, read_transcript(said))
+
+
+@pytest.mark.parametrize("part", ["2 pills of aspirin, ", "I am allergic to aspirin? ", "aspirin 1.5 mg and "])
+def test_finding_exchanged_words_takes_linear_time(part: str) -> None:
+    def read(count: int) -> None:
+        is_exchanged("Allergic to aspirin, 2 pills.", [Utterance(1, 1, "patient", part * count)])
+
+    assert takes_linear_time(read, 300)
 
 
 async def test_a_model_that_fails_leaves_the_sections_empty() -> None:

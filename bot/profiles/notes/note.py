@@ -22,7 +22,7 @@ from bot.languages.registry import LANGUAGES, Language
 from bot.messages import answers
 from bot.messages import notes as texts
 from bot.messages.message import Message, render_message
-from bot.profiles.notes.polarity import REPORTING, is_contradicted
+from bot.profiles.notes.polarity import REPORTING, is_contradicted, is_exchanged
 from bot.profiles.notes.transcript import Utterance, list_said, name_lines
 from bot.profiles.profile import Profile, ProfileError, choose_text
 from engine.interfaces import ANONYMOUS, Requester
@@ -175,7 +175,8 @@ async def _write_section(
             continue
         exchanges = [list_said(said, passage.heading) for passage in cited]
         is_said = uses_words_of(words, "\n".join(passage.text for passage in cited))
-        if not is_said or is_contradicted(words, [one for exchange in exchanges for one in exchange]):
+        all_said = [one for exchange in exchanges for one in exchange]
+        if not is_said or is_contradicted(words, all_said) or is_exchanged(words, all_said):
             left_out += 1
             continue
         seen.add(words.casefold())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from bot.answering.support.claims import content_words
-from bot.answering.support.quantities import normalise_text
+from bot.answering.support.quantities import Mention, find_numbers, normalise_text
 from bot.profiles.notes.transcript import Utterance
 
 REPORTING: Final = content_words(
@@ -28,7 +29,7 @@ _DENIAL: Final = re.compile(
 )
 _UNSURE: Final = re.compile(  # what may say a denial in other words
     r"\b(?:unable|difficult|trouble|fail|stop|quit|resolv|gone|forg[eo]t|lack|avoid|hardly|barely|rarely|refus|declin|miss"
-    r"|instead|problem|maybe|if|whether)|n't know|无法|难以|停|忘|可能|如果"
+    r"|instead|problem|maybe|if|whether|former|used to)|n't know|无法|难以|停|忘|可能|如果"
 )
 _CLAUSE_END: Final = re.compile(  # where a negation ends; a comma in a list does not end it
     r"[.;!?。；]|\b(?:but|however|except|although|though|because|which)\b|但|不过|然而|只是|就是|,\s*[我你他她您]"
@@ -41,14 +42,19 @@ _OPEN_QUESTION: Final = re.compile(
     r"(?:\W|\b(?:and|so|but|okay|um|uh|then)\b)*(?:what|how|when|where|which|who|why)\b|.*(?:什么|怎么|哪|多久|几)"
 )
 _YES: Final = re.compile(r"\W*(?:yes|yeah|yep|yup|i do\b|i have\b|i am\b|有|是|对|嗯)")
-_NO: Final = re.compile(r"\W*(?:(?:no|nope|not|never|none|nothing)\b|i (?:do|did|have|am)(?: not|\s?n't)|没|不|无)")
+_NO: Final = re.compile(
+    r"\W*(?:(?:no|nope|nah|negative|mm-mm|uh-uh|not|never|none|nothing)\b|i (?:do|did|have|am)(?: not|\s?n't)"
+    r"|i (?:quit|stopped|used to)\b|没|不|无)"
+)
+
+_ALLERGIC_TO: Final = re.compile(r"\ballerg(?:ic|y|ies) to\b(.*)|对(.{1,20}?)过敏")
 
 
 def is_contradicted(sentence: str, said: Sequence[Utterance]) -> bool:
     """Return whether a sentence denies what was only affirmed, or affirms what was only denied.
 
     Of 860 sentences of notes that fit lines of their visits (ACI-Bench) it refused 12, two of them rightly. Of 445 that
-    were turned into their opposite by a rule, often a clumsy one, it refused 194.
+    were turned into their opposite by a rule, often a clumsy one, it refused 194. Some words of no were added later.
     """
     spoken: dict[bool | None, set[str]] = {True: set(), False: set(), None: set()}
     for affirms, part in _list_spoken(said):
@@ -95,3 +101,34 @@ def _split_by_polarity(text: str, scope: int = 1_000) -> Iterator[tuple[bool | N
             words = _DENIAL.sub(" ", clause[denial.end() :]).split()
             unclear = [subject, ",", *words[scope:]]
             yield from ((True, " , ".join(affirmed)), (None, " ".join(unclear)), (False, " ".join(words[:scope])))
+
+
+def is_exchanged(sentence: str, said: Sequence[Utterance]) -> bool:
+    """Return whether numbers are in another order than they were said, or beside another word that was said.
+
+    The same holds for what somebody is allergic to. Words and numbers that were not said are left to other rules.
+    """
+    text, own = normalise_text("\n".join(one.text for one in said)), [*_list_numbers(normalise_text(sentence))]
+    spoken, heard = content_words(text), [*_list_numbers(text)]
+    places = [[n for n, other in enumerate(heard) if other[0].agrees_with(one[0])] for one in own]
+    for (_, beside, _), found in zip(own, places, strict=True):
+        if found and beside & spoken and not any(beside & heard[n][2] for n in found):
+            return True
+    if any(first and second and first[0] > second[-1] for first, second in pairwise(places)):
+        return True
+    sentences = _SENTENCE.findall(text)
+    asked = [n for n, one in enumerate(sentences) if "allerg" in one or "过敏" in one]
+    near = {place for n in asked for place in range(n, n + (3 if sentences[n].endswith("?") else 1))}  # the answer
+    allergies = content_words(" ".join(one for n, one in enumerate(sentences) if n in near))
+    named = content_words(" ".join(map("".join, _ALLERGIC_TO.findall(normalise_text(sentence)))))
+    return bool(asked) and not named & spoken <= allergies
+
+
+def _list_numbers(text: str) -> Iterator[tuple[Mention, frozenset[str], frozenset[str]]]:
+    """Yield each number with the word before it, and with all words between the numbers around it in its sentence."""
+    numbers = [one for one in find_numbers(text) if not one.each]
+    for n, one in enumerate(numbers):
+        before = text[numbers[n - 1].end if n else 0 : one.start]
+        behind = text[one.end : numbers[n + 1].start if n + 1 < len(numbers) else None]
+        words = [found for token in before.split() if (found := content_words(token) - REPORTING)]
+        yield one, words[-1] if words else frozenset(), content_words(f"{before} {behind.partition('. ')[0]}")
