@@ -142,9 +142,11 @@ def _read_question(text: str) -> tuple[tuple[str, ...], bool]:
 
 def _mark_names(text: str) -> str:
     """Return a question whose names differ from the words of grammar with their letters: US, IT, plan A."""
-    if text.isupper():
-        return text
-    return _CAPITALS.sub(lambda found: found[0] if carries_meaning(found[0].lower()) else f"⟨{found[0]}⟩", text)
+    return (
+        text
+        if text.isupper()
+        else _CAPITALS.sub(lambda found: found[0] if carries_meaning(found[0].lower()) else f"⟨{found[0]}⟩", text)
+    )
 
 
 def _replace_numbers(folded: str, numbers: Sequence[Mention]) -> str:

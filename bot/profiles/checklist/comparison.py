@@ -18,11 +18,7 @@ from bot.profiles.spans import FoldedText, Span, find_item_mark, split_clauses
 CHANGE_COLUMNS: Final = ("change", "statement", "before", "after", "text")
 _ROMAN: Final = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()  # noqa: SIM905
 _SUCCESSIONS: Final = frozenset([*pairwise(map(str, range(100))), *pairwise(ascii_lowercase), *pairwise(_ROMAN)])
-_NEARBY: Final = 12
-"""A list goes on after at most so many other marks, such as those of a list within it."""
-
-_Clauses = Mapping[tuple[int, Span], str]
-"""What clauses say, by the number of the passage and the place in it."""
+_NEARBY: Final = 12  # a list goes on after at most so many other marks, such as those of a list within it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +47,11 @@ def compare_versions(old: Review, new: Review, before: ReadDocument, after: Read
     return Comparison(old, new, changes, tuple(_subtract(others, texts)), tuple(_subtract(texts, others)))
 
 
-def _list_said(answer: StatementAnswer, clauses: _Clauses) -> list[str]:
+def _list_said(answer: StatementAnswer, clauses: Mapping[tuple[int, Span], str]) -> list[str]:
     return [clauses[one.passage.n, one.span] for one in answer.clauses]
 
 
-def _read_clauses(texts: Sequence[str]) -> _Clauses:
+def _read_clauses(texts: Sequence[str]) -> dict[tuple[int, Span], str]:
     """Return the clauses of a contract without the marks of lists; "1.5 million" and "A. Meyer" begin with no mark."""
     folded = {
         (number, span): FoldedText(span.cut(text)).text
@@ -77,18 +73,13 @@ def _are_listed(marks: Sequence[str]) -> list[bool]:
     found = [not part for part in parts]
     for n, later in enumerate(parts):
         for k in range(max(0, n - _NEARBY), n):
-            if forms[k] == forms[n] and _is_next(parts[k], later):
+            level, earlier = len(later) - 1, parts[k]
+            step = (*earlier[level : level + 1], *later[level:])
+            follows = earlier[:level] == later[:level] and step in _SUCCESSIONS  # 2.4, 2.5; 2.4, 3
+            if forms[k] == forms[n] and (follows or later == [*earlier, "1"]):
                 found[n] = True
-                found[k] |= len(parts[k]) <= len(later)  # 3 may follow any number such as 2.4
+                found[k] |= len(earlier) <= len(later)  # 3 may follow any number such as 2.4
     return found
-
-
-def _is_next(mark: Sequence[str], later: Sequence[str]) -> bool:
-    """Return whether a list goes from a mark to another one: 2.4, 2.5; 2.4, 3; 2, 2.1."""
-    if later == [*mark, "1"]:
-        return True
-    above, last = later[:-1], later[-1:]
-    return mark[: len(above)] == above and (*mark[len(above) : len(above) + 1], *last) in _SUCCESSIONS
 
 
 def _subtract(clauses: Sequence[str], others: Sequence[str]) -> Iterator[str]:
