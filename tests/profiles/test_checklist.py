@@ -449,6 +449,44 @@ def test_a_shipped_checklist_answers_its_sample(checklist: Checklist) -> None:
     assert SHIPPED in checklist.profile.folder.parents
 
 
+@pytest.mark.parametrize(
+    ("name", "clause", "side"),
+    [
+        ("retained_copies", "The Recipient may not retain any copies of the Confidential Information.", "contradicted"),
+        ("sharing_with_employees", "The Recipient may not disclose it to its employees.", "contradicted"),
+        (
+            "sharing_with_advisers",
+            "The Recipient may not disclose it to its consultants.",
+            "contradicted",
+        ),
+        ("no_reverse_engineering", "The Recipient is free to reverse engineer the samples.", "contradicted"),
+        ("no_reverse_engineering", "Nothing herein prohibits reverse engineering of samples.", "contradicted"),
+        ("no_reverse_engineering", "The Recipient is not permitted to reverse engineer the samples.", "entailed"),
+        ("survival", "The obligations hereunder do not survive termination.", "contradicted"),
+        ("survival", "The obligations hereunder survive termination.", "entailed"),
+        ("return_or_destruction", "Upon termination, the Recipient need not return or destroy it.", "contradicted"),
+        ("own_development", "The Recipient shall not independently develop similar information.", "contradicted"),
+        ("spoken_information", "Information disclosed orally is not Confidential Information.", "contradicted"),
+        (
+            "spoken_information",
+            "Information disclosed orally is not Confidential Information unless confirmed in writing.",
+            "entailed",
+        ),
+        ("copies", "The Recipient may make no copies of the Confidential Information.", "contradicted"),
+        ("no_solicitation", "Nothing herein prevents the Recipient from hiring employees of the other party.", None),
+        (
+            "notice_of_compelled_disclosure",
+            "The Recipient may disclose it where the law so requires, without notice to the other party.",
+            "contradicted",
+        ),
+    ],
+)
+def test_the_opposite_of_a_statement_is_not_entailed(name: str, clause: str, side: Side | None) -> None:
+    nda = next(one for one in SHIPPED_CHECKLISTS if one.profile.name == "nda-checklist")
+    statement = next(one for one in nda.statements if one.name == name)
+    assert find_clauses(statement, read_clauses([clause]))[0] == side
+
+
 @pytest.mark.slow
 def test_hostile_contracts_do_not_stop_the_rules() -> None:
     """Each rule reads a clause of at most some thousand characters, so this much must be fast."""
