@@ -7,7 +7,7 @@ note, and that of the next one, no sentence of which has a source here. Figures:
     foreign    the share of the other sentences that is shown: each of them is wrong here, unless it is commonplace
     unsourced  how many sentences are shown without a citation
 
-The first goes through the whole answerer, the second through the checker and, as ``kvasir note``, the rule of words.
+The first goes through the whole answerer, the second through the checker and, as ``kvasir note``, the other rules.
 
     KVASIR_EVAL_DIR=… scripts/eval_sources.py [--questions 100] [--visits 10] [--sentences sentences.txt]
 """
@@ -34,8 +34,8 @@ from bot.app import create_answerer
 from bot.config.settings import load_settings
 from bot.library_opening import open_configured_library
 from bot.profiles.guidance.guidance import WarningRules, select_guidelines
-from bot.profiles.notes.note import uses_words_of
-from bot.profiles.notes.transcript import make_material, read_transcript
+from bot.profiles.notes.note import stands_in
+from bot.profiles.notes.transcript import list_said, make_material, read_transcript
 from engine.interfaces import ContentDelta, Delta, EngineState, EngineStatus, StreamEnd
 from knowledge.library import Library
 from scripts.eval_guidance import ask_kvasir, count_unsourced, make_search
@@ -97,7 +97,8 @@ async def measure_notes(library: Library, items: Sequence[Mapping[str, str]], li
     counts = {"own": 0, "foreign": 0}
     new_checker = feature_checkers(library.embedder.embed_symmetric, library.calibration.support)
     for n, item in enumerate(items):
-        parts = make_material(read_transcript(item["src"]), f"visit {n + 1}").chunks
+        said = read_transcript(item["src"])
+        parts = make_material(said, f"visit {n + 1}").chunks
         checker = new_checker(None)
         await checker.prepare(
             [Passage(at, "", one.title, "", one.heading, None, one.text) for at, one in enumerate(parts, 1)]
@@ -106,13 +107,13 @@ async def measure_notes(library: Library, items: Sequence[Mapping[str, str]], li
             for sentence in split_sentences(text):
                 counts[kind] += 1
                 verdict = await checker.check_sentence(sentence)
-                said = "\n".join(parts[at - 1].text for at in verdict.passages)
+                found = [one for at in verdict.passages for one in list_said(said, parts[at - 1].heading)]
                 is_supported = verdict.kind == "supported"
-                is_shown = is_supported and uses_words_of(sentence, said)
+                is_shown = is_supported and stands_in(sentence, found)
                 accepted[f"{kind}, checker"] += is_supported
                 accepted[f"{kind}, note"] += is_shown
                 if is_shown:
-                    lines += [f"{kind} {n + 1}: {sentence}", *(f"    {one}" for one in said.splitlines()), ""]
+                    lines += [f"{kind} {n + 1}: {sentence}", *(f"    {one.speaker}: {one.text}" for one in found), ""]
     shares = "  ".join(f"{name} {count / counts[name.split(',')[0]]:.1%}" for name, count in accepted.items())
     return f"notes: visits {len(items)}  sentences {counts}  {shares}"
 

@@ -174,9 +174,7 @@ async def _write_section(
         if not cited or words.casefold() in seen:
             continue
         exchanges = [list_said(said, passage.heading) for passage in cited]
-        is_said = uses_words_of(words, "\n".join(passage.text for passage in cited))
-        all_said = [one for exchange in exchanges for one in exchange]
-        if not is_said or is_contradicted(words, all_said) or is_exchanged(words, all_said):
+        if not stands_in(words, [one for exchange in exchanges for one in exchange]):
             left_out += 1
             continue
         seen.add(words.casefold())
@@ -216,6 +214,15 @@ def find_shortest(found: Sequence[frozenset[str]]) -> tuple[int, int]:
         if len(counts) == needed and end - start < best[1] - best[0]:
             best = (start, end)
     return best
+
+
+def stands_in(sentence: str, said: Sequence[Utterance]) -> bool:
+    """Return whether a sentence that the checker supports has the words of what was said, and says nothing else."""
+    return (
+        uses_words_of(sentence, "\n".join(f"{one.speaker}: {one.text}" for one in said))
+        and not is_contradicted(sentence, said)
+        and not is_exchanged(sentence, said)
+    )
 
 
 def uses_words_of(sentence: str, said: str) -> bool:
