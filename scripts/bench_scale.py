@@ -249,7 +249,7 @@ async def measure_manifest(index: IndexManifest) -> dict[str, float]:
     ids = await index.list_chunk_ids(limit=50)
     one = encode_readers(frozenset({"C1", "C9999"}))
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
-        "all audiences": index.list_audiences,
+        "all audiences": index.read_audiences,
         "new audiences": lambda: index.read_audiences(known),
         "count_audiences": lambda: index.count_audiences(KEY),
         "count_source": lambda: index.count_source(KEY),

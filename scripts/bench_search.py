@@ -123,7 +123,7 @@ async def time_class_list(index: IndexManifest, times: int = 100) -> list[float]
     found = []
     for _ in range(times):
         start = time.perf_counter()
-        await index.list_audiences()
+        await index.read_audiences()
         found.append(1000 * (time.perf_counter() - start))
     return found
 
@@ -204,7 +204,7 @@ async def measure_store(
         class_list = quantiles(await time_class_list(index))
         if audiences_only:
             await store.close()
-            classes = len(await index.list_audiences())
+            classes = len((await index.read_audiences()).rows)
             return {"rows": rows, "classes": classes, "class_list": class_list, "audiences": audiences}
         scopes = make_scopes(questions[0])
         figures = {figure: quantiles(await time_questions(search, questions, figure)) for figure in scopes}

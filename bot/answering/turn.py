@@ -28,8 +28,8 @@ def join_case(question: Question) -> str:
 
 def list_unread(question: Question) -> list[str]:
     """Return the names of what ``join_case`` lacks: pictures, pages and files that were not read, or not whole."""
-    partly = [one.title for one in question.materials if one.is_cut or one.unread_pages or not one.chunks]
-    return list(dict.fromkeys([*partly, *question.unread]))
+    partly = (one.title for one in question.materials if one.is_cut or one.unread_pages or not one.chunks)
+    return list(dict.fromkeys((*partly, *question.unread)))
 
 
 @dataclass(slots=True)

@@ -51,8 +51,12 @@ class CaseHit:
 
 def make_hit(rule: str, transactions: Sequence[Sequence[str]]) -> CaseHit:
     """Return a hit with the first of its transactions, and the keys of all."""
-    keys = [_make_key(one) for one in transactions[:_MAX_KEYS]]
-    return CaseHit(rule, len(transactions), transactions[:_MAX_TRANSACTIONS], keys)
+    return CaseHit(
+        rule,
+        len(transactions),
+        transactions[:_MAX_TRANSACTIONS],
+        [_make_key(one) for one in transactions[:_MAX_KEYS]],
+    )
 
 
 def _make_key(transaction: Sequence[str]) -> str:
@@ -148,8 +152,12 @@ def _join_cases(earlier: Case, later: Case) -> Case:
 def _join_hits(earlier: CaseHit, later: CaseHit) -> CaseHit:
     keys = list(dict.fromkeys([*_list_keys(earlier), *_list_keys(later)]))
     rows = {_make_key(one): one for one in (*earlier.transactions, *later.transactions)}
-    count = max(len(keys), earlier.count, later.count)
-    return CaseHit(later.rule, count, sorted(rows.values(), key=list)[:_MAX_TRANSACTIONS], keys[:_MAX_KEYS])
+    return CaseHit(
+        later.rule,
+        max(len(keys), earlier.count, later.count),
+        sorted(rows.values(), key=list)[:_MAX_TRANSACTIONS],
+        keys[:_MAX_KEYS],
+    )
 
 
 def purge_cases(connection: sa.Connection, before: float) -> None:

@@ -190,8 +190,12 @@ def _list_rows(accounts: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[objec
 def _print_table_facts(reader: PaymentReader, ranking: AccountRanking, flagged: int, *, as_json: bool) -> None:
     """Print how much of the table was read and flagged."""
     if as_json:
-        read = {"rows": reader.rows, "skipped": dict(reader.skipped), "first_skipped": reader.first_skipped}
-        read |= {"repeated": reader.repeated}
+        read = {
+            "rows": reader.rows,
+            "skipped": dict(reader.skipped),
+            "first_skipped": reader.first_skipped,
+            "repeated": reader.repeated,
+        }
         hit = {"accounts": ranking.all_accounts, "hit": len(ranking.accounts), "flagged": flagged}
         print_json({"table": read | hit | {"unfinished": dict(ranking.unfinished)}})
         return

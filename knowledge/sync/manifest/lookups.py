@@ -136,10 +136,6 @@ class Lookups:
         )
         return [DocumentRights._make(row) for row in await self.database.fetch_rows(query)]
 
-    async def list_audiences(self) -> frozenset[AudienceRow]:
-        """Return every audience that a document with passages has."""
-        return (await self.read_audiences()).rows
-
     async def read_audiences(self, known: AudienceList | None = None) -> AudienceList:
         """Return every audience that a document with passages has; only new ones are read if ``known`` lacks no others.
 

@@ -188,7 +188,7 @@ async def check_counters(manifest: Manifest, known: dict[int, AudienceList]) -> 
             lost += sum(not one["sha256"] and not one["version"] and not one["held"] for one in read)
             total += len(read)
             others += [(key.id, len(documents), counts.chunks)] if documents else []
-        assert await index.list_audiences() == audiences
+        assert (await index.read_audiences()).rows == audiences
         known[row.id] = await index.read_audiences(known.get(row.id))
         assert known[row.id].rows == audiences
         assert await index.measure_rebuild() == (IndexRebuild(total - lost, total) if lost else None)
