@@ -45,16 +45,16 @@ _HEAD: Final = re.compile(r"\d*(?:[.．,'’]\d+)*")
 _TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d))*")
 _AMOUNT_TAIL: Final = re.compile(r"(?<=\d)\d*(?:[.．]\d+|[,'’]\d{1,3}(?!\d)|(?<!\d{4})[^\S\n]\d{3}(?!\d))*")
 _SEPARATORS: Final = frozenset(".,．，'’/")
-_NUMERALS: Final = frozenset("零〇一二两三四五六七八九十百千万亿")
-_SCALES: Final = frozenset("十百千万亿")
+_SCALES: Final = "十百千万亿"
+_NUMERALS: Final = f"零〇一二两三四五六七八九{_SCALES}"
 _MINUS: Final = frozenset("-−–")
 _GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[^\S\n]\d{3}(?!\d))+")
 """A number whose thousands are set apart by blanks."""
 _NEAR: Final = 40
 """No number is longer."""
-_UNCLEAR_BEFORE: Final = re.compile(r"(?:[\d零〇一二两三四五六七八九十百千万亿]|[-~至到])\s?\Z")
+_UNCLEAR_BEFORE: Final = re.compile(rf"[\d{_NUMERALS}~至到-]\s?\Z")
 _UNCLEAR_AFTER: Final = re.compile(
-    r"[a-z]|\s?(?:[\d零〇一二两三四五六七八九十百千万亿]|[-~至到]\s?\d|to \d"
+    rf"[a-z]|\s?(?:[\d{_NUMERALS}]|[-~至到]\s?\d|to \d"
     r"|(?:k|m|mm|mn|bn?|tn|hundred|thousand|million|billion|trillion|lakh|crore)s?\b)",
     re.IGNORECASE,
 )

@@ -157,6 +157,7 @@ NOT_FOR_PEOPLE = (
     "bot/languages",
     "bot/profiles/guidance/guidance.py",
     "bot/profiles/notes/polarity.py",
+    "bot/profiles/spans.py",
     "bot/sandbox/state",
     "bot/slack/conversations/addressing.py",
     "bot/slack/features/cases.py",
