@@ -21,7 +21,7 @@ from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
 from knowledge.errors import IndexRebuilding, InvalidFilter
 from knowledge.interfaces import Material, SearchResult
-from tests.answering.conftest import Ask, Room, ScriptedSearch
+from tests.answering.conftest import Ask, RecordedAnswer, Room, ScriptedSearch
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 QUOTE = "Metformin is contraindicated in patients with an eGFR below 30."
@@ -316,16 +316,22 @@ async def test_the_warnings_come_although_the_question_cannot_be_searched_for(
     assert reply.notices
 
 
-async def test_the_rules_read_what_the_prompt_has_no_room_for(ask: Ask, room: type[Room]) -> None:
+async def ask_about_leave(ask: Ask, room: type[Room], question: str, **named: Any) -> RecordedAnswer:
+    """Ask without an engine, where a page about leave and a guideline are found."""
     guidance = select_guidelines(_rules(), ("drugs",), "profile support")
-    reply = await ask(
+    return await ask(
         room.engine(status=room.absent),
-        question="How many days of annual leave, with metformin?",
+        question=question,
         search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {QUOTE}", "metformin")]),
-        written=("She was tired. " * 2_000 + "eGFR 24 ml/min.", "Thanks."),
         guidance=guidance,
         within=guidance.within,
+        **named,
     )
+
+
+async def test_the_rules_read_what_the_prompt_has_no_room_for(ask: Ask, room: type[Room]) -> None:
+    written = ("She was tired. " * 2_000 + "eGFR 24 ml/min.", "Thanks.")
+    reply = await ask_about_leave(ask, room, "How many days of annual leave, with metformin?", written=written)
     assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
     assert not [one for one in reply.notices if "rules for warnings" in one]
 
@@ -377,14 +383,7 @@ async def test_no_sentence_without_a_source_is_shown(ask: Ask, room: type[Room])
 
 
 async def test_the_warning_keeps_its_number_before_extracts(ask: Ask, room: type[Room]) -> None:
-    guidance = select_guidelines(_rules(), ("drugs",), "profile support")
-    reply = await ask(
-        room.engine(status=room.absent),
-        question="How many days of annual leave, with metformin and an eGFR of 25?",
-        search=room.search([room.hit(room.leave), room.hit(f"Renal dosing. {QUOTE}", "metformin")]),
-        guidance=guidance,
-        within=guidance.within,
-    )
+    reply = await ask_about_leave(ask, room, "How many days of annual leave, with metformin and an eGFR of 25?")
     assert reply.text.startswith(f"**Warning:** {QUOTE} [1]\n\n")
     assert "25 days" in reply.text
     assert [passage.n for passage in reply.finished[0].cited] == [1, 2]
