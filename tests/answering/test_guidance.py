@@ -294,7 +294,7 @@ class LateSearch(ScriptedSearch):
 
     async def __call__(self, query: str, **more: Any) -> SearchResult:
         if not self.queries or not self.recovers:
-            self.queries.append((query, ()))
+            self.queries.append((query, more["viewers"]))
             raise IndexRebuilding(0.5)
         return await super().__call__(query, **more)
 
