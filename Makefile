@@ -1,8 +1,8 @@
 # make run    sets everything up and opens Kvasir: a Slack workspace on this machine, or yours with tokens in .env
-# make test   sets everything up, starts every service and passes all tests
-# make check  a developer's inner loop: lint, types, the fast tests
+# make test   sets everything up and tests the product with its embedded defaults
+# make check  a developer's inner loop: lint, types, the fast tests that a change can reach
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run services lint test check soak bench eval eval-profiles eval-answers format requirements sbom
+.PHONY: help setup dev run services lint test test-servers check soak bench eval eval-profiles eval-answers format requirements sbom
 
 PYTHON ?= python3
 DOCS ?=
@@ -11,6 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
+	@echo 'make test-servers      starts every server and passes all other tests'
 	@echo 'make run DOCS=/path   answers from that folder'
 	@echo 'make setup | soak | bench | eval | eval-profiles | eval-answers | format | requirements | sbom'
 
@@ -26,19 +27,28 @@ run: setup
 
 services: dev
 	@scripts/test-services.sh
-	@KVASIR_MODEL=Qwen2.5-Coder-0.5B-Instruct .venv/bin/python -m bot.prepare embedder engine-cpu
 
-# Tests with real servers mostly wait for them, so five processes share two cores, and the fast tests fill the gaps. SGLang
-# mostly starts, with one thread, so two files of its tests share them. Last comes what needs the machine alone: the whole
-# product, and free memory.
-# A busy machine can starve a server: failed tests run once more and appear in the summary. Repair those that appear often.
-# Each process first collects all tests of its folders, which takes four seconds for `tests`.
+# The first tier needs Python, git and make alone. Four processes share two cores, because tests also wait. Meanwhile the
+# engine's environment is installed, and what is downloaded is printed. The answer of the real SGLang comes last.
+PYTEST = .venv/bin/python -m pytest -q
+ENGINE = KVASIR_MODEL=Qwen2.5-Coder-0.5B-Instruct .venv/bin/python -m bot.prepare engine-cpu
+test: dev
+	@.venv/bin/python -m bot.prepare embedder
+	@$(ENGINE) & engine=$$!; trap 'kill $$engine 2>/dev/null' EXIT; \
+	$(PYTEST) -n 4 --dist worksteal -m 'not servers and not engine' tests && wait $$engine && \
+	$(PYTEST) -m 'not servers and engine' tests/e2e
+
+# The second tier has every real server, and what takes long. Tests with servers mostly wait for them, so five processes
+# share two cores. SGLang mostly starts, with one thread, so two files of its tests share them. Last comes what needs the
+# machine alone. A busy machine can starve a server: failed tests run once more, and the summary lists them. Repair those
+# that appear often.
 AGAIN = --reruns 1
-REAL = tests/engine/real tests/e2e
-test: services lint
-	@.venv/bin/python -m pytest -q $(AGAIN) -n 5 --dist worksteal -m 'not engine and not alone' tests
-	@.venv/bin/python -m pytest -q $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m engine $(REAL)
-	@.venv/bin/python -m pytest -q $(AGAIN) -m alone $(REAL)
+test-servers: services
+	@.venv/bin/python -m bot.prepare embedder
+	@$(ENGINE)
+	@$(PYTEST) $(AGAIN) -n 5 --dist worksteal -m 'servers and not engine and not alone' tests
+	@$(PYTEST) $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m 'servers and engine and not alone' tests/engine/real tests/e2e
+	@$(PYTEST) $(AGAIN) -m 'servers and alone' tests/engine/real tests/e2e
 
 lint: dev
 	@.venv/bin/ruff check .
@@ -48,7 +58,7 @@ lint: dev
 
 check: lint
 	@.venv/bin/python -m bot.prepare embedder
-	@.venv/bin/python -m pytest -q -n 3 --hypothesis-profile check -m 'not slow' tests
+	@$(PYTEST) -n 3 --hypothesis-profile check -m 'not slow and not servers' $$(.venv/bin/python -m tests.changed_tests)
 
 # 10,000 questions with each database: exactly one answer. The same with each store: who may read what.
 # It takes hours; an interrupted run continues.

@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,8 @@ from bot.storage.turns.ledger import Ledger, open_ledger
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
 from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.postgres import create_database, find_vector_programs, postgres_server
-
-_TIMEOUT_S = 360.0
-"""Of a test without a timeout of its own, as in pyproject.toml."""
+from tests.proofs import record_report
+from tests.tiers import COLLECTED, mark_tiers, spread_tests, watch_test
 
 # By --hypothesis-profile: `make check` tries a few random examples, and `make test` the same 100 each time. A change
 # that has nothing to do with a rare example is not stopped by it.
@@ -40,9 +39,26 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that may take longest, so that no worker runs one of them while the others have nothing."""
-    items.sort(key=lambda item: -max((mark.args[0] for mark in item.iter_markers("timeout")), default=_TIMEOUT_S))
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Give each test its tier before any is deselected, and spread what is left over the workers."""
+    config.stash[COLLECTED] = list(items)
+    mark_tiers(items)
+    yield
+    items[:] = spread_tests(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Record what a test showed, once for all workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        record_report(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let helpers know which test starts a server."""
+    with watch_test(item):
+        return (yield)
 
 
 def pytest_collection() -> None:
@@ -95,7 +111,7 @@ def empty_postgres(shared_postgres: str) -> str:
     return create_database(shared_postgres)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.servers])])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
     """Open an empty ledger on each database."""
     url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pymysql
 
 from tests.services import free_ports
+from tests.tiers import require_servers
 
 _START_S = 60
 
@@ -27,6 +28,7 @@ def installed() -> bool:
 @contextlib.contextmanager
 def mariadb_server() -> Iterator[int]:
     """Run a server and give its port, at which ``root`` needs no password; it is gone afterwards."""
+    require_servers("MariaDB")
     folder = Path(tempfile.mkdtemp(prefix="kvasir-mariadb-"))
     user = pwd.getpwuid(os.geteuid()).pw_name
     [port] = free_ports(1)

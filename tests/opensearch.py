@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.services import free_ports
+from tests.tiers import require_servers
 
 OPENSEARCH = "opensearch-2.19.1"
 ELASTICSEARCH = "elasticsearch-9.2.0"
@@ -118,6 +119,7 @@ def elasticsearch_server(folder: Path) -> Iterator[SearchServer]:
 
 @contextlib.contextmanager
 def _running(folder: Path, prefix: str, program: str, jars: list[Path], *options: str) -> Iterator[SearchServer]:
+    require_servers("a search server")
     (port,) = free_ports(1)
     java = jars[0].parents[1] / "java"
     # A server of a test lives for seconds, so its optimising compiler would cost more than it saves.

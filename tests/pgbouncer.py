@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from tests.services import free_ports
+from tests.tiers import require_servers
 from tests.waiting import WAIT_S
 
 PARAMETER = "pgbouncer=transaction"
@@ -41,6 +42,7 @@ def pgbouncer_server(postgres: str, connections: int = 3) -> Iterator[str]:
     Few ``connections`` to each database, so that clients often share one. As root it runs under the user ``postgres``,
     because it refuses to run as root.
     """
+    require_servers("PgBouncer")
     program, server, [port] = find_program(), make_url(postgres), free_ports(1)
     user = "postgres" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="kvasir-pgbouncer-"))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.services import free_ports
+from tests.tiers import require_servers
 
 _START_S = 60
 
@@ -48,6 +49,7 @@ def postgres_server(certificate: Path | None = None, programs: Path | None = Non
     As root it runs under the user ``postgres``, because it refuses to run as root. Its data are not synced to disk.
     With a certificate, a file that also has its key, it accepts TLS.
     """
+    require_servers("PostgreSQL")
     programs = programs or find_programs()
     folder = Path(tempfile.mkdtemp(prefix="kvasir-postgres-"))
     try:

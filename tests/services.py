@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.tiers import require_servers
+
 WEAVIATE_VERSION = "1.39.0"
 ADMIN_KEY = "test-admin-key"
 READER_KEY = "test-reader-key"
@@ -154,6 +156,7 @@ def weaviate_server(directory: Path, rights: Mapping[str, str] = ADMIN_LIST) -> 
         RuntimeError: there is no server program, or it did not become ready; ``make test`` brings one.
 
     """
+    require_servers("Weaviate")
     server = _node(directory, _Ports(*free_ports(6)), "n1", rights, {})
     server.start()
     try:
@@ -203,6 +206,7 @@ def weaviate_cluster(directory: Path, nodes: int = 3) -> Iterator[WeaviateCluste
         RuntimeError: as ``weaviate_server``.
 
     """
+    require_servers("Weaviate")
     cluster = _started(directory, nodes)
     try:
         yield cluster

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from tests.tiers import require_servers
+
 # A browser on a busy machine takes longer than the five seconds that Playwright gives it.
 expect.set_options(timeout=120_000)
 
@@ -20,6 +22,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 @contextlib.asynccontextmanager
 async def launch_chromium() -> AsyncIterator[Browser]:
     """Start Chromium; it ends with the block."""
+    require_servers("Chromium")
     async with async_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)

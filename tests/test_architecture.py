@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.import_graph import ROOT, list_imported_names, list_imports, name_module
+
 PACKAGES = ("bot", "engine", "knowledge")
 MAY_IMPORT = {"bot": {"bot", "engine", "knowledge"}, "engine": {"engine"}, "knowledge": {"knowledge"}}
 IMPORTED_IN = {
@@ -50,38 +48,12 @@ def modules(package: str) -> list[Path]:
     return sorted(path for path in (ROOT / package).rglob("*.py"))
 
 
-@functools.cache
-def import_nodes(path: Path) -> list[ast.Import | ast.ImportFrom]:
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in import_nodes(path):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        else:
-            assert node.level == 0, f"{path}: relative imports hide the direction"
-            yield node.module or ""
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-@functools.cache
-def imported_modules(path: Path) -> frozenset[str]:
-    """Return the names that a file imports from, with each imported name as if it were a module."""
-    froms = [node for node in import_nodes(path) if isinstance(node, ast.ImportFrom)]
-    return frozenset(f"{node.module}.{alias.name}" for node in froms for alias in node.names)
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_point_one_way(package: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in modules(package)
-        for name in imports(path)
+        for name in list_imports(path)
         if name.partition(".")[0] in PACKAGES and name.partition(".")[0] not in MAY_IMPORT[package]
     ]
     assert wrong == []
@@ -92,7 +64,7 @@ def test_each_vendor_library_is_imported_in_one_place() -> None:
         f"{path.relative_to(ROOT)} imports {name}"
         for package in PACKAGES
         for path in modules(package)
-        for name in imports(path)
+        for name in list_imports(path)
         if (homes := IMPORTED_IN.get(name.partition(".")[0])) and not str(path.relative_to(ROOT)).startswith(homes)
     ]
     assert wrong == []
@@ -116,8 +88,8 @@ def test_sub_packages_import_only_those_in_lower_layers() -> None:
     wrong = []
     for package in PACKAGES:
         for path in modules(package):
-            own = layer_name(module_name(path), levels)
-            for name in imported_modules(path):
+            own = layer_name(name_module(path), levels)
+            for name in list_imported_names(path):
                 other = layer_name(name, levels)
                 if name.startswith(f"{package}.") and other != own and levels[other] >= levels[own]:
                     wrong.append(f"{path.relative_to(ROOT)} imports {name}")
@@ -128,10 +100,10 @@ def test_features_do_not_import_each_other() -> None:
     room = "bot.slack.features."
     wrong = []
     for path in modules("bot/slack/features"):
-        own = module_name(path).removeprefix(room).split(".")[0]
+        own = name_module(path).removeprefix(room).split(".")[0]
         wrong += [
             f"{path.relative_to(ROOT)} imports {name}"
-            for name in imported_modules(path)
+            for name in list_imported_names(path)
             if name.startswith(room) and name.removeprefix(room).split(".")[0] not in {"kit", own}
         ]
     assert wrong == []
@@ -139,7 +111,7 @@ def test_features_do_not_import_each_other() -> None:
 
 def test_every_sub_package_has_a_layer() -> None:
     named = {name for names in layers() for name in names}
-    found = {module_name(path) for package in PACKAGES for path in modules(package)}
+    found = {name_module(path) for package in PACKAGES for path in modules(package)}
     unnamed = {one for one in found if layer_name(one, named) not in named}
     assert unnamed == {*PACKAGES, "knowledge.web", "bot.slack"}
     assert {name for name in named if not any(layer_name(one, named) == name for one in found)} == set()
@@ -174,11 +146,11 @@ def find_circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
 
 def test_no_modules_import_each_other() -> None:
     """Imports for types only count as well, and imports inside functions."""
-    paths = {module_name(path): path for package in PACKAGES for path in modules(package)}
+    paths = {name_module(path): path for package in PACKAGES for path in modules(package)}
     graph = {
         module: {
             name if name in paths else name.rpartition(".")[0]
-            for name in imported_modules(path)
+            for name in list_imported_names(path)
             if name in paths or name.rpartition(".")[0] in paths
         }
         - {module}
@@ -195,7 +167,7 @@ def test_answering_does_not_know_slack() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in modules("bot/answering")
-        for name in imports(path)
+        for name in list_imports(path)
         if name.startswith(("slack_", "bot.slack", "bot.sandbox"))
     ]
     assert wrong == []
@@ -207,7 +179,7 @@ def test_messages_know_no_other_part_of_the_bot() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in paths
-        for name in imports(path)
+        for name in list_imports(path)
         if name.startswith("bot") and not name.startswith(low)
     ]
     assert wrong == []
@@ -227,16 +199,3 @@ def test_the_command_line_loads_no_heavy_library() -> None:
     code = f"import bot.__main__, sys; print([name for name in {heavy.split()} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
-
-
-def test_tests_with_a_real_engine_are_where_make_looks_for_them() -> None:
-    """``make test`` collects the tests marked ``engine`` or ``alone`` only in these folders."""
-    folders = re.search(r"^REAL = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert folders
-    marked = [
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "tests").rglob("test_*.py")
-        if re.search(r"mark\.(engine|alone)\b", path.read_text(encoding="utf-8"))
-    ]
-    assert marked
-    assert [path for path in marked if not path.startswith(tuple(f"{one}/" for one in folders[1].split()))] == []

@@ -22,6 +22,7 @@ import pytest
 from bot.wheels import WheelCache
 from knowledge.opening import open_library
 from tests.library.sync_process import settings_of
+from tests.tiers import require_servers
 
 ROOT = Path(__file__).parents[2]
 SYNC_PROCESS = ROOT / "tests" / "library" / "sync_process.py"
@@ -145,6 +146,7 @@ def find_own_address() -> str:
 @contextlib.contextmanager
 def run_cluster(*nodes: str) -> Iterator[RayCluster]:
     """Run a cluster with these nodes for the length of a block."""
+    require_servers("Ray")
     python = find_python()
     # The paths of sockets may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))

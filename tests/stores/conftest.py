@@ -109,11 +109,14 @@ class Bench:
         return [self.index, settings.store, str(settings.home), json.dumps(settings.store_variables)]
 
 
+_SERVERS = (pytest.mark.slow, pytest.mark.servers)
+
+
 @pytest.fixture(
     params=[
         "toy",
-        *(pytest.param(one.name, marks=[pytest.mark.slow] if one.setting else []) for one in STORES.values()),
-        pytest.param("pooled_postgresql", marks=[pytest.mark.slow]),
+        *(pytest.param(one.name, marks=_SERVERS if one.setting else []) for one in STORES.values()),
+        pytest.param("pooled_postgresql", marks=_SERVERS),
     ]
 )
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
