@@ -20,7 +20,7 @@ from tests.postgres import create_database, find_vector_programs, postgres_serve
 from tests.proofs import record_report
 from tests.tiers import COLLECTED, mark_tiers, spread_tests, watch_test
 
-# By --hypothesis-profile: `make check` tries a few random examples, and `make test` the same 100 each time. A change
+# By --hypothesis-profile: `make check` tries a few random examples, and other runs the same 100 each time. A change
 # that has nothing to do with a rare example is not stopped by it.
 settings.register_profile("kvasir", deadline=None, print_blob=True, derandomize=True)
 settings.register_profile("check", settings.get_profile("kvasir"), max_examples=5, derandomize=False, database=None)

@@ -1,7 +1,7 @@
 """Records what each test showed, and checks what all runs leave unproven: ``python -m tests.proofs FOLDER``.
 
-With ``KVASIR_TEST_RESULTS=FOLDER``, each run of pytest writes a file of JSON lines into the folder. The check fails if a
-test was skipped that no rule below allows, or if a promise of docs/threat-model.md has no test that passed. It also
+With ``KVASIR_TEST_RESULTS=FOLDER``, each run of pytest writes a file of JSON lines into the folder. The check fails if
+a test was skipped that no rule below allows, or if a promise of docs/threat-model.md has no test that passed. It also
 lists the tests that ran twice, and those that took longest.
 """
 

@@ -115,7 +115,7 @@ def _node(
 ) -> WeaviateServer:
     binary = weaviate_binary()
     if binary is None:
-        raise RuntimeError("There is no Weaviate server to test with: run `make test`, or set KVASIR_TEST_WEAVIATE.")
+        raise RuntimeError("There is no Weaviate server to test with: run `make services`, or set KVASIR_TEST_WEAVIATE.")
     return WeaviateServer(
         url=f"http://127.0.0.1:{ports.http}",
         grpc_url=f"http://127.0.0.1:{ports.grpc}",
@@ -153,7 +153,7 @@ def weaviate_server(directory: Path, rights: Mapping[str, str] = ADMIN_LIST) -> 
     """Run a Weaviate with its data in ``directory``: two keys, no anonymous access, nothing sent to anybody.
 
     Raises:
-        RuntimeError: there is no server program, or it did not become ready; ``make test`` brings one.
+        RuntimeError: there is no server program, or it did not become ready; ``make services`` brings one.
 
     """
     require_servers("Weaviate")
