@@ -40,15 +40,13 @@ test: dev
 
 # The second tier has every real server, and what takes long. Tests with servers mostly wait for them, so five processes
 # share two cores. SGLang mostly starts, with one thread, so two files of its tests share them. Last comes what needs the
-# machine alone. A busy machine can starve a server: failed tests run once more, and the summary lists them. Repair those
-# that appear often.
-AGAIN = --reruns 1
+# machine alone.
 test-servers: services
 	@.venv/bin/python -m bot.prepare embedder
 	@$(ENGINE)
-	@$(PYTEST) $(AGAIN) -n 5 --dist worksteal -m 'servers and not engine and not alone' tests
-	@$(PYTEST) $(AGAIN) -n 2 --dist loadfile --no-loadscope-reorder -m 'servers and engine and not alone' tests/engine/real tests/e2e
-	@$(PYTEST) $(AGAIN) -m 'servers and alone' tests/engine/real tests/e2e
+	@$(PYTEST) -n 5 --dist worksteal -m 'servers and not engine and not alone' tests
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'servers and engine and not alone' tests/engine/real tests/e2e
+	@$(PYTEST) -m 'servers and alone' tests/engine/real tests/e2e
 
 lint: dev
 	@.venv/bin/ruff check .

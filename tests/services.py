@@ -115,7 +115,9 @@ def _node(
 ) -> WeaviateServer:
     binary = weaviate_binary()
     if binary is None:
-        raise RuntimeError("There is no Weaviate server to test with: run `make services`, or set KVASIR_TEST_WEAVIATE.")
+        raise RuntimeError(
+            "There is no Weaviate server: run `make services`, or set KVASIR_TEST_WEAVIATE."
+        )
     return WeaviateServer(
         url=f"http://127.0.0.1:{ports.http}",
         grpc_url=f"http://127.0.0.1:{ports.grpc}",

@@ -11,7 +11,7 @@ from _pytest.mark.expression import Expression
 
 from tests.import_graph import ROOT
 from tests.proofs import ALLOWED_SKIPS, Phase, check_results, is_at, read_promises
-from tests.tiers import COLLECTED, LONG_PLACES, require_servers, spread_tests
+from tests.tiers import COLLECTED, LONG_PLACES, SERVER_PLACES, require_servers, spread_tests
 
 PROMISES = {"A right counts.": "tests/a.py::test_right", "A file ends.": "tests/b.py"}
 
@@ -22,7 +22,7 @@ def list_selections(target: str) -> Iterator[tuple[Expression, list[str]]]:
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
     assert recipe, target
     for run in re.findall(r"\$\(PYTEST\)([^;&\n]*)", recipe[1]):
-        words = shlex.split(run.replace("$(AGAIN)", "--reruns 1"))
+        words = shlex.split(run)
         yield Expression.compile(words[words.index("-m") + 1]), [word for word in words if word.startswith("tests")]
 
 
@@ -61,7 +61,7 @@ def test_the_first_tier_starts_no_server() -> None:
 
 def test_each_place_and_each_promise_exists() -> None:
     files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
-    for place in [*LONG_PLACES, *ALLOWED_SKIPS]:
+    for place in [*LONG_PLACES, *SERVER_PLACES, *ALLOWED_SKIPS]:
         path, _, name = place.partition("::")
         found = [one for one in files if one.startswith(path)]
         assert found, place

@@ -9,52 +9,55 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import pytest
 
 SERVER_FIXTURES = frozenset({"shared_postgres", "vector_postgres", "shared_pgbouncer"})
+SERVER_PLACES = {
+    "tests/cli/test_engine_command.py": "it starts and stops engines of other processes",
+    "tests/e2e/test_product.py": "it needs a browser",
+    "tests/e2e/test_readers.py": "it needs a browser",
+    "tests/e2e/test_verified_answers.py": "it needs SGLang",
+    "tests/engine/real/": "it starts SGLang in many ways",
+    "tests/library/test_production.py": "it needs Weaviate",
+    "tests/library/test_store_switch.py": "it needs Weaviate and PostgreSQL",
+    "tests/ray_cluster/test_real_cluster.py": "it needs Ray",
+    "tests/sandbox/test_page": "it needs a browser",
+    "tests/slack/features/settings/test_channel_settings_page.py": "it needs a browser",
+    "tests/slack/workspace/test_home_page.py": "it needs a browser",
+    "tests/stores/opensearch/": "it needs OpenSearch and Elasticsearch",
+    "tests/stores/postgresql/": "it needs PostgreSQL",
+    "tests/stores/weaviate/": "it needs Weaviate",
+}
+"""Files and folders whose tests all need a server or a browser, with which one."""
 LONG_PLACES = {
     "tests/api/test_openapi.py::test_schemathesis_finds_nothing": "it asks thousands of questions",
     "tests/cli/test_backup.py": "each test backs up and restores whole installations",
-    "tests/cli/test_engine_command.py": "it starts and stops engines of other processes",
     "tests/cli/test_planted_values.py": "it runs every command with planted secrets",
     "tests/cli/test_private_state.py": "it runs every command and reads every file",
     "tests/e2e/test_egress.py": "it needs a network namespace",
     "tests/e2e/test_live_web.py": "it needs a network namespace",
-    "tests/e2e/test_product.py": "it needs a browser",
-    "tests/e2e/test_readers.py": "it needs a browser",
-    "tests/e2e/test_verified_answers.py": "it needs SGLang",
     "tests/e2e/test_web_off.py": "it needs a network namespace",
     "tests/engine/process/test_flags.py": "it needs SGLang's own parser of arguments",
-    "tests/engine/real/": "it starts SGLang in many ways",
     "tests/library/test_closed_pages.py": "it closes thousands of pages",
     "tests/library/test_hosts.py": "it needs namespaces of mounts",
     "tests/library/test_nightly.py": "it waits for a schedule",
-    "tests/library/test_production.py": "it needs Weaviate",
     "tests/library/test_random_rights.py": "it draws random worlds",
-    "tests/library/test_store_switch.py": "it needs Weaviate and PostgreSQL",
     "tests/parsing/test_recognition.py": "text recognition takes seconds a picture",
-    "tests/ray_cluster/test_real_cluster.py": "it needs Ray",
-    "tests/sandbox/test_page": "it needs a browser",
     "tests/search/test_own_documents.py": "it embeds every page of the documentation",
-    "tests/slack/features/settings/test_channel_settings_page.py": "it needs a browser",
     "tests/slack/test_attacks.py": "it makes every attack in two languages",
     "tests/slack/turns/recovery/test_crash_recovery.py": "it kills processes",
     "tests/slack/turns/test_edit_storm.py": "it is a storm of edits",
     "tests/slack/turns/test_replicas.py": "it starts replicas",
-    "tests/slack/workspace/test_home_page.py": "it needs a browser",
     "tests/soak/": "it draws random worlds",
-    "tests/stores/opensearch/": "it needs OpenSearch and Elasticsearch",
-    "tests/stores/postgresql/": "it needs PostgreSQL",
-    "tests/stores/weaviate/": "it needs Weaviate",
     "tests/sync/running/test_convergence.py": "it syncs random worlds",
     "tests/sync/running/test_killed.py": "it kills a sync at each step",
     "tests/sync/running/test_leaders.py": "it kills leaders",
     "tests/test_recipes.py": "it follows each recipe on a copy of the repository",
 }
-"""Files and folders of tests whose tests all belong to ``make test-servers``, with the reason."""
+"""Files and folders whose tests all belong to ``make test-servers`` for another reason."""
 
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """All tests that a run collected, also those that its expression of marks leaves out."""
@@ -64,15 +67,25 @@ _running: list[pytest.Item] = []
 
 
 def mark_tiers(items: list[pytest.Item]) -> None:
-    """Mark the tests of the places and fixtures named above."""
+    """Mark the tests of the places and fixtures named above; one that starts a server may fail once.
+
+    A busy machine can starve a server. The summary of a run lists the tests that ran twice. Repair those that do often.
+    """
     for item in items:
-        if item.get_closest_marker("servers") is None and _is_long(item):
+        marked = item.get_closest_marker("servers") is not None
+        uses_server = marked or _is_in(item, SERVER_PLACES) or not SERVER_FIXTURES.isdisjoint(_list_fixtures(item))
+        if not marked and (uses_server or _is_in(item, LONG_PLACES)):
             item.add_marker(pytest.mark.servers)
+        if uses_server or item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-def _is_long(item: pytest.Item) -> bool:
-    named = any(item.nodeid.startswith(place) for place in LONG_PLACES)
-    return named or not SERVER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+def _is_in(item: pytest.Item, places: Iterable[str]) -> bool:
+    return any(item.nodeid.startswith(place) for place in places)
+
+
+def _list_fixtures(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
 
 
 def spread_tests(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
