@@ -115,9 +115,7 @@ def _node(
 ) -> WeaviateServer:
     binary = weaviate_binary()
     if binary is None:
-        raise RuntimeError(
-            "There is no Weaviate server: run `make services`, or set KVASIR_TEST_WEAVIATE."
-        )
+        raise RuntimeError("There is no Weaviate server: run `make services`, or set KVASIR_TEST_WEAVIATE.")
     return WeaviateServer(
         url=f"http://127.0.0.1:{ports.http}",
         grpc_url=f"http://127.0.0.1:{ports.grpc}",

@@ -19,7 +19,6 @@ SERVER_PLACES = {
     "tests/cli/test_engine_command.py": "it starts and stops engines of other processes",
     "tests/e2e/test_product.py": "it needs a browser",
     "tests/e2e/test_readers.py": "it needs a browser",
-    "tests/e2e/test_verified_answers.py": "it needs SGLang",
     "tests/engine/real/": "it starts SGLang in many ways",
     "tests/library/test_production.py": "it needs Weaviate",
     "tests/library/test_store_switch.py": "it needs Weaviate and PostgreSQL",
