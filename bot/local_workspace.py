@@ -81,7 +81,7 @@ async def open_local_workspace(
     with log.open("wb") as errors:
         # Its standard input is our pipe. The pipe closes when this process ends, and then the workspace stops.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
+            sys.executable, "-P", "-m", "bot.sandbox", "--port", str(port), "--state", str(state), "--with-parent",
             *(f"--files={name}={folder}" for name, folder in (files or {}).items()),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
             env=copy_plain_variables(),

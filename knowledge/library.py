@@ -104,8 +104,13 @@ class Library:
         """Adds to people's principals those of other systems."""
         self._rules = make_rules(settings.sources, self._sources)
         configurations = {self._sources[spec.name].key.id: spec.configuration_key for spec in settings.sources}
+        lease = lease or Lease(indexes.manifest.database, namespace=settings.namespace)
         self.configurations = ReplicaConfigurations(
-            indexes.manifest.database, indexes.manifest.namespace, configurations, sleep=clock.sleep
+            indexes.manifest.database,
+            indexes.manifest.namespace,
+            configurations,
+            is_dead=lease.owner.is_dead,
+            sleep=clock.sleep,
         )
         """Tells other processes what this one has, and what they have."""
         self._rights = RightsChecker(
@@ -118,7 +123,7 @@ class Library:
         self.syncs = LibrarySync(
             settings,
             self._sources,
-            lease or Lease(indexes.manifest.database, namespace=settings.namespace),
+            lease,
             lambda leader: IndexWriter(
                 indexes,
                 [source.key for source in sources],

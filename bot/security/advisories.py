@@ -85,7 +85,7 @@ async def _run_audit(installed: Mapping[str, str]) -> str:
         requirements.write("".join(f"{name}=={version}\n" for name, version in installed.items()))
         requirements.flush()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pip_audit", "--requirement", requirements.name, "--no-deps", "--disable-pip",
+            sys.executable, "-P", "-m", "pip_audit", "--requirement", requirements.name, "--no-deps", "--disable-pip",
             "--vulnerability-service", "osv", "--format", "json", "--progress-spinner", "off",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             env=copy_plain_variables(

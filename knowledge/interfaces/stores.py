@@ -161,3 +161,5 @@ class CurrentChunk:
     """Its score is multiplied by it, as configured for its source and document."""
     is_settled: bool = True
     """Whether the rows in the store have its readers; not while a sync rewrites them after the readers changed."""
+    text_hash: str = ""
+    """The hash of the text that was indexed; "" if an older Kvasir indexed it."""

@@ -18,7 +18,7 @@ from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.rights_check import find_checked, search_checked
 from knowledge.search.access.scope import may_see
 from knowledge.search.hybrid import HybridSearch, Reranker
-from knowledge.search.passages import format_passage
+from knowledge.search.passages import find_damaged, format_passage
 from knowledge.search.plan import QueryPlan
 from knowledge.search.results import DocumentResults
 from knowledge.search.source_rules import SourceRules
@@ -69,6 +69,7 @@ class DocumentSearch:
                 if self._indexes.searched is index:
                     raise
             else:
+                await self._discard_damaged(index, results.damaged)
                 if await self.follow_active_index() is index:
                     return await self._report_refused(index, results)
             # A switch dropped this index during the search. The new one has its documents.
@@ -86,7 +87,10 @@ class DocumentSearch:
         index = await self.follow_active_index()
         listed = await self._find_readable(index, chunks, viewers)
         allowed = [id_ for id_ in chunks if id_ in listed]
-        found = {row.chunk.id: row.chunk for row in await index.store.read_rows(allowed)}
+        rows = [row.chunk for row in await index.store.read_rows(allowed)]
+        damaged = find_damaged(rows, listed)
+        await self._discard_damaged(index, damaged)
+        found = {one.id: one for one in rows if one.id not in damaged}
         parts = [found[id_] for id_ in allowed if id_ in found and listed[id_].row == listed[allowed[0]].row]
         if not parts:
             return None
@@ -187,6 +191,17 @@ class DocumentSearch:
     async def _find_current(self, index: OpenIndex, chunks: Collection[str]) -> dict[str, CurrentChunk]:
         rows = await index.manifest.find_current(chunks, self._rules)
         return {row.id: self._rules[row.source].make_current_chunk(row) for row in rows}
+
+    async def _discard_damaged(self, index: OpenIndex, chunks: Collection[str]) -> None:
+        """Log passages with another text than was indexed, and let the next sync read their documents again."""
+        if chunks:
+            _log.warning(
+                "%d passages of the store have another text than was indexed, and Kvasir left them out. The next sync "
+                "reads their documents again. Check the disk of the store.",
+                len(chunks),
+            )
+            with contextlib.suppress(DatabaseError):  # the next question, or the nightly comparison, finds them again
+                await index.manifest.mark_lost_chunks(chunks)
 
     async def _report_refused(self, index: OpenIndex, results: DocumentResults) -> DocumentResults:
         """Log and count passages that the store should not have proposed.

@@ -15,7 +15,7 @@ from knowledge.errors import EmbedderError, StoreError
 from knowledge.interfaces import Candidate, Chunk, CurrentChunk, Embedder, Scope, SearchResult, Store, Vector
 from knowledge.search.access.audience_classes import AudienceClasses
 from knowledge.search.access.scope import is_in_scope, is_refused
-from knowledge.search.passages import CurrentChunks, JoinedPassage, JoinResult, Neighbours, join_passages
+from knowledge.search.passages import CurrentChunks, JoinedPassage, JoinResult, Neighbours, find_damaged, join_passages
 from knowledge.search.plan import QueryPlan, plan_words
 from knowledge.search.ranking.candidates import PreparedQuery, Ranking, pick_ranked, rank_candidates
 from knowledge.search.ranking.fusion import ROWS_UNKNOWN, ScoredCandidate, profile_query
@@ -63,6 +63,8 @@ class _RankedCandidates:
     """The ids of all rows in the scope, if the store returned all of them; else None."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """The rows that the store should not have proposed, because the viewers may not read them: id and source's name."""
+    damaged: frozenset[str] = frozenset()
+    """The rows with another text than the manifest says."""
 
 
 class HybridSearch:
@@ -174,10 +176,12 @@ class HybridSearch:
     def _rank_candidates(
         self, question: PreparedQuery, proposed: Sequence[Candidate], current: Mapping[str, CurrentChunk]
     ) -> _RankedCandidates:
-        usable = [one for one in proposed if is_in_scope(current.get(one.chunk.id), question.plan.scope)]
+        damaged = find_damaged((one.chunk for one in proposed), current)
+        intact = (one for one in proposed if one.chunk.id not in damaged)
+        usable = [one for one in intact if is_in_scope(current.get(one.chunk.id), question.plan.scope)]
         ranking = rank_candidates(usable, question, current)
         picked = self._pick_passages(question, ranking.ranked, current, question.plan.limit)
-        return _RankedCandidates(usable, current, ranking, picked)
+        return _RankedCandidates(usable, current, ranking, picked, damaged=damaged)
 
     def _pick_passages(
         self,
@@ -215,6 +219,7 @@ class HybridSearch:
             passages,
             found.ranking.trust,
             refused,
+            found.damaged if joined is None else found.damaged | joined.damaged,
         )
 
     async def _embed_text(self, text: str) -> tuple[Vector | None, EmbedderError | None]:

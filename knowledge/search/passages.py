@@ -6,13 +6,14 @@ manifest lists it now, in the same document, at the next place and for the same 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from knowledge.interfaces import Chunk, CurrentChunk, Store
 from knowledge.stores.common import run_both
+from knowledge.sync.manifest.records import is_intact
 
 CurrentChunks = Callable[[Collection[str]], Awaitable[Mapping[str, CurrentChunk]]]
 """Returns the current ones of these chunk ids from the manifest. Other ids may not be shown."""
@@ -62,7 +63,9 @@ class JoinResult:
     """The manifest's rows for the hits, the known chunks and the neighbours."""
     neighbours_of_hits: frozenset[str]
     missing: frozenset[str]
-    """Neighbours that are no longer listed or have no row, so that their passages lack them."""
+    """Neighbours that are no longer listed or have no right row, so that their passages lack them."""
+    damaged: frozenset[str]
+    """Neighbours whose rows have another text than the manifest says."""
 
 
 async def join_passages(
@@ -89,7 +92,8 @@ async def join_passages(
     unknown = sorted(adjacent - known.keys())
     ids = {*adjacent, *known, *(hit.id for hit in hits)}
     listed, rows = await run_both(current(ids), store.read_rows(unknown))
-    chunks = {**known, **{row.chunk.id: row.chunk for row in rows}}
+    damaged = find_damaged((row.chunk for row in rows), listed)
+    chunks = {**known, **{row.chunk.id: row.chunk for row in rows if row.chunk.id not in damaged}}
     found = {hit.id for hit in hits}
     passages: dict[str, JoinedPassage] = {}
     used_ids: set[str] = set()
@@ -104,7 +108,7 @@ async def join_passages(
         text = format_passage(hit, parts) if len(parts) > 1 else ""
         passages[hit.id] = JoinedPassage(text, tuple(part.id for part in parts))
     missing = frozenset(id_ for id_ in adjacent if id_ not in listed or id_ not in chunks)
-    return JoinResult(passages, listed, frozenset(adjacent), missing)
+    return JoinResult(passages, listed, frozenset(adjacent), missing, damaged)
 
 
 def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, CurrentChunk]) -> list[str]:
@@ -120,6 +124,11 @@ def _find_unbroken_stretch(hit: str, line: Sequence[str], listed: Mapping[str, C
     while end + 1 < len(ours) and listed[ours[end + 1]].place == listed[ours[end]].place + 1:
         end += 1
     return ours[start : end + 1]
+
+
+def find_damaged(chunks: Iterable[Chunk], listed: Mapping[str, CurrentChunk]) -> frozenset[str]:
+    """Return the listed chunks whose text is not the one that was indexed, as after a fault of a disk."""
+    return frozenset(one.id for one in chunks if one.id in listed and not is_intact(one, listed[one.id].text_hash))
 
 
 # ── Pure ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

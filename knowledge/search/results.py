@@ -40,6 +40,8 @@ class DocumentResults:
     """The remaining share of the confidence (``weigh_exact_matches``)."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Passages that the store proposed and the manifest refused for their readers, by the source's name."""
+    damaged: frozenset[str] = frozenset()
+    """Passages whose text in the store is not the one that was indexed."""
 
     @property
     def background(self) -> float:

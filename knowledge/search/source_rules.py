@@ -52,6 +52,7 @@ class SourceRules:
             rights_at=row.rights_at if self.names_rights else None,
             weight=self.weigh(row.document),
             is_settled=row.is_settled,
+            text_hash=row.text_hash,
         )
 
 

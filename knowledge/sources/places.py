@@ -11,13 +11,25 @@ from typing import Final
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _HOSTS: Final = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
+_SHARED: Final = frozenset(
+    {"ceph", "gpfs"}
+    | {
+        f"fuse.{program}"
+        for program in (
+            "ceph-fuse", "gcsfuse", "geesefs", "glusterfs", "goofys", "juicefs", "mfs", "rclone", "s3fs", "seaweedfs",
+            "sshfs",
+        )
+    }
+)  # fmt: skip
+"""Types of filesystems that hosts share, and whose names need not look like an address."""
 _OCTAL: Final = re.compile(r"\\(\d{3})")
 
 
-def describe_place(folder: str) -> str:
+def describe_place(folder: str, disk: str = "") -> str:
     """Return the name of the disk with a folder, and of each disk that is mounted below it; "" without Linux's names.
 
-    It blocks. A disk of a network has the same name on all hosts. A local one's has the host.
+    It blocks. A disk of a network has the same name on all hosts. A local one's has the host. ``disk`` is a name for
+    the folder's own, with the type of its filesystem: where it is not mounted, the one below has another type.
 
     Raises:
         OSError: the folder is not there.
@@ -27,7 +39,9 @@ def describe_place(folder: str) -> str:
     mounts = _read_mounts()
     own = max((point for point in mounts if is_below(root, point)), key=len, default="/")
     below = sorted(point for point in mounts if point != own and is_below(point, root))
-    return "\n".join([mounts.get(own, ""), *(f"{os.path.relpath(point, root)} {mounts[point]}" for point in below)])
+    name, kind = mounts.get(own, ("", ""))
+    names = (f"{os.path.relpath(point, root)} {mounts[point][0]}" for point in below)
+    return "\n".join([f"{disk} {kind}" if disk else name, *names])
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -35,20 +49,22 @@ def is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
-def _read_mounts() -> dict[str, str]:
-    """Return the names of the mounted disks by mount point; the last of several at one point counts."""
+def _read_mounts() -> dict[str, tuple[str, str]]:
+    """Return the names and types of the mounted disks by mount point; the last of several at one point counts."""
     try:
         lines = _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return {}
-    mounts: dict[str, str] = {}
+    mounts: dict[str, tuple[str, str]] = {}
     for line in lines:
         _, _, device, root, point, *rest = line.split(" ")
-        source = rest[rest.index("-") + 2]
-        # Such as server:/export, which all hosts share.
-        host = "" if ":/" in source or source.startswith("//") else f"{_find_host()} "
+        kind, source = rest[rest.index("-") + 1 :][:2]
+        # Such as server:/export, which all hosts share. Some programs give their own name instead of the share's.
+        names_share = kind in _SHARED and source not in {kind, kind.partition(".")[2], "none", "fuse"}
+        is_shared = names_share or ":/" in source or source.startswith("//")
         # The kernel may give another number to a disk (btrfs, LVM) after a boot. A tmpfs has nothing else.
-        mounts[_unescape(point)] = f"{host}{source if '/' in source else device} {root}"
+        name = source if names_share or "/" in source else device
+        mounts[_unescape(point)] = f"{'' if is_shared else f'{_find_host()} '}{name} {root}", kind
     return mounts
 
 

@@ -52,7 +52,11 @@ class UnattendedSync:
     async def _repair_and_log(self) -> None:
         drift = await self._repair()
         if drift.differences:
-            _log.warning("%d chunks of store and manifest differed; %d are repaired", drift.differences, drift.repairs)
+            _log.warning(
+                "%d passages of store and manifest differed: %d are repaired, and the sync that follows reads the "
+                "documents of %d again",
+                drift.differences, drift.repairs, drift.differences - drift.repairs,
+            )  # fmt: skip
 
     async def _wait_and_run(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         for _ in range(_BUSY_ATTEMPTS):

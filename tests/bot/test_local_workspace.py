@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -12,7 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot import local_workspace
 from bot.local_workspace import WorkspaceError, open_local_workspace
+from bot.security import advisories
+from bot.security.advisories import NotChecked
 from tests.waiting import WAIT_S
 
 
@@ -44,3 +48,16 @@ async def test_a_used_port_is_reported(tmp_path: Path) -> None:
         with pytest.raises(WorkspaceError, match=r"is taken, perhaps by another Kvasir.*KVASIR_SANDBOX_PORT"):
             async with open_local_workspace(tmp_path / "sandbox", listener.getsockname()[1]):
                 pass
+
+
+@pytest.mark.slow
+async def test_no_module_of_the_working_folder_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("engine", "bot", "knowledge", "json", "pip_audit"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write({name!r})\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(local_workspace.__file__).parents[1]))
+    async with open_local_workspace(tmp_path / "sandbox", 0):
+        pass
+    with contextlib.suppress(NotChecked):
+        await advisories._run_audit({})
+    assert not (tmp_path / "executed").exists()

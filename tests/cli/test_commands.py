@@ -8,14 +8,16 @@ import os
 import re
 import socket
 import time
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from bot.answering.events import Passage
+from bot.answering.events import AnswerEvent, Notice, Passage, Text
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
+from bot.cli.commands.ask import _collect_answer
 from bot.slack.wire.scopes import SCOPES
 from bot.storage.replicas import Replicas
 from bot.storage.shared_changes import SharedChanges
@@ -123,6 +125,15 @@ async def test_ask_without_an_engine_shows_extracts_and_a_notice(
     assert not (Path(cache_without_engine) / "engine").exists(), "ask installs nothing"
 
 
+async def test_a_notice_begins_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    async def list_events() -> AsyncGenerator[AnswerEvent]:
+        for event in (Text("Thirty days."), Notice("One."), Notice("Two."), Text("More.\n"), Notice("Three.")):
+            yield event
+
+    await _collect_answer(list_events(), quiet=False)
+    assert capsys.readouterr() == ("Thirty days.\nMore.\n", "One.\nTwo.\nThree.\n")
+
+
 async def test_ask_shows_a_verified_answer(place: Place, cache_without_engine: str) -> None:
     """The terminal has the same line as Slack: an owner's answer comes first, if its chunks are current."""
     await place.json("sync")
@@ -219,6 +230,9 @@ async def test_a_removed_source_is_deleted_by_approval_alone(place: Place) -> No
     (place.folder / "kvasir.toml").write_text('[[source]]\nname = "notes"\nkind = "folder"\npath = "other"\n')
     status, out, _ = await place.command("sync", "--approve", "hr", "--json")
     assert (status, json.loads(out)["sources"]["hr"]["deleted"]) == (0, 3), "nothing waits any more"
+    (place.folder / "kvasir.toml").write_text('[[source]]\nname = "notes"\nkind = "folder"\npath = "docs"\n')
+    _, _, err = await place.command("sync")
+    assert f"notes (folder {place.folder / 'other'}) is not in kvasir.toml" in err
 
 
 async def test_doctor_reports_problems(place: Place) -> None:

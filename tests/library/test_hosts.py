@@ -17,6 +17,7 @@ from knowledge.errors import PendingDeletionsChanged, SourceUnavailable
 from knowledge.interfaces import EVERYONE
 from knowledge.library import Library
 from knowledge.settings import PathRights
+from knowledge.sync.manifest.lease import LeaseOwner
 from knowledge.sync.manifest.replica_configurations import ReplicaConfiguration
 from tests.library.library_bench import Bench, read_state, texts
 from tests.library.rights_source import Now, RightsDict, make_minutes
@@ -266,6 +267,20 @@ async def test_replicas_with_the_same_configuration_are_not_named(bench: Bench) 
             differences = one.configurations.list_differences([other, two.configurations.ours])
             assert list(differences.values()) == [["wiki"]], "two processes with one host name"
         assert await one.configurations.list_others() == []
+
+
+async def test_a_killed_process_does_not_differ_from_its_successor(bench: Bench) -> None:
+    bench.owner = lambda: LeaseOwner(is_dead=lambda name: name.startswith("killed|"))
+    source, other = make_placed(1), RightsDict("notes", "/notes")
+    async with (
+        bench.library(source, other) as killed,
+        killed.configurations.announce("killed|1|2|3"),
+        bench.library(source, other) as running,
+        running.configurations.announce("b|1|2|3"),
+        bench.library(source) as successor,
+    ):
+        await wait_for_replicas(successor, 1)
+        assert [one.replica for one in await successor.configurations.list_others()] == ["b|1|2|3"]
 
 
 # ── Mounts ───────────────────────────────────────────────────────────────────────────────────────────────────────────

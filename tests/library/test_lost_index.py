@@ -13,6 +13,7 @@ import pytest
 from bot.app import _run_checks
 from bot.health.checks import Health
 from knowledge.errors import IndexLost, IndexRebuilding, StoreError
+from knowledge.interfaces import ANY_MEMBER
 from knowledge.library import Library
 from tests.library.library_bench import Bench, texts
 from tests.waiting import WAIT_S
@@ -168,3 +169,35 @@ async def test_an_index_that_somebody_emptied_is_found_and_filled(bench: Bench, 
         await library.refresh()
         assert THIRTY in await texts(library, "holiday")
         assert (await library.index_watch.check_index()).find_trouble() is None
+
+
+def flip_letters(home: Path, right: bytes, wrong: bytes) -> None:
+    paths = [one for one in (home / "lancedb").glob("*.lance/data/*") if right in one.read_bytes()]
+    assert paths
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(right, wrong))
+
+
+async def test_a_passage_with_another_text_is_left_out_and_read_again(
+    bench: Bench, handbook: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bench.library(handbook) as library:
+        await library.refresh()
+        (hit,) = (await library.search("holiday", limit=1)).hits
+    flip_letters(bench.home, b"Thirty days", b"Ninety days")
+    async with bench.library(handbook) as library:
+        assert not [text for text in await texts(library, "holiday days") if "Ninety" in text]
+        assert "1 passages of the store have another text" in caplog.text
+        assert "receipts" in str(await texts(library, "receipts within a month"))
+        report = await library.refresh()
+        assert (report.ok, report.repaired, report.sources["handbook"].updated) == (True, 1, 1)
+        assert THIRTY in await texts(library, "holiday")
+    flip_letters(bench.home, b"Ask your manager", b"Ask your managed")
+    async with bench.library(handbook) as library:
+        neighbours = await texts(library, "Thirty days of holiday a year", limit=1)
+        passage = await library.read_passage(hit.chunks, ANY_MEMBER)
+        assert "managed" not in f"{neighbours} {passage}"
+        assert (await library.refresh()).ok
+        passage = await library.read_passage(hit.chunks, ANY_MEMBER)
+        assert passage is not None
+        assert "Ask your manager in time." in passage.text

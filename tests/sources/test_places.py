@@ -58,6 +58,33 @@ def test_a_disk_keeps_its_name_after_a_boot(folder: Path, monkeypatch: pytest.Mo
             assert describe_place(str(folder)) != place
 
 
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("ceph", "kvasir@0f1e.cephfs=/docs"), ("fuse.juicefs", "JuiceFS:docs"), ("fuse.gcsfuse", "docs-bucket"),
+        ("fuse.glusterfs", "server:docs"), ("fuse.s3fs", "s3fs"), ("9p", "docs"), ("fuse.bindfs", "/srv/docs"),
+    ],
+)  # fmt: skip
+def test_a_share_has_the_same_place_on_all_hosts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, source: str
+) -> None:
+    lines = LINES.format(folder).replace("nfs4 server:/export", f"{kind} {source}")
+    mounts = folder.parent / "mounts"
+
+    def describe_from(host: str, lines: str, *disk: str) -> str:
+        mounts.write_text(lines)
+        with monkeypatch.context() as patch:
+            patch.setattr(places, "_find_host", lambda: host)
+            return describe_place(str(folder), *disk).splitlines()[0]
+
+    elsewhere = lines.replace("0:40", "0:77")
+    is_recognised = kind not in {"fuse.s3fs", "9p", "fuse.bindfs"}
+    assert (describe_from("one", lines) == describe_from("other", elsewhere)) is is_recognised
+    named = describe_from("one", lines, "handbook-share")
+    assert named == describe_from("other", elsewhere, "handbook-share")
+    assert named != describe_from("one", lines.replace(f" {folder} ", " /elsewhere "), "handbook-share"), "unmounted"
+
+
 def test_a_system_without_names_of_disks_has_no_places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_MOUNTS", folder / "none")
     assert describe_place(str(folder)) == ""
@@ -72,5 +99,7 @@ async def test_a_narrowed_source_is_where_its_documents_are(tmp_path: Path) -> N
     (tmp_path / "docs").mkdir()
     plain, narrowed = (build("folder", tmp_path, path="docs", **more) for more in ({}, {"exclude": ["drafts/**"]}))
     assert await narrowed.find_place() == await plain.find_place() == describe_place(str(tmp_path / "docs"))  # type: ignore[attr-defined]
-    for one in (plain, narrowed):
+    share = build("folder", tmp_path, path="docs", disk="handbook-share")
+    assert (await share.find_place()).startswith("handbook-share ")  # type: ignore[attr-defined]
+    for one in (plain, narrowed, share):
         await one.close()

@@ -106,23 +106,31 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def _collect_answer(events: AsyncGenerator[AnswerEvent, None], *, quiet: bool) -> Transcript:
-    transcript = Transcript()
+    transcript, is_open = Transcript(), False
     async with aclosing(events) as answer:
         async for event in answer:
             transcript.add_event(event)
             if not quiet:
-                _show_event(event)
+                is_open = _show_event(event, is_open=is_open)
     return transcript
 
 
-def _show_event(event: AnswerEvent) -> None:
+def _show_event(event: AnswerEvent, *, is_open: bool) -> bool:
+    """Print an event, a notice on a line of its own. Return whether a line of the answer is open, as ``is_open``."""
     match event:
         case Text(markdown, _):
             print_piece(markdown)
+            return not markdown.endswith("\n")
         case Notice(text) | InLine(text) if text:
-            print_note(text)
+            note = text
         case Offer(_, question):
-            print_note(describe_offer(question))
+            note = describe_offer(question)
+        case _:
+            return is_open
+    if is_open:
+        print_result("")
+    print_note(note)
+    return False
 
 
 def _show_sources(passages: tuple[Passage, ...]) -> None:

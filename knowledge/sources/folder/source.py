@@ -46,6 +46,8 @@ class FolderOptions:
     """Patterns of files to leave out, as in ``.gitignore``; a file ``.kvasirignore`` at the root adds more."""
     watch: bool = True
     """Whether a change starts a sync at once, if the system reports changes."""
+    disk: str = ""
+    """A name for the disk, the same on all hosts, where the system's own name for it differs between them."""
 
 
 class FolderSource:
@@ -71,6 +73,7 @@ class FolderSource:
         self._readers = readers
         self._ignore = options.ignore
         self._watch = options.watch
+        self._disk = options.disk
         # A pool of its own, so that a hanging network folder does not block other sources.
         self._threads = NamedThreadPool(f"folder {key.name}")
         self._paths: dict[str, str] = {}
@@ -112,7 +115,7 @@ class FolderSource:
 
         """
         try:
-            return await self._threads.run(partial(describe_place, self._root))
+            return await self._threads.run(partial(describe_place, self._root, self._disk))
         except OSError as error:
             raise SourceUnavailable(
                 f"The folder {self._root} cannot be read: {error.strerror}. Check that it is mounted."

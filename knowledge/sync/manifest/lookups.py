@@ -88,9 +88,8 @@ class Lookups:
         for row in rows:
             read, held, reason, listed, configured, url = row[5:11]
             confirmed_at = _choose_confirmed_at(read, listed, doubted=held or reason is not None)
-            found.append(
-                CurrentRow._make((*row[:5], confirmed_at, *row[11:], not is_unsettled(url), "" if held else configured))
-            )
+            settings = not is_unsettled(url), "" if held else configured
+            found.append(CurrentRow._make((*row[:5], confirmed_at, *row[11:-1], *settings, row[-1])))
         return found
 
     async def find_rights(self, rows: Collection[int]) -> list[DocumentRights]:

@@ -80,6 +80,8 @@ class CurrentRow(NamedTuple):
     """Whether the rows in the store have these readers."""
     readers_key: str
     """The configuration that the readers follow (``SourceSpec.readers_key``); "" if unknown."""
+    text_hash: str
+    """As ``ChunkRow.text_hash``."""
 
 
 class ListedTitle(NamedTuple):
@@ -360,3 +362,8 @@ def make_memory_key(namespace: str, source: str) -> str:
 def hash_text(searchable: str) -> str:
     """Return a hash that identifies copies: chunks with the same hash have the same vector and terms."""
     return hashlib.sha256(searchable.encode()).hexdigest()
+
+
+def is_intact(chunk: Chunk, text_hash: str) -> bool:
+    """Return whether a chunk of a store has the text of this hash; an older Kvasir stored no hashes ("")."""
+    return text_hash in {"", hash_text(chunk.searchable_text)}

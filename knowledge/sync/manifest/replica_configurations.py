@@ -41,7 +41,10 @@ class ReplicaConfiguration:
 
 
 class ReplicaConfigurations:
-    """The configurations of the processes of one namespace; ``ours`` is that of this process."""
+    """The configurations of the processes of one namespace; ``ours`` is that of this process.
+
+    ``is_dead`` returns whether a name is that of a process of this machine that has ended.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,12 @@ class ReplicaConfigurations:
         namespace: str,
         sources: Mapping[str, str],
         *,
+        is_dead: Callable[[str], bool],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.database = database
         self._namespace = namespace
+        self._is_dead = is_dead
         self._sleep = sleep
         self.ours = ReplicaConfiguration("", socket.gethostname(), sources)
 
@@ -67,7 +72,8 @@ class ReplicaConfigurations:
         others = (table.c.namespace == self._namespace) & (table.c.replica != self.ours.replica)
         query = select(table.c.replica, table.c.host, table.c.sources).where(others, is_live).order_by(table.c.replica)
         rows = await self.database.fetch_rows(query)
-        return [ReplicaConfiguration(replica, host, json.loads(sources)) for replica, host, sources in rows]
+        running = (row for row in rows if not self._is_dead(row.replica))
+        return [ReplicaConfiguration(replica, host, json.loads(sources)) for replica, host, sources in running]
 
     async def find_conflicts(self) -> frozenset[str]:
         """Return the sources (``SourceKey.id``) of other processes that this one lacks or has with other keys.

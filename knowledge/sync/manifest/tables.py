@@ -269,6 +269,7 @@ CURRENT = (
         documents.c.kind,
         documents.c.modified_at,
         documents.c.rights_at,
+        chunks.c.text_hash,
     )
     .join(documents, documents.c.id == chunks.c.document_id)
     .join(sources, sources.c.id == documents.c.source_id)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from knowledge.dates import count_days
 from knowledge.interfaces import Store, StoredChunk, make_class_key, number_readers
 from knowledge.sync.manifest.index_manifest import IndexManifest
-from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, hash_text
+from knowledge.sync.manifest.records import ChunkRow, LastRepair, decode_readers, is_intact
 from knowledge.sync.manifest.rows import slice_items, to_seconds
 from knowledge.sync.manifest.running_backups import RunningBackups
 from knowledge.sync.running.pipeline import discard_rows
@@ -184,7 +184,7 @@ async def _compare_rows(store: Store, manifest: IndexManifest) -> tuple[int, int
 
 
 def _is_text_of(row: StoredChunk, listed: ChunkRow) -> bool:
-    same = listed.text_hash in {"", hash_text(row.chunk.searchable_text)}
+    same = is_intact(row.chunk, listed.text_hash)
     return same and (row.chunk.source, row.chunk.document) == (listed.source, listed.document)
 
 

@@ -10,6 +10,8 @@ from typing import Any, Never
 import pytest
 
 from knowledge.interfaces import ListedDocument
+from knowledge.sync.report import SyncReport
+from knowledge.sync.running.repair import Drift
 from knowledge.sync.unattended import UnattendedSync
 from knowledge.sync.watch import SourceWatcher
 from tests.waiting import WAIT_S
@@ -135,3 +137,15 @@ async def test_a_sync_that_nobody_waits_for_raises_nothing(caplog: pytest.LogCap
     await UnattendedSync(fail, fail).sync_by_clock(None)
     assert "TypeError" in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_a_night_logs_what_is_repaired_and_what_is_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def repair() -> Drift:
+        return Drift(surplus=2, wrong=1)
+
+    async def refresh(_: object) -> SyncReport:
+        return SyncReport({}, 0.0)
+
+    await UnattendedSync(refresh, repair).sync_by_clock(None)
+    assert "3 passages" in caplog.text
+    assert "2 are repaired, and the sync that follows reads the documents of 1 again" in caplog.text

@@ -82,8 +82,9 @@ def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
     """Return a sentence for each source with failures, and for each with pending deletions."""
     states = {one.name: one for one in state.sources}
     problems = [
-        f"{one.name} ({one.kind} {one.root}) is not in kvasir.toml, and its {one.documents} document(s) are pending "
-        f"deletion. To delete them: kvasir sync --approve {shlex.quote(one.name)}"
+        f"{one.name.removesuffix(f' ({one.kind} {one.root})')} ({one.kind} {one.root}) is not in kvasir.toml, and its "
+        f"{one.documents} document(s) are pending deletion. To delete them: "
+        f"kvasir sync --approve {shlex.quote(one.name)}"
         for one in state.removed
     ]
     for name, source in report.sources.items():

@@ -163,7 +163,9 @@ def format_failures(failures: Iterable[QuarantinedDocument], language: Language)
 
 def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
     reason = format_failure_reason(failure.code, failure.reason, language)
-    text = f"{render.escape_name(release_text(failure.document))}: {reason}"
+    document = release_text(failure.document)
+    name, named = render.escape_name(document), render.escape_mrkdwn(document)
+    text = f"{name}{reason.removeprefix(named)}" if reason.startswith(f"{named} ") else f"{name}: {reason}"
     if failure.retry_at is None:
         return text
     at = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), datetime.now(UTC), language)

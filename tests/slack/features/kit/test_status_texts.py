@@ -95,6 +95,8 @@ def test_report_text_lists_failures_and_deletions() -> None:
     assert "with failures" in text
     assert "Refreshed" not in text, "a report with failures does not look like success"
     assert "但有失败" in kb_texts.format_report(report, "zh")
+    twice = QuarantinedDocument("a <b>.pdf", "a <b>.pdf crashed its parser.")
+    assert list(status_texts.format_failures([twice], "en")) == ["   ◦ a &lt;b&gt;.pdf crashed its parser."]
     held = SyncReport({"docs": SourceReport(pending_deletions=30), "added": SourceReport()}, 2.0)
     assert "`/kb approve docs`" in kb_texts.format_report(held, "en")
     assert "`/kb 批准 docs`" in kb_texts.format_report(held, "zh")
