@@ -1,4 +1,4 @@
-"""A real server of embeddings and of a reranker on a loopback port, whose faults a test injects at the wire."""
+"""A stand-in for a server of embeddings and a reranker: a socket on loopback, with faults that a test injects."""
 
 from __future__ import annotations
 

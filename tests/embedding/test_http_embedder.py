@@ -1,4 +1,4 @@
-"""The embedder behind HTTP: what it sends, who goes first, and what it says of each failure of a real server."""
+"""The embedder behind HTTP: what it sends, who goes first, and what it says of each failure of a server."""
 
 from __future__ import annotations
 

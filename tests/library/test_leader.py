@@ -16,6 +16,8 @@ from knowledge.library import Library
 from knowledge.stores.lancedb.store import LanceDBStore
 from knowledge.sync import leader, requests
 from knowledge.sync.manifest.lease import LeaseOwner
+from knowledge.sync.manifest.manifest import IndexManifest
+from knowledge.sync.manifest.records import LastRepair
 from knowledge.sync.manifest.requests import Requests
 from knowledge.sync.report import SyncProgress
 from knowledge.sync.running.repair import repair_index
@@ -255,12 +257,20 @@ async def test_a_leader_that_loses_the_lease_ends_its_work_and_leads_again_later
         assert await texts(library, "holiday") != []
 
 
-async def test_one_nightly_tick_of_three_processes_syncs_once(shared: Bench, handbook: Any) -> None:
-    repairs = 0
+async def test_one_nightly_tick_of_three_libraries_syncs_and_compares_once(
+    shared: Bench, handbook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[float] = []
+    record = IndexManifest.record_repair
+
+    async def count(manifest: IndexManifest, repair: LastRepair) -> None:
+        compared.append(repair.at)
+        await record(manifest, repair)
+
+    monkeypatch.setattr(IndexManifest, "record_repair", count)
 
     @contextlib.asynccontextmanager
     async def lead(library: Library) -> AsyncIterator[None]:
-        nonlocal repairs
         async with library.syncs.run_schedule() as schedule:
             make_due(schedule)
             yield
@@ -277,4 +287,5 @@ async def test_one_nightly_tick_of_three_processes_syncs_once(shared: Bench, han
         await asyncio.wait(tasks)
         assert len(leaders) == 1
         assert handbook.calls.count("list") == 1
+        assert len(compared) == 1
         assert (await libraries[0].status()).last_repair is not None

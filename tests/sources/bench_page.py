@@ -41,7 +41,7 @@ def page_kind() -> SourceKind:
 
 class ZipBench(Workbench):
     kind = "zip"
-    cannot = frozenset({Ability.MIDWAY, Ability.LINK})
+    cannot = frozenset({Ability.MIDWAY, Ability.LINK, Ability.RIGHTS, Ability.MEMORY})
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -30,6 +30,8 @@ class Ability(StrEnum):
     LIMIT = "a document over ``max_mb`` is refused"
     LINK = "every document has a link"
     EMPTY = "it may hold nothing at all"
+    RIGHTS = "it says who may read some documents without a listing"
+    MEMORY = "it remembers a listing for the next one"
 
 
 class Workbench:

@@ -31,6 +31,16 @@ def test_every_kind_has_a_workbench() -> None:
     assert set(registry.KINDS) - {bench.kind for bench in workbenches().values()} == set()
 
 
+async def test_a_bench_declares_the_abilities_that_its_source_lacks(bench: Workbench) -> None:
+    kept: dict[str, bytes] = {}
+    await bench.put("a.md", b"one")
+    source = bench.source(kept=kept)
+    await listing(source)
+    assert isinstance(source, RightsSource) == (Ability.RIGHTS not in bench.cannot)
+    assert bool(kept) == (Ability.MEMORY not in bench.cannot)
+    await source.close()
+
+
 # ── Listing and reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -157,13 +167,13 @@ async def test_removed_documents_are_not_listed_and_cannot_be_read(bench: Workbe
     await source.close()
 
 
-@needs(Ability.REMOVE)
+@needs(Ability.REMOVE, Ability.RIGHTS)
 async def test_the_rights_of_documents_are_those_of_a_listing(bench: Workbench) -> None:
     """Also where the process has not listed the source, as after a restart."""
     for name in NAMES:
         await bench.put(name, name.encode())
-    if not isinstance(source := bench.source(readers=READERS), RightsSource):
-        return
+    source = bench.source(readers=READERS)
+    assert isinstance(source, RightsSource)
     listed = {one.document: one.readers for one in (await listing(source)).values()}
     fresh = bench.source("afresh", readers=READERS)
     assert isinstance(fresh, RightsSource)
@@ -180,11 +190,11 @@ async def test_the_rights_of_documents_are_those_of_a_listing(bench: Workbench) 
     await source.close()
 
 
+@needs(Ability.RIGHTS)
 async def test_an_unavailable_source_names_no_readers(bench: Workbench) -> None:
     await bench.put("a.md", b"one")
     source = bench.source()
-    if not isinstance(source, RightsSource):
-        return
+    assert isinstance(source, RightsSource)
     await bench.break_down()
     (outcome,) = await asyncio.gather(source.read_rights([bench.document("a.md")]), return_exceptions=True)
     assert isinstance(outcome, BaseException)
@@ -267,12 +277,13 @@ async def test_readers_come_from_the_configuration(bench: Workbench) -> None:
 
 
 @pytest.mark.slow
+@needs(Ability.MEMORY)
 async def test_lost_or_damaged_memory_gives_the_same_listing(bench: Workbench) -> None:
     for name in NAMES:
         await bench.put(name, name.encode())
     kept: dict[str, bytes] = {}
     first = await listing(bench.source(kept=kept))
-    for data in mangled(next(iter(kept.values()))) if kept else ():
+    for data in mangled(next(iter(kept.values()))):
         memory = dict.fromkeys(kept, data)
         source = bench.source(kept=memory)
         assert await listing(source) == first, data[:200]

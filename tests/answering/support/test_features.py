@@ -203,7 +203,8 @@ def test_any_texts_can_be_compared(sentence: str, passage: str) -> None:
         values = compute_features(found)
         assert values.shape == (len(FEATURES),)
         assert np.isfinite(values).all()
-        assert is_contradicted(found) in {True, False}
+        if not found.sentence.words & found.stretch.words:
+            assert not is_contradicted(found)
 
 
 @given(st.text(min_size=1, max_size=200))

@@ -14,7 +14,7 @@ from tests.sources.hosted.fake_service import Fault
 
 class CloudBench(Workbench):
     kind = "confluence"
-    cannot = frozenset({Ability.BYTES})
+    cannot = frozenset({Ability.BYTES, Ability.MEMORY})
     secrets: ClassVar = {"token": "s3cret-of-confluence"}
     cloud = True
 

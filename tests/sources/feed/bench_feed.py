@@ -16,7 +16,7 @@ class FeedBench(SiteBench):
     kind = "feed"
     examples = 4
     # A feed's entries are texts, and one that it stops listing stays.
-    cannot = frozenset({Ability.BYTES, Ability.REMOVE, Ability.MIDWAY, Ability.LIMIT})
+    cannot = frozenset({Ability.BYTES, Ability.RIGHTS, Ability.REMOVE, Ability.MIDWAY, Ability.LIMIT})
 
     async def open(self) -> None:
         await super().open()

@@ -9,7 +9,8 @@ from tests.sources.contract import Ability, Workbench
 
 class FolderBench(Workbench):
     kind = "folder"
-    cannot = frozenset({Ability.MIDWAY})  # root reads everything: tests/sources/folder/test_folder.py has its own ways
+    cannot = frozenset({Ability.MIDWAY, Ability.MEMORY})
+    # Root reads everything, so tests/sources/folder/test_folder.py has its own ways to fail midway.
 
     async def open(self) -> None:
         (self.folder / "root").mkdir()

@@ -62,7 +62,7 @@ class Repository:
 class GitBench(Workbench):
     kind = "git"
     slow = True  # each test starts Git about ten times
-    cannot = frozenset({Ability.MIDWAY})  # a commit is there or it is not
+    cannot = frozenset({Ability.MIDWAY, Ability.RIGHTS})  # a commit is there or it is not
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -92,6 +92,7 @@ def refused(status: int, code: str) -> web.Response:
 class S3Bench(Workbench):
     kind = "objects"
     slow = True
+    cannot = frozenset({Ability.RIGHTS, Ability.MEMORY})
     unnameable = frozenset("\n")  # moto has no route for it
     examples = 3
     secrets: ClassVar = {"key": "the-key-of-the-test", "secret": "the-secret-of-the-test"}
@@ -141,7 +142,7 @@ class MemoryBench(Workbench):
     """Any other driver, with fsspec's own file system in memory."""
 
     kind = "objects"
-    cannot = frozenset({Ability.MIDWAY})
+    cannot = frozenset({Ability.MIDWAY, Ability.RIGHTS, Ability.MEMORY})
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

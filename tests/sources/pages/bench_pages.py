@@ -14,7 +14,8 @@ from tests.sources.website.fake_site import TYPES, Reply, WebSite
 
 class PagesBench(Workbench):
     kind = "pages"
-    cannot = frozenset({Ability.MIDWAY})  # a page that does not answer is listed as the others are
+    # A page that does not answer is listed as the others are.
+    cannot = frozenset({Ability.MIDWAY, Ability.RIGHTS, Ability.MEMORY})
     slow = True  # each test starts the process that reads pages, a second of it
 
     async def open(self) -> None:

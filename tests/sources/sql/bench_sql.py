@@ -27,7 +27,7 @@ def postgres() -> str:
 
 class SqliteBench(Workbench):
     kind = "sql"
-    cannot = frozenset({Ability.BYTES})
+    cannot = frozenset({Ability.BYTES, Ability.MEMORY})
     unnameable = frozenset("\n\t")
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class SqliteBench(Workbench):
 class PostgresBench(Workbench):
     kind = "sql"
     slow = True
-    cannot = frozenset({Ability.BYTES})
+    cannot = frozenset({Ability.BYTES, Ability.MEMORY})
     unnameable = frozenset("\n\t")
     secrets: ClassVar[Mapping[str, str]] = {}
     examples = 4

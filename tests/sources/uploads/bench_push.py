@@ -13,7 +13,7 @@ from tests.sources.contract import Ability, Workbench
 
 class PushBench(Workbench):
     kind = "push"
-    cannot = frozenset({Ability.MIDWAY, Ability.LINK, Ability.LIMIT})  # too large is refused before it is taken
+    cannot = frozenset({Ability.MIDWAY, Ability.LINK, Ability.MEMORY, Ability.LIMIT})  # too large is not accepted
 
     async def open(self) -> None:
         (self.folder / "tray").mkdir()

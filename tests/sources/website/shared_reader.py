@@ -9,7 +9,7 @@ from knowledge.sources.feed.source import FeedSource
 from knowledge.sources.pages.source import PagesSource
 from knowledge.sources.website.source import WebsiteSource
 from knowledge.web.reading.site_parser import SiteParser
-from tests.sources.contract import Workbench
+from tests.sources.contract import Ability, Workbench
 from tests.sources.website.fake_site import WebSite
 
 
@@ -34,6 +34,7 @@ class SiteBench(Workbench):
     """A workbench with a site. Only sources whose memory the test keeps share a process."""
 
     slow = True
+    cannot = frozenset({Ability.RIGHTS})
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -59,14 +59,13 @@ def measured() -> Mapping[str, Any]:
     return found
 
 
-async def test_each_ends_in_time_with_flat_memory_and_leaves_nothing_open() -> None:
+async def test_each_ends_with_its_error_and_flat_memory_and_leaves_nothing_open() -> None:
     found = await asyncio.to_thread(measured)
     assert {*HOSTILE} < {*found}
     for name, one in found.items():
         if name in HOSTILE:
             assert issubclass(getattr(errors, one["ended"]), HOSTILE[name][1]), name
             assert one["peak_kb"] < FLAT_KB, name
-            assert one["seconds"] < LIMITS.total_s + WAIT_S, name
         assert (one["left_open"], one["left_running"]) == (0, 0), name
     assert found["a bomb that goes off"]["ended"] == ""
     assert found["a bomb that goes off"]["peak_kb"] > 4 * FLAT_KB, "the measured memory must be able to grow"
