@@ -75,6 +75,7 @@ _log = structlog.get_logger("kvasir.app")
 
 _PURGE_FILES = "17 * * * *"  # when old files are deleted: each hour, as old rows are (``PURGE_EVERY_S``)
 _LOOK_S = 1.0
+_CHECK_SOURCES_S = 60.0
 _LEAVE_S = 5.0  # how long requests are taken after readiness has fallen, until load balancers have noticed it
 _SETTLED = {EngineState.FAILED, EngineState.ABSENT, EngineState.DEGRADED}
 
@@ -363,10 +364,17 @@ async def _run_checks(
         configurations = library.configurations
         return parts.find_differences(configurations.list_differences(await configurations.list_others()))
 
+    async def find_sources() -> Finding:
+        state = await library.check()
+        names = {source.name for source in (*state.sources, *state.removed)}
+        found = parts.list_problems(None, state).items()
+        return Finding(" ".join(f"{name}: {one.text}" for name, one in found if name in names) or OK)
+
     watch = library.index_watch
     health.ask_repeatedly("database", functools.partial(database.read, lambda _: None))
     health.ask_repeatedly("leader", find_leader, needed=False)
     health.ask_repeatedly("configuration", find_differences, needed=False)
+    health.ask_repeatedly("sources", find_sources, needed=False, every_s=_CHECK_SOURCES_S)
     health.add_check("store", lambda: parts.find_store(watch.health) if watch.is_running else parts.NOT_OPEN)
     health.add_check("index", lambda: parts.find_index(watch.health) if watch.is_running else parts.NOT_OPEN)
     health.add_check("embedder", lambda: Finding(library.embedder.trouble or OK))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from knowledge.access import AccessExplainer
 from knowledge.embedding import explain_uncalibrated, find_calibration
 from knowledge.embedding.calibration import EmbedderCalibration
-from knowledge.errors import IndexRebuilding
+from knowledge.errors import IndexRebuilding, StoreError
 from knowledge.interfaces import (
     ANY_MEMBER,
     Embedder,
@@ -37,7 +38,7 @@ from knowledge.search.source_rules import make_rules
 from knowledge.search.with_materials import search_with_materials
 from knowledge.settings import KnowledgeSettings
 from knowledge.sources.identities import make_identity_map
-from knowledge.status import LibraryStatus, find_next_run, make_removed_status, read_source_status
+from knowledge.status import LibraryStatus, add_lost_place, find_next_run, make_removed_status, read_source_status
 from knowledge.suggestions import generate_questions
 from knowledge.sync.index_watch import IndexWatch
 from knowledge.sync.library_sync import LibrarySync, select_sources
@@ -323,6 +324,18 @@ class Library:
             uncalibrated=explain_uncalibrated(self.embedder.identity, self.calibration),
             index=await self.index_watch.find_health(),
         )
+
+    async def check(self) -> LibraryStatus:
+        """Return the status after a search, and after a look for the place of each source.
+
+        Raises:
+            DatabaseError: the manifest's database failed.
+
+        """
+        with contextlib.suppress(StoreError):  # then the check of the index says so
+            await self.search("Kvasir", limit=1)
+        state = await self.status()
+        return replace(state, sources=tuple([await add_lost_place(s, self._sources[s.name]) for s in state.sources]))
 
     async def list_documents(self, viewers: Viewers = ANY_MEMBER, within: str = "") -> tuple[SourceDocuments, ...]:
         """Return the documents that all ``viewers`` may see, by source; sources without any are left out.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from knowledge.errors import ErrorCode, NothingRead
-from knowledge.interfaces import Source, has_uniform_readers
+from knowledge.errors import ErrorCode, KnowledgeError, NothingRead
+from knowledge.interfaces import Source, find_place, has_uniform_readers
 from knowledge.settings import SourceSpec
 from knowledge.sources.narrowing import find_listing_source
 from knowledge.sync.index_watch import IndexHealth
@@ -29,6 +30,7 @@ MAX_AGE_S = 26 * 3_600.0
 """The maximum age of a source without ``max_age``: a nightly sync, and two hours for it to run."""
 _FOR_PEOPLE = frozenset({"push", "pages"})
 """Kinds of sources that have only added documents."""
+_PLACE_S = 4.0
 _TOLD = 5
 """Failed and pending documents that are named."""
 
@@ -219,6 +221,17 @@ async def read_source_status(
         watch_trouble=watch_trouble,
         has_uniform_readers=not spec.rights and has_uniform_readers(find_listing_source(source)),
     )
+
+
+async def add_lost_place(state: SourceStatus, source: Source) -> SourceStatus:
+    """Return the state with the error that the place of the source cannot be seen now, if so and it has no other."""
+    try:
+        async with asyncio.timeout(_PLACE_S):
+            await find_place(source)
+    except (KnowledgeError, TimeoutError) as error:
+        why = str(error) or f"{state.root} did not answer within {_PLACE_S:g} s. Check that it is mounted."
+        return replace(state, error=state.error or why)
+    return state
 
 
 def make_removed_status(removed: RemovedSource, others: Sequence[ReplicaConfiguration]) -> SourceStatus:

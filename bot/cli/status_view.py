@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
@@ -14,8 +13,8 @@ from rich.text import Text
 
 from bot.answering.outgoing import release_text
 from bot.answering.policy import Policy
+from bot.health.parts import list_problems, select_sources
 from bot.messages.durations import format_age, format_due_time, format_duration
-from bot.messages.errors import describe_error
 from bot.terminal.lines import format_engine_state, format_live_web, format_refused
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.status import LibraryStatus, SourceStatus
@@ -51,10 +50,10 @@ def build_view(
     engine: EngineStatus, state: LibraryStatus, web: Policy, now: datetime, *, narrow: bool
 ) -> RenderableType:
     """Return the whole output."""
-    sources = _select_sources(state)
+    sources = select_sources(state)
     parts: list[RenderableType] = [_facts_table(engine, state, web, now), Text()]
     parts += [_source_lines(source, now) for source in sources] if narrow else [_source_table(sources, now)]
-    if problems := list_problems(state, now):
+    if problems := _format_problems(engine, state, now):
         parts += [Text(), Text("Problems", style="bold yellow"), *problems]
     elif sources:
         parts += [Text(), Text("No problems.", style="green")]
@@ -162,93 +161,38 @@ def _format_next_sync(source: SourceStatus, now: datetime) -> str:
     return f"watched; {due}" if source.is_watched else due
 
 
-def _select_sources(state: LibraryStatus) -> list[SourceStatus]:
-    return [s for s in state.sources if s.kind not in {"push", "pages"} or s.documents or s.failed or s.error]
-
-
 # ── Problems ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def list_problems(state: LibraryStatus, now: datetime) -> list[RenderableType]:
+def _format_problems(engine: EngineStatus, state: LibraryStatus, now: datetime) -> list[RenderableType]:
     """Return what needs attention, in lines; nothing if all is well."""
-    problems: list[RenderableType] = [line for source in _select_sources(state) for line in _problem_block(source, now)]
-    problems += [line for source in state.removed for line in _removed_block(source)]
-    problems += [_differences_line(host, names) for host, names in state.other_configurations.items()]
-    trouble = state.index.find_trouble()
-    troubles = [state.embedder_trouble, "" if trouble is None else describe_error(trouble)]
-    return [*(Text(text, style="red") for text in troubles if text), *problems]
+    sources = {source.name: source for source in (*select_sources(state), *state.removed)}
+    lines: list[RenderableType] = []
+    for name, finding in list_problems(engine, state).items():
+        lines += [Text(name, style="bold"), Padding(Text(release_text(finding.text), style="yellow"), (0, 0, 0, 2))]
+        details = _list_details(sources[name], now) if name in sources else ()
+        lines += [Padding(line, (0, 0, 0, 4)) for line in details]
+    return lines
 
 
-def _problem_block(source: SourceStatus, now: datetime) -> Iterator[RenderableType]:
-    lines = list(_problem_lines(source, now))
-    if lines:
-        yield Text(source.name, style="bold")
-        yield from (Padding(line, (0, 0, 0, 2)) for line in lines)
-
-
-def _problem_lines(source: SourceStatus, now: datetime) -> Iterator[Text]:
-    if source.error:
-        yield Text(release_text(source.error), style="red")
-    if source.watch_trouble:
-        yield Text(f"Not watched: {release_text(source.watch_trouble)}", style="yellow")
-    if source.age_s is None and not source.error and source.syncing is None:
-        yield Text(f"It has never been synced. To sync it: kvasir sync {source.name}")
-    elif source.late:
-        yield Text(
-            f"It is stale: {format_duration(source.age_s or 0.0)} old, target {format_duration(source.max_age_s)}. "
-            f"To sync it now: kvasir sync {source.name}"
-        )
-    if source.pending_deletions:
-        yield from _pending_deletion_lines(source)
-    if source.unreachable:
-        readers = f", such as {', '.join(source.unreachable_readers)}" if source.unreachable_readers else ""
-        yield Text(
-            f"{source.unreachable:,} documents can be shown to nobody: no person is one of their readers{readers} "
-            "(docs/operating.md: why does somebody not find a document?)",
-            style="yellow",
-        )
-    if source.failed:
-        yield Text(f"{source.failed:,} documents could not be read", style="red")
-        yield from (_failure_line(failure, now) for failure in source.failures)
-        if source.failed > len(source.failures):
-            yield Text(f"  … and {source.failed - len(source.failures):,} more", style="dim")
-
-
-def _removed_block(source: SourceStatus) -> Iterator[RenderableType]:
-    yield Text(source.name, style="bold")
-    others = f" Another process lists it: {', '.join(source.listed_by)}." if source.listed_by else ""
-    lines = (
-        Text(f"It is not in this kvasir.toml: {source.kind} {release_text(source.root)}", style="yellow"),
-        Text(f"Its {source.documents:,} documents answer nobody here and are pending deletion.{others}"),
-        Text(f"To delete them: kvasir sync --approve {shlex.quote(source.name)}"),
-    )
-    yield from (Padding(line, (0, 0, 0, 2)) for line in lines)
-
-
-def _differences_line(host: str, names: Sequence[str]) -> Text:
-    return Text(
-        f"A replica on {host} has another kvasir.toml. These sources differ: {', '.join(names)}. "
-        "Give all replicas the same file, and start them again.",
-        style="yellow",
-    )
-
-
-def _pending_deletion_lines(source: SourceStatus) -> Iterator[Text]:
-    yield Text(
-        f"{source.pending_deletions:,} documents are pending deletion: they are missing from the source",
-        style="yellow",
-    )
-    for one in source.first_pending_deletions:
-        yield Text(f"  {release_text(one.document)}")
+def _list_details(source: SourceStatus, now: datetime) -> Iterator[Text]:
+    """Return the place of a removed source, and the first documents that are pending deletion or failed."""
+    if source.is_removed:
+        others = f" Another process lists it: {', '.join(source.listed_by)}." if source.listed_by else ""
+        yield Text(release_text(f"It was {source.kind} {source.root}. Its documents answer nobody here.{others}"))
+        return
+    yield from (Text(release_text(one.document)) for one in source.first_pending_deletions)
     if source.pending_deletions > len(source.first_pending_deletions):
-        yield Text(f"  … and {source.pending_deletions - len(source.first_pending_deletions):,} more", style="dim")
-    yield Text(f"  If the source is complete, delete them: kvasir sync --approve {source.name}")
+        yield Text(f"… and {source.pending_deletions - len(source.first_pending_deletions):,} more", style="dim")
+    yield from (_failure_line(failure, now) for failure in source.failures)
+    if source.failed > len(source.failures):
+        yield Text(f"… and {source.failed - len(source.failures):,} more", style="dim")
 
 
 def _failure_line(failure: QuarantinedDocument, now: datetime) -> Text:
     has_name = failure.reason.startswith(failure.document)
     reason = failure.reason if has_name else f"{failure.document}: {failure.reason}"
-    line = Text(f"  {release_text(reason)}")
+    line = Text(release_text(reason))
     if failure.retry_at is not None and failure.retry_at > now.timestamp():
         again = format_due_time(datetime.fromtimestamp(failure.retry_at, UTC), now)
         line.append(f" Next attempt after {again}.", style="dim")

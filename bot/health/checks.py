@@ -28,6 +28,8 @@ class Finding:
     """A sentence; "ok" if there is nothing to say."""
     is_usable: bool = True
     """Whether questions can be answered. A process that cannot answer them is not ready."""
+    is_passing: bool = False
+    """Whether it ends by itself, or as soon as ``kvasir run`` or ``kvasir sync`` has done its first work."""
 
 
 class Health:
@@ -44,13 +46,15 @@ class Health:
         """Add a check, or replace the one of this name. It does no I/O, because each probe calls it."""
         self._checks[name] = find
 
-    def ask_repeatedly(self, name: str, ask: Callable[[], Awaitable[object]], *, needed: bool = True) -> None:
+    def ask_repeatedly(
+        self, name: str, ask: Callable[[], Awaitable[object]], *, needed: bool = True, every_s: float | None = None
+    ) -> None:
         """Add a check of a part that has to be asked; a task does it.
 
         ``ask`` raises an error if the part does not work, or returns a finding; anything else means "ok". Without a
         part that is not ``needed``, this process stays ready.
         """
-        answers = _Answers(ask, needed=needed)
+        answers = _Answers(ask, needed=needed, every_s=every_s or _ASK_EVERY_S)
         self.add_check(name, answers.find)
         self.start_task(answers.collect())
 
@@ -88,8 +92,8 @@ class Health:
 class _Answers:
     """What a part last answered, or that it does not answer."""
 
-    def __init__(self, ask: Callable[[], Awaitable[object]], *, needed: bool) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[], Awaitable[object]], *, needed: bool, every_s: float) -> None:
+        self._ask, self._every_s = ask, every_s
         self._needed = needed
         self._asked_at: float | None = None
         self._finding = Finding("It has not answered yet.", is_usable=not self._needed)
@@ -109,4 +113,4 @@ class _Answers:
                 text = str(error) if isinstance(error, KnowledgeError) else f"It failed: {type(error).__name__}."
                 self._finding = Finding(text, is_usable=not self._needed)
             self._asked_at = None
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(self._every_s)

@@ -91,8 +91,10 @@ class Store(Protocol):
         Without a vector, BM25 alone finds rows, and every cosine is 0.0.
         """
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:
         """Return if the index is there and its files can be read; cheap unless there is a reason for doubt.
+
+        With ``heal``, before a sync, build again what can be built from the rows. A store on a server ignores it.
 
         Raises:
             IndexLost: it is missing or damaged, so that only a new one helps (``drop_index``, then ``open``).

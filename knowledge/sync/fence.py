@@ -12,8 +12,8 @@ from knowledge.sync.manifest.lease import Lease
 from knowledge.sync.manifest.manifest import Manifest
 
 _T = TypeVar("_T")
-_WRITES: Final = frozenset({"write", "delete", "drop_index", "maintain", "scrub"})
-"""The methods of a store that change it."""
+_WRITES: Final = frozenset({"write", "delete", "drop_index", "maintain", "scrub", "check"})
+"""The methods of a store that change it. A check may heal the index."""
 
 
 class Fence:
@@ -75,8 +75,8 @@ class _FencedStore:
         if name not in _WRITES:
             return call
 
-        async def confirm_and_call(*arguments: Any) -> Any:  # noqa: ANN401 - as above
+        async def confirm_and_call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
             await self._confirm()
-            return await call(*arguments)
+            return await call(*arguments, **options)
 
         return confirm_and_call

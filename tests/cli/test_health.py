@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -84,21 +85,21 @@ async def test_a_lost_index_is_named_and_built_again_without_a_command(place: Pl
     assert "Start it: kvasir run" in out
     async with running(place, environ) as (run, probes):
         state = await probes.wait(200)
-        assert state["checks"] | {"leader": "", "engine": ""} == {
+        assert state["checks"] | {"leader": "", "engine": "", "sources": ""} == {
             "database": "ok", "store": "ok", "index": "ok", "slack": "ok", "leader": "", "configuration": "ok",
-            "embedder": "ok", "engine": "",
+            "embedder": "ok", "engine": "", "sources": "",
         }  # fmt: skip
         assert "answers quote the documents" in state["checks"]["engine"], "and it is ready nevertheless"
         status, out, _ = await place.command("health", **environ)
         assert (status, "ready" in out) == (0, True)
         await ask(run, "**thirty days** of leave")
-        assert (await place.command("status", "--check", **environ))[0] == 0
+        status, out, _ = await place.command("status", "--check", **environ)
+        assert (status, "No problems" in out, "No server answers" in out) == (1, False, True)
 
         remove_folder(place.home)
         await probes.wait(503, "index", "the next sync builds")
         await probes.wait(200, "index", "ok")
         await ask(run, "**thirty days** of leave")
-        assert (await place.command("status", "--check", **environ))[0] == 0
         assert (await probes.get("/livez"))[0] == 200
         assert any("services ignored" in line for line in run.lines)
 
@@ -118,8 +119,22 @@ async def test_a_lost_index_is_a_problem_for_every_command(place: Place) -> None
     assert state["index"]["complete"] == 0
     status, out, _ = await place.command("sync")
     assert (status, "updated" in out) == (0, True)
-    status, out, _ = await place.command("status", "--check")
-    assert (status, "No problems" in out) == (0, True)
+    status, out, _ = await place.command("status", "--check", KVASIR_ROLE="sync")
+    assert (status, "No problems" in out, "No process leads" in out) == (1, False, True)
+    for path in place.home.glob("lancedb/*/_indices/*/part_0_invert.lance"):
+        os.truncate(path, path.stat().st_size // 2)
+    assert "cannot be read" in (await place.command("status", "--check"))[1]
+    assert (await place.command("sync"))[0] == 0
+    assert (await place.command("search", "leave"))[0] == 0
+
+
+async def test_a_missing_folder_is_a_problem_for_every_command(place: Place) -> None:
+    assert (await place.command("sync"))[0] == 0
+    (place.folder / "docs").rename(place.folder / "elsewhere")
+    for command in (("status", "--check"), ("doctor",), ("sync",)):
+        status, out, err = await place.command(*command)
+        assert status == 1
+        assert "Check that it is mounted" in " ".join((out + err).split())
 
 
 async def test_readiness_falls_before_the_end(place: Place, environ: dict[str, str]) -> None:

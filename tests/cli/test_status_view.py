@@ -64,7 +64,9 @@ def test_all_problems_are_shown_at_every_width(width: int) -> None:
 
 def test_a_status_without_problems_says_so() -> None:
     unused = [make_source_status(kind, kind=kind, documents=0, hours=None) for kind in ("push", "pages")]
-    text = shown(make_source_status("docs", next_at=NOW + timedelta(days=2)), *unused)
+    leader = LeaderState("process 12 on db1", NOW.timestamp(), is_this_process=False, progress={})
+    text = shown(make_source_status("docs", next_at=NOW + timedelta(days=2)), *unused, leader=leader)
+    assert "No problems" not in shown(make_source_status()), "no process leads"
     assert "No problems." in text
     assert "push" not in text
     assert "pages" not in text
@@ -82,9 +84,10 @@ def test_documents_that_nobody_can_be_shown_are_a_problem() -> None:
 def test_removed_sources_and_other_configurations_are_problems() -> None:
     removed = make_source_status("old wiki", kind="confluence", documents=3, is_removed=True, listed_by=("host-b",))
     text = shown(make_source_status(), removed=(removed,), other_configurations={"host-b": ["wiki"]}, width=200)
-    assert "Its 3 documents answer nobody here and are pending deletion. Another process lists it: host-b." in text
+    assert "its 3 documents are pending deletion" in text
+    assert "Its documents answer nobody here. Another process lists it: host-b." in text
     assert "To delete them: kvasir sync --approve 'old wiki'" in text
-    assert "A replica on host-b has another kvasir.toml. These sources differ: wiki." in text
+    assert "Replicas have another kvasir.toml. These sources differ by host: host-b: wiki." in text
     assert "No problems" not in text
 
 

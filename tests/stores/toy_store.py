@@ -82,7 +82,7 @@ class ToyStore:
     async def count(self) -> int:
         return len((await self._find_index()).rows)
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:  # noqa: ARG002 - nothing to heal
         await self._find_index()
 
     async def list_indexes(self) -> Sequence[str]:

@@ -19,6 +19,7 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.installation_view import describe_installations
 from bot.cli.security_view import show_egress, show_security
 from bot.config.settings import Settings
+from bot.health.parts import list_problems
 from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
 from bot.profiles.profile import ProfileError
@@ -201,16 +202,15 @@ async def _check_database(settings: Settings) -> str:
 
 async def _check_knowledge(settings: Settings) -> str:
     async with open_configured_library(settings) as library:
-        found = await library.search("Kvasir", limit=1)  # only a search notices that a store or an embedder is down
-        if found.trouble is not None:
-            raise found.trouble
         await library.check_written_store()
-        state = await library.status()
-    never_synced = ", ".join(source.name for source in state.sources if source.synced_at is None)
+        state = await library.check()
+    problems = list_problems(None, state)
+    if failing := [f"{name}: {finding.text}" for name, finding in problems.items() if not finding.is_passing]:
+        raise KnowledgeError(" ".join(failing))
     facts = (
         f"{state.store} opens, {sum(source.documents for source in state.sources)} documents",
         f"the embedder is {state.embedder}",
-        f"never synced: {never_synced} (kvasir sync)" if never_synced else "",
+        *(f"{name}: {finding.text.rstrip('.')}" for name, finding in problems.items()),
         "" if state.refused_passages is None else format_refused(state.refused_passages, datetime.now(UTC)),
         state.uncalibrated,
     )

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from bot.answering.policy import Policy
 from bot.cli.command_settings import load_command_settings
-from bot.cli.status_view import list_problems, show_status
+from bot.cli.status_view import show_status
+from bot.health.parts import list_problems
 from bot.library_opening import open_configured_library
 from bot.messages.errors import describe_error
 from bot.terminal.output import print_json
@@ -23,12 +24,12 @@ async def main(arguments: argparse.Namespace) -> int:
     settings = load_command_settings(arguments)
     engine = await Engine.query_status(settings.engine)
     async with open_configured_library(settings) as library:
-        state = await library.access.add_unreachable(await library.status())
+        state = await library.access.add_unreachable(await library.check())
     if arguments.json:
         print_json(status_json(engine, state, settings.configuration.web.everywhere))
     else:
         show_status(engine, state, settings.configuration.web.everywhere, sys.stdout)
-    return 1 if arguments.check and list_problems(state, datetime.now(UTC)) else 0
+    return 1 if arguments.check and list_problems(None if settings.role == "sync" else engine, state) else 0
 
 
 def status_json(engine: EngineStatus, state: LibraryStatus, web: Policy) -> dict[str, object]:

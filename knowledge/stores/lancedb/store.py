@@ -89,6 +89,8 @@ _UNNUMBERED_PART = 100
 """One row in so many may lack the numbers of its readers, or the audience classes are the better filter."""
 _UNWRITTEN_S = 2.0
 """A file that is empty for longer is not being written."""
+_PROBED_ROWS = 10
+"""Rows that are searched for to see whether each search index opens."""
 
 _VECTOR_INDEX = HnswSq(distance_type="cosine", num_partitions=1)
 """One graph, because more partitions save memory in building but cost recall."""
@@ -166,6 +168,8 @@ class LanceDBStore:
         self._dimensions = 0
         self._is_doubtful = False
         """Whether a call failed as if files were damaged, and no check has read all of them since."""
+        self._is_probed = False
+        """Whether a check has searched the index since it was opened."""
         self._merged_rows = 0
         """The rows of the table when its indexes were last built as a whole."""
         self._late_rows = 0
@@ -191,7 +195,7 @@ class LanceDBStore:
         except IndexLost as error:
             _log.warning("%s", error)
             self._table = None
-        self._index, self._dimensions = index, dimensions
+        self._index, self._dimensions, self._is_probed = index, dimensions, False
 
     @property
     def is_numbered(self) -> bool:
@@ -286,8 +290,11 @@ class LanceDBStore:
         async with self._translate_failures(self._limits.read_s):
             return int(await self._retry_conflicts(self._get_table().count_rows))
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:
         """Count the rows and look for empty files; on a doubt, read every row and search each of its indexes.
+
+        The first check, and one that may ``heal``, search for some rows as a new process would. To heal is to build
+        the search indexes again from the rows, which stay.
 
         Raises:
             IndexLost: the table is missing or damaged.
@@ -295,12 +302,43 @@ class LanceDBStore:
         """
         with contextlib.suppress(IndexLost):
             await self.count()
+            if heal or not self._is_probed:
+                await self._probe()
         empty = await asyncio.to_thread(self._find_empty_files)
         if self._is_doubtful or empty - self._unused_files:
-            async with self._translate_failures(self._limits.maintain_s):
-                self._connection = None  # a new connection has cached nothing
-                self._table = await self._retry_conflicts(self._read_everything)
+            try:
+                await self._open_anew()
+            except IndexLost as error:
+                if not heal:
+                    raise
+                _log.warning("%s Kvasir builds its search indexes again.", error)
+                await self._build_search_indexes()
+                await self._open_anew()
             self._is_doubtful, self._unused_files = False, empty
+
+    async def _probe(self) -> None:
+        """Search for some rows with a connection that has cached nothing; the caches of this one stay."""
+        connection, self._connection = self._connection, None
+        try:
+            async with self._translate_failures(self._limits.read_s):
+                await self._retry_conflicts(partial(self._read_rows_and_indexes, _PROBED_ROWS))
+        finally:
+            self._connection = connection
+        self._is_probed = True
+
+    async def _open_anew(self) -> None:
+        """Open the table with a connection that has cached nothing, and read all of it."""
+        async with self._translate_failures(self._limits.maintain_s):
+            self._connection = None
+            self._table = await self._retry_conflicts(self._read_rows_and_indexes)
+
+    async def _build_search_indexes(self) -> None:
+        async with self._translate_failures(self._limits.maintain_s):
+            table = await (await self._open_table()).open_table(self._index)
+            indexed = await _list_indexed_columns(table)
+            for column, config in {**_SCALAR_INDEXES, "vector": _VECTOR_INDEX}.items():
+                if column in indexed:
+                    await self._retry_conflicts(partial(table.create_index, column, config=config))
 
     def _find_empty_files(self) -> frozenset[str]:
         """Return the empty files of the table, without those that are written just now."""
@@ -313,15 +351,19 @@ class LanceDBStore:
                         found.append(path)
         return frozenset(found)
 
-    async def _read_everything(self) -> Any:  # noqa: ANN401 - lancedb is untyped
-        """Open the table again and read all that searches and syncs read; raise the library's error if that fails."""
+    async def _read_rows_and_indexes(self, limit: int | None = None) -> Any:  # noqa: ANN401 - lancedb is untyped
+        """Open the table again and read all that searches and syncs read; raise the library's error if that fails.
+
+        ``limit`` is the number of rows, None for all.
+        """
         table = await (await self._open_table()).open_table(self._index)
         schema = await table.schema()
         for column in _SCALAR_INDEXES.keys() - {"terms"}:
             lowest = "''" if schema.field(column).type == "string" else -(2**62)
             any_row = HELD_BY_ANY if column == "principals" else f"{column} >= {lowest}"
             await table.query().where(any_row).select(["id"]).limit(1).to_arrow()
-        async for batch in await table.query().select(schema.names).to_batches(max_batch_length=1000):
+        rows = table.query().select(schema.names)
+        async for batch in await (rows.limit(limit) if limit else rows).to_batches(max_batch_length=1000):
             words = set(" ".join(batch.column("terms").to_pylist()).split())
             match = MatchQuery(" ".join(words), "terms")  # type: ignore[call-arg]
             await table.query().nearest_to_text(match).select(["_score"]).limit(1).to_arrow()

@@ -172,7 +172,7 @@ class OpenSearchStore(ServerStore[_OpenIndex]):
         answer = await self._read_index("/_search", body, _WHOLE)
         return int(answer["hits"]["total"]["value"])
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:  # noqa: ARG002 - its server heals it
         """Return if the index exists as Kvasir made it, and all parts of it can be searched.
 
         Raises:

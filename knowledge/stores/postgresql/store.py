@@ -138,7 +138,7 @@ class PostgreSQLStore(ServerStore[IndexTables]):
             lambda connection, tables: int(tables.run(connection, "SELECT passages FROM {index}_totals").scalar_one())
         )
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:  # noqa: ARG002 - its server heals it
         """Look into every table.
 
         Raises:

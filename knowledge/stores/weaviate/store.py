@@ -167,7 +167,7 @@ class WeaviateStore(ServerStore[CollectionSpec]):
 
         return await self._read_collection(count_objects)
 
-    async def check(self) -> None:
+    async def check(self, *, heal: bool = False) -> None:  # noqa: ARG002 - its server heals it
         """Return if the collection exists, and our tenant in it.
 
         Raises:

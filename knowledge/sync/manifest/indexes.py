@@ -140,7 +140,7 @@ class Indexes:
         return [one for one in indexes if not isinstance(one.store, _MissingStore)]
 
     async def replace_lost_index(self, store: Store) -> None:
-        """Before a sync, make an empty index in place of the written one if that is missing or damaged.
+        """Before a sync, heal the written index, or make an empty one in its place if its rows are missing or damaged.
 
         ``store`` is that of a leader, which compares its term. The repair that follows finds all rows missing, and the
         sync reads their documents again.
@@ -151,7 +151,7 @@ class Indexes:
         """
         row = self.written.row
         try:
-            await store.check()
+            await store.check(heal=True)
         except IndexLost as error:
             _log.warning("%s", error)
             await store.drop_index(row.name)

@@ -374,6 +374,26 @@ async def test_damaged_files_are_reported_with_the_next_step(opened: LanceDBStor
     assert await opened.count() == 0
 
 
+async def test_a_word_index_that_was_cut_is_found_without_a_search_and_built_from_the_rows(
+    opened: LanceDBStore, tmp_path: Path
+) -> None:
+    await opened.write([row(f"r{n}", "alpha", some_unit(n)) for n in range(50)])
+    await opened.maintain()
+    await opened.check()
+    (path,) = (tmp_path / "lancedb").rglob("part_0_invert.lance")
+    os.truncate(path, path.stat().st_size // 2)
+    later = LanceDBStore(tmp_path / "lancedb")
+    await later.open(INDEX, DIMENSIONS)
+    with pytest.raises(IndexLost):
+        await later.check()
+    await opened.check(heal=True)
+    assert await search(opened, "alpha")
+    await later.check()
+    assert await search(later, "alpha")
+    assert await later.count() == 50
+    await later.close()
+
+
 @pytest.mark.slow
 async def test_each_file_that_is_emptied_is_found_or_not_needed(tmp_path: Path) -> None:
     """A store that is open finds out without a search, and one that opens later, too."""

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import fields
 
 from bot.cli.command_settings import load_command_settings
+from bot.health import parts
 from bot.library_opening import open_configured_library
 from bot.terminal.lines import format_report, show_progress
 from bot.terminal.output import print_error, print_note, print_outcome
@@ -29,11 +30,14 @@ async def main(arguments: argparse.Namespace) -> int:
             report = await library.refresh(
                 arguments.source, lambda progress: show_progress(terminal, progress), approve=approve
             )
-        state = await library.status()
+        state = await library.check()
     print_outcome(report_json(report), "\n".join(format_report(report)), json=arguments.json)
-    for sentence in list_problems(report, state):
+    problems = parts.list_problems(None, state)
+    # A sync needs no other process, and its report has the sources.
+    shared = [finding for name in ("store", "index", "embedder", "configuration") if (finding := problems.get(name))]
+    for sentence in (*list_problems(report, state), *(finding.text for finding in shared)):
         print_error(sentence)
-    if not report.ok:
+    if not report.ok or not all(finding.is_usable for finding in shared):
         return FAILED
     is_pending = any(source.pending_deletions for source in report.sources.values()) or state.removed
     return PENDING_DELETION if is_pending else OK
