@@ -32,7 +32,7 @@ async def test_plan_folds_up_and_reasoning_opens_at_its_top(tmp_path: Path) -> N
     wrong: list[str] = []
     capabilities = SlackCapabilities(plan_after_s=0.05)
     async with (
-        run_bot_in_sandbox(tmp_path, "socket", script=script, capabilities=capabilities) as bot,
+        run_bot_in_sandbox(tmp_path, script=script, capabilities=capabilities) as bot,
         launch_chromium() as browser,
     ):
         page = await open_page(browser, bot.sandbox.base_url, wrong=wrong)

@@ -63,9 +63,7 @@ async def run_audited(
         people = AuditPeople(ledger.database, SharedChanges(ledger.database))
         async with (
             open_audit_log(settings, people) as log,
-            run_bot_in_sandbox(
-                folder, "socket", dependencies={"audit_log": log, **(dependencies or {})}, **options
-            ) as bot,
+            run_bot_in_sandbox(folder, dependencies={"audit_log": log, **(dependencies or {})}, **options) as bot,
         ):
             yield AuditedBot(bot, log, settings, people)
 

@@ -28,18 +28,18 @@ async def change_id(bot: RunningBot, channel: str, new: str = NEW) -> None:
     await bot.sandbox.wait_delivered()
 
 
-async def test_follow_up_in_a_moved_channel_needs_no_mention(socket_bot: RunningBot) -> None:
-    root = await socket_bot.ask("@Kvasir how do I add a source?")
-    await socket_bot.wait_for_answer(root)
-    await change_id(socket_bot, "#general")
-    await socket_bot.ask("and a website?", thread_ts=root)
-    await socket_bot.wait_for_answer(root, "You asked: and a website?")
-    assert socket_bot.answerer.questions[1].history[0].question == "how do I add a source?"
+async def test_follow_up_in_a_moved_channel_needs_no_mention(bot: RunningBot) -> None:
+    root = await bot.ask("@Kvasir how do I add a source?")
+    await bot.wait_for_answer(root)
+    await change_id(bot, "#general")
+    await bot.ask("and a website?", thread_ts=root)
+    await bot.wait_for_answer(root, "You asked: and a website?")
+    assert bot.answerer.questions[1].history[0].question == "how do I add a source?"
 
 
 async def test_question_that_is_answered_meanwhile_gets_its_answer(tmp_path: Path) -> None:
     script = PausedScript()
-    async with run_bot_in_sandbox(tmp_path, "socket", script=script) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=script) as bot:
         ts = await bot.ask()
         await script.paused.wait()
         await change_id(bot, "#general")

@@ -1,4 +1,4 @@
-"""Tests of questions and answers in Slack, over Socket Mode and signed HTTP."""
+"""Tests of questions and answers in Slack."""
 
 from __future__ import annotations
 

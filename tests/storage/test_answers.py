@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage, erase_answer
 from bot.storage.retention import Retention
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from tests.slack.running_bot import get_text, run_bot_in_sandbox
 
@@ -20,16 +19,6 @@ PASSAGE = StoredPassage(1, "docs", "a.md", "A", "H", "https://kb.example/a", ("c
 def make_answer(ts: str = "1.0", user: str = "U1", text: str = "Yes [1].") -> StoredAnswer:
     key = QuestionKey("T1", "C1", ts)
     return StoredAnswer(key, ts, user, "en", "Why?", text, (PASSAGE,), "engine", "R1", marked=1, seconds=0.5)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_answers"))
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
-        yield opened
 
 
 async def test_an_answer_is_found_replaced_and_erased(ledger: Ledger) -> None:
@@ -81,7 +70,7 @@ async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("text", ["How <much> & why?"])
 async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+    async with run_bot_in_sandbox(tmp_path) as bot:
         ts = await bot.ask(f"@Kvasir {text}")
         answer = await bot.wait_for_answer(ts)
         await bot.wait_until_idle()

@@ -38,6 +38,7 @@ from tests.slack.running_bot import (
     get_text,
     make_finished,
     run_bot,
+    wait_for_ephemeral,
 )
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
@@ -57,9 +58,7 @@ async def count_calls(bot: RunningBot) -> int:
 
 async def wait_for_notice(bot: RunningBot, channel: str, words: str, person: str = "ada") -> None:
     """Wait for an ephemeral message that contains some words."""
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and words in get_text(m), channel=channel, person=person
-    )
+    await wait_for_ephemeral(bot, words, channel, person=person)
 
 
 async def test_warm_answer_makes_no_call_about_people(tmp_path: Path) -> None:
@@ -112,9 +111,7 @@ async def test_channel_that_becomes_shared(tmp_path: Path) -> None:
         await bot.sandbox.channel(PUBLIC, shared_with=["T0PARTNER1"])
         await bot.sandbox.wait_delivered()
         await bot.sandbox.say("ada", PUBLIC, "@Kvasir how?")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "/kb share on" in get_text(m), channel=PUBLIC
-        )
+        await wait_for_ephemeral(bot, "/kb share on", PUBLIC)
         assert len(bot.answerer.questions) == 1
 
 
@@ -126,9 +123,7 @@ async def test_lost_event_of_a_shared_channel_is_noticed_in_the_next_message(tmp
         await bot.sandbox.command("ada", PUBLIC, "/kb share on")
         await bot.sandbox.say("ada", PUBLIC, "@Kvasir first?")
         await bot.sandbox.command("ada", PUBLIC, "/kb share on")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "I now answer" in get_text(m), channel=PUBLIC
-        )
+        await wait_for_ephemeral(bot, "I now answer", PUBLIC)
         assert await ask_for_viewers(bot, "ada", PUBLIC) == WORLD_ONLY
 
 

@@ -25,7 +25,7 @@ from tests.slack.people.world import (
     find_person,
     run_company,
 )
-from tests.slack.running_bot import RunningBot, get_text
+from tests.slack.running_bot import RunningBot, get_text, wait_for_ephemeral
 
 pytestmark = pytest.mark.slow
 
@@ -133,12 +133,8 @@ async def test_owner_approves_a_shared_channel(tmp_path: Path) -> None:
         await wait_for_reason(bot, "ada", "我不再在此频道中作答")
         assert NOT_APPROVED in await ask_for_reply(bot, "noor", SHARED)
         await bot.sandbox.command("ada", PRIVATE, "/kb share on")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "is not shared with another company" in get_text(m), channel=PRIVATE
-        )
+        await wait_for_ephemeral(bot, "is not shared with another company", PRIVATE)
 
 
 async def wait_for_reason(bot: RunningBot, person: str, words: str) -> None:
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and words in get_text(m), channel=SHARED, person=person
-    )
+    await wait_for_ephemeral(bot, words, SHARED, person=person)

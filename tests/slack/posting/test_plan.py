@@ -23,7 +23,7 @@ SECRET = Passage(2, "docs", "secret.md", "Secret plan", "", "https://kb.example/
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
     """Run a bot that shows plans soon."""
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(plan_after_s=0.05)) as served:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(plan_after_s=0.05)) as served:
         yield served
 
 
@@ -82,7 +82,7 @@ async def test_plan_shows_tasks_with_seconds_and_sources(bot: RunningBot) -> Non
 
 
 async def test_quick_answer_has_no_plan(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(plan_after_s=60.0)) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(plan_after_s=60.0)) as bot:
         message = await bot.wait_for_answer(await bot.ask())
         assert not get_plan(message)
 

@@ -119,7 +119,7 @@ async def has_no_open_turns(bot: RunningBot) -> bool:
 @pytest.mark.parametrize("how", ["stopped", "ending", "deleted", "edited"])
 async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, how: str) -> None:
     """No answer of the engine, stream, status, lease or task is left, whichever await of a turn is cancelled."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_three_words
         turns = bot.app.workspace.turns
         awaits = AwaitCounter()
@@ -160,14 +160,13 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
         assert act_at > 10
 
 
-async def test_turn_cancelled_before_its_task_runs_frees_its_thread(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        turns = bot.app.workspace.turns
-        ts = await bot.ask("a message that is not for Kvasir")
-        key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
-        await turns.submit(QuestionMessage(key, ts, "U0ADA00001", "how?"))
-        turns.running[key].cancel(CancelReason.ENDING)
-        await bot.wait_for_answer(ts, "You asked: how?")  # the turn is open, so it is tried again
+async def test_turn_cancelled_before_its_task_runs_frees_its_thread(bot: RunningBot) -> None:
+    turns = bot.app.workspace.turns
+    ts = await bot.ask("a message that is not for Kvasir")
+    key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
+    await turns.submit(QuestionMessage(key, ts, "U0ADA00001", "how?"))
+    turns.running[key].cancel(CancelReason.ENDING)
+    await bot.wait_for_answer(ts, "You asked: how?")  # the turn is open, so it is tried again
 
 
 async def list_open_streams(bot: RunningBot) -> list[str]:
@@ -178,7 +177,7 @@ async def list_open_streams(bot: RunningBot) -> list[str]:
 @pytest.mark.parametrize("how", ["deleted", "stopped", "edited"])
 async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: str) -> None:
     """Each of twenty answers is cancelled a little later, from before its first call to after its last."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         turns = bot.app.workspace.turns
         question_ids = []
@@ -214,7 +213,7 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
 @pytest.mark.slow
 async def test_deadline_at_any_moment_doubles_no_text(tmp_path: Path) -> None:
     settings = TurnSettings(deadline_s=0.03, drain_s=0.2, heartbeat_s=0.1)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings, sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         question_ids = [await bot.ask(f"@Kvasir question {number}") for number in range(40)]
         for ts in question_ids:

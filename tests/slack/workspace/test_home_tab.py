@@ -73,9 +73,9 @@ async def test_home_shows_all_sources_or_says_what_is_left_out(owned_bot: Runnin
     assert view.count("block_id") <= 100
 
 
-async def test_home_that_is_opened_again_at_once_is_published_a_little_later(socket_bot: RunningBot) -> None:
+async def test_home_that_is_opened_again_at_once_is_published_a_little_later(bot: RunningBot) -> None:
     """Several openings within a second are one publication, and it shows the newest state."""
-    sandbox = socket_bot.sandbox
+    sandbox = bot.sandbox
     await sandbox.home("ada")
 
     async def list_published() -> list[str]:
@@ -85,7 +85,7 @@ async def test_home_that_is_opened_again_at_once_is_published_a_little_later(soc
         return bool(await list_published())
 
     await sandbox.wait_until(is_published)
-    socket_bot.library.state = make_library_status(make_source_status("newest"))
+    bot.library.state = make_library_status(make_source_status("newest"))
     for _ in range(5):
         await sandbox.home("ada")
         await sandbox.wait_delivered()

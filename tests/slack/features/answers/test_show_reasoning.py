@@ -54,7 +54,7 @@ def list_texts(view: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 async def bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as served:
+    async with run_bot_in_sandbox(tmp_path, library=library) as served:
         served.answerer.script = make_thoughtful_answer(THOUGHT)
         yield served
 
