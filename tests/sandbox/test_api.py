@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import limits
+from tests.sandbox.conftest import refusal
 from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient, open_sandbox
-
-
-async def refusal(call: Awaitable[Any]) -> str:
-    """Return the error name of a call."""
-    with pytest.raises(SlackApiError) as caught:
-        await call
-    return str(caught.value.response["error"])
 
 
 async def channel(client: AsyncWebClient, name: str) -> str:
