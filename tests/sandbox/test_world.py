@@ -165,8 +165,7 @@ async def test_group_messages(box: SandboxClient, client: AsyncWebClient, listen
 async def test_an_enterprise_grid(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """A person of a sibling workspace is a colleague, with the organization in each place where Slack names it."""
     await box.world(
-        organization={"org_wide_install": True},
-        people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}],
+        organization={"org_wide_install": True}, people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}]
     )
     await box.channel("#general", shared_with=[SIBLING_TEAM_ID])
     await box.join("sib", "#general")

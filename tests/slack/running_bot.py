@@ -27,7 +27,7 @@ from bot.slack.wire.text.tables import read_table_block
 from bot.slack.workspace.app import SlackApp, open_slack_app
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
-from bot.storage.turns.questions import LedgerTurn, QuestionKey
+from bot.storage.turns.questions import LedgerTurn, QuestionKey, TurnState
 from bot.storage.verified_answers import VerifiedAnswers
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.embedding import find_calibration
@@ -241,6 +241,12 @@ class RunningBot:
             channel=channel,
         )
 
+    async def wait_for_turn(self, *answer: str, **more: str) -> dict[str, Any]:
+        """Wait for a complete answer and for the end of every turn, and return the answer's message."""
+        message = await self.wait_for_answer(*answer, **more)
+        await self.wait_until_idle()
+        return message
+
     async def pause_answer(
         self, text: str = "@Kvasir how?", channel: str = "#general", first: str = "The first half. ", **more: Any
     ) -> tuple[str, PausedScript]:
@@ -258,6 +264,19 @@ class RunningBot:
         turn = await self.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
         assert turn is not None
         return turn
+
+    async def has_state(self, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
+        """Return whether a question in #general has a state, and these messages."""
+        turn = await self.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
+
+    async def has_no_open_turns(self) -> bool:
+        """Return whether the ledger has no open turn of this bot."""
+        return not await self.ledger.renew_leases()
+
+    async def list_open_streams(self) -> list[str]:
+        """Return the messages in #general that are still streamed."""
+        return [m["ts"] for m in await self.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
 
     async def wait_until_idle(self) -> None:
         """Wait until the bot has handled every event and ended every turn."""

@@ -135,16 +135,3 @@ async def test_a_full_disk_stops_answers_and_not_the_bot(tmp_path: Path) -> None
         assert audited.log.lost >= 1
         await audited.bot.wait_until_idle()
     assert verify_audit(audited.settings).problems == []
-
-
-async def test_nothing_of_a_forgotten_person_is_left(tmp_path: Path) -> None:
-    async with run_audited(tmp_path) as audited:
-        ts = await audited.bot.ask("@Kvasir where is the quetzal?")
-        await audited.bot.wait_for_answer(ts)
-        await audited.bot.wait_until_idle()
-        await audited.people.forget_person(ADA)
-        entries = await audited.read_entries()
-    assert [one.sealed for one in entries if one.event == "question"] == [None]
-    stored = b"".join(path.read_bytes() for path in audited.settings.folder.iterdir())
-    assert not any(one in stored for one in (b"U0ADA00001", b"quetzal"))
-    assert verify_audit(audited.settings).problems == []

@@ -107,8 +107,7 @@ async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> N
     async with run_bot_in_sandbox(tmp_path, script=answer_at_length, dependencies=dependencies, library=library) as bot:
         for channel, is_confidential in (("#project", True), ("#general", False)):
             ts = await bot.ask("@Kvasir which zebra?", channel)
-            answer = await bot.wait_for_answer(ts, "", channel)
-            await bot.wait_until_idle()
+            answer = await bot.wait_for_turn(ts, "", channel)
             asker = bot.answerer.questions[-1].asker
             assert (asker.is_confidential, asker.within) == (is_confidential, 'in:"docs"' if is_confidential else "")
             buttons = str(await bot.list_answers(ts, channel))

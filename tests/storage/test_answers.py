@@ -72,8 +72,7 @@ async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
 async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
     async with run_bot_in_sandbox(tmp_path) as bot:
         ts = await bot.ask(f"@Kvasir {text}")
-        answer = await bot.wait_for_answer(ts)
-        await bot.wait_until_idle()
+        answer = await bot.wait_for_turn(ts)
         stored = await Answers(bot.ledger.database).find_answer(QuestionKey("T0SANDBOX1", answer["channel"], ts))
         assert stored is not None
         assert (stored.question, stored.user) == (text, "U0ADA00001")

@@ -60,18 +60,8 @@ async def react(sandbox: SandboxClient, ts: str, **more: Any) -> None:
     await sandbox.control("POST", "react", body)
 
 
-async def test_group_message_needs_a_mention_as_a_channel_does(bot: RunningBot) -> None:
-    root = await bot.ask("lunch at 12?", GROUP_DM)
-    assert not await is_answered(bot, "or at one?", root, GROUP_DM)
-    asked = await start_thread(bot, GROUP_DM)
-    assert await is_answered(bot, "and then?", asked, GROUP_DM)
-
-
 async def test_reaction_mutes_a_thread_on_every_replica_and_removing_it_ends_that(tmp_path: Path) -> None:
-    async with (
-        run_bot_in_sandbox(tmp_path) as bot,
-        run_bot(bot.sandbox, tmp_path, owner="another") as other,
-    ):
+    async with run_bot_in_sandbox(tmp_path) as bot, run_bot(bot.sandbox, tmp_path, owner="another") as other:
         root = await bot.ask("@Kvasir how?")
         answer = await bot.wait_for_answer(root)
         await react(bot.sandbox, answer["ts"])
@@ -157,8 +147,7 @@ async def test_files_that_follow_a_mention_belong_to_its_question(bot: RunningBo
     ts = await ask_with_file(bot, late_s)
     await bot.sandbox.wait_delivered()
     script.resume.set()
-    await bot.wait_for_answer(ts, "The second half.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "The second half.")
     [answer] = await bot.list_answers(ts)
     assert "attached files" in get_text(answer)
 
@@ -167,7 +156,6 @@ async def test_files_that_follow_a_complete_answer_revise_it(bot: RunningBot) ->
     ts = await ask_with_file(bot, 0.5)
     await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="first answer")
     await bot.wait_until_idle()
-    answer = await bot.wait_for_answer(ts, "attached files")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(ts, "attached files")
     assert [one["ts"] for one in await bot.list_answers(ts)] == [answer["ts"]]
     assert len(bot.answerer.questions) == 2

@@ -24,8 +24,7 @@ async def answer_with_table(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 async def get_answer(bot: RunningBot, root: str, contains: str = "That is all.") -> dict[str, Any]:
     """Return the only message of an answer once its turn has ended."""
-    await bot.wait_for_answer(root, contains)
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(root, contains)
     [answer] = await bot.list_answers(root)
     return answer
 
@@ -48,8 +47,7 @@ async def test_a_table_is_a_block_with_its_citations_once_the_answer_is_complete
         assert "Kind · Limit\nHotel · 120 [1]\nMeal · 40" in answer["text"], "the notification has no Markdown"
         assert str(answer).count("Hotel") == 2, "once in the table, and once in the notification"
         await bot.ask("and a train?", thread_ts=root)
-        await bot.wait_for_answer(root, "That is all")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "That is all")
         [exchange] = bot.answerer.questions[-1].history
         assert "| Hotel | 120 |" in exchange.answer
 
@@ -129,8 +127,7 @@ async def test_without_canvases_a_long_answer_is_a_file(tmp_path: Path, method: 
     async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         await bot.sandbox.faults({"method": method, "error": "free_teams_cannot_create_non_tabbed_canvases"})
         root = await bot.ask("@Kvasir what are all limits?")
-        await bot.wait_for_answer(root, "in the file")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "in the file")
         [file] = await list_files(bot)
         assert (file["is_canvas"], file["name"], file["channels"]) == (False, "answer.md", ["C0GENERAL1"])
         answer, shared = await bot.list_answers(root)
@@ -173,8 +170,7 @@ async def answer_with_code(_question: Question) -> AsyncGenerator[AnswerEvent]:
 async def test_long_code_is_a_file_and_an_edit_replaces_it(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, script=answer_with_code) as bot:
         root = await bot.ask("@Kvasir how?")
-        await bot.wait_for_answer(root, "All 80 lines")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "All 80 lines")
         [file] = await list_files(bot)
         assert (file["name"], await read_file(bot, file), file["channels"]) == ("code-1.py", CODE, ["C0GENERAL1"])
         answer, shared = await bot.list_answers(root)

@@ -47,8 +47,7 @@ async def test_answer_of_twelve_minutes_streams_no_message_too_long(tmp_path: Pa
 
         bot.answerer.script = script
         root = await bot.ask()
-        await bot.wait_for_answer(root, sentences[-1].strip())
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, sentences[-1].strip())
         answers = await bot.list_answers(root)
         calls = [call for call in await bot.sandbox.requests() if call["method"].startswith("chat.")]
     assert not [call for call in calls if call["error"]]

@@ -33,8 +33,7 @@ async def test_refusal_for_one_person_concerns_nobody_else(tmp_path: Path, metho
 
         async def count_calls(person: str) -> int:
             before = len(await bot.sandbox.requests(method))
-            await bot.wait_for_answer(await bot.sandbox.say(person, "#general", "@Kvasir how?"))
-            await bot.wait_until_idle()
+            await bot.wait_for_turn(await bot.sandbox.say(person, "#general", "@Kvasir how?"))
             return min(1, len(await bot.sandbox.requests(method)) - before)
 
         await bot.sandbox.faults({"method": method, "error": "team_not_found", "times": -1, "concerns": "U0ADA00001"})
@@ -62,8 +61,7 @@ async def test_status_that_appears_after_the_first_text_is_cleared(bot: RunningB
     await sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
     await sandbox.wait_until(lambda: has_status(bot, "processing"))
     paused.resume.set()
-    await bot.wait_for_answer(ts, "The second half.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "The second half.")
     assert await has_status(bot, "active")
 
 
@@ -132,8 +130,7 @@ async def check_steps(bot: RunningBot) -> None:
         yield make_finished()
 
     bot.answerer.script = script
-    await bot.wait_for_answer(await bot.ask("@Kvasir 年假有多少天？"))
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(await bot.ask("@Kvasir 年假有多少天？"))
     assert {status for status, _ in steps} == {"processing"}
     (session,) = (await bot.sandbox.state())["sessions"]
     assert (session["status"], session["text"]) == ("active", "")
@@ -158,8 +155,7 @@ async def test_status_is_cleared_after_edit(bot: RunningBot) -> None:
     await queue.get()
     await bot.sandbox.wait_until(words, what="the first status")
     await bot.sandbox.edit("ada", "#general", ts, "@Kvasir the second question?")
-    await bot.wait_for_answer(ts, "That is all.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "That is all.")
     assert "" in await words()
 
 

@@ -81,7 +81,9 @@ async def test_text_during_a_call_is_sent_together(bot: RunningBot) -> None:
 
 
 async def test_long_code_continues_in_messages_with_own_fences(bot: RunningBot) -> None:
-    """The answer is streamed, so each message fills piece by piece."""
+    """The answer is streamed, so each message fills piece by piece; no canvas or file takes its place."""
+    methods = ("canvases.create", "files.getUploadURLExternal")
+    await bot.sandbox.faults(*({"method": one, "error": "missing_scope", "times": -1} for one in methods))
     lines = [f"line_{n} = {n}" for n in range(2_500)]
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -95,7 +97,7 @@ async def test_long_code_continues_in_messages_with_own_fences(bot: RunningBot) 
 
     bot.answerer.script = script
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, "Done.")
+    await bot.wait_for_turn(ts, "Done.")
     bodies = [get_markdown(m) for m in await bot.list_answers(ts)]
     assert len(bodies) > 3
     assert all(text.startswith("```python\n") and text.count("```") == 2 for text in bodies)
@@ -144,7 +146,6 @@ async def test_lost_response_loses_and_doubles_no_text(bot: RunningBot, method: 
 
     bot.answerer.script = script
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, "Three.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "Three.")
     texts = " ".join(m["text"] for m in await bot.list_answers(ts))
     assert texts.split() == ["One.", "Two.", "Three."]

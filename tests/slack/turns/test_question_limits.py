@@ -121,8 +121,7 @@ async def test_revision_counts_as_a_question(sandbox: SandboxClient, tmp_path: P
     async with run_bot(sandbox, tmp_path, dependencies={"question_limits": QuestionLimits(1, 0)}) as bot:
         await wait_for_next_minute()
         ts = await bot.ask("@Kvasir one?")
-        await bot.wait_for_answer(ts)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(ts)
         await sandbox.edit("ada", "#general", ts, "@Kvasir two?")
         await wait_for_ephemeral(bot, "within a minute")
         await asyncio.sleep(0.3)

@@ -35,8 +35,7 @@ REVISED = "Revised, because the question was edited."
 async def ask_and_wait(bot: RunningBot, text: str = "@Kvasir how?", **more: Any) -> tuple[str, dict[str, Any]]:
     """Ask, and return the question's ``ts`` with its answer."""
     ts = await bot.ask(text, **more)
-    answer = await bot.wait_for_answer(more.get("thread_ts") or ts, f"You asked: {text.removeprefix('@Kvasir ')}")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(more.get("thread_ts") or ts, f"You asked: {text.removeprefix('@Kvasir ')}")
     return ts, answer
 
 
@@ -58,8 +57,7 @@ async def wait_for_no_answer(bot: RunningBot, root: str, channel: str = "#genera
 async def test_edit_after_answer_revises_it_in_place(bot: RunningBot) -> None:
     ts, before = await ask_and_wait(bot)
     await edit(bot, ts, "@Kvasir why?")
-    after = await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: why?")
     assert after["ts"] == before["ts"]
     assert REVISED in get_text(after)
     assert "how?" not in get_text(after)
@@ -70,14 +68,12 @@ async def test_edit_after_answer_revises_it_in_place(bot: RunningBot) -> None:
 async def test_revised_answer_takes_the_place_of_several_messages(bot: RunningBot) -> None:
     bot.answerer.script = make_script("One line. " * 1_180)
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, "One line.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "One line.")
     first, *others = await bot.list_answers(ts)
     assert others
     bot.answerer.script = make_script("Two words. " * 1_060)
     await edit(bot, ts, "@Kvasir why?")
-    await bot.wait_for_answer(ts, "Two words.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "Two words.")
     answers = await bot.list_answers(ts)
     assert answers[0]["ts"] == first["ts"]
     assert sum(get_markdown(m).count("Two words.") for m in answers) == 1_060
@@ -90,8 +86,7 @@ async def test_follow_up_is_revised_where_it_stands(bot: RunningBot) -> None:
     follow_up, answer = await ask_and_wait(bot, "@Kvasir and when?", thread_ts=root)
     await ask_and_wait(bot, "@Kvasir and where?", thread_ts=root)
     await edit(bot, follow_up, "@Kvasir and by whom?")
-    revised = await bot.wait_for_answer(root, "You asked: and by whom?")
-    await bot.wait_until_idle()
+    revised = await bot.wait_for_turn(root, "You asked: and by whom?")
     assert revised["ts"] == answer["ts"]
     assert [one.question for one in bot.answerer.questions[-1].history] == ["how?"]
     assert len(await bot.list_answers(root)) == 3
@@ -102,8 +97,7 @@ async def test_answer_that_slack_does_not_change_is_replaced(bot: RunningBot, er
     ts, before = await ask_and_wait(bot)
     await bot.sandbox.faults({"method": "chat.update", "error": error})
     await edit(bot, ts, "@Kvasir why?")
-    after = await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: why?")
     assert after["ts"] != before["ts"]
     assert REVISED in get_text(after)
     assert len(await bot.list_answers(ts)) == 1
@@ -128,8 +122,7 @@ async def test_edit_during_revision_keeps_the_place(bot: RunningBot) -> None:
     await bot.sandbox.wait_for_message(lambda m: "Half of the second" in get_text(m))
     bot.answerer.script = echo_question
     await edit(bot, ts, "@Kvasir when?")
-    after = await bot.wait_for_answer(ts, "You asked: when?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: when?")
     assert not paused.resume.is_set()
     assert after["ts"] == before["ts"]
     assert len(await bot.list_answers(ts)) == 1
@@ -151,8 +144,7 @@ async def test_edit_that_arrives_before_its_question_is_answered(bot: RunningBot
     await edit(bot, ts, "@Kvasir when?")
     await edit(bot, ts, "@Kvasir how?")
     await edit(bot, ts, "@Kvasir why?")
-    await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "You asked: why?")
     assert bot.answerer.questions[-1].text == "why?"
     assert len(await bot.list_answers(ts)) == 1
 
@@ -170,8 +162,7 @@ async def test_revision_goes_on_after_a_restart(tmp_path: Path) -> None:
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="Half of")
         await sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="more of the half")
         async with run_bot(sandbox, tmp_path) as bot:
-            after = await bot.wait_for_answer(ts, "You asked: why?")
-            await bot.wait_until_idle()
+            after = await bot.wait_for_turn(ts, "You asked: why?")
             assert after["ts"] == before["ts"]
             assert REVISED in get_text(after)
             assert len(await bot.list_answers(ts)) == 1
@@ -191,13 +182,8 @@ async def test_complete_revision_is_not_repeated_after_a_restart(tmp_path: Path)
         mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts, "revision": 1}}
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="All of it.", metadata=mark)
         async with run_bot(sandbox, tmp_path) as bot:
-            await sandbox.wait_until(lambda: has_state(bot, ts, TurnState.DONE))
+            await sandbox.wait_until(lambda: bot.has_state(ts, TurnState.DONE))
             assert not bot.answerer.questions
-
-
-async def has_state(bot: RunningBot, ts: str, state: TurnState) -> bool:
-    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, CHANNEL, ts))
-    return turn is not None and turn.state is state
 
 
 # ── Deletions ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,8 +194,7 @@ async def test_deletion_withdraws_the_answer_and_erases_the_text(tmp_path: Path,
     forgotten: list[str] = []
     async with run_bot_in_sandbox(tmp_path, dependencies={"forget": forgotten.append}) as bot:
         ts = await bot.ask("@Kvasir the secret 4711?", channel=channel)
-        await bot.wait_for_answer(ts, "You asked:", channel=channel)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(ts, "You asked:", channel=channel)
         await bot.sandbox.delete("ada", channel, ts)
         await wait_for_no_answer(bot, ts, channel)
         rows = await bot.ledger.database.fetch_rows(sa.text("SELECT * FROM bot_turns"))
@@ -246,7 +231,7 @@ async def test_withdrawal_deletes_a_message_that_another_process_notes_meanwhile
     second = await bot.sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="the other half")
     await bot.sandbox.faults({"method": "chat.delete", "hang_s": 2.0})
     await bot.sandbox.delete("ada", "#general", ts)
-    await bot.sandbox.wait_until(lambda: has_state(bot, ts, TurnState.SUPERSEDED))
+    await bot.sandbox.wait_until(lambda: bot.has_state(ts, TurnState.SUPERSEDED))
     await asyncio.sleep(0.2)  # Slack deletes the first message now
     other = Ledger(bot.ledger.database, owner="another process")
     await other.note_replies(QuestionKey(TEAM_ID, CHANNEL, ts), [first["ts"], second["ts"]])

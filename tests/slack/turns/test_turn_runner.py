@@ -27,8 +27,7 @@ async def test_answer_appears_once_after_slack_recovers(bot: RunningBot) -> None
     """The answer appears once, also if Slack had created the first message."""
     await bot.sandbox.faults({"method": "chat.*", "status": 503, "times": 4})
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, WHOLE)
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, WHOLE)
     assert len([m for m in await bot.list_answers(ts) if WHOLE in m["text"]]) == 1
 
 
@@ -37,8 +36,7 @@ async def test_first_message_with_lost_response_becomes_apology(bot: RunningBot)
     await bot.sandbox.faults({"method": "chat.startStream", "lose_reply": True, "times": 1})
     ts, _ = await bot.pause_answer()
     bot.answerer.script = make_script("The whole answer.")
-    await bot.wait_for_answer(ts, "The whole answer.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "The whole answer.")
     first, second = await bot.list_answers(ts)
     assert get_markdown(first) == "_ℹ️ I was interrupted here; the answer follows below._"
     assert get_markdown(second) == "The whole answer."
@@ -52,7 +50,7 @@ async def test_unconfirmed_complete_answer_is_found_in_thread(bot: RunningBot) -
     await bot.wait_for_answer(await bot.ask())
     ts = await bot.ask()
     await bot.wait_for_answer(ts, WHOLE)
-    await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
+    await bot.sandbox.wait_until(bot.has_no_open_turns)
     assert len(await bot.list_answers(ts)) == 1
     assert len(bot.answerer.questions) == 2
 
@@ -107,8 +105,7 @@ async def test_locked_ledger_makes_slack_retry_and_informs_the_person(tmp_path: 
             reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
             assert "is locked by another program" in get_text(reply)
             other.rollback()
-        await bot.wait_for_answer(ts, WHOLE)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(ts, WHOLE)
         assert len(await bot.list_answers(ts)) == 1
 
 
@@ -124,7 +121,7 @@ async def test_answer_continues_while_ledger_is_locked(tmp_path: Path) -> None:
             await bot.wait_for_answer(ts, "The second half.")
             await asyncio.sleep(0.7)  # longer than the ledger's patience
             other.rollback()
-        await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
+        await bot.sandbox.wait_until(bot.has_no_open_turns)
         assert len(bot.answerer.questions) == 1
         assert len(await bot.list_answers(ts)) == 1
 
@@ -139,7 +136,3 @@ async def test_turn_stays_open_while_the_approval_cannot_be_read(tmp_path: Path)
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("ALTER TABLE lost RENAME TO bot_approved_channels")
         await bot.wait_for_answer(ts, "until an owner allows it", channel=SHARED)
-
-
-async def has_no_open_turns(bot: RunningBot) -> bool:
-    return not await bot.ledger.renew_leases()

@@ -20,8 +20,16 @@ from engine.errors import EngineUnavailable
 from engine.notes import NoteCode
 from knowledge.interfaces import Hit
 from tests.audit.test_audited_answerer import ListedAudit
-from tests.slack.features.settings.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply
-from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack.features.settings.test_channel_settings import GENERAL, change, list_announcements
+from tests.slack.running_bot import (
+    PASSAGE,
+    FakeLibrary,
+    RunningBot,
+    get_text,
+    run_bot,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +145,7 @@ async def test_button_cannot_change_what_kvasir_toml_fixes(tmp_path: Path) -> No
     async with run_bot_in_sandbox(tmp_path, **options) as bot:
         answer = await bot.wait_for_answer(await bot.ask("How many days of leave do we have?"))
         await bot.sandbox.press("bo", "#general", answer["ts"], "kvasir:stop-unasked")
-        await wait_for_reply(bot, "kvasir.toml", "bo")
+        await wait_for_ephemeral(bot, "kvasir.toml", person="bo")
         await bot.wait_for_answer(await bot.ask("Where is the handbook?"))
 
 
@@ -254,8 +262,7 @@ async def test_edit_revises_an_unasked_answer_until_the_question_is_for_somebody
     options = {"library": make_library(), "dependencies": fix_per_hour(1)}
     async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
-        await bot.wait_for_answer(root)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root)
         await bot.sandbox.edit("ada", "#general", root, "How many days of parental leave do we have?")
         revised = await bot.wait_for_answer(root, "parental")
         assert "Nobody asked me" in get_text(revised)

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from bot.config.configuration import Access
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.scopes import SCOPES
-from bot.storage.turns.questions import QuestionKey, TurnState
+from bot.storage.turns.questions import TurnState
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack.turns.recovery.test_crash_recovery import leave_dead_turn
-from tests.slack_sandbox import TEAM_ID, open_sandbox
+from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +32,7 @@ async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, A
     ("code", "reason"),
     [
         ("restricted_action", "only some people may post there"),
-        ("restricted_action_read_only_channel", "only some people may post there"),
         ("restricted_action_thread_only_channel", "only some people may post there"),
-        ("restricted_action_non_threadable_channel", "only some people may post there"),
         ("restricted_action_thread_locked", "nobody may reply in that thread"),
         ("ekm_access_denied", "Slack refuses my message (ekm_access_denied)"),
     ],
@@ -55,14 +53,13 @@ async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
 
 async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(bot: RunningBot) -> None:
     answered = await bot.ask()
-    await bot.wait_for_answer(answered)
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answered)
     await bot.sandbox.faults(scopes=sorted(set(SCOPES) - {"chat:write"}))
     with capture_logs() as logs:
         question_ts = await bot.ask("@Kvasir why?")
-        await bot.sandbox.wait_until(lambda: has_state(bot, question_ts, TurnState.FAILED))
+        await bot.sandbox.wait_until(lambda: bot.has_state(question_ts, TurnState.FAILED))
         await bot.sandbox.delete("ada", "#general", answered)
-        await bot.sandbox.wait_until(lambda: has_state(bot, answered, TurnState.SUPERSEDED, replies=()))
+        await bot.sandbox.wait_until(lambda: bot.has_state(answered, TurnState.SUPERSEDED, replies=()))
         calls = len(await bot.sandbox.requests("chat.*"))
         await asyncio.sleep(0.5)  # some heartbeats
         assert len(await bot.sandbox.requests("chat.*")) == calls
@@ -78,12 +75,7 @@ async def test_missing_scope_to_read_a_thread_ends_the_recovery_of_its_turn(tmp_
         await sandbox.faults(scopes=sorted(set(SCOPES) - {"channels:history"}))
         async with run_bot(sandbox, tmp_path) as bot:
             await wait_for_ephemeral(bot, "lacks a permission")
-            await sandbox.wait_until(lambda: has_state(bot, ts, TurnState.FAILED))
-
-
-async def has_state(bot: RunningBot, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
-    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
-    return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
+            await sandbox.wait_until(lambda: bot.has_state(ts, TurnState.FAILED))
 
 
 async def test_asker_learns_it_in_the_channel_if_that_is_possible(bot: RunningBot) -> None:

@@ -35,8 +35,7 @@ async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
         question_ts = await bot.ask("@Kvasir who reads this?")
         ts = await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?", subtype=False)
         answer = await bot.wait_for_answer(ts, "You asked: how?")
-        await bot.wait_for_answer(question_ts)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(question_ts)
         one, other = bot.answerer.questions
         assert one.asker.viewers == other.asker.viewers
         assert {one.asker.person, other.asker.person} == {"U0ADA00001", DEPLOY_BOT}

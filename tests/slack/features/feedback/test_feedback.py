@@ -36,9 +36,7 @@ def find_element(message: dict[str, Any], action_id: str) -> dict[str, Any] | No
 
 async def ask_and_wait(bot: RunningBot, text: str = "@Kvasir how?", channel: str = "#general") -> dict[str, Any]:
     root = await bot.ask(text, channel)
-    answer = await bot.wait_for_answer(root, "That is all.", channel)
-    await bot.wait_until_idle()
-    return answer
+    return await bot.wait_for_turn(root, "That is all.", channel)
 
 
 async def press(
@@ -49,10 +47,6 @@ async def press(
 
 async def vote(bot: RunningBot, answer: dict[str, Any], value: str, person: str = "ada") -> None:
     await press(bot, answer, "rate", person, value=value)
-
-
-async def wait_for_reply(bot: RunningBot, contains: str, person: str = "ada") -> None:
-    await wait_for_ephemeral(bot, contains, person=person)
 
 
 async def list_votes(bot: RunningBot) -> dict[str, StoredVote]:
@@ -75,7 +69,7 @@ async def test_everybody_votes_once_and_may_change_the_vote(tmp_path: Path) -> N
     async with run_bot_in_sandbox(tmp_path, dependencies={"record_vote": counted.append}) as bot:
         answer = await ask_and_wait(bot)
         await vote(bot, answer, "positive")
-        await wait_for_reply(bot, "Thank you for your vote.")
+        await wait_for_ephemeral(bot, "Thank you for your vote.")
         await vote(bot, answer, "positive", "bo")
         await wait_for_votes(bot, **{ADA: Vote.GOOD, BO: Vote.GOOD})
         await vote(bot, answer, "negative", "bo")
@@ -139,14 +133,6 @@ async def test_the_form_is_in_the_language_of_the_person(bot: RunningBot) -> Non
     assert (await bot.sandbox.wait_for_modal("U0CHEN0003"))["title"]["text"] == "哪里不好？"
 
 
-async def test_a_vote_counts_without_the_modal(bot: RunningBot) -> None:
-    answer = await ask_and_wait(bot)
-    await bot.sandbox.faults({"method": "views.open", "error": "expired_trigger_id"})
-    await vote(bot, answer, "negative")
-    await wait_for_reply(bot, "Thank you for your vote.")
-    await wait_for_votes(bot, **{ADA: Vote.BAD})
-
-
 async def test_feedback_on_an_erased_answer_is_refused(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await vote(bot, answer, "negative")
@@ -155,9 +141,9 @@ async def test_feedback_on_an_erased_answer_is_refused(bot: RunningBot) -> None:
     await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
     assert await list_votes(bot) == {}
     await bot.sandbox.submit("ada", modal["id"], {})
-    await wait_for_reply(bot, "I do not store this answer")
+    await wait_for_ephemeral(bot, "I do not store this answer")
     await vote(bot, answer, "positive", "bo")
-    await wait_for_reply(bot, "I do not store this answer", "bo")
+    await wait_for_ephemeral(bot, "I do not store this answer", person="bo")
     assert await list_votes(bot) == {}
 
 
@@ -187,8 +173,7 @@ async def test_the_asker_gets_another_answer_in_place_of_the_first(bot: RunningB
     await wait_for_votes(bot, **{BO: Vote.GOOD})
     bot.answerer.script = make_script("A second answer.")
     await press(bot, answer, "answer-again")
-    again = await bot.wait_for_answer(answer["root"], "A second answer.")
-    await bot.wait_until_idle()
+    again = await bot.wait_for_turn(answer["root"], "A second answer.")
     assert again["ts"] == answer["ts"]
     assert "Answered again, as you wished." in get_text(again)
     assert "You asked" not in get_text(again)
@@ -201,8 +186,7 @@ async def test_the_asker_gets_another_answer_in_place_of_the_first(bot: RunningB
 async def test_an_edit_after_another_answer_says_what_it_is(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "answer-again")
-    await bot.wait_for_answer(answer["root"], "Answered again")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answer["root"], "Answered again")
     await bot.sandbox.edit("ada", "#general", answer["root"], "@Kvasir why?")
     revised = await bot.wait_for_answer(answer["root"], "You asked: why?")
     assert "because the question was edited" in get_text(revised)
@@ -211,15 +195,14 @@ async def test_an_edit_after_another_answer_says_what_it_is(bot: RunningBot) -> 
 async def test_another_answer_is_for_the_asker_and_not_while_one_is_written(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "answer-again", "bo")
-    await wait_for_reply(bot, "Only the person who asked", "bo")
+    await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
     bot.answerer.script = script = PausedScript()
     await press(bot, answer, "answer-again")
     await script.paused.wait()
     await press(bot, answer, "answer-again")
-    await wait_for_reply(bot, "I am still answering")
+    await wait_for_ephemeral(bot, "I am still answering")
     script.resume.set()
-    await bot.wait_for_answer(answer["root"], "The second half.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answer["root"], "The second half.")
     assert len(bot.answerer.questions) == 2
 
 
@@ -228,7 +211,7 @@ async def test_another_answer_counts_as_a_question(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, dependencies=limits) as bot:
         answer = await ask_and_wait(bot)
         await press(bot, answer, "answer-again")
-        await wait_for_reply(bot, "within a minute")
+        await wait_for_ephemeral(bot, "within a minute")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
         [answer_text] = await bot.list_answers(answer["root"])
@@ -263,5 +246,5 @@ async def test_the_asker_or_an_owner_deletes_an_answer_with_its_texts(tmp_path: 
 async def test_nobody_else_deletes_an_answer(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "delete-answer", "bo")
-    await wait_for_reply(bot, "Only the person who asked", "bo")
+    await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
     assert len(await bot.list_answers(answer["root"])) == 1

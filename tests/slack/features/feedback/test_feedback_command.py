@@ -24,8 +24,7 @@ async def ask_and_rate(
     comment: str = "",
 ) -> None:
     root = await bot.ask(f"@Kvasir {text}", channel)
-    answer = await bot.wait_for_answer(root, channel=channel)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root, channel=channel)
     votes, key = Feedback(bot.ledger.database), QuestionKey(TEAM_ID, answer["channel"], root)
     assert await votes.save_vote(key, voter, vote)
     if reasons or comment:

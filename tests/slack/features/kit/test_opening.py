@@ -94,8 +94,7 @@ async def wait_for_opened(bot: RunningBot, count: int = 1) -> Json:
     ],
 )
 async def test_a_modal_opens_before_the_database_answers(bot: RunningBot, press: Press, callback_id: str) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     await read_home(bot, "ada", OPEN_SETTINGS)
     async with hang_database(bot) as release:
         await press(bot, answer)
@@ -112,8 +111,7 @@ async def test_a_modal_does_not_wait_for_the_persons_language(bot: RunningBot) -
 
 
 async def test_a_refusal_that_comes_late_is_in_the_modal(bot: RunningBot) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     key = QuestionKey(TEAM_ID, answer["channel"], answer["root"])
     await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
     async with hang_database(bot) as release:
@@ -124,8 +122,7 @@ async def test_a_refusal_that_comes_late_is_in_the_modal(bot: RunningBot) -> Non
 
 
 async def test_a_late_vote_counts_without_the_modal(bot: RunningBot) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     await bot.sandbox.faults({"method": "views.open", "error": "expired_trigger_id"})
     async with hang_database(bot) as release:
         await press_bad(bot, answer)

@@ -94,15 +94,6 @@ async def test_chosen_length_reaches_the_question(bot: RunningBot) -> None:
     assert [question.asker.length for question in bot.answerer.questions] == ["long", "normal"]
 
 
-async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:
-    async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, owner="one|1|1.0|a") as bot:
-        other = PersonalPreferences(bot.ledger.database)
-        assert await other.find_preferences(TEAM_ID, ADA) == NO_PREFERENCES
-        await choose(bot, "ada", ADA, length="long")
-        await wait_for_preferences(bot, ADA, Preferences(length="long"))
-        assert (await other.find_preferences(TEAM_ID, ADA)).length == "long"
-
-
 async def test_person_erases_what_is_kept_and_keeps_nothing_more(bot: RunningBot) -> None:
     """Her question and its answer go, those of others stay, and her next answer is not stored."""
     answers = Answers(bot.ledger.database)
@@ -113,8 +104,7 @@ async def test_person_erases_what_is_kept_and_keeps_nothing_more(bot: RunningBot
     assert f"/archives/C0GENERAL1/p{first.replace('.', '')}" in str(view)
     await choose(bot, "ada", ADA, privacy="no_answers erase")
     await read_home(bot, "ada", "Your questions are not kept")
-    await bot.wait_for_answer(await bot.ask("@Kvasir and now?"))
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(await bot.ask("@Kvasir and now?"))
     await asyncio.sleep(0.1)
     assert await answers.list_recent(TEAM_ID, ADA, 10) == []
     assert len(await answers.list_recent(TEAM_ID, "U0BO000002", 10)) == 1

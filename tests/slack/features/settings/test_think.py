@@ -10,10 +10,7 @@ import pytest
 from bot.answering.thinking import Defaults
 from bot.slack.features.settings.think_command import DEFAULT_DEPTH, UnknownDepth, parse_think
 from engine.interfaces import ThinkingControl
-from tests.slack.running_bot import (
-    run_bot_in_sandbox,
-    wait_for_ephemeral,
-)
+from tests.slack.running_bot import run_bot_in_sandbox, wait_for_ephemeral
 
 
 @pytest.mark.parametrize(

@@ -275,8 +275,7 @@ async def test_an_answer_that_was_replaced_meanwhile_is_not_verified(tmp_path: P
         view = await open_modal(bot, answer)
         await bot.wait_until_idle()
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Answer again"])
-        await bot.wait_for_answer(root, "From open")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "From open")
         await bot.sandbox.submit("ada", view["id"], make_values(view))
         await wait_for_error(bot, view, "is not stored any more")
 
@@ -395,8 +394,7 @@ async def test_people_who_only_look_at_a_channel_learn_what_a_button_does(verifi
     await verify(bot, answer="**30 days** [1].")
     await bot.sandbox.channel("open", id="C0OPEN0001", kind="channel", members=["ada", "kvasir"])
     root = await bot.ask("@Kvasir Which vacation days are paid?", "#open")
-    answer = await bot.wait_for_answer(root, "similar question", "#open")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root, "similar question", "#open")
     buttons = list_buttons(answer)
     for label, contains in (("Answer again", "Only the person"), ("Show verified answer", "30 days")):
         await bot.sandbox.press("bo", "#open", answer["ts"], buttons[label])
@@ -410,8 +408,7 @@ async def test_the_form_opens_in_time_however_long_the_rights_take(
 ) -> None:
     """Slack's permission to open a form lasts three seconds, and a source may take as long to say who may read."""
     bot = verified_bot
-    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask(f"@Kvasir {QUESTION}"))
     for current, expected in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
         library.rights, library.current = asyncio.Event(), current
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
@@ -426,8 +423,7 @@ async def test_the_form_shows_no_answer_that_the_owner_may_not_read_any_more(
     verified_bot: RunningBot, library: FakeLibrary
 ) -> None:
     bot = verified_bot
-    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask(f"@Kvasir {QUESTION}"))
     library.current = frozenset({"c1"})
     await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
     await wait_for_ephemeral(bot, "you may not read all of them")

@@ -42,11 +42,7 @@ def make_event(text: str = "<@U0KVASIR01> how?") -> bytes:
 def sign_body(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
     stamp = str(int(time.time() if at is None else at))
     mac = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    return {
-        "Content-Type": "application/json",
-        "X-Slack-Request-Timestamp": stamp,
-        "X-Slack-Signature": f"v0={mac}",
-    }
+    return {"Content-Type": "application/json", "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={mac}"}
 
 
 async def post_event(bot: RunningBot, url: str, body: bytes, headers: dict[str, str]) -> int:
