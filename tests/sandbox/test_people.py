@@ -33,16 +33,6 @@ async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
     assert all(event["channel"] == GENERAL for event in (changed, deleted))
 
 
-async def test_mention_of_a_user_group_has_its_id(box: SandboxClient, listener: Listener) -> None:
-    await box.group("S0ONCALL01", handle="oncall", name="On call", users=["bo"])
-    await box.say("ada", "#general", "@oncall please look")
-    await listener.wait(lambda request: request.payload["event"]["type"] == "message")
-    [said] = listener.events("message")
-    assert said["text"] == "<!subteam^S0ONCALL01|@oncall> please look"
-    [section] = said["blocks"][0]["elements"]
-    assert section["elements"][0] == {"type": "usergroup", "usergroup_id": "S0ONCALL01", "text": "@oncall"}
-
-
 async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: AsyncWebClient) -> None:
     """A tombstone replaces it as long as there are replies."""
     ts = await box.say("ada", "#general", "root")
@@ -89,15 +79,6 @@ async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWe
     for _ in range(2):
         await webhook.send(text="x")
     assert (await webhook.send(text="once too often")).status_code == 404
-
-
-async def test_another_bot_is_not_a_person(box: SandboxClient, listener: Listener) -> None:
-    """Its messages have their own bot_id; its mentions reach the app like those of people."""
-    await box.say_as_bot("Deploybot", "#general", "@Kvasir deployed")
-    await listener.wait(lambda request: request.payload["event"]["type"] == "app_mention")
-    event = listener.events("message")[0]
-    assert (event["subtype"], event["bot_id"][:2], event["username"]) == ("bot_message", "B0", "Deploybot")
-    assert event["user"] != BOT_USER
 
 
 async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener: Listener) -> None:

@@ -28,19 +28,6 @@ async def test_a_mention_arrives_twice_as_slack_sends_it(box: SandboxClient, lis
     await box.wait_delivered()
 
 
-async def test_mention_may_come_without_files_before_its_message(box: SandboxClient, listener: Listener) -> None:
-    await box.faults(late_message_s=0.2)
-    file = {"name": "notes.txt", "base64": "SGk="}
-    body = {"person": "ada", "channel": "#general", "text": "@Kvasir what is this?", "files": [file]}
-    for _ in range(2):  # the fault counts once
-        await box.control("POST", "say", body)
-    await box.wait_delivered()
-    events = [request.payload["event"] for request in listener.got if request.type == "events_api"]
-    first = [(event["type"], "files" in event) for event in events if event["ts"] == events[0]["ts"]]
-    assert first == [("app_mention", False), ("message", True)]
-    assert all("files" in event for event in events if event["ts"] != events[0]["ts"])
-
-
 async def test_a_direct_message_is_one_event(box: SandboxClient, listener: Listener) -> None:
     """A DM is ``message.im`` alone, even with a mention in it."""
     await box.say("chen", "@kvasir", "@Kvasir 怎么添加数据源？")

@@ -28,12 +28,6 @@ def make_question(ts: str = "100.1", thread_ts: str = "", text: str = "how? æ€Žä
     return QuestionMessage(QuestionKey("T1", "C1", ts), thread_ts or ts, "U1", text)
 
 
-async def test_concurrent_claims_succeed_once(ledger: Ledger) -> None:
-    claims = await asyncio.gather(*(ledger.claim_question(make_question()) for _ in range(20)))
-    assert claims.count(None) == 19
-    assert claims.count(TurnState.RECEIVED) == 1
-
-
 async def test_two_processes_claim_question_once(ledgers: tuple[Ledger, Ledger]) -> None:
     one, other = ledgers
     questions = [make_question(f"{n}.0") for n in range(30)]
@@ -288,16 +282,6 @@ async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
         assert [turn.message.key.ts for turn in await other.list_withdrawn()] == ["2.0"]
 
 
-async def test_threads_survive_restart(url: str) -> None:
-    async with open_ledger(url) as ledger:
-        await ledger.claim_question(make_question("2.0", "1.0"))
-    async with open_ledger(url) as ledger:
-        threads = ThreadRecords(ledger.database)
-        assert await threads.find_thread(("T1", "C1", "1.0"), "U1")
-        assert not await threads.find_thread(("T1", "C1", "2.0"), "U1")
-        assert not await threads.find_thread(("T2", "C1", "1.0"), "U1")
-
-
 async def test_files_of_a_later_event_belong_to_the_young_question(ledger: Ledger) -> None:
     question = make_question()
     await ledger.claim_question(question, begun=True)
@@ -355,13 +339,6 @@ async def test_turns_of_living_process_stay_until_lease_ends(url: str) -> None:
         [turn] = await other.list_unfinished()
         assert turn.message == make_question()
         assert await one.renew_leases() == {}
-
-
-async def test_close_releases_leases(url: str) -> None:
-    async with open_ledger(url) as one:
-        await one.claim_question(make_question())
-    async with open_ledger(url) as other:
-        assert len(await other.list_unfinished()) == 1
 
 
 async def test_purge_removes_old_finished_turns(url: str) -> None:

@@ -12,8 +12,6 @@ from tests.slack_sandbox import TEAM_ID
 
 pytestmark = pytest.mark.slow
 
-DM = "@kvasir"
-
 
 async def test_edit_in_queue_changes_question(bot: RunningBot) -> None:
     """The question waits behind another question of its thread."""

@@ -20,8 +20,6 @@ from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
 
-DM = "@kvasir"
-
 
 async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, Any]:
     """Wait for a message to Ada in her direct conversation."""
