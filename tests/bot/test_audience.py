@@ -39,10 +39,7 @@ async def everything_shown(library: Library, report: SyncReport) -> str:
     parts += [repr(one.hits) + kb_texts.format_search_results(replace(one, query=""), "en") for one in found]
     for language in LANGUAGES:
         visible = redact_status(state, readable, ANY_MEMBER, language)
-        parts += [
-            status_texts.format_status(ENGINE, visible, language),
-            status_texts.format_sources(visible, language),
-        ]
+        parts += [status_texts.format_status(ENGINE, visible, language), status_texts.format_sources(visible, language)]
         parts += [kb_texts.format_approval_request(one, language) for one in visible.sources]
         parts.append(kb_texts.format_report(redact_report(report, state, readable, ANY_MEMBER, language), language))
     parts.append(repr(build_page_status(ENGINE, state.sources, readable, list(await library.suggest_questions()))))

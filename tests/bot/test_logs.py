@@ -67,7 +67,7 @@ def test_a_known_secret_is_never_logged(secret: str, before: str, after: str) ->
 
 async def test_each_turn_has_a_line(stream: io.StringIO, tmp_path: Path) -> None:
     """Bolt copies the level of its logger to the logger that is named like the app."""
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+    async with run_bot_in_sandbox(tmp_path) as bot:
         await bot.wait_for_answer(await bot.ask())
         await bot.wait_until_idle()
     assert stream.getvalue().count("event=turn ") == 1

@@ -1,4 +1,4 @@
-"""A sandbox for each test, and the real slack_sdk clients against it."""
+"""A sandbox for each test, the real slack_sdk clients against it, and one browser for the tests of a module."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
@@ -16,11 +19,42 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.sandbox.http.api import METHODS
 from bot.sandbox.hub import SCOPES
 from bot.sandbox.state.records import SUBSCRIPTIONS
+from tests.slack_page import launch_chromium
 from tests.slack_sandbox import SandboxClient, open_sandbox
 from tests.waiting import WAIT_S
 
+HERE = Path(__file__).parent
 
-@pytest.fixture
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a module in one loop, in which the browser is."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+async def refusal(call: Awaitable[Any]) -> str:
+    """Return the error name of a call."""
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return str(caught.value.response["error"])
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with launch_chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """Return a browser whose pages close with the test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def box(tmp_path: Path) -> AsyncIterator[SandboxClient]:
     """Serve a workspace where the app has all scopes and gets all events."""
     scopes = sorted({scope for method in METHODS.values() for scope in method.scopes} | set(SCOPES))
@@ -71,7 +105,7 @@ class Listener:
         return [event for event in events if event["type"] == kind]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def listen() -> AsyncIterator[Callable[[SandboxClient], Awaitable[Listener]]]:
     """Connect the app over Socket Mode."""
     listeners: list[Listener] = []
@@ -88,7 +122,7 @@ async def listen() -> AsyncIterator[Callable[[SandboxClient], Awaitable[Listener
         await listener.client.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def listener(box: SandboxClient, listen: Callable[[SandboxClient], Awaitable[Listener]]) -> Listener:
     """Return a connected app."""
     return await listen(box)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox import limits
-from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient, open_sandbox
-
-
-async def refusal(call: Awaitable[Any]) -> str:
-    """Return the error name of a call."""
-    with pytest.raises(SlackApiError) as caught:
-        await call
-    return str(caught.value.response["error"])
+from tests.sandbox.conftest import refusal
+from tests.slack_sandbox import BOT_ID, BOT_USER, TEAM_ID, SandboxClient
 
 
 async def channel(client: AsyncWebClient, name: str) -> str:
@@ -44,6 +35,7 @@ async def test_auth_test_names_the_bot(box: SandboxClient, client: AsyncWebClien
     assert (await client.bots_info(bot=BOT_ID))["bot"]["user_id"] == BOT_USER
     assert (await client.team_info())["team"]["id"] == TEAM_ID
     assert box.base_url in outcome["url"]
+    assert box.bot_token not in str(await box.requests())
 
 
 @pytest.mark.parametrize(
@@ -53,16 +45,6 @@ async def test_a_wrong_token_is_refused(box: SandboxClient, token: str, error: s
     """No token, an unknown one, one of the wrong kind."""
     outcome = await box.api("auth.test", token=box.app_token if token == "app" else token)
     assert (outcome["ok"], outcome["error"]) == (False, error)
-
-
-async def test_revoked_and_without_scope(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A revoked token and a missing scope are different errors; the scope is named."""
-    room = await channel(client, "general")
-    await box.faults(scopes=["users:read"])
-    outcome = await box.api("chat.postMessage", channel=room, text="hi")
-    assert (outcome["error"], outcome["needed"], outcome["provided"]) == ("missing_scope", "chat:write", "users:read")
-    await box.faults(revoke=["bot"])
-    assert await refusal(client.auth_test()) == "token_revoked"
 
 
 async def test_an_unknown_method(client: AsyncWebClient) -> None:
@@ -222,62 +204,6 @@ async def test_reactions(box: SandboxClient, client: AsyncWebClient) -> None:
     assert await refusal(client.reactions_remove(channel=room, timestamp=ts, name="eyes")) == "no_reaction"
 
 
-async def test_ephemeral_messages_are_for_one(box: SandboxClient, client: AsyncWebClient) -> None:
-    """Other people do not see them, and no history has them."""
-    room = await channel(client, "general")
-    await client.chat_postEphemeral(channel=room, user="U0ADA00001", text="psst")
-    assert [message["text"] for message in await box.messages(person="ada")] == ["psst"]
-    assert not await box.messages(person="bo")
-    assert not (await client.conversations_history(channel=room))["messages"]
-
-
-async def test_exact_tiers(tmp_path: Path) -> None:
-    """With Slack's rate limits, one call too many is a 429 with Retry-After."""
-    async with open_sandbox(tmp_path, pace="exact") as box:
-        client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
-        for _ in range(20):
-            await client.users_list()
-        with pytest.raises(SlackApiError) as caught:
-            await client.users_list()
-        response = caught.value.response
-        assert (response.status_code, response["error"]) == (429, "ratelimited")
-        assert 0 < int(response.headers["Retry-After"]) <= 60
-        await client.auth_test()
-        await box.advance(61)
-        await client.users_list()
-
-
-async def test_fault_that_concerns_one_person_or_team(box: SandboxClient) -> None:
-    """A call concerns those whom it names, and the person who began its thread."""
-    roots = {person: await box.say(person, "#general", "how?") for person in ("ada", "bo")}
-    for concerned, errors in (("U0ADA00001", {"ada": "fatal_error", "bo": None}), ("T0OTHER", dict.fromkeys(roots))):
-        await box.faults({"method": "chat.*", "error": "fatal_error", "times": -1, "concerns": concerned}, clear=True)
-        for person, root in roots.items():
-            answer = await box.api("chat.postMessage", channel="C0GENERAL1", text="so", thread_ts=root)
-            assert answer.get("error") == errors[person]
-
-
-@pytest.mark.slow
-async def test_faults(box: SandboxClient, client: AsyncWebClient) -> None:
-    """Errors, 429, 500 and lost replies can be set."""
-    await box.faults({"method": "chat.postMessage", "error": "internal_error", "times": 1, "skip": 1})
-    await client.chat_postMessage(channel="#general", text="one")
-    assert await refusal(client.chat_postMessage(channel="#general", text="two")) == "internal_error"
-    await client.chat_postMessage(channel="#general", text="three")
-    await box.faults({"method": "chat.*", "status": 429, "retry_after_s": 7})
-    assert await refusal(client.chat_postMessage(channel="#general", text="four")) == "ratelimited"
-    await box.faults({"method": "chat.*", "status": 500})
-    with pytest.raises(SlackApiError):
-        await client.chat_postMessage(channel="#general", text="five")
-    await box.faults({"method": "chat.postMessage", "lose_reply": True})
-    await client.chat_postMessage(channel="#general", text="six")
-    texts = [message["text"] for message in await box.messages()]
-    assert texts == ["one", "three", "six", "six"], "the client tries again after a connection was lost"
-    methods = [(call["method"], call["error"]) for call in await box.requests("chat.postMessage")]
-    assert methods[1] == ("chat.postMessage", "internal_error")
-    assert box.bot_token not in str(await box.requests())
-
-
 async def test_home_and_modal(box: SandboxClient, client: AsyncWebClient) -> None:
     """A published Home is shown to its person; a modal needs a fresh trigger."""
     view = {"type": "home", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Welcome"}}]}
@@ -295,14 +221,6 @@ async def test_home_and_modal(box: SandboxClient, client: AsyncWebClient) -> Non
     trigger = box.hub.new_trigger("U0ADA00001")
     await box.advance(3.1)
     assert await refusal(client.views_open(trigger_id=trigger, view=modal)) == "expired_trigger_id"
-
-
-async def test_permalinks(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A message has an address on the page."""
-    ts = await box.say("ada", "#general", "hi")
-    room = await channel(client, "general")
-    link = (await client.chat_getPermalink(channel=room, message_ts=ts))["permalink"]
-    assert link == f"{box.base_url}/archives/{room}/p{ts.replace('.', '')}"
 
 
 async def test_window_of_no_length_has_no_messages(box: SandboxClient, client: AsyncWebClient) -> None:

@@ -18,7 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config.settings import load_settings
 from bot.sandbox.http.credentials import load_credentials, write_settings
-from tests.slack_sandbox import SandboxClient, open_sandbox, start_sandbox_process
+from tests.slack_sandbox import SandboxClient, start_sandbox_process
 from tests.waiting import WAIT_S
 
 
@@ -260,13 +260,3 @@ async def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     await asyncio.wait_for(process.stdout.readline(), 60)
     process.stdin.close()
     assert await asyncio.wait_for(process.wait(), 60) == 0
-
-
-async def test_two_pages_of_one_session(tmp_path: Path) -> None:
-    """A restarted workspace knows no earlier session: the page must be fetched again."""
-    async with open_sandbox(tmp_path) as box:
-        await (await page_socket(box, "ada")).close()
-    async with open_sandbox(tmp_path) as box:
-        with pytest.raises(aiohttp.WSServerHandshakeError):
-            await box.session.ws_connect(box.base_url + "/page-socket", headers={"Origin": box.base_url})
-        await (await page_socket(box, "ada")).close()

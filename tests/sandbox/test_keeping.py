@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot.sandbox.state.demo import PEOPLE
 from bot.sandbox.state.model import Record, SlackMessage, name_kind
 from bot.sandbox.state.storage import Storage
-from tests.slack_sandbox import SandboxClient, open_sandbox
-
-Listener = Any
+from tests.slack_sandbox import open_sandbox
 
 
 def message(ts: str, text: str = "x") -> SlackMessage:
@@ -84,19 +80,6 @@ async def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError):
         async with open_sandbox(tmp_path):
             pass
-
-
-@pytest.mark.slow
-async def test_five_hundred_mentions_at_once(box: SandboxClient, listener: Listener) -> None:
-    """Each arrives once as a mention and once as a message."""
-    await asyncio.gather(*(box.say("ada", "#general", f"@Kvasir {n}") for n in range(500)))
-    await listener.wait(lambda _request: True, count=1000)
-    await box.wait_delivered()
-    counts = Counter(
-        (event["type"], event["ts"]) for kind in ("app_mention", "message") for event in listener.events(kind)
-    )
-    assert len(counts) == 1000
-    assert set(counts.values()) == {1}
 
 
 async def test_documents_open_and_nothing_else_does(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,20 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
+from tests.sandbox.conftest import Listener
 from tests.services import free_ports
-from tests.slack_page import launch_chromium, open_page, send_message
+from tests.slack_page import open_page, send_message
 from tests.slack_sandbox import FEEDBACK_BUTTONS, TEAM_ID, SandboxClient, open_sandbox
 
 pytestmark = pytest.mark.slow
 
 GENERAL = "C0GENERAL1"
 ADA = "U0ADA00001"
-Listener = Any
 Open = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Start Chromium."""
-    async with launch_chromium() as started:
-        yield started
-
-
-@pytest.fixture
-async def look(browser: Browser, box: SandboxClient) -> AsyncIterator[Open]:
+def look(browser: Browser, box: SandboxClient) -> Iterator[Open]:
     """Open the page; a script error, a refused policy or a request to anywhere else fails the test."""
     wrong: list[str] = []
 
@@ -230,38 +223,6 @@ async def test_person_may_choose_a_reaction(box: SandboxClient, look: Open, list
     await expect(page.locator("#log .reaction")).to_contain_text("🔇")
     await listener.wait(lambda request: request.payload.get("event", {}).get("reaction") == "mute")
     assert (await box.messages())[0]["reactions"] == [{"name": "mute", "users": [ADA], "count": 1}]
-
-
-async def test_an_app_that_is_not_in_the_channel_is_invited(look: Open, listener: Listener) -> None:
-    """Only the person who mentioned it sees the hint; one click invites."""
-    page = await look()
-    await page.locator(".room", has_text="random").click()
-    await send_message(page, "@Kvasir hello?")
-    await page.get_by_role("button", name="Invite Kvasir").click()
-    await listener.wait(lambda request: request.payload["event"]["type"] == "member_joined_channel")
-    await expect(page.locator(".message.ephemeral")).to_have_count(0)
-    assert not listener.events("message")
-
-
-async def test_a_modal_is_filled_in(client: AsyncWebClient, look: Open, listener: Listener) -> None:
-    """It opens over the page, and its values reach the app."""
-    page = await look()
-    await send_message(page, "/kb help")
-    trigger = (await listener.wait(lambda request: request.type == "slash_commands"))[0].payload["trigger_id"]
-    title = {"type": "plain_text", "text": "Ask"}
-    field = {
-        "type": "input",
-        "block_id": "q",
-        "label": title,
-        "element": {"type": "plain_text_input", "action_id": "t"},
-    }
-    view = {"type": "modal", "callback_id": "ask", "title": title, "submit": title, "blocks": [field]}
-    await client.views_open(trigger_id=trigger, view=view)
-    await page.locator("dialog input").fill("为什么？")
-    await page.locator("dialog").get_by_role("button", name="Ask").click()
-    sent = await listener.wait(lambda request: request.payload.get("type") == "view_submission")
-    assert sent[0].payload["view"]["state"]["values"]["q"]["t"]["value"] == "为什么？"
-    await expect(page.locator("dialog")).to_have_count(0)
 
 
 async def test_what_is_entered_in_a_modal_stays_when_the_app_updates_it(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from playwright.async_api import Browser, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.sandbox.conftest import Listener
-from tests.slack_page import launch_chromium, list_accessibility_findings, open_page, send_message
+from tests.slack_page import list_accessibility_findings, open_page, send_message
 from tests.slack_sandbox import SandboxClient
 
 pytestmark = pytest.mark.slow
@@ -58,12 +57,6 @@ def make_modal() -> dict[str, Any]:
     return {"type": "modal", "callback_id": "all", "title": LABEL, "submit": LABEL, "blocks": fields}
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with launch_chromium() as started:
-        yield started
-
-
 async def fill_workspace(box: SandboxClient, client: AsyncWebClient) -> str:
     """Post what every view shows; return the root of a thread."""
     await box.put_status(engine={"state": "starting", "progress": 0.4}, suggestions=["How?", "为什么？"])
@@ -77,8 +70,7 @@ async def fill_workspace(box: SandboxClient, client: AsyncWebClient) -> str:
     return root
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
 async def test_no_view_has_serious_findings(
     box: SandboxClient, client: AsyncWebClient, listener: Listener, browser: Browser, scheme: Any, width: int
 ) -> None:

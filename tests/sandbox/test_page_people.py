@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Browser, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.state.demo import GUEST
-from tests.slack_page import launch_chromium, list_accessibility_findings, open_page, send_message
+from tests.slack_page import list_accessibility_findings, open_page, send_message
 from tests.slack_sandbox import FEEDBACK_BUTTONS, SandboxClient
 
 pytestmark = pytest.mark.slow
 
 ADA = "U0ADA00001"
 PROJECT = "C0PROJECT1"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Start Chromium."""
-    async with launch_chromium() as started:
-        yield started
 
 
 async def open_as(browser: Browser, box: SandboxClient, person: str, wrong: list[str]) -> Page:

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from bot.answering.events import AnswerEvent, Question, Sources, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
 from tests.slack.running_bot import PASSAGE, make_finished, run_bot_in_sandbox
-from tests.slack_page import launch_chromium, list_accessibility_findings, open_page, send_message
+from tests.slack_page import list_accessibility_findings, open_page, send_message
 
 pytestmark = pytest.mark.slow
 
 
-async def test_plan_folds_up_and_reasoning_opens_at_its_top(tmp_path: Path) -> None:
+async def test_plan_folds_up_and_reasoning_opens_at_its_top(tmp_path: Path, browser: Browser) -> None:
     resume = asyncio.Event()
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -31,10 +31,7 @@ async def test_plan_folds_up_and_reasoning_opens_at_its_top(tmp_path: Path) -> N
 
     wrong: list[str] = []
     capabilities = SlackCapabilities(plan_after_s=0.05)
-    async with (
-        run_bot_in_sandbox(tmp_path, "socket", script=script, capabilities=capabilities) as bot,
-        launch_chromium() as browser,
-    ):
+    async with run_bot_in_sandbox(tmp_path, script=script, capabilities=capabilities) as bot:
         page = await open_page(browser, bot.sandbox.base_url, wrong=wrong)
         await send_message(page, "@Kvasir how?")
         plan = page.locator("#thread .plan")

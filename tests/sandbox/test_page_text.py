@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
 from bot.slack.wire.text.render import make_fallback_text
-from tests.slack_page import launch_chromium, open_page
-from tests.slack_sandbox import open_sandbox
+from tests.slack_page import open_page
+from tests.slack_sandbox import SandboxClient
 
 pytestmark = pytest.mark.slow
 
@@ -93,11 +92,10 @@ FUZZ = """async () => {
 }"""
 
 
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(box: SandboxClient, browser: Browser) -> Page:
     """Open the page, for its modules."""
-    async with open_sandbox(tmp_path) as box, launch_chromium() as browser:
-        yield await open_page(browser, box.base_url)
+    return await open_page(browser, box.base_url)
 
 
 async def read(page: Page, kind: str, texts: dict[str, str]) -> dict[str, Any]:

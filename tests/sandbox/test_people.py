@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -14,11 +12,11 @@ from bot.sandbox.state import text
 from bot.sandbox.state.demo import BOT, PEOPLE, first_channels
 from bot.sandbox.state.records import SUBSCRIPTIONS
 from bot.slack.workspace.manifest import build_manifest
-from tests.slack_sandbox import BOT_USER, FEEDBACK_BUTTONS, SandboxClient
+from tests.sandbox.conftest import Listener
+from tests.slack_sandbox import BOT_USER, SandboxClient
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
-Listener = Any
 
 
 async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
@@ -33,16 +31,6 @@ async def test_edit_and_delete(box: SandboxClient, listener: Listener) -> None:
     assert changed["message"]["edited"]["user"] == ADA
     assert (deleted["deleted_ts"], deleted["previous_message"]["text"]) == (ts, "the question")
     assert all(event["channel"] == GENERAL for event in (changed, deleted))
-
-
-async def test_mention_of_a_user_group_has_its_id(box: SandboxClient, listener: Listener) -> None:
-    await box.group("S0ONCALL01", handle="oncall", name="On call", users=["bo"])
-    await box.say("ada", "#general", "@oncall please look")
-    await listener.wait(lambda request: request.payload["event"]["type"] == "message")
-    [said] = listener.events("message")
-    assert said["text"] == "<!subteam^S0ONCALL01|@oncall> please look"
-    [section] = said["blocks"][0]["elements"]
-    assert section["elements"][0] == {"type": "usergroup", "usergroup_id": "S0ONCALL01", "text": "@oncall"}
 
 
 async def test_a_deleted_root_leaves_its_thread(box: SandboxClient, client: AsyncWebClient) -> None:
@@ -93,48 +81,6 @@ async def test_a_button_and_its_response_url(box: SandboxClient, client: AsyncWe
     assert (await webhook.send(text="once too often")).status_code == 404
 
 
-async def test_feedback_buttons(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """The value is that of the pressed button."""
-    blocks = [{"type": "context_actions", "elements": [FEEDBACK_BUTTONS]}]
-    posted = await client.chat_postMessage(channel=GENERAL, text="?", blocks=blocks)
-    await box.press("ada", "#general", posted["ts"], "feedback", value="negative")
-    request = (await listener.wait(lambda request: request.type == "interactive"))[0]
-    assert request.payload["actions"][0]["value"] == "it-was-negative"
-    with pytest.raises(AssertionError, match="action_not_found"):
-        await box.press("ada", "#general", posted["ts"], "nothing")
-
-
-async def test_a_modal_is_opened_and_submitted(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    """The trigger of a command works once; a submission has the values of the form."""
-    await box.command("ada", "#general", "/kb help")
-    request = (await listener.wait(lambda request: request.type == "slash_commands"))[0]
-    field = {"type": "input", "block_id": "q", "label": {"type": "plain_text", "text": "Question"}}
-    field["element"] = {"type": "plain_text_input", "action_id": "text"}
-    title = {"type": "plain_text", "text": "Ask"}
-    view = {"type": "modal", "callback_id": "ask", "title": title, "submit": title, "blocks": [field]}
-    opened = await client.views_open(trigger_id=request.payload["trigger_id"], view=view)
-    values = {"q": {"text": {"type": "plain_text_input", "value": "为什么？"}}}
-    errors = {"response_action": "errors", "errors": {"q": "Too short"}}
-    listener.answers = lambda _request: errors
-    await box.submit("ada", opened["view"]["id"], values)
-    await box.wait_until(lambda: box.view(opened["view"]["id"]).get("errors"))
-    listener.answers = lambda _request: None
-    await box.submit("ada", opened["view"]["id"], values)
-    await box.wait_until(lambda: not box.view(opened["view"]["id"]))
-    submission = listener.got[-1].payload
-    assert (submission["type"], submission["view"]["callback_id"]) == ("view_submission", "ask")
-    assert submission["view"]["state"]["values"] == values
-
-
-async def test_another_bot_is_not_a_person(box: SandboxClient, listener: Listener) -> None:
-    """Its messages have their own bot_id; its mentions reach the app like those of people."""
-    await box.say_as_bot("Deploybot", "#general", "@Kvasir deployed")
-    await listener.wait(lambda request: request.payload["event"]["type"] == "app_mention")
-    event = listener.events("message")[0]
-    assert (event["subtype"], event["bot_id"][:2], event["username"]) == ("bot_message", "B0", "Deploybot")
-    assert event["user"] != BOT_USER
-
-
 async def test_the_apps_own_message_comes_back(client: AsyncWebClient, listener: Listener) -> None:
     """As on Slack, with the app's own bot_id, for it to ignore."""
     await client.chat_postMessage(channel=GENERAL, text=f"I am <@{BOT_USER}>")
@@ -151,14 +97,6 @@ def test_the_app_is_installed_from_its_manifest() -> None:
     assert list(APP_COMMANDS) == [command["command"] for command in manifest["features"]["slash_commands"]]
     shortcuts = [(one["callback_id"], one["name"], one["type"]) for one in manifest["features"]["shortcuts"]]
     assert [(one.callback_id, one.name, one.kind) for one in APP_SHORTCUTS] == shortcuts
-
-
-async def test_opening_the_home_is_an_event(box: SandboxClient, listener: Listener) -> None:
-    """Opening the app's Home is an event with its tab."""
-    await box.home("ada")
-    await listener.wait(lambda request: request.payload["event"]["type"] == "app_home_opened")
-    event = listener.events("app_home_opened")[0]
-    assert (event["user"], event["tab"], event["channel"][:1]) == (ADA, "home", "D")
 
 
 @pytest.mark.parametrize(
@@ -201,15 +139,3 @@ async def test_files_are_given_to_the_app_alone(box: SandboxClient) -> None:
     await box.faults(scopes=["chat:write"])
     async with box.session.get(url, headers=good, allow_redirects=False) as answer:
         assert answer.status == 302
-
-
-async def test_leaving_renaming_and_archiving(box: SandboxClient) -> None:
-    listed = await box.api("users.conversations", types="public_channel")
-    assert {room["name"] for room in listed["channels"]} == {"general", "handbook", "project", "partners"}
-    await box.control("POST", "rename", {"channel": "#general", "name": "all"})
-    await box.control("POST", "archive", {"channel": "#handbook", "person": "ada"})
-    listed = await box.api("users.conversations", types="public_channel", exclude_archived=True)
-    assert [room["name"] for room in listed["channels"]] == ["all", "project", "partners"]
-    await box.control("POST", "leave", {"member": "kvasir", "channel": "#all"})
-    listed = await box.api("users.conversations", types="public_channel", exclude_archived=True)
-    assert [room["name"] for room in listed["channels"]] == ["project", "partners"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from bot.sandbox.state.model import Envelope
+from tests.sandbox.conftest import Listener
 from tests.slack_sandbox import BOT_USER, TEAM_ID, SandboxClient, open_sandbox
 
-Listener = Any
 Listen = Callable[[SandboxClient], Awaitable[Listener]]
 
 
@@ -27,19 +26,6 @@ async def test_a_mention_arrives_twice_as_slack_sends_it(box: SandboxClient, lis
     assert outer["authorizations"][0]["user_id"] == BOT_USER
     assert len({request.payload["event_id"] for request in listener.got}) == 2
     await box.wait_delivered()
-
-
-async def test_mention_may_come_without_files_before_its_message(box: SandboxClient, listener: Listener) -> None:
-    await box.faults(late_message_s=0.2)
-    file = {"name": "notes.txt", "base64": "SGk="}
-    body = {"person": "ada", "channel": "#general", "text": "@Kvasir what is this?", "files": [file]}
-    for _ in range(2):  # the fault counts once
-        await box.control("POST", "say", body)
-    await box.wait_delivered()
-    events = [request.payload["event"] for request in listener.got if request.type == "events_api"]
-    first = [(event["type"], "files" in event) for event in events if event["ts"] == events[0]["ts"]]
-    assert first == [("app_mention", False), ("message", True)]
-    assert all("files" in event for event in events if event["ts"] != events[0]["ts"])
 
 
 async def test_a_direct_message_is_one_event(box: SandboxClient, listener: Listener) -> None:
@@ -84,43 +70,6 @@ async def test_unacknowledged_events_are_delivered_again(tmp_path: Path, listen:
 def _only(box: SandboxClient) -> Envelope:
     assert box.hub
     return next(iter(box.hub.outbox.pending.values()))
-
-
-async def test_an_event_waits_for_the_app_even_across_a_restart(tmp_path: Path, listen: Listen) -> None:
-    """An event without a connected app is delivered when one connects, also after a restart."""
-    async with open_sandbox(tmp_path) as box:
-        ts = await box.say("ada", "@kvasir", "are you there?")
-        secrets = box.bot_token, box.app_token, box.signing_secret
-    async with open_sandbox(tmp_path) as box:
-        assert (box.bot_token, box.app_token, box.signing_secret) == secrets
-        listener = await listen(box)
-        got = await listener.wait(lambda request: request.payload["event"]["ts"] == ts)
-        assert got[0].retry_attempt == 0
-        await box.wait_delivered()
-    async with open_sandbox(tmp_path) as box:
-        assert not (await box.state())["pending"]
-        assert [message["ts"] for message in await box.messages("@kvasir")] == [ts]
-
-
-async def test_dropped_acknowledgements_and_other_event_ids(tmp_path: Path, listen: Listen) -> None:
-    """Faults: an acknowledgement is lost; one message comes with several event ids."""
-    async with open_sandbox(tmp_path, ack_deadline_s=0.1) as box:
-        listener = await listen(box)
-        await box.faults(drop_acks=1)
-        await box.say("ada", "@kvasir", "lost")
-        await listener.wait(lambda request: request.retry_attempt == 1)
-        await box.faults(duplicate_events=3)
-        await box.say("ada", "@kvasir", "many")
-        many = await listener.wait(lambda request: request.payload["event"]["text"] == "many", count=4)
-        assert len({request.payload["event_id"] for request in many}) == 4
-
-
-async def test_the_app_reconnects_on_request(box: SandboxClient, listener: Listener) -> None:
-    """A ``disconnect`` frame makes the client open a new connection; nothing is lost meanwhile."""
-    await box.faults(disconnect="refresh_requested")
-    await box.say("ada", "@kvasir", "still there?")
-    await listener.wait(lambda request: request.payload["event"]["text"] == "still there?")
-    await box.wait_delivered()
 
 
 async def test_a_slash_command_is_answered_in_the_acknowledgement(box: SandboxClient, listener: Listener) -> None:

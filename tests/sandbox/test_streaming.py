@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.models.messages.chunk import BlocksChunk, MarkdownTextChunk, PlanUpdateChunk, TaskUpdateChunk
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.slack_sandbox import FEEDBACK_BUTTONS, TEAM_ID, SandboxClient, open_sandbox
+from tests.sandbox.conftest import Listener, refusal
+from tests.slack_sandbox import FEEDBACK_BUTTONS, TEAM_ID, SandboxClient
 
 ADA = "U0ADA00001"
 GENERAL = "C0GENERAL1"
-Listener = Any
-
-
-async def refusal(call: Awaitable[Any]) -> str:
-    """Return the error name of a call."""
-    with pytest.raises(SlackApiError) as caught:
-        await call
-    return str(caught.value.response["error"])
 
 
 async def started(box: SandboxClient, client: AsyncWebClient, **more: Any) -> tuple[str, str]:
@@ -138,23 +127,3 @@ async def test_stop_ends_the_stream_and_tells_the_app(
     assert await refusal(bad) == "invalid_status"
     await client.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
     assert (await box.state())["sessions"][0]["text"] == "is thinking…"
-
-
-async def test_a_stream_survives_a_restart(tmp_path: Path) -> None:
-    """The streamed text is there, and the stream continues."""
-    async with open_sandbox(tmp_path) as box:
-        client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
-        _, ts = await started(box, client, markdown_text="one")
-    async with open_sandbox(tmp_path) as box:
-        client = AsyncWebClient(token=box.bot_token, base_url=box.api_url)
-        await client.chat_appendStream(channel=GENERAL, ts=ts, markdown_text=" two")
-        await client.chat_stopStream(channel=GENERAL, ts=ts)
-        assert (await box.wait_for_message(lambda m: m["ts"] == ts))["text"] == "one two"
-
-
-async def test_a_server_without_streaming(box: SandboxClient, client: AsyncWebClient) -> None:
-    """A fault makes the streaming methods unknown."""
-    await box.faults({"method": "chat.*Stream", "error": "unknown_method", "times": -1})
-    root = await box.say("ada", "#general", "?")
-    begin: Callable[..., Awaitable[Any]] = client.chat_startStream
-    assert await refusal(begin(channel=GENERAL, thread_ts=root)) == "unknown_method"

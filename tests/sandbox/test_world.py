@@ -14,11 +14,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.state.demo import GUEST, PARTNER
 from bot.sandbox.state.model import PARTNER_TEAM_ID, SIBLING_TEAM_ID, TEAM_ID
+from tests.sandbox.conftest import Listener
 from tests.slack_sandbox import BOT_USER, SandboxClient, open_sandbox
 
 ADA, BO, CHEN = "U0ADA00001", "U0BO000002", "U0CHEN0003"
 GENERAL, PROJECT, REORG, PARTNERS = "C0GENERAL1", "C0PROJECT1", "C0REORG001", "C0PARTNERS"
-Listener = Any
 
 
 async def get_user(client: AsyncWebClient, user: str) -> dict[str, Any]:
@@ -82,14 +82,6 @@ async def test_a_deactivated_account_has_fewer_fields(box: SandboxClient, client
         await box.say("bo", "#general", "hello")
 
 
-async def test_users_are_listed_in_pages(box: SandboxClient, client: AsyncWebClient) -> None:
-    await box.world(people=[{"id": f"U0MANY{n:03}"} for n in range(30)], silent=True)
-    pages = [page["members"] async for page in await client.users_list(limit=10)]
-    assert [len(page) for page in pages[:3]] == [10, 10, 10]
-    found = {member["id"] for page in pages for member in page}
-    assert {ADA, BOT_USER, "U0MANY000", "U0MANY029"} <= found
-
-
 async def test_the_email_needs_its_scope(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     assert (await client.users_lookupByEmail(email="ADA@sandbox.example"))["user"]["id"] == ADA
     await box.faults(scopes=["users:read"])
@@ -97,19 +89,6 @@ async def test_the_email_needs_its_scope(box: SandboxClient, client: AsyncWebCli
     await box.person(ADA, title="Research")
     (changed,) = await wait_for_events(listener, "user_change")
     assert "email" not in changed["event"]["user"]["profile"]
-
-
-async def test_people_come_change_and_go(box: SandboxClient, listener: Listener) -> None:
-    """The app gets ``team_join`` and ``user_change`` with the whole user object, and a newcomer can write to it."""
-    await box.person("U0EVE", name="eve", real_name="Eve", role="member")
-    await box.say("eve", "@kvasir", "hello")
-    await box.person("U0EVE", role="guest")
-    await box.person("U0EVE", deleted=True)
-    joined = (await wait_for_events(listener, "team_join"))[0]["event"]
-    assert (joined["user"]["id"], joined["user"]["is_restricted"]) == ("U0EVE", False)
-    guest, gone = (payload["event"]["user"] for payload in await wait_for_events(listener, "user_change", 2))
-    assert (guest["is_restricted"], guest["deleted"], gone["deleted"]) == (True, False, True)
-    assert (await wait_for_events(listener, "message"))[0]["event"]["channel_type"] == "im"
 
 
 # ── Conversations ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,35 +118,6 @@ async def test_a_private_channel_is_hidden_without_membership(box: SandboxClient
     assert (await box.messages("#project"))[0]["text"] == "what is #reorg?"
     with pytest.raises(AssertionError, match="not_in_channel"):
         await box.say("gus", "#reorg", "hello")
-
-
-async def test_members_are_listed_in_pages(box: SandboxClient, client: AsyncWebClient) -> None:
-    people = [f"U0MANY{n:04}" for n in range(1500)]
-    big = {"id": "C0BIG00001", "name": "big", "kind": "channel", "members": [*people, BOT_USER]}
-    await box.world(people=[{"id": one} for one in people], channels=[big], silent=True)
-    pages = [page["members"] async for page in await client.conversations_members(channel="C0BIG00001", limit=1000)]
-    assert [len(page) for page in pages] == [1000, 501]
-    with pytest.raises(SlackApiError, match="invalid_limit"):
-        await client.conversations_members(channel="C0BIG00001", limit=1001)
-
-
-async def test_members_join_and_leave(box: SandboxClient, listener: Listener) -> None:
-    await box.channel("#reorg", members=["ada", "chen", "kvasir"])
-    joined = (await wait_for_events(listener, "member_joined_channel"))[0]["event"]
-    left = (await wait_for_events(listener, "member_left_channel"))[0]["event"]
-    assert (joined["user"], joined["channel"], joined["channel_type"], joined["team"]) == (CHEN, REORG, "G", TEAM_ID)
-    assert (left["user"], left["channel"]) == (BO, REORG)
-
-
-async def test_a_channel_is_shared_and_unshared(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    await box.channel("#general", shared_with=[PARTNER_TEAM_ID])
-    (shared,) = await wait_for_events(listener, "channel_shared")
-    assert (shared["event"]["connected_team_id"], shared["is_ext_shared_channel"]) == (PARTNER_TEAM_ID, True)
-    await box.channel("#general", shared_with=[])
-    (unshared,) = await wait_for_events(listener, "channel_unshared")
-    assert unshared["event"]["previously_connected_team_id"] == PARTNER_TEAM_ID
-    assert unshared["event"]["is_ext_shared"] is False
-    assert (await get_channel(client, GENERAL))["is_ext_shared"] is False
 
 
 async def test_what_a_person_of_another_company_says(box: SandboxClient, listener: Listener) -> None:
@@ -209,37 +159,13 @@ async def test_group_messages(box: SandboxClient, client: AsyncWebClient, listen
         await box.join("chen", opened)
 
 
-# ── User groups ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_user_groups_and_their_events(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
-    await box.group("S0FINANCE", handle="finance", name="Finance", users=["ada", "bo"])
-    await box.group("S0FINANCE", users=["bo", "chen"])
-    (created,) = await wait_for_events(listener, "subteam_created")
-    assert created["event"]["subteam"]["users"] == [ADA, BO]
-    (changed,) = await wait_for_events(listener, "subteam_members_changed")
-    assert (changed["event"]["added_users"], changed["event"]["removed_users"]) == ([CHEN], [ADA])
-    (updated,) = await wait_for_events(listener, "subteam_updated")
-    assert updated["event"]["subteam"]["user_count"] == 2
-    (group,) = (await client.usergroups_list(include_users=True))["usergroups"]
-    assert (group["id"], group["handle"], group["date_delete"]) == ("S0FINANCE", "finance", 0)
-    assert group["users"] == [BO, CHEN]
-    assert "users" not in (await client.usergroups_list())["usergroups"][0]
-    assert (await client.usergroups_users_list(usergroup="S0FINANCE"))["users"] == [BO, CHEN]
-    await box.group("S0FINANCE", disabled=True)
-    assert (await client.usergroups_list())["usergroups"] == []
-    with pytest.raises(SlackApiError, match="no_such_subteam"):
-        await client.usergroups_users_list(usergroup="S0FINANCE")
-
-
 # ── Organization ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_enterprise_grid(box: SandboxClient, client: AsyncWebClient, listener: Listener) -> None:
     """A person of a sibling workspace is a colleague, with the organization in each place where Slack names it."""
     await box.world(
-        organization={"org_wide_install": True},
-        people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}],
+        organization={"org_wide_install": True}, people=[{"id": "W0SIBLING1", "name": "sib", "team": SIBLING_TEAM_ID}]
     )
     await box.channel("#general", shared_with=[SIBLING_TEAM_ID])
     await box.join("sib", "#general")

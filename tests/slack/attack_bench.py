@@ -230,7 +230,7 @@ async def open_attack_bench(folder: Path, new_checker: Any) -> AsyncIterator[Att
     web = {"web": Policies(Policy("on", searches=True))}
     async with (
         fake_sglang() as model,
-        run_bot_in_sandbox(folder, "socket", dependencies=web, sandbox_options={"pace": "off"}) as bot,
+        run_bot_in_sandbox(folder, dependencies=web, sandbox_options={"pace": "off"}) as bot,
     ):
         client = EngineClient(ServerEndpoint(url=model.url, api_key=None, model=model.model, thinks=True))
 

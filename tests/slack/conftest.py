@@ -11,17 +11,9 @@ from bot.config.configuration import Access
 from tests.slack.running_bot import FakeLibrary, RunningBot, run_bot_in_sandbox
 
 
-@pytest.fixture(params=["socket", pytest.param("http", marks=pytest.mark.slow)])
-async def bot(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RunningBot]:
-    """Run the same bot over either transport."""
-    async with run_bot_in_sandbox(tmp_path, request.param) as served:
-        yield served
-
-
 @pytest.fixture
-async def socket_bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
-    """Run the bot over Socket Mode."""
-    async with run_bot_in_sandbox(tmp_path, "socket") as served:
+async def bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
+    async with run_bot_in_sandbox(tmp_path) as served:
         yield served
 
 
@@ -35,5 +27,5 @@ def library() -> FakeLibrary:
 async def owned_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
     """Run a bot whose one owner is Ada."""
     dependencies = {"access": Access(frozenset({"U0ADA00001"}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies=dependencies) as bot:
         yield bot

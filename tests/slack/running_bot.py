@@ -27,6 +27,7 @@ from bot.slack.wire.text.tables import read_table_block
 from bot.slack.workspace.app import SlackApp, open_slack_app
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.questions import LedgerTurn, QuestionKey, TurnState
 from bot.storage.verified_answers import VerifiedAnswers
 from engine.interfaces import EngineState, EngineStatus
 from knowledge.embedding import find_calibration
@@ -36,7 +37,7 @@ from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
 from tests.services import free_ports
-from tests.slack_sandbox import SandboxClient, open_sandbox
+from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
 Transport = Literal["socket", "http"]
 Script = Callable[[Question], AsyncIterator[AnswerEvent]]
@@ -240,16 +241,53 @@ class RunningBot:
             channel=channel,
         )
 
+    async def wait_for_turn(self, *answer: str, **more: str) -> dict[str, Any]:
+        """Wait for a complete answer and for the end of every turn, and return the answer's message."""
+        message = await self.wait_for_answer(*answer, **more)
+        await self.wait_until_idle()
+        return message
+
+    async def pause_answer(
+        self, text: str = "@Kvasir how?", channel: str = "#general", first: str = "The first half. ", **more: Any
+    ) -> tuple[str, PausedScript]:
+        """Ask as Ada; return the ``ts`` and the script of the answer, which pauses after its first words in Slack."""
+        self.answerer.script = paused = PausedScript(first)
+        ts = await self.ask(text, channel, **more)
+        await self.sandbox.wait_for_message(
+            lambda m: m["root"] == (more.get("thread_ts") or ts) and first.strip() in get_text(m) and m.get("bot_id"),
+            channel=channel,
+        )
+        return ts, paused
+
+    async def find_turn(self, ts: str) -> LedgerTurn:
+        """Return the turn of a question in #general."""
+        turn = await self.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        assert turn is not None
+        return turn
+
+    async def has_state(self, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
+        """Return whether a question in #general has a state, and these messages."""
+        turn = await self.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
+        return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
+
+    async def has_no_open_turns(self) -> bool:
+        """Return whether the ledger has no open turn of this bot."""
+        return not await self.ledger.renew_leases()
+
+    async def list_open_streams(self) -> list[str]:
+        """Return the messages in #general that are still streamed."""
+        return [m["ts"] for m in await self.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
+
     async def wait_until_idle(self) -> None:
         """Wait until the bot has handled every event and ended every turn."""
         await self.sandbox.wait_delivered()
         await self.sandbox.wait_until(lambda: not self.app.workspace.turns.running, what="end of the turns")
 
 
-async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general") -> str:
-    """Wait for an ephemeral message to Ada that contains some text, and return its text."""
+async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general", person: str = "ada") -> str:
+    """Wait for an ephemeral message to a person that contains some text, and return its text."""
     found = await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and contains in get_text(m), channel=channel
+        lambda m: m.get("ephemeral") and contains in get_text(m), channel=channel, person=person
     )
     return get_text(found)
 
@@ -320,7 +358,7 @@ def _make_shared_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="kvasir-ledger-")
 
 
-async def _make_ledger_url(state: Path) -> str:
+async def copy_ledger(state: Path) -> str:
     """Return the URL of a database; a new one is a copy, because its revisions take 40 ms."""
     file, migrated = state / "ledger.sqlite3", Path(_make_shared_folder().name) / "ledger.sqlite3"
     if not file.exists():
@@ -358,7 +396,7 @@ async def run_bot(
         port=port or 0,
     )
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
-    url = database or await _make_ledger_url(state)
+    url = database or await copy_ledger(state)
     channels = (dependencies or {}).get("channels", {})
     confidential = Configuration((), None, channels=channels).confidential_channels
     async with open_ledger(url, patience_s=patience_s, owner=owner, confidential=confidential) as ledger:
@@ -376,7 +414,7 @@ async def run_bot(
 
 @contextlib.asynccontextmanager
 async def run_bot_in_sandbox(
-    state: Path, transport: Transport, *, sandbox_options: Mapping[str, Any] | None = None, **options: Any
+    state: Path, transport: Transport = "socket", *, sandbox_options: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[RunningBot]:
     """Run a workspace and the bot in it."""
     port = free_ports(1)[0] if transport == "http" else None

@@ -14,9 +14,8 @@ from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
 from bot.storage.workspace_rows import WorkspaceRows
-from tests.slack.people.test_directory_events import wait_for_notice
 from tests.slack.people.world import PRIVATE, SHARED, ask_for_viewers, run_company
-from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, run_bot_in_sandbox, wait_for_ephemeral
 
 pytestmark = pytest.mark.slow
 
@@ -28,18 +27,18 @@ async def change_id(bot: RunningBot, channel: str, new: str = NEW) -> None:
     await bot.sandbox.wait_delivered()
 
 
-async def test_follow_up_in_a_moved_channel_needs_no_mention(socket_bot: RunningBot) -> None:
-    root = await socket_bot.ask("@Kvasir how do I add a source?")
-    await socket_bot.wait_for_answer(root)
-    await change_id(socket_bot, "#general")
-    await socket_bot.ask("and a website?", thread_ts=root)
-    await socket_bot.wait_for_answer(root, "You asked: and a website?")
-    assert socket_bot.answerer.questions[1].history[0].question == "how do I add a source?"
+async def test_follow_up_in_a_moved_channel_needs_no_mention(bot: RunningBot) -> None:
+    root = await bot.ask("@Kvasir how do I add a source?")
+    await bot.wait_for_answer(root)
+    await change_id(bot, "#general")
+    await bot.ask("and a website?", thread_ts=root)
+    await bot.wait_for_answer(root, "You asked: and a website?")
+    assert bot.answerer.questions[1].history[0].question == "how do I add a source?"
 
 
 async def test_question_that_is_answered_meanwhile_gets_its_answer(tmp_path: Path) -> None:
     script = PausedScript()
-    async with run_bot_in_sandbox(tmp_path, "socket", script=script) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=script) as bot:
         ts = await bot.ask()
         await script.paused.wait()
         await change_id(bot, "#general")
@@ -59,7 +58,7 @@ async def test_audience_of_a_moved_channel_is_read_under_its_new_id(tmp_path: Pa
 async def test_approval_of_a_shared_channel_moves(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_notice(bot, SHARED, "I now answer")
+        await wait_for_ephemeral(bot, "I now answer", SHARED)
         await change_id(bot, SHARED)
         await bot.wait_for_answer(await bot.sandbox.say("noor", NEW, "@Kvasir how?"), channel=NEW)
 

@@ -104,13 +104,10 @@ async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> N
     library = FakeLibrary()
     channels = {PROFILED: ChannelTable(id=PROFILED, profile="ward")}
     dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}, "access": Access(frozenset({ADA}))}
-    async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_at_length, dependencies=dependencies, library=library
-    ) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length, dependencies=dependencies, library=library) as bot:
         for channel, is_confidential in (("#project", True), ("#general", False)):
             ts = await bot.ask("@Kvasir which zebra?", channel)
-            answer = await bot.wait_for_answer(ts, "", channel)
-            await bot.wait_until_idle()
+            answer = await bot.wait_for_turn(ts, "", channel)
             asker = bot.answerer.questions[-1].asker
             assert (asker.is_confidential, asker.within) == (is_confidential, 'in:"docs"' if is_confidential else "")
             buttons = str(await bot.list_answers(ts, channel))
@@ -129,7 +126,7 @@ async def test_what_elsewhere_is_kept_stays_in_the_messages(tmp_path: Path) -> N
 async def test_the_rules_get_all_that_people_wrote_in_the_thread(tmp_path: Path) -> None:
     channels = {PROFILED: ChannelTable(id=PROFILED, profile="ward")}
     dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_shortly, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_shortly, dependencies=dependencies) as bot:
         root = await bot.sandbox.say("bo", "#project", "The labs say eGFR <30")
         for part in range(3):
             await bot.sandbox.say("bo", "#project", f"Part {part}: " + "it was normal. " * 800, thread_ts=root)
@@ -154,7 +151,7 @@ async def test_an_answer_from_elsewhere_is_not_shared_in_the_channel(tmp_path: P
     """The profile may have been set after the question."""
     channels: dict[str, ChannelTable] = {}
     dependencies = {"channels": channels, "guidance": {"ward": Guidelines()}}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_shortly, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_shortly, dependencies=dependencies) as bot:
         await bot.sandbox.command("ada", "#project", "/ask which zebra?")
         private = await bot.sandbox.wait_for_message(
             lambda m: "It is striped" in get_text(m) and m.get("metadata"), channel="@kvasir"
@@ -162,9 +159,7 @@ async def test_an_answer_from_elsewhere_is_not_shared_in_the_channel(tmp_path: P
         await bot.wait_until_idle()
         channels[PROFILED] = ChannelTable(id=PROFILED, profile="ward")
         await bot.sandbox.press("ada", private["channel"], private["ts"], ShareAnswerAction.action_id)
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "I answer from guidelines alone" in get_text(m), channel="@kvasir"
-        )
+        await wait_for_ephemeral(bot, "I answer from guidelines alone", "@kvasir")
         assert not [one for one in await bot.sandbox.messages("#project") if "zebra" in get_text(one)]
         await check_ask_command(bot)
 

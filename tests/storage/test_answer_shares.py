@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from bot.storage.retention import Retention
 from bot.storage.turns.answer_shares import CLAIM_S, AnswerShares
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if is_sqlite else request.getfixturevalue("postgres")
-    return url
-
-
-async def test_shares_are_claimed_once_and_forgotten_with_the_answers(database: str) -> None:
+async def test_shares_are_claimed_once_and_forgotten_with_the_answers(url: str) -> None:
     key, now = QuestionKey("T1", "D1", "1.0"), [1_000_000.0]
-    async with open_ledger(database) as ledger:
+    async with open_ledger(url) as ledger:
         shares = AnswerShares(ledger.database, lambda: now[0])
         await shares.offer_share(key, "C1", "general")
         await shares.offer_share(key, "C2", "other")

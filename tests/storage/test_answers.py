@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from bot.storage.answers import Answers, StoredAnswer, StoredPassage, erase_answer
-from bot.storage.retention import Retention
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
-from tests.slack.running_bot import get_text, run_bot_in_sandbox
 
 KEY = QuestionKey("T1", "C1", "1.0")
 PASSAGE = StoredPassage(1, "docs", "a.md", "A", "H", "https://kb.example/a", ("c1", "c2"))
@@ -20,16 +13,6 @@ PASSAGE = StoredPassage(1, "docs", "a.md", "A", "H", "https://kb.example/a", ("c
 def make_answer(ts: str = "1.0", user: str = "U1", text: str = "Yes [1].") -> StoredAnswer:
     key = QuestionKey("T1", "C1", ts)
     return StoredAnswer(key, ts, user, "en", "Why?", text, (PASSAGE,), "engine", "R1", marked=1, seconds=0.5)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_answers"))
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_turns"))
-        yield opened
 
 
 async def test_an_answer_is_found_replaced_and_erased(ledger: Ledger) -> None:
@@ -51,23 +34,6 @@ async def test_recent_answers_are_those_of_the_person(ledger: Ledger) -> None:
     assert await answers.list_recent("T2", "U1", 2) == []
 
 
-async def test_old_answers_are_purged_with_their_turns(ledger: Ledger) -> None:
-    answers = Answers(ledger.database)
-    await answers.save_answer(make_answer())
-    await ledger.purge_rows(Retention(60, 60))
-    assert await answers.find_answer(KEY) is not None
-    await ledger.purge_rows(Retention(-60, 60))
-    assert await answers.find_answer(KEY) is None
-
-
-async def test_text_that_a_database_cannot_store_is_replaced(ledger: Ledger) -> None:
-    answers = Answers(ledger.database)
-    await answers.save_answer(make_answer(text="A\x00B \ud83d."))
-    stored = await answers.find_answer(KEY)
-    assert stored is not None
-    assert stored.answer == "AB ?."
-
-
 async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
     answers = Answers(ledger.database)
     message = QuestionMessage(KEY, KEY.ts, "U1", "Why?")
@@ -77,17 +43,3 @@ async def test_a_deleted_question_keeps_no_answer(ledger: Ledger) -> None:
     assert await answers.find_answer(KEY) is None
     await answers.save_answer(make_answer())
     assert await answers.find_answer(KEY) is None, "an answer that ended at the same time"
-
-
-@pytest.mark.parametrize("text", ["How <much> & why?"])
-async def test_a_turn_stores_its_answer(tmp_path: Path, text: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        ts = await bot.ask(f"@Kvasir {text}")
-        answer = await bot.wait_for_answer(ts)
-        await bot.wait_until_idle()
-        stored = await Answers(bot.ledger.database).find_answer(QuestionKey("T0SANDBOX1", answer["channel"], ts))
-        assert stored is not None
-        assert (stored.question, stored.user) == (text, "U0ADA00001")
-        assert stored.answer == f"You asked: {text} [1]. That is all."
-        assert [passage.document for passage in stored.passages] == ["sources.md"]
-        assert "That is all." in get_text(answer)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.storage.api_keys import ApiKey, ApiKeys
-from bot.storage.turns.ledger import open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.workspace_rows import WorkspaceRows
 
 
@@ -20,12 +19,9 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def keys(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ApiKeys]:
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'kvasir.db'}" if is_sqlite else request.getfixturevalue("empty_postgres")
-    async with open_ledger(url) as ledger:
-        yield ApiKeys(ledger.database, Clock())
+@pytest.fixture
+def keys(ledger: Ledger) -> ApiKeys:
+    return ApiKeys(ledger.database, Clock())
 
 
 async def test_a_key_is_found_by_its_secret_alone(keys: ApiKeys, tmp_path: Path) -> None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-
-import pytest
 
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.question_counts import AppTurns
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'kvasir.db'}" if is_sqlite else request.getfixturevalue("postgres")
-    return url
-
-
-async def test_counts_of_an_hour_are_those_of_all_apps(database: str) -> None:
+async def test_counts_of_an_hour_are_those_of_all_apps(url: str) -> None:
     def make_question(ts: str, user: str = "B1", thread_ts: str = "1.0", channel: str = "C1") -> QuestionMessage:
         return QuestionMessage(QuestionKey("T1", channel, ts), thread_ts, user, "how?")
 
     now = time.time()
-    async with open_ledger(database) as ledger:
+    async with open_ledger(url) as ledger:
         counts = AppTurns(ledger.database, lambda: now)
         app_question = make_question("9.0")
         assert await counts.count_last_hour(app_question) == (0, 0)

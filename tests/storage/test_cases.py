@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,19 +12,10 @@ from bot.storage.cases import Case, CaseHit, Cases, Outcome, make_hit
 from bot.storage.personal_data import PersonalData
 from bot.storage.retention import Retention
 from bot.storage.tables import cases
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 
 HIT = CaseHit("fan-in", 7, [["2026-03-02", "A", "B", "10.00", "T-1"]])
 CASE = Case("c1", "aml", "B", 3.0, [HIT])
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_cases"))
-        yield opened
 
 
 async def test_a_case_is_opened_once_and_decided_once(ledger: Ledger) -> None:

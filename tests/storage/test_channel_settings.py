@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.turns.threads import ThreadRecords
 from bot.storage.workspace_rows import WorkspaceRows
@@ -29,16 +27,13 @@ class Process:
         self.now = 1_000_000.0
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def processes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Process, Process]]:
+@pytest.fixture
+async def processes(ledgers: tuple[Ledger, Ledger]) -> tuple[Process, Process]:
     """Return two processes that have read all changes."""
-    url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        both = Process(one), Process(other)
-        await WorkspaceRows(one.database, "T1").erase_workspace()
-        for process in both:
-            await process.changes.read_changes()
-        yield both
+    both = Process(ledgers[0]), Process(ledgers[1])
+    for process in both:
+        await process.changes.read_changes()
+    return both
 
 
 def make_message(ts: str) -> QuestionMessage:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -19,21 +16,13 @@ from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.refresh_records import RefreshRecord, RefreshRecords
 from bot.storage.shared_changes import SharedChanges
 from bot.storage.tables import tables
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from bot.storage.verified_answers import VerifiedAnswers
 from tests.storage.test_answers import KEY, PASSAGE, make_answer
 from tests.storage.test_verified_answers import ANSWER
 
 anything = st.text(st.characters(categories=None), max_size=20)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        yield opened
 
 
 async def store_everywhere(ledger: Ledger, text: str) -> list[str]:

@@ -68,10 +68,8 @@ def test_a_process_alone_gets_all_that_it_wants(values: Sequence[tuple[int, int,
     assert grant_places(claim, [], total) == max(claim.held, min(claim.wanted, total))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_file = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'kvasir.db'}" if is_file else request.getfixturevalue("empty_postgres")
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
     async with open_ledger(url, patience_s=30.0) as opened:
         yield opened
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, Vote, VoteReason
 from bot.storage.retention import Retention
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.turns.questions import QuestionMessage, TurnState
 from tests.storage.test_answers import KEY, make_answer
 
 ANSWER = make_answer()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        for table in ("bot_answers", "bot_turns", "bot_feedback"):
-            await opened.database.write(lambda connection, t=table: connection.exec_driver_sql(f"DELETE FROM {t}"))
-        await Answers(opened.database).save_answer(ANSWER)
-        yield opened
+@pytest.fixture
+async def ledger(ledger: Ledger) -> Ledger:
+    """Return a ledger with an answer."""
+    await Answers(ledger.database).save_answer(ANSWER)
+    return ledger
 
 
 async def test_each_person_has_one_vote(ledger: Ledger) -> None:

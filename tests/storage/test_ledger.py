@@ -7,7 +7,6 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,36 +28,11 @@ def make_question(ts: str = "100.1", thread_ts: str = "", text: str = "how? æ€Žä
     return QuestionMessage(QuestionKey("T1", "C1", ts), thread_ts or ts, "U1", text)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return an empty database's URL."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    server: str = request.getfixturevalue("postgres")
-    async with open_ledger(server) as ledger:
-        await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
-    return server
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
-    async with open_ledger(url) as opened:
-        yield opened
-
-
-async def test_concurrent_claims_succeed_once(ledger: Ledger) -> None:
-    claims = await asyncio.gather(*(ledger.claim_question(make_question()) for _ in range(20)))
-    assert claims.count(None) == 19
-    assert claims.count(TurnState.RECEIVED) == 1
-
-
-async def test_two_processes_claim_question_once(url: str) -> None:
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        questions = [make_question(f"{n}.0") for n in range(30)]
-        claims = await asyncio.gather(
-            *(side.claim_question(question) for question in questions for side in (one, other))
-        )
-        assert len(claims) - claims.count(None) == 30
+async def test_two_processes_claim_question_once(ledgers: tuple[Ledger, Ledger]) -> None:
+    one, other = ledgers
+    questions = [make_question(f"{n}.0") for n in range(30)]
+    claims = await asyncio.gather(*(side.claim_question(question) for question in questions for side in (one, other)))
+    assert len(claims) - claims.count(None) == 30
 
 
 async def test_turn_passes_through_its_states(ledger: Ledger) -> None:
@@ -89,46 +63,46 @@ async def test_claim_may_begin_the_turn(ledger: Ledger) -> None:
     assert turn.attempts == 2
 
 
-async def test_process_waits_for_the_answer_of_another_one_in_the_thread(url: str) -> None:
+async def test_process_waits_for_the_answer_of_another_one_in_the_thread(ledgers: tuple[Ledger, Ledger]) -> None:
     root, second, third = make_question("1.0"), make_question("2.0", "1.0"), make_question("3.0", "1.0")
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        assert await one.claim_question(root, begun=True) is TurnState.ANSWERING
-        await other.claim_question(second)
-        await one.claim_question(third)
-        with pytest.raises(ThreadBusy) as busy:
-            await other.begin_turn(second.key)
-        assert busy.value.state is TurnState.ANSWERING
-        await one.finish_turn(root.key, 0, TurnState.DONE)
-        with pytest.raises(ThreadBusy) as busy:
-            await one.begin_turn(third.key)
-        assert busy.value.state is TurnState.RECEIVED
-        assert await other.begin_turn(second.key) is not None
-        with pytest.raises(ThreadBusy):
-            await one.begin_turn(third.key, wait_for=[TurnState.ANSWERING])
-        await other.refund_attempt(second.key)
-        assert await one.begin_turn(third.key) is not None
+    one, other = ledgers
+    assert await one.claim_question(root, begun=True) is TurnState.ANSWERING
+    await other.claim_question(second)
+    await one.claim_question(third)
+    with pytest.raises(ThreadBusy) as busy:
+        await other.begin_turn(second.key)
+    assert busy.value.state is TurnState.ANSWERING
+    await one.finish_turn(root.key, 0, TurnState.DONE)
+    with pytest.raises(ThreadBusy) as busy:
+        await one.begin_turn(third.key)
+    assert busy.value.state is TurnState.RECEIVED
+    assert await other.begin_turn(second.key) is not None
+    with pytest.raises(ThreadBusy):
+        await one.begin_turn(third.key, wait_for=[TurnState.ANSWERING])
+    await other.refund_attempt(second.key)
+    assert await one.begin_turn(third.key) is not None
 
 
-async def test_only_one_process_begins_in_a_thread(url: str) -> None:
+async def test_only_one_process_begins_in_a_thread(ledgers: tuple[Ledger, Ledger]) -> None:
     """Both ask at the same moment."""
     questions = [make_question(f"{n}.0", "0.5") for n in range(2)]
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        for ledger, question in zip((one, other), questions, strict=True):
-            await ledger.claim_question(question)
-        begins = (one.begin_turn(questions[0].key, wait_for=[TurnState.ANSWERING]), other.begin_turn(questions[1].key))
-        results = await asyncio.gather(*begins, return_exceptions=True)
-        assert sum(isinstance(result, ThreadBusy) for result in results) == 1
+    one, other = ledgers
+    for ledger, question in zip((one, other), questions, strict=True):
+        await ledger.claim_question(question)
+    begins = (one.begin_turn(questions[0].key, wait_for=[TurnState.ANSWERING]), other.begin_turn(questions[1].key))
+    results = await asyncio.gather(*begins, return_exceptions=True)
+    assert sum(isinstance(result, ThreadBusy) for result in results) == 1
 
 
-async def test_claim_of_a_known_thread_waits(url: str) -> None:
+async def test_claim_of_a_known_thread_waits(ledgers: tuple[Ledger, Ledger]) -> None:
     """An edit adds a mention to the first message of a thread in which an answer runs."""
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        await one.claim_question(make_question("2.0", "1.0"))
-        await one.begin_turn(make_question("2.0").key)
-        assert await other.claim_question(make_question("1.0"), begun=True) is TurnState.RECEIVED
-        turn = await other.find_turn(make_question("1.0").key)
-        assert turn is not None
-        assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
+    one, other = ledgers
+    await one.claim_question(make_question("2.0", "1.0"))
+    await one.begin_turn(make_question("2.0").key)
+    assert await other.claim_question(make_question("1.0"), begun=True) is TurnState.RECEIVED
+    turn = await other.find_turn(make_question("1.0").key)
+    assert turn is not None
+    assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0)
 
 
 async def test_a_question_that_is_given_up_is_taken_over_at_once(url: str) -> None:
@@ -172,23 +146,22 @@ async def test_open_questions_of_another_workspace_are_left_alone(url: str) -> N
         assert len(await OpenStatuses(ledger.database, ["T2"], now=lambda: time.time() + 3_600).take_due()) == 1
 
 
-async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_turn(url: str) -> None:
-    async with open_ledger(url) as ledger:
-        statuses = OpenStatuses(ledger.database, ["T1"])
-        first, later = make_question("100.1"), make_question("100.2", thread_ts="100.1")
-        await ledger.claim_question(first, begun=True)
-        await ledger.claim_question(later)
-        await ledger.finish_turn(first.key, 0, TurnState.DONE, clear_status_in_s=0.0)
-        assert not await statuses.take_due()
-        assert await ledger.begin_turn(later.key, wait_for=()) is not None
-        await ledger.finish_turn(later.key, 0, TurnState.DONE)
-        due = [*await statuses.take_due(), *await statuses.take_due()]
-        assert [(one.channel, one.thread_ts) for one in due] == [("C1", "100.1")]
-        await statuses.settle_status(due[0], 0.0)
-        [again] = await statuses.take_due()
-        await statuses.settle_status(again, None)
-        late = OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600)
-        assert not await late.take_due()
+async def test_open_status_is_taken_once_and_not_while_the_thread_has_an_open_turn(ledger: Ledger) -> None:
+    statuses = OpenStatuses(ledger.database, ["T1"])
+    first, later = make_question("100.1"), make_question("100.2", thread_ts="100.1")
+    await ledger.claim_question(first, begun=True)
+    await ledger.claim_question(later)
+    await ledger.finish_turn(first.key, 0, TurnState.DONE, clear_status_in_s=0.0)
+    assert not await statuses.take_due()
+    assert await ledger.begin_turn(later.key, wait_for=()) is not None
+    await ledger.finish_turn(later.key, 0, TurnState.DONE)
+    due = [*await statuses.take_due(), *await statuses.take_due()]
+    assert [(one.channel, one.thread_ts) for one in due] == [("C1", "100.1")]
+    await statuses.settle_status(due[0], 0.0)
+    [again] = await statuses.take_due()
+    await statuses.settle_status(again, None)
+    late = OpenStatuses(ledger.database, ["T1"], now=lambda: time.time() + 3_600)
+    assert not await late.take_due()
 
 
 async def test_generations_are_counted_until_the_question_is_edited(url: str) -> None:
@@ -309,31 +282,20 @@ async def test_withdrawal_of_dead_process_is_taken_over(url: str) -> None:
         assert [turn.message.key.ts for turn in await other.list_withdrawn()] == ["2.0"]
 
 
-async def test_threads_survive_restart(url: str) -> None:
-    async with open_ledger(url) as ledger:
-        await ledger.claim_question(make_question("2.0", "1.0"))
-    async with open_ledger(url) as ledger:
-        threads = ThreadRecords(ledger.database)
-        assert await threads.find_thread(("T1", "C1", "1.0"), "U1")
-        assert not await threads.find_thread(("T1", "C1", "2.0"), "U1")
-        assert not await threads.find_thread(("T2", "C1", "1.0"), "U1")
-
-
-async def test_files_of_a_later_event_belong_to_the_young_question(url: str) -> None:
-    async with open_ledger(url) as ledger:
-        question = make_question()
-        await ledger.claim_question(question, begun=True)
-        turn = await ledger.add_files(replace(question, files=2), within_s=30)
-        assert turn is not None
-        assert (turn.message.files, turn.revision, turn.state) == (2, 1, TurnState.ANSWERING)
-        assert await ledger.add_files(replace(question, files=2), within_s=30) is None, "the same event again"
-        assert not await ledger.finish_turn(question.key, 0, TurnState.DONE), "the answer without files does not count"
-        assert await ledger.finish_turn(question.key, 1, TurnState.DONE)
-        turn = await ledger.add_files(replace(question, files=3), within_s=30)
-        assert turn is not None
-        assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0), "a complete answer is revised"
-        await ledger.finish_turn(question.key, 2, TurnState.DONE, "stopped")
-        assert await ledger.add_files(replace(question, files=4), within_s=30) is None, "the person wants no answer"
+async def test_files_of_a_later_event_belong_to_the_young_question(ledger: Ledger) -> None:
+    question = make_question()
+    await ledger.claim_question(question, begun=True)
+    turn = await ledger.add_files(replace(question, files=2), within_s=30)
+    assert turn is not None
+    assert (turn.message.files, turn.revision, turn.state) == (2, 1, TurnState.ANSWERING)
+    assert await ledger.add_files(replace(question, files=2), within_s=30) is None, "the same event again"
+    assert not await ledger.finish_turn(question.key, 0, TurnState.DONE), "the answer without files does not count"
+    assert await ledger.finish_turn(question.key, 1, TurnState.DONE)
+    turn = await ledger.add_files(replace(question, files=3), within_s=30)
+    assert turn is not None
+    assert (turn.state, turn.attempts) == (TurnState.RECEIVED, 0), "a complete answer is revised"
+    await ledger.finish_turn(question.key, 2, TurnState.DONE, "stopped")
+    assert await ledger.add_files(replace(question, files=4), within_s=30) is None, "the person wants no answer"
 
 
 async def test_files_that_come_later_change_no_answer(url: str) -> None:
@@ -377,13 +339,6 @@ async def test_turns_of_living_process_stay_until_lease_ends(url: str) -> None:
         [turn] = await other.list_unfinished()
         assert turn.message == make_question()
         assert await one.renew_leases() == {}
-
-
-async def test_close_releases_leases(url: str) -> None:
-    async with open_ledger(url) as one:
-        await one.claim_question(make_question())
-    async with open_ledger(url) as other:
-        assert len(await other.list_unfinished()) == 1
 
 
 async def test_purge_removes_old_finished_turns(url: str) -> None:

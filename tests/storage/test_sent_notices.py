@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from bot.storage.sent_notices import SentNotices
-from bot.storage.turns.ledger import Ledger, open_ledger
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Ledger, Ledger]]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        yield one, other
+from bot.storage.turns.ledger import Ledger
 
 
 async def test_only_one_process_tells_of_something(ledgers: tuple[Ledger, Ledger]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from bot.storage.turns.ledger import open_ledger
 from knowledge.database.database import Database
 from knowledge.errors import DatabaseError
 from tests.engine.fakes import until
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Database, Database]]:
-    """Return one database as two processes see it."""
-    url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        yield one.database, other.database
 
 
 class Reader:

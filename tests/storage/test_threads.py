@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +13,9 @@ from bot.storage.turns.threads import ThreadRecord, ThreadRecords
 THREAD = ("T1", "C1", "1.0")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
     async with open_ledger(url, now=lambda: 50.0) as opened:
-        if not is_sqlite:
-            truncate = "TRUNCATE bot_turns, bot_threads"
-            await opened.database.write(lambda connection: connection.exec_driver_sql(truncate))
         yield opened
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from bot.answering.asker import ALL_TEAMS
 from bot.answering.events import Passage
 from bot.answering.verified_answers.verified_answer import VerifiedAnswer
 from bot.storage.shared_changes import SharedChanges
-from bot.storage.turns.ledger import Ledger, open_ledger
+from bot.storage.turns.ledger import Ledger
 from bot.storage.verified_answers import VerifiedAnswers
 
 PASSAGE = Passage(1, "docs", "a.md", "A", "H", "https://kb.example/a", "", chunks=("c1", "c2"))
@@ -20,15 +16,6 @@ ANSWER = VerifiedAnswer(
     id="a1", team="T1", question="Why?", phrasings=("What for?", "为什么？"), answer="So [1].", language="en",
     passages=(PASSAGE,), owner="U1", owner_name="Ada", verified_at=1.0, expires_at=2.0,
 )  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    is_sqlite = request.param == "sqlite"
-    url: str = f"sqlite:///{tmp_path / 'ledger.sqlite3'}" if is_sqlite else request.getfixturevalue("postgres")
-    async with open_ledger(url) as opened:
-        await opened.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM bot_verified_answers"))
-        yield opened
 
 
 async def test_answers_are_stored_replaced_marked_and_deleted(ledger: Ledger) -> None:

@@ -58,8 +58,7 @@ def test_long_discussion_before_an_answer_keeps_first_and_newest_quotes() -> Non
 
 
 @pytest.mark.slow
-async def test_question_in_a_very_long_thread_has_its_newest_messages(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_question_in_a_very_long_thread_has_its_newest_messages(bot: RunningBot) -> None:
     root = await bot.ask("The build is red since noon.")
     for n in range(2_100):
         await bot.sandbox.say("bo", "#general", f"m{n}", thread_ts=root)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.config.models import ChannelTable
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack.thread_script import CHANNELS, CHINESE, ENGLISH, RESTART, Step
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
@@ -60,18 +60,8 @@ async def react(sandbox: SandboxClient, ts: str, **more: Any) -> None:
     await sandbox.control("POST", "react", body)
 
 
-async def test_group_message_needs_a_mention_as_a_channel_does(socket_bot: RunningBot) -> None:
-    root = await socket_bot.ask("lunch at 12?", GROUP_DM)
-    assert not await is_answered(socket_bot, "or at one?", root, GROUP_DM)
-    asked = await start_thread(socket_bot, GROUP_DM)
-    assert await is_answered(socket_bot, "and then?", asked, GROUP_DM)
-
-
 async def test_reaction_mutes_a_thread_on_every_replica_and_removing_it_ends_that(tmp_path: Path) -> None:
-    async with (
-        run_bot_in_sandbox(tmp_path, "socket") as bot,
-        run_bot(bot.sandbox, tmp_path, owner="another") as other,
-    ):
+    async with run_bot_in_sandbox(tmp_path) as bot, run_bot(bot.sandbox, tmp_path, owner="another") as other:
         root = await bot.ask("@Kvasir how?")
         answer = await bot.wait_for_answer(root)
         await react(bot.sandbox, answer["ts"])
@@ -88,45 +78,43 @@ async def test_reaction_mutes_a_thread_on_every_replica_and_removing_it_ends_tha
         await bot.wait_for_answer(root, "and now?")
 
 
-async def test_reaction_to_another_message_mutes_nothing(socket_bot: RunningBot) -> None:
-    root = await start_thread(socket_bot)
-    await react(socket_bot.sandbox, root)
-    assert await is_answered(socket_bot, "and then?", root)
+async def test_reaction_to_another_message_mutes_nothing(bot: RunningBot) -> None:
+    root = await start_thread(bot)
+    await react(bot.sandbox, root)
+    assert await is_answered(bot, "and then?", root)
 
 
-async def test_button_under_a_follow_up_mutes_its_thread(socket_bot: RunningBot) -> None:
-    root = await start_thread(socket_bot)
-    assert "kvasir:mute" not in str(await socket_bot.list_answers(root))
-    await socket_bot.ask("and then?", thread_ts=root)
-    answer = await socket_bot.wait_for_answer(root, "and then?")
-    await socket_bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:mute")
-    reply = await socket_bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and "leave this thread" in get_text(m)
-    )
+async def test_button_under_a_follow_up_mutes_its_thread(bot: RunningBot) -> None:
+    root = await start_thread(bot)
+    assert "kvasir:mute" not in str(await bot.list_answers(root))
+    await bot.ask("and then?", thread_ts=root)
+    answer = await bot.wait_for_answer(root, "and then?")
+    await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:mute")
+    reply = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "leave this thread" in get_text(m))
     assert reply["thread_ts"] == root
-    assert not await is_answered(socket_bot, "and now?", root)
-    assert await is_answered(socket_bot, "@Kvasir and now?", root)
+    assert not await is_answered(bot, "and now?", root)
+    assert await is_answered(bot, "@Kvasir and now?", root)
 
 
-async def test_repeated_delivery_of_an_old_command_changes_nothing(socket_bot: RunningBot) -> None:
+async def test_repeated_delivery_of_an_old_command_changes_nothing(bot: RunningBot) -> None:
     """The events of one message have several ids, and Slack may send one again minutes later."""
-    root = await start_thread(socket_bot)
-    await socket_bot.sandbox.faults(duplicate_events=5)
-    await socket_bot.ask("@Kvasir mute", thread_ts=root)
-    await socket_bot.wait_until_idle()
-    [confirmation] = [m for m in await socket_bot.sandbox.messages() if m.get("ephemeral")]
+    root = await start_thread(bot)
+    await bot.sandbox.faults(duplicate_events=5)
+    await bot.ask("@Kvasir mute", thread_ts=root)
+    await bot.wait_until_idle()
+    [confirmation] = [m for m in await bot.sandbox.messages() if m.get("ephemeral")]
     assert "I leave this thread alone" in get_text(confirmation)
 
 
-async def test_mute_outside_a_thread_says_where_it_counts(socket_bot: RunningBot) -> None:
-    await socket_bot.ask("@Kvasir mute")
-    await socket_bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "in a thread only" in get_text(m))
-    assert not socket_bot.answerer.questions
+async def test_mute_outside_a_thread_says_where_it_counts(bot: RunningBot) -> None:
+    await bot.ask("@Kvasir mute")
+    await wait_for_ephemeral(bot, "in a thread only")
+    assert not bot.answerer.questions
 
 
 async def test_channel_may_ask_for_a_mention_in_every_message(tmp_path: Path) -> None:
     channels = {"C0GENERAL1": ChannelTable(id="C0GENERAL1", mention_only=True)}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"channels": channels}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"channels": channels}) as bot:
         root = await start_thread(bot)
         assert not await is_answered(bot, "and then?", root)
         assert await is_answered(bot, "@Kvasir and then?", root)
@@ -135,7 +123,7 @@ async def test_channel_may_ask_for_a_mention_in_every_message(tmp_path: Path) ->
 
 
 async def test_thread_without_messages_for_days_needs_a_mention_again(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"follow_up_days": 0.0}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"follow_up_days": 0.0}) as bot:
         root = await start_thread(bot)
         assert not await is_answered(bot, "and then?", root)
         assert await is_answered(bot, "@Kvasir and then?", root)
@@ -153,23 +141,21 @@ async def ask_with_file(bot: RunningBot, late_s: float) -> str:
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.3])
-async def test_files_that_follow_a_mention_belong_to_its_question(socket_bot: RunningBot, late_s: float) -> None:
+async def test_files_that_follow_a_mention_belong_to_its_question(bot: RunningBot, late_s: float) -> None:
     script = PausedScript(first="")
-    socket_bot.answerer.script = script
-    ts = await ask_with_file(socket_bot, late_s)
-    await socket_bot.sandbox.wait_delivered()
+    bot.answerer.script = script
+    ts = await ask_with_file(bot, late_s)
+    await bot.sandbox.wait_delivered()
     script.resume.set()
-    await socket_bot.wait_for_answer(ts, "The second half.")
-    await socket_bot.wait_until_idle()
-    [answer] = await socket_bot.list_answers(ts)
+    await bot.wait_for_turn(ts, "The second half.")
+    [answer] = await bot.list_answers(ts)
     assert "attached files" in get_text(answer)
 
 
-async def test_files_that_follow_a_complete_answer_revise_it(socket_bot: RunningBot) -> None:
-    ts = await ask_with_file(socket_bot, 0.5)
-    await socket_bot.sandbox.wait_until(lambda: socket_bot.answerer.questions, what="first answer")
-    await socket_bot.wait_until_idle()
-    answer = await socket_bot.wait_for_answer(ts, "attached files")
-    await socket_bot.wait_until_idle()
-    assert [one["ts"] for one in await socket_bot.list_answers(ts)] == [answer["ts"]]
-    assert len(socket_bot.answerer.questions) == 2
+async def test_files_that_follow_a_complete_answer_revise_it(bot: RunningBot) -> None:
+    ts = await ask_with_file(bot, 0.5)
+    await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="first answer")
+    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(ts, "attached files")
+    assert [one["ts"] for one in await bot.list_answers(ts)] == [answer["ts"]]
+    assert len(bot.answerer.questions) == 2

@@ -15,6 +15,7 @@ from bot.slack.people.accounts import Company
 from bot.slack.people.directory import SlackDirectory
 from bot.slack.people.viewers import AudienceRefused
 from bot.slack.wire.events import BotUser
+from tests.slack.features.profiles.conftest import Ward
 from tests.slack.materials.files_bot import FilesBot, run_files_bot
 from tests.slack.running_bot import get_text
 
@@ -49,8 +50,7 @@ async def submit(files: FilesBot, view: dict[str, Any], question: str) -> None:
 
 async def wait_for_answer(files: FilesBot, count: int) -> dict[str, Any]:
     return await files.sandbox.wait_for_message(
-        lambda m: m.get("bot_id") and f"I read {count} files" in get_text(m) and m.get("metadata"),
-        channel="@kvasir",
+        lambda m: m.get("bot_id") and f"I read {count} files" in get_text(m) and m.get("metadata"), channel="@kvasir"
     )
 
 
@@ -142,14 +142,6 @@ async def test_follow_up_of_a_person_who_left_the_channel_gets_a_reason(files: F
     assert len(files.bot.answerer.questions) == 1
 
 
-async def test_message_where_kvasir_is_not_gets_a_reason(files: FilesBot) -> None:
-    await files.sandbox.channel("secret", id="C0SECRET01", kind="group", members=["ada", "bo"])
-    ts = await files.bot.sandbox.say("bo", "C0SECRET01", "The budget is 12.")
-    view = await open_modal(files, ts, channel="C0SECRET01")
-    await submit(files, view, "What is the budget?")
-    await wait_for_error(files, view, HIDDEN)
-
-
 async def test_deleted_message_gets_a_reason(files: FilesBot) -> None:
     ts = await files.bot.sandbox.say("bo", "#general", "The budget is 12.")
     view = await open_modal(files, ts)
@@ -185,15 +177,6 @@ async def test_access_to_a_message(files: FilesBot, user: str, channel: str, may
     else:
         with pytest.raises(AudienceRefused):
             await quoted.check_access(user, channel)
-
-
-class Ward:
-    """Guidance of a channel."""
-
-    within = 'in:"docs"'
-
-    def find_warnings(self, _text: str) -> tuple[str, ...]:
-        return ()
 
 
 async def test_a_message_of_a_confidential_channel_is_not_asked_about_elsewhere(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bot.slack.wire.transport.file_download import FileRefused
 from bot.slack.wire.transport.web_client import make_web_client
 from tests.parsing import makers
 from tests.slack.materials.files_bot import CountingReader, FilesBot, run_files_bot
-from tests.slack.running_bot import get_text, wait_for_ephemeral
+from tests.slack.running_bot import get_text
 
 pytestmark = pytest.mark.slow
 
@@ -163,12 +163,6 @@ async def test_deleted_file_is_not_read_from_memory(tmp_path: Path) -> None:
         await client.session.close()
 
 
-async def test_file_alone_in_a_channel_asks_for_a_question(files: FilesBot) -> None:
-    await files.send("@Kvasir", {"plan.md": b"We sail in May."})
-    await wait_for_ephemeral(files.bot, "What would you like to know about it?")
-    assert not files.reader.parsed
-
-
 async def test_private_answer_reads_the_file_of_the_question(tmp_path: Path) -> None:
     async with run_files_bot(tmp_path) as files:
         files.bot.library.more = True
@@ -183,7 +177,4 @@ async def test_private_answer_reads_the_file_of_the_question(tmp_path: Path) -> 
         await files.sandbox.wait_for_message(
             lambda m: m.get("metadata") and "I read 2 files" in get_text(m), channel="@kvasir"
         )
-        assert [one.chunks[-1].text for one in files.last.materials] == [
-            "@Kvasir when do we sail?",
-            "We sail in May.",
-        ]
+        assert [one.chunks[-1].text for one in files.last.materials] == ["@Kvasir when do we sail?", "We sail in May."]

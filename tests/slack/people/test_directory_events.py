@@ -38,6 +38,7 @@ from tests.slack.running_bot import (
     get_text,
     make_finished,
     run_bot,
+    wait_for_ephemeral,
 )
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
@@ -53,13 +54,6 @@ AUDIENCE_METHODS = {
 async def count_calls(bot: RunningBot) -> int:
     """Count the calls about people and channels so far."""
     return sum(request["method"] in AUDIENCE_METHODS for request in await bot.sandbox.requests())
-
-
-async def wait_for_notice(bot: RunningBot, channel: str, words: str, person: str = "ada") -> None:
-    """Wait for an ephemeral message that contains some words."""
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and words in get_text(m), channel=channel, person=person
-    )
 
 
 async def test_warm_answer_makes_no_call_about_people(tmp_path: Path) -> None:
@@ -112,9 +106,7 @@ async def test_channel_that_becomes_shared(tmp_path: Path) -> None:
         await bot.sandbox.channel(PUBLIC, shared_with=["T0PARTNER1"])
         await bot.sandbox.wait_delivered()
         await bot.sandbox.say("ada", PUBLIC, "@Kvasir how?")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "/kb share on" in get_text(m), channel=PUBLIC
-        )
+        await wait_for_ephemeral(bot, "/kb share on", PUBLIC)
         assert len(bot.answerer.questions) == 1
 
 
@@ -126,9 +118,7 @@ async def test_lost_event_of_a_shared_channel_is_noticed_in_the_next_message(tmp
         await bot.sandbox.command("ada", PUBLIC, "/kb share on")
         await bot.sandbox.say("ada", PUBLIC, "@Kvasir first?")
         await bot.sandbox.command("ada", PUBLIC, "/kb share on")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "I now answer" in get_text(m), channel=PUBLIC
-        )
+        await wait_for_ephemeral(bot, "I now answer", PUBLIC)
         assert await ask_for_viewers(bot, "ada", PUBLIC) == WORLD_ONLY
 
 
@@ -274,7 +264,7 @@ async def test_right_that_is_revoked_while_the_model_thinks(tmp_path: Path, *, h
 async def test_search_is_for_the_person_who_types_it(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.command("gus", PUBLIC, "/kb search how")
-        await wait_for_notice(bot, PUBLIC, "how", "gus")
+        await wait_for_ephemeral(bot, "how", PUBLIC, "gus")
         [gus] = bot.library.viewers[-1].people
         assert "guests" in gus
         assert "*" not in gus
@@ -286,31 +276,31 @@ async def test_button_is_for_the_person_who_presses_it(tmp_path: Path) -> None:
     async with run_company(tmp_path, {"passage": passages}) as bot:
         bot.answerer.script = answer_with_extract
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_notice(bot, SHARED, "I now answer")
+        await wait_for_ephemeral(bot, "I now answer", SHARED)
         answer = await bot.wait_for_answer(await bot.sandbox.say("ada", SHARED, "@Kvasir how?"), channel=SHARED)
         button = list_buttons(answer)[0]["action_id"]
         for person in ("noor", "gus"):
             await bot.sandbox.press(person, SHARED, answer["ts"], button)
-            await wait_for_notice(bot, SHARED, "hotel | 120", person)
+            await wait_for_ephemeral(bot, "hotel | 120", SHARED, person)
         noor, gus = passages.viewers
         assert noor == WORLD_ONLY
         assert GUS in find_person(gus, GUS)
         await bot.sandbox.command("ada", SHARED, "/kb share off")
-        await wait_for_notice(bot, SHARED, "I do not answer in this channel")
+        await wait_for_ephemeral(bot, "I do not answer in this channel", SHARED)
         await bot.sandbox.press("noor", SHARED, answer["ts"], button)
-        await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
+        await wait_for_ephemeral(bot, "until an owner allows it", SHARED, "noor")
         assert len(passages.viewers) == 2
 
 
 async def test_channel_that_is_shared_again_needs_another_approval(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_notice(bot, SHARED, "I now answer")
+        await wait_for_ephemeral(bot, "I now answer", SHARED)
         for teams in ([], ["T0PARTNER1"]):
             await bot.sandbox.channel(SHARED, shared_with=teams)
             await bot.sandbox.wait_delivered()
         await bot.sandbox.say("noor", SHARED, "@Kvasir how?")
-        await wait_for_notice(bot, SHARED, "until an owner allows it", "noor")
+        await wait_for_ephemeral(bot, "until an owner allows it", SHARED, "noor")
 
 
 @pytest.mark.parametrize("private", [frozenset[str](), frozenset({"wiki.corp"})])
@@ -319,7 +309,7 @@ async def test_web_is_for_people_of_the_company(tmp_path: Path, private: frozens
     web = Policies(Policy("on", private=private, searches=True))
     async with run_company(tmp_path, {"web": web}) as bot:
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_notice(bot, SHARED, "I now answer")
+        await wait_for_ephemeral(bot, "I now answer", SHARED)
         modes = {}
         for person, channel in (("ada", ADAS_DM), ("gus", "D0GUS00005"), ("ada", PUBLIC), ("ada", SHARED)):
             await ask_for_viewers(bot, person, channel)
@@ -372,7 +362,7 @@ async def test_failed_lookup_of_a_person_is_reported(tmp_path: Path) -> None:
     async with run_company(tmp_path) as bot:
         await bot.sandbox.faults({"method": "users.info", "error": "internal_error", "times": -1})
         await bot.sandbox.command("ada", PUBLIC, "/kb search how")
-        await wait_for_notice(bot, PUBLIC, "I could not find out who reads this")
+        await wait_for_ephemeral(bot, "I could not find out who reads this", PUBLIC)
         assert bot.library.viewers == [WORLD_ONLY]
 
 
@@ -429,4 +419,4 @@ async def test_button_answers_within_seconds_while_slack_limits_calls(tmp_path: 
             await bot.sandbox.control("POST", "archive", {"channel": PRIVATE, "person": "ada", "archived": archived})
         await bot.sandbox.wait_delivered()
         await bot.sandbox.press("ada", PRIVATE, answer["ts"], list_buttons(answer)[0]["action_id"])
-        await wait_for_notice(bot, PRIVATE, "I could not find out who reads this")
+        await wait_for_ephemeral(bot, "I could not find out who reads this", PRIVATE)

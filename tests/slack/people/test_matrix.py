@@ -25,7 +25,7 @@ from tests.slack.people.world import (
     find_person,
     run_company,
 )
-from tests.slack.running_bot import RunningBot, get_text
+from tests.slack.running_bot import RunningBot, get_text, wait_for_ephemeral
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ async def test_installation_for_a_whole_organization(tmp_path: Path) -> None:
             assert {"*", f"workspace:{ORGANIZATION}"} <= principals
         assert FOREIGN in await ask_for_reply(bot, "noor", "@kvasir")
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_reason(bot, "ada", "I now answer everybody in this channel")
+        await wait_for_ephemeral(bot, "I now answer everybody in this channel", SHARED, "ada")
         assert await ask_for_viewers(bot, "noor", SHARED) == WORLD_ONLY
 
 
@@ -124,21 +124,13 @@ async def test_owner_approves_a_shared_channel(tmp_path: Path) -> None:
     """Then everybody in it gets answers from what is open to the world, until the owner withdraws it."""
     async with run_company(tmp_path) as bot:
         await bot.sandbox.command("gus", SHARED, "/kb share on")
-        await wait_for_reason(bot, "gus", "Only an owner may do this")
+        await wait_for_ephemeral(bot, "Only an owner may do this", SHARED, "gus")
         await bot.sandbox.command("ada", SHARED, "/kb share on")
-        await wait_for_reason(bot, "ada", "I now answer everybody in this channel")
+        await wait_for_ephemeral(bot, "I now answer everybody in this channel", SHARED, "ada")
         assert await ask_for_viewers(bot, "noor", SHARED) == WORLD_ONLY
         assert await ask_for_viewers(bot, "ada", SHARED) == WORLD_ONLY
         await bot.sandbox.command("ada", SHARED, "/kb 共享 关")
-        await wait_for_reason(bot, "ada", "我不再在此频道中作答")
+        await wait_for_ephemeral(bot, "我不再在此频道中作答", SHARED, "ada")
         assert NOT_APPROVED in await ask_for_reply(bot, "noor", SHARED)
         await bot.sandbox.command("ada", PRIVATE, "/kb share on")
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "is not shared with another company" in get_text(m), channel=PRIVATE
-        )
-
-
-async def wait_for_reason(bot: RunningBot, person: str, words: str) -> None:
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and words in get_text(m), channel=SHARED, person=person
-    )
+        await wait_for_ephemeral(bot, "is not shared with another company", PRIVATE)

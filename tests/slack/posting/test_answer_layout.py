@@ -24,8 +24,7 @@ async def answer_with_table(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 async def get_answer(bot: RunningBot, root: str, contains: str = "That is all.") -> dict[str, Any]:
     """Return the only message of an answer once its turn has ended."""
-    await bot.wait_for_answer(root, contains)
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(root, contains)
     [answer] = await bot.list_answers(root)
     return answer
 
@@ -36,7 +35,7 @@ def list_types(answer: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("scopes", ["with streams", "without streams"])
 async def test_a_table_is_a_block_with_its_citations_once_the_answer_is_complete(tmp_path: Path, scopes: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_table) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_table) as bot:
         if scopes == "without streams":
             await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method"})
         root = await bot.ask("@Kvasir what are the limits?")
@@ -48,14 +47,13 @@ async def test_a_table_is_a_block_with_its_citations_once_the_answer_is_complete
         assert "Kind · Limit\nHotel · 120 [1]\nMeal · 40" in answer["text"], "the notification has no Markdown"
         assert str(answer).count("Hotel") == 2, "once in the table, and once in the notification"
         await bot.ask("and a train?", thread_ts=root)
-        await bot.wait_for_answer(root, "That is all")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "That is all")
         [exchange] = bot.answerer.questions[-1].history
         assert "| Hotel | 120 |" in exchange.answer
 
 
 async def test_refused_table_stays_markdown(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_table) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_table) as bot:
         await bot.sandbox.faults({"method": "chat.update", "error": "invalid_blocks"})
         answer = await get_answer(bot, await bot.ask("@Kvasir what are the limits?"))
         assert "table" not in list_types(answer)
@@ -95,7 +93,7 @@ async def wait_until_no_file(bot: RunningBot) -> None:
 
 
 async def test_a_long_answer_is_a_canvas_for_its_channel_and_is_deleted_with_it(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         root = await bot.ask("@Kvasir what are all limits?")
         answer = await get_answer(bot, root, "Its parts:")
         [canvas] = await list_files(bot)
@@ -116,7 +114,7 @@ async def test_a_long_answer_is_a_canvas_for_its_channel_and_is_deleted_with_it(
 
 
 async def test_a_canvas_of_a_direct_message_is_for_the_asker(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         root = await bot.ask("what are all limits?", channel="D0DIRECT01")
         await bot.wait_until_idle()
         assert root
@@ -126,11 +124,10 @@ async def test_a_canvas_of_a_direct_message_is_for_the_asker(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("method", ["canvases.create", "canvases.access.set"])
 async def test_without_canvases_a_long_answer_is_a_file(tmp_path: Path, method: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         await bot.sandbox.faults({"method": method, "error": "free_teams_cannot_create_non_tabbed_canvases"})
         root = await bot.ask("@Kvasir what are all limits?")
-        await bot.wait_for_answer(root, "in the file")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "in the file")
         [file] = await list_files(bot)
         assert (file["is_canvas"], file["name"], file["channels"]) == (False, "answer.md", ["C0GENERAL1"])
         answer, shared = await bot.list_answers(root)
@@ -139,7 +136,7 @@ async def test_without_canvases_a_long_answer_is_a_file(tmp_path: Path, method: 
 
 
 async def test_without_documents_a_long_answer_stays_in_messages(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         refused = (
             {"method": one, "error": "missing_scope"} for one in ("canvases.create", "files.getUploadURLExternal")
         )
@@ -152,7 +149,7 @@ async def test_without_documents_a_long_answer_stays_in_messages(tmp_path: Path)
 
 
 async def test_a_refused_summary_leaves_the_answer_and_no_document(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length) as bot:
         await bot.sandbox.faults({"method": "chat.update", "error": "cant_update_message", "times": -1})
         root = await bot.ask("@Kvasir what are all limits?")
         await bot.wait_until_idle()
@@ -171,10 +168,9 @@ async def answer_with_code(_question: Question) -> AsyncGenerator[AnswerEvent]:
 
 
 async def test_long_code_is_a_file_and_an_edit_replaces_it(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_code) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_code) as bot:
         root = await bot.ask("@Kvasir how?")
-        await bot.wait_for_answer(root, "All 80 lines")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "All 80 lines")
         [file] = await list_files(bot)
         assert (file["name"], await read_file(bot, file), file["channels"]) == ("code-1.py", CODE, ["C0GENERAL1"])
         answer, shared = await bot.list_answers(root)
@@ -193,7 +189,7 @@ async def test_long_code_is_a_file_and_an_edit_replaces_it(tmp_path: Path) -> No
 
 
 async def test_code_whose_file_is_refused_stays_in_the_text(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_code) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_code) as bot:
         await bot.sandbox.faults({"method": "files.completeUploadExternal", "error": "channel_not_found"})
         root = await bot.ask("@Kvasir how?")
         answer = await get_answer(bot, root)

@@ -26,7 +26,7 @@ async def test_answer_of_twelve_minutes_streams_no_message_too_long(tmp_path: Pa
     thinking = 5 * 60 // 10
 
     capabilities = SlackCapabilities(now=lambda: now[0], plan_after_s=0.0)
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=capabilities) as bot:
 
         async def pass_time(seconds: float) -> None:
             now[0] += seconds
@@ -47,8 +47,7 @@ async def test_answer_of_twelve_minutes_streams_no_message_too_long(tmp_path: Pa
 
         bot.answerer.script = script
         root = await bot.ask()
-        await bot.wait_for_answer(root, sentences[-1].strip())
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, sentences[-1].strip())
         answers = await bot.list_answers(root)
         calls = [call for call in await bot.sandbox.requests() if call["method"].startswith("chat.")]
     assert not [call for call in calls if call["error"]]
@@ -74,7 +73,7 @@ async def test_place_in_the_line_is_never_older_than_fifteen_seconds(tmp_path: P
         yield Text("That is all.")
         yield make_finished()
 
-    async with run_bot_in_sandbox(tmp_path, "socket", script=script, capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=script, capabilities=capabilities) as bot:
         root = await bot.ask()
         message = await bot.wait_for_answer(root)
         calls = await bot.sandbox.requests()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.answering.events import AnswerEvent, InLine, Passage, Question, Sources, Step, Text
+from bot.answering.events import AnswerEvent, Passage, Question, Sources, Step, Text
 from bot.slack.posting.message_sink import SlackCapabilities
 from tests.slack.running_bot import PASSAGE, RunningBot, Script, get_markdown, make_finished, run_bot_in_sandbox
 
@@ -23,7 +23,7 @@ SECRET = Passage(2, "docs", "secret.md", "Secret plan", "", "https://kb.example/
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
     """Run a bot that shows plans soon."""
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(plan_after_s=0.05)) as served:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(plan_after_s=0.05)) as served:
         yield served
 
 
@@ -42,15 +42,13 @@ async def wait_for_plan(bot: RunningBot, root: str, **tasks: str) -> dict[str, A
     return get_plan(await bot.sandbox.wait_for_message(fits))
 
 
-def make_thinking_script(resume: asyncio.Event, *, before: tuple[AnswerEvent, ...] = ()) -> Script:
+def make_thinking_script(resume: asyncio.Event) -> Script:
     """Return a script that searches, thinks until it is resumed, and answers."""
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
         yield Step("is searching…", "search")
         yield Sources((PASSAGE, replace(PASSAGE, n=3, url=f"{PASSAGE.url}#push"), replace(SECRET, url=None)))
         yield Step("is thinking…", "think")
-        for event in before:
-            yield event
         await resume.wait()
         yield Step("is writing…", "write")
         yield Text("Add it [1]. ", (PASSAGE,))
@@ -82,20 +80,9 @@ async def test_plan_shows_tasks_with_seconds_and_sources(bot: RunningBot) -> Non
 
 
 async def test_quick_answer_has_no_plan(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(plan_after_s=60.0)) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(plan_after_s=60.0)) as bot:
         message = await bot.wait_for_answer(await bot.ask())
         assert not get_plan(message)
-
-
-async def test_queue_position_appears_in_plan(bot: RunningBot) -> None:
-    resume = asyncio.Event()
-    bot.answerer.script = make_thinking_script(resume, before=(InLine("You are number 2 in line."),))
-    root = await bot.ask()
-    plan = await wait_for_plan(bot, root, think="in_progress")
-    assert plan["tasks"][1]["details"] == "You are number 2 in line."
-    resume.set()
-    message = await bot.wait_for_answer(root)
-    assert "in line" not in get_markdown(message)
 
 
 async def test_plan_of_a_search_that_starts_over_is_deleted(bot: RunningBot) -> None:

@@ -15,7 +15,6 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.rate_limits import RateLimits
 from tests.slack.running_bot import (
     PASSAGE,
-    PausedScript,
     RunningBot,
     get_markdown,
     get_text,
@@ -49,56 +48,42 @@ async def wait_until_refused(bot: RunningBot, before: int = 0) -> None:
     await bot.sandbox.wait_until(is_refused)
 
 
-async def list_open_streams(bot: RunningBot) -> list[str]:
-    return [m["ts"] for m in await bot.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
-
-
 @pytest.mark.parametrize("code", CODES)
-async def test_refused_end_of_stream_is_repeated_without_blocks(socket_bot: RunningBot, code: str) -> None:
-    await socket_bot.sandbox.faults({"method": "chat.stopStream", "error": code})
-    root = await socket_bot.ask()
-    text = await read_answer(socket_bot, root)
-    assert text.count("You asked: how?") == text.count("That is all.") == 1
-    [message] = await socket_bot.list_answers(root)
-    assert PASSAGE.title not in get_text(message)
-    assert len(socket_bot.answerer.questions) == 1
-    assert not await list_open_streams(socket_bot)
-
-
-@pytest.mark.parametrize("times", [2, -1])
-@pytest.mark.parametrize("code", CODES)
-async def test_rest_of_refused_stream_is_posted_as_plain_text(socket_bot: RunningBot, code: str, times: int) -> None:
-    bot = socket_bot
-    await bot.sandbox.faults({"method": "chat.stopStream", "error": code, "times": times})
-    bot.answerer.script = held = PausedScript()
+async def test_refused_end_of_stream_is_repeated_without_blocks(bot: RunningBot, code: str) -> None:
+    await bot.sandbox.faults({"method": "chat.stopStream", "error": code})
     root = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    text = await read_answer(bot, root)
+    assert text.count("You asked: how?") == text.count("That is all.") == 1
+    [message] = await bot.list_answers(root)
+    assert PASSAGE.title not in get_text(message)
+    assert len(bot.answerer.questions) == 1
+    assert not await bot.list_open_streams()
+
+
+@pytest.mark.parametrize(("code", "times"), [("invalid_blocks", 2), ("msg_too_long", -1), ("invalid_arguments", -1)])
+async def test_rest_of_refused_stream_is_posted_as_plain_text(bot: RunningBot, code: str, times: int) -> None:
+    await bot.sandbox.faults({"method": "chat.stopStream", "error": code, "times": times})
+    root, held = await bot.pause_answer()
     held.resume.set()
     assert await read_answer(bot, root, "The second half.") == "The first half. The second half."
     assert not (await bot.list_answers(root))[-1].get("blocks")
     assert len(bot.answerer.questions) == 1
-    assert times < 0 or not await list_open_streams(bot)
+    assert times < 0 or not await bot.list_open_streams()
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_refused_update_is_repeated(socket_bot: RunningBot, times: int) -> None:
-    bot = socket_bot
+async def test_refused_update_is_repeated(bot: RunningBot, times: int) -> None:
     await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method"})
-    bot.answerer.script = held = PausedScript()
-    root = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    root, held = await bot.pause_answer()
     await bot.sandbox.faults({"method": "chat.update", "error": "msg_too_long", "times": times})
     held.resume.set()
     assert await read_answer(bot, root, "The second half.") == "The first half. The second half."
     assert len(bot.answerer.questions) == 1
 
 
-async def test_text_is_not_doubled_if_slack_has_it_and_refuses_updates(socket_bot: RunningBot) -> None:
+async def test_text_is_not_doubled_if_slack_has_it_and_refuses_updates(bot: RunningBot) -> None:
     """The response to the stream's end is lost, so what Slack has is unknown, and no update can replace it."""
-    bot = socket_bot
-    bot.answerer.script = held = PausedScript()
-    root = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    root, held = await bot.pause_answer()
     await bot.sandbox.faults(
         {"method": "chat.stopStream", "lose_reply": True},
         {"method": "chat.update", "error": "invalid_blocks", "times": 2},
@@ -114,7 +99,7 @@ async def test_refused_post_is_repeated(tmp_path: Path, times: int) -> None:
     limits = RateLimits()
     while limits.updates.has_room(0.5):  # so no text is posted before the answer is complete
         limits.updates.reserve_call()
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(limits=limits)) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(limits=limits)) as bot:
         await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30})
         await bot.wait_for_answer(await bot.ask("@Kvasir first?"))
         await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_blocks", "times": times})
@@ -123,8 +108,7 @@ async def test_refused_post_is_repeated(tmp_path: Path, times: int) -> None:
         assert len(bot.answerer.questions) == 2
 
 
-async def test_refused_text_becomes_a_sentence(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_refused_text_becomes_a_sentence(bot: RunningBot) -> None:
     await bot.sandbox.faults(
         {"method": "chat.st*Stream", "error": "unknown_method", "times": -1},
         {"method": "chat.postMessage", "error": "msg_too_long", "times": 2},
@@ -136,7 +120,7 @@ async def test_refused_text_becomes_a_sentence(socket_bot: RunningBot) -> None:
 
 @pytest.mark.parametrize("fault", [{"error": "invalid_arguments"}, {"status": 503}])
 async def test_generated_answer_appears_once_slack_accepts_it(tmp_path: Path, fault: dict[str, str]) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=SETTINGS) as bot:
         await bot.sandbox.faults({"method": "chat.*", "times": -1, **fault})
         root = await bot.ask()
         await asyncio.sleep(1.0)  # several attempts
@@ -148,7 +132,7 @@ async def test_generated_answer_appears_once_slack_accepts_it(tmp_path: Path, fa
 
 async def test_kept_answer_is_not_shown_to_new_viewers(tmp_path: Path) -> None:
     """What they may not read is answered again, without it."""
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=SETTINGS) as bot:
         passage = replace(PASSAGE, chunks=("c1",))
 
         async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -190,7 +174,7 @@ async def test_answers_are_counted_over_restarts(tmp_path: Path) -> None:
 
 async def test_asker_learns_that_slack_refuses_everything(tmp_path: Path) -> None:
     settings = replace(SETTINGS, refused_s=0.3)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings) as bot:
         await bot.sandbox.faults({"method": "chat.[!p]*", "error": "invalid_arguments", "times": -1})
         await bot.sandbox.faults({"method": "chat.postMessage", "error": "invalid_arguments", "times": -1})
         root = await bot.ask()
@@ -203,7 +187,7 @@ async def test_asker_learns_that_slack_refuses_everything(tmp_path: Path) -> Non
 
 
 async def test_edited_question_is_answered_after_its_answer_was_refused(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=SETTINGS) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=SETTINGS) as bot:
         await bot.sandbox.faults({"method": "chat.*", "error": "invalid_arguments", "times": -1})
         root = await bot.ask()
         await bot.sandbox.wait_until(lambda: bot.answerer.closed == 1, what="the first answer")

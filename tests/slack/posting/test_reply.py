@@ -6,38 +6,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from bot.answering.events import AnswerEvent, Notice, Passage, Question, Sources, Text
-from tests.slack.running_bot import (
-    PASSAGE,
-    PausedScript,
-    RunningBot,
-    get_markdown,
-    get_text,
-    make_finished,
-    make_script,
-)
+from tests.slack.running_bot import PASSAGE, RunningBot, get_markdown, get_text, make_finished, make_script
 
 
 async def test_short_answer_is_streamed(bot: RunningBot) -> None:
     await bot.wait_for_answer(await bot.ask())
     called = [call["method"] for call in await bot.sandbox.requests() if call["method"].startswith("chat.")]
     assert called == ["chat.startStream", "chat.stopStream"]
-
-
-async def test_session_is_processing_until_answer_ends(bot: RunningBot) -> None:
-    bot.answerer.script = held = PausedScript("")
-
-    async def status() -> str:
-        return next((session["status"] for session in (await bot.sandbox.state())["sessions"]), "")
-
-    async def processing() -> bool:
-        return await status() == "processing"
-
-    ts = await bot.ask()
-    await bot.sandbox.wait_until(processing)
-    held.resume.set()
-    await bot.wait_for_answer(ts, "The second half.")
-    await bot.wait_until_idle()
-    assert await status() == "active"
 
 
 async def test_notices_appear_above_and_below_answer(bot: RunningBot) -> None:
@@ -55,9 +30,7 @@ async def test_notices_appear_above_and_below_answer(bot: RunningBot) -> None:
     assert text.index("still loading") < text.index("Add it") < text.index("cut short")
 
 
-async def test_answer_shows_citations_and_marks_but_history_omits_them(
-    bot: RunningBot,
-) -> None:
+async def test_answer_shows_citations_and_marks_but_history_omits_them(bot: RunningBot) -> None:
     """The second passage is cited first, so it is [1] in the text, the link and the list of sources."""
     leave = Passage(1, "docs", "leave.md", "Leave", "", "https://kb.example/leave", "25 days.")
 
@@ -91,20 +64,6 @@ async def test_answer_pings_nobody(bot: RunningBot) -> None:
     ts = await bot.ask()
     text = get_text(await bot.wait_for_answer(ts, "Tell"))
     assert not any(ping in text for ping in ("<!channel>", "<@U0BO>", "@here", "<!subteam"))
-
-
-async def test_long_answer_continues_in_more_messages(bot: RunningBot) -> None:
-    words = "".join(f"Sentence number {n} of a long answer. " for n in range(900))
-    bot.answerer.script = make_script(words, "The end.")
-    methods = ("canvases.create", "files.getUploadURLExternal")
-    await bot.sandbox.faults(*({"method": one, "error": "missing_scope", "times": -1} for one in methods))
-    ts = await bot.ask()
-    await bot.wait_for_answer(ts, "The end.")
-    texts = [m["text"] for m in await bot.list_answers(ts)]
-    assert len(texts) > 2
-    assert all(len(text) <= 12_000 for text in texts)
-    joined = " ".join(" ".join(texts).split())
-    assert all(f"Sentence number {n} of" in joined for n in range(900))
 
 
 async def test_failed_answer_keeps_its_text_and_says_why(bot: RunningBot) -> None:

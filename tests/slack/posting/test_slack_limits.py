@@ -54,7 +54,7 @@ def test_calls_of_answers_stay_within_slacks_limits(tmp_path: Path) -> None:
     async def answer(loop: VirtualTimeLoop) -> None:
         capabilities = SlackCapabilities(now=loop.time, limits=RateLimits(now=loop.time))
         settings = TurnSettings(drain_s=0.2, heartbeat_s=30.0)
-        async with run_bot_in_sandbox(tmp_path, "socket", script=write_600_tokens, capabilities=capabilities,
+        async with run_bot_in_sandbox(tmp_path, script=write_600_tokens, capabilities=capabilities,
                                       settings=settings, sandbox_options={"pace": "exact"}) as bot:  # fmt: skip
             assert bot.sandbox.hub is not None
             loop.clocks.append(bot.sandbox.hub.clock.advance)

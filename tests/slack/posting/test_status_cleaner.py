@@ -19,8 +19,7 @@ async def is_active(sandbox: SandboxClient) -> bool:
     return [(one["status"], one["text"]) for one in (await sandbox.state())["sessions"]] == [("active", "")]
 
 
-async def test_rate_limited_status_is_cleared_later(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_rate_limited_status_is_cleared_later(bot: RunningBot) -> None:
     bot.answerer.script = held = PausedScript("")
     root = await bot.ask()
     await held.paused.wait()
@@ -30,8 +29,7 @@ async def test_rate_limited_status_is_cleared_later(socket_bot: RunningBot) -> N
         {"method": "chat.st*Stream", "error": "unknown_method", "times": -1},
     )
     held.resume.set()
-    await bot.wait_for_answer(root, "The second half.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(root, "The second half.")
     assert not await is_active(bot.sandbox)
     await bot.sandbox.wait_until(lambda: is_active(bot.sandbox), 10, "end of the session")
     calls = [call for call in await bot.sandbox.requests("agents.sessions.setStatus") if call["error"] is None]
@@ -54,9 +52,7 @@ async def test_status_of_a_dead_process_is_cleared(tmp_path: Path) -> None:
             await sandbox.wait_until(lambda: is_active(sandbox), 10, "end of the session")
 
 
-async def test_interrupted_attempt_leaves_no_task(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_interrupted_attempt_leaves_no_task(bot: RunningBot) -> None:
     await bot.sandbox.faults({"method": "chat.startStream", "status": 503, "times": 1})
-    await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(await bot.ask())
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "slack status"]

@@ -16,12 +16,12 @@ from tests.slack.running_bot import PausedScript, RunningBot, Script, get_text, 
 pytestmark = pytest.mark.slow
 
 
-async def test_answer_needs_no_status(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.faults({"method": "a*.setStatus", "error": "unknown_method", "times": -1})
-    await socket_bot.wait_for_answer(await socket_bot.ask())
-    await socket_bot.wait_for_answer(await socket_bot.ask())
-    assert len(await socket_bot.sandbox.requests("agents.sessions.setStatus")) == 1
-    assert len(await socket_bot.sandbox.requests("assistant.threads.setStatus")) == 1
+async def test_answer_needs_no_status(bot: RunningBot) -> None:
+    await bot.sandbox.faults({"method": "a*.setStatus", "error": "unknown_method", "times": -1})
+    await bot.wait_for_answer(await bot.ask())
+    await bot.wait_for_answer(await bot.ask())
+    assert len(await bot.sandbox.requests("agents.sessions.setStatus")) == 1
+    assert len(await bot.sandbox.requests("assistant.threads.setStatus")) == 1
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "agents.sessions.setStatus", "assistant.threads.setStatus"])
@@ -29,12 +29,11 @@ async def test_refusal_for_one_person_concerns_nobody_else(tmp_path: Path, metho
     """It is tried again after some time; only a missing method is not used for anybody."""
     now = [1000.0]
     capabilities = SlackCapabilities(refused_methods=RefusedMethods(lambda: now[0]))
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=capabilities) as bot:
 
         async def count_calls(person: str) -> int:
             before = len(await bot.sandbox.requests(method))
-            await bot.wait_for_answer(await bot.sandbox.say(person, "#general", "@Kvasir how?"))
-            await bot.wait_until_idle()
+            await bot.wait_for_turn(await bot.sandbox.say(person, "#general", "@Kvasir how?"))
             return min(1, len(await bot.sandbox.requests(method)) - before)
 
         await bot.sandbox.faults({"method": method, "error": "team_not_found", "times": -1, "concerns": "U0ADA00001"})
@@ -45,36 +44,35 @@ async def test_refusal_for_one_person_concerns_nobody_else(tmp_path: Path, metho
         assert [await count_calls(person) for person in ("bo", "bo", "chen")] == [1, 0, 0]
 
 
-async def test_status_replaces_missing_sessions(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
-    await socket_bot.wait_for_answer(await socket_bot.ask())
-    [status, *_] = await socket_bot.sandbox.requests("assistant.threads.setStatus")
+async def test_status_replaces_missing_sessions(bot: RunningBot) -> None:
+    await bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
+    await bot.wait_for_answer(await bot.ask())
+    [status, *_] = await bot.sandbox.requests("assistant.threads.setStatus")
     assert status["args"]["status"] == "is searching the documents…"
 
 
-async def test_status_that_appears_after_the_first_text_is_cleared(socket_bot: RunningBot) -> None:
+async def test_status_that_appears_after_the_first_text_is_cleared(bot: RunningBot) -> None:
     """Slack clears a status only with a new message, and this one comes later than the message."""
-    sandbox = socket_bot.sandbox
+    sandbox = bot.sandbox
     await sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await sandbox.faults({"method": "assistant.threads.setStatus", "hang_s": 0.5})
-    socket_bot.answerer.script = paused = PausedScript()
-    ts = await socket_bot.ask()
+    bot.answerer.script = paused = PausedScript()
+    ts = await bot.ask()
     await sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
-    await sandbox.wait_until(lambda: has_status(socket_bot, "processing"))
+    await sandbox.wait_until(lambda: has_status(bot, "processing"))
     paused.resume.set()
-    await socket_bot.wait_for_answer(ts, "The second half.")
-    await socket_bot.wait_until_idle()
-    assert await has_status(socket_bot, "active")
+    await bot.wait_for_turn(ts, "The second half.")
+    assert await has_status(bot, "active")
 
 
-async def test_stop_while_a_status_call_ends_leaves_no_task(socket_bot: RunningBot) -> None:
-    sandbox = socket_bot.sandbox
+async def test_stop_while_a_status_call_ends_leaves_no_task(bot: RunningBot) -> None:
+    sandbox = bot.sandbox
     await sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
     await sandbox.faults({"method": "assistant.threads.setStatus", "hang_s": 1.0})
-    ts = await socket_bot.ask()
-    await socket_bot.wait_for_answer(ts)
-    await socket_bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
-    await socket_bot.wait_until_idle()
+    ts = await bot.ask()
+    await bot.wait_for_answer(ts)
+    await bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
+    await bot.wait_until_idle()
     assert "slack status" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
@@ -95,7 +93,7 @@ def make_queue_script(*said: str) -> Script:
 
 async def test_queue_position_appears_in_status(tmp_path: Path) -> None:
     """The status shows the newest position at each call, and the answer shows none."""
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=SlackCapabilities(status_every_s=0.2)) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=SlackCapabilities(status_every_s=0.2)) as bot:
         await bot.sandbox.faults({"method": "agents.*", "error": "unknown_method", "times": -1})
         await bot.wait_for_answer(await bot.ask())  # this answer shows that Slack has no sessions
         before = len(await bot.sandbox.requests("assistant.threads.setStatus"))
@@ -112,34 +110,33 @@ async def test_queue_position_appears_in_status(tmp_path: Path) -> None:
 async def test_status_shows_current_step(tmp_path: Path) -> None:
     """The words appear next to the session, which lasts until the answer; no plan replaces them."""
     capabilities = SlackCapabilities(plan_after_s=600.0)
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=capabilities) as bot:
         await check_steps(bot)
 
 
-async def check_steps(socket_bot: RunningBot) -> None:
+async def check_steps(bot: RunningBot) -> None:
     steps: list[tuple[str, str]] = []
 
     async def shows(text: str) -> bool:
-        sessions = (await socket_bot.sandbox.state())["sessions"]
+        sessions = (await bot.sandbox.state())["sessions"]
         steps.extend((one["status"], one["text"]) for one in sessions if one["text"] == text)
         return any(one["text"] == text for one in sessions)
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
-        await socket_bot.sandbox.wait_until(lambda: shows("正在检索文档…"), what="first status")
+        await bot.sandbox.wait_until(lambda: shows("正在检索文档…"), what="first status")
         yield Step("正在阅读 8 段资料…")
-        await socket_bot.sandbox.wait_until(lambda: shows("正在阅读 8 段资料…"), what="second status")
+        await bot.sandbox.wait_until(lambda: shows("正在阅读 8 段资料…"), what="second status")
         yield Text("That is all.")
         yield make_finished()
 
-    socket_bot.answerer.script = script
-    await socket_bot.wait_for_answer(await socket_bot.ask("@Kvasir 年假有多少天？"))
-    await socket_bot.wait_until_idle()
+    bot.answerer.script = script
+    await bot.wait_for_turn(await bot.ask("@Kvasir 年假有多少天？"))
     assert {status for status, _ in steps} == {"processing"}
-    (session,) = (await socket_bot.sandbox.state())["sessions"]
+    (session,) = (await bot.sandbox.state())["sessions"]
     assert (session["status"], session["text"]) == ("active", "")
 
 
-async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
+async def test_status_is_cleared_after_edit(bot: RunningBot) -> None:
     """The question is edited before its answer has text."""
     queue = asyncio.Queue[str]()
 
@@ -151,21 +148,19 @@ async def test_status_is_cleared_after_edit(socket_bot: RunningBot) -> None:
         yield make_finished()
 
     async def words() -> list[object]:
-        return [call["args"]["status"] for call in await socket_bot.sandbox.requests("assistant.threads.setStatus")]
+        return [call["args"]["status"] for call in await bot.sandbox.requests("assistant.threads.setStatus")]
 
-    socket_bot.answerer.script = script
-    ts = await socket_bot.ask("@Kvasir the first question?")
+    bot.answerer.script = script
+    ts = await bot.ask("@Kvasir the first question?")
     await queue.get()
-    await socket_bot.sandbox.wait_until(words, what="the first status")
-    await socket_bot.sandbox.edit("ada", "#general", ts, "@Kvasir the second question?")
-    await socket_bot.wait_for_answer(ts, "That is all.")
-    await socket_bot.wait_until_idle()
+    await bot.sandbox.wait_until(words, what="the first status")
+    await bot.sandbox.edit("ada", "#general", ts, "@Kvasir the second question?")
+    await bot.wait_for_turn(ts, "That is all.")
     assert "" in await words()
 
 
-async def test_queue_position_is_a_message_while_statuses_are_limited(socket_bot: RunningBot) -> None:
+async def test_queue_position_is_a_message_while_statuses_are_limited(bot: RunningBot) -> None:
     """The message is updated, and becomes the answer."""
-    bot = socket_bot
     await bot.sandbox.faults({"method": "a*.setStatus", "status": 429, "retry_after_s": 30, "times": -1})
 
     async def shows(text: str) -> bool:
@@ -188,9 +183,9 @@ async def test_queue_position_is_a_message_while_statuses_are_limited(socket_bot
     assert "working" not in get_text(message)
 
 
-async def test_queue_position_without_status_and_plan_is_a_notice(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method", "times": -1})
-    await socket_bot.wait_for_answer(await socket_bot.ask())  # this answer shows that Slack has no streams
-    socket_bot.answerer.script = make_queue_script("You are number 2 in line.", "You are number 1 in line.")
-    message = await socket_bot.wait_for_answer(await socket_bot.ask())
+async def test_queue_position_without_status_and_plan_is_a_notice(bot: RunningBot) -> None:
+    await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method", "times": -1})
+    await bot.wait_for_answer(await bot.ask())  # this answer shows that Slack has no streams
+    bot.answerer.script = make_queue_script("You are number 2 in line.", "You are number 1 in line.")
+    message = await bot.wait_for_answer(await bot.ask())
     assert message["text"].count("in line") == 1

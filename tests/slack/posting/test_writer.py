@@ -28,32 +28,24 @@ async def list_successful_calls(bot: RunningBot, *methods: str) -> list[str]:
 
 
 @pytest.mark.parametrize("error", ["unknown_method", "missing_scope", "method_not_supported_for_channel_type"])
-async def test_answer_without_streams_is_posted_and_updated(socket_bot: RunningBot, error: str) -> None:
+async def test_answer_without_streams_is_posted_and_updated(bot: RunningBot, error: str) -> None:
     """Later answers do not try an unsupported method again."""
-    bot = socket_bot
     await bot.sandbox.faults({"method": "chat.startStream", "error": error, "times": -1})
-    bot.answerer.script = held = PausedScript()
-    ts = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    ts, held = await bot.pause_answer()
     held.resume.set()
     message = await bot.wait_for_answer(ts, "The first half. The second half.")
     assert len(await bot.list_answers(ts)) == 1
     assert message["edited"]
-    bot.answerer.script = again = PausedScript()
-    ts = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
+    ts, again = await bot.pause_answer()
     again.resume.set()
     await bot.wait_for_answer(ts, "The second half.")
     tried = await bot.sandbox.requests("chat.startStream")
     assert len(tried) == (2 if error.startswith("method_not") else 1)
 
 
-async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_rate_limit_loses_no_text(bot: RunningBot) -> None:
     await bot.sandbox.faults({"method": "chat.stopStream", "status": 429, "retry_after_s": 1, "times": 1})
-    bot.answerer.script = held = PausedScript()
-    ts = await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
+    ts, held = await bot.pause_answer()
     held.resume.set()
     message = await bot.wait_for_answer(ts, "The first half. The second half.")
     assert message["text"].count("The second half.") == 1
@@ -61,7 +53,7 @@ async def test_rate_limit_loses_no_text(socket_bot: RunningBot) -> None:
 
 async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None:
     """After a rate limit, the waiting calls continue one by one."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "exact"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, sandbox_options={"pace": "exact"}) as bot:
         question_ids = [await bot.ask(f"@Kvasir number {n}") for n in range(14)]
         for ts in question_ids:
             await bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "That is all." in get_text(m), 60)
@@ -69,29 +61,29 @@ async def test_many_questions_respect_slacks_rate_limits(tmp_path: Path) -> None
         assert len(refused) <= 14
 
 
-async def test_rate_limited_stream_falls_back_to_post(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30, "times": -1})
+async def test_rate_limited_stream_falls_back_to_post(bot: RunningBot) -> None:
+    await bot.sandbox.faults({"method": "chat.startStream", "status": 429, "retry_after_s": 30, "times": -1})
     for _ in range(2):
-        socket_bot.answerer.script = held = PausedScript()
-        ts = await socket_bot.ask()
-        await socket_bot.sandbox.wait_for_message(lambda m, ts=ts: m["root"] == ts and "The first half." in get_text(m))
+        ts, held = await bot.pause_answer()
         held.resume.set()
-        await socket_bot.wait_for_answer(ts, "The first half. The second half.")
-    assert len(await socket_bot.sandbox.requests("chat.startStream")) == 1
+        await bot.wait_for_answer(ts, "The first half. The second half.")
+    assert len(await bot.sandbox.requests("chat.startStream")) == 1
 
 
-async def test_text_during_a_call_is_sent_together(socket_bot: RunningBot) -> None:
+async def test_text_during_a_call_is_sent_together(bot: RunningBot) -> None:
     """A few calls send three hundred pieces in order."""
     pieces = [f"Piece {n}. " for n in range(300)]
-    socket_bot.answerer.script = make_script(*pieces)
-    ts = await socket_bot.ask()
-    message = await socket_bot.wait_for_answer(ts, "Piece 299.")
+    bot.answerer.script = make_script(*pieces)
+    ts = await bot.ask()
+    message = await bot.wait_for_answer(ts, "Piece 299.")
     assert get_markdown(message).strip() == "".join(pieces).strip()
-    assert len(await list_successful_calls(socket_bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
+    assert len(await list_successful_calls(bot, "chat.startStream", "chat.appendStream", "chat.stopStream")) <= 6
 
 
-async def test_long_code_continues_in_messages_with_own_fences(socket_bot: RunningBot) -> None:
-    """The answer is streamed, so each message fills piece by piece."""
+async def test_long_code_continues_in_messages_with_own_fences(bot: RunningBot) -> None:
+    """The answer is streamed, so each message fills piece by piece; no canvas or file takes its place."""
+    methods = ("canvases.create", "files.getUploadURLExternal")
+    await bot.sandbox.faults(*({"method": one, "error": "missing_scope", "times": -1} for one in methods))
     lines = [f"line_{n} = {n}" for n in range(2_500)]
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -103,10 +95,10 @@ async def test_long_code_continues_in_messages_with_own_fences(socket_bot: Runni
         yield Text("```\nDone.")
         yield make_finished()
 
-    socket_bot.answerer.script = script
-    ts = await socket_bot.ask()
-    await socket_bot.wait_for_answer(ts, "Done.")
-    bodies = [get_markdown(m) for m in await socket_bot.list_answers(ts)]
+    bot.answerer.script = script
+    ts = await bot.ask()
+    await bot.wait_for_turn(ts, "Done.")
+    bodies = [get_markdown(m) for m in await bot.list_answers(ts)]
     assert len(bodies) > 3
     assert all(text.startswith("```python\n") and text.count("```") == 2 for text in bodies)
     assert [line for text in bodies for line in text.splitlines() if line.startswith("line_")] == lines
@@ -116,7 +108,7 @@ async def test_old_stream_continues_in_new_message(tmp_path: Path) -> None:
     """After four minutes, the fence is closed in the old message and reopened in the new one."""
     now = [0.0]
     capabilities = SlackCapabilities(now=lambda: now[0])
-    async with run_bot_in_sandbox(tmp_path, "socket", capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, capabilities=capabilities) as bot:
         bot.answerer.script = held = PausedScript("```python\nfirst = 1\n", "second = 2\n```\nDone.")
         ts = await bot.ask()
         await bot.sandbox.wait_for_message(lambda m: "first = 1" in get_text(m) and m.get("bot_id"))
@@ -128,21 +120,17 @@ async def test_old_stream_continues_in_new_message(tmp_path: Path) -> None:
         assert second["text"] == "```python\nsecond = 2\n```\nDone."
 
 
-async def test_expired_stream_loses_no_text(tmp_path: Path) -> None:
+async def test_expired_stream_loses_no_text(bot: RunningBot) -> None:
     """Slack ends a stream after five minutes."""
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        bot.answerer.script = held = PausedScript()
-        ts = await bot.ask()
-        await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m) and m.get("bot_id"))
-        await bot.sandbox.advance(301)
-        held.resume.set()
-        await bot.wait_for_answer(ts, "The second half.")
-        assert [m["text"].strip() for m in await bot.list_answers(ts)] == ["The first half.", "The second half."]
+    ts, held = await bot.pause_answer()
+    await bot.sandbox.advance(301)
+    held.resume.set()
+    await bot.wait_for_answer(ts, "The second half.")
+    assert [m["text"].strip() for m in await bot.list_answers(ts)] == ["The first half.", "The second half."]
 
 
 @pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
-async def test_lost_response_loses_and_doubles_no_text(socket_bot: RunningBot, method: str) -> None:
-    bot = socket_bot
+async def test_lost_response_loses_and_doubles_no_text(bot: RunningBot, method: str) -> None:
     await bot.sandbox.faults({"method": method, "lose_reply": True, "times": 1})
 
     async def script(_question: Question) -> AsyncGenerator[AnswerEvent]:
@@ -158,7 +146,6 @@ async def test_lost_response_loses_and_doubles_no_text(socket_bot: RunningBot, m
 
     bot.answerer.script = script
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, "Three.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "Three.")
     texts = " ".join(m["text"] for m in await bot.list_answers(ts))
     assert texts.split() == ["One.", "Two.", "Three."]

@@ -111,15 +111,11 @@ def list_bot_tasks() -> list[str]:
     return sorted(names)
 
 
-async def has_no_open_turns(bot: RunningBot) -> bool:
-    return not await bot.ledger.renew_leases()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "ending", "deleted", "edited"])
 async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, how: str) -> None:
     """No answer of the engine, stream, status, lease or task is left, whichever await of a turn is cancelled."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_three_words
         turns = bot.app.workspace.turns
         awaits = AwaitCounter()
@@ -136,8 +132,7 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
             else:
                 running.cancel(CancelReason(how))
 
-        await bot.wait_for_answer(await bot.ask("@Kvasir warm up"), "Word 2.")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(await bot.ask("@Kvasir warm up"), "Word 2.")
         before = list_bot_tasks()
         asyncio.get_running_loop().set_task_factory(awaits.create_task)
         act_at = 0
@@ -146,11 +141,11 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
             awaits.arm(act_at, act)
             ts = await bot.ask(f"@Kvasir question {act_at}")
             await bot.sandbox.wait_delivered()
-            await bot.sandbox.wait_until(lambda: has_no_open_turns(bot))
+            await bot.sandbox.wait_until(bot.has_no_open_turns)
             await bot.wait_until_idle()
             await asyncio.gather(*acting)
             assert bot.answerer.closed == len(bot.answerer.questions)
-            assert not await list_open_streams(bot)
+            assert not await bot.list_open_streams()
             sessions = (await bot.sandbox.state())["sessions"]
             assert {session["status"] for session in sessions} <= {"active"}
             await bot.sandbox.wait_until(lambda: list_bot_tasks() == before, what="end of the turn's tasks")
@@ -160,25 +155,20 @@ async def test_cancellation_at_each_await_leaves_nothing_open(tmp_path: Path, ho
         assert act_at > 10
 
 
-async def test_turn_cancelled_before_its_task_runs_frees_its_thread(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        turns = bot.app.workspace.turns
-        ts = await bot.ask("a message that is not for Kvasir")
-        key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
-        await turns.submit(QuestionMessage(key, ts, "U0ADA00001", "how?"))
-        turns.running[key].cancel(CancelReason.ENDING)
-        await bot.wait_for_answer(ts, "You asked: how?")  # the turn is open, so it is tried again
-
-
-async def list_open_streams(bot: RunningBot) -> list[str]:
-    return [m["ts"] for m in await bot.sandbox.messages() if m.get("streaming") or m.get("stream") == "streaming"]
+async def test_turn_cancelled_before_its_task_runs_frees_its_thread(bot: RunningBot) -> None:
+    turns = bot.app.workspace.turns
+    ts = await bot.ask("a message that is not for Kvasir")
+    key = QuestionKey(TEAM_ID, "C0GENERAL1", ts)
+    await turns.submit(QuestionMessage(key, ts, "U0ADA00001", "how?"))
+    turns.running[key].cancel(CancelReason.ENDING)
+    await bot.wait_for_answer(ts, "You asked: how?")  # the turn is open, so it is tried again
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["deleted", "stopped", "edited"])
 async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: str) -> None:
     """Each of twenty answers is cancelled a little later, from before its first call to after its last."""
-    async with run_bot_in_sandbox(tmp_path, "socket", sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         turns = bot.app.workspace.turns
         question_ids = []
@@ -200,7 +190,7 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
                 await turns.handle_stop("C0GENERAL1", ts)
             await bot.wait_until_idle()
         assert bot.answerer.closed == len(bot.answerer.questions)
-        assert not await list_open_streams(bot)
+        assert not await bot.list_open_streams()
         sessions = (await bot.sandbox.state())["sessions"]
         assert {session["status"] for session in sessions} <= {"active"}
         for ts in question_ids:
@@ -214,13 +204,13 @@ async def test_cancellation_at_any_moment_doubles_no_text(tmp_path: Path, how: s
 @pytest.mark.slow
 async def test_deadline_at_any_moment_doubles_no_text(tmp_path: Path) -> None:
     settings = TurnSettings(deadline_s=0.03, drain_s=0.2, heartbeat_s=0.1)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings, sandbox_options={"pace": "off"}) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings, sandbox_options={"pace": "off"}) as bot:
         bot.answerer.script = say_twelve_words
         question_ids = [await bot.ask(f"@Kvasir question {number}") for number in range(40)]
         for ts in question_ids:
             await bot.wait_for_answer(ts, "")
         await bot.wait_until_idle()
-        assert not await list_open_streams(bot)
+        assert not await bot.list_open_streams()
         for ts in question_ids:
             words = " ".join(get_markdown(m) for m in await bot.list_answers(ts)).replace("_", " ").split()
             numbers = [int(word.rstrip(".")) for before, word in itertools.pairwise(words) if before == "Word"]

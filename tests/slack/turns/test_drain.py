@@ -11,9 +11,8 @@ import pytest
 
 from bot.answering.events import AnswerEvent, InLine, Question, Text
 from bot.slack.turns.settings import TurnSettings
-from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import RunningBot, get_text, make_finished, make_script, run_bot
-from tests.slack_sandbox import TEAM_ID, open_sandbox
+from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
 
 PATIENT = TurnSettings(drain_s=60.0, heartbeat_s=0.1, concurrent=2)
@@ -38,8 +37,7 @@ class OldScript:
 
 
 async def find_generations(bot: RunningBot, ts: str) -> int:
-    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
-    assert turn is not None
+    turn = await bot.find_turn(ts)
     return turn.generations
 
 
@@ -79,16 +77,6 @@ async def test_begun_answers_end_and_the_others_are_answered_elsewhere_at_once(
             assert sorted(one.text for one in second.answerer.questions) == ["line?", "queued?"]
             for ts in (begun, line, queued):
                 assert len(await second.list_answers(ts)) == 1
-
-
-async def test_answers_that_take_too_long_are_answered_by_the_next_process(tmp_path: Path) -> None:
-    async with open_sandbox(tmp_path) as sandbox:
-        old = OldScript()
-        async with run_bot(sandbox, tmp_path, script=old, settings=TurnSettings(drain_s=0.0)) as bot:
-            ts = await bot.ask("@Kvasir begun?")
-            await sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
-        async with run_bot(sandbox, tmp_path, script=make_script("All of it.")) as bot:
-            await bot.wait_for_answer(ts, "All of it.")
 
 
 async def test_a_second_signal_ends_the_wait_also_if_it_comes_before_the_wait(tmp_path: Path) -> None:

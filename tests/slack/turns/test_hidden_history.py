@@ -19,7 +19,7 @@ async def tell_secret(question: Question) -> AsyncGenerator[AnswerEvent]:
 
 async def test_follow_up_reads_an_earlier_answer_only_while_its_passages_are_readable(tmp_path: Path) -> None:
     library = FakeLibrary()
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=tell_secret) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=tell_secret) as bot:
         ts = await bot.ask("@Kvasir what is it?")
         await bot.wait_for_answer(ts, "0 is the secret")
         await bot.ask("@Kvasir and why?", thread_ts=ts)

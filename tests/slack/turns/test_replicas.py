@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bot.answering.events import AnswerEvent, Question, Text
-from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.interfaces import ChatMessage, Sampling
 from engine.service import Engine
@@ -24,16 +23,11 @@ from tests.waiting import WAIT_S
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["sqlite", "postgres", "pgbouncer"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "pgbouncer"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return an empty database's URL."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shared.sqlite3'}"
-    if request.param == "pgbouncer":
-        return str(request.getfixturevalue("pooled_postgres"))
-    url: str = request.getfixturevalue("postgres")
-    async with open_ledger(url) as ledger:
-        await ledger.database.write(lambda connection: connection.exec_driver_sql("TRUNCATE bot_turns, bot_threads"))
+    is_sqlite = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path / 'shared.sqlite3'}" if is_sqlite else request.getfixturevalue("pooled_postgres")
     return url
 
 

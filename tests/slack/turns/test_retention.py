@@ -24,7 +24,7 @@ async def test_a_running_bot_deletes_old_questions_and_empties_the_log(tmp_path:
         age = sa.update(turns).values(updated_at=turns.c.updated_at - 7_300.0)
         await ledger.database.write(lambda connection: connection.execute(age))
     kept = {"retention": Retention(turns_s=7_200.0)}
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=None, dependencies=kept) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=None, dependencies=kept) as bot:
 
         def is_gone() -> bool:
             files = (file, file.with_name(f"{file.name}-wal"))

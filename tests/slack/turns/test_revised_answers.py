@@ -35,8 +35,7 @@ REVISED = "Revised, because the question was edited."
 async def ask_and_wait(bot: RunningBot, text: str = "@Kvasir how?", **more: Any) -> tuple[str, dict[str, Any]]:
     """Ask, and return the question's ``ts`` with its answer."""
     ts = await bot.ask(text, **more)
-    answer = await bot.wait_for_answer(more.get("thread_ts") or ts, f"You asked: {text.removeprefix('@Kvasir ')}")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(more.get("thread_ts") or ts, f"You asked: {text.removeprefix('@Kvasir ')}")
     return ts, answer
 
 
@@ -58,8 +57,7 @@ async def wait_for_no_answer(bot: RunningBot, root: str, channel: str = "#genera
 async def test_edit_after_answer_revises_it_in_place(bot: RunningBot) -> None:
     ts, before = await ask_and_wait(bot)
     await edit(bot, ts, "@Kvasir why?")
-    after = await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: why?")
     assert after["ts"] == before["ts"]
     assert REVISED in get_text(after)
     assert "how?" not in get_text(after)
@@ -67,53 +65,45 @@ async def test_edit_after_answer_revises_it_in_place(bot: RunningBot) -> None:
     assert [session["status"] for session in (await bot.sandbox.state())["sessions"]] == ["active"]
 
 
-async def test_revised_answer_takes_the_place_of_several_messages(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_revised_answer_takes_the_place_of_several_messages(bot: RunningBot) -> None:
     bot.answerer.script = make_script("One line. " * 1_180)
     ts = await bot.ask()
-    await bot.wait_for_answer(ts, "One line.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "One line.")
     first, *others = await bot.list_answers(ts)
     assert others
     bot.answerer.script = make_script("Two words. " * 1_060)
     await edit(bot, ts, "@Kvasir why?")
-    await bot.wait_for_answer(ts, "Two words.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "Two words.")
     answers = await bot.list_answers(ts)
     assert answers[0]["ts"] == first["ts"]
     assert sum(get_markdown(m).count("Two words.") for m in answers) == 1_060
     assert not any("One line." in get_text(m) for m in answers)
 
 
-async def test_follow_up_is_revised_where_it_stands(socket_bot: RunningBot) -> None:
+async def test_follow_up_is_revised_where_it_stands(bot: RunningBot) -> None:
     """What was said later in the thread is not part of its history."""
-    bot = socket_bot
     root, _ = await ask_and_wait(bot)
     follow_up, answer = await ask_and_wait(bot, "@Kvasir and when?", thread_ts=root)
     await ask_and_wait(bot, "@Kvasir and where?", thread_ts=root)
     await edit(bot, follow_up, "@Kvasir and by whom?")
-    revised = await bot.wait_for_answer(root, "You asked: and by whom?")
-    await bot.wait_until_idle()
+    revised = await bot.wait_for_turn(root, "You asked: and by whom?")
     assert revised["ts"] == answer["ts"]
     assert [one.question for one in bot.answerer.questions[-1].history] == ["how?"]
     assert len(await bot.list_answers(root)) == 3
 
 
 @pytest.mark.parametrize("error", ["cant_update_message", "edit_window_closed"])
-async def test_answer_that_slack_does_not_change_is_replaced(socket_bot: RunningBot, error: str) -> None:
-    bot = socket_bot
+async def test_answer_that_slack_does_not_change_is_replaced(bot: RunningBot, error: str) -> None:
     ts, before = await ask_and_wait(bot)
     await bot.sandbox.faults({"method": "chat.update", "error": error})
     await edit(bot, ts, "@Kvasir why?")
-    after = await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: why?")
     assert after["ts"] != before["ts"]
     assert REVISED in get_text(after)
     assert len(await bot.list_answers(ts)) == 1
 
 
-async def test_revised_answer_links_to_one_that_slack_neither_changes_nor_deletes(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_revised_answer_links_to_one_that_slack_neither_changes_nor_deletes(bot: RunningBot) -> None:
     ts, before = await ask_and_wait(bot)
     await bot.sandbox.faults(
         {"method": "chat.update", "error": "edit_window_closed"},
@@ -125,23 +115,20 @@ async def test_revised_answer_links_to_one_that_slack_neither_changes_nor_delete
     assert before["ts"].replace(".", "") in get_markdown(after)
 
 
-async def test_edit_during_revision_keeps_the_place(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_edit_during_revision_keeps_the_place(bot: RunningBot) -> None:
     ts, before = await ask_and_wait(bot)
     bot.answerer.script = paused = PausedScript("Half of the second answer. ")
     await edit(bot, ts, "@Kvasir why?")
     await bot.sandbox.wait_for_message(lambda m: "Half of the second" in get_text(m))
     bot.answerer.script = echo_question
     await edit(bot, ts, "@Kvasir when?")
-    after = await bot.wait_for_answer(ts, "You asked: when?")
-    await bot.wait_until_idle()
+    after = await bot.wait_for_turn(ts, "You asked: when?")
     assert not paused.resume.is_set()
     assert after["ts"] == before["ts"]
     assert len(await bot.list_answers(ts)) == 1
 
 
-async def test_edit_of_other_things_than_the_text_revises_nothing(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_edit_of_other_things_than_the_text_revises_nothing(bot: RunningBot) -> None:
     ts, _ = await ask_and_wait(bot)
     await bot.sandbox.control("POST", "react", {"person": "bo", "channel": "#general", "ts": ts, "name": "eyes"})
     await edit(bot, ts, "@Kvasir how?")
@@ -151,39 +138,13 @@ async def test_edit_of_other_things_than_the_text_revises_nothing(socket_bot: Ru
     assert len(bot.answerer.questions) == 1
 
 
-async def test_repeated_edit_is_answered_once(socket_bot: RunningBot) -> None:
-    """Slack sends one edit under several event ids."""
-    bot = socket_bot
-    ts, _ = await ask_and_wait(bot)
-    await bot.sandbox.faults(duplicate_events=11)
-    await edit(bot, ts, "@Kvasir why?")
-    await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
-    await asyncio.sleep(0.3)
-    assert [question.text for question in bot.answerer.questions] == ["how?", "why?"]
-    assert len(await bot.list_answers(ts)) == 1
-
-
-async def test_late_edit_does_not_undo_a_later_one(socket_bot: RunningBot) -> None:
-    bot = socket_bot
-    ts, _ = await ask_and_wait(bot)
-    await bot.sandbox.faults(event_delays_s=[1.0])
-    await edit(bot, ts, "@Kvasir why?")
-    await edit(bot, ts, "@Kvasir when?")
-    await bot.wait_for_answer(ts, "You asked: when?")
-    await bot.wait_until_idle()
-    assert [question.text for question in bot.answerer.questions] == ["how?", "when?"]
-
-
-async def test_edit_that_arrives_before_its_question_is_answered(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_edit_that_arrives_before_its_question_is_answered(bot: RunningBot) -> None:
     await bot.sandbox.faults(event_delays_s=[1.5, 1.5, 0.0, 0.8])  # Slack reports a mention twice
     ts = await bot.ask()
     await edit(bot, ts, "@Kvasir when?")
     await edit(bot, ts, "@Kvasir how?")
     await edit(bot, ts, "@Kvasir why?")
-    await bot.wait_for_answer(ts, "You asked: why?")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(ts, "You asked: why?")
     assert bot.answerer.questions[-1].text == "why?"
     assert len(await bot.list_answers(ts)) == 1
 
@@ -201,8 +162,7 @@ async def test_revision_goes_on_after_a_restart(tmp_path: Path) -> None:
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="Half of")
         await sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="more of the half")
         async with run_bot(sandbox, tmp_path) as bot:
-            after = await bot.wait_for_answer(ts, "You asked: why?")
-            await bot.wait_until_idle()
+            after = await bot.wait_for_turn(ts, "You asked: why?")
             assert after["ts"] == before["ts"]
             assert REVISED in get_text(after)
             assert len(await bot.list_answers(ts)) == 1
@@ -222,13 +182,8 @@ async def test_complete_revision_is_not_repeated_after_a_restart(tmp_path: Path)
         mark = {"event_type": "kvasir_answer", "event_payload": {"question": ts, "revision": 1}}
         await sandbox.api("chat.update", channel=CHANNEL, ts=before["ts"], text="All of it.", metadata=mark)
         async with run_bot(sandbox, tmp_path) as bot:
-            await sandbox.wait_until(lambda: has_state(bot, ts, TurnState.DONE))
+            await sandbox.wait_until(lambda: bot.has_state(ts, TurnState.DONE))
             assert not bot.answerer.questions
-
-
-async def has_state(bot: RunningBot, ts: str, state: TurnState) -> bool:
-    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, CHANNEL, ts))
-    return turn is not None and turn.state is state
 
 
 # ── Deletions ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,10 +192,9 @@ async def has_state(bot: RunningBot, ts: str, state: TurnState) -> bool:
 @pytest.mark.parametrize("channel", ["#general", DM])
 async def test_deletion_withdraws_the_answer_and_erases_the_text(tmp_path: Path, channel: str) -> None:
     forgotten: list[str] = []
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"forget": forgotten.append}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"forget": forgotten.append}) as bot:
         ts = await bot.ask("@Kvasir the secret 4711?", channel=channel)
-        await bot.wait_for_answer(ts, "You asked:", channel=channel)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(ts, "You asked:", channel=channel)
         await bot.sandbox.delete("ada", channel, ts)
         await wait_for_no_answer(bot, ts, channel)
         rows = await bot.ledger.database.fetch_rows(sa.text("SELECT * FROM bot_turns"))
@@ -251,20 +205,7 @@ async def test_deletion_withdraws_the_answer_and_erases_the_text(tmp_path: Path,
         assert forgotten[0].endswith(ts)
 
 
-async def test_deletion_during_answer_stops_the_engine(bot: RunningBot) -> None:
-    """The stream from the engine is closed, and nothing of the answer stays."""
-    bot.answerer.script = held = PausedScript()
-    ts = await bot.ask(channel=DM)
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m), channel=DM)
-    await bot.sandbox.delete("ada", DM, ts)
-    await wait_for_no_answer(bot, ts, DM)
-    assert not held.resume.is_set()
-    assert bot.answerer.closed == 1
-    assert [session["status"] for session in (await bot.sandbox.state())["sessions"]] == ["active"]
-
-
-async def test_deletion_of_one_question_leaves_the_others(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_deletion_of_one_question_leaves_the_others(bot: RunningBot) -> None:
     root, first = await ask_and_wait(bot)
     follow_up, _ = await ask_and_wait(bot, "@Kvasir and when?", thread_ts=root)
     await bot.sandbox.delete("ada", "#general", follow_up)
@@ -277,35 +218,20 @@ async def has_answers(bot: RunningBot, root: str, expected: list[str]) -> bool:
     return [m["ts"] for m in await bot.list_answers(root)] == expected
 
 
-async def test_deleted_question_stays_deleted(socket_bot: RunningBot) -> None:
-    """Neither a late event of the message nor a late edit brings it back."""
-    bot = socket_bot
-    await bot.sandbox.faults(event_delays_s=[1.0, 1.2, 1.4])
-    ts = await bot.ask()
-    await edit(bot, ts, "@Kvasir why?")
-    await bot.sandbox.delete("ada", "#general", ts)
-    await asyncio.sleep(1.5)
-    await bot.wait_until_idle()
-    assert not bot.answerer.questions
-    assert not await bot.list_answers(ts)
-
-
-async def test_withdrawal_that_slack_interrupts_goes_on(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_withdrawal_that_slack_interrupts_goes_on(bot: RunningBot) -> None:
     ts, _ = await ask_and_wait(bot)
     await bot.sandbox.faults({"method": "chat.delete", "status": 503, "times": 4})
     await bot.sandbox.delete("ada", "#general", ts)
     await wait_for_no_answer(bot, ts)
 
 
-async def test_withdrawal_deletes_a_message_that_another_process_notes_meanwhile(socket_bot: RunningBot) -> None:
+async def test_withdrawal_deletes_a_message_that_another_process_notes_meanwhile(bot: RunningBot) -> None:
     """The other process had posted it when the question was deleted here."""
-    bot = socket_bot
     ts, first = await ask_and_wait(bot)
     second = await bot.sandbox.api("chat.postMessage", channel=CHANNEL, thread_ts=ts, text="the other half")
     await bot.sandbox.faults({"method": "chat.delete", "hang_s": 2.0})
     await bot.sandbox.delete("ada", "#general", ts)
-    await bot.sandbox.wait_until(lambda: has_state(bot, ts, TurnState.SUPERSEDED))
+    await bot.sandbox.wait_until(lambda: bot.has_state(ts, TurnState.SUPERSEDED))
     await asyncio.sleep(0.2)  # Slack deletes the first message now
     other = Ledger(bot.ledger.database, owner="another process")
     await other.note_replies(QuestionKey(TEAM_ID, CHANNEL, ts), [first["ts"], second["ts"]])
@@ -322,8 +248,7 @@ async def test_withdrawal_goes_on_after_a_restart(tmp_path: Path) -> None:
             await wait_for_no_answer(bot, ts)
 
 
-async def test_deleted_question_is_not_revised_and_edited_one_can_be_deleted(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_deleted_question_is_not_revised_and_edited_one_can_be_deleted(bot: RunningBot) -> None:
     ts, _ = await ask_and_wait(bot)
     bot.answerer.script = held = PausedScript()
     await edit(bot, ts, "@Kvasir why?")
@@ -334,8 +259,7 @@ async def test_deleted_question_is_not_revised_and_edited_one_can_be_deleted(soc
     assert bot.answerer.closed == 2
 
 
-async def test_message_that_was_no_question_leaves_no_trace(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_message_that_was_no_question_leaves_no_trace(bot: RunningBot) -> None:
     ts = await bot.ask("lunch at 12?")
     await edit(bot, ts, "lunch at 13?")
     await bot.sandbox.delete("ada", "#general", ts)

@@ -20,8 +20,16 @@ from engine.errors import EngineUnavailable
 from engine.notes import NoteCode
 from knowledge.interfaces import Hit
 from tests.audit.test_audited_answerer import ListedAudit
-from tests.slack.features.settings.test_channel_settings import GENERAL, change, list_announcements, wait_for_reply
-from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack.features.settings.test_channel_settings import GENERAL, change, list_announcements
+from tests.slack.running_bot import (
+    PASSAGE,
+    FakeLibrary,
+    RunningBot,
+    get_text,
+    run_bot,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +112,7 @@ def test_only_the_first_message_of_a_thread_without_files_is_for_everybody() -> 
 
 
 async def test_nothing_is_answered_unasked_unless_somebody_opts_in(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", library=make_library()) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=make_library()) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert not bot.library.searched
@@ -114,7 +122,7 @@ async def test_nothing_is_answered_unasked_unless_somebody_opts_in(tmp_path: Pat
 
 
 async def test_unasked_answer_is_marked_and_has_a_button_that_ends_them(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", library=make_library()) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=make_library()) as bot:
         await change(bot, unasked="5")
         root = await bot.ask("How many days of leave do we have?")
         answer = await bot.wait_for_answer(root)
@@ -134,16 +142,16 @@ async def test_unasked_answer_is_marked_and_has_a_button_that_ends_them(tmp_path
 
 async def test_button_cannot_change_what_kvasir_toml_fixes(tmp_path: Path) -> None:
     options = {"library": make_library(), "dependencies": fix_per_hour(5)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         answer = await bot.wait_for_answer(await bot.ask("How many days of leave do we have?"))
         await bot.sandbox.press("bo", "#general", answer["ts"], "kvasir:stop-unasked")
-        await wait_for_reply(bot, "kvasir.toml", "bo")
+        await wait_for_ephemeral(bot, "kvasir.toml", person="bo")
         await bot.wait_for_answer(await bot.ask("Where is the handbook?"))
 
 
 async def test_search_that_is_not_sure_starts_no_answer(tmp_path: Path) -> None:
     options = {"library": make_library(0.5), "dependencies": fix_per_hour(5)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert bot.library.searched
@@ -153,7 +161,7 @@ async def test_search_that_is_not_sure_starts_no_answer(tmp_path: Path) -> None:
 async def test_question_without_an_answer_is_deleted_in_one_step(tmp_path: Path) -> None:
     """A crash, here a database that refuses the deletion, leaves a question that is still open and goes later."""
     options = {"library": make_library(0.5), "dependencies": fix_per_hour(5)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         database = bot.ledger.database
         refusal = "CREATE TRIGGER refusal BEFORE DELETE ON bot_turns BEGIN SELECT RAISE(ABORT, 'no'); END"
         await database.write(lambda connection: connection.exec_driver_sql(refusal))
@@ -180,7 +188,7 @@ async def mark_a_sentence(_question: Question) -> AsyncGenerator[AnswerEvent]:
 async def test_doubtful_answer_is_not_shown_and_nothing_of_it_stays(tmp_path: Path, script: Any) -> None:
     audit = ListedAudit()
     options = {"library": make_library(), "dependencies": {**fix_per_hour(5), "audit_log": audit}, "script": script}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert not audit.entries
@@ -195,7 +203,7 @@ async def test_doubtful_answer_is_not_shown_and_nothing_of_it_stays(tmp_path: Pa
 async def test_an_answer_is_recorded_once_before_it_is_shown(tmp_path: Path, *, is_full: bool) -> None:
     audit = ListedAudit(is_full=is_full)
     options = {"library": make_library(), "dependencies": {**fix_per_hour(5), "audit_log": audit}}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert len(await list_answers(bot, root)) == (not is_full)
         assert [one.event for one in audit.entries] == ([] if is_full else [Event.READ])
@@ -207,7 +215,7 @@ async def test_unasked_question_is_not_tried_again_after_a_failure(tmp_path: Pat
         yield
 
     options = {"library": make_library(), "dependencies": fix_per_hour(5), "script": fail}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         assert not await list_answers(bot, root)
         assert len(bot.answerer.questions) == 1
@@ -217,7 +225,7 @@ async def test_unasked_question_is_not_tried_again_after_a_failure(tmp_path: Pat
 async def test_comment_in_the_thread_of_an_unasked_answer_is_left_alone(tmp_path: Path) -> None:
     """The person asked others, so only a question goes on with Kvasir."""
     options = {"library": make_library(), "dependencies": fix_per_hour(5)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         await bot.wait_for_answer(root)
         await bot.ask("I thought it was more", thread_ts=root)
@@ -229,7 +237,7 @@ async def test_comment_in_the_thread_of_an_unasked_answer_is_left_alone(tmp_path
 async def test_all_processes_together_answer_at_most_as_many_as_allowed_in_an_hour(tmp_path: Path) -> None:
     options = {"library": make_library(), "dependencies": fix_per_hour(2)}
     async with (
-        run_bot_in_sandbox(tmp_path, "socket", **options) as bot,
+        run_bot_in_sandbox(tmp_path, **options) as bot,
         run_bot(bot.sandbox, tmp_path, owner="another", **options) as other,
     ):
         roots = [await bot.ask(f"How many days of leave are there in year {year}?") for year in range(8)]
@@ -242,7 +250,7 @@ async def test_all_processes_together_answer_at_most_as_many_as_allowed_in_an_ho
 
 async def test_question_that_is_edited_to_mention_kvasir_is_asked(tmp_path: Path) -> None:
     options = {"library": make_library(0.1), "dependencies": fix_per_hour(2)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         await bot.wait_until_idle()
         await bot.sandbox.edit("ada", "#general", root, "@Kvasir How many days of leave do we have?")
@@ -252,10 +260,9 @@ async def test_question_that_is_edited_to_mention_kvasir_is_asked(tmp_path: Path
 
 async def test_edit_revises_an_unasked_answer_until_the_question_is_for_somebody_else(tmp_path: Path) -> None:
     options = {"library": make_library(), "dependencies": fix_per_hour(1)}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
-        await bot.wait_for_answer(root)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root)
         await bot.sandbox.edit("ada", "#general", root, "How many days of parental leave do we have?")
         revised = await bot.wait_for_answer(root, "parental")
         assert "Nobody asked me" in get_text(revised)
@@ -275,7 +282,7 @@ async def test_deleted_question_gets_no_answer(tmp_path: Path) -> None:
         yield Finished("engine", (PASSAGE,), {})
 
     options = {"library": make_library(), "dependencies": fix_per_hour(2), "script": wait}
-    async with run_bot_in_sandbox(tmp_path, "socket", **options) as bot:
+    async with run_bot_in_sandbox(tmp_path, **options) as bot:
         root = await bot.ask("How many days of leave do we have?")
         await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="answer")
         await bot.sandbox.delete("ada", "#general", root)
@@ -286,7 +293,7 @@ async def test_deleted_question_gets_no_answer(tmp_path: Path) -> None:
 
 async def test_shared_channel_gets_no_unasked_answers(tmp_path: Path) -> None:
     fixed = {"channels": {"C0PARTNERS": ChannelTable(id="C0PARTNERS", unasked_per_hour=5)}}
-    async with run_bot_in_sandbox(tmp_path, "socket", library=make_library(), dependencies=fixed) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=make_library(), dependencies=fixed) as bot:
         await bot.ask("How many days of leave do we have?", "#partners")
         await bot.wait_until_idle()
         assert not bot.library.searched

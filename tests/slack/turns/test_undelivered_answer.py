@@ -13,14 +13,12 @@ from structlog.testing import capture_logs
 from bot.config.configuration import Access
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.scopes import SCOPES
-from bot.storage.turns.questions import QuestionKey, TurnState
+from bot.storage.turns.questions import TurnState
 from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack.turns.recovery.test_crash_recovery import leave_dead_turn
-from tests.slack_sandbox import TEAM_ID, open_sandbox
+from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
-
-DM = "@kvasir"
 
 
 async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, Any]:
@@ -32,18 +30,15 @@ async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, A
     ("code", "reason"),
     [
         ("restricted_action", "only some people may post there"),
-        ("restricted_action_read_only_channel", "only some people may post there"),
         ("restricted_action_thread_only_channel", "only some people may post there"),
-        ("restricted_action_non_threadable_channel", "only some people may post there"),
         ("restricted_action_thread_locked", "nobody may reply in that thread"),
         ("ekm_access_denied", "Slack refuses my message (ekm_access_denied)"),
     ],
 )
 async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
-    socket_bot: RunningBot, code: str, reason: str
+    bot: RunningBot, code: str, reason: str
 ) -> None:
     """Slack refuses ephemeral messages there, too."""
-    bot = socket_bot
     await bot.sandbox.channel("#general", refusal=code)
     await bot.ask()
     message = await wait_for_direct_message(bot, reason)
@@ -54,17 +49,15 @@ async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
     assert len([m for m in await bot.sandbox.messages("D0DIRECT01") if m.get("bot_id")]) == 1
 
 
-async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(bot: RunningBot) -> None:
     answered = await bot.ask()
-    await bot.wait_for_answer(answered)
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answered)
     await bot.sandbox.faults(scopes=sorted(set(SCOPES) - {"chat:write"}))
     with capture_logs() as logs:
         question_ts = await bot.ask("@Kvasir why?")
-        await bot.sandbox.wait_until(lambda: has_state(bot, question_ts, TurnState.FAILED))
+        await bot.sandbox.wait_until(lambda: bot.has_state(question_ts, TurnState.FAILED))
         await bot.sandbox.delete("ada", "#general", answered)
-        await bot.sandbox.wait_until(lambda: has_state(bot, answered, TurnState.SUPERSEDED, replies=()))
+        await bot.sandbox.wait_until(lambda: bot.has_state(answered, TurnState.SUPERSEDED, replies=()))
         calls = len(await bot.sandbox.requests("chat.*"))
         await asyncio.sleep(0.5)  # some heartbeats
         assert len(await bot.sandbox.requests("chat.*")) == calls
@@ -80,27 +73,18 @@ async def test_missing_scope_to_read_a_thread_ends_the_recovery_of_its_turn(tmp_
         await sandbox.faults(scopes=sorted(set(SCOPES) - {"channels:history"}))
         async with run_bot(sandbox, tmp_path) as bot:
             await wait_for_ephemeral(bot, "lacks a permission")
-            await sandbox.wait_until(lambda: has_state(bot, ts, TurnState.FAILED))
+            await sandbox.wait_until(lambda: bot.has_state(ts, TurnState.FAILED))
 
 
-async def has_state(bot: RunningBot, ts: str, state: TurnState, replies: tuple[str, ...] | None = None) -> bool:
-    turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
-    return turn is not None and turn.state is state and (replies is None or turn.replies == replies)
-
-
-async def test_asker_learns_it_in_the_channel_if_that_is_possible(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_asker_learns_it_in_the_channel_if_that_is_possible(bot: RunningBot) -> None:
     await bot.sandbox.faults({"method": "chat.startStream", "error": "restricted_action", "times": -1})
     await bot.ask("@Kvasir 怎么添加来源？")
     message = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
     assert "那里只允许部分成员发言" in get_text(message)
 
 
-async def test_asker_learns_that_bot_was_removed_while_it_answered(socket_bot: RunningBot) -> None:
-    bot = socket_bot
-    bot.answerer.script = paused = PausedScript()
-    await bot.ask()
-    await bot.sandbox.wait_for_message(lambda m: "The first half." in get_text(m))
+async def test_asker_learns_that_bot_was_removed_while_it_answered(bot: RunningBot) -> None:
+    _, paused = await bot.pause_answer()
     await bot.sandbox.leave("kvasir", "#general")
     paused.resume.set()
     await wait_for_direct_message(bot, "I am not a member there. Invite me with")
@@ -108,8 +92,7 @@ async def test_asker_learns_that_bot_was_removed_while_it_answered(socket_bot: R
     assert len(bot.answerer.questions) == 1
 
 
-async def test_asker_learns_that_channel_was_archived(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_asker_learns_that_channel_was_archived(bot: RunningBot) -> None:
     bot.answerer.script = paused = PausedScript("")
     await bot.ask()
     await paused.paused.wait()
@@ -118,8 +101,7 @@ async def test_asker_learns_that_channel_was_archived(socket_bot: RunningBot) ->
     await wait_for_direct_message(bot, "it is archived")
 
 
-async def test_refusal_goes_to_the_thread_of_the_question(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_refusal_goes_to_the_thread_of_the_question(bot: RunningBot) -> None:
     await bot.sandbox.channel("#general", shared_with=["T0PARTNER1"])
     ts = await bot.ask("hello")
     await bot.ask("hi", thread_ts=ts)
@@ -133,7 +115,7 @@ async def test_refusal_goes_to_the_thread_of_the_question(socket_bot: RunningBot
 
 async def test_refused_refusal_goes_to_direct_messages(tmp_path: Path) -> None:
     dependencies = {"access": Access(frozenset({"U0ADA00001"}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         await bot.sandbox.channel("#general", shared_with=["T0PARTNER1"], refusal="restricted_action")
         await bot.ask()
         await wait_for_direct_message(bot, "shared with another company")
@@ -142,11 +124,10 @@ async def test_refused_refusal_goes_to_direct_messages(tmp_path: Path) -> None:
 async def test_given_up_question_ends_where_posts_are_refused(tmp_path: Path) -> None:
     """Its apology is refused, too; the turn does not stay open."""
     settings = TurnSettings(attempts=0, drain_s=0.2, heartbeat_s=0.1)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings) as bot:
         await bot.sandbox.channel("#general", refusal="restricted_action")
         ts = await bot.ask()
         await wait_for_direct_message(bot, "only some people may post there")
         await bot.wait_until_idle()
-        turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", ts))
-        assert turn is not None
+        turn = await bot.find_turn(ts)
         assert turn.state is TurnState.FAILED

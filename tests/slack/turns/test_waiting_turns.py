@@ -31,7 +31,7 @@ async def test_place_in_the_line_is_kept_up_to_date(tmp_path: Path) -> None:
         yield make_finished()
 
     settings = replace(QUICK_TURNS, concurrent=1, show_places_every_s=0.1)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings, script=script) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings, script=script) as bot:
         question_ids = [await bot.ask(f"@Kvasir question {n}") for n in range(4)]
 
         async def list_places(root: str) -> list[int]:

@@ -24,13 +24,7 @@ from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.questions import QuestionKey
 from engine.routing.request_queue import QueueCounts
 from knowledge.sync.manifest.records import PendingDeletion
-from tests.slack.running_bot import (
-    FakeLibrary,
-    RunningBot,
-    make_library_status,
-    make_source_status,
-    run_bot,
-)
+from tests.slack.running_bot import FakeLibrary, RunningBot, make_library_status, make_source_status, run_bot
 from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 

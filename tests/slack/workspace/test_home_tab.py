@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.slack.running_bot import RunningBot, get_text, make_library_status, make_source_status
+from tests.slack.workspace.home_views import read_home
 
 pytestmark = pytest.mark.slow
 
@@ -24,23 +25,11 @@ async def test_kb_help_names_nearest_command(bot: RunningBot) -> None:
     assert "Did you mean `/kb search`?" in get_text(reply)
 
 
-async def test_home_shows_status(bot: RunningBot) -> None:
-    await bot.sandbox.home("ada")
-
-    async def published() -> bool:
-        return await bot.sandbox.home("ada") is not None
-
-    await bot.sandbox.wait_until(published)
-    view = await bot.sandbox.home("ada")
-    assert view is not None
-    assert "synced 3 h ago" in str(view)
-
-
 @pytest.mark.parametrize(
     ("person", "words", "other"), [("ada", "/kb refresh", "/kb 刷新"), ("chen", "/kb 刷新", "/kb refresh")]
 )
 async def test_home_is_in_the_language_of_a_persons_slack(bot: RunningBot, person: str, words: str, other: str) -> None:
-    view = await _open_home(bot, person)
+    view = str(await read_home(bot, person))
     assert words in view
     assert other not in view
     assert ("3 小时前同步" in view) is (person == "chen")
@@ -48,24 +37,16 @@ async def test_home_is_in_the_language_of_a_persons_slack(bot: RunningBot, perso
 
 async def test_home_is_in_both_languages_if_slack_does_not_return_one(bot: RunningBot) -> None:
     await bot.sandbox.faults({"method": "users.info", "error": "missing_scope", "times": -1})
-    view = await _open_home(bot, "chen")
+    view = str(await read_home(bot, "chen"))
     assert "/kb refresh" in view
     assert "/kb 刷新" in view
-
-
-async def _open_home(bot: RunningBot, person: str) -> str:
-    async def published() -> bool:
-        return await bot.sandbox.home(person) is not None
-
-    await bot.sandbox.wait_until(published)
-    return str(await bot.sandbox.home(person))
 
 
 @pytest.mark.parametrize("sources", [60, 3_000])
 async def test_home_shows_all_sources_or_says_what_is_left_out(owned_bot: RunningBot, sources: int) -> None:
     names = [f"handbook-{n:04}" for n in range(sources)]
     owned_bot.library.state = make_library_status(*(make_source_status(name) for name in names))
-    view = await _open_home(owned_bot, "ada")
+    view = str(await read_home(owned_bot, "ada"))
     count = sum(name in view for name in names)
     left_out = re.search(r"no room for (\d+) more lines. `/kb status` shows more", view)
     assert (left_out is not None) is (sources > 60)
@@ -73,9 +54,9 @@ async def test_home_shows_all_sources_or_says_what_is_left_out(owned_bot: Runnin
     assert view.count("block_id") <= 100
 
 
-async def test_home_that_is_opened_again_at_once_is_published_a_little_later(socket_bot: RunningBot) -> None:
+async def test_home_that_is_opened_again_at_once_is_published_a_little_later(bot: RunningBot) -> None:
     """Several openings within a second are one publication, and it shows the newest state."""
-    sandbox = socket_bot.sandbox
+    sandbox = bot.sandbox
     await sandbox.home("ada")
 
     async def list_published() -> list[str]:
@@ -85,7 +66,7 @@ async def test_home_that_is_opened_again_at_once_is_published_a_little_later(soc
         return bool(await list_published())
 
     await sandbox.wait_until(is_published)
-    socket_bot.library.state = make_library_status(make_source_status("newest"))
+    bot.library.state = make_library_status(make_source_status("newest"))
     for _ in range(5):
         await sandbox.home("ada")
         await sandbox.wait_delivered()

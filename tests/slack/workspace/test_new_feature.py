@@ -56,7 +56,7 @@ def build_feature(tools: FeatureTools) -> Feature:
 
 async def test_a_feature_takes_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "FEATURES", (*features.FEATURES, build_feature))
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
+    async with run_bot_in_sandbox(tmp_path) as bot:
         answer = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"))
         await bot.sandbox.press("bo", "#general", answer["ts"], GreetAction.action_id)
         await bot.sandbox.wait_for_message(lambda m: "The button says hello." in get_text(m), person="bo")

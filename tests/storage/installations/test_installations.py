@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +18,6 @@ from bot.storage.installations.installations import (
     StoredInstallation,
 )
 from bot.storage.installations.token_cipher import BotTokens, TokenCipher, TokenKeyError
-from bot.storage.turns.ledger import open_ledger
 from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.database.database import Database
 
@@ -35,16 +32,6 @@ class Clock:
 
     def now(self) -> float:
         return self.at
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def databases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Database, Database]]:
-    """Return one database as two processes see it, without installations."""
-    url = f"sqlite:///{tmp_path / 'l.sqlite3'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with open_ledger(url) as one, open_ledger(url) as other:
-        for table in (tables.installations, tables.home_workspace, tables.oauth_states):
-            await one.database.write(lambda connection, table=table: connection.execute(sa.delete(table)))
-        yield one.database, other.database
 
 
 async def test_tokens_are_sealed_and_read_by_another_process(databases: tuple[Database, Database]) -> None:

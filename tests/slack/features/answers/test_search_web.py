@@ -12,7 +12,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Policies, Policy, WebUse, Why
 from knowledge.interfaces import LiveWebRequest, WebSearchReport
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox
+from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
 
@@ -41,7 +41,7 @@ async def press_button(bot: RunningBot, message: dict[str, Any], channel: str = 
 
 
 async def test_button_answers_question_with_web(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         first = await bot.wait_for_answer(root, "In the documents: who runs it?")
         found = find_button(first)
@@ -59,7 +59,7 @@ async def test_button_answers_question_with_web(tmp_path: Path) -> None:
             "U0BO000002",
         )
         await press_button(bot, first)
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
+        await wait_for_ephemeral(bot, "already", person="bo")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 2
 
@@ -69,13 +69,13 @@ async def test_source_overview_has_no_web_button(tmp_path: Path) -> None:
         yield Text("I answer from these documents.")
         yield Finished("sources", (), {}, WebUse(LiveWebRequest("if_weak"), Why.WEAK, question.asker.policy))
 
-    async with run_bot_in_sandbox(tmp_path, "socket", script=about, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=about, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir which documents do you answer from?")
         assert find_button(await bot.wait_for_answer(root, "I answer from these documents.")) is None
 
 
 async def test_button_asks_follow_up_again_with_its_history(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir first?")
         await bot.wait_for_answer(root, "In the documents: first?")
         await bot.ask("第二个问题呢？", thread_ts=root)
@@ -91,7 +91,7 @@ async def test_button_asks_follow_up_again_with_its_history(tmp_path: Path) -> N
 
 
 async def test_button_asks_question_of_another_person_without_its_links(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does https://evil.example/x say of ports?")
         first = await bot.wait_for_answer(root, "In the documents: what does")
         await press_button(bot, first)
@@ -103,8 +103,7 @@ async def test_button_works_after_restart_with_empty_ledger(tmp_path: Path) -> N
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
             root = await bot.ask("@Kvasir who runs it?")
-            first = await bot.wait_for_answer(root, "In the documents")
-            await bot.wait_until_idle()
+            first = await bot.wait_for_turn(root, "In the documents")
         other = tmp_path / "another"
         other.mkdir()
         async with run_bot(sandbox, other, script=answer_with_web, dependencies={"web": ON}) as bot:
@@ -114,7 +113,7 @@ async def test_button_works_after_restart_with_empty_ledger(tmp_path: Path) -> N
 
 async def test_disabled_web_has_no_button(tmp_path: Path) -> None:
     off = Policies(Policy("on", searches=True), {"C0GENERAL1": "off"})
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": off}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": off}) as bot:
         root = await bot.ask("@Kvasir who?")
         assert find_button(await bot.wait_for_answer(root, "In the documents")) is None
         assert bot.answerer.questions[0].asker.policy.mode == "off"
@@ -122,17 +121,16 @@ async def test_disabled_web_has_no_button(tmp_path: Path) -> None:
 
 async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> None:
     """The ledger still has the text, but a search engine must not get it."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who knows the code 4711?")
         first = await bot.wait_for_answer(root, "In the documents")
         await bot.ask("and who wrote it?", thread_ts=root)
-        second = await bot.wait_for_answer(root, "In the documents: and who wrote it?")
-        await bot.wait_until_idle()
+        second = await bot.wait_for_turn(root, "In the documents: and who wrote it?")
         await bot.sandbox.faults({"method": "chat.delete", "error": "cant_delete_message", "times": -1})
         await bot.sandbox.delete("ada", "#general", root)
         await bot.sandbox.wait_delivered()
         await press_button(bot, first)
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m), person="bo")
+        await wait_for_ephemeral(bot, "was deleted", person="bo")
         await press_button(bot, second)
         await bot.wait_for_answer(root, "On the web: and who wrote it?")
         questions = bot.answerer.questions
@@ -141,27 +139,13 @@ async def test_deleted_question_is_not_sent_to_search_engine(tmp_path: Path) -> 
         assert "was deleted" not in str(questions[2].history), "no person wrote that"
 
 
-async def test_button_asks_the_edited_question(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
-        root = await bot.ask("@Kvasir who runs it?")
-        first = await bot.wait_for_answer(root, "In the documents")
-        await bot.wait_until_idle()
-        await bot.sandbox.edit("ada", "#general", root, "@Kvasir who owns it?")
-        assert (await bot.wait_for_answer(root, "In the documents: who owns it?"))["ts"] == first["ts"]
-        await bot.wait_until_idle()
-        await press_button(bot, first)
-        await bot.wait_for_answer(root, "On the web: who owns it?")
-
-
 async def test_button_in_shared_channel_is_refused(tmp_path: Path) -> None:
     """The channel became shared after the answer, which a press of the button does not say."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         first = await bot.wait_for_answer(await bot.ask("@Kvasir who runs it?"), "In the documents")
         await bot.sandbox.control("POST", "channel", {"channel": "#general", "shared_with": ["T0PARTNER1"]})
         await press_button(bot, first)
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "another company" in get_text(m), person="bo"
-        )
+        await wait_for_ephemeral(bot, "another company", person="bo")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
 
@@ -173,7 +157,7 @@ async def test_deleted_question_stops_web_answer(tmp_path: Path) -> None:
         async for event in held(question) if question.wants_web else answer_with_web(question):
             yield event
 
-    async with run_bot_in_sandbox(tmp_path, "socket", script=script, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=script, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         await press_button(bot, await bot.wait_for_answer(root, "In the documents"))
         async with asyncio.timeout(WAIT_S):
@@ -191,7 +175,7 @@ async def has_no_answer(bot: RunningBot, root: str) -> bool:
 
 
 async def test_question_names_mentioned_people(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir what does <@U0BO000002> know?")
         await bot.wait_for_answer(root)
         (question,) = bot.answerer.questions
@@ -200,16 +184,14 @@ async def test_question_names_mentioned_people(tmp_path: Path) -> None:
 
 
 async def test_button_under_revised_answer_searches_again(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_web, dependencies={"web": ON}) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_web, dependencies={"web": ON}) as bot:
         root = await bot.ask("@Kvasir who runs it?")
         first = await bot.wait_for_answer(root, "In the documents: who runs it?")
         await press_button(bot, first)
-        second = await bot.wait_for_answer(root, "On the web: who runs it?")
-        await bot.wait_until_idle()
+        second = await bot.wait_for_turn(root, "On the web: who runs it?")
         await bot.sandbox.edit("ada", "#general", root, "@Kvasir who owns it?")
-        await bot.wait_for_answer(root, "In the documents: who owns it?")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "In the documents: who owns it?")
         await press_button(bot, first)
         assert (await bot.wait_for_answer(root, "On the web: who owns it?"))["ts"] == second["ts"]
         await press_button(bot, first)
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "already" in get_text(m), person="bo")
+        await wait_for_ephemeral(bot, "already", person="bo")

@@ -11,7 +11,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Finished, Question, Text
 from bot.answering.policy import Policies, Policy, PrivateWords, WebUse, Why
 from knowledge.interfaces import LiveWebRequest
-from tests.slack.running_bot import get_text, run_bot_in_sandbox
+from tests.slack.running_bot import run_bot_in_sandbox, wait_for_ephemeral
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def find_buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 async def test_only_the_asker_sends_exactly_the_shown_words(tmp_path: Path) -> None:
     dependencies = {"web": make_policies("ask")}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=withhold, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=withhold, dependencies=dependencies) as bot:
         root = await bot.ask("@Kvasir web: who is Ann Lee?")
         first = await bot.wait_for_answer(root, "Not searched")
         buttons = find_buttons(first)
@@ -46,9 +46,7 @@ async def test_only_the_asker_sends_exactly_the_shown_words(tmp_path: Path) -> N
         button = buttons["send-words"]
         assert button["text"]["text"] == "Search the web with these words"
         await bot.sandbox.press("bo", "#general", first["ts"], button["action_id"])
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "Only the person who asked" in get_text(m), person="bo"
-        )
+        await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
         await bot.sandbox.press("ada", "#general", first["ts"], button["action_id"])
@@ -59,6 +57,6 @@ async def test_only_the_asker_sends_exactly_the_shown_words(tmp_path: Path) -> N
 
 async def test_a_blocked_question_has_no_button(tmp_path: Path) -> None:
     dependencies = {"web": make_policies("block")}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=withhold, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=withhold, dependencies=dependencies) as bot:
         first = await bot.wait_for_answer(await bot.ask("@Kvasir web: who is Ann Lee?"), "Not searched")
         assert not find_buttons(first).keys() & {"look", "send-words"}

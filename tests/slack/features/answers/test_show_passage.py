@@ -58,9 +58,7 @@ async def press_button(bot: RunningBot, message: dict[str, Any], says: str, pers
 
 async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
     passages = FakePassages(WHOLE)
-    async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": passages}
-    ) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_extract, dependencies={"passage": passages}) as bot:
         root = await bot.ask("@Kvasir what is the limit?")
         answer = await bot.wait_for_answer(root)
         assert [one["text"]["text"] for one in list_buttons(answer)] == ["Show passage [1]"], (
@@ -81,7 +79,7 @@ async def test_button_shows_whole_passage_to_one_person(tmp_path: Path) -> None:
 async def test_long_passage_says_that_it_continues(tmp_path: Path) -> None:
     long = replace(WHOLE, text="The limit is 120.\n\n" * 1_000)
     async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
+        tmp_path, script=answer_with_extract, dependencies={"passage": FakePassages(long)}
     ) as bot:
         reply = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "The limit is 120.")
         assert [block["type"] for block in reply["blocks"]] == ["context", "markdown", "context"]
@@ -92,7 +90,7 @@ async def test_long_table_says_how_many_rows_are_left_out(tmp_path: Path) -> Non
     rows = [f"| hotel {n} | 120 |\n" for n in range(1_500)]
     long = replace(WHOLE, text=f"| kind | limit |\n| --- | --- |\n{''.join(rows)}")
     async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_extract, dependencies={"passage": FakePassages(long)}
+        tmp_path, script=answer_with_extract, dependencies={"passage": FakePassages(long)}
     ) as bot:
         reply = await press_button(bot, await bot.wait_for_answer(await bot.ask()), "hotel 0 | 120")
     row_count = sum(row in get_text(reply) for row in rows)
@@ -119,5 +117,5 @@ async def test_deleted_passage_is_reported_after_restart(tmp_path: Path) -> None
 
 
 async def test_passage_button_needs_library(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_extract) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_extract) as bot:
         assert list_buttons(await bot.wait_for_answer(await bot.ask())) == []

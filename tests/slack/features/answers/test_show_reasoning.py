@@ -13,14 +13,7 @@ import pytest
 from bot.answering.events import AnswerEvent, Question, Sources, Text
 from bot.slack.turns.reasoning_memory import MAX_CHARACTERS, ReasoningMemory
 from bot.storage.turns.questions import QuestionKey
-from tests.slack.running_bot import (
-    PASSAGE,
-    FakeLibrary,
-    RunningBot,
-    make_finished,
-    run_bot,
-    run_bot_in_sandbox,
-)
+from tests.slack.running_bot import PASSAGE, FakeLibrary, RunningBot, make_finished, run_bot, run_bot_in_sandbox
 from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -42,8 +35,7 @@ def make_thoughtful_answer(thought: str) -> Any:
 async def ask_and_press(bot: RunningBot, person: str = "ada") -> str:
     """Ask as Ada, press the button as a person, and return the question's ``ts``."""
     root = await bot.ask()
-    answer = await bot.wait_for_answer(root)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root)
     await bot.sandbox.press(person, "#general", answer["ts"], "kvasir:show-reasoning")
     return root
 
@@ -54,7 +46,7 @@ def list_texts(view: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 async def bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as served:
+    async with run_bot_in_sandbox(tmp_path, library=library) as served:
         served.answerer.script = make_thoughtful_answer(THOUGHT)
         yield served
 
@@ -72,8 +64,7 @@ async def test_asker_sees_reasoning_without_links_and_pings(bot: RunningBot) -> 
 
 async def test_others_do_not_see_reasoning(bot: RunningBot) -> None:
     root = await bot.ask()
-    answer = await bot.wait_for_answer(root)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root)
     await bot.sandbox.press("bo", "#general", answer["ts"], "kvasir:show-reasoning")
     await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Only the person" in m["text"], person="bo")
     assert not (await bot.sandbox.state())["modals"]
@@ -81,8 +72,7 @@ async def test_others_do_not_see_reasoning(bot: RunningBot) -> None:
 
 async def test_reasoning_closes_with_the_rights_to_its_passages(bot: RunningBot, library: FakeLibrary) -> None:
     root = await bot.ask()
-    answer = await bot.wait_for_answer(root)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root)
     library.current = frozenset()
     await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
     await wait_for_view(bot, "rights to them have changed, so its reasoning is closed")
@@ -103,8 +93,7 @@ async def test_reasoning_closes_with_the_rights_to_earlier_answers(bot: RunningB
 
     bot.answerer.script = follow_up
     await bot.ask("@Kvasir and then?", thread_ts=root)
-    answer = await bot.wait_for_answer(root, "It follows.")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root, "It follows.")
     library.current = frozenset({"c2"})
     await bot.sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
     await wait_for_view(bot, "reasoning is closed")
@@ -128,8 +117,7 @@ async def test_long_reasoning_has_pages(bot: RunningBot) -> None:
 
 async def test_deleted_question_erases_reasoning(bot: RunningBot) -> None:
     root = await bot.ask()
-    answer = await bot.wait_for_answer(root)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root)
     await bot.sandbox.faults({"method": "chat.delete", "error": "cant_delete_message", "times": -1})
     await bot.sandbox.delete("ada", "#general", root)
     await bot.sandbox.wait_delivered()
@@ -154,8 +142,7 @@ async def test_each_replica_shows_the_reasoning_that_one_of_them_has(tmp_path: P
         run_bot(sandbox, tmp_path, script=script, database=database) as bot,
         run_bot(sandbox, tmp_path, script=script, database=database) as other,
     ):
-        answer = await bot.wait_for_answer(await bot.ask())
-        await bot.wait_until_idle()
+        answer = await bot.wait_for_turn(await bot.ask())
         await other.wait_until_idle()
         for _ in range(2):
             await sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
@@ -165,8 +152,7 @@ async def test_each_replica_shows_the_reasoning_that_one_of_them_has(tmp_path: P
 async def test_a_later_process_has_no_reasoning(tmp_path: Path) -> None:
     async with open_sandbox(tmp_path) as sandbox:
         async with run_bot(sandbox, tmp_path, script=make_thoughtful_answer(THOUGHT)) as first:
-            answer = await first.wait_for_answer(await first.ask())
-            await first.wait_until_idle()
+            answer = await first.wait_for_turn(await first.ask())
         async with run_bot(sandbox, tmp_path) as second:
             await sandbox.press("ada", "#general", answer["ts"], "kvasir:show-reasoning")
             await wait_for_view(second, "it is gone now")

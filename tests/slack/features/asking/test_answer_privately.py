@@ -20,7 +20,15 @@ from bot.storage.turns.answer_shares import AnswerShares
 from bot.storage.turns.questions import QuestionMessage
 from knowledge.errors import StoreUnavailable
 from knowledge.interfaces import Viewers
-from tests.slack.running_bot import FakeLibrary, RunningBot, get_text, refuse_post, run_bot, run_bot_in_sandbox
+from tests.slack.running_bot import (
+    FakeLibrary,
+    RunningBot,
+    get_text,
+    refuse_post,
+    run_bot,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+)
 from tests.slack_sandbox import open_sandbox
 from tests.waiting import WAIT_S
 
@@ -55,7 +63,7 @@ async def wait_for_private_answer(bot: RunningBot, contains: str) -> dict[str, A
 
 async def test_asker_gets_own_answer_in_direct_message(tmp_path: Path) -> None:
     library = FakeLibrary(more=True)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=answer_from_documents) as bot:
         ts = await bot.ask("@Kvasir what of <Lyon> & co?")
         await bot.wait_for_answer(ts)
         offer = await wait_for_offer(bot)
@@ -73,9 +81,7 @@ async def test_asker_gets_own_answer_in_direct_message(tmp_path: Path) -> None:
         assert private.asker.viewers == person
         quote = next(m for m in await bot.sandbox.messages("@kvasir") if m["ts"] == answer["root"])
         assert "You asked in <#C0GENERAL1>:\n> what of &lt;Lyon&gt; &amp; co?" in quote["text"]
-        await bot.sandbox.wait_for_message(
-            lambda m: m.get("ephemeral") and "The answer is in our direct messages" in get_text(m)
-        )
+        await wait_for_ephemeral(bot, "The answer is in our direct messages")
         assert not [m for m in await bot.sandbox.messages("#general") if is_offer(m)], "the button is gone"
 
         await bot.sandbox.say("ada", "@kvasir", "and in Paris?", thread_ts=answer["root"])
@@ -96,7 +102,7 @@ async def test_nothing_is_offered_without_more(tmp_path: Path, failure: Exceptio
             return found
 
     library = Library()
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=answer_from_documents) as bot:
         await bot.wait_for_answer(await bot.ask())
         await bot.sandbox.wait_until(lambda: bool(library.compared))
         await bot.wait_until_idle()
@@ -112,7 +118,7 @@ async def test_slow_search_does_not_delay_the_channel(tmp_path: Path) -> None:
             return await super().has_more(query, person, others)
 
     library = Slow(more=True)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=answer_from_documents) as bot:
         await bot.wait_for_answer(await bot.ask())
         await bot.wait_for_answer(await bot.ask("@Kvasir why?"))
         resume.set()
@@ -121,7 +127,7 @@ async def test_slow_search_does_not_delay_the_channel(tmp_path: Path) -> None:
 
 async def test_other_person_and_deleted_question_are_refused(tmp_path: Path) -> None:
     library = FakeLibrary(more=True)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=answer_from_documents) as bot:
         ts = await bot.ask()
         await bot.wait_for_answer(ts)
         offer = await wait_for_offer(bot)
@@ -133,7 +139,7 @@ async def test_other_person_and_deleted_question_are_refused(tmp_path: Path) -> 
         await bot.sandbox.delete("ada", "#general", ts)
         await bot.sandbox.wait_delivered()
         await press(bot, offer)
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "was deleted" in get_text(m))
+        await wait_for_ephemeral(bot, "was deleted")
         assert len(bot.answerer.questions) == 1
 
 
@@ -167,7 +173,7 @@ async def test_press_after_unexpected_error_and_second_press_get_a_sentence(tmp_
             raise failures.pop()
         return True
 
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, script=answer_from_documents) as bot:
         ts = await bot.ask()
         await bot.wait_for_answer(ts)
         api, me = bot.app.workspace.api, BotUser("T0SANDBOX1", "U0KVASIR01", "B0KVASIR01")

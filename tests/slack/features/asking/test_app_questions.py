@@ -30,13 +30,12 @@ async def count_answers(bot: RunningBot) -> int:
 async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
     """Who reads the channel sees it, so it is for them; the app itself holds nothing, and sees no private message."""
     dependencies = {"apps": frozenset({DEPLOY_BOT})}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         bot.library.more = True
         question_ts = await bot.ask("@Kvasir who reads this?")
         ts = await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?", subtype=False)
         answer = await bot.wait_for_answer(ts, "You asked: how?")
-        await bot.wait_for_answer(question_ts)
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(question_ts)
         one, other = bot.answerer.questions
         assert one.asker.viewers == other.asker.viewers
         assert {one.asker.person, other.asker.person} == {"U0ADA00001", DEPLOY_BOT}
@@ -45,8 +44,7 @@ async def test_allowed_app_gets_an_answer_in_its_thread(tmp_path: Path) -> None:
         assert not {"kvasir:answer-again", "kvasir:delete-answer"}.intersection(actions), "nobody may press them"
         calls = await bot.sandbox.requests()
         assert not [call for call in calls if DEPLOY_BOT in str(call["args"])], "Slack knows no such person"
-        turn = await bot.ledger.find_turn(QuestionKey(TEAM_ID, GENERAL, ts))
-        assert turn is not None
+        turn = await bot.find_turn(ts)
         assert len(turn.replies) == 1
 
 
@@ -63,7 +61,7 @@ async def test_other_apps_are_refused_whatever_they_call_themselves(
     tmp_path: Path, allowed: str, message: dict[str, Any]
 ) -> None:
     dependencies = {"apps": frozenset({allowed})}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         for _ in LANGUAGES:
             ts = await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?", **message)
         await bot.sandbox.wait_for_message(lambda m: REFUSAL in get_text(m))
@@ -78,7 +76,7 @@ async def test_other_apps_are_refused_whatever_they_call_themselves(
 async def test_apps_are_allowed_by_every_id_of_slack(tmp_path: Path, allowed: str, message: dict[str, Any]) -> None:
     """Workflows have another bot each time, but keep their own id."""
     dependencies = {"apps": frozenset({allowed}), "question_limits": QuestionLimits(1, 0)}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         ts = await bot.sandbox.say_as_bot("Reports", "#general", "@Kvasir how?", **message)
         await bot.wait_for_answer(ts)
         await bot.sandbox.say_as_bot("Reports", "#general", "@Kvasir and now?", **message)
@@ -90,7 +88,7 @@ async def test_apps_are_allowed_by_every_id_of_slack(tmp_path: Path, allowed: st
 
 async def test_shared_channel_needs_an_approval_for_apps_too(tmp_path: Path) -> None:
     dependencies = {"apps": frozenset({OTHER_APP})}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         await bot.sandbox.channel("#general", shared_with=["T0PARTNER1"])
         await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?")
         await bot.sandbox.wait_for_message(lambda m: "/kb share on" in get_text(m))
@@ -100,7 +98,7 @@ async def test_shared_channel_needs_an_approval_for_apps_too(tmp_path: Path) -> 
 async def test_app_is_answered_once_slack_returns_the_thread(tmp_path: Path) -> None:
     """While it is unknown whether another Kvasir writes there, nothing is answered."""
     dependencies = {"apps": frozenset({OTHER_APP})}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": 1})
         await bot.wait_for_answer(await bot.sandbox.say_as_bot("Deploybot", "#general", "@Kvasir how?"))
         await bot.sandbox.faults({"method": "conversations.replies", "error": "missing_scope", "times": -1})
@@ -144,8 +142,8 @@ async def test_two_kvasirs_fall_silent(tmp_path: Path, *, keeps_metadata: bool, 
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     async with (
-        run_bot_in_sandbox(tmp_path / "one", "socket", dependencies=dependencies) as one,
-        run_bot_in_sandbox(tmp_path / "other", "socket", dependencies=dependencies) as other,
+        run_bot_in_sandbox(tmp_path / "one", dependencies=dependencies) as one,
+        run_bot_in_sandbox(tmp_path / "other", dependencies=dependencies) as other,
     ):
         bridge = Bridge(one, other, keeps_metadata=keeps_metadata)
         await one.wait_for_answer(await one.ask("@Kvasir how?"))

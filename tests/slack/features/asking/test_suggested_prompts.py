@@ -38,7 +38,7 @@ def list_titles(call: Json) -> list[str]:
 async def test_person_gets_own_questions_and_new_documents_in_own_language(tmp_path: Path) -> None:
     """What is listed is what this person may read; another person's questions are not there."""
     library = FakeLibrary(recent=RECENT)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library) as bot:
         for person, text in (("ada", "how much leave?"), ("ada", "How much leave?"), ("bo", "who is fired?")):
             ts = await bot.sandbox.say(person, "@kvasir", text)
             await bot.sandbox.wait_for_message(
@@ -61,7 +61,7 @@ async def test_person_gets_own_questions_and_new_documents_in_own_language(tmp_p
 
 async def test_a_hostile_title_is_inert(tmp_path: Path) -> None:
     library = FakeLibrary(recent=(RecentDocument("docs", "\x1b[31mPlan\u202e <!everyone>", 2.0),))
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library) as bot:
         await bot.sandbox.open_messages("ada")
         [call] = await wait_for_prompts(bot, 1)
         assert call["prompts"][0]["title"] == "New: Plan <!everyone>", "a label is plain text"
@@ -73,7 +73,7 @@ async def test_channel_that_is_looked_at_decides_whose_documents_are_suggested(t
     """Nothing is suggested from a channel whose sources the person may not read."""
     channels = {"C0GENERAL1": ChannelTable(id="C0GENERAL1", search="in:docs")}
     library = FakeLibrary(recent=RECENT)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies={"channels": channels}) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies={"channels": channels}) as bot:
         await bot.sandbox.open_messages("ada", "#general")
         await wait_for_prompts(bot, 1)
         assert library.listed[-1][1] == "in:docs"
@@ -86,7 +86,7 @@ async def test_channel_that_is_looked_at_decides_whose_documents_are_suggested(t
 
 async def test_many_events_are_one_call(tmp_path: Path) -> None:
     library, capabilities = FakeLibrary(recent=RECENT), SlackCapabilities(prompts_every_s=0.5)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, capabilities=capabilities) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, capabilities=capabilities) as bot:
         await bot.sandbox.open_messages("ada")
         await wait_for_prompts(bot, 1)
         library.recent = RECENT[1:]
@@ -99,17 +99,16 @@ async def test_many_events_are_one_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", ["unknown_method", "not_allowed", "channel_not_found"])
-async def test_refusal_changes_nothing_else(tmp_path: Path, error: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        await bot.sandbox.faults({"method": PROMPTS_METHOD, "error": error, "times": -1})
-        await bot.sandbox.open_messages("ada")
-        await wait_for_prompts(bot, 1)
-        await bot.wait_for_answer(await bot.ask("how?", channel="@kvasir"), channel="@kvasir")
+async def test_refusal_changes_nothing_else(bot: RunningBot, error: str) -> None:
+    await bot.sandbox.faults({"method": PROMPTS_METHOD, "error": error, "times": -1})
+    await bot.sandbox.open_messages("ada")
+    await wait_for_prompts(bot, 1)
+    await bot.wait_for_answer(await bot.ask("how?", channel="@kvasir"), channel="@kvasir")
 
 
 async def test_unknown_person_gets_no_suggestions(tmp_path: Path) -> None:
     library = FakeLibrary(recent=RECENT)
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library) as bot:
         await bot.sandbox.faults({"method": "users.info", "error": "user_not_found", "times": -1})
         await bot.sandbox.open_messages("ada")
         await bot.sandbox.wait_delivered()

@@ -30,7 +30,7 @@ async def case_bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
     """Run a bot whose one owner is Ada, with an open case."""
     access = {"access": Access(frozenset({ADA}))}
     library = FakeLibrary(hits=(POLICY,))
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies=access) as bot:
         await Cases(bot.ledger.database).open_cases([CASE])
         yield bot
 

@@ -21,7 +21,6 @@ from knowledge.settings import SourceSpec
 from knowledge.sync.report import SourceReport, SyncReport
 from tests.slack.running_bot import (
     FakeLibrary,
-    get_text,
     make_library_status,
     make_source_status,
     run_bot,
@@ -72,7 +71,7 @@ async def test_only_owner_adds_cited_page(tmp_path: Path, owner: str) -> None:
     adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(library))
     dependencies = {"pages": adding, "access": Access(frozenset({owner}))}
     async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_pages, library=library, dependencies=dependencies
+        tmp_path, script=answer_with_pages, library=library, dependencies=dependencies
     ) as bot:
         root = await bot.ask("@Kvasir when?")
         message = await bot.wait_for_answer(root)
@@ -80,17 +79,17 @@ async def test_only_owner_adds_cited_page(tmp_path: Path, owner: str) -> None:
         assert (button["text"]["text"], button["value"]) == ("Add this page [1]: news.example", URL)
         await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
         reply = "Answers can now use" if owner == "U0ADA00001" else "Only an owner"
-        await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and reply in get_text(m))
+        await wait_for_ephemeral(bot, reply)
         urls = [page.url for page in await adding.list_pages()]
         assert urls == ([URL] if owner == "U0ADA00001" else [])
         if urls:
             await bot.sandbox.press("ada", "#general", message["ts"], button["action_id"])
-            await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "is already a document" in get_text(m))
+            await wait_for_ephemeral(bot, "is already a document")
             assert library.refreshed == ["pages"]
 
 
 async def test_page_button_needs_owners(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_pages) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_pages) as bot:
         assert list_buttons(await bot.wait_for_answer(await bot.ask("@Kvasir when?"))) == []
 
 
@@ -117,12 +116,10 @@ async def test_log_of_added_page_omits_address(tmp_path: Path) -> None:
     adding = PageAdditions(SourceSpec("pages", "pages", {}, tmp_path), tmp_path, RefreshedLibrary(library))
     dependencies = {"pages": adding, "access": Access(frozenset({"U0ADA00001"}))}
     with capture_logs() as logged:
-        async with run_bot_in_sandbox(
-            tmp_path, "socket", script=script, library=library, dependencies=dependencies
-        ) as bot:
+        async with run_bot_in_sandbox(tmp_path, script=script, library=library, dependencies=dependencies) as bot:
             message = await bot.wait_for_answer(await bot.ask("@Kvasir when?"))
             await bot.sandbox.press("ada", "#general", message["ts"], list_buttons(message)[0]["action_id"])
-            await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "Answers can now use" in get_text(m))
+            await wait_for_ephemeral(bot, "Answers can now use")
     (line,) = [one for one in logged if one["event"] == "page added"]
     assert (line["user"], line["source"], line["new"]) == ("U0ADA00001", "pages", True)
     assert URL not in str(logged)

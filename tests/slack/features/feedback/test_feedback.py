@@ -14,7 +14,14 @@ from bot.storage.answers import Answers, erase_answer
 from bot.storage.feedback import Feedback, StoredVote, Vote, VoteReason
 from bot.storage.turns.questions import QuestionKey
 from knowledge.database.database import Database
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, make_script, run_bot_in_sandbox
+from tests.slack.running_bot import (
+    PausedScript,
+    RunningBot,
+    get_text,
+    make_script,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+)
 from tests.slack_sandbox import TEAM_ID
 
 pytestmark = pytest.mark.slow
@@ -29,9 +36,7 @@ def find_element(message: dict[str, Any], action_id: str) -> dict[str, Any] | No
 
 async def ask_and_wait(bot: RunningBot, text: str = "@Kvasir how?", channel: str = "#general") -> dict[str, Any]:
     root = await bot.ask(text, channel)
-    answer = await bot.wait_for_answer(root, "That is all.", channel)
-    await bot.wait_until_idle()
-    return answer
+    return await bot.wait_for_turn(root, "That is all.", channel)
 
 
 async def press(
@@ -42,10 +47,6 @@ async def press(
 
 async def vote(bot: RunningBot, answer: dict[str, Any], value: str, person: str = "ada") -> None:
     await press(bot, answer, "rate", person, value=value)
-
-
-async def wait_for_reply(bot: RunningBot, contains: str, person: str = "ada") -> None:
-    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and contains in get_text(m), person=person)
 
 
 async def list_votes(bot: RunningBot) -> dict[str, StoredVote]:
@@ -65,10 +66,10 @@ async def wait_for_votes(bot: RunningBot, **expected: Vote) -> dict[str, StoredV
 
 async def test_everybody_votes_once_and_may_change_the_vote(tmp_path: Path) -> None:
     counted: list[str] = []
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"record_vote": counted.append}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"record_vote": counted.append}) as bot:
         answer = await ask_and_wait(bot)
         await vote(bot, answer, "positive")
-        await wait_for_reply(bot, "Thank you for your vote.")
+        await wait_for_ephemeral(bot, "Thank you for your vote.")
         await vote(bot, answer, "positive", "bo")
         await wait_for_votes(bot, **{ADA: Vote.GOOD, BO: Vote.GOOD})
         await vote(bot, answer, "negative", "bo")
@@ -78,8 +79,7 @@ async def test_everybody_votes_once_and_may_change_the_vote(tmp_path: Path) -> N
         assert counted == ["good", "good", "bad"]
 
 
-async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_a_bad_vote_has_reasons_if_the_person_gives_some(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await vote(bot, answer, "negative")
     modal = await bot.sandbox.wait_for_modal(ADA)
@@ -107,8 +107,7 @@ async def test_a_bad_vote_has_reasons_if_the_person_gives_some(socket_bot: Runni
     assert (votes[ADA].reasons, votes[ADA].comment) == ((), "")
 
 
-async def test_what_was_typed_stays_in_the_form_if_it_cannot_be_stored(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_what_was_typed_stays_in_the_form_if_it_cannot_be_stored(bot: RunningBot) -> None:
     await vote(bot, await ask_and_wait(bot), "negative")
     modal = await bot.sandbox.wait_for_modal(ADA)
     values = {
@@ -128,23 +127,13 @@ async def run_script(database: Database, statement: str) -> None:
     await database.write(lambda connection: connection.exec_driver_sql(statement))
 
 
-async def test_the_form_is_in_the_language_of_the_person(socket_bot: RunningBot) -> None:
-    answer = await ask_and_wait(socket_bot)
-    await vote(socket_bot, answer, "negative", "chen")
-    assert (await socket_bot.sandbox.wait_for_modal("U0CHEN0003"))["title"]["text"] == "哪里不好？"
-
-
-async def test_a_vote_counts_without_the_modal(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_the_form_is_in_the_language_of_the_person(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
-    await bot.sandbox.faults({"method": "views.open", "error": "expired_trigger_id"})
-    await vote(bot, answer, "negative")
-    await wait_for_reply(bot, "Thank you for your vote.")
-    await wait_for_votes(bot, **{ADA: Vote.BAD})
+    await vote(bot, answer, "negative", "chen")
+    assert (await bot.sandbox.wait_for_modal("U0CHEN0003"))["title"]["text"] == "哪里不好？"
 
 
-async def test_feedback_on_an_erased_answer_is_refused(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_feedback_on_an_erased_answer_is_refused(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await vote(bot, answer, "negative")
     modal = await bot.sandbox.wait_for_modal(ADA)
@@ -152,9 +141,9 @@ async def test_feedback_on_an_erased_answer_is_refused(socket_bot: RunningBot) -
     await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
     assert await list_votes(bot) == {}
     await bot.sandbox.submit("ada", modal["id"], {})
-    await wait_for_reply(bot, "I do not store this answer")
+    await wait_for_ephemeral(bot, "I do not store this answer")
     await vote(bot, answer, "positive", "bo")
-    await wait_for_reply(bot, "I do not store this answer", "bo")
+    await wait_for_ephemeral(bot, "I do not store this answer", person="bo")
     assert await list_votes(bot) == {}
 
 
@@ -165,7 +154,7 @@ async def test_answers_from_documents_have_the_buttons(tmp_path: Path, *, route:
         yield Finished(route, (), {})
 
     access = {"access": Access(frozenset({BO}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_by_route, dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_by_route, dependencies=access) as bot:
         answer = await ask_and_wait(bot)
         names = ("rate", "answer-again", "delete-answer")
         assert [find_element(answer, f"kvasir:{name}") is not None for name in names] == [has_buttons] * 3
@@ -184,8 +173,7 @@ async def test_the_asker_gets_another_answer_in_place_of_the_first(bot: RunningB
     await wait_for_votes(bot, **{BO: Vote.GOOD})
     bot.answerer.script = make_script("A second answer.")
     await press(bot, answer, "answer-again")
-    again = await bot.wait_for_answer(answer["root"], "A second answer.")
-    await bot.wait_until_idle()
+    again = await bot.wait_for_turn(answer["root"], "A second answer.")
     assert again["ts"] == answer["ts"]
     assert "Answered again, as you wished." in get_text(again)
     assert "You asked" not in get_text(again)
@@ -195,39 +183,35 @@ async def test_the_asker_gets_another_answer_in_place_of_the_first(bot: RunningB
     assert (earlier.vote, earlier.is_current) == (Vote.GOOD, False)
 
 
-async def test_an_edit_after_another_answer_says_what_it_is(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_an_edit_after_another_answer_says_what_it_is(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "answer-again")
-    await bot.wait_for_answer(answer["root"], "Answered again")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answer["root"], "Answered again")
     await bot.sandbox.edit("ada", "#general", answer["root"], "@Kvasir why?")
     revised = await bot.wait_for_answer(answer["root"], "You asked: why?")
     assert "because the question was edited" in get_text(revised)
 
 
-async def test_another_answer_is_for_the_asker_and_not_while_one_is_written(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_another_answer_is_for_the_asker_and_not_while_one_is_written(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "answer-again", "bo")
-    await wait_for_reply(bot, "Only the person who asked", "bo")
+    await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
     bot.answerer.script = script = PausedScript()
     await press(bot, answer, "answer-again")
     await script.paused.wait()
     await press(bot, answer, "answer-again")
-    await wait_for_reply(bot, "I am still answering")
+    await wait_for_ephemeral(bot, "I am still answering")
     script.resume.set()
-    await bot.wait_for_answer(answer["root"], "The second half.")
-    await bot.wait_until_idle()
+    await bot.wait_for_turn(answer["root"], "The second half.")
     assert len(bot.answerer.questions) == 2
 
 
 async def test_another_answer_counts_as_a_question(tmp_path: Path) -> None:
     limits = {"question_limits": QuestionLimits(1, 0)}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=limits) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=limits) as bot:
         answer = await ask_and_wait(bot)
         await press(bot, answer, "answer-again")
-        await wait_for_reply(bot, "within a minute")
+        await wait_for_ephemeral(bot, "within a minute")
         await bot.wait_until_idle()
         assert len(bot.answerer.questions) == 1
         [answer_text] = await bot.list_answers(answer["root"])
@@ -240,7 +224,7 @@ async def test_another_answer_counts_as_a_question(tmp_path: Path) -> None:
 @pytest.mark.parametrize("person", ["ada", "bo"])
 async def test_the_asker_or_an_owner_deletes_an_answer_with_its_texts(tmp_path: Path, person: str) -> None:
     access = {"access": Access(frozenset({BO}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=access) as bot:
         answer = await ask_and_wait(bot)
         await vote(bot, answer, "positive")
         await wait_for_votes(bot, **{ADA: Vote.GOOD})
@@ -259,9 +243,8 @@ async def test_the_asker_or_an_owner_deletes_an_answer_with_its_texts(tmp_path: 
         assert await Feedback(bot.ledger.database).list_of_person(TEAM_ID, ADA, 9) == []
 
 
-async def test_nobody_else_deletes_an_answer(socket_bot: RunningBot) -> None:
-    bot = socket_bot
+async def test_nobody_else_deletes_an_answer(bot: RunningBot) -> None:
     answer = await ask_and_wait(bot)
     await press(bot, answer, "delete-answer", "bo")
-    await wait_for_reply(bot, "Only the person who asked", "bo")
+    await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
     assert len(await bot.list_answers(answer["root"])) == 1

@@ -24,8 +24,7 @@ async def ask_and_rate(
     comment: str = "",
 ) -> None:
     root = await bot.ask(f"@Kvasir {text}", channel)
-    answer = await bot.wait_for_answer(root, channel=channel)
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root, channel=channel)
     votes, key = Feedback(bot.ledger.database), QuestionKey(TEAM_ID, answer["channel"], root)
     assert await votes.save_vote(key, voter, vote)
     if reasons or comment:
@@ -40,7 +39,7 @@ async def run_command(bot: RunningBot, person: str, text: str = "/kb feedback", 
 
 async def test_an_owner_sees_counts_and_the_newest_bad_answers(tmp_path: Path) -> None:
     access = {"access": Access(frozenset({BO}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=access) as bot:
         await ask_and_rate(
             bot, "how <many> days?", ADA, Vote.BAD, VoteReason.WRONG, VoteReason.OUTDATED, comment="It is\n30."
         )
@@ -56,7 +55,7 @@ async def test_an_owner_sees_counts_and_the_newest_bad_answers(tmp_path: Path) -
 
 async def test_an_owner_sees_nothing_of_conversations_of_others(tmp_path: Path) -> None:
     access = {"access": Access(frozenset({BO}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=access) as bot:
         await bot.sandbox.channel("secret", id=PRIVATE, kind="group", members=["ada", "kvasir"])
         await ask_and_rate(bot, "what of the merger?", ADA, Vote.BAD, comment="the merger", channel=PRIVATE)
         await ask_and_rate(bot, "what is my salary?", ADA, Vote.BAD, comment="my salary", channel="@kvasir")
@@ -71,7 +70,7 @@ async def test_an_owner_sees_nothing_of_conversations_of_others(tmp_path: Path) 
 
 async def test_everybody_else_sees_their_own_votes(tmp_path: Path) -> None:
     access = {"access": Access(frozenset({"U0NOBODY01"}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=access) as bot:
         await ask_and_rate(bot, "first?", ADA, Vote.GOOD)
         assert "You have not voted on an answer yet." in await run_command(bot, "bo")
         text = await run_command(bot, "ada")
@@ -87,7 +86,7 @@ async def test_everybody_else_sees_their_own_votes(tmp_path: Path) -> None:
 
 async def test_the_owner_of_a_source_sees_votes_on_answers_from_it(tmp_path: Path) -> None:
     access = {"access": Access(frozenset({ADA}), {"docs": frozenset({BO}), "wiki": frozenset({CHEN})})}
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=access) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=access) as bot:
         await ask_and_rate(bot, "first?", ADA, Vote.BAD)
         owner = await run_command(bot, "bo")
         assert "0 good, 1 bad" in owner
@@ -98,7 +97,6 @@ async def test_the_owner_of_a_source_sees_votes_on_answers_from_it(tmp_path: Pat
         assert "first?" not in get_text(reply)
 
 
-async def test_the_list_is_in_the_language_of_the_command(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        await ask_and_rate(bot, "first?", ADA, Vote.BAD, VoteReason.SOURCES)
-        assert "缺少来源" in await run_command(bot, "ada", "/kb 评价", "您最近的评价")
+async def test_the_list_is_in_the_language_of_the_command(bot: RunningBot) -> None:
+    await ask_and_rate(bot, "first?", ADA, Vote.BAD, VoteReason.SOURCES)
+    assert "缺少来源" in await run_command(bot, "ada", "/kb 评价", "您最近的评价")

@@ -69,7 +69,7 @@ async def test_refresh_names_the_reason_if_its_report_cannot_be_restricted(tmp_p
                 raise DatabaseError("The database is down. Start it.")
             return await super().count_readable(viewers)
 
-    async with run_bot_in_sandbox(tmp_path, "socket", library=Library()) as bot:
+    async with run_bot_in_sandbox(tmp_path, library=Library()) as bot:
         await bot.sandbox.command("ada", "#general", "/kb refresh")
         assert "docs" not in await wait_for_ephemeral(bot, "The database is down. Start it.")
 

@@ -24,7 +24,7 @@ from bot.storage.answers import erase_answer
 from bot.storage.feedback import Feedback, Vote
 from bot.storage.turns.questions import QuestionKey
 from tests.slack.features.verified.test_verified_answers import answer_with_source, list_buttons
-from tests.slack.running_bot import RunningBot, get_text, run_bot_in_sandbox, wait_for_ephemeral
+from tests.slack.running_bot import RunningBot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, Json, SandboxClient, is_loading, open_sandbox
 
@@ -38,7 +38,7 @@ Press = Callable[[RunningBot, Json], Awaitable[None]]
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[RunningBot]:
     access = {"access": Access(frozenset({ADA}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_source, dependencies=access) as running:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_source, dependencies=access) as running:
         yield running
 
 
@@ -94,8 +94,7 @@ async def wait_for_opened(bot: RunningBot, count: int = 1) -> Json:
     ],
 )
 async def test_a_modal_opens_before_the_database_answers(bot: RunningBot, press: Press, callback_id: str) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     await read_home(bot, "ada", OPEN_SETTINGS)
     async with hang_database(bot) as release:
         await press(bot, answer)
@@ -112,8 +111,7 @@ async def test_a_modal_does_not_wait_for_the_persons_language(bot: RunningBot) -
 
 
 async def test_a_refusal_that_comes_late_is_in_the_modal(bot: RunningBot) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     key = QuestionKey(TEAM_ID, answer["channel"], answer["root"])
     await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
     async with hang_database(bot) as release:
@@ -124,8 +122,7 @@ async def test_a_refusal_that_comes_late_is_in_the_modal(bot: RunningBot) -> Non
 
 
 async def test_a_late_vote_counts_without_the_modal(bot: RunningBot) -> None:
-    answer = await bot.wait_for_answer(await bot.ask())
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask())
     await bot.sandbox.faults({"method": "views.open", "error": "expired_trigger_id"})
     async with hang_database(bot) as release:
         await press_bad(bot, answer)
@@ -140,9 +137,7 @@ async def test_a_person_who_gets_a_message_instead_of_a_modal_learns_it_there(bo
     await bot.sandbox.faults({"method": "conversations.info", "hang_s": 3.0, "times": -1})
     await bot.sandbox.command("bo", "#random", "/kb channel")
     assert "One moment" in str(await wait_for_opened(bot))
-    await bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and "can change my settings" in get_text(m), channel="#random", person="bo"
-    )
+    await wait_for_ephemeral(bot, "can change my settings", "#random", person="bo")
     await bot.sandbox.wait_for_modal(BO, "I have sent you a message instead.")
 
 

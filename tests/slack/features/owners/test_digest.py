@@ -42,7 +42,7 @@ VERIFIED = VerifiedAnswer(
 async def bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
     """Run a bot with an owner of all sources, Ada, and Chen as the owner of the source ``docs``."""
     access = Access(frozenset({ADA}), {"docs": frozenset({CHEN}), "other": frozenset({BO})})
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies={"access": access}) as running:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies={"access": access}) as running:
         yield running
 
 

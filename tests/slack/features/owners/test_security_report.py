@@ -32,7 +32,7 @@ async def bot(tmp_path: Path, library: FakeLibrary, audited: SecurityAudit) -> A
     """Run a bot with the owner Ada, the administrator Chen, and Bo, who owns one source."""
     access = Access(frozenset({ADA}), {"docs": frozenset({BO})}, frozenset({CHEN}))
     dependencies = {"access": access, "security_audit": audited}
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies=dependencies) as running:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies=dependencies) as running:
         yield running
 
 

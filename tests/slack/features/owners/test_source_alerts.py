@@ -31,7 +31,7 @@ WELL = make_library_status(make_source_status("docs"))
 async def bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[RunningBot]:
     """Run a bot with an owner of all sources, one of the source ``docs`` and one of another."""
     access = Access(frozenset({ADA}), {"docs": frozenset({CHEN}), "other": frozenset({BO})})
-    async with run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies={"access": access}) as running:
+    async with run_bot_in_sandbox(tmp_path, library=library, dependencies={"access": access}) as running:
         yield running
 
 

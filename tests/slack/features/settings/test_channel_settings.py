@@ -30,6 +30,7 @@ from tests.slack.running_bot import (
     make_source_status,
     run_bot,
     run_bot_in_sandbox,
+    wait_for_ephemeral,
 )
 from tests.slack.wire.transport.test_http_server import post_event, sign_body, skip_wait
 from tests.slack_sandbox import TEAM_ID, open_sandbox
@@ -51,7 +52,7 @@ async def run_owned(tmp_path: Path, **options: Any) -> AsyncIterator[RunningBot]
     """Run a bot whose owner is Ada."""
     dependencies = OWNED | options.pop("dependencies", {})
     async with run_bot_in_sandbox(
-        tmp_path, "socket", library=options.pop("library", make_library()), dependencies=dependencies, **options
+        tmp_path, library=options.pop("library", make_library()), dependencies=dependencies, **options
     ) as bot:
         yield bot
 
@@ -123,11 +124,6 @@ async def list_announcements(bot: RunningBot) -> list[str]:
     return [line for line in lines if "how I answer here" in line or "作答方式" in line]
 
 
-async def wait_for_reply(bot: RunningBot, contains: str, person: str = "ada") -> str:
-    found = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and contains in get_text(m), person=person)
-    return get_text(found)
-
-
 async def ask_both(bot: RunningBot, other: RunningBot) -> list[Question]:
     """Ask until both processes have answered, one of which Slack chooses for each question; return the last ones."""
     await asyncio.sleep(2 * SLOW_S)  # the longest time after which the other process reads a change, twice
@@ -166,25 +162,24 @@ async def test_a_change_counts_in_every_process_and_is_announced(tmp_path: Path)
 
 async def test_creator_owners_and_administrators_may_change_settings_and_nobody_else(tmp_path: Path) -> None:
     """Ada administers the workspace and made #general; Bo is an owner; Chen made another channel."""
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"access": Access(frozenset({BO}))}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"access": Access(frozenset({BO}))}) as bot:
         for person, user in (("ada", ADA), ("bo", BO)):
             assert (await open_settings(bot, person, user))["private_metadata"] == GENERAL
         await bot.sandbox.command("chen", "#general", "/kb channel")
-        assert f"此频道的创建者 <@{ADA}>" in await wait_for_reply(bot, "可以更改我在此处的设置", "chen")
+        assert f"此频道的创建者 <@{ADA}>" in await wait_for_ephemeral(bot, "可以更改我在此处的设置", person="chen")
         channel = {"id": "C0DESIGN01", "kind": "channel", "name": "design", "members": [CHEN, ADA, BOT_USER]}
         await bot.sandbox.world(channels=[channel])
         await bot.sandbox.command("chen", "#design", "/kb channel")
         assert (await bot.sandbox.wait_for_modal(CHEN))["private_metadata"] == "C0DESIGN01"
 
 
-async def test_a_person_who_loses_the_right_cannot_submit(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot:
-        view = await open_settings(bot)
-        await bot.sandbox.person(ADA, role="guest")
-        await bot.sandbox.wait_delivered()
-        await bot.sandbox.submit("ada", view["id"], make_values(view, tone="formal"))
-        await wait_for_reply(bot, "can change my settings")
-        assert not await list_announcements(bot)
+async def test_a_person_who_loses_the_right_cannot_submit(bot: RunningBot) -> None:
+    view = await open_settings(bot)
+    await bot.sandbox.person(ADA, role="guest")
+    await bot.sandbox.wait_delivered()
+    await bot.sandbox.submit("ada", view["id"], make_values(view, tone="formal"))
+    await wait_for_ephemeral(bot, "can change my settings")
+    assert not await list_announcements(bot)
 
 
 async def test_change_counts_where_it_cannot_be_announced_and_the_person_learns_it(tmp_path: Path) -> None:
@@ -198,20 +193,18 @@ async def test_change_counts_where_it_cannot_be_announced_and_the_person_learns_
         assert (await store.find_settings("C0RANDOM01")).tone == "formal"
 
 
-async def test_direct_message_has_no_settings(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.command("ada", "D0DIRECT01", "/kb channel")
-    await socket_bot.sandbox.wait_for_message(
+async def test_direct_message_has_no_settings(bot: RunningBot) -> None:
+    await bot.sandbox.command("ada", "D0DIRECT01", "/kb channel")
+    await bot.sandbox.wait_for_message(
         lambda m: "A direct message has no settings" in get_text(m), channel="D0DIRECT01"
     )
 
 
-async def test_help_has_a_button_that_opens_the_modal(socket_bot: RunningBot) -> None:
-    await socket_bot.sandbox.command("ada", "#general", "/kb help")
-    help_message = await socket_bot.sandbox.wait_for_message(
-        lambda m: m.get("ephemeral") and "/kb refresh" in get_text(m)
-    )
-    await socket_bot.sandbox.press("ada", "#general", help_message["ts"], "kvasir:channel-settings")
-    assert (await socket_bot.sandbox.wait_for_modal(ADA))["callback_id"] == "kvasir:channel"
+async def test_help_has_a_button_that_opens_the_modal(bot: RunningBot) -> None:
+    await bot.sandbox.command("ada", "#general", "/kb help")
+    help_message = await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "/kb refresh" in get_text(m))
+    await bot.sandbox.press("ada", "#general", help_message["ts"], "kvasir:channel-settings")
+    assert (await bot.sandbox.wait_for_modal(ADA))["callback_id"] == "kvasir:channel"
 
 
 async def test_modal_shows_only_sources_that_the_person_may_read(tmp_path: Path) -> None:
@@ -248,7 +241,7 @@ async def test_unchanged_settings_are_not_announced(tmp_path: Path) -> None:
     async with run_owned(tmp_path) as bot:
         view = await open_settings(bot)
         await bot.sandbox.submit("ada", view["id"], make_values(view))
-        await wait_for_reply(bot, "Nothing changed")
+        await wait_for_ephemeral(bot, "Nothing changed")
         assert not await list_announcements(bot)
 
 
@@ -319,15 +312,6 @@ async def test_fixed_filters_name_no_source_that_the_person_may_not_read(tmp_pat
 
 
 # ── The rest of a channel's life ─────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_settings_move_with_the_id_of_a_channel(tmp_path: Path) -> None:
-    async with run_owned(tmp_path) as bot:
-        await change(bot, tone="friendly")
-        await bot.sandbox.control("POST", "change_id", {"channel": "#general", "id": "C0MOVED001"})
-        await bot.sandbox.wait_delivered()
-        await bot.wait_for_answer(await bot.ask(channel="C0MOVED001"), channel="C0MOVED001")
-        assert bot.answerer.questions[-1].asker.tone == "friendly"
 
 
 async def has_looked_twice(bot: RunningBot) -> bool:

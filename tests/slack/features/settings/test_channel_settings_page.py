@@ -27,7 +27,7 @@ async def test_settings_are_changed_on_the_page_and_an_unasked_answer_is_marked(
     }
     library = FakeLibrary(hits=(make_hit(),), state=state)
     async with (
-        run_bot_in_sandbox(tmp_path, "socket", library=library, dependencies=dependencies) as bot,
+        run_bot_in_sandbox(tmp_path, library=library, dependencies=dependencies) as bot,
         launch_chromium() as browser,
     ):
         wrong: list[str] = []

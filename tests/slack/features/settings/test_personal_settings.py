@@ -13,7 +13,6 @@ from bot.slack.features.settings.personal_settings import OPEN_SETTINGS, build_s
 from bot.storage.answers import Answers
 from bot.storage.preferences import NO_PREFERENCES, PersonalPreferences, Preferences
 from bot.storage.retention import Retention
-from bot.storage.turns.questions import QuestionKey
 from tests.slack.running_bot import PausedScript, RunningBot, run_bot, wait_for_ephemeral
 from tests.slack.workspace.home_views import press_in_home, read_home
 from tests.slack_sandbox import TEAM_ID, Json, open_sandbox
@@ -52,14 +51,14 @@ async def wait_for_preferences(bot: RunningBot, user: str, expected: Preferences
     await bot.sandbox.wait_until(is_stored, what=str(expected))
 
 
-async def test_settings_are_stored_and_shown_at_once(socket_bot: RunningBot) -> None:
+async def test_settings_are_stored_and_shown_at_once(bot: RunningBot) -> None:
     """Home is published again right after the change, and the next modal begins with what was chosen."""
-    await choose(socket_bot, "ada", ADA, language="zh", thinking="deep", length="short", privacy="no_answers")
-    await wait_for_preferences(socket_bot, ADA, Preferences("deep", "zh", "short", keeps_answers=False))
-    view = await read_home(socket_bot, "ada", "语言：*中文*")
+    await choose(bot, "ada", ADA, language="zh", thinking="deep", length="short", privacy="no_answers")
+    await wait_for_preferences(bot, ADA, Preferences("deep", "zh", "short", keeps_answers=False))
+    view = await read_home(bot, "ada", "语言：*中文*")
     assert "思考：*深入* · 回答长度：*简短* · 不保留回答" in str(view)
-    await choose(socket_bot, "ada", ADA, language="default", thinking="default")
-    await wait_for_preferences(socket_bot, ADA, Preferences(None, None, "short", keeps_answers=False))
+    await choose(bot, "ada", ADA, language="default", thinking="default")
+    await wait_for_preferences(bot, ADA, Preferences(None, None, "short", keeps_answers=False))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -73,54 +72,43 @@ def test_modal_keeps_slacks_limits(language: Any) -> None:
         assert len(block.get("hint", {}).get("text", "")) <= 150
 
 
-async def test_chosen_language_counts_for_commands_and_home(socket_bot: RunningBot) -> None:
+async def test_chosen_language_counts_for_commands_and_home(bot: RunningBot) -> None:
     """It comes before the language of her Slack, and before that of a command; the other people keep theirs."""
-    await choose(socket_bot, "chen", CHEN, language="en")
-    await read_home(socket_bot, "chen", "What you can do")
-    await socket_bot.sandbox.command("chen", "#general", "/kb 状态")
-    reply = await socket_bot.sandbox.wait_for_message(
+    await choose(bot, "chen", CHEN, language="en")
+    await read_home(bot, "chen", "What you can do")
+    await bot.sandbox.command("chen", "#general", "/kb 状态")
+    reply = await bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and "*Engine*" in str(m), channel="#general", person="chen"
     )
     assert "引擎" not in str(reply)
-    await socket_bot.sandbox.command("ada", "#general", "/kb 状态")
-    await wait_for_ephemeral(socket_bot, "*引擎*")
+    await bot.sandbox.command("ada", "#general", "/kb 状态")
+    await wait_for_ephemeral(bot, "*引擎*")
 
 
-async def test_chosen_length_reaches_the_question(socket_bot: RunningBot) -> None:
-    await choose(socket_bot, "ada", ADA, length="long")
-    await wait_for_preferences(socket_bot, ADA, Preferences(length="long"))
-    await socket_bot.wait_for_answer(await socket_bot.ask())
-    ts = await socket_bot.sandbox.say("bo", "#general", "@Kvasir how?")
-    await socket_bot.wait_for_answer(ts)
-    assert [question.asker.length for question in socket_bot.answerer.questions] == ["long", "normal"]
+async def test_chosen_length_reaches_the_question(bot: RunningBot) -> None:
+    await choose(bot, "ada", ADA, length="long")
+    await wait_for_preferences(bot, ADA, Preferences(length="long"))
+    await bot.wait_for_answer(await bot.ask())
+    ts = await bot.sandbox.say("bo", "#general", "@Kvasir how?")
+    await bot.wait_for_answer(ts)
+    assert [question.asker.length for question in bot.answerer.questions] == ["long", "normal"]
 
 
-async def test_another_replica_follows_a_setting(tmp_path: Path) -> None:
-    async with open_sandbox(tmp_path) as sandbox, run_bot(sandbox, tmp_path, owner="one|1|1.0|a") as bot:
-        other = PersonalPreferences(bot.ledger.database)
-        assert await other.find_preferences(TEAM_ID, ADA) == NO_PREFERENCES
-        await choose(bot, "ada", ADA, length="long")
-        await wait_for_preferences(bot, ADA, Preferences(length="long"))
-        assert (await other.find_preferences(TEAM_ID, ADA)).length == "long"
-
-
-async def test_person_erases_what_is_kept_and_keeps_nothing_more(socket_bot: RunningBot) -> None:
+async def test_person_erases_what_is_kept_and_keeps_nothing_more(bot: RunningBot) -> None:
     """Her question and its answer go, those of others stay, and her next answer is not stored."""
-    answers = Answers(socket_bot.ledger.database)
-    first = await socket_bot.ask("@Kvasir what about my notice period?")
-    await socket_bot.wait_for_answer(first)
-    await socket_bot.wait_for_answer(await socket_bot.sandbox.say("bo", "#general", "@Kvasir how?"))
-    view = await read_home(socket_bot, "ada", "what about my notice period?")
+    answers = Answers(bot.ledger.database)
+    first = await bot.ask("@Kvasir what about my notice period?")
+    await bot.wait_for_answer(first)
+    await bot.wait_for_answer(await bot.sandbox.say("bo", "#general", "@Kvasir how?"))
+    view = await read_home(bot, "ada", "what about my notice period?")
     assert f"/archives/C0GENERAL1/p{first.replace('.', '')}" in str(view)
-    await choose(socket_bot, "ada", ADA, privacy="no_answers erase")
-    await read_home(socket_bot, "ada", "Your questions are not kept")
-    await socket_bot.wait_for_answer(await socket_bot.ask("@Kvasir and now?"))
-    await socket_bot.wait_until_idle()
+    await choose(bot, "ada", ADA, privacy="no_answers erase")
+    await read_home(bot, "ada", "Your questions are not kept")
+    await bot.wait_for_turn(await bot.ask("@Kvasir and now?"))
     await asyncio.sleep(0.1)
     assert await answers.list_recent(TEAM_ID, ADA, 10) == []
     assert len(await answers.list_recent(TEAM_ID, "U0BO000002", 10)) == 1
-    turn = await socket_bot.ledger.find_turn(QuestionKey(TEAM_ID, "C0GENERAL1", first))
-    assert turn is not None
+    turn = await bot.find_turn(first)
     assert not turn.message.text
 
 

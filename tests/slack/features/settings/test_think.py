@@ -10,10 +10,7 @@ import pytest
 from bot.answering.thinking import Defaults
 from bot.slack.features.settings.think_command import DEFAULT_DEPTH, UnknownDepth, parse_think
 from engine.interfaces import ThinkingControl
-from tests.slack.running_bot import (
-    run_bot_in_sandbox,
-    wait_for_ephemeral,
-)
+from tests.slack.running_bot import run_bot_in_sandbox, wait_for_ephemeral
 
 
 @pytest.mark.parametrize(
@@ -33,10 +30,10 @@ async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> Non
         "thinking": Defaults("off", {"C0GENERAL1": "normal"}),
         "control": lambda: ThinkingControl.BUDGET,
     }
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         await bot.sandbox.command("ada", "#general", "/think deep")
         assert "does not think" not in await wait_for_ephemeral(bot, "For you, everywhere: I think for a long time")
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies=dependencies) as bot:
         for who, channel in (("ada", "#general"), ("bo", "#general"), ("bo", "#handbook")):
             await bot.sandbox.say(who, channel, "@Kvasir how many days?")
         await bot.sandbox.wait_until(lambda: len(bot.answerer.questions) == 3, what="three questions")
@@ -46,7 +43,7 @@ async def test_preference_applies_to_person_after_restart(tmp_path: Path) -> Non
 
 async def test_think_reports_limits_of_engine(tmp_path: Path) -> None:
     controls = [ThinkingControl.NONE]
-    async with run_bot_in_sandbox(tmp_path, "socket", dependencies={"control": lambda: controls[0]}) as bot:
+    async with run_bot_in_sandbox(tmp_path, dependencies={"control": lambda: controls[0]}) as bot:
         await bot.sandbox.command("ada", "#general", "/think deep")
         assert "does not think, so this has no effect" in await wait_for_ephemeral(
             bot, "For you, everywhere: I think for a long time"

@@ -89,7 +89,7 @@ def list_actions(message: dict[str, Any]) -> list[str]:
 
 async def test_answer_is_shared_once_with_its_question_and_sources(tmp_path: Path) -> None:
     """Three presses share it once. It is the same answer, and everything works under it as under any other."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents, library=RightsLibrary()) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents, library=RightsLibrary()) as bot:
         private = await ask_privately(bot)
         assert "Share in #general" in get_text(private)
         await asyncio.gather(*(press(bot, private, ShareAnswerAction.action_id) for _ in range(3)))
@@ -124,7 +124,7 @@ async def test_answer_is_shared_once_with_its_question_and_sources(tmp_path: Pat
 
 async def test_question_that_was_deleted_in_the_channel_may_be_shared_again(tmp_path: Path) -> None:
     """An administrator of the workspace may delete Kvasir's message; then its answer is deleted, too."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents) as bot:
         private = await ask_privately(bot)
         await press(bot, private, ShareAnswerAction.action_id)
         await wait_for_private(bot, "are in <#C0GENERAL1> now")
@@ -149,7 +149,7 @@ async def is_shared_again(bot: RunningBot, before: str) -> bool:
 async def test_answer_with_a_source_that_some_may_not_read_is_asked_there_instead(tmp_path: Path, secret: str) -> None:
     """A source that the answer does not cite counts too, because the model has read it."""
     library = RightsLibrary(secret=frozenset({secret}))
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents, library=library) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents, library=library) as bot:
         private = await ask_privately(bot)
         await press(bot, private, ShareAnswerAction.action_id)
         offer = await wait_for_private(bot, "Not everybody in <#C0GENERAL1> may read all sources of this answer")
@@ -175,7 +175,7 @@ async def answer_with_extracts(_question: Question) -> AsyncGenerator[AnswerEven
 
 
 async def test_shared_extracts_say_that_they_are_no_answer(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_extracts) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_extracts) as bot:
         await press(bot, await ask_privately(bot), ShareAnswerAction.action_id)
         await wait_for_private(bot, "are in <#C0GENERAL1> now")
         _, answer = await list_shared(bot)
@@ -212,14 +212,14 @@ async def answer_without_sources(question: Question) -> AsyncGenerator[AnswerEve
     ],
 )
 async def test_other_answers_are_not_shared(tmp_path: Path, script: Script, reason: str) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=script) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=script) as bot:
         await press(bot, await ask_privately(bot), ShareAnswerAction.action_id)
         await wait_for_private(bot, reason)
         assert await list_shared(bot) == []
 
 
 async def test_answer_that_is_not_stored_is_asked_there_instead(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents) as bot:
         private = await ask_privately(bot)
         key = QuestionKey(TEAM_ID, private["channel"], private["root"])
         await bot.ledger.database.write(lambda connection: erase_answer(connection, key))
@@ -229,7 +229,7 @@ async def test_answer_that_is_not_stored_is_asked_there_instead(tmp_path: Path) 
 
 
 async def test_only_the_asker_shares_and_only_where_the_asker_is(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents) as bot:
         private = await ask_privately(bot)
         await press(bot, private, ShareAnswerAction.action_id, "bo")
         await bot.sandbox.wait_for_message(
@@ -245,7 +245,7 @@ async def test_only_the_asker_shares_and_only_where_the_asker_is(tmp_path: Path)
 
 
 async def test_only_questions_from_a_channel_have_the_button(tmp_path: Path) -> None:
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents) as bot:
         await bot.sandbox.command("ada", "@kvasir", ASKED)
         answer = await bot.sandbox.wait_for_message(
             lambda m: "That is all." in get_text(m) and m.get("metadata"), channel="@kvasir"
@@ -255,7 +255,7 @@ async def test_only_questions_from_a_channel_have_the_button(tmp_path: Path) -> 
 
 async def test_refused_post_and_reached_limit_leave_the_answer_to_be_shared(tmp_path: Path) -> None:
     limits = {"question_limits": QuestionLimits(2, 0)}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents, dependencies=limits) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents, dependencies=limits) as bot:
         private = await ask_privately(bot)
         await bot.sandbox.channel("#general", refusal="restricted_action")
         await press(bot, private, ShareAnswerAction.action_id)
@@ -270,7 +270,7 @@ async def test_refused_post_and_reached_limit_leave_the_answer_to_be_shared(tmp_
 @pytest.mark.parametrize("is_posted", [False, True])
 async def test_crash_while_sharing_leaves_the_answer_to_be_shared(tmp_path: Path, *, is_posted: bool) -> None:
     """A question that is in the channel already gets its answer there; no second one is posted."""
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_from_documents) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_from_documents) as bot:
         private = await ask_privately(bot)
         fault = {"lose_reply": True} if is_posted else {"status": 500}
         await bot.sandbox.faults({"method": "chat.postMessage", "concerns": "C0GENERAL1", **fault})

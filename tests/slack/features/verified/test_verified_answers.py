@@ -59,7 +59,7 @@ async def verified_bot(tmp_path: Path, library: FakeLibrary) -> AsyncIterator[Ru
         "verified_setup": VerifiedSetup(embed_topics, IDENTITY, write_phrasings=write_phrasings),
     }
     async with run_bot_in_sandbox(
-        tmp_path, "socket", script=answer_with_source, library=library, dependencies=dependencies
+        tmp_path, script=answer_with_source, library=library, dependencies=dependencies
     ) as bot:
         yield bot
 
@@ -162,7 +162,7 @@ async def test_answer_does_not_exist_for_people_who_may_not_read_its_sources(
         )
         assert "erified" not in get_text(answer).replace("Verify…", ""), root
     await bot.sandbox.press("bo", "#general", offered["ts"], list_buttons(offered)["Show verified answer"])
-    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and "no longer exists" in get_text(m), person="bo")
+    await wait_for_ephemeral(bot, "no longer exists", person="bo")
     await bot.sandbox.command("ada", "#general", "/kb verified")
     listed = await wait_for_ephemeral(bot, "cite")
     assert QUESTION not in listed, "Ada may not read the sources any more"
@@ -181,7 +181,7 @@ async def test_offer_is_left_out_if_a_viewer_may_not_read_it_when_it_is_shown(
         yield make_finished(CITED)
 
     library.current = frozenset(CITED.chunks)
-    async with run_bot_in_sandbox(tmp_path, "socket", script=offer, library=library) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=offer, library=library) as bot:
         answer = await bot.wait_for_answer(await bot.ask())
         assert "bonus" not in get_text(answer)
         assert "Show verified answer" not in list_buttons(answer)
@@ -269,14 +269,13 @@ async def test_an_answer_that_was_replaced_meanwhile_is_not_verified(tmp_path: P
         "access": Access(frozenset({ADA})),
         "verified_setup": VerifiedSetup(write_phrasings=write_phrasings),
     }
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_with_next_source, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_with_next_source, dependencies=dependencies) as bot:
         root = await bot.ask(f"@Kvasir {QUESTION}")
         answer = await bot.wait_for_answer(root, "From secret")
         view = await open_modal(bot, answer)
         await bot.wait_until_idle()
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Answer again"])
-        await bot.wait_for_answer(root, "From open")
-        await bot.wait_until_idle()
+        await bot.wait_for_turn(root, "From open")
         await bot.sandbox.submit("ada", view["id"], make_values(view))
         await wait_for_error(bot, view, "is not stored any more")
 
@@ -287,7 +286,7 @@ async def test_only_owners_verify_and_list(verified_bot: RunningBot) -> None:
     answer = await bot.wait_for_answer(root)
     await bot.sandbox.press("bo", "#general", answer["ts"], list_buttons(answer)["Verify…"])
     refusal = f"Only an owner may do this. Ask <@{ADA}>."
-    await bot.sandbox.wait_for_message(lambda m: m.get("ephemeral") and refusal in get_text(m), person="bo")
+    await wait_for_ephemeral(bot, refusal, person="bo")
     await bot.sandbox.command("bo", "#general", "/kb verified")
     await bot.sandbox.wait_for_message(
         lambda m: m.get("ephemeral") and "Only an owner" in get_text(m) and m["root"] != root, person="bo"
@@ -311,7 +310,7 @@ async def test_owner_of_one_source_verifies_answers_from_it_alone(tmp_path: Path
         state.mkdir()
         verified = VerifiedSetup(write_phrasings=write_phrasings)
         async with run_bot_in_sandbox(
-            state, "socket", script=answer_with_source, dependencies={"access": access, "verified_setup": verified}
+            state, script=answer_with_source, dependencies={"access": access, "verified_setup": verified}
         ) as bot:
             root = await bot.ask(f"@Kvasir {QUESTION}")
             view = await open_modal(bot, await bot.wait_for_answer(root))
@@ -350,7 +349,7 @@ async def test_answers_without_documents_cannot_be_verified(tmp_path: Path) -> N
         yield make_finished(PASSAGE)
 
     dependencies = {"access": Access(frozenset({ADA}))}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=cite_web, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=cite_web, dependencies=dependencies) as bot:
         answer = await bot.wait_for_answer(await bot.ask())
         assert "Verify…" not in list_buttons(answer)
 
@@ -375,7 +374,7 @@ async def test_the_beginning_of_a_long_verified_answer_says_so(tmp_path: Path) -
 
     verified = VerifiedSetup(embed_topics, IDENTITY, write_phrasings=write_phrasings)
     dependencies = {"access": Access(frozenset({ADA})), "verified_setup": verified}
-    async with run_bot_in_sandbox(tmp_path, "socket", script=answer_at_length, dependencies=dependencies) as bot:
+    async with run_bot_in_sandbox(tmp_path, script=answer_at_length, dependencies=dependencies) as bot:
         root = await bot.ask(f"@Kvasir {QUESTION}")
         answer = await bot.sandbox.wait_for_message(lambda m: m["root"] == root and "Verify…" in list_buttons(m))
         view = await open_modal(bot, answer)
@@ -395,8 +394,7 @@ async def test_people_who_only_look_at_a_channel_learn_what_a_button_does(verifi
     await verify(bot, answer="**30 days** [1].")
     await bot.sandbox.channel("open", id="C0OPEN0001", kind="channel", members=["ada", "kvasir"])
     root = await bot.ask("@Kvasir Which vacation days are paid?", "#open")
-    answer = await bot.wait_for_answer(root, "similar question", "#open")
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(root, "similar question", "#open")
     buttons = list_buttons(answer)
     for label, contains in (("Answer again", "Only the person"), ("Show verified answer", "30 days")):
         await bot.sandbox.press("bo", "#open", answer["ts"], buttons[label])
@@ -410,8 +408,7 @@ async def test_the_form_opens_in_time_however_long_the_rights_take(
 ) -> None:
     """Slack's permission to open a form lasts three seconds, and a source may take as long to say who may read."""
     bot = verified_bot
-    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask(f"@Kvasir {QUESTION}"))
     for current, expected in ((None, "Generated for"), (frozenset({"c1"}), "you may not read all of them")):
         library.rights, library.current = asyncio.Event(), current
         await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
@@ -426,8 +423,7 @@ async def test_the_form_shows_no_answer_that_the_owner_may_not_read_any_more(
     verified_bot: RunningBot, library: FakeLibrary
 ) -> None:
     bot = verified_bot
-    answer = await bot.wait_for_answer(await bot.ask(f"@Kvasir {QUESTION}"))
-    await bot.wait_until_idle()
+    answer = await bot.wait_for_turn(await bot.ask(f"@Kvasir {QUESTION}"))
     library.current = frozenset({"c1"})
     await bot.sandbox.press("ada", "#general", answer["ts"], list_buttons(answer)["Verify…"])
     await wait_for_ephemeral(bot, "you may not read all of them")

@@ -31,7 +31,7 @@ async def take_over(other: Ledger, key: QuestionKey) -> None:
 @pytest.mark.parametrize("when", ["before the generation", "before the first word", "within the answer"])
 async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when: str, *, finishes_first: bool) -> None:
     settings = TurnSettings(heartbeat_s=60.0, drain_s=0.2)
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=settings) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=settings) as bot:
         other = Ledger(bot.ledger.database, owner="another process")
         bot.answerer.script = paused = PausedScript("The first half. " if when == "within the answer" else "")
         if when == "before the generation":
@@ -71,7 +71,7 @@ def has_begun_to_delete(bot: RunningBot) -> bool:
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path: Path, *, is_open: bool) -> None:
     """The other process finds the answer in the thread at the moment at which this one deletes it."""
-    async with run_bot_in_sandbox(tmp_path, "socket", settings=TurnSettings(heartbeat_s=60.0)) as bot:
+    async with run_bot_in_sandbox(tmp_path, settings=TurnSettings(heartbeat_s=60.0)) as bot:
         other = Ledger(bot.ledger.database, owner="another process")
         await bot.sandbox.faults(
             {"method": "conversations.info", "hang_s": 0.3}, {"method": "chat.delete", "hang_s": 2.0}

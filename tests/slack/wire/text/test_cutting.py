@@ -68,8 +68,7 @@ def test_table_in_a_code_fence_is_code() -> None:
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_long_table_has_its_head_in_each_message(socket_bot: RunningBot, *, streams: bool) -> None:
-    bot = socket_bot
+async def test_long_table_has_its_head_in_each_message(bot: RunningBot, *, streams: bool) -> None:
     if not streams:
         await bot.sandbox.faults({"method": "chat.startStream", "error": "unknown_method", "times": -1})
     methods = ("canvases.create", "files.getUploadURLExternal")  # so that the text stays in the messages

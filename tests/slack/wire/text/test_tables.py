@@ -19,10 +19,7 @@ def make_cell(*elements: dict[str, object]) -> dict[str, object]:
 def test_a_table_becomes_a_block_between_the_texts_around_it() -> None:
     table = HEAD + "| **Hotel** | 120 [\\[1\\]](https://kb/a%28b%29) |\n| `a \\| b` &lt;x> https://kb/c. | |\n"
     before, block, after = build_text_blocks(f"Intro:\n\n{table}\nThat is all.\n")
-    assert (before, after) == (
-        {"type": "markdown", "text": "Intro:"},
-        {"type": "markdown", "text": "That is all."},
-    )
+    assert (before, after) == ({"type": "markdown", "text": "Intro:"}, {"type": "markdown", "text": "That is all."})
     assert [one["align"] for one in block["column_settings"]] == ["left", "right"]
     bold = {"bold": True}
     assert block["rows"] == [

@@ -14,7 +14,7 @@ import pytest
 from bot.http.listeners import PortUnavailable
 from bot.slack.wire.transport.http_server import HttpServer
 from tests.services import free_ports
-from tests.slack.running_bot import RunningBot, run_bot, run_bot_in_sandbox
+from tests.slack.running_bot import RunningBot, run_bot, run_bot_in_sandbox, wait_for_ephemeral
 from tests.slack_sandbox import TEAM_ID, open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -42,11 +42,7 @@ def make_event(text: str = "<@U0KVASIR01> how?") -> bytes:
 def sign_body(secret: str, body: bytes, at: float | None = None) -> dict[str, str]:
     stamp = str(int(time.time() if at is None else at))
     mac = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    return {
-        "Content-Type": "application/json",
-        "X-Slack-Request-Timestamp": stamp,
-        "X-Slack-Signature": f"v0={mac}",
-    }
+    return {"Content-Type": "application/json", "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={mac}"}
 
 
 async def post_event(bot: RunningBot, url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -105,7 +101,20 @@ async def test_port_in_use_raises_port_unavailable(http: tuple[RunningBot, str])
     await other.close()
 
 
-async def test_question_over_http_is_answered(tmp_path: Path) -> None:
-    """The slow tests run all conversations over HTTP."""
+async def test_questions_commands_buttons_and_forms_arrive_over_http(tmp_path: Path) -> None:
+    """Everywhere else the same arrives over Socket Mode."""
     async with run_bot_in_sandbox(tmp_path, "http") as bot:
-        await bot.wait_for_answer(await bot.ask())
+        answer = await bot.wait_for_answer(await bot.ask())
+        await bot.sandbox.command("ada", "#general", "/kb help")
+        await wait_for_ephemeral(bot, "/kb refresh")
+        await bot.sandbox.press("bo", "#general", answer["ts"], "kvasir:answer-again")
+        await wait_for_ephemeral(bot, "Only the person who asked", person="bo")
+        await bot.sandbox.shortcut("ada", "ask_anything")
+        view = await bot.sandbox.wait_for_modal("U0ADA00001")
+        [field] = view["blocks"]
+        for text, is_open in (("?", True), ("why?", False)):
+            value = {field["element"]["action_id"]: {"type": "plain_text_input", "value": text}}
+            await bot.sandbox.submit("ada", view["id"], {field["block_id"]: value})
+            await bot.sandbox.wait_until(lambda: bool(bot.sandbox.view(view["id"]).get("errors")) is is_open)  # noqa: B023
+        await bot.sandbox.wait_until(lambda: bot.answerer.questions[-1].text == "why?")
+        assert not (await bot.sandbox.state())["modals"]

@@ -36,7 +36,7 @@ async def connect_quickly(bot: RunningBot, refused: list[SlackError]) -> AsyncIt
 
 async def test_lost_connection_is_reopened(tmp_path: Path) -> None:
     """The SDK's tasks have ended, or Slack has closed the socket."""
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot, connect_quickly(bot, []) as runner:
+    async with run_bot_in_sandbox(tmp_path) as bot, connect_quickly(bot, []) as runner:
         client = runner._handler.client  # type: ignore[union-attr]
         for task in (client.current_session_monitor, client.message_receiver):
             assert task is not None
@@ -48,7 +48,7 @@ async def test_lost_connection_is_reopened(tmp_path: Path) -> None:
 
 async def test_revoked_app_token_is_reported(tmp_path: Path) -> None:
     refused: list[SlackError] = []
-    async with run_bot_in_sandbox(tmp_path, "socket") as bot, connect_quickly(bot, refused):
+    async with run_bot_in_sandbox(tmp_path) as bot, connect_quickly(bot, refused):
         await bot.sandbox.faults(revoke=["app"])
         await bot.sandbox.wait_until(lambda: refused)
         assert "SLACK_APP_TOKEN" in str(refused[0])

@@ -32,10 +32,7 @@ AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot":
         ({"command": "/kb", "team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": "true"}, ("E1", "T1")),
         ({"type": "block_actions", "team": {"id": "T1"}, "enterprise": None, "is_enterprise_install": False}, ("T1",)),
         # Somebody of T9, which has the app too, presses a button of T1's app in a channel of both.
-        (
-            {"type": "block_actions", "team": {"id": "T9"}, "message": {"bot_profile": {"team_id": "T1"}}},
-            ("T1", "T9"),
-        ),
+        ({"type": "block_actions", "team": {"id": "T9"}, "message": {"bot_profile": {"team_id": "T1"}}}, ("T1", "T9")),
         (
             {
                 "type": "block_actions",
@@ -47,18 +44,9 @@ AUTHORIZED = {"enterprise_id": "E1", "team_id": "T1", "user_id": "U1", "is_bot":
             ("E1", "T1"),
         ),
         # The message of a shortcut may be another app's.
-        (
-            {"type": "message_action", "team": {"id": "T1"}, "message": {"bot_profile": {"team_id": "T9"}}},
-            ("T1", "T9"),
-        ),
-        (
-            {"type": "view_submission", "team": {"id": "T9"}, "view": {"app_installed_team_id": "T1"}},
-            ("T1", "T9"),
-        ),
-        (
-            {"type": "shortcut", "team": None, "enterprise": {"id": "E1"}, "is_enterprise_install": True},
-            ("E1",),
-        ),
+        ({"type": "message_action", "team": {"id": "T1"}, "message": {"bot_profile": {"team_id": "T9"}}}, ("T1", "T9")),
+        ({"type": "view_submission", "team": {"id": "T9"}, "view": {"app_installed_team_id": "T1"}}, ("T1", "T9")),
+        ({"type": "shortcut", "team": None, "enterprise": {"id": "E1"}, "is_enterprise_install": True}, ("E1",)),
         ({"type": "url_verification", "challenge": "x"}, ()),
         ({"team_id": 7, "authorizations": "no", "view": [], "team": "T1", "message": {"bot_profile": 1}}, ()),
     ],
