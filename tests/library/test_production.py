@@ -154,15 +154,6 @@ async def test_changed_documents_are_found_and_deleted_ones_are_not(
         third = await library.refresh()
         assert (third.repaired, third.sources["docs"].chunks_written, third.sources["docs"].unchanged) == (0, 0, 12)
 
-    del production.roots["wiki"]
-    async with production.opened() as library:
-        assert "w.md" not in await documents(library, "The wiki knows the zebra too.")
-        assert (await library.refresh(approve=(await library.status()).approval_marks())).ok
-        assert await agree(library)
-    production.roots["wiki"] = str(tmp_path / "wiki")
-    async with production.opened() as library:
-        assert "w.md" not in await documents(library, "The wiki knows the zebra too."), "purged, not hidden"
-
 
 async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary, tmp_path: Path) -> None:
     write(tmp_path / "docs", 36, "green")
