@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from knowledge.opening import open_library
 from tests.forks import Fork, end_fork, start_fork
 from tests.library.sync_process import run_sync, settings_of
 from tests.postgres import create_database
-from tests.services import WeaviateServer, weaviate_server
+from tests.services import WeaviateServer
+from tests.store_servers import share_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,9 +33,8 @@ FILLER = "Whoever looks after the animals writes down what they ate, how they sl
 
 
 @pytest.fixture(scope="module")
-def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
-    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
-        yield server
+def weaviate() -> WeaviateServer:
+    return share_server("weaviate")  # type: ignore[no-any-return]
 
 
 @dataclass
