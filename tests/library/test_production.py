@@ -62,16 +62,14 @@ class ProductionLibrary:
                 await library._indexes.manifest.forget_index(row)
 
 
-@pytest.fixture(params=["postgresql", "sqlite", "one_server"])
+@pytest.fixture(params=["postgresql", "one_server"])
 async def production(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProductionLibrary]:
-    """Give an installation as deploy/compose.yaml has it, one with a manifest in a file, and one with one server."""
+    """Give an installation as deploy/compose.yaml has it, and one with one server."""
     if request.param == "one_server":
         url = create_database(request.getfixturevalue("vector_postgres"))
         store: dict[str, Any] = {"store": "postgresql", "store_variables": {"POSTGRESQL_URL": url}}
     else:
-        url = f"sqlite:///{tmp_path}/home/kvasir.db"
-        if request.param == "postgresql":
-            url = request.getfixturevalue("postgres")
+        url = request.getfixturevalue("postgres")
         store = {"store": "weaviate", "store_variables": request.getfixturevalue("weaviate").variables}
     settings = {
         "home": str(tmp_path / "home"),
