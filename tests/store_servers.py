@@ -14,11 +14,7 @@ from tests.opensearch import elasticsearch_server, opensearch_server
 from tests.postgres import find_vector_programs, postgres_server
 from tests.services import weaviate_server
 
-_SERVERS = {
-    "weaviate": weaviate_server,
-    "opensearch": opensearch_server,
-    "elasticsearch": elasticsearch_server,
-}
+_SERVERS = {"weaviate": weaviate_server, "opensearch": opensearch_server, "elasticsearch": elasticsearch_server}
 
 
 @functools.cache
