@@ -27,7 +27,6 @@ from knowledge.web.http.content_encoding import ContentDecoder
 from knowledge.web.http.fetch import Fetcher, FetchOptions
 from knowledge.web.http.guard import build_rules
 from knowledge.web.http.settings import FetchLimits, WebSettings
-from tests.waiting import WAIT_S
 from tests.web.http.hostile_servers import HOSTILE, LIMITS, OK, drip, fetched, pour, says
 from tests.web.http.proxy_servers import raw_server
 
