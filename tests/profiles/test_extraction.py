@@ -380,6 +380,7 @@ def test_hostile_documents_do_not_stop_the_rules() -> None:
         ("medical-record", "treatments", "Insulin 5 units/h", "Insulin 5 units/h"),
         ("medical-record", "treatments", "Metformin 1,000 mg twice", "Metformin 1,000 mg"),
         ("medical-record", "treatments", "insulin 1.5 gtt", "insulin"),
+        ("medical-record", "treatments", "双眼干涩，给予布林佐胺滴眼液。", "布林佐胺滴眼液"),
     ],
 )
 def test_shipped_rules_take_values_whole(profile: str, field: str, text: str, value: str) -> None:
