@@ -13,8 +13,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from bot.storage.tables import MIGRATIONS
 from bot.storage.turns.ledger import Ledger, open_ledger
 from tests.database.scripts import EMPTY_POSTGRESQL, run_script
+from tests.database.templates import copy_tables
 from tests.pgbouncer import add_parameter, pgbouncer_server
 from tests.postgres import create_database, find_vector_programs, postgres_server
 from tests.proofs import record_report
@@ -118,6 +120,7 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres")
         await run_script(url, EMPTY_POSTGRESQL)
+    await copy_tables(url, MIGRATIONS)
     async with open_ledger(url) as opened:
         yield opened
 

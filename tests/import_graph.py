@@ -5,26 +5,41 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
 
-@functools.cache
-def read_tree(path: Path) -> ast.Module:
-    """Return the syntax tree of a file."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Source:
+    """What a file names: its imports, also those inside functions, and its strings."""
+
+    imports: list[ast.Import | ast.ImportFrom]
+    strings: frozenset[str]
 
 
 @functools.cache
-def list_import_nodes(path: Path) -> list[ast.Import | ast.ImportFrom]:
-    """Return every import of a file, also those inside functions."""
-    return [node for node in ast.walk(read_tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+def read_source(path: Path) -> Source:
+    """Return what a file names."""
+    imports: list[ast.Import | ast.ImportFrom] = []
+    strings = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                strings.add(node.value)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+    return Source(imports, frozenset(strings))
 
 
 def list_imports(path: Path) -> Iterator[str]:
     """Return the modules that a file imports or imports from."""
-    for node in list_import_nodes(path):
+    for node in read_source(path).imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         else:
@@ -40,7 +55,7 @@ def name_module(path: Path) -> str:
 @functools.cache
 def list_imported_names(path: Path) -> frozenset[str]:
     """Return the names that a file imports from, with each imported name as if it were a module."""
-    froms = [node for node in list_import_nodes(path) if isinstance(node, ast.ImportFrom)]
+    froms = [node for node in read_source(path).imports if isinstance(node, ast.ImportFrom)]
     return frozenset(f"{node.module}.{alias.name}" for node in froms for alias in node.names)
 
 
@@ -63,8 +78,7 @@ class ImportGraph:
         """
         if module not in self._dependencies:
             path = self.files[module]
-            constants = [node.value for node in ast.walk(read_tree(path)) if isinstance(node, ast.Constant)]
-            strings = self.files.keys() & {value for value in constants if isinstance(value, str)}
+            strings = self.files.keys() & read_source(path).strings
             found = {f"{name}.__main__" for name in strings} & self.files.keys()
             for name in {*list_imports(path), *list_imported_names(path), *strings}:
                 parts = name.split(".")

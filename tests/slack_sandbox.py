@@ -67,11 +67,7 @@ class SandboxClient:
     @property
     def env(self) -> dict[str, str]:
         """Return the variables that make the real bot join this workspace over Socket Mode."""
-        return {
-            "SLACK_BOT_TOKEN": self.bot_token,
-            "SLACK_APP_TOKEN": self.app_token,
-            "SLACK_API_URL": self.api_url,
-        }
+        return {"SLACK_BOT_TOKEN": self.bot_token, "SLACK_APP_TOKEN": self.app_token, "SLACK_API_URL": self.api_url}
 
     async def control(self, verb: str, path: str, body: Json | None = None, **query: str) -> Json:
         """Call the control API; a refusal raises AssertionError with its name."""

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.opensearch import elasticsearch_server, opensearch_server
 from tests.postgres import find_vector_programs, postgres_server
 from tests.services import weaviate_server
 
-_SERVERS = {
-    "weaviate": weaviate_server,
-    "opensearch": opensearch_server,
-    "elasticsearch": elasticsearch_server,
-}
+_SERVERS = {"weaviate": weaviate_server, "opensearch": opensearch_server, "elasticsearch": elasticsearch_server}
+
+
+@functools.cache
+def share_server(kind: str) -> Any:
+    """Return a server that lives as long as the process, for tests that delete only what they have made there."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"kvasir-{kind}-"))
+    return stack.enter_context(_SERVERS[kind](Path(folder)))
 
 
 @contextlib.contextmanager

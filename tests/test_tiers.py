@@ -65,7 +65,7 @@ def test_each_place_and_each_promise_exists() -> None:
         path, _, name = place.partition("::")
         found = [one for one in files if one.startswith(path)]
         assert found, place
-        assert not name or f"def {name}(" in (ROOT / found[0]).read_text(encoding="utf-8"), place
+        assert not name or f"def {name}" in (ROOT / found[0]).read_text(encoding="utf-8"), place
     assert len(read_promises()) > 20
 
 

@@ -15,11 +15,20 @@ from itertools import islice
 import pytest
 
 SERVER_FIXTURES = frozenset({"shared_postgres", "vector_postgres", "shared_pgbouncer"})
+SERVER_PARAMETERS = frozenset(
+    {"elasticsearch", "mariadb", "opensearch", "pgbouncer", "postgres", "postgresql", "weaviate"}
+)
+"""Values of parameters with which a slow test uses such a server."""
 SERVER_PLACES = {
     "tests/cli/test_engine_command.py": "it starts and stops engines of other processes",
+    "tests/database/test_postgresql_url.py::test_a_certificate_that_does_not_prove": "it needs PostgreSQL",
+    "tests/database/test_postgresql_url.py::test_ssl_modes_of_a_server": "it needs PostgreSQL",
+    "tests/deploy/test_deploy.py::test_the_role_is_given_and_is_enough": "it needs Weaviate",
     "tests/e2e/test_product.py": "it needs a browser",
     "tests/e2e/test_readers.py": "it needs a browser",
     "tests/engine/real/": "it starts SGLang in many ways",
+    "tests/cli/test_run.py::test_a_weaviate_that_is_down": "it needs Weaviate",
+    "tests/cli/test_run.py::test_a_wrong_weaviate_key": "it needs Weaviate",
     "tests/library/test_production.py": "it needs Weaviate",
     "tests/library/test_store_switch.py": "it needs Weaviate and PostgreSQL",
     "tests/ray_cluster/test_real_cluster.py": "it needs Ray",
@@ -72,7 +81,7 @@ def mark_tiers(items: list[pytest.Item]) -> None:
     """
     for item in items:
         marked = item.get_closest_marker("servers") is not None
-        uses_server = marked or _is_in(item, SERVER_PLACES) or not SERVER_FIXTURES.isdisjoint(_list_fixtures(item))
+        uses_server = marked or _is_in(item, SERVER_PLACES) or _has_server(item)
         if not marked and (uses_server or _is_in(item, LONG_PLACES)):
             item.add_marker(pytest.mark.servers)
         if uses_server or item.get_closest_marker("engine"):
@@ -83,8 +92,14 @@ def _is_in(item: pytest.Item, places: Iterable[str]) -> bool:
     return any(item.nodeid.startswith(place) for place in places)
 
 
-def _list_fixtures(item: pytest.Item) -> list[str]:
-    return item.fixturenames if isinstance(item, pytest.Function) else []
+def _has_server(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    values = (
+        {one for one in item.callspec.params.values() if isinstance(one, str)} if hasattr(item, "callspec") else set()
+    )
+    has_parameter = not SERVER_PARAMETERS.isdisjoint(values) and item.get_closest_marker("slow") is not None
+    return has_parameter or not SERVER_FIXTURES.isdisjoint(item.fixturenames)
 
 
 def spread_tests(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:

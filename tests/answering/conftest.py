@@ -245,10 +245,7 @@ def ask() -> Ask:
         search = search or ScriptedSearch([hit(LEAVE), hit(EXPENSES, "expenses")])
         made = feature_checkers(embed, find_calibration(IDENTITY).support)
         answerer = Answerer(
-            search,
-            engine or ScriptedEngine(),
-            made if checker is None else lambda _judge=None: checker,
-            limits=limits,
+            search, engine or ScriptedEngine(), made if checker is None else lambda _judge=None: checker, limits=limits
         )
         asker = Asker(**{one.name: more.pop(one.name) for one in fields(Asker) if one.name in more})
         asked = Question(question, history=tuple(history), asker=asker, id="turn-1", **more)

@@ -94,14 +94,10 @@ async def test_displayed_numbers_follow_order_of_appearance(ask: Ask, room: type
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ("thanks!", "You are welcome."),
-        ("Great, thank you so much :pray:", "You are welcome."),
-        ("谢谢！", "不客气"),
-        ("好的，谢谢你的帮助。", "不客气"),
-        ("Hello Kvasir", "Hello."),
-        ("你好", "您好"),
+        ("thanks!", "You are welcome."), ("Great, thank you so much :pray:", "You are welcome."), ("谢谢！", "不客气"),
+        ("好的，谢谢你的帮助。", "不客气"), ("Hello Kvasir", "Hello."), ("你好", "您好"),
     ],
-)
+)  # fmt: skip
 async def test_small_talk_gets_one_line(ask: Ask, room: type[Room], said: str, answer: str) -> None:
     engine, search = room.engine(room.words(GOOD)), room.search([room.hit(room.leave)])
     reply = await ask(engine, question=said, search=search, history=[Exchange("How much leave?", GOOD)])
@@ -279,16 +275,12 @@ async def test_refusal_becomes_closest_passages(ask: Ask, room: type[Room], refu
 @pytest.mark.parametrize(
     "said",
     [
-        "We do not have a dress code.",
-        "We cannot provide refunds after 30 days.",
-        "We are unable to ship to PO boxes.",
-        "The request context doesn't survive a restart.",
-        "我不知道密码时可以点击“忘记密码”重置。",
-        "不清楚流程的员工请联系人事部。",
-        "我们不能提供您个人邮箱的访问权限。",
-        "不能确定具体日期时，请联系人事部。",
+        "We do not have a dress code.", "We cannot provide refunds after 30 days.",
+        "We are unable to ship to PO boxes.", "The request context doesn't survive a restart.",
+        "我不知道密码时可以点击“忘记密码”重置。", "不清楚流程的员工请联系人事部。",
+        "我们不能提供您个人邮箱的访问权限。", "不能确定具体日期时，请联系人事部。",
     ],
-)
+)  # fmt: skip
 async def test_rule_that_sounds_like_a_refusal_is_shown(ask: Ask, room: type[Room], said: str) -> None:
     reply = await ask(room.engine(room.words(said)), checker=room.checker(), question="Anything else?")
     assert reply.text.removesuffix("[1]").strip() == said

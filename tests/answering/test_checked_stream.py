@@ -200,25 +200,16 @@ async def test_answer_without_supported_sentence_ends_early(room: type[Room]) ->
 @pytest.mark.parametrize(
     ("text", "role"),
     [
-        ("Here is how:", "lead_in"),
-        ("步骤如下：", "lead_in"),
-        ("The limit is 5:", "lead_in"),
-        ("**Steps**", "heading"),
-        ("Which plan do you have?", "empty"),
-        ("In summary,", "empty"),
-        ("Yes.", "empty"),
-        ("是的。", "empty"),
-        ("The passages do not say anything about cats.", "refusal"),
-        ("The documents do not mention a limit of 5.", "refusal"),
-        ("文档中没有提到这一点。", "refusal"),
-        ("I don't know.", "refusal"),
-        ("The provided context does not contain information about cats.", "refusal"),
+        ("Here is how:", "lead_in"), ("步骤如下：", "lead_in"), ("The limit is 5:", "lead_in"),
+        ("**Steps**", "heading"), ("Which plan do you have?", "empty"), ("In summary,", "empty"), ("Yes.", "empty"),
+        ("是的。", "empty"), ("The passages do not say anything about cats.", "refusal"),
+        ("The documents do not mention a limit of 5.", "refusal"), ("文档中没有提到这一点。", "refusal"),
+        ("I don't know.", "refusal"), ("The provided context does not contain information about cats.", "refusal"),
         ("Cats are not mentioned in the passages.", "refusal"),
-        ("Source folders do not include hidden files.", "claim"),
-        ("Documents do not expire before 2030.", "claim"),
+        ("Source folders do not include hidden files.", "claim"), ("Documents do not expire before 2030.", "claim"),
         ("Leave is granted.", "claim"),
     ],
-)
+)  # fmt: skip
 def test_sentence_roles_are_recognized(text: str, role: str) -> None:
     assert classify_role(Piece("prose", "", text, ""), table_open=False) == role
 
@@ -256,21 +247,8 @@ async def test_lead_ins_headings_questions_and_refusals_are_not_claims(
 
 
 INVENTED = [
-    "Bob",
-    "pays",
-    "earns",
-    "is",
-    "the",
-    "chief",
-    "zebra",
-    "does not",
-    "follow",
-    "steps",
-    "以下",
-    "老王",
-    "是",
-    "总裁",
-]
+    "Bob", "pays", "earns", "is", "the", "chief", "zebra", "does not", "follow", "steps", "以下", "老王", "是", "总裁",
+]  # fmt: skip
 
 
 @given(st.data())

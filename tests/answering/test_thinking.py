@@ -6,16 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.answering.prompt import plan_budget
-from bot.answering.thinking import (
-    DEPTHS,
-    LENGTHS,
-    SHARES,
-    Depth,
-    Length,
-    Share,
-    allot_tokens,
-    describe_thinking_limit,
-)
+from bot.answering.thinking import DEPTHS, LENGTHS, SHARES, Depth, Length, Share, allot_tokens, describe_thinking_limit
 from engine.interfaces import ThinkingControl
 
 

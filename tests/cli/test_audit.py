@@ -110,6 +110,6 @@ async def test_a_new_key_is_used_by_the_next_command(place: Place) -> None:
 async def test_an_audit_that_cannot_be_written_stops_no_command(place: Place) -> None:
     place.home.mkdir()
     (place.home / "audit").write_text("a file in the place of the folder")
-    status, out, err = await place.command("sync", "--json")
+    status, out, err = await place.fork_command("sync", "--json")
     assert (status, json.loads(out)["ok"]) == (0, True)
     assert "audit not written" in err

@@ -296,6 +296,7 @@ async def test_a_backup_of_a_newer_kvasir_is_refused(site: Site) -> None:
         await site.restore(folder)
 
 
+@pytest.mark.usefixtures("hasty_store")
 async def test_an_erasure_that_came_later_is_repeated(
     site: Site, empty_postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

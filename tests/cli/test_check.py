@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +18,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
-    shutil.copy(SHIPPED / "nda-checklist" / "sample.md", tmp_path / "old.md")
-    shutil.copy(SHIPPED / "nda-checklist" / "sample.new.md", tmp_path / "new.md")
-    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
-    return Place(tmp_path)
+def place(place: Place) -> Place:
+    shutil.copy(SHIPPED / "nda-checklist" / "sample.md", place.folder / "old.md")
+    shutil.copy(SHIPPED / "nda-checklist" / "sample.new.md", place.folder / "new.md")
+    (place.folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+    return place
 
 
 async def test_contracts_are_checked_one_by_one(place: Place) -> None:

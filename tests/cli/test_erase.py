@@ -194,13 +194,10 @@ async def test_added_files_are_erased_completely_or_the_receipt_says_what_remain
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "leave.md").write_text("# Leave\n\nThirty days of leave a year.\n")
-    (tmp_path / "kvasir.toml").write_text(
-        '[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n[access]\nowners = ["U0ADA00001"]\n[web]\n'
-    )
-    return Place(tmp_path)
+def place(place: Place) -> Place:
+    with (place.folder / "kvasir.toml").open("a") as file:
+        file.write('[access]\nowners = ["U0ADA00001"]\n[web]\n')
+    return place
 
 
 async def fill_place(place: Place, cache: str, **environ: str) -> PageList:
@@ -225,6 +222,7 @@ async def fill_place(place: Place, cache: str, **environ: str) -> PageList:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hasty_store")
 async def test_the_command_leaves_nothing_in_any_file(place: Place, cache_without_engine: str) -> None:
     pages = await fill_place(place, cache_without_engine)
     environ = {"KVASIR_CACHE": cache_without_engine}
@@ -273,6 +271,7 @@ async def test_an_export_has_the_rows_and_files_of_one_person(place: Place, cach
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hasty_store")
 async def test_a_shared_database_keeps_nothing_of_an_erased_person(
     place: Place, cache_without_engine: str, empty_postgres: str
 ) -> None:
@@ -320,6 +319,7 @@ async def test_wrong_ids_are_refused(place: Place) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hasty_store")
 async def test_a_workspace_without_oauth_is_erased(place: Place, cache_without_engine: str) -> None:
     await fill_place(place, cache_without_engine)
     environ = {"KVASIR_CACHE": cache_without_engine}
@@ -355,7 +355,8 @@ async def test_nothing_is_left_while_kvasir_runs_in_the_workspace_on_this_machin
         assert count_planted(place.home, "kvasir.db*") > 0
         assert [path for path in (place.home, *place.home.rglob("*")) if path.stat().st_mode & 0o077] == []
 
-        receipt = await place.json("erase", ADA, **environ)
+        _, out, _ = await place.fork_command("erase", ADA, "--json", **environ)
+        receipt = json.loads(out)
         assert receipt["complete"]
         assert {one["store"]: one["erased"] for one in receipt["stores"]}["questions (bot_turns)"] == 5
         await ask("how many days of leave a year does everybody get?", person="bo")

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
-    shutil.copy(SHIPPED / "contract" / "sample.md", tmp_path / "supply.md")
-    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
-    return Place(tmp_path)
+def place(place: Place) -> Place:
+    shutil.copy(SHIPPED / "contract" / "sample.md", place.folder / "supply.md")
+    (place.folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+    return place
 
 
 async def test_a_batch_goes_on_after_a_broken_file(place: Place) -> None:

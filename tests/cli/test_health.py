@@ -25,14 +25,6 @@ NO_ENGINE = "http://127.0.0.1:9"
 LINKS = {"KVASIR_PORT": "tcp://10.0.0.7:3000", "KVASIR_SERVICE_HOST": "10.0.0.7"}
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "leave.md").write_text("# Leave\n\nEverybody has thirty days of leave.\n", encoding="utf-8")
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
-    return Place(tmp_path)
-
-
 class Probes:
     """Probes of one running Kvasir."""
 

@@ -14,17 +14,10 @@ from tests.slack_sandbox import open_sandbox
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
-    return Place(tmp_path)
-
-
 async def test_a_key_is_created_listed_and_revoked(place: Place, tmp_path: Path) -> None:
     async with open_sandbox(tmp_path / "home") as box:
         created = await place.json(
-            "keys", "create", "Bo's", "--person", "bo@sandbox.example", "--source", "docs", "--days", "2", **box.env
+            "keys", "create", "Bo's", "--person", "bo@sandbox.example", "--source", "hr", "--days", "2", **box.env
         )
         status, out, _ = await place.command(
             "keys", "create", "Open WebUI", "--application", "--scope", "answer", **box.env
@@ -35,9 +28,9 @@ async def test_a_key_is_created_listed_and_revoked(place: Place, tmp_path: Path)
         assert (status, "knows nobody" in err) == (1, True)
         status, _, err = await place.command("keys", "create", "x", "--application", "--source", "wiki", **box.env)
         assert (status, "no source “wiki”" in err) == (1, True)
-    assert (created["user"], created["sources"], created["kind"]) == ("U0BO000002", ["docs"], "person")
+    assert (created["user"], created["sources"], created["kind"]) == ("U0BO000002", ["hr"], "person")
     _, out, _ = await place.command("keys", "list")
-    assert f"kvasir_{created['id']}_…  Bo's: person U0BO000002, answer and search, only docs, expires " in out
+    assert f"kvasir_{created['id']}_…  Bo's: person U0BO000002, answer and search, only hr, expires " in out
     assert "Open WebUI: application, people by header, answer. Never used." in out
     assert created["key"] not in out
     assert secret not in out

@@ -21,13 +21,6 @@ BOT_REVISIONS = [f"{number:04}" for number in range(1, int(MIGRATIONS.newest) + 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
-    return Place(tmp_path)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def old(request: pytest.FixtureRequest, place: Place) -> str:
     """Return the URL of a database that a Kvasir without revisions of the bot's tables made."""
@@ -62,7 +55,7 @@ async def test_due_revisions_are_shown_and_applied(place: Place, old: str) -> No
 
 async def test_only_one_of_two_processes_migrates(place: Place, old: str) -> None:
     both = await asyncio.gather(
-        *(place.command("migrate", "--apply", "--json", KVASIR_DATABASE_URL=old) for _ in range(2))
+        *(place.fork_command("migrate", "--apply", "--json", KVASIR_DATABASE_URL=old) for _ in range(2))
     )
     assert [status for status, _, _ in both] == [0, 0]
     applied = [json.loads(out)["applied"] for _, out, _ in both]

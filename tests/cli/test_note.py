@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -18,29 +17,25 @@ from tests.soak.parrot import Parrot
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
-async def test_a_file_that_is_no_transcript_waits_for_no_engine(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_transcript_waits_for_no_engine(place: Place) -> None:
     """The option for the configuration may also come before the command."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "other.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
-    (tmp_path / "letter.txt").write_text("A letter to nobody.\n")
+    (place.folder / "kvasir.toml").rename(place.folder / "other.toml")
+    (place.folder / "letter.txt").write_text("A letter to nobody.\n")
     asked: list[object] = []
     server = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
     async with server:
         environ = {"KVASIR_ENGINE_URL": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"}
         command = ("--config", "other.toml", "note", "visit-note", "letter.txt", "none.txt")
-        status, out, err = await Place(tmp_path).command(*command, **environ)
+        status, out, err = await place.command(*command, **environ)
     assert (status, out, asked) == (1, "", [])
     assert "letter.txt: This is no transcript" in err
     assert "none.txt: No such file" in err
 
 
-async def test_notes_are_written_one_by_one(tmp_path: Path) -> None:
+async def test_notes_are_written_one_by_one(place: Place) -> None:
     """The model repeats what it reads, so that its sentences are supported."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
-    shutil.copy(SHIPPED / "visit-note" / "sample.txt", tmp_path / "visit.txt")
-    (tmp_path / "letter.txt").write_text("A letter to nobody.\n")
-    place = Place(tmp_path)
+    shutil.copy(SHIPPED / "visit-note" / "sample.txt", place.folder / "visit.txt")
+    (place.folder / "letter.txt").write_text("A letter to nobody.\n")
     async with fake_sglang() as engine:
         Parrot(engine)
         environ = {"KVASIR_ENGINE_URL": engine.url}

@@ -75,13 +75,13 @@ async def test_no_output_has_a_planted_value(tmp_path: Path, cache_without_engin
             ts = await run.box.say(("ada", "bo")[number % 2], "#general", f"@Kvasir {one.text}")
             await run.box.wait_for_message(lambda m, ts=ts: m["root"] == ts and m.get("bot_id"), deadline_s=120.0)
         for arguments in COMMANDS:
-            _, out, err = await place.command(*arguments, **environ)
+            _, out, err = await place.fork_command(*arguments, **environ)
             outputs[" ".join(arguments)] = out + err
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
             outputs["metrics"] = await answer.text()
         outputs["processes"] = list_processes(run)
     outputs["run"] = "\n".join(run.lines)
-    _, outputs["broken table"], outputs["wrong"] = await place.command("status", **environ, BRAVE_API_KEYS="x")
+    _, outputs["broken table"], outputs["wrong"] = await place.fork_command("status", **environ, BRAVE_API_KEYS="x")
     for folder in ("audit", "security"):
         for path in (place.home / folder).rglob("*"):
             outputs[str(path)] = path.read_text(errors="replace") if path.is_file() else ""

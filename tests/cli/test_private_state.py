@@ -20,18 +20,13 @@ def list_open(folder: Path) -> list[str]:
     return [f"{path} {mode:o}" for path, mode in modes.items() if mode & 0o077]
 
 
-@pytest.mark.parametrize("umask", ["000", "022"])
-async def test_commands_leave_no_file_to_others(tmp_path: Path, umask: str, cache_without_engine: str) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "leave.md").write_text("# Leave\n\nThirty days of leave a year.\n")
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
-    place = Place(tmp_path)
+async def test_commands_leave_no_file_to_others(place: Place, tmp_path: Path, cache_without_engine: str) -> None:
     place.home.mkdir(mode=0o777)
     place.home.chmod(0o777)
     (tmp_path / "diary.md").write_text("# Diary\n\nNobody else reads this.\n")
     for arguments in ("sync", "add diary.md", "search leave"):
         process = await asyncio.create_subprocess_shell(
-            f"umask {umask}; exec {sys.executable} -m bot {arguments}",
+            f"umask 000; exec {sys.executable} -m bot {arguments}",
             cwd=tmp_path,
             env=place.environ(PYTHONPATH=str(ROOT), KVASIR_CACHE=cache_without_engine),
         )

@@ -91,11 +91,8 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(720)
-async def test_a_profile_is_copied_to_be_edited(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "docs"\nkind = "folder"\npath = "docs"\n')
+async def test_a_profile_is_copied_to_be_edited(place: Place, tmp_path: Path) -> None:
     _write(tmp_path / "profiles" / "lease", _GOOD)
-    place = Place(tmp_path)
     status, _, err = await place.command("profiles", "--copy", "lease", "../elsewhere")
     assert (status, "no name of a profile" in err) == (1, True)
     assert (await place.json("profiles", "--copy", "lease", "our-lease"))["copied"].endswith("profiles/our-lease")

@@ -22,14 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 NO_ENGINE = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "leave.md").write_text("# Leave\n\nEverybody has thirty days of leave.\n", encoding="utf-8")
-    (tmp_path / "kvasir.toml").write_text('[[source]]\nname = "hr"\nkind = "folder"\npath = "docs"\n')
-    return Place(tmp_path)
-
-
 async def read_status(place: Place) -> Any:
     status, out, err = await place.command("status", "--json")
     assert status == 0, err

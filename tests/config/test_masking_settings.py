@@ -47,8 +47,7 @@ def test_names_come_from_the_list_and_the_file_of_people(tmp_path: Path) -> None
     (tmp_path / "names.txt").write_text("# patients\nAnn Lee  # since May\n\n王伟\n", encoding="utf-8")
     (tmp_path / "people.csv").write_text("name,email,principals\nBo Xu,bo@a.example,staff\n", encoding="utf-8")
     masking = load_masking(
-        tmp_path,
-        '[masking]\nnames = "names.txt"\nrecord_numbers = [\'KH-\\d{6}\']\n[identity]\nfile = "people.csv"\n',
+        tmp_path, '[masking]\nnames = "names.txt"\nrecord_numbers = [\'KH-\\d{6}\']\n[identity]\nfile = "people.csv"\n'
     )
     assert masking.recogniser.mask("Ann Lee, Bo Xu, 王伟 and Cy Ho: KH-123456") == "…, …, … and Cy Ho: …"
 

@@ -59,11 +59,7 @@ def test_the_vision_model_is_listed_and_its_key_is_a_secret(place: Path) -> None
 
 @pytest.mark.parametrize(
     ("url", "prompts", "is_open"),
-    [
-        ("https://gpu-3", "allow", True),
-        ("https://gpu-3", "mask", False),
-        ("http://127.0.0.1:30000", "mask", True),
-    ],
+    [("https://gpu-3", "allow", True), ("https://gpu-3", "mask", False), ("http://127.0.0.1:30000", "mask", True)],
 )
 async def test_with_masked_prompts_no_other_host_gets_a_picture(
     place: Path, url: str, prompts: str, *, is_open: bool

@@ -179,19 +179,13 @@ def test_schedules_have_a_time_zone(place: Path) -> None:
 def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
     """Services may be called kvasir, kvasir-engine, kvasir-health or slack."""
     links = {
-        "KVASIR_PORT": "tcp://10.0.0.7:3000",
-        "KVASIR_PORT_3000_TCP": "tcp://10.0.0.7:3000",
-        "KVASIR_PORT_3000_TCP_PROTO": "tcp",
-        "KVASIR_PORT_3000_TCP_PORT": "3000",
-        "KVASIR_PORT_3000_TCP_ADDR": "10.0.0.7",
-        "KVASIR_SERVICE_HOST": "10.0.0.7",
-        "KVASIR_SERVICE_PORT": "3000",
-        "KVASIR_SERVICE_PORT_HTTP": "3000",
-        "KVASIR_ENGINE_PORT": "udp://10.0.0.8:30000",
-        "KVASIR_ENGINE_SERVICE_HOST": "10.0.0.8",
-        "KVASIR_HEALTH_PORT": "tcp://10.0.0.9:8081",
+        "KVASIR_PORT": "tcp://10.0.0.7:3000", "KVASIR_PORT_3000_TCP": "tcp://10.0.0.7:3000",
+        "KVASIR_PORT_3000_TCP_PROTO": "tcp", "KVASIR_PORT_3000_TCP_PORT": "3000",
+        "KVASIR_PORT_3000_TCP_ADDR": "10.0.0.7", "KVASIR_SERVICE_HOST": "10.0.0.7", "KVASIR_SERVICE_PORT": "3000",
+        "KVASIR_SERVICE_PORT_HTTP": "3000", "KVASIR_ENGINE_PORT": "udp://10.0.0.8:30000",
+        "KVASIR_ENGINE_SERVICE_HOST": "10.0.0.8", "KVASIR_HEALTH_PORT": "tcp://10.0.0.9:8081",
         "KVASIR_HEALTH_SERVICE_HOST": "10.0.0.9",
-    }
+    }  # fmt: skip
     settings = load_settings({**links, "SLACK_SERVICE_HOST": "10.0.0.1", "PORT": "8080"}, place)
     assert settings.service_links == tuple(sorted(links))
     assert (settings.health_port, settings.slack) == (None, None)
@@ -214,10 +208,7 @@ def test_variables_of_kubernetes_services_are_ignored(place: Path) -> None:
         ({"ELASTICSEARCH_SHARDS": "0"}, ("ELASTICSEARCH_SHARDS", "1 to 1000")),
         ({"KVASIR_DATABASE_URL": "mysql://x"}, ("KVASIR_DATABASE_URL", "postgresql://")),
         ({"KVASIR_DATABASE_DIRECT_URL": "postgresql://u@h/d"}, ("KVASIR_DATABASE_DIRECT_URL", "same")),
-        (
-            {"KVASIR_STORE": "weavite"},
-            ("KVASIR_STORE", "Did you mean “weaviate”?", f"Known: {', '.join(STORES)}."),
-        ),
+        ({"KVASIR_STORE": "weavite"}, ("KVASIR_STORE", "Did you mean “weaviate”?", f"Known: {', '.join(STORES)}.")),
         ({"KVASIR_STORE": "weaviate"}, ("KVASIR_STORE", "WEAVIATE_URL is not set", ".env")),
         ({"KVASIR_STORE": "postgresql"}, ("KVASIR_STORE", "neither POSTGRESQL_URL nor KVASIR_DATABASE_URL", ".env")),
         (
@@ -390,10 +381,7 @@ def test_a_source_names_readers_of_some_documents_and_whose_members_it_means(tmp
     spec, wiki, added = load_settings({}, tmp_path).knowledge.sources
     members = {"workspace:T012AB3CD", "workspace:E02AB"}
     assert (spec.readers, spec.options) == ({*members, "guests"}, {"path": "docs"})
-    assert spec.rights == (
-        PathRights("hr/**", frozenset({"S012"})),
-        PathRights("hr/open/**", frozenset(members)),
-    )
+    assert spec.rights == (PathRights("hr/**", frozenset({"S012"})), PathRights("hr/open/**", frozenset(members)))
     assert (wiki.readers, wiki.rights, wiki.options) == ({"workspace:T1A"}, (), {"rights": "ignore"})
     assert (added.readers, added.rights) == (EVERYONE, ())
 

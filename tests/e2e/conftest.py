@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from bot.sandbox.http.credentials import load_credentials
-from tests.forks import Fork, run_command, start_command
+from tests.forks import Fork, call_command, run_command, start_command
 from tests.slack_sandbox import TRIGGER_LIFETIME_S, SandboxClient
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,11 @@ class Place:
             reader.cancel()
 
     async def command(self, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str, str]:
-        """Run a command; return its exit status, standard output and standard error."""
+        """Run a command in this process; return its exit status, standard output and standard error, without logs."""
+        return await call_command(self.folder, self.environ(**environ), arguments, stdin)
+
+    async def fork_command(self, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str, str]:
+        """Run a command in a process of its own; return its exit status, standard output and standard error."""
         return await run_command(
             self.folder, self.environ(PYTHONPATH=str(ROOT), **environ), arguments, stdin, timeout_s=110
         )

@@ -200,11 +200,12 @@ async def seen(folder: Path, part: str) -> dict[str, Any]:
         link = await run.box.say("ada", "#general", "@Kvasir What does http://elsewhere.example/x say of the ferry?")
         await run.box.wait_for_message(lambda m: m["root"] == link and m.get("bot_id") and m.get("metadata"))
         for command in (("status",), ("doctor",), ("search", "ferry")):
-            await place.command(*command, **environ)
+            await place.fork_command(*command, **environ)
         if part == "stray":
             await stray()
         sandbox = int(run.box.base_url.rpartition(":")[2])
-        listed = await place.json("doctor", "--egress", **environ)
+        _, listed_json, _ = await place.fork_command("doctor", "--egress", "--json", **environ)
+        listed = json.loads(listed_json)
         own = {sandbox, int(engine.rpartition(":")[2])}
         return {
             "answer": get_text(answer),

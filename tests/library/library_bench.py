@@ -20,7 +20,9 @@ from knowledge.sync.manifest.indexes import Indexes
 from knowledge.sync.manifest.lease import Lease, LeaseOwner
 from knowledge.sync.manifest.manifest import open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.manifest.tables import MIGRATIONS
 from knowledge.sync.running.workbench import LocalWorkbench
+from tests.database.templates import copy_tables
 from tests.viewers import make_members
 
 WORDS = 64
@@ -114,6 +116,7 @@ class Bench:
         )
         settings = KnowledgeSettings(self.home, self.home, self.url, specs)
         async with contextlib.AsyncExitStack() as stack:
+            await copy_tables(self.url, MIGRATIONS)
             manifest = await open_manifest(self.url, self.namespace)
             stack.push_async_callback(manifest.close)
             indexes = Indexes(manifest, lambda _: self.store(self.home / "lancedb"), self.embedder)

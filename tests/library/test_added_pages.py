@@ -21,7 +21,7 @@ from knowledge.sources.pages.page_list import PageList, open_page_list
 from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
-from tests.sources.website.shared_reader import SharedReader
+from tests.sources.website.shared_reader import share_reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(360), pytest.mark.asyncio(loop_scope="module")]
 
@@ -63,15 +63,8 @@ async def parser() -> AsyncIterator[Parser]:
     await parser.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reader() -> AsyncIterator[SharedReader]:
-    reader = SharedReader()
-    yield reader
-    await reader.end()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def pages(tmp_path: Path, parser: Parser, reader: SharedReader) -> AsyncIterator[PagesLibrary]:
+async def pages(tmp_path: Path, parser: Parser) -> AsyncIterator[PagesLibrary]:
     async with AsyncExitStack() as stack:
         site = WebSite()
         await site.start()
@@ -79,7 +72,7 @@ async def pages(tmp_path: Path, parser: Parser, reader: SharedReader) -> AsyncIt
         bench = Bench(tmp_path, None)
         bench.passages = make_chunking(parser, bench.embedder)
         spec = SourceSpec("pages", "pages", {"allow_hosts": [site.host]}, tmp_path)
-        source = reader.lend(registry.build_source(spec, tmp_path / "sources", memories()))
+        source = share_reader(registry.build_source(spec, tmp_path / "sources", memories()))
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         pages = PagesLibrary(site, library, PageAdditions(spec, tmp_path, library), open_page_list(spec, tmp_path))

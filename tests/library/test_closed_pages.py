@@ -16,6 +16,7 @@ from knowledge.sources import registry
 from tests.library.library_bench import Bench, texts
 from tests.sources.building import memories
 from tests.sources.website.fake_site import Reply, WebSite
+from tests.sources.website.shared_reader import share_reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
@@ -41,7 +42,7 @@ async def library(site: WebSite, tmp_path: Path) -> AsyncIterator[Library]:
         bench = Bench(tmp_path, None)
         bench.passages = make_chunking(parser, bench.embedder)
         spec = SourceSpec("site", "website", {"url": site.url, "allow_hosts": [site.host]}, tmp_path)
-        source = registry.build_source(spec, tmp_path / "sources", memories({}))
+        source = share_reader(registry.build_source(spec, tmp_path / "sources", memories({})))
         stack.push_async_callback(source.close)
         library = await stack.enter_async_context(bench.library(source))
         assert (await library.refresh()).ok

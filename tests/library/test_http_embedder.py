@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -35,6 +34,7 @@ from knowledge.opening import load_calibration, open_library
 from knowledge.sync.manifest.manifest import open_manifest
 from tests.embedding.embedding_server import KEY, EmbeddingServer, answer_status, cut_connection, serve_embeddings
 from tests.embedding.toy_embedder import ToyEmbedder
+from tests.forks import run_command
 from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.slow
@@ -262,14 +262,11 @@ async def test_verify_refuses_another_model(settings: Settings, server: Embeddin
         "KVASIR_EMBEDDER_URL": server.url,
         "KVASIR_EMBEDDER_MODEL": "toy",
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "verify", "-", "--config", str(settings.config),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("KVASIR_")} | variables,
-    )  # fmt: skip
-    out, _ = await process.communicate(json.dumps(case).encode() + b"\n")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("KVASIR_")} | variables
+    argv, stdin = ("verify", "-", "--config", str(settings.config)), json.dumps(case).encode() + b"\n"
+    status, out, _ = await run_command(settings.home, environ, argv, stdin, timeout_s=110)
     assert "has another model than the index was made with" in json.loads(out)["error"]
-    assert process.returncode == 1
+    assert status == 1
 
 
 async def test_it_is_calibrated_for_the_next_start(

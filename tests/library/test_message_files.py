@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.document_additions import DocumentAdditions
 from knowledge.interfaces import EVERYONE, SourceKey
+from knowledge.library import Library
 from knowledge.settings import SourceSpec
 from knowledge.sources.uploads.source import PushSource
 from tests.library.library_bench import Bench
@@ -15,13 +18,18 @@ from tests.viewers import make_members
 ORIGIN = "D1:1.0"
 
 
-async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, passages)
-    spec = SourceSpec("added", "push", {"path": "files"}, tmp_path)
-    store = DocumentAdditions(spec, tmp_path, None).store  # type: ignore[arg-type]
+@contextlib.asynccontextmanager
+async def open_additions(folder: Path) -> AsyncIterator[tuple[Library, DocumentAdditions]]:
+    """Open a library with the documents that people add in Slack."""
+    spec = SourceSpec("added", "push", {"path": "files"}, folder)
+    store = DocumentAdditions(spec, folder, None).store  # type: ignore[arg-type]
     source = PushSource(SourceKey("added", "push", str(store.folder)), store, readers=EVERYONE, must_exist=False)
-    async with bench.library(source) as library:
-        additions = DocumentAdditions(spec, tmp_path, library)
+    async with Bench(folder, passages).library(source) as library:
+        yield library, DocumentAdditions(spec, folder, library)
+
+
+async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> None:
+    async with open_additions(tmp_path) as (library, additions):
 
         async def list_finders() -> list[str]:
             people = {"sender": ("U1",), "member": ("U2",), "both": ("U1", "U2")}
@@ -52,12 +60,7 @@ async def test_a_changed_choice_of_readers_counts_at_once(tmp_path: Path) -> Non
 
 async def test_old_files_leave_the_index_and_its_files(tmp_path: Path) -> None:
     """Also if they are many, so that their deletion would wait for an approval."""
-    bench = Bench(tmp_path, passages)
-    spec = SourceSpec("added", "push", {"path": "files"}, tmp_path)
-    store = DocumentAdditions(spec, tmp_path, None).store  # type: ignore[arg-type]
-    source = PushSource(SourceKey("added", "push", str(store.folder)), store, readers=EVERYONE, must_exist=False)
-    async with bench.library(source) as library:
-        additions = DocumentAdditions(spec, tmp_path, library)
+    async with open_additions(tmp_path) as (library, additions):
         for number in range(30):
             added_at, word = (100.0, "veryold") if number < 25 else (200.0, "young")
             additions.store._now = lambda added_at=added_at: added_at  # type: ignore[misc]

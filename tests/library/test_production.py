@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from knowledge.opening import open_library
 from tests.forks import Fork, end_fork, start_fork
 from tests.library.sync_process import run_sync, settings_of
 from tests.postgres import create_database
-from tests.services import WeaviateServer, weaviate_server
+from tests.services import WeaviateServer
+from tests.store_servers import share_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,9 +33,8 @@ FILLER = "Whoever looks after the animals writes down what they ate, how they sl
 
 
 @pytest.fixture(scope="module")
-def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
-    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
-        yield server
+def weaviate() -> WeaviateServer:
+    return share_server("weaviate")  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -62,16 +62,14 @@ class ProductionLibrary:
                 await library._indexes.manifest.forget_index(row)
 
 
-@pytest.fixture(params=["postgresql", "sqlite", "one_server"])
+@pytest.fixture(params=["postgresql", "one_server"])
 async def production(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProductionLibrary]:
-    """Give an installation as deploy/compose.yaml has it, one with a manifest in a file, and one with one server."""
+    """Give an installation as deploy/compose.yaml has it, and one with one server."""
     if request.param == "one_server":
         url = create_database(request.getfixturevalue("vector_postgres"))
         store: dict[str, Any] = {"store": "postgresql", "store_variables": {"POSTGRESQL_URL": url}}
     else:
-        url = f"sqlite:///{tmp_path}/home/kvasir.db"
-        if request.param == "postgresql":
-            url = request.getfixturevalue("postgres")
+        url = request.getfixturevalue("postgres")
         store = {"store": "weaviate", "store_variables": request.getfixturevalue("weaviate").variables}
     settings = {
         "home": str(tmp_path / "home"),
@@ -153,15 +151,6 @@ async def test_changed_documents_are_found_and_deleted_ones_are_not(
 
         third = await library.refresh()
         assert (third.repaired, third.sources["docs"].chunks_written, third.sources["docs"].unchanged) == (0, 0, 12)
-
-    del production.roots["wiki"]
-    async with production.opened() as library:
-        assert "w.md" not in await documents(library, "The wiki knows the zebra too.")
-        assert (await library.refresh(approve=(await library.status()).approval_marks())).ok
-        assert await agree(library)
-    production.roots["wiki"] = str(tmp_path / "wiki")
-    async with production.opened() as library:
-        assert "w.md" not in await documents(library, "The wiki knows the zebra too."), "purged, not hidden"
 
 
 async def test_the_next_sync_repairs_a_killed_one(production: ProductionLibrary, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from knowledge.settings import KnowledgeSettings, SourceSpec
 from knowledge.stores.registry import STORES, make_store
 from knowledge.web.http.settings import WebSettings
 from tests.embedding.embedding_server import serve_embeddings
-from tests.opensearch import elasticsearch_server, opensearch_server
-from tests.services import weaviate_server
+from tests.store_servers import share_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,15 +31,10 @@ QUESTION = "How many days of leave do I get?"
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, vector_postgres: str) -> Iterator[dict[str, str]]:
-    """Run a server for each store that needs one, and return the variables of all of them."""
-    with (
-        weaviate_server(tmp_path_factory.mktemp("weaviate")) as weaviate,
-        opensearch_server(tmp_path_factory.mktemp("opensearch")) as opensearch,
-        elasticsearch_server(tmp_path_factory.mktemp("elasticsearch")) as elasticsearch,
-    ):
-        addresses = {**weaviate.variables, **opensearch.variables, **elasticsearch.variables}
-        yield {**addresses, "POSTGRESQL_URL": vector_postgres}
+def servers(vector_postgres: str) -> dict[str, str]:
+    """Return the variables of a server for each store that needs one."""
+    shared = [share_server(kind).variables for kind in ("weaviate", "opensearch", "elasticsearch")]
+    return {name: value for one in shared for name, value in one.items()} | {"POSTGRESQL_URL": vector_postgres}
 
 
 @dataclass

@@ -74,11 +74,7 @@ class Place:
     def was_reached(self) -> list[str]:
         """Return which of the servers somebody reached."""
         reached = []
-        for name, receive in (
-            ("tcp", self.tcp.accept),
-            ("udp", lambda: self.udp.recv(9)),
-            ("unix", self.unix.accept),
-        ):
+        for name, receive in (("tcp", self.tcp.accept), ("udp", lambda: self.udp.recv(9)), ("unix", self.unix.accept)):
             try:
                 receive()
             except BlockingIOError:
@@ -184,9 +180,7 @@ def stuck() -> Iterator[tuple[psutil.Process, psutil.Process, psutil.Process]]:
                 process.kill()
 
 
-def test_code_in_the_parser_ends_with_kvasir(
-    stuck: tuple[psutil.Process, psutil.Process, psutil.Process],
-) -> None:
+def test_code_in_the_parser_ends_with_kvasir(stuck: tuple[psutil.Process, psutil.Process, psutil.Process]) -> None:
     """It may ignore the alarm, and Kvasir may have been killed."""
     kvasir, worker, document = stuck
     kvasir.kill()

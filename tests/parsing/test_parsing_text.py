@@ -275,20 +275,12 @@ FRENCH = "Le café est fermé à Noël. Les employés ont droit à vingt-cinq jo
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        (CHINESE, "utf-8"),
-        (CHINESE, "utf-8-sig"),
-        (CHINESE, "utf-16"),
-        (CHINESE, "utf-32"),
-        (CHINESE, "gb18030"),
-        ("你好，世界", "gb18030"),
-        (JAPANESE, "shift_jis"),
-        (JAPANESE, "euc_jp"),
-        (KOREAN, "euc_kr"),
-        (FRENCH, "cp1252"),
-        ("Plain ASCII\r\nin two lines", "utf-16-le"),
+        (CHINESE, "utf-8"), (CHINESE, "utf-8-sig"), (CHINESE, "utf-16"), (CHINESE, "utf-32"), (CHINESE, "gb18030"),
+        ("你好，世界", "gb18030"), (JAPANESE, "shift_jis"), (JAPANESE, "euc_jp"), (KOREAN, "euc_kr"),
+        (FRENCH, "cp1252"), ("Plain ASCII\r\nin two lines", "utf-16-le"),
         ("Сервер ежедневно в два часа ночи автоматически сохраняется.", "cp1251"),
     ],
-)
+)  # fmt: skip
 def test_encodings_are_recognised(text: str, encoding: str) -> None:
     data = text.encode(encoding)
     assert not looks_binary(data)

@@ -17,10 +17,7 @@ from knowledge.parsing.wire import HEADER, MAX_FRAME_BYTES, DocumentDecoder, cle
 
 def test_characters_that_databases_refuse_are_dropped() -> None:
     assert decode(encode_result(Document("a\0b\ud800c", ()))).title == "abc"
-    frames = [
-        b'{"title": "x\\ud83d\\u0000y"}',
-        b'{"sections": [[["h\\u0000"], "t\\udc00", 1, null], "\\ud800u"]}',
-    ]
+    frames = [b'{"title": "x\\ud83d\\u0000y"}', b'{"sections": [[["h\\u0000"], "t\\udc00", 1, null], "\\ud800u"]}']
     assert decode(HEADER.pack(0, 0) + one for one in frames) == Document("xy", (Section(("h",), "tu", 1),))
 
 

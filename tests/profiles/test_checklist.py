@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,13 +18,10 @@ from bot.profiles.checklist.prompt import Judgement, parse_judgement
 from bot.profiles.checklist.review import COLUMNS, build_review_json, list_rows
 from bot.profiles.checklist.reviewer import Reviewer, find_quotes, join_answers
 from bot.profiles.checklist.rules import find_clauses, read_clauses
-from bot.profiles.document_reader import ReadDocument, read_document
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import SHIPPED, Profiles
-from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
-from tests.growth import takes_linear_time
-from tests.patterns import Attacks
-from tests.profiles.documents import PlainLibrary
+from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, ready_engine
+from tests.profiles.documents import answer_in_json, open_documents
 
 LEASE = """\
 kind = "checklist"
@@ -70,36 +64,14 @@ def write_profile(folder: Path, text: str) -> Checklist:
     return read_checklist(read_profile(folder))
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[FakeSglang]:
-    async with fake_sglang() as fake:
-        fake.model = "DeepSeek-R1-Distill-Qwen-7B"
-        yield fake
-
-
-@contextlib.asynccontextmanager
-async def open_documents(*texts: str) -> AsyncIterator[list[ReadDocument]]:
-    library = PlainLibrary()
-    try:
-        yield [await read_document(library, f"lease {n}.md", text.encode()) for n, text in enumerate(texts, 1)]
-    finally:
-        await library.materials.close()
-
-
 def reply(fake: FakeSglang, **answers: tuple[str, Sequence[str]]) -> None:
     """Answer each statement by a word of it."""
 
-    async def chat(request: web.Request) -> web.StreamResponse:
-        asked = (await request.json())["messages"][-1]["content"].rpartition("\n")[2]
+    def find_answer(asked: str) -> object:
         label, quotes = next((one for word, one in answers.items() if word in asked), ("not mentioned", []))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        text = json.dumps({"label": label, "quotes": quotes})
-        for chunk in (delta(content=text), delta(finish="stop"), USAGE, DONE):
-            await response.write(chunk)
-        return response
+        return {"label": label, "quotes": quotes}
 
-    fake.chat = chat
+    answer_in_json(fake, find_answer)
 
 
 async def review(fake: FakeSglang, checklist: Checklist, text: str, folder: Path) -> dict[str, Any]:
@@ -167,17 +139,6 @@ async def test_the_request_has_the_schema_and_quotes_the_contract(
     assert "<|im_end|>" not in prompts[0]
 
 
-async def test_an_incomplete_thought_is_asked_again_without_one(
-    server: FakeSglang, lease: Checklist, tmp_path: Path
-) -> None:
-    server.stream(delta(reasoning="Let me think"), delta(finish="length"), USAGE, DONE)
-    result = await review(server, lease, TEXT, tmp_path)
-    assert list_texts(result, "pets")[:2] == ("entailed", "rules")
-    assert list_texts(result, "deposit") == ("unsure", "rules", [])
-    assert ["response_format" in body for body in server.bodies].count(True) == 2
-    assert len(server.bodies) == 4
-
-
 async def test_an_unusable_reply_leaves_no_statement_unmentioned(
     server: FakeSglang, lease: Checklist, tmp_path: Path
 ) -> None:
@@ -197,16 +158,6 @@ async def test_rules_that_were_stopped_leave_no_statement_unmentioned(
         judged = await Reviewer(engine, _rules_s=0.0).review(lease, document)
     assert [(one.label, one.found_by) for one in stopped.answers] == [("unsure", "rules")] * 2
     assert [(one.label, one.found_by) for one in judged.answers] == [("not_mentioned", "model")] * 2
-
-
-async def test_without_an_engine_the_rules_remain_and_it_is_said(
-    server: FakeSglang, lease: Checklist, tmp_path: Path
-) -> None:
-    server.refuse(503, {"error": {"message": "The request queue is full."}})
-    result = await review(server, lease, TEXT, tmp_path)
-    assert list_texts(result, "pets")[:2] == ("entailed", "rules")
-    assert list_texts(result, "deposit")[0] == "unsure"
-    assert "only rules have found values" in result["notices"][0]
 
 
 async def test_what_is_too_slow_is_stopped_and_it_is_said(server: FakeSglang, lease: Checklist, tmp_path: Path) -> None:
@@ -319,48 +270,35 @@ async def test_versions_differ_by_answers_and_clauses(server: FakeSglang, lease:
     assert (same.changes, same.added, same.removed) == ((), (), ())
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("1.5 million euros are due.", "9.5 million euros are due."),
-        ("A. Meyer is the contact.", "C. Meyer is the contact."),
-        ("(5) years after the end, the lease is void.", "(1) years after the end, the lease is void."),
-        ("There is a penalty of at most\n1.5 million euros.", "There is a penalty of at most\n9.5 million euros."),
-    ],
-)
 async def test_a_number_that_begins_a_clause_is_no_mark_of_a_list(
-    server: FakeSglang, lease: Checklist, tmp_path: Path, old: str, new: str
+    server: FakeSglang, lease: Checklist, tmp_path: Path
 ) -> None:
     server.refuse(503, {"error": {"message": "The request queue is full."}})
     lists = "1. The house:\n\n1.1 the roof;\n\n(a) slates; and\n\n(b) tiles.\n\n1.2 The door. {}\n\n2. The garden."
     moved = "2. The house:\n\n2.1 the roof;\n\n(b) slates; and\n\n(c) tiles.\n\n2.2 The door. {}\n\n3. The garden."
-    texts = [lists.format(old), lists.format(new), moved.format(old)]
-    async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(*texts) as documents:
-        first, second, third = [await Reviewer(engine).review(lease, one) for one in documents]
-        changed = compare_versions(first, second, documents[0], documents[1])
-        same = compare_versions(first, third, documents[0], documents[2])
-    assert [one[-12:] for one in (*changed.removed, *changed.added)] == [old[-12:], new[-12:]]
-    assert changed.added[0] in new.replace("\n", " ")
-    assert changed.added != changed.removed
-    assert (same.added, same.removed) == ((), ())
+    async with ready_engine(server.url, tmp_path / "home") as engine:
+        for old, new in (
+            ("1.5 million euros are due.", "9.5 million euros are due."),
+            ("A. Meyer is the contact.", "C. Meyer is the contact."),
+            ("(5) years after the end, the lease is void.", "(1) years after the end, the lease is void."),
+            ("There is a penalty of at most\n1.5 million euros.", "There is a penalty of at most\n9.5 million euros."),
+        ):
+            async with open_documents(lists.format(old), lists.format(new), moved.format(old)) as documents:
+                first, second, third = [await Reviewer(engine).review(lease, one) for one in documents]
+                changed = compare_versions(first, second, documents[0], documents[1])
+                same = compare_versions(first, third, documents[0], documents[2])
+            assert [one[-12:] for one in (*changed.removed, *changed.added)] == [old[-12:], new[-12:]]
+            assert changed.added[0] in new.replace("\n", " ")
+            assert changed.added != changed.removed
+            assert (same.added, same.removed) == ((), ())
 
 
 WORDS = st.sampled_from(
     [
-        "pets are allowed",
-        "dogs are forbidden",
-        "in the garden",
-        ". ",
-        "; ",
-        ":\n\n",
-        "\n(a) ",
-        " (ii) ",
-        "The ",
-        "ß",
-        "２",
-        " ",
+        "pets are allowed", "dogs are forbidden", "in the garden", ". ", "; ", ":\n\n", "\n(a) ", " (ii) ", "The ",
+        "ß", "２", " ",
     ]
-)
+)  # fmt: skip
 CONTRACTS = st.lists(st.lists(WORDS | st.text(max_size=8), max_size=20).map("".join), max_size=4)
 
 
@@ -454,11 +392,7 @@ def test_a_shipped_checklist_answers_its_sample(checklist: Checklist) -> None:
     [
         ("retained_copies", "The Recipient may not retain any copies of the Confidential Information.", "contradicted"),
         ("sharing_with_employees", "The Recipient may not disclose it to its employees.", "contradicted"),
-        (
-            "sharing_with_advisers",
-            "The Recipient may not disclose it to its consultants.",
-            "contradicted",
-        ),
+        ("sharing_with_advisers", "The Recipient may not disclose it to its consultants.", "contradicted"),
         ("no_reverse_engineering", "The Recipient is free to reverse engineer the samples.", "contradicted"),
         ("no_reverse_engineering", "Nothing herein prohibits reverse engineering of samples.", "contradicted"),
         ("no_reverse_engineering", "The Recipient is not permitted to reverse engineer the samples.", "entailed"),
@@ -485,15 +419,3 @@ def test_the_opposite_of_a_statement_is_not_entailed(name: str, clause: str, sid
     nda = next(one for one in SHIPPED_CHECKLISTS if one.profile.name == "nda-checklist")
     statement = next(one for one in nda.statements if one.name == name)
     assert find_clauses(statement, read_clauses([clause]))[0] == side
-
-
-@pytest.mark.slow
-def test_hostile_contracts_do_not_stop_the_rules() -> None:
-    """Each rule reads a clause of at most some thousand characters, so this much must be fast."""
-    for checklist in SHIPPED_CHECKLISTS:
-        for pattern in (rule for one in checklist.statements for side in one.patterns.values() for rule in side):
-            for text in list(Attacks(pattern).make_texts(2_000))[:40]:
-                assert takes_linear_time(lambda count, p=pattern, t=text: [*p.finditer(str(t)[:count])], 2_000), (
-                    pattern.pattern,
-                    text[:80],
-                )

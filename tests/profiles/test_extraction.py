@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import hashlib
-import json
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.messages.message import render_message
-from bot.profiles.document_reader import ReadDocument, read_document
+from bot.profiles.checklist.profile import read_checklist
 from bot.profiles.extraction.extraction import build_extraction_json, list_notices, list_rows
 from bot.profiles.extraction.extractor import Extractor
-from bot.profiles.extraction.profile import (
-    ExtractionProfile,
-    read_extraction_profile,
-)
+from bot.profiles.extraction.profile import ExtractionProfile, read_extraction_profile
 from bot.profiles.extraction.prompt import parse_reply
 from bot.profiles.extraction.rules import find_places
 from bot.profiles.profile import ProfileError, read_profile
 from bot.profiles.registry import Profiles
 from bot.profiles.spans import FoldedText
 from bot.terminal.output import print_rows
-from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, fake_sglang, ready_engine
+from tests.engine.fakes import DONE, USAGE, FakeSglang, delta, ready_engine
 from tests.growth import takes_linear_time
 from tests.patterns import Attacks
-from tests.profiles.documents import PlainLibrary
+from tests.profiles.documents import answer_in_json, open_documents
 
 LEASE = """\
 kind = "extraction"
@@ -78,39 +71,13 @@ def write_profile(folder: Path, text: str) -> ExtractionProfile:
     return read_extraction_profile(read_profile(folder))
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[FakeSglang]:
-    async with fake_sglang() as fake:
-        fake.model = "DeepSeek-R1-Distill-Qwen-7B"
-        yield fake
-
-
-@contextlib.asynccontextmanager
-async def open_document(text: str, name: str = "lease.md") -> AsyncIterator[ReadDocument]:
-    library = PlainLibrary()
-    try:
-        yield await read_document(library, name, text.encode())
-    finally:
-        await library.materials.close()
-
-
 def reply(fake: FakeSglang, **values: list[str]) -> None:
     """Answer each field by a word of its question."""
-
-    async def chat(request: web.Request) -> web.StreamResponse:
-        asked = (await request.json())["messages"][-1]["content"].rpartition("\n")[2]
-        found = next((one for word, one in values.items() if word in asked), [])
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for chunk in (delta(content=json.dumps({"values": found})), delta(finish="stop"), USAGE, DONE):
-            await response.write(chunk)
-        return response
-
-    fake.chat = chat
+    answer_in_json(fake, lambda asked: {"values": next((one for word, one in values.items() if word in asked), [])})
 
 
 async def extract(fake: FakeSglang, profile: ExtractionProfile, text: str, folder: Path) -> dict[str, Any]:
-    async with ready_engine(fake.url, folder / "home") as engine, open_document(text) as document:
+    async with ready_engine(fake.url, folder / "home") as engine, open_documents(text) as (document,):
         return build_extraction_json(await Extractor(engine).extract(profile, document))
 
 
@@ -122,7 +89,7 @@ async def test_values_of_rules_and_model_name_their_places(
     (rent,), (pets,) = result["values"]["rent"], result["values"]["pets"]
     assert (rent["text"], rent["normalised"], rent["found_by"]) == ("EUR 900", "900 EUR", "both")
     assert (pets["text"], pets["found_by"]) == ("Pets are allowed in the garden.", "model")
-    assert (result["dropped"], result["file"], result["profile"]) == (1, "lease.md", "lease")
+    assert (result["dropped"], result["file"], result["profile"]) == (1, "lease 1.md", "lease")
     assert result["notices"][0] == "One value of the model was dropped: not in the text."
     passages = {one["n"]: one["text"] for one in result["passages"]}
     for value in (rent, pets):
@@ -166,7 +133,7 @@ async def test_the_request_has_the_schema_and_quotes_the_document(
     schema = rent["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["values"] == {"type": "array", "maxItems": 3, "items": {"type": "string"}}
     first, second = (body["messages"][0]["content"] for body in (rent, pets))
-    assert first.startswith("Copy values.\n\nExample: none.\n\n<passage 1: attached file, lease.md>\nThe rent is")
+    assert first.startswith("Copy values.\n\nExample: none.\n\n<passage 1: attached file, lease 1.md>\nThe rent is")
     assert first.endswith("Question: What is the rent?")
     assert first.rpartition("\n")[0] == second.rpartition("\n")[0], "the fields share all but the question"
     assert first.count("</passage>") == 1
@@ -199,7 +166,7 @@ async def test_a_model_that_is_too_slow_costs_only_its_own_values(
     server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
 ) -> None:
     server.stream(asyncio.Event())
-    async with ready_engine(server.url, tmp_path / "home") as engine, open_document(TEXT) as document:
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(TEXT) as (document,):
         result = build_extraction_json(await Extractor(engine, _model_s=0.2).extract(lease, document))
     assert [one["text"] for one in result["values"]["rent"]] == ["EUR 900"]
     assert "took too long" in result["notices"][0]
@@ -210,7 +177,7 @@ async def test_rules_that_are_too_slow_are_stopped_and_it_is_said(
     server: FakeSglang, lease: ExtractionProfile, tmp_path: Path
 ) -> None:
     reply(server, allowed=["Pets are allowed"])
-    async with ready_engine(server.url, tmp_path / "home") as engine, open_document(TEXT) as document:
+    async with ready_engine(server.url, tmp_path / "home") as engine, open_documents(TEXT) as (document,):
         result = build_extraction_json(await Extractor(engine, _rules_s=0.0).extract(lease, document))
     assert [one["found_by"] for one in result["values"]["pets"]] == ["model"]
     assert "they may have missed values of: rent." in result["notices"][0]
@@ -271,7 +238,7 @@ async def test_cells_of_a_file_are_no_formulas(
     reply(server, allowed=["=HYPERLINK"])
     async with (
         ready_engine(server.url, tmp_path / "home") as engine,
-        open_document("=HYPERLINK(1) is a pet.") as document,
+        open_documents("=HYPERLINK(1) is a pet.") as (document,),
     ):
         extraction = await Extractor(engine).extract(lease, document)
     print_rows([row["text"]] for row in list_rows(extraction))
@@ -347,15 +314,19 @@ def test_each_shipped_profile_speaks_english_and_chinese() -> None:
 
 @pytest.mark.slow
 def test_hostile_documents_do_not_stop_the_rules() -> None:
-    """Each rule reads passages of at most some thousand characters, so this much must be fast."""
-    for one in Profiles(None).list_profiles("extraction"):
-        profile = Profiles(None).load_profile(one.name, "extraction")
-        for pattern in (rule for field in profile.fields for rule in field.patterns):
-            for text in list(Attacks(pattern).make_texts(2_000))[:40]:
-                assert takes_linear_time(lambda count, p=pattern, t=text: [*p.finditer(str(t)[:count])], 2_000), (
-                    pattern.pattern,
-                    text[:80],
-                )
+    """Each rule reads at most some thousand characters, a clause or a passage, so this much must be fast."""
+    profiles = [
+        Profiles(None).load_profile(one.name, "extraction") for one in Profiles(None).list_profiles("extraction")
+    ]
+    rules = [rule for profile in profiles for field in profile.fields for rule in field.patterns]
+    for one in Profiles(None).list_profiles("checklist"):
+        rules += [rule for said in read_checklist(one).statements for side in said.patterns.values() for rule in side]
+    for rule in rules:
+        for text in list(Attacks(rule).make_texts(2_000))[:40]:
+            assert takes_linear_time(lambda count, p=rule, t=text: [*p.finditer(str(t)[:count])], 2_000), (
+                rule.pattern,
+                text[:80],
+            )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.errors import EmbedderError, StoreError, StoreUnavailable
-from knowledge.interfaces import CurrentChunk, Scope
+from knowledge.interfaces import CurrentChunk
 from knowledge.search.hybrid import HybridSearch
 from knowledge.search.plan import shorten_words
 from knowledge.search.ranking.fusion import ScoredCandidate
@@ -52,12 +52,6 @@ async def test_a_very_long_question_is_bounded(bench: SearchBench) -> None:
     assert len(query) > 40_000
     assert (await ids(bench.search(), query))[0] == "a"
     assert len(bench.embedder.asked[0]) <= 8193
-
-
-async def test_no_sources_or_no_places_find_nothing(bench: SearchBench) -> None:
-    await bench.add({"a": "Words."})
-    assert (await bench.search().search("words", scope=Scope(frozenset()))).hits == ()
-    assert (await bench.search().search("words", scope=EVERYWHERE, limit=0)).hits == ()
 
 
 async def test_answerable_follows_the_confidence(bench: SearchBench) -> None:

@@ -117,12 +117,7 @@ async def test_without_joining_each_hit_is_separate(bench: SearchBench) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [
-        {"readers": frozenset({"U1"})},
-        {"row": 4711},
-        {"place": 9},
-        None,
-    ],
+    [{"readers": frozenset({"U1"})}, {"row": 4711}, {"place": 9}, None],
     ids=["other readers", "another document", "not beside it", "gone"],
 )
 async def test_neighbours_that_are_no_longer_listed_are_not_joined(

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import os
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -26,6 +22,7 @@ from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.text.tables import read_table_block
 from bot.slack.workspace.app import SlackApp, open_slack_app
 from bot.storage.shared_changes import SharedChanges
+from bot.storage.tables import MIGRATIONS
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import LedgerTurn, QuestionKey, TurnState
 from bot.storage.verified_answers import VerifiedAnswers
@@ -36,6 +33,7 @@ from knowledge.interfaces import ANY_MEMBER, Hit, SearchResult, Viewers
 from knowledge.readable import RecentDocument
 from knowledge.status import LibraryStatus, SourceStatus
 from knowledge.sync.report import OnProgress, SourceReport, SyncProgress, SyncReport
+from tests.database.templates import copy_tables
 from tests.services import free_ports
 from tests.slack_sandbox import TEAM_ID, SandboxClient, open_sandbox
 
@@ -353,24 +351,6 @@ def make_dependencies(
     )
 
 
-@functools.cache
-def _make_shared_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="kvasir-ledger-")
-
-
-async def copy_ledger(state: Path) -> str:
-    """Return the URL of a database; a new one is a copy, because its revisions take 40 ms."""
-    file, migrated = state / "ledger.sqlite3", Path(_make_shared_folder().name) / "ledger.sqlite3"
-    if not file.exists():
-        if not migrated.exists():
-            new = migrated.with_name(os.urandom(8).hex())
-            async with open_ledger(f"sqlite:///{new}"):
-                pass
-            new.replace(migrated)
-        shutil.copyfile(migrated, file)
-    return f"sqlite:///{file}"
-
-
 @contextlib.asynccontextmanager
 async def run_bot(
     sandbox: SandboxClient,
@@ -396,7 +376,8 @@ async def run_bot(
         port=port or 0,
     )
     answerer, library = ScriptedAnswerer(script), library or FakeLibrary()
-    url = database or await copy_ledger(state)
+    url = database or f"sqlite:///{state / 'ledger.sqlite3'}"
+    await copy_tables(url, MIGRATIONS)
     channels = (dependencies or {}).get("channels", {})
     confidential = Configuration((), None, channels=channels).confidential_channels
     async with open_ledger(url, patience_s=patience_s, owner=owner, confidential=confidential) as ledger:

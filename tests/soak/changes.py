@@ -16,14 +16,10 @@ UNSYNCED: Final = ("wiki group", "drive group", "name", "restrict", "grant", "ro
 BUTTONS: Final = ("send", "choose")
 """What owners do with files in direct messages; it counts at once."""
 _KINDS: Final[Mapping[str, Collection[PlaceKind]]] = {
-    "restrict": {"wiki"},
-    "grant": {"drive"},
-    "row": {"sql"},
+    "restrict": {"wiki"}, "grant": {"drive"}, "row": {"sql"},
     "edit": {"folder", "wiki", "drive", "sql", "notion", "slack", "files"},
-    "delete": {"folder", "sql", "notion", "slack"},
-    "send": {"files"},
-    "choose": {"files"},
-}
+    "delete": {"folder", "sql", "notion", "slack"}, "send": {"files"}, "choose": {"files"},
+}  # fmt: skip
 
 
 class Picker(Protocol):

@@ -59,11 +59,7 @@ def test_plans_have_every_kind_of_fault() -> None:
 
 
 def judge(
-    *texts: str,
-    private: int = 0,
-    generations: int = 1,
-    calls: Sequence[Mapping[str, Any]] = (),
-    number: int = 5,
+    *texts: str, private: int = 0, generations: int = 1, calls: Sequence[Mapping[str, Any]] = (), number: int = 5
 ) -> TurnsOutcome:
     """Judge a thread with one question and these texts of Kvasir."""
     question = Asked(Ask(number, "ada", "#general", None, is_mention=True), "C1", ROOT, ROOT)

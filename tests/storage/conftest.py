@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from bot.storage.tables import tables
+from bot.storage.tables import MIGRATIONS, tables
 from bot.storage.turns.ledger import Ledger, open_ledger
 from knowledge.database.database import Database
-from tests.slack.running_bot import copy_ledger
+from tests.database.templates import copy_tables
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database whose tables are empty."""
     if request.param == "sqlite":
-        return await copy_ledger(tmp_path)
+        url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+        await copy_tables(url, MIGRATIONS)
+        return url
     server: str = request.getfixturevalue("postgres")
     async with open_ledger(server) as ledger:
         truncate = f"TRUNCATE {', '.join(table.name for table in tables.sorted_tables)} RESTART IDENTITY"

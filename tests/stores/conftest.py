@@ -13,9 +13,10 @@ import pytest
 from knowledge.interfaces import Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, make_store
-from tests.opensearch import SearchServer, elasticsearch_server, opensearch_server
+from tests.opensearch import SearchServer
 from tests.pgbouncer import add_parameter, pgbouncer_server
-from tests.services import WeaviateServer, weaviate_server
+from tests.services import WeaviateServer
+from tests.store_servers import share_server
 from tests.stores.rows import DIMENSIONS
 from tests.stores.toy_store import TOY
 
@@ -34,9 +35,8 @@ def toy_variables(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
-def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
-    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
-        yield server
+def weaviate() -> WeaviateServer:
+    return share_server("weaviate")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -61,9 +61,8 @@ def pooled_postgresql_variables(pooled_vector_postgres: str) -> Mapping[str, str
 
 
 @pytest.fixture(scope="session")
-def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
-    with opensearch_server(tmp_path_factory.mktemp("opensearch")) as server:
-        yield server
+def opensearch() -> SearchServer:
+    return share_server("opensearch")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -72,9 +71,8 @@ def opensearch_variables(opensearch: SearchServer) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
-def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchServer]:
-    with elasticsearch_server(tmp_path_factory.mktemp("elasticsearch")) as server:
-        yield server
+def elasticsearch() -> SearchServer:
+    return share_server("elasticsearch")  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from knowledge.interfaces import Scope, Store
 from knowledge.settings import KnowledgeSettings
 from knowledge.stores.registry import STORES, make_store
 from tests.services import free_ports
+from tests.stores.relays import relay
 from tests.stores.rows import DIMENSIONS, row, unit
 
 pytestmark = pytest.mark.slow
@@ -31,37 +31,6 @@ def move_ports(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[int, 
     return changed, moved
 
 
-@contextlib.asynccontextmanager
-async def relay(ports: Mapping[int, int]) -> AsyncIterator[None]:
-    """Listen at the first port of each pair, and pass connections on to the second one."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def serve(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        there = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
-
-    async with contextlib.AsyncExitStack() as stack:
-        for near, far in ports.items():
-            server = await asyncio.start_server(
-                lambda reader, writer, far=far: serve(far, reader, writer), "127.0.0.1", near
-            )
-            stack.callback(server.close)
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.mark.parametrize("kind", [spec.name for spec in STORES.values() if spec.setting])
 async def test_a_late_call_makes_no_index(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The index may be one that another process has replaced and dropped meanwhile."""
@@ -75,7 +44,9 @@ async def test_a_late_call_makes_no_index(kind: str, request: pytest.FixtureRequ
     await late.open(INDEX, DIMENSIONS)
     with pytest.raises(StoreUnavailable):
         await late.count()
-    async with relay(ports):
+    async with contextlib.AsyncExitStack() as relays:
+        for near, far in ports.items():
+            await relays.enter_async_context(relay(near, far))
         for call in (
             lambda: late.write([row("a")]),
             lambda: late.delete(["a"]),

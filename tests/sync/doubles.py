@@ -35,10 +35,12 @@ from knowledge.sync.coordinator import SyncCoordinator
 from knowledge.sync.manifest.index_manifest import IndexManifest
 from knowledge.sync.manifest.manifest import Manifest, open_manifest
 from knowledge.sync.manifest.records import IndexIdentity
+from knowledge.sync.manifest.tables import MIGRATIONS
 from knowledge.sync.report import SourceReport, SyncProgress, SyncReport
 from knowledge.sync.running.run import open_run
 from knowledge.sync.running.tools import SyncLimits, SyncTools
 from knowledge.sync.running.workbench import ChunkDocument, LocalWorkbench
+from tests.database.templates import copy_tables
 
 IDENTITY = IndexIdentity("memory", "arithmetic", "blank lines", "words")
 
@@ -293,6 +295,7 @@ def parts(source: DictSource) -> dict[str, list[str]]:
 
 @contextlib.asynccontextmanager
 async def open_rig(url: str, *, lock_wait_s: float = 5.0) -> AsyncIterator[Rig]:
+    await copy_tables(url, MIGRATIONS)
     manifest = await open_manifest(url, lock_wait_s=lock_wait_s)
     try:
         yield Rig(manifest, manifest.open_index(await manifest.add_index(IDENTITY)))

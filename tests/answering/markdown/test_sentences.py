@@ -4,13 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.answering.markdown.sentences import (
-    LINE_MAX_CHARS,
-    Piece,
-    Splitter,
-    join_wrapped_lines,
-    split_pieces,
-)
+from bot.answering.markdown.sentences import LINE_MAX_CHARS, Piece, Splitter, join_wrapped_lines, split_pieces
 
 FRAGMENTS = [
     "a", "B ", "word ", ". ", ".", "! ", "?", "…", "...", "。", "！", "中文", "e.g. ", "Dr. ", "3.5", "[1]", "[1",

@@ -41,9 +41,6 @@ def test_phrasings_with_other_facts_are_left_out() -> None:
 
 async def test_engine_writes_phrasings(sglang: FakeSglang, engine: Engine) -> None:
     sglang.stream(delta(content="How many days off do we get?\n我们有几天年假？"), delta(finish="stop"), DONE)
-    assert list(await write_phrasings(engine, ONE)) == [
-        "How many days off do we get?",
-        "我们有几天年假？",
-    ]
+    assert list(await write_phrasings(engine, ONE)) == ["How many days off do we get?", "我们有几天年假？"]
     sglang.refuse(500, {"error": "broken"})
     assert list(await write_phrasings(engine, ONE, within_s=0.5)) == []

@@ -39,9 +39,7 @@ MACHINES = ["1x24GB", "RTX-4090", "T4", "2xL40S", "3x80GB", "6x48GB", "8xH100", 
 
 @given(
     variant=st.sampled_from(VARIANTS),
-    where=st.sampled_from(
-        ["1x24GB", "RTX-4090", "T4", "2xL40S", "3x80GB", "6x48GB", "8xH100", "8xA100", "8xH200", "2x8x80GB"]
-    ),
+    where=st.sampled_from(MACHINES),
     context=st.none() | st.integers(1024, 200_000),
     people=st.integers(1, 300),
     goal=st.sampled_from(["quality", "speed"]),

@@ -26,16 +26,9 @@ from bot.profiles.transactions.rules import (
 )
 
 RULES: Sequence[TransactionRule] = (
-    FanIn(5, 3),
-    FanOut(5, 3),
-    Repeat(2, 2),
-    Structuring(5, 2, 1_000, 0.2),
-    Amount(900),
-    Unusual(3, 3),
-    Cycle(6, 4, 0.2),
-    Cycle(6, 4, 0.2, ordered=False),
-    Cycle(6, 3, 0.5, shortest=2),
-)
+    FanIn(5, 3), FanOut(5, 3), Repeat(2, 2), Structuring(5, 2, 1_000, 0.2), Amount(900), Unusual(3, 3),
+    Cycle(6, 4, 0.2), Cycle(6, 4, 0.2, ordered=False), Cycle(6, 3, 0.5, shortest=2),
+)  # fmt: skip
 NAMES = st.sampled_from("abcdefg")
 ROWS = st.lists(st.tuples(st.integers(0, 20), NAMES, NAMES, st.integers(1, 1_200)), max_size=60)
 

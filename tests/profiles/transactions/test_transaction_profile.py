@@ -36,10 +36,7 @@ def read(folder: Path, text: str) -> TransactionProfile:
         (HEAD, "[[rule]]: Input should be a valid list"),
         (HEAD + RULE + RULE, "a name of its own"),
         (HEAD + RULE.replace("fan-in", "fanin"), "Did you mean “fan-in”"),
-        (
-            HEAD + RULE.replace("senders = 3", "senders = 2.5"),
-            "'in': senders: Input should be a valid integer",
-        ),
+        (HEAD + RULE.replace("senders = 3", "senders = 2.5"), "'in': senders: Input should be a valid integer"),
         (HEAD + RULE.replace("senders = 3", "senders = 0"), "greater than 0"),
         (HEAD + RULE.replace("senders = 3\n", ""), "senders: Field required"),
         (HEAD + RULE.replace("senders", "sender"), "the unknown key 'sender'. Did you mean “senders”"),
@@ -48,10 +45,7 @@ def read(folder: Path, text: str) -> TransactionProfile:
         (HEAD + RULE + 'weight = "much"\n', "weight: Input should be a valid number"),
         (HEAD + RULE + '[columns]\nsendr = "x"\n', "Did you mean “sender”"),
         (HEAD + RULE + '[columns]\ndecimal = "\'"\n', "decimal: Input should be '.' or ','"),
-        (
-            HEAD + RULE.replace('"fan-in"\nwindow_days = 7\nsenders = 3', LINKED),
-            "builds on 'x'",
-        ),
+        (HEAD + RULE.replace('"fan-in"\nwindow_days = 7\nsenders = 3', LINKED), "builds on 'x'"),
         ("columns = 3\n" + HEAD + RULE, "[columns]: Input should be"),
     ],
 )

@@ -149,9 +149,7 @@ async def test_they_are_read_again_after_a_write_or_some_seconds() -> None:
     assert manifest.reads == 3
 
 
-async def test_a_question_that_is_cancelled_while_they_are_read_hides_no_class(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_question_that_is_cancelled_while_they_are_read_hides_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = ManifestDouble()
     assert await manifest.find() == keys(EVERYONE)
     manifest.rows = frozenset({make_row(EVERYONE), make_row({"*", "C1"}), make_row(BOARD)})

@@ -159,15 +159,11 @@ def hit(sure: float, text: str = ENGLISH) -> Hit:
 @pytest.mark.parametrize(
     ("hits", "sure"),
     [
-        ([], 0.0),
-        ([hit(0.2)], 0.2),
-        ([hit(0.2), hit(0.7)], 0.7),
-        ([hit(0.8), hit(0.7)], 0.8),
-        ([hit(0.2), hit(0.1), hit(0.9)], 0.2),
-        ([hit(0.2), hit(0.7, CHINESE)], 0.2),
+        ([], 0.0), ([hit(0.2)], 0.2), ([hit(0.2), hit(0.7)], 0.7), ([hit(0.8), hit(0.7)], 0.8),
+        ([hit(0.2), hit(0.1), hit(0.9)], 0.2), ([hit(0.2), hit(0.7, CHINESE)], 0.2),
         ([hit(0.2, CHINESE), hit(0.7)], 0.7),
     ],
-)
+)  # fmt: skip
 def test_a_second_passage_in_the_questions_language_counts_too(hits: list[Hit], sure: float) -> None:
     assert estimate_best_confidence("when does the office open", hits) == sure
 
@@ -188,17 +184,11 @@ def test_the_ideal_counts_each_term_once_at_its_rarest() -> None:
 @pytest.mark.parametrize(
     ("text", "cjk"),
     [
-        ("", False),
-        ("How do I add a source?", False),
-        ("如何添加来源？", True),
-        ("如何配置 limit-req", True),
-        ("Apache APISIX 安装", False),
-        ("ソースを追加する", True),
-        ("소스를 추가", True),
-        ("123 !?", False),
+        ("", False), ("How do I add a source?", False), ("如何添加来源？", True), ("如何配置 limit-req", True),
+        ("Apache APISIX 安装", False), ("ソースを追加する", True), ("소스를 추가", True), ("123 !?", False),
         ("what does 中 mean in this long English question", False),
     ],
-)
+)  # fmt: skip
 def test_the_language_follows_the_script(text: str, *, cjk: bool) -> None:
     assert is_cjk(text) is cjk
 

@@ -71,15 +71,10 @@ def test_a_heading_that_is_the_question_comes_first() -> None:
 @pytest.mark.parametrize(
     "question",
     [
-        "What does the plugin-runner do?",
-        "What is limit-count-advanced?",
-        "How is my-limit-count set up?",
-        "What is the limit?",
-        "流插",
-        "",
-        "the and of",
+        "What does the plugin-runner do?", "What is limit-count-advanced?", "How is my-limit-count set up?",
+        "What is the limit?", "流插", "", "the and of",
     ],
-)
+)  # fmt: skip
 def test_a_part_of_a_word_is_not_a_name(question: str) -> None:
     assert weigh_document_names(PLUGINS, question) == {}
 

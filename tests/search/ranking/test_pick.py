@@ -50,18 +50,13 @@ def test_copies_are_shown_once(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("25 days of leave.", "20 days of leave."),
-        ("Ask Ada for leave.", "Ask Bob for leave."),
-        ("a > b holds", "a < b holds"),
-        ("The limit is -5.", "The limit is 5."),
-        ("Use C++ here.", "Use C here."),
-        ("It is allowed.", "It is not allowed."),
-        ("Call max_fails.", "Call maxfails."),
-        ("Since 3.1 it is on.", "Since 3.2 it is on."),
-        ("It costs 1.50 on 1.2.2026.", "It costs 2.50 on 1.3.2026."),
+        ("25 days of leave.", "20 days of leave."), ("Ask Ada for leave.", "Ask Bob for leave."),
+        ("a > b holds", "a < b holds"), ("The limit is -5.", "The limit is 5."), ("Use C++ here.", "Use C here."),
+        ("It is allowed.", "It is not allowed."), ("Call max_fails.", "Call maxfails."),
+        ("Since 3.1 it is on.", "Since 3.2 it is on."), ("It costs 1.50 on 1.2.2026.", "It costs 2.50 on 1.3.2026."),
         ("The host is 10.0.0.1.", "The host is 10.0.0.2."),
     ],
-)
+)  # fmt: skip
 def test_passages_that_differ_in_words_or_numbers_stay(one: str, other: str) -> None:
     assert ids([scored("a", one), scored("b", other)], made={"a": OLD, "b": NEW}) == ["a", "b"]
 

@@ -10,13 +10,14 @@ from knowledge.interfaces import Source
 from knowledge.sources.pages.page_list import PageList, normalize_page_url
 from tests.sources.contract import Ability, Workbench
 from tests.sources.website.fake_site import TYPES, Reply, WebSite
+from tests.sources.website.shared_reader import share_reader
 
 
 class PagesBench(Workbench):
     kind = "pages"
     # A page that does not answer is listed as the others are.
     cannot = frozenset({Ability.MIDWAY, Ability.RIGHTS, Ability.MEMORY})
-    slow = True  # each test starts the process that reads pages, a second of it
+    slow = True
 
     async def open(self) -> None:
         self.site = WebSite()
@@ -36,7 +37,7 @@ class PagesBench(Workbench):
         shown.parent.mkdir(parents=True, exist_ok=True)
         if not shown.exists():
             shown.symlink_to(self.folder / "pages")
-        return super().source(name, **more)
+        return share_reader(super().source(name, **more))
 
     async def put(self, name: str, data: bytes) -> None:
         suffix = name[name.rfind(".") :]

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-import pytest_asyncio
 
 from knowledge.errors import SourceDenied, SourceError, SourceMisconfigured, SourceUnavailable
 from knowledge.interfaces import ListedDocument, Source, SourceContext
@@ -21,31 +21,14 @@ from knowledge.web.reading.site_parser import SiteParser
 from tests.sources.building import build, memories
 from tests.sources.contract import listing
 from tests.sources.website.fake_site import Reply, WebSite
-from tests.sources.website.shared_reader import SharedReader
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from tests.sources.website.shared_reader import share_reader
 
 LONG = "<p>Every employee has thirty days of annual leave, which must be taken until March of the next year.</p>" * 3
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reader() -> AsyncIterator[SharedReader]:
-    reader = SharedReader()
-    yield reader
-    await reader.end()
-
-
-class ReadSite(WebSite):
-    """A site whose sources share a process."""
-
-    def __init__(self, reader: SharedReader) -> None:
-        super().__init__()
-        self.reader = reader
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def site(reader: SharedReader) -> AsyncIterator[ReadSite]:
-    site = ReadSite(reader)
+@pytest.fixture
+async def site() -> AsyncIterator[WebSite]:
+    site = WebSite()
     await site.start()
     site.page("/", "<a href='/a'>A</a> <a href='/b/'>B</a>" + LONG)
     site.page("/a", "about a" + LONG)
@@ -55,9 +38,9 @@ async def site(reader: SharedReader) -> AsyncIterator[ReadSite]:
     await site.stop()
 
 
-def source(site: ReadSite, folder: Path, kept: dict[str, bytes] | None = None, **options: Any) -> Source:
+def source(site: WebSite, folder: Path, kept: dict[str, bytes] | None = None, **options: Any) -> Source:
     made = build("website", folder, kept=kept, **{"url": f"{site.url}/", "allow_hosts": [site.host], **options})
-    return site.reader.lend(made)
+    return share_reader(made)
 
 
 async def broken(source: Source) -> tuple[dict[str, ListedDocument], SourceError]:
@@ -70,7 +53,7 @@ async def broken(source: Source) -> tuple[dict[str, ListedDocument], SourceError
     raise AssertionError("the listing was whole")
 
 
-async def documents(site: ReadSite, folder: Path, **options: Any) -> set[str]:
+async def documents(site: WebSite, folder: Path, **options: Any) -> set[str]:
     made = source(site, folder, **options)
     try:
         return set(await listing(made))
@@ -81,7 +64,7 @@ async def documents(site: ReadSite, folder: Path, **options: Any) -> set[str]:
 # ── Finding ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_pages_are_found_by_links_and_read(site: ReadSite, tmp_path: Path) -> None:
+async def test_pages_are_found_by_links_and_read(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path)
     found = await listing(made)
     assert set(found) == {"/", "a", "b", "b/c"}
@@ -94,7 +77,7 @@ async def test_pages_are_found_by_links_and_read(site: ReadSite, tmp_path: Path)
     assert site.bodies["/b/c"] == 1, "what the listing brought is not fetched again"
 
 
-async def test_sitemaps_are_followed_packed_and_nested(site: ReadSite, tmp_path: Path) -> None:
+async def test_sitemaps_are_followed_packed_and_nested(site: WebSite, tmp_path: Path) -> None:
     index = f"<sitemapindex><sitemap><loc>{site.url}/maps/1.xml.gz</loc></sitemap></sitemapindex>"
     pages = "".join(f"<url><loc>{site.url}/x{n}</loc><lastmod>2026-01-0{n}</lastmod></url>" for n in (1, 2))
     outside = "<url><loc>https://elsewhere.example/x</loc></url>"
@@ -113,12 +96,12 @@ async def test_sitemaps_are_followed_packed_and_nested(site: ReadSite, tmp_path:
     assert found["x2"].modified_at == datetime(2026, 1, 2, tzinfo=UTC)
 
 
-async def test_only_what_is_below_the_prefix_belongs(site: ReadSite, tmp_path: Path) -> None:
+async def test_only_what_is_below_the_prefix_belongs(site: WebSite, tmp_path: Path) -> None:
     site.page("/b/", "<a href=c>C</a><a href=/a>A</a><a href=/b-old/x>old</a><a href=../a>up</a>" + LONG)
     assert await documents(site, tmp_path, url=f"{site.url}/b/") == {"/", "c"}
 
 
-async def test_one_page_is_one_document_however_it_is_spelled(site: ReadSite, tmp_path: Path) -> None:
+async def test_one_page_is_one_document_however_it_is_spelled(site: WebSite, tmp_path: Path) -> None:
     spellings = [
         "/a", "/a/", "/a#top", "/a?utm_source=mail", "/./a", "/b/../a", "/%61", "//127.0.0.1:PORT/a", "/a;jsessionid=9",
         "/a?PHPSESSID=1", "/index.html",
@@ -130,27 +113,27 @@ async def test_one_page_is_one_document_however_it_is_spelled(site: ReadSite, tm
     assert site.asked["/a"] == 1
 
 
-async def test_a_canonical_page_replaces_its_copies(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_canonical_page_replaces_its_copies(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", LONG, head='<link rel=canonical href="/real">')
     site.page("/real", LONG)
     assert "real" in (found := await documents(site, tmp_path))
     assert "a" not in found
 
 
-async def test_a_wrong_canonical_page_loses_nothing(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_wrong_canonical_page_loses_nothing(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", LONG, head='<link rel=canonical href="/nowhere">')
     site.page("/b/", "other" + LONG, head='<link rel=canonical href="/">')
     assert await documents(site, tmp_path) >= {"a", "b"}
 
 
-async def test_redirects_lead_to_one_document_and_never_out(site: ReadSite, tmp_path: Path) -> None:
+async def test_redirects_lead_to_one_document_and_never_out(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href=/old>old</a><a href=/a>A</a><a href=/away>away</a>" + LONG)
     site.pages["/old"] = Reply(status=301, headers={"Location": "/a"})
     site.pages["/away"] = Reply(status=302, headers={"Location": "http://169.254.169.254/latest/meta-data/"})
     assert await documents(site, tmp_path) == {"/", "a"}
 
 
-async def test_the_same_page_under_another_query_is_one(site: ReadSite, tmp_path: Path) -> None:
+async def test_the_same_page_under_another_query_is_one(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href='/a?token=1'>1</a><a href='/a?token=2'>2</a><a href='/q?id=1'>q</a><a href='/q?id=2'>q</a>")
     for number in (1, 2):
         site.page(f"/q?id={number}", f"{number}" + LONG)
@@ -158,7 +141,7 @@ async def test_the_same_page_under_another_query_is_one(site: ReadSite, tmp_path
     assert await documents(site, tmp_path) == {"/", "a?token=1", "q?id=1", "q?id=2"}
 
 
-async def test_files_are_documents_and_pictures_are_not_fetched(site: ReadSite, tmp_path: Path) -> None:
+async def test_files_are_documents_and_pictures_are_not_fetched(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href=/x.pdf>pdf</a><a href=/y.png>png</a><a href=/z.zip>zip</a><a href=/data>data</a>" + LONG)
     site.pages["/x.pdf"] = Reply(b"%PDF-1.4 ...", content_type="application/pdf")
     site.pages["/data"] = Reply(b"\0\1", content_type="application/octet-stream")
@@ -166,7 +149,7 @@ async def test_files_are_documents_and_pictures_are_not_fetched(site: ReadSite, 
     assert not {"/y.png", "/z.zip"} & set(site.asked)
 
 
-async def test_include_and_exclude(site: ReadSite, tmp_path: Path) -> None:
+async def test_include_and_exclude(site: WebSite, tmp_path: Path) -> None:
     assert await documents(site, tmp_path, include=["b/*"]) == {"b/c"}
     assert await documents(site, tmp_path, exclude=["b"]) == {"/", "a"}
     assert await documents(site, tmp_path, max_depth=1) == {"/", "a", "b"}
@@ -175,14 +158,14 @@ async def test_include_and_exclude(site: ReadSite, tmp_path: Path) -> None:
 # ── What the site asks of robots ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_robots_txt_is_honoured(site: ReadSite, tmp_path: Path) -> None:
+async def test_robots_txt_is_honoured(site: WebSite, tmp_path: Path) -> None:
     site.pages["/robots.txt"] = Reply("User-agent: kvasir\nDisallow: /b/", content_type="text/plain")
     assert await documents(site, tmp_path) == {"/", "a"}
     assert not any(path.startswith("/b/") for path in site.asked)
     assert "b" in await documents(site, tmp_path, robots=False)
 
 
-async def test_noindex_and_nofollow(site: ReadSite, tmp_path: Path) -> None:
+async def test_noindex_and_nofollow(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", LONG, X_Robots_Tag="noindex")
     site.page("/b/", "<a href=c>C</a>", head='<meta name="robots" content="noindex, nofollow">')
     assert await documents(site, tmp_path) == {"/"}
@@ -191,7 +174,7 @@ async def test_noindex_and_nofollow(site: ReadSite, tmp_path: Path) -> None:
     assert await documents(site, tmp_path) == {"/", "a", "b/c"}
 
 
-async def test_an_unreachable_robots_txt_forbids_everything(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_unreachable_robots_txt_forbids_everything(site: WebSite, tmp_path: Path) -> None:
     site.pages["/robots.txt"] = Reply("", 503, headers={"Retry-After": "0"})
     made = source(site, tmp_path)
     with pytest.raises(SourceUnavailable, match="robots"):
@@ -204,7 +187,7 @@ async def test_an_unreachable_robots_txt_forbids_everything(site: ReadSite, tmp_
     await made.close()
 
 
-async def test_requests_name_kvasir_and_at_most_two_run_at_once(site: ReadSite, tmp_path: Path) -> None:
+async def test_requests_name_kvasir_and_at_most_two_run_at_once(site: WebSite, tmp_path: Path) -> None:
     links = "".join(f"<a href=/p{number}>{number}</a>" for number in range(30))
     site.page("/", links)
     for number in range(30):
@@ -214,7 +197,7 @@ async def test_requests_name_kvasir_and_at_most_two_run_at_once(site: ReadSite, 
     assert site.most_together <= 2
 
 
-async def test_a_busy_host_gets_a_pause(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_busy_host_gets_a_pause(site: WebSite, tmp_path: Path) -> None:
     calm = site.pages["/a"]
 
     class Busy(dict[str, Reply]):
@@ -227,20 +210,23 @@ async def test_a_busy_host_gets_a_pause(site: ReadSite, tmp_path: Path) -> None:
     assert site.asked["/a"] == 3
 
 
-async def test_the_authorization_goes_only_to_the_site(site: ReadSite, tmp_path: Path) -> None:
+async def test_the_authorization_goes_only_to_the_site(site: WebSite, tmp_path: Path) -> None:
     made = build(
         "website", tmp_path, url=f"{site.url}/", allow_hosts=[site.host], authorization_env="X",
         secrets={"authorization": "Bearer 1234567890"},
     )  # fmt: skip
+    before = set(psutil.Process().children(recursive=True))
     await listing(made)
+    assert set(psutil.Process().children(recursive=True)) - before, "it reads with a process of its own"
     await made.close()
+    assert set(psutil.Process().children(recursive=True)) <= before
     assert any(headers.get("Authorization") == "Bearer 1234567890" for headers in site.headers)
 
 
 # ── Again and again ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_unchanged_page_costs_no_body(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_unchanged_page_costs_no_body(site: WebSite, tmp_path: Path) -> None:
     kept: dict[str, bytes] = {}
     first = source(site, tmp_path, kept)
     before = await listing(first)
@@ -253,7 +239,7 @@ async def test_an_unchanged_page_costs_no_body(site: ReadSite, tmp_path: Path) -
     await second.close()
 
 
-async def test_parts_that_change_with_each_visit_make_no_new_version(site: ReadSite, tmp_path: Path) -> None:
+async def test_parts_that_change_with_each_visit_make_no_new_version(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path)
     before = await listing(made)
     text = str(site.pages["/a"].body)
@@ -265,7 +251,7 @@ async def test_parts_that_change_with_each_visit_make_no_new_version(site: ReadS
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_a_missing_page_is_not_listed(site: ReadSite, tmp_path: Path, status: int) -> None:
+async def test_a_missing_page_is_not_listed(site: WebSite, tmp_path: Path, status: int) -> None:
     kept: dict[str, bytes] = {}
     await documents_kept(site, tmp_path, kept)
     site.pages["/a"] = Reply("gone", status)
@@ -274,7 +260,7 @@ async def test_a_missing_page_is_not_listed(site: ReadSite, tmp_path: Path, stat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-async def test_a_page_that_does_not_answer_stays(site: ReadSite, tmp_path: Path, status: int) -> None:
+async def test_a_page_that_does_not_answer_stays(site: WebSite, tmp_path: Path, status: int) -> None:
     kept: dict[str, bytes] = {}
     await documents_kept(site, tmp_path, kept)
     site.pages["/b/"] = Reply("", status, headers={"Retry-After": "0"})
@@ -289,7 +275,7 @@ async def test_a_page_that_does_not_answer_stays(site: ReadSite, tmp_path: Path,
     assert set(found) == {"/", "a"}
 
 
-async def documents_kept(site: ReadSite, folder: Path, kept: dict[str, bytes]) -> set[str]:
+async def documents_kept(site: WebSite, folder: Path, kept: dict[str, bytes]) -> set[str]:
     made = source(site, folder, kept)
     try:
         return set(await listing(made))
@@ -297,7 +283,7 @@ async def documents_kept(site: ReadSite, folder: Path, kept: dict[str, bytes]) -
         await made.close()
 
 
-async def test_a_site_that_goes_down_ends_the_crawl(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_site_that_goes_down_ends_the_crawl(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(40)))
     start = site.pages["/"]
 
@@ -319,7 +305,7 @@ async def test_a_site_that_goes_down_ends_the_crawl(site: ReadSite, tmp_path: Pa
     site.pages["/"] = start
 
 
-async def test_a_broken_part_does_not_hide_the_rest(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_broken_part_does_not_hide_the_rest(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "".join(f"<a href=/p{number:02}>{number}</a>" for number in range(20)) + "<a href=/z>z</a>" + LONG)
     site.page("/z", LONG)
     for number in range(20):
@@ -330,7 +316,7 @@ async def test_a_broken_part_does_not_hide_the_rest(site: ReadSite, tmp_path: Pa
     await made.close()
 
 
-async def test_an_abandoned_listing_leaves_no_request(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_abandoned_listing_leaves_no_request(site: WebSite, tmp_path: Path) -> None:
     site.page("/", "<a href=/a>A</a><a href=/b/>B</a>" + LONG)
     site.pages["/b/"] = Reply(hangs=True)
     made = source(site, tmp_path)
@@ -344,7 +330,7 @@ async def test_an_abandoned_listing_leaves_no_request(site: ReadSite, tmp_path: 
     assert not [task for task in asyncio.all_tasks() - tasks if "Crawl" in repr(task)]
 
 
-async def test_a_missing_start_page_means_an_unavailable_source(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_missing_start_page_means_an_unavailable_source(site: WebSite, tmp_path: Path) -> None:
     for reply, kind in ((Reply("", 404), SourceUnavailable), (Reply("", 403), SourceDenied)):
         site.pages["/"] = reply
         made = source(site, tmp_path)
@@ -356,7 +342,7 @@ async def test_a_missing_start_page_means_an_unavailable_source(site: ReadSite, 
 # ── Sites without an end, pages without a text ───────────────────────────────────────────────────────────────────────
 
 
-async def test_a_site_with_too_many_pages_is_reported_and_loses_nothing(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_site_with_too_many_pages_is_reported_and_loses_nothing(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path, max_pages=3)
     found, error = await broken(made)
     await made.close()
@@ -364,7 +350,7 @@ async def test_a_site_with_too_many_pages_is_reported_and_loses_nothing(site: Re
     assert "max_pages" in str(error)
 
 
-async def test_endless_calendars_and_paths_end(site: ReadSite, tmp_path: Path) -> None:
+async def test_endless_calendars_and_paths_end(site: WebSite, tmp_path: Path) -> None:
     class Endless(dict[str, Reply]):
         def get(self, path: str, default: Any = None) -> Any:
             if path.startswith("/calendar"):
@@ -382,7 +368,7 @@ async def test_endless_calendars_and_paths_end(site: ReadSite, tmp_path: Path) -
     assert 0 < sum(1 for path in site.asked if path.startswith("/grow")) < 10
 
 
-async def test_pages_without_a_text_to_read_say_why(site: ReadSite, tmp_path: Path) -> None:
+async def test_pages_without_a_text_to_read_say_why(site: WebSite, tmp_path: Path) -> None:
     site.page("/a", "<form><input name=user><input type=password></form>")
     site.pages["/b/"] = Reply("<html><body><div id=root></div><script src=/x.js></script></body></html>")
     made = source(site, tmp_path)
@@ -413,7 +399,7 @@ async def test_an_invalid_value_is_named(tmp_path: Path, options: dict[str, Any]
 
 
 @pytest.mark.slow
-async def test_a_page_that_would_hang_its_parser_fails_alone(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_page_that_would_hang_its_parser_fails_alone(site: WebSite, tmp_path: Path) -> None:
     """400 000 nested elements would take minutes to parse, so they are refused."""
     site.page("/b/", "<a href=c>C</a>" + LONG)
     site.pages["/a"] = Reply("<a href=/b/>" + "<div>" * 400_000)
@@ -430,7 +416,7 @@ async def test_a_page_that_would_hang_its_parser_fails_alone(site: ReadSite, tmp
     await made.close()
 
 
-async def test_an_invalid_sitemap_deletes_nothing(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_invalid_sitemap_deletes_nothing(site: WebSite, tmp_path: Path) -> None:
     """On a machine on which nothing is parsed in time, a page that is no sitemap is no error."""
     site.pages["/sitemap.xml"] = Reply(f"<urlset><url><loc>{site.url}/a</loc></url></urlset>", content_type="text/xml")
     made = source(site, tmp_path)
@@ -442,7 +428,7 @@ async def test_an_invalid_sitemap_deletes_nothing(site: ReadSite, tmp_path: Path
     assert "sitemap.xml takes too much time or memory" in str(error)
 
 
-async def test_an_interrupted_crawl_is_resumed(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_interrupted_crawl_is_resumed(site: WebSite, tmp_path: Path) -> None:
     """Another process neither requests nor fetches the found pages again for a day."""
     names = [f"p{number:02}" for number in range(30)]
     site.page("/", "".join(f"<a href=/{name}>{name}</a>" for name in names) + LONG)
@@ -474,7 +460,7 @@ async def test_an_interrupted_crawl_is_resumed(site: ReadSite, tmp_path: Path) -
     await third.close()
 
 
-async def test_an_old_interrupted_crawl_starts_again(site: ReadSite, tmp_path: Path) -> None:
+async def test_an_old_interrupted_crawl_starts_again(site: WebSite, tmp_path: Path) -> None:
     kept: dict[str, bytes] = {}
     clock = [1_800_000_000.0]
     first = resumable(site, tmp_path, kept, clock)
@@ -493,7 +479,7 @@ async def test_an_old_interrupted_crawl_starts_again(site: ReadSite, tmp_path: P
     assert (site.asked["/a"], site.bodies["/a"]) == (1, 0), "requested with a condition"
 
 
-async def test_a_body_that_a_crash_cut_short_is_fetched_again(site: ReadSite, tmp_path: Path) -> None:
+async def test_a_body_that_a_crash_cut_short_is_fetched_again(site: WebSite, tmp_path: Path) -> None:
     made = source(site, tmp_path)
     found = await listing(made)
     for path in (tmp_path / "state" / "bench" / "spool").iterdir():
@@ -503,8 +489,8 @@ async def test_a_body_that_a_crash_cut_short_is_fetched_again(site: ReadSite, tm
     await made.close()
 
 
-def resumable(site: ReadSite, folder: Path, kept: dict[str, bytes], clock: list[float]) -> Source:
+def resumable(site: WebSite, folder: Path, kept: dict[str, bytes], clock: list[float]) -> Source:
     """Return the source as another process would build it, at the time that the clock shows."""
     context = SourceContext("bench", folder, folder / "state", memories(kept), now=lambda: clock[0])
     made = websites.build(context, websites.WebsiteOptions(f"{site.url}/", allow_hosts=(site.host,)))
-    return site.reader.lend(made)
+    return share_reader(made)

@@ -31,8 +31,8 @@ from knowledge.stores.registry import make_store
 from knowledge.web.http.settings import WebSettings
 from tests.opensearch import SearchServer, opensearch_server
 from tests.services import free_ports
+from tests.stores.relays import terminate_tls
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
-from tests.stores.weaviate.test_weaviate import terminator
 from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
 
@@ -317,7 +317,7 @@ async def test_another_node_answers_for_one_that_is_down(server: SearchServer) -
 @pytest.mark.slow
 async def test_a_companys_own_authority_is_trusted(opensearch: SearchServer, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with terminator(authority.server("localhost"), opensearch.url) as url:
+    async with terminate_tls(authority.server("localhost"), opensearch.url) as url:
         trusting = WebSettings(ca_file=authority.ca_file)
         async with opened(OpenSearchStore(OPENSEARCH, [url], Login(OPENSEARCH), web=trusting)) as store:
             await store.write([row("a")])
@@ -328,23 +328,35 @@ async def test_a_companys_own_authority_is_trusted(opensearch: SearchServer, tmp
         await stranger.close()
 
 
+PROBED = math.log(4 / 3) / 2.2
+"""The score of the document that measures scores."""
+
+
+def make_scored(score: float) -> object:
+    return {"timed_out": False, "hits": {"hits": [{"_score": score}]}}
+
+
+@contextlib.asynccontextmanager
+async def new_server(
+    search: Callable[[], object], take: Callable[[web.Request], object] = lambda _: None
+) -> AsyncIterator[str]:
+    """Serve an index of ours as a newer OpenSearch does, with these answers to searches and writes."""
+    kvasir = {"schema": SCHEMA, "dimensions": DIMENSIONS}
+    answers: dict[str, Callable[[web.Request], object]] = {
+        "_nodes": lambda _: {"nodes": {"a": {"version": "3.1.0"}}},
+        "_mapping": lambda _: {INDEX: {"mappings": {"_meta": {"kvasir": kvasir}}}},
+        "_bulk": take,
+        "_search": lambda _: search(),
+    }
+    async with pretender(lambda one: web.json_response(answers[one.path.rpartition("/")[2]](one))) as url:
+        yield url
+
+
 async def test_an_overloaded_server_gets_the_rows_again_and_a_limited_search_fails() -> None:
-    mapping = {INDEX: {"mappings": {"_meta": {"kvasir": {"schema": SCHEMA, "dimensions": DIMENSIONS}}}}}
-    probe = {"timed_out": False, "hits": {"hits": [{"_score": math.log(4 / 3) / 2.2}]}}
     busy = {"status": 429, "error": {"type": "rejected_execution_exception", "reason": "queue"}}
     bulks = iter([{"errors": True, "items": [{"index": busy}]}, {"errors": False, "items": []}])
-    searches = iter([probe, {"timed_out": True, "hits": {"hits": []}}])
-
-    def answer(request: web.Request) -> web.Response:
-        answers: dict[str, Callable[[], object]] = {
-            "_nodes": lambda: {"nodes": {"a": {"version": "3.1.0"}}},
-            "_mapping": lambda: mapping,
-            "_bulk": lambda: next(bulks),
-            "_search": lambda: next(searches),
-        }
-        return web.json_response(answers[request.path.rpartition("/")[2]]())
-
-    async with pretender(answer) as url:
+    searches = iter([make_scored(PROBED), {"timed_out": True, "hits": {"hits": []}}])
+    async with new_server(lambda: next(searches), lambda _: next(bulks)) as url:
         store = OpenSearchStore(OPENSEARCH, [url], Login(OPENSEARCH))
         await store.open(INDEX, DIMENSIONS)
         await store.write([row("a")])
@@ -356,22 +368,13 @@ async def test_an_overloaded_server_gets_the_rows_again_and_a_limited_search_fai
 
 async def test_a_call_has_few_rows_and_few_bytes() -> None:
     """A server refuses calls of more than 100 MB, or less if its operator says so."""
-    mapping = {INDEX: {"mappings": {"_meta": {"kvasir": {"schema": SCHEMA, "dimensions": DIMENSIONS}}}}}
     sizes: list[int] = []
 
-    def answer(request: web.Request) -> web.Response:
-        what = request.path.rpartition("/")[2]
-        if what == "_bulk":
-            sizes.append(request.content_length or 0)
-        answers: dict[str, object] = {
-            "_nodes": {"nodes": {"a": {"version": "3.1.0"}}},
-            "_mapping": mapping,
-            "_bulk": {"errors": False, "items": []},
-            "_search": {"timed_out": False, "hits": {"hits": [{"_score": math.log(4 / 3) / 2.2}]}},
-        }
-        return web.json_response(answers[what])
+    def take(request: web.Request) -> object:
+        sizes.append(request.content_length or 0)
+        return {"errors": False, "items": []}
 
-    async with pretender(answer) as url:
+    async with new_server(lambda: make_scored(PROBED), take) as url:
         store = OpenSearchStore(OPENSEARCH, [url], Login(OPENSEARCH))
         await store.open(INDEX, DIMENSIONS)
         await store.write([row(str(n), text="word " * 200_000) for n in range(20)])
@@ -387,13 +390,7 @@ async def test_a_call_has_few_rows_and_few_bytes() -> None:
 
 @pytest.mark.parametrize("score", [0.0, 0.1, 0.5])
 async def test_a_server_that_scores_otherwise_is_refused(score: float) -> None:
-    mapping = {INDEX: {"mappings": {"_meta": {"kvasir": {"schema": SCHEMA, "dimensions": DIMENSIONS}}}}}
-    answers = {
-        "_nodes": {"nodes": {"a": {"version": "3.1.0"}}},
-        "_mapping": mapping,
-        "_search": {"timed_out": False, "hits": {"hits": [{"_score": score}]}},
-    }
-    async with pretender(lambda request: web.json_response(answers[request.path.rpartition("/")[2]])) as url:
+    async with new_server(lambda: make_scored(score)) as url:
         store = OpenSearchStore(OPENSEARCH, [url], Login(OPENSEARCH))
         with pytest.raises(StoreMisconfigured, match="does not score"):
             await store.open(INDEX, DIMENSIONS)

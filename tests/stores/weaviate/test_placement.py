@@ -36,9 +36,16 @@ async def admin(weaviate: WeaviateServer) -> AsyncIterator[client_library.Weavia
         http.host, http.port, http_secure=False, grpc_host=grpc.host, grpc_port=grpc.port, grpc_secure=False,
         auth_credentials=Auth.api_key(weaviate.api_key), skip_init_checks=True,
     ) as admin:  # fmt: skip
-        await admin.collections.delete_all()
+        await delete_collections(admin)
         yield admin
-        await admin.collections.delete_all()
+        await delete_collections(admin)
+
+
+async def delete_collections(admin: client_library.WeaviateAsyncClient) -> None:
+    """Delete those of this file; other tests share the server."""
+    for name in await admin.collections.list_all():
+        if name.endswith(INDEX.removeprefix("kvasir")):
+            await admin.collections.delete(name)
 
 
 def store_at(server: WeaviateServer, placement: Placement) -> WeaviateStore:

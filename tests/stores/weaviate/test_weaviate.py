@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +21,7 @@ from knowledge.stores.weaviate.address import make_collection_name, parse_addres
 from knowledge.stores.weaviate.nodes import WeaviateLimits
 from knowledge.stores.weaviate.store import WeaviateStore
 from tests.services import WeaviateServer, free_ports, weaviate_server
+from tests.stores.relays import terminate_tls
 from tests.stores.rows import DIMENSIONS, row, some_unit, unit
 from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
@@ -316,43 +315,13 @@ def test_importing_the_store_leaves_the_warning_filters_alone() -> None:
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextlib.asynccontextmanager
-async def terminator(context: ssl.SSLContext, url: str) -> AsyncIterator[str]:
-    """Speak TLS as ``localhost`` and forward to a server without TLS; yields the address."""
-    port = parse_address(url, 0).port
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        there = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.mark.slow
 async def test_a_companys_own_authority_is_trusted_by_rest_and_grpc(weaviate: WeaviateServer, tmp_path: Path) -> None:
     """One file for both interfaces, in addition to the public authorities. Without it neither connects."""
     authority = Authority(tmp_path)
     http1, http2 = authority.server("localhost"), authority.server("localhost")
     http2.set_alpn_protocols(["h2"])
-    async with terminator(http1, weaviate.url) as rest, terminator(http2, weaviate.grpc_url) as grpc:
+    async with terminate_tls(http1, weaviate.url) as rest, terminate_tls(http2, weaviate.grpc_url) as grpc:
         store = WeaviateStore(rest, grpc, weaviate.api_key, ca_file=authority.ca_file)
         await store.open("kvasir_tls", DIMENSIONS)
         await store.write([row("a")])

@@ -14,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from knowledge.errors import EmbedderError, SourceError, StoreError, StoreUnavailable
 from knowledge.sync.manifest.manifest import open_manifest
+from knowledge.sync.manifest.tables import MIGRATIONS
 from knowledge.sync.running.pipeline import PipelineLimits
 from knowledge.sync.running.repair import repair_index
 from knowledge.sync.running.tools import SyncLimits
+from tests.database.templates import copy_tables
 
 DOCUMENTS = st.sampled_from([f"{letter}.md" for letter in "abcdef"])
 TEXTS = st.one_of(
@@ -52,7 +54,9 @@ def machine(  # noqa: C901 - a machine is as complex as its rules are many
         @initialize(batch=st.integers(1, 4))
         def begin(self, batch: int) -> None:
             async def opened() -> Any:
-                manifest = await open_manifest(f"sqlite:///{Path(self.folder.name) / 'kvasir.db'}")
+                url = f"sqlite:///{Path(self.folder.name) / 'kvasir.db'}"
+                await copy_tables(url, MIGRATIONS)
+                manifest = await open_manifest(url)
                 return rig_type(manifest, manifest.open_index(await manifest.add_index(identity)))
 
             self.rig = self.loop.run(opened())

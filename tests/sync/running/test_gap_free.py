@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowledge.embedding import IDENTITY, find_calibration
@@ -95,20 +95,6 @@ async def searched_through(open_rig: Any, versions: list[tuple[str, ...]], happe
             found = shown([hit for hit in hits if hit.document == "changing.md"])
             seen = versions[: len(versions) - len(left)]
             assert found in [set(version) for version in seen], f"{found} is none of {seen}"
-
-
-@pytest.mark.slow
-@settings(
-    max_examples=min(8, settings().max_examples),
-    phases=(Phase.generate,),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(versions=VERSIONS, happens=st.sets(st.integers(1, 10), max_size=3))
-def test_a_search_shows_one_whole_version_during_changes(
-    rig_on: Any, versions: list[tuple[str, ...]], happens: set[int]
-) -> None:
-    asyncio.run(searched_through(rig_on, versions, happens))
 
 
 @pytest.mark.parametrize("step", range(1, 9))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.services import WeaviateServer, weaviate_server
+from tests.services import WeaviateServer
+from tests.store_servers import share_server
 from tests.sync.running.killed_installation import SEAMS, Installation, replaced
 from tests.sync.running.killed_sync import migrate, opened
 
@@ -21,9 +21,8 @@ SOME = [("edit", "after write"), ("edit", "before delete"), ("rechunk", "after a
 
 
 @pytest.fixture(scope="module")
-def weaviate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateServer]:
-    with weaviate_server(tmp_path_factory.mktemp("weaviate")) as server:
-        yield server
+def weaviate() -> WeaviateServer:
+    return share_server("weaviate")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")

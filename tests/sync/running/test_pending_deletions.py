@@ -160,23 +160,6 @@ async def test_a_store_that_turns_read_only_stops_the_run_and_loses_nothing(
     assert await rig.agree()
 
 
-async def test_a_listing_that_fails_late_indexes_its_pages_and_deletes_nothing(rig: Any) -> None:
-    _fill(rig.source, 10)
-    await rig.sync()
-    del rig.source.texts["9.md"]
-    for n in range(9):
-        rig.source.put(f"{n}.md", f"newer {n}")
-    rig.source.plan("list on", SourceError("Page 7 failed. Try again."), after=5)
-    report = await rig.report()
-    assert (report.error, report.updated, report.deleted, report.pending_deletions) == (
-        "Page 7 failed. Try again.",
-        6,
-        0,
-        0,
-    )
-    assert len(await rig.answers()) == 10
-
-
 async def test_equal_documents_of_two_sources_are_independent(rig: Any, new_source: Callable[..., Any]) -> None:
     copy = new_source("copy", "/copy")
     for source in (rig.source, copy):

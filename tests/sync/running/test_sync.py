@@ -303,15 +303,6 @@ async def test_an_embedder_that_fails_stops_the_source(rig: Any, embedder_down: 
     assert (await rig.report()).added == 1
 
 
-async def test_a_failing_source_does_not_stop_another(rig: Any, new_source: Callable[..., Any]) -> None:
-    other = new_source("wiki", "/wiki")
-    other.put("w.md", "wiki")
-    rig.source.plan("list", SourceError("The handbook is away. Mount it."))
-    report = await rig.sync(rig.source, other)
-    assert report.sources["handbook"].error == "The handbook is away. Mount it."
-    assert (report.sources["wiki"].added, report.ok) == (1, False)
-
-
 async def test_a_database_that_fails_during_a_listing_is_no_defect_of_the_source(rig: Any) -> None:
     rig.source.put("a.md", "text")
     rig.source.plan("list on", DatabaseError("The database is away. Start it."))  # its memory cannot be saved

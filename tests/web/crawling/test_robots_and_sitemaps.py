@@ -43,10 +43,7 @@ def test_sitemaps_list_only_the_site_and_bombs_are_refused() -> None:
 
 def test_a_sitemap_is_read_up_to_the_limit_of_the_protocol() -> None:
     links = [f"https://a.test/{number}" for number in range(50_001)]
-    for data in (
-        "\n".join(links),
-        f"<urlset>{''.join(f'<url><loc>{link}</loc></url>' for link in links)}</urlset>",
-    ):
+    for data in ("\n".join(links), f"<urlset>{''.join(f'<url><loc>{link}</loc></url>' for link in links)}</urlset>"):
         sitemap = read_sitemap(data.encode())
         assert sitemap is not None
         assert [link for link, _ in sitemap.pages] == links[:50_000]

@@ -219,7 +219,8 @@ async def cost(name: str, limits: FetchLimits = LIMITS) -> Cost:
     try:
         await fetched(serve, limits=limits, scheme=scheme_of(name))
     except FetchError as error:
-        ended = type(error).__name__
+        is_hidden = error.reason and str(error) == str(FetchFailed(""))  # it reveals nothing to the person
+        ended = type(error).__name__ if is_hidden else repr(error)
     seconds, peak_kb = time.monotonic() - began, _memory_kb("VmHWM") - before
     await asyncio.sleep(0.05)  # a transport closes in the loop's next turn
     return Cost(ended, seconds, peak_kb, _files() - files, len(asyncio.all_tasks() - tasks))

@@ -12,12 +12,10 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from knowledge.errors import FetchError, FetchRefused
 from knowledge.web.http.fetch import Fetcher, FetchOptions
@@ -26,7 +24,7 @@ from knowledge.web.http.proxies import Proxies, Proxy
 from knowledge.web.http.settings import FetchLimits, WebSettings
 from tests.web.http.dns_server import DnsClient, DnsServer
 from tests.web.http.proxy_servers import HttpProxy, SocksProxy, TestProxy, listening
-from tests.web.http.ssrf_vectors import INNER_4, INNER_6, PORTS, PUBLIC, urls
+from tests.web.http.ssrf_vectors import PORTS, PUBLIC, urls
 
 WAYS = ("direct", "http proxy", "socks proxy", "trusted http proxy", "trusted socks proxy")
 WEB_PORTS = (80, 443)
@@ -51,16 +49,6 @@ class Outcome:
     targets: list[str] = field(default_factory=list)
     """Targets that the proxy received, each once."""
     families: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class Unguarded:
-    """The outcome with aiohttp but without the guard, and where the canary is reachable."""
-
-    hits: dict[str, int] = field(default_factory=dict)
-    """By family."""
-    heard: list[str] = field(default_factory=list)
-    ports: list[int] = field(default_factory=list)
 
 
 class Canary:
@@ -111,8 +99,8 @@ def _response(status: str, field: str, body: str) -> bytes:
     ).encode("latin-1")
 
 
-async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
-    """Try every vector in every way; in a namespace also through trusted proxies and without the guard."""
+async def attack(*, everywhere: bool) -> dict[str, Outcome]:
+    """Try every vector in every way; in a namespace also through trusted proxies."""
     outcomes: dict[str, Outcome] = {}
     async with AsyncExitStack() as stack:
         canary = Canary()
@@ -135,9 +123,7 @@ async def attack(*, everywhere: bool) -> tuple[dict[str, Outcome], Unguarded]:
             dns.asked.clear()
             outcomes[way] = await _one_way(canary, _proxies(way, place), named, resolve, port)
             outcomes[way].targets = sorted(set(proxy.targets)) if proxy else []
-        dns.asked.clear()
-        unguarded = await _without_the_guard(canary, resolve) if everywhere else Unguarded()
-    return outcomes, unguarded
+    return outcomes
 
 
 def _proxy(way: str, resolve: DnsClient, dials: frozenset[str] | None) -> TestProxy | None:
@@ -202,75 +188,13 @@ async def careless(url: str, resolve: DnsClient) -> None:
         await response.read()
 
 
-# ── What the same vectors do where there is no guard ─────────────────────────────────────────────────────────────────
-
-
-class _Trusting(AbstractResolver):
-    """Resolves by the test's DNS, but numbers as the C library does."""
-
-    def __init__(self, resolve: DnsClient) -> None:
-        self._resolve = resolve
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        del family
-        addresses: Sequence[str]
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-            addresses = [str(one[4][0]) for one in found]
-        except OSError:
-            addresses = (await self._resolve(host))[-1:]  # of several the worst
-            if not addresses:
-                raise OSError("the name has no address") from None
-        return [
-            ResolveResult(
-                hostname=host, host=one, port=port, proto=0, flags=0,
-                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
-            )
-            for one in addresses
-        ]  # fmt: skip
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-
-async def _without_the_guard(canary: Canary, resolve: DnsClient) -> Unguarded:
-    found = Unguarded()
-    timeout = aiohttp.ClientTimeout(total=1)
-    connector = aiohttp.TCPConnector(resolver=_Trusting(resolve), use_dns_cache=False, force_close=True)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-
-        async def reached(url: str) -> list[tuple[str, int]]:
-            before = len(canary.dialled)
-            try:
-                async with session.get(url) as response:
-                    await response.read()
-            except (aiohttp.ClientError, OSError, ValueError, AssertionError):
-                pass  # aiohttp asserts what it expects of a URL
-            return [one for one in canary.dialled[before:] if one[0] != PUBLIC or one[1] not in WEB_PORTS]
-
-        hits: Counter[str] = Counter()
-        for family, url in urls(""):
-            hits[family] += bool(await reached(url))
-        found.hits = dict(hits)
-        plain = {one: f"http://{one}/" for one in INNER_4} | {one: f"http://[{one}]/" for one in INNER_6}
-        found.heard = [address for address, url in plain.items() if await reached(url)]
-        found.ports = [port for port in (*WEB_PORTS, *PORTS) if await reached(f"http://10.0.0.1:{port}/")]
-    return found
-
-
 def main() -> None:
     """Set up the namespace's network, attack, and print the outcome as JSON."""
     for command in ("ip link set lo up", "ip route add local 0.0.0.0/0 dev lo", "ip -6 route add local ::/0 dev lo"):
         subprocess.run(command.split(), check=True, timeout=120)
 
-    async def run() -> None:
-        outcomes, unguarded = await attack(everywhere=True)
-        ways = {way: asdict(outcome) for way, outcome in outcomes.items()}
-        json.dump({"ways": ways, "unguarded": asdict(unguarded)}, sys.stdout)
-
-    asyncio.run(run())
+    outcomes = asyncio.run(attack(everywhere=True))
+    json.dump({way: asdict(outcome) for way, outcome in outcomes.items()}, sys.stdout)
 
 
 if __name__ == "__main__":

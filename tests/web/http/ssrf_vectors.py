@@ -16,10 +16,6 @@ INNER_6 = (
     "fd00:42::42", "fec0::1", "ff02::1", "ff0e::1", "2001:db8::1", "3fff::1", "5f00::1", "100::1",
     "2001:2::1", "2001:10::1",
 )  # fmt: skip
-DEAF = frozenset(
-    {"224.0.0.1", "239.255.255.250", "255.255.255.255", "ff02::1", "ff0e::1", "fe80::1", "fe80::a9fe:a9fe"}
-)
-"""Addresses that are never connected: multicast, broadcast, and link-local ones without a link."""
 METADATA_NAMES = (
     "metadata.google.internal", "metadata.goog", "metadata", "instance-data", "instance-data.ec2.internal",
     "metadata.azure.internal", "rancher-metadata", "METADATA.GOOGLE.INTERNAL.",

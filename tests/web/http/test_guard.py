@@ -14,13 +14,8 @@ from knowledge.web.http.guard import AccessRules, build_rules, check_address, ch
 from tests.web.http.ssrf_vectors import INNER_4, INNER_6, embedded
 
 PUBLIC_ADDRESSES = (
-    "93.184.216.34",
-    "1.1.1.1",
-    "223.5.5.5",
-    "2606:4700:4700::1111",
-    "64:ff9b::5db8:d822",
-    "2002:101:101::1",
-)
+    "93.184.216.34", "1.1.1.1", "223.5.5.5", "2606:4700:4700::1111", "64:ff9b::5db8:d822", "2002:101:101::1",
+)  # fmt: skip
 URLS = {
     "http://example.com": "http://example.com/",
     "HTTPS://EXAMPLE.com:443/a?b=c#d": "https://example.com/a?b=c",

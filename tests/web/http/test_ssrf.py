@@ -17,7 +17,7 @@ import pytest
 from knowledge.errors import FetchRefused
 from knowledge.web.http.guard import AccessRules, check_url
 from tests.web.http.ssrf_attack import ALLOWED, SITE, WAYS, attack
-from tests.web.http.ssrf_vectors import DEAF, INNER_4, INNER_6, PORTS, PUBLIC, urls
+from tests.web.http.ssrf_vectors import PUBLIC, urls
 
 ROOT = Path(__file__).parents[3]
 RESOLVED = {"a name's A", "a name's AAAA", "a strange name", "rebinding", "mixed answer"}
@@ -85,7 +85,7 @@ def is_taken(url: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_vector_reaches_a_canary_that_is_at_every_address(way: str) -> None:
-    outcome = (await attacked_or_skipped())["ways"][way]
+    outcome = (await attacked_or_skipped())[way]
     assert outcome["hits"] == []
     assert outcome["vectors"] >= 900
     assert outcome["control"] == 2, "the canary must be hit where it may be, and by a guard that resolves twice"
@@ -103,21 +103,8 @@ async def test_no_vector_reaches_a_canary_that_is_at_every_address(way: str) -> 
 
 
 @pytest.mark.slow
-async def test_the_canary_is_reached_without_the_guard() -> None:
-    found = (await attacked_or_skipped())["unguarded"]
-    assert {*INNER_4, *INNER_6} - set(found["heard"]) == DEAF
-    assert set(found["ports"]) == {80, 443, *PORTS}
-    assert sum(found["hits"].values()) >= 500, "of the same vectors, by aiohttp as it is"
-    assert {family for family, hits in found["hits"].items() if hits} >= {
-        "plain IPv4", "plain IPv6", "embedded in IPv6", "https", "odd spelling", "a name's A", "a name's AAAA", "zone",
-        "metadata name", "inner name", "a strange name", "userinfo", "backslash", "CRLF", "port", "IDNA", "redirect",
-        "mixed answer",
-    }  # fmt: skip
-
-
-@pytest.mark.slow
 async def test_no_vector_reaches_a_canary_on_loopback() -> None:
-    for way, outcome in (await attack(everywhere=False))[0].items():
+    for way, outcome in (await attack(everywhere=False)).items():
         assert outcome.hits == [], way
         assert outcome.control == 1, "the canary must be hit where it may be"
         assert [one for one in outcome.failed if SITE not in one] == [], way

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from knowledge.errors import (
@@ -34,8 +35,10 @@ from knowledge.web.reading.page_loader import PageLoader
 from tests.parsing.makers import pdf, word
 from tests.web.site import ARTICLE, Site
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def pages(stack: AsyncExitStack, site: Site) -> PageLoader:
     fetcher = Fetcher(WebSettings(contact="https://kvasir.example"), build_rules([site.host]))
     stack.push_async_callback(fetcher.close)
@@ -93,8 +96,7 @@ async def test_only_allowed_sites_are_fetched(stack: AsyncExitStack, tmp_path: P
     away = f"http://b.example:{there.port}"
     there.page("/b", "# Guide\n\nRun it.", Cache_Control="no-cache")
     here.answers(
-        "/moved",
-        lambda: web.Response(status=301, headers={"Location": f"{away}/b", "Cache-Control": "max-age=600"}),
+        "/moved", lambda: web.Response(status=301, headers={"Location": f"{away}/b", "Cache-Control": "max-age=600"})
     )
     only = frozenset({"a.example"})
     for url in (f"http://a.example:{here.port}/moved", f"{away}/b"):

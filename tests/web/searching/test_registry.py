@@ -46,12 +46,7 @@ def test_only_the_operators_hosts_may_be_private(address: str) -> None:
     rules = build_single_host_rules(address)
     target = check_url(f"{address}/search", rules)
     check_address("10.9.9.9", target.host, rules)
-    for other in (
-        "http://10.1.2.4:8080/",
-        "http://10.1.2.3:81/",
-        "http://searxng:81/",
-        "https://example.com/",
-    ):
+    for other in ("http://10.1.2.4:8080/", "http://10.1.2.3:81/", "http://searxng:81/", "https://example.com/"):
         with pytest.raises(FetchRefused):
             check_url(other, rules)
     with pytest.raises(FetchRefused):
