@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -285,10 +287,18 @@ def test_each_sample_has_most_fields_of_its_profile(sample: Path) -> None:
 
 
 def test_no_word_of_a_record_is_found_within_another_one() -> None:
-    text = "No drug allergies. The right lower lobe was read by DR, then by 胸部DR."
+    text = "The facts: the right lower lobe was read by CT, then by 胸部CT."
     found, _ = find_places(Profiles(None).load_profile("medical-record", "extraction"), [text])
-    assert [one.span.cut(text) for one in found["examinations"]] == ["DR", "胸部DR"]
+    assert [one.span.cut(text) for one in found["examinations"]] == ["CT", "胸部CT"]
     assert [one.span.cut(text) for one in found["body_parts"]] == ["right lower lobe"]
+
+
+def test_the_words_of_records_are_those_made_from_the_pinned_sources() -> None:
+    folder = Profiles(None).load_profile("medical-record", "extraction").profile.folder
+    pinned = tomllib.loads((folder / "SOURCE.toml").read_text(encoding="utf-8"))["lists"]
+    words = tomllib.loads((folder / "profile.toml").read_text(encoding="utf-8"))["words"]
+    assert sorted(one for one in words.values() if isinstance(one, str)) == sorted(pinned)
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in pinned} == pinned
 
 
 def test_each_shipped_profile_speaks_english_and_chinese() -> None:
@@ -341,6 +351,7 @@ def test_hostile_documents_do_not_stop_the_rules() -> None:
         ("medical-record", "treatments", "Insulin 5 units/h", "Insulin 5 units/h"),
         ("medical-record", "treatments", "Metformin 1,000 mg twice", "Metformin 1,000 mg"),
         ("medical-record", "treatments", "insulin 1.5 gtt", "insulin"),
+        ("medical-record", "treatments", "双眼干涩，给予布林佐胺滴眼液。", "布林佐胺滴眼液"),
     ],
 )
 def test_shipped_rules_take_values_whole(profile: str, field: str, text: str, value: str) -> None:
