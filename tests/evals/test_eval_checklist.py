@@ -61,6 +61,7 @@ def test_contracts_are_spread_evenly(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_both_sides_are_asked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "dev.json").write_text(json.dumps({"documents": [make_document(1)]}))
+    (tmp_path / "train.json").write_text(json.dumps({"documents": [make_document(2)]}))
     async with fake_sglang() as fake:
 
         async def chat(request: web.Request) -> web.StreamResponse:
@@ -74,13 +75,22 @@ async def test_both_sides_are_asked_once(tmp_path: Path, capsys: pytest.CaptureF
 
         fake.chat = chat
         asked = Namespace(
-            data=tmp_path / "dev.json", most=None, engine=fake.url, ask_all=True, scratch=tmp_path / "scratch"
+            data=tmp_path / "dev.json",
+            learn=tmp_path / "train.json",
+            most=None,
+            engine=fake.url,
+            ask_all=True,
+            scratch=tmp_path / "scratch",
         )
         await main(asked)
         count = len(fake.bodies)
         await main(asked)
     shown = capsys.readouterr().out.splitlines()
     assert count == 2 * len(STATEMENTS) == len(fake.bodies), "an interrupted run continues"
-    assert [line.split() for line in shown if line.startswith("  copies")] == [["copies"] + ["100.0"] * 4] * 2
+    assert [line.split() for line in shown if line.startswith("  copies")] == [
+        ["copies"] + ["100.0"] * 5 + ["0.0"]
+    ] * 2, "the majority marks no span"
     assert "kvasir: label" in shown[1]
     assert "plain: label" in shown[1]
+    with pytest.raises(SystemExit, match="same contracts"):
+        await main(Namespace(**{**vars(asked), "learn": asked.data}))
