@@ -6,11 +6,12 @@ Figures of each side, over all statements about all contracts:
     span F1   of the marked spans: one is found if half of it, or half of a cited clause, lies in the other
 
 ``--data`` is ``dev.json`` or ``test.json`` of github.com/stanfordnlp/contract-nli-bert. The rules of the profile were
-tuned on ``dev.json`` alone. Without ``--engine`` only rules answer. A small model is asked only where a statement has
-no rules; ``--ask-all`` asks it about all. The model's replies are written at once, so that an
-interrupted run continues.
+tuned on ``dev.json`` alone. ``--learn`` names another file of it, for the baseline: it answers each statement with the
+label that is most frequent there, and marks no span. Without ``--engine`` only rules answer. A small model is asked
+only where a statement has no rules; ``--ask-all`` asks it about all. The model's replies are written at once, so that
+an interrupted run continues.
 
-    scripts/eval_checklist.py --data FILE [--most 20] [--engine URL]
+    scripts/eval_checklist.py --data test.json --learn dev.json [--most 20] [--engine URL]
 """
 
 from __future__ import annotations
@@ -183,6 +184,15 @@ def load_contracts(path: Path, most: int | None) -> list[Contract]:
     return [Contract(documents[n * len(documents) // count]) for n in range(count)]
 
 
+def find_majorities(contracts: Iterable[Contract]) -> dict[str, Answer]:
+    """Return the most frequent label of each statement, without spans."""
+    labels = {name: Counter[str]() for name in STATEMENTS}
+    for contract in contracts:
+        for name, answer in contract.marked.items():
+            labels[name][answer.label] += 1
+    return {name: Answer(counted.most_common(1)[0][0]) for name, counted in labels.items()}
+
+
 async def answer_by_kvasir(
     reviewer: Reviewer, checklist: Checklist, document: ReadDocument, contract: Contract
 ) -> dict[str, Answer]:
@@ -230,12 +240,19 @@ def read_plain(reply: str, passages: Sequence[Passage], contract: Contract, star
     return Answer(label, frozenset(spans))
 
 
+def check_files(data: Path, learn: Path | None) -> None:
+    """Exit if a file is missing, or if the baseline would learn from the contracts that are reported."""
+    for path in (data, learn):
+        if path is not None and not path.is_file():
+            sys.exit(f"This needs ContractNLI (github.com/stanfordnlp/contract-nli-bert, data/test.json) as {path}.")
+    if learn is not None and learn.read_bytes() == data.read_bytes():
+        sys.exit("--learn and --data are the same contracts. Learn the majority labels from another file.")
+
+
 async def main(arguments: argparse.Namespace) -> None:
     """Score the contracts, and print the figures after each tenth."""
-    if not arguments.data.is_file():
-        sys.exit(
-            f"This needs ContractNLI (github.com/stanfordnlp/contract-nli-bert, data/test.json) as {arguments.data}."
-        )
+    check_files(arguments.data, arguments.learn)
+    learned = find_majorities(load_contracts(arguments.learn, None)) if arguments.learn else {}
     home: Path = arguments.scratch
     (home / "documents").mkdir(parents=True, exist_ok=True)
     table = '[[source]]\nname = "none"\nkind = "folder"\npath = "documents"\n[web]\nmode = "off"\n'
@@ -255,6 +272,8 @@ async def main(arguments: argparse.Namespace) -> None:
             if status.state is not EngineState.READY:
                 sys.exit(f"The engine is not ready: {status.state} {status.detail}")
             sides = {"kvasir": Figures(), "plain": Figures()}
+        if learned:
+            sides["majority"] = Figures()
         tee = AskedEngine(engine, home / "completions.jsonl", asks_all=arguments.ask_all)
         reviewer = Reviewer(tee)
         for n, contract in enumerate(contracts, 1):
@@ -263,6 +282,8 @@ async def main(arguments: argparse.Namespace) -> None:
             for one in checklist.statements:
                 marked = contract.marked[one.name]
                 next(iter(sides.values())).add(one.name, marked, answers[one.name])
+                if learned:
+                    sides["majority"].add(one.name, marked, learned[one.name])
                 if "plain" in sides:
                     sides["plain"].add(one.name, marked, await answer_plainly(tee, one, document, contract))
             if n % 10 == 0 or n == len(contracts):
@@ -273,6 +294,7 @@ if __name__ == "__main__":
     logs.configure_logging(sys.stderr, level=logs.WARNING)
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="dev.json or test.json of ContractNLI")
+    options.add_argument("--learn", type=Path, help="another file of it, from which the majority labels are learned")
     options.add_argument("--most", type=int, help="so many contracts, evenly spread")
     options.add_argument("--engine", metavar="URL", help="the model's server; without it only rules answer")
     options.add_argument("--ask-all", action="store_true", help="ask a small model about statements with rules, too")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import statistics
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bot.__main__ import main
-from engine.planning.catalogue import explain_nickname
+from engine.planning.catalogue import VARIANTS, explain_nickname, resolve_model
+from engine.planning.variant import GIB, R1_SCORES, estimate_quality, estimate_weights_bytes
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-r1.md"
 MACHINES = {
@@ -86,7 +90,91 @@ def build_page() -> str:
         for variant in variants:
             parts.append(f"\n`kvasir fit {variant} --machine {machine}`:\n\n")
             parts.append(f"```text\n{run_fit(f'{variant} --machine {machine}')}\n```\n")
-    return "".join([*parts, list_false_claims(), *(f"\n{explain_nickname(name)}\n" for name in ("33B", "13B"))])
+    return "".join(
+        [*parts, compare_claims(), list_false_claims(), *(f"\n{explain_nickname(name)}\n" for name in ("33B", "13B"))]
+    )
+
+
+def compare_claims() -> str:
+    """Return the section that compares figures in circulation with published ones and with the planner's."""
+    lines = [f"| {' | '.join(row)} |\n" for row in compare_figures()]
+    return (
+        "\n## Which figures about R1 are right?\n\n"
+        "*What Kvasir finds* is calculated, not measured on a GPU. *Unverified* means that we know no published "
+        "measurement.\n\n"
+        "| claim | published or measured | what Kvasir finds | where that comes from |\n| --- | --- | --- | --- |\n"
+    ) + "".join(lines)
+
+
+def compare_figures() -> Iterator[tuple[str, str, str, str]]:
+    """Yield for each claim: the claim, the published figure, ours, and where ours comes from."""
+    model = resolve_model("33B")
+    ratios = [100 * score / R1_SCORES[name] for name, score in model.scores.items()]
+    yield (
+        "33B at 92 % of the full model",
+        "90.4 %, the mean over four published scores",
+        f"{statistics.mean(ratios):.1f} % on average, {100 * estimate_quality(model):.1f} % in the weakest score",
+        "the scores in `engine/planning/catalogue.toml`, each divided by R1's",
+    )
+    fast, slow = (
+        load_fit(f"33B --machine {machine} --precision {precision}")["estimate"]
+        for machine, precision in (("H100", "fp8"), ("A100-80GB", "bf16"))
+    )
+    yield (
+        "33B: the first answer in 1.2 s",
+        "unverified; a model that thinks can reach this with its first token alone",
+        "; ".join(
+            f"first token {one['first_token_s']:.2f} s, answer {one['answer_s']:.0f} s on an {card}"
+            for one, card in ((fast, "H100"), (slow, "A100"))
+        ),
+        "`kvasir fit 33B --machine H100 --precision fp8`, and `A100-80GB` with `bf16`: estimates for 2,000 in, 512 out",
+    )
+    saved = [
+        100 * (1 - estimate_weights_bytes(variant, checkpoint) / GIB / variant.weights_gib)
+        for variant in VARIANTS
+        for checkpoint in variant.checkpoints
+        if variant.family == "gqa" and checkpoint.precision == "int4"
+    ]
+    yield (
+        "75 % less memory by 4 bits",
+        "unverified; the sizes follow from the published shapes",
+        f"{min(saved):.0f} to {max(saved):.0f} % less for the weights of the distills, and nothing for the context",
+        "the sizes of the int4 checkpoints in the catalogue",
+    )
+    alone, usual = load_fit("33B --machine 1x24GB --people 1"), load_fit("33B --machine 1x24GB")
+    yield (
+        "33B on one card of 24 GB",
+        "unverified",
+        f"{describe_plan(usual)} for four people; for one it {describe_plan(alone)}",
+        "`kvasir fit 33B --machine 1x24GB`, and with `--people 1`",
+    )
+    yield (
+        "7B on 12 GB",
+        "unverified",
+        describe_plan(load_fit("7B --machine 1x12GB")),
+        "`kvasir fit 7B --machine 1x12GB`",
+    )
+    whole, any_precision = load_fit("R1 --machine 8xA100-80GB --precision fp8"), load_fit("R1 --machine 8xA100-80GB")
+    yield (
+        "671B on eight A100 of 80 GB",
+        "unverified; others ran R1-0528-AWQ on eight H100: 62 tokens a second for one person",
+        f"in its native fp8: {describe_plan(whole)}; otherwise {describe_plan(any_precision)}",
+        "`kvasir fit R1 --machine 8xA100-80GB`, and with `--precision fp8`",
+    )
+
+
+def load_fit(arguments: str) -> dict[str, Any]:
+    """Return the output of ``kvasir fit --json``."""
+    report: dict[str, Any] = json.loads(run_fit(f"{arguments} --json"))
+    return report
+
+
+def describe_plan(report: dict[str, Any]) -> str:
+    """Return whether the model fits, and in which precision with how much context."""
+    if not report["fits"]:
+        return "does not fit"
+    reserve = ", and a smaller reserve than SGLang's default" if report["memory_fraction"] else ""
+    return f"fits in {report['precision']} with {report['kv_tokens']:,} tokens of context in all{reserve}"
 
 
 def list_false_claims() -> str:

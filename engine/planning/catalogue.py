@@ -60,7 +60,7 @@ SMALL_MODELS: tuple[Variant, ...] = _load_tables("small_models.toml")["small_mod
 """Models for machines without a GPU, the larger ones first. None is an R1."""
 
 VISION_MODELS: tuple[Variant, ...] = _load_tables("vision_models.toml")["vision_model"]
-"""Models that see pictures, the larger ones first, for servers that Kvasir does not start."""
+"""Models that see pictures, the larger ones first. ``auto`` chooses none."""
 
 _NICKNAMES = {"33b": "32B", "13b": "14B"}
 
