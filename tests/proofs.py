@@ -1,6 +1,6 @@
 """Records what each test showed, and checks what all runs leave unproven: ``python -m tests.proofs FOLDER``.
 
-With ``KVASIR_TEST_RESULTS=FOLDER``, each run of pytest writes a file of JSON lines into the folder. The check fails if
+With ``TEST_RESULTS=FOLDER``, each run of pytest writes a file of JSON lines into the folder. The check fails if
 a test was skipped that no rule below allows, or if a promise of docs/threat-model.md has no test that passed. It also
 lists the tests that ran twice, and those that took longest.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDER_VARIABLE = "KVASIR_TEST_RESULTS"
+FOLDER_VARIABLE = "TEST_RESULTS"
 ALLOWED_SKIPS = {
     "tests/deploy/test_deploy_nodes.py": "the environment of the engine is made at another time",
     "tests/sources/folder/test_folder.py": "root may read everything",

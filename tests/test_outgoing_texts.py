@@ -6,7 +6,8 @@ import re
 
 from bot.answering.events import Finished, Passage, Sources, Text
 from bot.answering.outgoing import release_event, release_text
-from tests.test_architecture import ROOT, imports, module_name, modules
+from tests.import_graph import ROOT, list_imports, name_module
+from tests.test_architecture import modules
 
 CARRIERS = re.compile(
     r"\b(?:DocumentAccess|Finished|Hit|Passage|PendingDeletion|QuarantinedDocument|Reasoning|RecentDocument"
@@ -51,7 +52,7 @@ def find_producers() -> set[str]:
     for package in ("bot/api", "bot/cli", "bot/slack", "bot/terminal"):
         for path in modules(package):
             if imports_carrier(path.read_text(encoding="utf-8")):
-                found.add(module_name(path))
+                found.add(name_module(path))
     return found
 
 
@@ -61,7 +62,7 @@ def is_within(module: str, names: object) -> bool:
 
 def test_every_producer_of_texts_releases_them() -> None:
     paths = {
-        module_name(path): path
+        name_module(path): path
         for package in ("bot/api", "bot/cli", "bot/slack", "bot/terminal")
         for path in modules(package)
     }
@@ -69,7 +70,7 @@ def test_every_producer_of_texts_releases_them() -> None:
         module
         for module in sorted(find_producers())
         if not is_within(module, SHOW_RELEASED | SHOW_NOTHING)
-        and "bot.answering.outgoing" not in imports(paths[module])
+        and "bot.answering.outgoing" not in list_imports(paths[module])
     ]
     assert missing == [], "pass their texts through release_text, or say here why they show none"
 
@@ -83,9 +84,9 @@ def test_the_exceptions_exist() -> None:
 def test_architecture_lists_the_producers() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     releasing = {
-        module_name(path)
+        name_module(path)
         for path in modules("bot")
-        if "bot.answering.outgoing" in imports(path) and module_name(path) != "bot.answering.outgoing"
+        if "bot.answering.outgoing" in list_imports(path) and name_module(path) != "bot.answering.outgoing"
     }
     listed = set(
         re.findall(r"^- `(bot\.[\w.]+)`: ", text.partition("## What leaves")[2].partition("\n## ")[0], re.MULTILINE)

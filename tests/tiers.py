@@ -14,7 +14,7 @@ from itertools import islice
 
 import pytest
 
-SERVER_FIXTURES = frozenset({"shared_postgres", "vector_postgres", "shared_pgbouncer"})
+SERVER_FIXTURES = frozenset({"clinic", "postgres", "shared_pgbouncer", "shared_postgres", "vector_postgres"})
 SERVER_PARAMETERS = frozenset(
     {"elasticsearch", "mariadb", "opensearch", "pgbouncer", "postgres", "postgresql", "weaviate"}
 )
@@ -33,6 +33,7 @@ SERVER_PLACES = {
     "tests/library/test_store_switch.py": "it needs Weaviate and PostgreSQL",
     "tests/ray_cluster/test_real_cluster.py": "it needs Ray",
     "tests/sandbox/test_page": "it needs a browser",
+    "tests/security/test_probes.py": "it needs Weaviate",
     "tests/slack/features/settings/test_channel_settings_page.py": "it needs a browser",
     "tests/slack/workspace/test_home_page.py": "it needs a browser",
     "tests/stores/opensearch/": "it needs OpenSearch and Elasticsearch",

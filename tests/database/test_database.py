@@ -152,6 +152,7 @@ async def test_a_file_that_another_program_makes_at_the_same_time_is_waited_for(
 
 
 @pytest.mark.slow
+@pytest.mark.servers
 async def test_a_server_that_was_away_is_used_again(server: str) -> None:
     """Its connections in the pool are dead: the next transaction opens another one."""
     database = Database(server)
@@ -163,6 +164,7 @@ async def test_a_server_that_was_away_is_used_again(server: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.servers
 async def test_a_server_without_a_free_connection_is_described_with_the_next_step(server: str) -> None:
     database, other = Database(server, DatabaseOptions(lock_wait_s=3.0)), Database(server)
     long = [asyncio.create_task(database.fetch_rows(text("SELECT pg_sleep(600)"))) for _ in range(15)]

@@ -39,7 +39,7 @@ from tests.embedding.embedding_server import (
     serve_embeddings,
 )
 from tests.embedding.toy_embedder import ToyEmbedder
-from tests.test_architecture import ROOT
+from tests.import_graph import ROOT
 from tests.waiting import WAIT_S
 from tests.web.http.certificates import Authority
 

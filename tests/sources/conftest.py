@@ -21,7 +21,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fast = {bench.kind: bench for bench in reversed(benches) if not bench.slow}.values()
     metafunc.parametrize(
         "make_bench",
-        [pytest.param(b, id=b.__name__, marks=[] if b in fast else [pytest.mark.slow]) for b in benches],
+        [
+            pytest.param(
+                bench,
+                id=bench.__name__,
+                marks=[pytest.mark.servers] if bench.needs_server else [] if bench in fast else [pytest.mark.slow],
+            )
+            for bench in benches
+        ],
     )
 
 

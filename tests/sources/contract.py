@@ -43,6 +43,7 @@ class Workbench:
     kind: ClassVar[str]
     cannot: ClassVar[frozenset[Ability]] = frozenset()
     slow: ClassVar[bool] = False
+    needs_server: ClassVar[bool] = False
     """Whether it needs a real server, or more than about two seconds."""
     examples: ClassVar[int] = 8
     """How many series of random edits are tried."""

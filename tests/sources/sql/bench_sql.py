@@ -75,7 +75,7 @@ class SqliteBench(Workbench):
 
 class PostgresBench(Workbench):
     kind = "sql"
-    slow = True
+    needs_server = True
     cannot = frozenset({Ability.BYTES, Ability.MEMORY})
     unnameable = frozenset("\n\t")
     secrets: ClassVar[Mapping[str, str]] = {}
