@@ -18,14 +18,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     needed = getattr(metafunc.function, "needs", frozenset())
     benches = [bench for bench in workbenches().values() if not needed & bench.cannot]
-    fast = {bench.kind: bench for bench in reversed(benches) if not bench.slow}.values()
+    fast = {bench.kind: bench for bench in reversed(benches) if not (bench.slow or bench.needs_server)}.values()
     metafunc.parametrize(
         "make_bench",
         [
             pytest.param(
                 bench,
                 id=bench.__name__,
-                marks=[pytest.mark.servers] if bench.needs_server else [] if bench in fast else [pytest.mark.slow],
+                marks=[pytest.mark.slow] * (bench not in fast) + [pytest.mark.servers] * bench.needs_server,
             )
             for bench in benches
         ],

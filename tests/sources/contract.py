@@ -43,8 +43,9 @@ class Workbench:
     kind: ClassVar[str]
     cannot: ClassVar[frozenset[Ability]] = frozenset()
     slow: ClassVar[bool] = False
+    """Whether it needs more than about two seconds."""
     needs_server: ClassVar[bool] = False
-    """Whether it needs a real server, or more than about two seconds."""
+    """Whether it needs a real server."""
     examples: ClassVar[int] = 8
     """How many series of random edits are tried."""
     unnameable: ClassVar[frozenset[str]] = frozenset()
