@@ -122,7 +122,7 @@ eval-profiles: dev
 	.venv/bin/python scripts/eval_guidance.py
 	.venv/bin/python scripts/eval_notes.py
 	.venv/bin/python scripts/eval_extraction_profiles.py --contracts $(PROFILES)/contracts
-	$(if $(wildcard $(PROFILES)/nda/test.json),.venv/bin/python scripts/eval_checklist.py --data $(PROFILES)/nda/test.json)
+	$(if $(wildcard $(PROFILES)/nda/test.json),.venv/bin/python scripts/eval_checklist.py --data $(PROFILES)/nda/test.json --learn $(PROFILES)/nda/dev.json)
 	.venv/bin/python scripts/eval_ocr.py pages
 	.venv/bin/python scripts/eval_ocr.py contracts
 
