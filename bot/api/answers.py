@@ -25,8 +25,9 @@ from bot.api.errors import ApiError
 from bot.audit.audited_profiles import AuditedProfiles
 from bot.audit.entries import NO_AUDIT, AuditEntry, AuditLog, Event, name_person
 from bot.config.configuration import Configuration
+from bot.profiles.transactions.policy_passages import SearchDocuments
 from bot.slack.people.viewers import may_see_answer
-from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
+from bot.slack.turns.dependencies import FindPassage, FindSalt
 from bot.storage.preferences import PersonalPreferences
 from knowledge.errors import InvalidFilter
 from knowledge.interfaces import Viewers
