@@ -18,7 +18,7 @@ import structlog
 from bot.answering.answer import Answerer
 from bot.answering.cache_salts import find_cache_salt
 from bot.answering.limits import Limits
-from bot.answering.masked_engine import MaskedEngine, is_loopback
+from bot.answering.masked_engine import MaskedEngine
 from bot.answering.retrieval.retriever import Search
 from bot.answering.support.calibration import Calibrations
 from bot.answering.support.checker import feature_checkers
@@ -32,6 +32,7 @@ from bot.config.configuration import ADDED_SOURCE
 from bot.config.settings import Settings
 from bot.document_additions import DocumentAdditions
 from bot.errors import WheelError
+from bot.http.loopback import is_loopback
 from bot.library_opening import (
     build_source_kinds,
     open_guidance,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +17,6 @@ from bot.answering.checked_stream import CheckedStream, Evidence
 from bot.answering.events import AnswerEvent, InLine, Notice, Passage, Question, Sources, Stage, Step, Text
 from bot.answering.extracts.extract import choose_extracts
 from bot.answering.extracts.sentence_similarities import CompareTexts, compare_sentences, order_passages
-from bot.answering.guidance import Guidance
 from bot.answering.limits import Limits
 from bot.answering.markdown.citations import escape_displayed, format_markers
 from bot.answering.notices.answer_notices import (
@@ -144,7 +143,7 @@ class Answerer:
         """Return what guidelines warn of in this case, in their own words and with their citation."""
         guidance = turn.asked_question.asker.guidance
         # A long file takes a second.
-        warnings = await asyncio.to_thread(_find_warnings, guidance, turn.asked_question) if guidance else ()
+        warnings = await asyncio.to_thread(guidance.find_warnings, join_case(turn.asked_question)) if guidance else ()
         found, unsearched = await self._retriever.find_warnings(turn, warnings)
         texts: list[Text | Notice] = []
         for warning, passage in found:
@@ -425,10 +424,6 @@ class Answerer:
         if not is_enough:
             turn.route = turn.route if checked.supported else "passages"
             yield await self._extract_sentences(turn)
-
-
-def _find_warnings(guidance: Guidance, question: Question) -> Sequence[str]:
-    return guidance.find_warnings(join_case(question))
 
 
 def _make_step(turn: Turn, stage: Stage) -> Step:

@@ -218,7 +218,8 @@ class CheckedStream:
         if role == "empty" or not _LETTER.search(piece.text) or self._is_repeated(piece, role):
             return _DROP
         if role == "code":
-            return self._apply_verdict(replace(piece, text=close_code(piece.text)), self._verdict_on_code(piece.text))
+            verdict = Verdict(*cite_code(piece.text, {n: passage.text for n, passage in self._passages.items()}))
+            return self._apply_verdict(replace(piece, text=close_code(piece.text)), verdict)
         if role == "claim" and repeats_question(piece.text, self._question):
             return _DROP
         if role in {"heading", "lead_in"} and is_formal(piece.text):
@@ -326,9 +327,6 @@ class CheckedStream:
         phrase = answers.DISAGREEMENT if all(dates) else answers.DISAGREEMENT_UNDATED
         others = citations.format_markers(against)
         return f"{markers} {render_message(phrase, self._language, date=dates[0], others=others, other_date=dates[1])}"
-
-    def _verdict_on_code(self, code: str) -> Verdict:
-        return Verdict(*cite_code(code, {n: passage.text for n, passage in self._passages.items()}))
 
     def _is_repeated(self, piece: Piece, role: Role) -> bool:
         """Return whether a piece repeats an earlier one, and count it; headings, lead-ins and short items may."""

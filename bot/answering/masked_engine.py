@@ -7,11 +7,9 @@ comes back was in the prompt, whose passages every viewer of the answer may read
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from engine.interfaces import (
     ANONYMOUS,
@@ -28,15 +26,6 @@ from engine.interfaces import (
 from knowledge.masking import PlaceholderDecoder, Placeholders, Recogniser
 
 _SPARE_SHARE = 16  # one token of so many is kept for placeholders
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether an address leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 import structlog
 
@@ -25,27 +25,18 @@ from bot.api.errors import ApiError
 from bot.audit.audited_profiles import AuditedProfiles
 from bot.audit.entries import NO_AUDIT, AuditEntry, AuditLog, Event, name_person
 from bot.config.configuration import Configuration
+from bot.profiles.transactions.policy_passages import SearchDocuments
 from bot.slack.people.viewers import may_see_answer
-from bot.slack.turns.dependencies import FindPassage, FindSalt, SearchDocuments
+from bot.slack.turns.dependencies import FindPassage, FindSalt
 from bot.storage.preferences import PersonalPreferences
 from knowledge.errors import InvalidFilter
-from knowledge.interfaces import Viewers
+from knowledge.library import Library
 
 _log = structlog.get_logger("kvasir.api")
 
 MOST_CHARACTERS: Final = 20_000  # of a question or a search
 MOST_HISTORY: Final = 20
 HISTORY_CHARACTERS: Final = 4_000  # of each earlier question
-
-
-class ReadableLibrary(Protocol):
-    """What the API needs of the library; ``knowledge.library`` has the real one."""
-
-    async def filter_current(self, chunks: Collection[str], viewers: Viewers, /) -> frozenset[str]:
-        """Return which of some chunks are current and may be read by all viewers."""
-
-    async def count_readable(self, viewers: Viewers, /) -> Mapping[str, int]:
-        """Return how many documents of each source all viewers may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +46,7 @@ class ApiParts:
     access: ApiAccess
     answerer: Answering
     """Its events have passed ``release_event``."""
-    library: ReadableLibrary
+    library: Library
     search: SearchDocuments
     read_passage: FindPassage
     find_salt: FindSalt

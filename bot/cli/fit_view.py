@@ -176,13 +176,8 @@ def markdown_table(fits: Sequence[FitResult], chosen: LaunchPlan | None) -> str:
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *rows))
     if chosen is None:
         return table
-    commands = "\n\n".join(_fold_command(command) for command in build_manual_commands(chosen))
+    commands = "\n\n".join(shlex.join(command).replace(" --", " \\\n  --") for command in build_manual_commands(chosen))
     return f"{table}\n\n`auto` takes **{chosen.variant.name}**:\n\n```sh\n{commands}\n```"
-
-
-def _fold_command(command: Sequence[str]) -> str:
-    """Return a command over several lines, one flag on each."""
-    return shlex.join(command).replace(" --", " \\\n  --")
 
 
 def _describe_cards(plan: LaunchPlan) -> str:

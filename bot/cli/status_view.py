@@ -170,12 +170,12 @@ def _format_problems(engine: EngineStatus, state: LibraryStatus, now: datetime) 
     lines: list[RenderableType] = []
     for name, finding in list_problems(engine, state).items():
         lines += [Text(name, style="bold"), Padding(Text(release_text(finding.text), style="yellow"), (0, 0, 0, 2))]
-        details = _list_details(sources[name], now) if name in sources else ()
+        details = list_details(sources[name], now) if name in sources else ()
         lines += [Padding(line, (0, 0, 0, 4)) for line in details]
     return lines
 
 
-def _list_details(source: SourceStatus, now: datetime) -> Iterator[Text]:
+def list_details(source: SourceStatus, now: datetime) -> Iterator[Text]:
     """Return the place of a removed source, and the first documents that are pending deletion or failed."""
     if source.is_removed:
         others = f" Another process lists it: {', '.join(source.listed_by)}." if source.listed_by else ""

@@ -41,9 +41,9 @@ class Connections:
     def admit_connection(self, connection: GuardedConnection) -> bool:
         """Count a new connection; return False if there is no place for it."""
         address = connection.address
-        if self._counts[address] >= self._most_of_address and not self._close_oldest(address):
-            return False
-        if self._total >= self._most and not self._close_oldest():
+        if (self._counts[address] >= self._most_of_address and not self._close_oldest(address)) or (
+            self._total >= self._most and not self._close_oldest()
+        ):
             return False
         self._counts[address] += 1
         self._total += 1

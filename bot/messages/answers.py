@@ -1,7 +1,5 @@
 """What Kvasir says in an answer, and about it."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 # ── The question ──────────────────────────────────────────────────────────────────────────────────────────────────────

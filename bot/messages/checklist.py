@@ -1,7 +1,5 @@
 """Texts about the statements of a checklist and the clauses of a contract."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from bot.messages.message import Message

@@ -1,7 +1,5 @@
 """The app and its commands: what Slack shows about them, and what they answer apart from the status."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 HELP = Message(

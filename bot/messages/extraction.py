@@ -1,7 +1,5 @@
 """Texts about values that are taken out of documents."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from bot.messages.message import Message

@@ -1,7 +1,5 @@
 """What replaces the long parts of an answer: a canvas, or a file."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 WHOLE_IN_CANVAS = Message("The whole answer is in the canvas {link}.", "完整的回答在画布 {link} 中。")

@@ -1,7 +1,5 @@
 """Texts of notes of visits."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 NO_TRANSCRIPT = Message(

@@ -1,7 +1,5 @@
 """The plan that shows the progress of an answer, and the reasoning behind it."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 WORKING = Message("Working on it…", "正在处理…")

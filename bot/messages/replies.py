@@ -1,7 +1,5 @@
 """What Kvasir says in a thread, apart from the answer itself."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 EMPTY_QUESTION = Message(

@@ -1,7 +1,5 @@
 """What Kvasir says when a call to Slack fails."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 UNAUTHORIZED = Message(

@@ -1,7 +1,5 @@
 """What Kvasir says about a thread that it leaves alone."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 MUTE_THREAD = Message("Mute in this thread", "在此消息列中静音")

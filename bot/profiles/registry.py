@@ -69,8 +69,7 @@ class Profiles:
     def check_profiles(self) -> tuple[Sequence[Profile], Sequence[ProfileError]]:
         """Return the profiles whose whole folders are right, and what is wrong with each other one."""
         errors: list[ProfileError] = []
-        right = self._read_profiles(_check_profile, (), errors.append)
-        return tuple(right.values()), errors
+        return tuple(self._read_profiles(_check_profile, (), errors.append).values()), errors
 
     def find_profile(self, name: str, *kinds: str) -> Profile:
         """Return a profile by its name; with ``kinds``, only one of them.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bot.config.settings import Settings
-from bot.slack.wire.settings import is_loopback
+from bot.http.loopback import is_loopback
 from knowledge.database.postgresql_url import list_database_addresses
 from knowledge.sources import registry
 from knowledge.stores.registry import list_store_addresses

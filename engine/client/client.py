@@ -226,13 +226,14 @@ class EngineClient:
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
                 # The engine limits its own queue. Connections are not reused: the server may be closing them.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=self._make_resolver()),
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    force_close=True,
+                    resolver=_FixedResolver(self.endpoint.address) if self.endpoint.address else None,
+                ),
                 trust_env=False,
             )
         return self._session
-
-    def _make_resolver(self) -> AbstractResolver | None:
-        return _FixedResolver(self.endpoint.address) if self.endpoint.address else None
 
 
 class _FixedResolver(AbstractResolver):

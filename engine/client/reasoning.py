@@ -99,8 +99,7 @@ class _TagScanner:
 
 
 def _find_first_tag(text: str) -> tuple[int, str] | None:
-    found = [(at, tag) for tag in _TAGS if (at := text.find(tag)) >= 0]
-    return min(found, default=None)
+    return min(((at, tag) for tag in _TAGS if (at := text.find(tag)) >= 0), default=None)
 
 
 def _count_partial_tag(text: str) -> int:

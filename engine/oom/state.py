@@ -98,9 +98,9 @@ def raise_profile(state: LadderState, load: PeakLoad) -> tuple[LadderState, Prof
     if load.checks < _MIN_CHECKS or load.cache_use > _MAX_PEAK_USE or load.waiting or load.retractions:
         return None
     state = confirm_profile(state, load)
-    if not state.failures or state.failures[-1].is_retry or state.failures[-1].cause not in _RETRYABLE_CAUSES:
+    if state.profile is None or not state.failures:
         return None
-    if state.profile is None:
+    if state.failures[-1].is_retry or state.failures[-1].cause not in _RETRYABLE_CAUSES:
         return None
     better = state.failures[-1].profile
     why = NoteCode.RETRYING_LARGER.fill(cache_use=load.cache_use, profile=describe_profile(better))

@@ -43,7 +43,9 @@ def list_false_claims(
         _deny_full_r1(variant, machine),
         _deny_quarter_size(
             variant,
-            plan.weights if plan is not None else _find_int4(variant) if requirements.precision == "int4" else None,
+            plan.weights
+            if plan is not None
+            else next((one for one in variant.checkpoints if one.precision == requirements.precision == "int4"), None),
         ),
         _deny_large_on_small_card(variant, machine),
     )
@@ -187,7 +189,3 @@ def _format_cards(count: int) -> str:
 
 def _format_each_card(count: int) -> str:
     return "the card" if count == 1 else f"each of {count} cards"
-
-
-def _find_int4(variant: Variant) -> Checkpoint | None:
-    return next((one for one in variant.checkpoints if one.precision == "int4"), None)

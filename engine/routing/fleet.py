@@ -90,8 +90,7 @@ class Fleet:
     @property
     def people(self) -> int:
         """Return the number of concurrent answers of all usable servers, at least 1."""
-        usable = self._list_usable(())
-        return max(1, sum(server.people for server in usable))
+        return max(1, sum(server.people for server in self._list_usable(())))
 
     async def stream(self, send: SendRequest, requester: Requester) -> AsyncGenerator[Delta, None]:
         """Stream an answer from one server. Retry on another if the connection breaks before the reader saw any output.
@@ -183,8 +182,5 @@ class Fleet:
         Not after a refusal, which every server would repeat. After a timeout only if the server is lost: if it is
         healthy, the next one would be as slow.
         """
-        if isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not is_lost):
-            return False
-        if is_shown or len(tried) > _MAX_RETRIES:
-            return False
-        return bool(self._list_usable(tried))
+        is_final = isinstance(error, EngineRefused) or (isinstance(error, EngineTimeout) and not is_lost)
+        return not (is_final or is_shown or len(tried) > _MAX_RETRIES) and bool(self._list_usable(tried))

@@ -91,7 +91,8 @@ async def verify_folder(
         if not await threads.matches_digest(folder / name, sums[name]):
             wrong.append(f"{name} does not match {CHECKSUM_FILE}")
     if wrong:
-        raise InstallError(NoteCode.FOLDER_DAMAGED.fill(folder=str(folder), files=_format_some(wrong)))
+        files = "; ".join([*wrong[:3], *([f"and {len(wrong) - 3} more"] if len(wrong) > 3 else [])])  # noqa: PLR2004
+        raise InstallError(NoteCode.FOLDER_DAMAGED.fill(folder=str(folder), files=files))
     await threads.run(lambda: verified.mark_complete(name for name in names if is_needed(name)))
     return folder
 
@@ -120,10 +121,6 @@ def _list_names(folder: Path) -> set[str]:
 
 def _read_checksums(folder: Path) -> dict[str, Digest]:
     return dict(parse_checksums((folder / CHECKSUM_FILE).read_text(encoding="utf-8", errors="replace")))
-
-
-def _format_some(wrong: list[str]) -> str:
-    return "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
 
 
 def _read_stamp(path: Path) -> _Stamp | None:

@@ -132,7 +132,11 @@ def _group_sections(sections: Iterable[Section], count_tokens: CountTokens) -> I
     size = 0
     for section in sections:
         tokens = _count_tiny_tokens(section, count_tokens)
-        if group and (tokens is None or not _can_merge(group[-1], section) or size + tokens > TARGET_TOKENS):
+        if group and (
+            tokens is None
+            or (group[-1].page, group[-1].headings[:-1]) != (section.page, section.headings[:-1])
+            or size + tokens > TARGET_TOKENS
+        ):
             yield group
             group, size = [], 0
         if tokens is None:
@@ -150,10 +154,6 @@ def _count_tiny_tokens(section: Section, count_tokens: CountTokens) -> int | Non
         return None
     tokens = count_tokens(section.text)
     return tokens + count_tokens(section.headings[-1]) if tokens < _TINY_TOKENS else None
-
-
-def _can_merge(one: Section, other: Section) -> bool:
-    return one.page == other.page and one.headings[:-1] == other.headings[:-1]
 
 
 def _format_under_heading(section: Section) -> str:

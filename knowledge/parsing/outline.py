@@ -110,8 +110,7 @@ def collapse_blanks(text: str) -> str:
 
 def make_title_from_name(document: str) -> str:
     """Make a title from a document's file name."""
-    stem = PurePosixPath(document).stem
-    return _SEPARATORS.sub(" ", stem).strip() or document
+    return _SEPARATORS.sub(" ", PurePosixPath(document).stem).strip() or document
 
 
 def make_document(title: str, sections: tuple[Section, ...]) -> Document:

@@ -194,7 +194,7 @@ def _read_filter(match: re.Match[str]) -> _Filter | None:
     if key == "type" and values:
         values, rest = _split_formats(values)
         end -= rest
-    elif (key == "in" and match["quoted"] is None and _are_code(values)) or (
+    elif (key == "in" and match["quoted"] is None and any(_CODE_CHARACTERS & set(value) for value in values)) or (
         not match["key"].isascii() and key != "in" and not _are_days(values)
     ):
         return None
@@ -210,10 +210,6 @@ def _split_formats(values: list[str]) -> tuple[list[str], int]:
         return [], 0
     end = found[-1].end() if found[-1] else 0
     return names, len(values[-1]) - end  # Chinese continues without a blank.
-
-
-def _are_code(values: Iterable[str]) -> bool:
-    return any(_CODE_CHARACTERS & set(value) for value in values)
 
 
 def _are_days(values: Iterable[str]) -> bool:

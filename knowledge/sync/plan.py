@@ -157,17 +157,13 @@ def _has_changed(listed: ListedDocument, row: KnownDocument) -> bool:
         listed.version != row.version
         or listed.url != row.url
         or encode_readers(listed.readers) != row.readers
-        or _is_racy(listed, row)
+        or (listed.modified_at is not None and listed.modified_at.timestamp() > row.read_at - RACY_S)
     )
 
 
 def _is_retry_due(row: KnownDocument, now: float) -> bool:
     """Return whether a retry is due. A time that is later than any delay comes from a wrong clock, so it is due."""
     return not now < row.retry_at <= now + RETRY_LAST_S
-
-
-def _is_racy(listed: ListedDocument, row: KnownDocument) -> bool:
-    return listed.modified_at is not None and listed.modified_at.timestamp() > row.read_at - RACY_S
 
 
 def _split_missing(

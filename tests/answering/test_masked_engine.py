@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.answering.masked_engine import MaskedEngine, is_loopback
+from bot.answering.masked_engine import MaskedEngine
+from bot.http.loopback import is_loopback
 from engine.interfaces import ChatMessage, ContentDelta, Delta, ReasoningDelta, Sampling, StreamEnd, StreamRestart
 from knowledge.masking import Recogniser
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bot.answering.policy import Policy
-from bot.cli.commands.knowledge.sync import list_problems, report_json
+from bot.cli.commands.knowledge.sync import report_json
 from bot.cli.status_view import build_view, show_status
 from bot.messages.durations import format_age, format_due_time, format_duration
 from bot.terminal.lines import format_report
@@ -159,11 +159,3 @@ def test_a_report_counts_pending_deletions_and_keeps_the_key_of_scripts() -> Non
     assert isinstance(sources, dict)
     assert sources["wiki"]["held"] == 30
     assert "pending_deletions" not in sources["wiki"]
-
-
-def test_a_sync_names_documents_that_failed_earlier() -> None:
-    state = LibraryStatus(
-        "lancedb", indexing=False, sources=(make_source_status("wiki", failed=2, failures=ILL.failures),)
-    )
-    (problem,) = list_problems(SyncReport({"wiki": SourceReport(unchanged=3, failed=2)}, 0.1), state)
-    assert problem == "wiki: 2 document(s) could not be read. The first, a.pdf: a.pdf needs a password."

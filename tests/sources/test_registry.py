@@ -26,7 +26,7 @@ def build(kind: str, **options: object) -> None:
         (
             "folder",
             {"path": "x", "zzz": 1},
-            "watch, name, kind, schedule, readers, workspaces, rights, max_age,",
+            "watch, disk, name, kind, schedule, readers, workspaces, rights, max_age,",
         ),
         ("folder", {}, "needs the key “path”"),
         ("folder", {"path": 3}, "path must be a text in quotes"),

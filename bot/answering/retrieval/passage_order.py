@@ -10,12 +10,12 @@ belong to one answer, and no conversation remembers them.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from knowledge.interfaces import Hit, Viewers
+from knowledge.latest_entries import LatestEntries
 
 FindReadableChunks = Callable[[Collection[str], Viewers], Awaitable[frozenset[str]]]
 """Returns which of some chunks are still current and may be read by all viewers."""
@@ -54,7 +54,7 @@ class ConversationPassages:
     """Remembers which passages each conversation has seen, in order."""
 
     def __init__(self) -> None:
-        self._shown: OrderedDict[str, tuple[PlacedPassage, ...]] = OrderedDict()
+        self._shown: LatestEntries[str, tuple[PlacedPassage, ...]] = LatestEntries(_CONVERSATIONS)
 
     def list_passages(self, conversation: str) -> tuple[PlacedPassage, ...]:
         """Return the passages of a conversation; none if it is unknown."""
@@ -66,9 +66,6 @@ class ConversationPassages:
             return
         remembered = [one for one in passages if one.hit.material is None]
         self._shown[conversation] = tuple(replace(one, since=one.since or question) for one in remembered)
-        self._shown.move_to_end(conversation)
-        if len(self._shown) > _CONVERSATIONS:
-            self._shown.popitem(last=False)
 
     def forget_conversation(self, conversation: str) -> None:
         """Forget a conversation; "" for all."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from knowledge.latest_entries import LatestEntries
 
 Vector = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Awaitable[Vector]]
@@ -23,8 +24,7 @@ class EmbeddingCache:
 
     def __init__(self, embed: Embed, *, texts: int = _CACHED_TEXTS) -> None:
         self._embed = embed
-        self._limit = texts
-        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._vectors: LatestEntries[str, Vector] = LatestEntries(texts)
         self._flights: dict[str, asyncio.Event] = {}
         """The texts that are being embedded, with what is set when that ends."""
 
@@ -59,7 +59,5 @@ class EmbeddingCache:
             landed.set()
         # A view of the rows would keep all of them.
         found = {text: row.copy() for text, row in zip(texts, rows, strict=True)}
-        self._vectors |= found
-        while len(self._vectors) > self._limit:
-            self._vectors.popitem(last=False)
+        self._vectors.update(found)
         return found

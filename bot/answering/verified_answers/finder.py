@@ -194,11 +194,13 @@ class VerifiedAnswerFinder:
 def may_have_verified_answer(question: Question) -> bool:
     """Return whether a question stands alone and asks for what is known: not for the web, documents or a file."""
     text = question.text
-    if question.wants_web or question.wants_documents or separate_filters(text)[1]:
-        return False
-    if any(material.is_given for material in question.materials):
-        return False
-    return not (question.history and depends_on_history(text))
+    return not (
+        question.wants_web
+        or question.wants_documents
+        or separate_filters(text)[1]
+        or any(material.is_given for material in question.materials)
+        or (question.history and depends_on_history(text))
+    )
 
 
 def are_within(passages: Sequence[Passage], within: str) -> bool:

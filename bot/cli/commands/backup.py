@@ -9,7 +9,6 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -115,11 +114,8 @@ async def _write_vectors(library: Library, folder: BackupFolder) -> dict[str, in
     counts: defaultdict[str, int] = defaultdict(int)
     for index, name in names.items():
         with folder.open_vectors(name) as file:
-            async for row in library.rows.read_rows(name, _list_ids(folder, index)):
+            ids = (id_ for id_, of in read_rows(folder.tables, "knowledge_chunks", "id", "index_id") if of == index)
+            async for row in library.rows.read_rows(name, ids):
                 file.write(f"{json.dumps(row)}\n".encode())
                 counts[name] += 1
     return dict(counts)
-
-
-def _list_ids(folder: BackupFolder, index: int) -> Iterator[str]:
-    return (id_ for id_, of in read_rows(folder.tables, "knowledge_chunks", "id", "index_id") if of == index)

@@ -36,8 +36,9 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.against is not None and len(arguments.files) != 1:
         raise SettingsError("--against compares two files. Write: kvasir check PROFILE OLD --against NEW")
     settings = load_command_settings(arguments)
-    profiles = Profiles(settings.configuration.profiles)
-    checklist: Checklist = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
+    checklist: Checklist = await asyncio.to_thread(
+        Profiles(settings.configuration.profiles).load_profile, arguments.profile, KIND
+    )
     async with open_document_tools(settings) as tools:
 
         async def review(path: Path) -> _Reviewed:

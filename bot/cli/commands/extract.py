@@ -28,8 +28,9 @@ _COLUMN = 34
 async def main(arguments: argparse.Namespace) -> int:
     """Extract from each file in order; exit status 1 if one could not be read."""
     settings = load_command_settings(arguments)
-    profiles = Profiles(settings.configuration.profiles)
-    profile: ExtractionProfile = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
+    profile: ExtractionProfile = await asyncio.to_thread(
+        Profiles(settings.configuration.profiles).load_profile, arguments.profile, KIND
+    )
     async with open_document_tools(settings) as tools:
 
         async def extract(path: Path) -> None:

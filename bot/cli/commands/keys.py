@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -36,7 +35,8 @@ async def main(arguments: argparse.Namespace) -> int:
                 value, text = await _create_key(keys, settings, arguments)
             case "list":
                 found = await keys.list_keys()
-                value, text = {"keys": [asdict(key) for key in found]}, _format_keys(found)
+                value = {"keys": [asdict(key) for key in found]}
+                text = "\n".join(map(_format_key, found)) or "There are no keys. `kvasir keys create` makes one."
             case _:
                 value, text = await _revoke_key(keys, settings, arguments.id)
     print_outcome(value, text, json=arguments.json)
@@ -84,10 +84,6 @@ async def _revoke_key(keys: ApiKeys, settings: Settings, id_: str) -> tuple[dict
 async def _record_change(settings: Settings, key: ApiKey, action: str) -> None:
     facts = {"action": action, "key": key.id, "kind": key.kind, "scopes": key.scopes, "sources": key.sources}
     await DirectAuditLog(settings.audit).record(AuditEntry(Event.KEY, facts=facts))
-
-
-def _format_keys(keys: Sequence[ApiKey]) -> str:
-    return "\n".join(map(_format_key, keys)) or "There are no keys. `kvasir keys create` makes one."
 
 
 def _format_key(key: ApiKey) -> str:

@@ -18,8 +18,9 @@ from bot.terminal.output import print_json, print_note, print_result
 async def main(arguments: argparse.Namespace) -> int:
     """Write the note of each file, section by section; exit status 1 if one could not be read."""
     settings = load_command_settings(arguments)
-    profiles = Profiles(settings.configuration.profiles)
-    rules: NoteRules = await asyncio.to_thread(profiles.load_profile, arguments.profile, KIND)
+    rules: NoteRules = await asyncio.to_thread(
+        Profiles(settings.configuration.profiles).load_profile, arguments.profile, KIND
+    )
     async with open_document_tools(settings) as tools:
 
         async def write(path: Path) -> None:

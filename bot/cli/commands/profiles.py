@@ -21,7 +21,9 @@ async def main(arguments: argparse.Namespace) -> int:
     if arguments.copy is None:
         found, errors = await asyncio.to_thread(profiles.check_profiles)
         value = {"profiles": [{"name": one.name, "kind": one.kind, "title": dict(one.title)} for one in found]}
-        print_outcome(value, "\n".join(map(_describe_profile, found)), json=arguments.json)
+        print_outcome(
+            value, "\n".join(f"{one.name:24}{one.kind:14}{one.find_title('en')}" for one in found), json=arguments.json
+        )
         for error in errors:
             print_error(str(error))
         return 1 if errors else 0
@@ -50,7 +52,3 @@ def _copy_profile(profile: Profile, own: Path, new: str) -> Path:
     except FileExistsError:
         raise ProfileError(f"{target} exists already. Choose another name.") from None
     return target
-
-
-def _describe_profile(profile: Profile) -> str:
-    return f"{profile.name:24}{profile.kind:14}{profile.find_title('en')}"

@@ -1,7 +1,5 @@
 """Questions that are asked by the command, a shortcut or a modal."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 ASK_DESCRIPTION = Message("Ask a question; only you see the answer", "提问，只有您能看到回答")

@@ -1,7 +1,5 @@
 """The buttons under an answer, and what Kvasir says when a person presses one."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 SHOW_PASSAGE = Message("Show passage [{n}]", "显示原文 [{n}]")

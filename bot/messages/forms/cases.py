@@ -1,7 +1,5 @@
 """Cases of transactions: ``/kb cases``, its buttons and the modal for a decision."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 HEAD = Message(

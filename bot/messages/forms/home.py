@@ -1,7 +1,5 @@
 """The app's Home, for everybody, for owners and for administrators."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 TITLE = Message("Kvasir", "Kvasir")

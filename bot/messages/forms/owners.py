@@ -1,7 +1,5 @@
 """Direct messages to owners: a source that fails, and the weekly digest."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 SOURCE_FAILED = Message(

@@ -1,7 +1,5 @@
 """The buttons that share the answer to a private question, and what Kvasir says when a person presses one."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 SHARE = Message("Share in #{channel}", "分享到 #{channel}")

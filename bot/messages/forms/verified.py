@@ -1,7 +1,5 @@
 """Verified answers: the marks and buttons of an answer, the form with which an owner verifies one, and the list."""
 
-from __future__ import annotations
-
 from bot.messages.message import Message
 
 VERIFIED_BY = Message("✓ Verified by {name} on {date}", "✓ {name} 已于 {date} 核实")

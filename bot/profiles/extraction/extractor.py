@@ -58,7 +58,9 @@ class Extractor:
     ) -> Extraction:
         """Return the values of a document."""
         found, unfinished = await self._threads.run(lambda: self._find_places(profile, document.texts))
-        asked = {one.name: one for one in profile.fields if self._should_ask(one)} if document.passages else {}
+        # A small model finds less than rules, and invents more.
+        is_small = self._engine.status().small_model
+        asked = {one.name: one for one in profile.fields if document.passages and not (one.patterns and is_small)}
         language = document.language
 
         async def ask(name: str, budget: Budget) -> _Reply:
@@ -89,10 +91,6 @@ class Extractor:
     ) -> tuple[dict[str, list[Place]], list[str]]:
         ends = time.monotonic() + self._rules_s
         return find_places(profile, passages, lambda: time.monotonic() >= ends)
-
-    def _should_ask(self, field: Field) -> bool:
-        """Return whether the engine may add something: a small model finds less than rules, and invents more."""
-        return not (field.patterns and self._engine.status().small_model)
 
     async def _ask_field(
         self,
@@ -142,5 +140,4 @@ def _join_places(
     ]
     added = [one for one in model if not any(one.overlaps(other) for other in rules)]
     values += [make_value(field, passages[one.passage], one.span, "model") for one in added]
-    kept = values[: field.most]
-    return sorted(kept, key=lambda value: (value.passage.n, value.span))
+    return sorted(values[: field.most], key=lambda value: (value.passage.n, value.span))

@@ -12,8 +12,8 @@ from knowledge.interfaces import Hit, SearchResult, Viewers
 _MOST_PASSAGES = 20
 
 
-class SearchPolicy(Protocol):
-    """Searches the documents."""
+class SearchDocuments(Protocol):
+    """Searches the documents; ``bot.ready_library`` has the real one."""
 
     async def __call__(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
         """Return the best passages that all viewers may read."""
@@ -22,7 +22,7 @@ class SearchPolicy(Protocol):
 class PolicyPassages:
     """The passages for some viewers; each policy is searched once."""
 
-    def __init__(self, search: SearchPolicy, viewers: Viewers) -> None:
+    def __init__(self, search: SearchDocuments, viewers: Viewers) -> None:
         self._search = search
         self._viewers = viewers
         self._found: dict[RulePolicy, Hit | None] = {}

@@ -1,6 +1,7 @@
 """The rules over transactions. Each finds accounts, with the payments that make the account conspicuous. Pure.
 
-A rule is a dataclass whose fields are its parameters in ``profile.toml``. ``RULES`` names them all.
+A rule is a dataclass whose fields are its parameters in ``profile.toml``. ``RULES`` names them all. ``find_hits``
+yields each account at most once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -47,13 +48,6 @@ class EarlierHits:
     """The accounts, by the name of the rule."""
     unfinished: Counter[str] = field(default_factory=Counter)
     """From how many payments on a search ended early, by the kind of the rule."""
-
-
-class TransactionRule(Protocol):
-    """One rule."""
-
-    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]:
-        """Yield each account at most once."""
 
 
 @dataclass(frozen=True, slots=True)

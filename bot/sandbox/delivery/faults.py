@@ -31,9 +31,8 @@ class Fault:
 
     def count_call(self, method: str, concerned: Collection[str]) -> bool:
         """Count a call that concerns some people, teams and channels; return whether it fails."""
-        if self.times == 0 or not fnmatchcase(method, self.method):
-            return False
-        if self.concerns and self.concerns not in concerned:
+        is_concerned = not self.concerns or self.concerns in concerned
+        if self.times == 0 or not is_concerned or not fnmatchcase(method, self.method):
             return False
         if self.skip > 0:
             self.skip -= 1

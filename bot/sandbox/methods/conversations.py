@@ -18,8 +18,8 @@ _HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
 _PREFIX = {"channel": "channels", "group": "groups", "mpim": "mpim", "im": "im"}
 
 
-def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
-    """Check the scope that this kind of conversation needs.
+def _require_scope(call: Call, room: SlackChannel, verb: str) -> SlackChannel:
+    """Return the conversation if the app has the scope that this kind of conversation needs.
 
     Raises:
         RefusedCall: ``missing_scope``.
@@ -28,6 +28,7 @@ def _require_scope(call: Call, room: SlackChannel, verb: str) -> None:
     scope = f"{_PREFIX[room.kind]}:{verb}"
     if scope not in call.scopes:
         raise RefusedCall("missing_scope", needed=scope, provided=",".join(sorted(call.scopes)))
+    return room
 
 
 def _list_page(call: Call, rooms: Iterable[SlackChannel]) -> Json:
@@ -54,15 +55,13 @@ def list_user_conversations(call: Call) -> Json:
 
 def get_info(call: Call) -> Json:
     """Describe a conversation."""
-    room = call.find_channel()
-    _require_scope(call, room, "read")
+    room = _require_scope(call, call.find_channel(), "read")
     return {"channel": directory.channel_object(call.workspace, room)}
 
 
 def list_members(call: Call) -> Json:
     """List the members of a conversation."""
-    room = call.find_channel()
-    _require_scope(call, room, "read")
+    room = _require_scope(call, call.find_channel(), "read")
     return call.build_page(room.members, "members")
 
 
@@ -108,8 +107,7 @@ def _parse_ts(ts: str) -> float:
 
 def get_history(call: Call) -> Json:
     """Return a channel's messages, newest first."""
-    room = call.find_joined_channel()
-    _require_scope(call, room, "history")
+    room = _require_scope(call, call.find_joined_channel(), "history")
     messages = _filter_by_time(call, call.workspace.list_history(room.id))[::-1]
     page = call.build_page([wire.message_object(call.workspace, message) for message in messages], "messages")
     return page | {"has_more": bool(page["response_metadata"]["next_cursor"]), "pin_count": 0}
@@ -117,8 +115,7 @@ def get_history(call: Call) -> Json:
 
 def get_replies(call: Call) -> Json:
     """Return a thread, its root first on every page, then the replies, oldest first."""
-    room = call.find_joined_channel()
-    _require_scope(call, room, "history")
+    room = _require_scope(call, call.find_joined_channel(), "history")
     message = call.workspace.find_message(room.id, call.args.required_text("ts", "thread_not_found"))
     root = call.workspace.find_message(room.id, message.root) if message else None
     if message is None or root is None:

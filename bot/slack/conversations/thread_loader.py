@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +20,7 @@ from bot.slack.wire.text.render import JOINER, NOTICE_MARK, VERIFIED_MARK
 from bot.slack.wire.text.tables import read_table_block
 from bot.slack.wire.transport.web_api import SlackWebApi, make_window
 from bot.storage.turns.questions import QuestionMessage, Subject
+from knowledge.latest_entries import LatestEntries
 from knowledge.masking import NameIndex
 
 QUESTION_EVENT = f"{METADATA_PREFIX}question"
@@ -207,7 +207,7 @@ class ThreadLoader:
         self._api = api
         self._me = me
         self._index = index or NameIndex()
-        self._names: OrderedDict[str, str] = OrderedDict()
+        self._names: LatestEntries[str, str] = LatestEntries(_MAX_CACHED_NAMES)
 
     async def read_thread(self, question: QuestionMessage) -> Thread:
         """Return the messages of the thread before a question.
@@ -341,6 +341,4 @@ class ThreadLoader:
         name = next(filter(None, (neutralise_name(str(choice or "")) for choice in choices)), "")
         self._names[user] = name
         self._index.add_name(name, full_only=True)
-        if len(self._names) > _MAX_CACHED_NAMES:
-            self._names.popitem(last=False)
         return name

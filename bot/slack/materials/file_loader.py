@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from bot.messages.message import Message
 from bot.slack.wire.transport.file_download import FileRefused, download_file, find_address, is_image
 from knowledge.errors import DocumentEncrypted, DocumentScanned, DocumentTooLarge, ParseError, UnsupportedFormat
 from knowledge.interfaces import Material
+from knowledge.latest_entries import LatestEntries
 from knowledge.materials import MaterialLoader
 
 _log = structlog.get_logger("kvasir.materials")
@@ -38,7 +38,7 @@ class FileLoader:
         self._client = client
         self._loader = loader
         self._lifetime_s = lifetime_s
-        self._read: OrderedDict[str, Material | Message] = OrderedDict()
+        self._read: LatestEntries[str, Material | Message] = LatestEntries(_MAX_CACHED)
         self._downloading = asyncio.Semaphore(_AT_ONCE)
 
     @property
@@ -77,6 +77,4 @@ class FileLoader:
 
     def _remember_material(self, id_: str, outcome: Material | Message) -> None:
         self._read[id_] = outcome
-        if len(self._read) > _MAX_CACHED:
-            self._read.popitem(last=False)
         asyncio.get_running_loop().call_later(self._lifetime_s, self._read.pop, id_, None)

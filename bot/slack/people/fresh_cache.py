@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
+
+from knowledge.latest_entries import LatestEntries
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,7 +23,7 @@ class FreshCache(Generic[K, V]):
         self._ttl_s = ttl_s
         self._limit = limit
         self._now = now
-        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._entries: LatestEntries[K, tuple[float, V]] = LatestEntries(limit)
         self._failed_until: dict[K, float] = {}
         self._running: dict[K, asyncio.Event] = {}
         self._changes = 0
@@ -84,9 +85,6 @@ class FreshCache(Generic[K, V]):
         if max(self._cleared_at, self._changed_at.get(key, 0)) > changes:
             return False
         self._entries[key] = (started_at + self._ttl_s, value)
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
         return True
 
     def end_fetch(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bot.answering.guidance import Guidance
 from bot.answering.verified_answers.finder import VerifiedAnswerFinder
@@ -15,6 +14,7 @@ from bot.config.configuration import Configuration, QuestionLimits
 from bot.document_additions import DocumentAdditions
 from bot.http.listeners import Listeners
 from bot.page_additions import PageAdditions
+from bot.profiles.transactions.policy_passages import SearchDocuments
 from bot.security.audit import SecurityAudit
 from bot.slack.conversations.library import KnowledgeLibrary
 from bot.slack.people.finder import ListNamed
@@ -26,16 +26,8 @@ from engine.interfaces import EngineStatus, ThinkingControl
 from engine.routing.request_queue import QueueCounts
 from knowledge.identity.email_addresses import EmailIdentitySource
 from knowledge.identity.identity_map import IdentityMap
-from knowledge.interfaces import Hit, SearchResult, Viewers
+from knowledge.interfaces import Hit, Viewers
 from knowledge.materials import MaterialLoader
-
-
-class SearchDocuments(Protocol):
-    """Searches the documents; ``bot.ready_library`` has the real one."""
-
-    async def __call__(self, query: str, *, limit: int, viewers: Viewers) -> SearchResult:
-        """Return the best passages that all viewers may read."""
-
 
 FindPassage = Callable[[Sequence[str], Viewers], Awaitable[Hit | None]]
 """Returns the current passage that some chunks form, if all viewers may read it; None if nothing is left of it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from bot.answering.events import AnswerEvent, Finished, Notice, Offer, Question, Sources, Text
 from bot.storage.turns.questions import LedgerTurn, QuestionKey
+from knowledge.latest_entries import LatestEntries
 
 _MAX_ANSWERS = 500
 
@@ -32,14 +32,12 @@ class GeneratedAnswers:
     """The complete answers of this process that are not in Slack; the oldest are dropped if there are too many."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[QuestionKey, GeneratedAnswer] = OrderedDict()
+        self._answers: LatestEntries[QuestionKey, GeneratedAnswer] = LatestEntries(_MAX_ANSWERS)
 
     def keep_answer(self, key: QuestionKey, answer: GeneratedAnswer) -> None:
         """Keep an answer if it is complete."""
         if answer.events:
             self._answers[key] = answer
-        if len(self._answers) > _MAX_ANSWERS:
-            self._answers.popitem(last=False)
 
     def take_answer(self, turn: LedgerTurn) -> GeneratedAnswer | None:
         """Return and remove the answer to a question as it is now; None if there is none."""

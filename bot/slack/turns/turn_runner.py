@@ -267,8 +267,7 @@ class TurnRunner:
             if not message.is_unasked:
                 reply.start_status()
             if (offer := self._files.offer_storage(message, reply.language)) is not None:
-                finished = await reply.show_answer(offer)
-                return self._record_outcome(finished, reply, record)
+                return self._record_outcome(await reply.show_answer(offer), reply, record)
             try:
                 question = await self._questions.build_question(message, reply)
             except AudienceRefused as refused:

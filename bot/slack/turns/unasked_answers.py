@@ -56,9 +56,13 @@ class UnaskedAnswers:
 
         """
         finished = events[-1] if events else None
-        if not isinstance(finished, Finished) or finished.route not in _ROUTES or not finished.cited:
-            return False
-        if finished.marked_count or finished.removed_count:
+        if (
+            not isinstance(finished, Finished)
+            or finished.route not in _ROUTES
+            or not finished.cited
+            or finished.marked_count
+            or finished.removed_count
+        ):
             return False
         most = (await self._shared.rules.find_rule(message.key.channel)).unasked_per_hour
         return await self._shared.channel_settings.reserve_unasked(message, most)

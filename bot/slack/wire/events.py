@@ -179,14 +179,14 @@ SlackEvent = (
 def parse_event(body: Payload, me: BotUser) -> SlackEvent | None:
     """Return the meaning of an event, or None if it is not for the bot."""
     event = get_object(body, "event")
-    reader = _READERS.get(_get_text(event, "type"))
+    reader = _READERS.get(get_text(event, "type"))
     return reader(body, event, me) if reader is not None else None
 
 
 def _read_message(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     match event.get("subtype"):
         case "message_deleted":
-            return _read_deletion(body, event, me, _get_text(event, "deleted_ts"))
+            return _read_deletion(body, event, me, get_text(event, "deleted_ts"))
         case "message_changed":
             return _read_edit(body, event, me)
         case _:
@@ -199,48 +199,48 @@ def _read_posted_message(body: Payload, event: Payload, me: BotUser) -> SlackEve
 
 def _read_app_message(body: Payload, event: Payload, me: BotUser) -> AppAsked | None:
     """Return what another app asks in a channel, from the event ``message``: ``app_mention`` names no workflow."""
-    app, text, ts = _get_text(event, "bot_id"), _get_text(event, "text"), _get_text(event, "ts")
-    if not app or me.is_author(event) or _get_text(event, "subtype") not in {"", "bot_message"}:
+    app, text, ts = get_text(event, "bot_id"), get_text(event, "text"), get_text(event, "ts")
+    if not app or me.is_author(event) or get_text(event, "subtype") not in {"", "bot_message"}:
         return None
     if event.get("type") != "message" or event.get("channel_type") == "im" or not has_mention(text, me.user):
         return None
-    app_id = _get_text(event, "app_id") or _get_text(get_object(event, "bot_profile"), "app_id")
+    app_id = get_text(event, "app_id") or get_text(get_object(event, "bot_profile"), "app_id")
     is_own_app = bool(app_id) and app_id == body.get("api_app_id")  # the same app in another workspace
     return AppAsked(
         _read_key(me, event, ts),
-        _get_text(event, "thread_ts") or ts,
+        get_text(event, "thread_ts") or ts,
         app,
         text,
-        frozenset({app, app_id, _get_text(event, "workflow_id")} - {""}),
-        is_kvasir=is_own_app or _get_text(get_object(event, "metadata"), "event_type").startswith(METADATA_PREFIX),
+        frozenset({app, app_id, get_text(event, "workflow_id")} - {""}),
+        is_kvasir=is_own_app or get_text(get_object(event, "metadata"), "event_type").startswith(METADATA_PREFIX),
         is_channel_shared=bool(body.get("is_ext_shared_channel")),
     )
 
 
 def _read_stop(_body: Payload, event: Payload, _me: BotUser) -> StopPressed:
-    return StopPressed(_get_text(event, "channel"), _get_text(event, "thread_ts") or _get_text(event, "event_ts"))
+    return StopPressed(get_text(event, "channel"), get_text(event, "thread_ts") or get_text(event, "event_ts"))
 
 
 def _read_reaction(_body: Payload, event: Payload, me: BotUser) -> MuteReaction | None:
-    item, at = get_object(event, "item"), _get_text(event, "event_ts")
+    item, at = get_object(event, "item"), get_text(event, "event_ts")
     if event.get("reaction") != MUTE_REACTION or event.get("item_user") != me.user or not _TIMESTAMP.fullmatch(at):
         return None
-    key = _read_key(me, item, _get_text(item, "ts"))
-    return MuteReaction(key, _get_text(event, "user"), event.get("type") == "reaction_added", float(at))
+    key = _read_key(me, item, get_text(item, "ts"))
+    return MuteReaction(key, get_text(event, "user"), event.get("type") == "reaction_added", float(at))
 
 
 def _read_home_opened(body: Payload, event: Payload, me: BotUser) -> HomeOpened | MessagesOpened | None:
     if event.get("tab") == "messages":
         return _read_context(body, event, me)
-    user = _get_text(event, "user")
+    user = get_text(event, "user")
     return HomeOpened(user) if event.get("tab") == "home" and user else None
 
 
 def _read_context(_body: Payload, event: Payload, _me: BotUser) -> MessagesOpened | None:
-    user, conversation = _get_text(event, "user"), _get_text(event, "channel")
+    user, conversation = get_text(event, "user"), get_text(event, "channel")
     entities = get_object(event, "context").get("entities")
     channels = (
-        _get_text(one, "value")
+        get_text(one, "value")
         for one in (entities if isinstance(entities, list) else ())
         if isinstance(one, dict) and one.get("type") == _CHANNEL_ENTITY
     )
@@ -248,11 +248,11 @@ def _read_context(_body: Payload, event: Payload, _me: BotUser) -> MessagesOpene
 
 
 def _read_end_of_sharing(_body: Payload, event: Payload, _me: BotUser) -> SharingEnded | None:
-    return None if event.get("is_ext_shared") is True else SharingEnded(_get_text(event, "channel"))
+    return None if event.get("is_ext_shared") is True else SharingEnded(get_text(event, "channel"))
 
 
 def _read_id_change(_body: Payload, event: Payload, _me: BotUser) -> ChannelIdChanged | None:
-    old, new = _get_text(event, "old_channel_id"), _get_text(event, "new_channel_id")
+    old, new = get_text(event, "old_channel_id"), get_text(event, "new_channel_id")
     return ChannelIdChanged(old, new) if old and new else None
 
 
@@ -264,15 +264,15 @@ def _read_removal(_body: Payload, event: Payload, _me: BotUser) -> AppRemoved | 
 def _read_edit(body: Payload, event: Payload, me: BotUser) -> SlackEvent | None:
     message, before = get_object(event, "message"), get_object(event, "previous_message")
     if message.get("subtype") == "tombstone":
-        return _read_deletion(body, event, me, _get_text(message, "ts"))
+        return _read_deletion(body, event, me, get_text(message, "ts"))
     if message.get("text") == before.get("text"):
         return None  # Slack unfurled a link, counted a reply or continued a stream
     received = _read_new_message(body, {**message, **_read_place(event)}, me)
     edited = get_object(message, "edited")
     if received is None or edited.get("user", received.message.user) != received.message.user:
         return None
-    edited_ts = _get_text(edited, "ts") or _get_text(event, "ts")
-    was_addressed = has_mention(_get_text(before, "text"), me.user)
+    edited_ts = get_text(edited, "ts") or get_text(event, "ts")
+    was_addressed = has_mention(get_text(before, "text"), me.user)
     return MessageEdited(received, edited_ts, is_newly_addressed=received.is_addressed and not was_addressed)
 
 
@@ -287,15 +287,15 @@ def _read_place(event: Payload) -> Payload:
 
 
 def _read_new_message(body: Payload, event: Payload, me: BotUser) -> MessageReceived | None:
-    user, text = _get_text(event, "user"), _get_text(event, "text")
-    if _get_text(event, "subtype") not in PERSON_SUBTYPES or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
+    user, text = get_text(event, "user"), get_text(event, "text")
+    if get_text(event, "subtype") not in PERSON_SUBTYPES or user in {"", me.user, "USLACKBOT"} or event.get("bot_id"):
         return None
     direct = event.get("channel_type") == "im"
     mentioned = event.get("type") == "app_mention" or has_mention(text, me.user)
-    ts, files = _get_text(event, "ts"), event.get("files")
+    ts, files = get_text(event, "ts"), event.get("files")
     message = QuestionMessage(
         key=_read_key(me, event, ts),
-        thread_ts=_get_text(event, "thread_ts") or ts,
+        thread_ts=get_text(event, "thread_ts") or ts,
         user=user,
         text=text,
         is_direct=direct,
@@ -325,10 +325,11 @@ _READERS: dict[str, Callable[[Payload, Payload, BotUser], SlackEvent | None]] = 
 
 def _read_key(me: BotUser, event: Payload, ts: str) -> QuestionKey:
     """Return the key of a message; its team is the installation, because an event names the channel's host."""
-    return QuestionKey(me.team, _get_text(event, "channel"), ts)
+    return QuestionKey(me.team, get_text(event, "channel"), ts)
 
 
-def _get_text(payload: Payload, name: str) -> str:
+def get_text(payload: Payload, name: str) -> str:
+    """Return a payload's text, or an empty one."""
     value = payload.get(name)
     return value if isinstance(value, str) else ""
 

@@ -7,12 +7,13 @@ delayed on their way, and commands and buttons make calls of their own.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bot.http.loopback import is_loopback
 from bot.slack.wire.errors import SlackRefused
-from bot.slack.wire.settings import is_loopback
+from knowledge.latest_entries import LatestEntries
 
 _MINUTE_S = 62.0
 STREAM_LIFETIME_S = 300.0
@@ -191,7 +192,7 @@ class RateLimits:
             method: CallWindow(calls * scale, now=now, share=share).reserve_call for method, calls in _READS.items()
         }
         """Reserve calls that find out who sees an answer, and read threads; return how long to wait, in seconds."""
-        self._posts: OrderedDict[str, CallWindow] = OrderedDict()
+        self._posts: LatestEntries[str, CallWindow] = LatestEntries(_MAX_CHANNELS)
 
     def divide_by(self, processes: int) -> None:
         """Let this process use its share of the windows, because so many processes call Slack for one workspace."""
@@ -200,10 +201,8 @@ class RateLimits:
     def reserve_post(self, channel: str) -> float:
         """Reserve a ``chat.postMessage``: one a second in each channel, with short bursts."""
         burst = 4 * self._scale
-        window = self._posts.pop(channel, None) or CallWindow(burst, 5.2, self._now, self._share, burst)
+        window = self._posts.get(channel) or CallWindow(burst, 5.2, self._now, self._share, burst)
         self._posts[channel] = window
-        if len(self._posts) > _MAX_CHANNELS:
-            self._posts.popitem(last=False)
         return window.reserve_call()
 
 
@@ -213,7 +212,7 @@ class RefusedMethods:
     def __init__(self, now: Now = time.monotonic) -> None:
         self._now = now
         self._missing: set[str] = set()
-        self._refused_until: dict[tuple[str, str], float] = {}
+        self._refused_until: LatestEntries[tuple[str, str], float] = LatestEntries(_MAX_PEOPLE)
         """The times by method and user, the oldest first. A user's id names the workspace, too."""
 
     def allows_method(self, method: str, user: str) -> bool:
@@ -225,10 +224,7 @@ class RefusedMethods:
         if error.code in _MISSING_CODES:
             self._missing.add(method)
         elif error.code in _TEMPORARY_CODES:
-            self._refused_until.pop((method, user), None)
             self._refused_until[method, user] = self._now() + _REFUSAL_S
-            if len(self._refused_until) > _MAX_PEOPLE:
-                self._refused_until.pop(next(iter(self._refused_until)))
 
 
 def choose_rate_limits(api_url: str | None) -> RateLimits:

@@ -1,7 +1,5 @@
 """The scopes of the app's token."""
 
-from __future__ import annotations
-
 SCOPES = {
     "app_mentions:read": "see where it is mentioned",
     "assistant:write": "show that it is at work, with a Stop button, and suggest questions",

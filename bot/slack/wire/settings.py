@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -58,12 +57,3 @@ class SlackSettings:
     def cache_key(self) -> str:
         """Return a secret that all processes have."""
         return self.oauth.client_secret if self.oauth is not None else self.bot_token
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether an address is on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

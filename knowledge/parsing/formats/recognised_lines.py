@@ -41,11 +41,8 @@ def arrange_lines(found: Sequence[RecognisedLine], slope: float) -> list[Recogni
                 row.append(line)
                 continue
         rows.append((top, bottom, [line]))
-    return [_join_row(sorted(row, key=lambda one: one.box[0])) for _, _, row in rows]
-
-
-def _join_row(row: Sequence[RecognisedLine]) -> RecognisedLine:
-    return RecognisedLine(" ".join(line.text.strip() for line in row), find_box(row))
+    ordered = [sorted(row, key=lambda one: one.box[0]) for _, _, row in rows]
+    return [RecognisedLine(" ".join(line.text.strip() for line in row), find_box(row)) for row in ordered]
 
 
 def find_box(lines: Sequence[RecognisedLine]) -> tuple[float, float, float, float]:

@@ -176,7 +176,9 @@ class Cloud:
         """Return the readers whom a page's own restriction admits."""
         first = ApiCall.get(f"rest/api/content/{quote_part(content)}/restriction/byOperation/read", start=0, limit=200)
         readers: set[str] = set()
-        async for page in self._api.fetch_pages(first, _next_restriction_page):
+        async for page in self._api.fetch_pages(
+            first, lambda call, page: advance_start(call, 200) if _is_incomplete(page) else None
+        ):
             named = _parse_readers(page)
             if named is None:
                 return NOBODY
@@ -234,10 +236,6 @@ def _parse_readers(read: JsonObject) -> set[str] | None:
 def _is_incomplete(read: JsonObject) -> bool:
     lists = [get_object(read, "restrictions", kind) for kind in ("user", "group")]
     return any(len(get_objects(one, "results")) >= (get_int(one, "limit") or 100) for one in lists)
-
-
-def _next_restriction_page(call: ApiCall, page: JsonObject) -> ApiCall | None:
-    return advance_start(call, 200) if _is_incomplete(page) else None
 
 
 def _next_page_by_link(call: ApiCall, page: JsonObject) -> ApiCall | None:

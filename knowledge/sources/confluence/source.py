@@ -136,7 +136,11 @@ class ConfluenceSource:
                 yield part
         if self._options.attachments:
             async for files in self._edition.list_attachments(bearers):
-                yield [_make_listed_file(one, documents[one.page]) for one in files if _is_document_file(one)]
+                yield [
+                    _make_listed_file(one, documents[one.page])
+                    for one in files
+                    if PurePosixPath(one.title).suffix.lower() in SUFFIXES and one.id.isalnum()
+                ]
 
     async def read(self, listed: ListedDocument) -> DocumentContent:
         """Read a page as HTML, or a file as its bytes.
@@ -359,10 +363,6 @@ def _auth_headers(options: ConfluenceOptions, token: str) -> Mapping[str, str]:
 
 def _format_version(number: int) -> str:
     return f"{_HTML_VERSION}.{number}"
-
-
-def _is_document_file(file: Attachment) -> bool:
-    return PurePosixPath(file.title).suffix.lower() in SUFFIXES and file.id.isalnum()
 
 
 def _make_listed_file(file: Attachment, page: ListedDocument) -> ListedDocument:

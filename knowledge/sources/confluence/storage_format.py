@@ -86,7 +86,7 @@ class _StorageFormatWriter:
     def write_html(self, storage: str) -> str:
         root = _parse_storage(storage)
         if root is None:
-            return _CDATA.sub(_cdata_text, storage)
+            return _CDATA.sub(lambda cdata: escape(cdata[0][9:].removesuffix("]]>")), storage)
         return self._write_children(root, 0)
 
     def _write_children(self, node: ET.Element, depth: int) -> str:
@@ -229,7 +229,3 @@ def _inner_text(node: ET.Element) -> str:
 
 def _image_tag(alt: str | None) -> str:
     return f'<img alt="{escape(alt)}">' if alt else ""
-
-
-def _cdata_text(cdata: re.Match[str]) -> str:
-    return escape(cdata[0][9:].removesuffix("]]>"))

@@ -95,7 +95,8 @@ class DriveSource:
             SourceError: the listing failed, or a configured drive or folder does not exist.
 
         """
-        full_at, snapshot = await self._load_snapshot()
+        # There is no snapshot when a whole listing is due.
+        full_at, snapshot = await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state) or (0.0, None)
         listing = self._new_listing()
         if snapshot is not None:
             every_file: list[DriveFile] = []
@@ -169,10 +170,6 @@ class DriveSource:
 
     def _new_listing(self) -> DriveListing:
         return DriveListing(self._drive, rights=self._options.rights != "ignore", now=self._context.now())
-
-    async def _load_snapshot(self) -> tuple[float, DriveSnapshot | None]:
-        """Return the time of the last whole listing and its snapshot; None when a whole one is due."""
-        return await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state) or (0.0, None)
 
     def _decode_state(self, state: Mapping[str, Any]) -> tuple[float, DriveSnapshot] | None:
         is_due = not 0 <= self._context.now() - state["full_at"] < self._options.full_every_h * 3600

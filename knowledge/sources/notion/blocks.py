@@ -45,8 +45,7 @@ def get_page_title(page: JsonObject) -> str:
     """Return a page's title on one line."""
     for value in get_object(page, "properties").values():
         if isinstance(value, Mapping) and value.get("type") == "title":
-            title = " ".join(get_plain_text(value, "title").split())
-            return title or "Untitled"
+            return " ".join(get_plain_text(value, "title").split()) or "Untitled"
     return "Untitled"
 
 
@@ -209,10 +208,6 @@ def _scalar_text(value: JsonObject, kind: str) -> str:
     return str(found) if isinstance(found, (str, int, float)) else ""
 
 
-def _name_text(value: JsonObject, kind: str) -> str:
-    return get_text(get_object(value, kind), "name") or ""
-
-
 def _names_text(value: JsonObject, kind: str) -> str:
     return ", ".join(filter(None, (get_text(one, "name") for one in get_objects(value, kind))))
 
@@ -240,7 +235,10 @@ _PROPERTY_READERS: Final[Mapping[str, Callable[[JsonObject, str], str]]] = {
     **dict.fromkeys(
         ("number", "checkbox", "url", "email", "phone_number", "created_time", "string", "boolean"), _scalar_text
     ),
-    **dict.fromkeys(("select", "status", "created_by", "last_edited_by", "button"), _name_text),
+    **dict.fromkeys(
+        ("select", "status", "created_by", "last_edited_by", "button"),
+        lambda value, kind: get_text(get_object(value, kind), "name") or "",
+    ),
     **dict.fromkeys(("multi_select", "people", "files"), _names_text),
     "date": _date_text,
     "formula": _computed_text,

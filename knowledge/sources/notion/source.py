@@ -81,7 +81,8 @@ class NotionSource:
             SourceError: the walk failed, or a configured page does not exist.
 
         """
-        full_at, known = await self._load_state()
+        state = await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state)
+        full_at, known = state or (0.0, {})  # nothing is known when a full walk is due
         walk = TreeWalk(self._notion, self._current_time(), self._roots, known)
         if known:
             every_page: list[NotionPage] = []
@@ -145,10 +146,6 @@ class NotionSource:
     async def _is_shared(self, page: str) -> bool:
         found = await fetch_or_none(partial(self._notion.fetch_page, page))
         return found is not None and not parse_page(found).in_trash
-
-    async def _load_state(self) -> tuple[float, Mapping[str, KnownPage]]:
-        """Return the time of the last full walk and what it found; nothing when a full walk is due."""
-        return await load_sealed_state(self._memory, _STATE_VERSION, self._decode_state) or (0.0, {})
 
     def _decode_state(self, state: Mapping[str, Any]) -> tuple[float, Mapping[str, KnownPage]] | None:
         is_due = not 0 <= self._context.now() - state["full_at"] < self._full_every_s

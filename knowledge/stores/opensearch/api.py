@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from knowledge.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from knowledge.errors import StoreMisconfigured, StoreUnavailable
 from knowledge.stores.common import enforce_deadline
 from knowledge.stores.opensearch.dialects import Dialect, Json
 from knowledge.stores.opensearch.errors import ServerErrors
@@ -174,7 +174,4 @@ class ServerApi:
             return content
         if answer.status < HTTPStatus.BAD_REQUEST:
             raise self._errors.make_foreign()
-        raise self._translate(answer.status, content)
-
-    def _translate(self, status: int, content: object) -> StoreError:
-        return self._errors.translate(status, content.get("error") if isinstance(content, dict) else None)
+        raise self._errors.translate(answer.status, content.get("error") if isinstance(content, dict) else None)

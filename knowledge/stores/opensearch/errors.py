@@ -97,7 +97,10 @@ class ServerErrors:
             (status == HTTPStatus.UNAUTHORIZED, self.make_wrong_key),
             (blocked, self.make_read_only),
             (status == HTTPStatus.FORBIDDEN, partial(self._make_forbidden, reason)),
-            (kind == "resource_already_exists_exception", self._make_existing),
+            (
+                kind == "resource_already_exists_exception",
+                lambda: IndexExists(f"The index is already in {self.place}: try again."),
+            ),
             (kind == "index_not_found_exception", self.make_gone),
             (status in busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR or lost, self.make_unwell),
             (status == HTTPStatus.NOT_FOUND, self.make_foreign),
@@ -107,9 +110,6 @@ class ServerErrors:
                 return make_error()
         named = kind if _TYPE.fullmatch(kind) else f"status {status}"
         return StoreError(f"{self.place} refused a call ({named}): read its log, then run `kvasir sync` again.")
-
-    def _make_existing(self) -> IndexExists:
-        return IndexExists(f"The index is already in {self.place}: try again.")
 
     def _make_forbidden(self, reason: str) -> StoreError:
         found = _RIGHT.search(reason)

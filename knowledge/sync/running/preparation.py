@@ -100,7 +100,11 @@ class DocumentPreparer:
             sha256 = await _hash_bytes(content.data)
             record = read.record
             listed = _adjust_listing(content, read.entry, record)
-            rewrite = record is not None and (_has_moved(listed, record) or _has_new_title(content, record))
+            rewrite = record is not None and (
+                listed.url != record.url
+                or encode_readers(listed.readers) != record.readers
+                or _has_new_title(content, record)
+            )
             if record is not None and sha256 == record.sha256 and not rewrite:
                 return UnchangedDocument(record.row, content.version, read_at)
             bytes_key = f"{sha256} {_find_version()}{' ocr' if self._tools.recognises else ''}"
@@ -233,14 +237,9 @@ def _adjust_listing(content: DocumentContent, listed: ListedDocument, record: Kn
     return replace(listed, readers=narrow_readers(decode_readers(record.readers), listed.readers))
 
 
-def _has_moved(listed: ListedDocument, record: KnownDocument) -> bool:
-    return listed.url != record.url or encode_readers(listed.readers) != record.readers
-
-
 def _has_new_title(content: DocumentContent, record: KnownDocument) -> bool:
     """Return whether the source has a new title. A title within the text changes with the bytes."""
-    title = clean_name(content.title or "")
-    return title not in {"", record.title}
+    return clean_name(content.title or "") not in {"", record.title}
 
 
 def _has_other_row(document: IndexedDocument, record: KnownDocument) -> bool:

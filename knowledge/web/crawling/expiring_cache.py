@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+
+from knowledge.latest_entries import LatestEntries
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -20,9 +21,8 @@ class ExpiringCache(Generic[_Key, _Value]):
     """
 
     def __init__(self, max_entries: int, now: Callable[[], float]) -> None:
-        self._max_entries = max_entries
         self._now = now
-        self._entries: OrderedDict[_Key, tuple[float, _Value]] = OrderedDict()
+        self._entries: LatestEntries[_Key, tuple[float, _Value]] = LatestEntries(max_entries)
 
     def get_value(self, key: _Key) -> _Value | None:
         """Return the value of a key, None if there is none or it has expired."""
@@ -32,6 +32,3 @@ class ExpiringCache(Generic[_Key, _Value]):
     def store_value(self, key: _Key, value: _Value, lifetime_s: float) -> None:
         """Store a value for some seconds."""
         self._entries[key] = (self._now() + lifetime_s, value)
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._max_entries:
-            self._entries.popitem(last=False)

@@ -61,8 +61,7 @@ class SiteIndex:
         minimum = _LEAST_SHARE * sum(weights.values())
         matching = ((place, weight) for place, weight in weight_of.items() if weight > 0 and weight >= minimum)
         scored = ((self._score_page(place, weight), -place) for place, weight in matching)
-        best = heapq.nlargest(limit, scored)
-        return [(score, self._pages[-place]) for score, place in best]
+        return [(score, self._pages[-place]) for score, place in heapq.nlargest(limit, scored)]
 
     def _compute_weight(self, term: str) -> float:
         """Return how well a word distinguishes pages; a word in no address lowers all matches."""

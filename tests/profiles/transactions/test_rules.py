@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import given
@@ -21,9 +21,13 @@ from bot.profiles.transactions.rules import (
     Repeat,
     RuleHit,
     Structuring,
-    TransactionRule,
     Unusual,
 )
+
+
+class TransactionRule(Protocol):
+    def find_hits(self, table: PaymentTable, earlier: EarlierHits) -> Iterator[RuleHit]: ...
+
 
 RULES: Sequence[TransactionRule] = (
     FanIn(5, 3), FanOut(5, 3), Repeat(2, 2), Structuring(5, 2, 1_000, 0.2), Amount(900), Unusual(3, 3),

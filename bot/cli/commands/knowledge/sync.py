@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from dataclasses import fields
+from datetime import UTC, datetime
 
 from bot.cli.command_settings import load_command_settings
-from bot.health import parts
+from bot.cli.status_view import list_details
+from bot.health.parts import list_problems
 from bot.library_opening import open_configured_library
 from bot.terminal.lines import format_report, show_progress
 from bot.terminal.output import print_error, print_note, print_outcome
 from bot.terminal.terminal import Terminal
 from knowledge.library import Library
-from knowledge.status import LibraryStatus, SourceStatus
+from knowledge.status import SourceStatus
 from knowledge.sync.report import SourceReport, SyncReport
 
 OK, FAILED, PENDING_DELETION = 0, 1, 3
@@ -32,12 +33,14 @@ async def main(arguments: argparse.Namespace) -> int:
             )
         state = await library.check()
     print_outcome(report_json(report), "\n".join(format_report(report)), json=arguments.json)
-    problems = parts.list_problems(None, state)
-    # A sync needs no other process, and its report has the sources.
-    shared = [finding for name in ("store", "index", "embedder", "configuration") if (finding := problems.get(name))]
-    for sentence in (*list_problems(report, state), *(finding.text for finding in shared)):
-        print_error(sentence)
-    if not report.ok or not all(finding.is_usable for finding in shared):
+    sources = {source.name: source for source in (*state.sources, *state.removed)}
+    needed = {"store", "index", "embedder", "configuration", *report.sources, *(one.name for one in state.removed)}
+    # A sync needs no other process, and says nothing about sources that it left alone.
+    problems = {name: finding for name, finding in list_problems(None, state).items() if name in needed}
+    for name, finding in problems.items():
+        details = list_details(sources[name], datetime.now(UTC)) if name in sources else ()
+        print_error("\n  ".join([f"{name}: {finding.text}", *(line.plain for line in details)]))
+    if not report.ok or not all(finding.is_usable for finding in problems.values()):
         return FAILED
     is_pending = any(source.pending_deletions for source in report.sources.values()) or state.removed
     return PENDING_DELETION if is_pending else OK
@@ -80,31 +83,3 @@ def _source_json(source: SourceReport) -> dict[str, object]:
     report["failures"] = [{"document": failure.document, "reason": failure.reason} for failure in source.failures]
     report["seconds"] = round(source.seconds, 6)
     return report
-
-
-def list_problems(report: SyncReport, state: LibraryStatus) -> list[str]:
-    """Return a sentence for each source with failures, and for each with pending deletions."""
-    states = {one.name: one for one in state.sources}
-    problems = [
-        f"{one.name.removesuffix(f' ({one.kind} {one.root})')} ({one.kind} {one.root}) is not in kvasir.toml, and its "
-        f"{one.documents} document(s) are pending deletion. To delete them: "
-        f"kvasir sync --approve {shlex.quote(one.name)}"
-        for one in state.removed
-    ]
-    for name, source in report.sources.items():
-        if source.error:
-            problems.append(f"{name}: {source.error}")
-        if source.failed:
-            # The report has no reason for documents that failed in an earlier sync.
-            failures = source.failures or (states[name].failures if name in states else ())
-            first = failures[0] if failures else None
-            why = f" The first, {first.document}: {first.reason}" if first else ""
-            problems.append(f"{name}: {source.failed} document(s) could not be read.{why}")
-        if source.pending_deletions and name in states:
-            problems.append(
-                f"{name}: {source.pending_deletions} document(s) are pending deletion: "
-                f"{list_pending_deletions(states[name])}. "
-                "They are missing from the source. Check the source; to delete them: "
-                f"kvasir sync --approve {name}"
-            )
-    return problems

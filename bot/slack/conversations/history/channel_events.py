@@ -39,17 +39,14 @@ class ThreadEligibility(IntEnum):
 
 def judge_thread(message: Payload, me: BotUser, *, bots: bool) -> ThreadEligibility:
     """Return whether a thread is a document, by its first message as ``conversations.history`` returns it."""
-    if _involves_bot(message, me) or message.get("subtype") == "tombstone":
+    involves_bot = message.get("user") == me.user or has_mention(str(message.get("text") or ""), me.user)
+    if involves_bot or message.get("subtype") == "tombstone":
         return ThreadEligibility.NEVER
     if is_content(message, me, bots=bots):
         return ThreadEligibility.LISTED
     replied = {str(user) for user in message.get("reply_users") or ()}
     has_replies = int(message.get("reply_count") or 0) > 0 and replied != {me.user}
     return ThreadEligibility.LISTED if has_replies else ThreadEligibility.IF_REPLIED
-
-
-def _involves_bot(message: Payload, me: BotUser) -> bool:
-    return message.get("user") == me.user or has_mention(str(message.get("text") or ""), me.user)
 
 
 def get_thread_ts(message: Payload) -> str:

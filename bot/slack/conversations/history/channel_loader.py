@@ -13,6 +13,7 @@ from bot.slack.wire.errors import SlackGone
 from bot.slack.wire.events import BotUser
 from bot.slack.wire.rate_limits import CallWindow
 from bot.slack.wire.transport.web_api import SlackWebApi, fetch_pages
+from knowledge.latest_entries import LatestEntries
 
 PAGE_SIZE = 500
 """Messages of one call; Slack returns up to 1,000, and fewer when it is busy."""
@@ -47,7 +48,7 @@ class ChannelLoader:
         self._sleep = sleep
         self._windows: dict[str, CallWindow] = {}
         self._page_lock = asyncio.Lock()
-        self._cache: dict[tuple[str, str], Message] = {}
+        self._cache: LatestEntries[tuple[str, str], Message] = LatestEntries(_MAX_CACHED_MESSAGES)
 
     def build_link(self, channel: str, ts: str) -> str:
         """Return the address of a message."""
@@ -119,8 +120,6 @@ class ChannelLoader:
     def _cache_messages(self, channel: str, messages: Sequence[Message]) -> None:
         for message in messages:
             self._cache[channel, str(message.get("ts"))] = message
-        while len(self._cache) > _MAX_CACHED_MESSAGES:
-            del self._cache[next(iter(self._cache))]
 
 
 async def list_public_channels(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bot.health.parts import select_sources
 from bot.messages import commands, status
 from bot.messages.forms import home
 from bot.messages.message import render_message
 from bot.slack.features.kit.home import HomeViewer, build_header, build_lines
-from bot.slack.features.kit.status_texts import format_source, select_visible_sources
+from bot.slack.features.kit.status_texts import format_source
 from bot.slack.posting.ephemeral import Block, build_section
 from bot.slack.turns.shared_parts import SharedParts
 from knowledge.status import SourceStatus
@@ -27,10 +28,7 @@ class KnowledgePart:
         """Return the sources; what exceeds Slack's limits is counted, with the way to see it."""
         language = viewer.language
         state = await self.shared.visible_sources.read_status(viewer.user, language)
-        lines = [
-            format_source(self._omit_tasks(source, viewer.user), language)
-            for source in select_visible_sources(state.sources)
-        ]
+        lines = [format_source(self._omit_tasks(source, viewer.user), language) for source in select_sources(state)]
         sections, left_out = build_lines(lines or [render_message(status.NO_SOURCES, language)], _MAX_SECTIONS)
         if left_out:
             sections.append(build_section(render_message(commands.HOME_LEFT_OUT, language, count=left_out)))

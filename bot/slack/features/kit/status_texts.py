@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from bot.answering.outgoing import release_text
+from bot.health.parts import select_sources
 from bot.languages.registry import Language
 from bot.messages import status
 from bot.messages.durations import format_age, format_due_time, format_duration
@@ -25,7 +26,7 @@ _MAX_NAMED = 3
 def format_status(engine: EngineStatus, state: LibraryStatus, language: Language) -> str:
     """Return the state of the engine, the store and the sources."""
     lines = [format_engine(engine, language), *format_store(state, language)]
-    lines += [format_source(source, language) for source in select_visible_sources(state.sources)]
+    lines += [format_source(source, language) for source in select_sources(state)]
     lines += [f"• {format_removed_source(source, language)}" for source in state.removed]
     lines += format_differences(state, language)
     return "\n".join(lines)
@@ -45,7 +46,8 @@ def format_store(state: LibraryStatus, language: Language) -> Iterator[str]:
     """Return the state of the store, and of an index or a sync that is in progress elsewhere."""
     parts = [render_message(status.STORE, language, store=state.store)]
     if state.last_repair is not None:
-        age, count = format_age(_seconds_since(state.last_repair.at), language), state.last_repair.differences
+        count = state.last_repair.differences
+        age = format_age(datetime.now(UTC).timestamp() - state.last_repair.at, language)
         parts.append(
             render_message(status.REPAIRED if count else status.NO_DIFFERENCES, language, age=age, count=count)
         )
@@ -81,11 +83,6 @@ def format_differences(state: LibraryStatus, language: Language) -> Iterator[str
     for host, names in state.other_configurations.items():
         sources = join_names([render.escape_mrkdwn(name) for name in names], language)
         yield render_message(status.OTHER_CONFIGURATION, language, host=render.escape_mrkdwn(host), sources=sources)
-
-
-def select_visible_sources(sources: Iterable[SourceStatus]) -> list[SourceStatus]:
-    """Return the sources to list; those for uploads and added pages only once they contain something."""
-    return [one for one in sources if one.kind not in {"push", "pages"} or one.documents or one.failed or one.error]
 
 
 def format_sources(state: LibraryStatus, language: Language) -> str:
@@ -175,10 +172,6 @@ def _format_failure(failure: QuarantinedDocument, language: Language) -> str:
 def format_failure_reason(code: ErrorCode, text: str, language: Language) -> str:
     """Return why a source or a document failed."""
     return render.escape_mrkdwn(release_text(render_message(explain_failure(code, text), language)))
-
-
-def _seconds_since(moment: float) -> float:
-    return max(0.0, datetime.now(UTC).timestamp() - moment)
 
 
 def format_progress(progress: SyncProgress, language: Language) -> str:

@@ -49,8 +49,7 @@ class VerifiedManagement:
 
     async def find_answer(self, user: str, id_: str) -> VerifiedAnswer | None:
         """Return an answer that a person manages and may read, None if there is none."""
-        managed = await self.list_for(user)
-        return next((one for one in managed.answers if one.id == id_), None)
+        return next((one for one in (await self.list_for(user)).answers if one.id == id_), None)
 
     async def list_for(self, user: str) -> ManagedAnswers:
         """Return the answers that a person manages; those whose sources have changed are put into review."""

@@ -32,9 +32,8 @@ class VerifyAnswerAction:
         """Return a button under an answer that cites documents alone, where an owner may see it."""
         done = answer.finished
         cites_documents = done.cited and all(one.chunks for one in done.cited)
-        if done.route not in {"engine", "passages"} or not cites_documents or answer.is_confidential:
-            return []
-        if not answer.is_shown_to_any(self._shared.access.all_owners):
+        is_offered = done.route in {"engine", "passages"} and cites_documents and not answer.is_confidential
+        if not is_offered or not answer.is_shown_to_any(self._shared.access.all_owners):
             return []
         return [build_button(self.action_id, render_message(verified.VERIFY, answer.language), answer.question_ts)]
 

@@ -89,8 +89,7 @@ class MarkdownRenderer:
             return text
         text = _IMAGE.sub(lambda image: f"[{image[1] or 'image'}]", text)
         text = _escape_html(text)
-        text = link_displayed(text, self._resolve_link)
-        return break_pings(text)
+        return break_pings(link_displayed(text, self._resolve_link))
 
     def _resolve_link(self, number: int) -> str:
         url = self.links.get(number)

@@ -13,7 +13,8 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.wire.settings import SLACK_API_URL, SlackSettings, is_loopback
+from bot.http.loopback import is_loopback
+from bot.slack.wire.settings import SLACK_API_URL, SlackSettings
 from bot.slack.wire.transport.web_api import CALL_TIMEOUT_S, SlackWebApi
 
 _log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bot.slack.wire.events import find_mentioned_users, get_object
+from bot.slack.wire.events import find_mentioned_users, get_object, get_text
 
 Body = Mapping[str, Any]
 
@@ -43,35 +43,30 @@ def read_shared_message(body: Body) -> SharedMessage | None:
     if body.get("is_ext_shared_channel") is not True or event.get("type") not in {"message", "app_mention"}:
         return None
     message = get_object(event, "message") or get_object(event, "previous_message") or event
-    thread_ts = _get_id(message, "thread_ts") or _get_id(message, "ts")
-    return SharedMessage(_get_id(event, "channel"), thread_ts, find_mentioned_users(_get_id(message, "text")))
+    thread_ts = get_text(message, "thread_ts") or get_text(message, "ts")
+    return SharedMessage(get_text(event, "channel"), thread_ts, find_mentioned_users(get_text(message, "text")))
 
 
 def _find_ids(body: Body) -> Iterator[str]:
     authorizations = body.get("authorizations")
     for authorization in authorizations if isinstance(authorizations, list) else ():
         if isinstance(authorization, dict):
-            yield from _order_ids(authorization, _get_id(authorization, "team_id"))
+            yield from _order_ids(authorization, get_text(authorization, "team_id"))
     view = get_object(body, "view")
-    yield _get_id(view, "app_installed_team_id")
+    yield get_text(view, "app_installed_team_id")
     # A button's message knows the workspace of its app, although a person of another one may press the button.
-    of_message = _get_id(get_object(get_object(body, "message"), "bot_profile"), "team_id")
+    of_message = get_text(get_object(get_object(body, "message"), "bot_profile"), "team_id")
     if body.get("type") == "block_actions" and not _is_org_wide(body):
         yield of_message
-    yield from _order_ids(body, _get_id(body, "team_id") or _get_id(get_object(body, "team"), "id"))
+    yield from _order_ids(body, get_text(body, "team_id") or get_text(get_object(body, "team"), "id"))
     yield of_message
 
 
 def _order_ids(body: Body, team: str) -> tuple[str, str]:
     """Return the workspace and the organization, whichever the app is installed in first."""
-    enterprise = _get_id(body, "enterprise_id") or _get_id(get_object(body, "enterprise"), "id")
+    enterprise = get_text(body, "enterprise_id") or get_text(get_object(body, "enterprise"), "id")
     return (enterprise, team) if _is_org_wide(body) else (team, enterprise)
 
 
 def _is_org_wide(body: Body) -> bool:
     return body.get("is_enterprise_install") in {True, "true"}
-
-
-def _get_id(body: Body, name: str) -> str:
-    value = body.get(name)
-    return value if isinstance(value, str) else ""
