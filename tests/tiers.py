@@ -96,10 +96,10 @@ def _is_in(item: pytest.Item, places: Iterable[str]) -> bool:
 def _has_server(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
-    values = (
-        {one for one in item.callspec.params.values() if isinstance(one, str)} if hasattr(item, "callspec") else set()
-    )
-    has_parameter = not SERVER_PARAMETERS.isdisjoint(values) and item.get_closest_marker("slow") is not None
+    values = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    names = {one for one in values if isinstance(one, str)}
+    has_parameter = not SERVER_PARAMETERS.isdisjoint(names) and item.get_closest_marker("slow") is not None
+    has_parameter = has_parameter or any(getattr(one, "needs_server", False) is True for one in values)
     return has_parameter or not SERVER_FIXTURES.isdisjoint(item.fixturenames)
 
 
