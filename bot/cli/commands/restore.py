@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -57,11 +57,7 @@ async def main(arguments: argparse.Namespace) -> int:
     card = await asyncio.to_thread(folder.verify)
     audits = [settings.audit.folder, *([arguments.audit] if arguments.audit is not None else [])]
     marks = await asyncio.to_thread(lambda: set(list_erasures(audits, card.begun_at)))
-    has_key = settings.audit.key_file.exists()
     restored = await restore_backup(settings, folder, card, marks)
-    if not has_key and not marks:
-        why = f"{settings.audit.key_file} is missing, so erasures after this backup are unknown."
-        restored = replace(restored, problems=[*restored.problems, f"{why} Repeat them by kvasir erase."])
     value = {
         "rows": restored.rows,
         "vectors": restored.vectors,
