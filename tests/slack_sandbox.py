@@ -254,6 +254,12 @@ class SandboxClient:
         """Make things go wrong: ``faults({"method": "chat.*Stream", "error": "unknown_method", "times": -1})``."""
         await self.control("POST", "faults", {"calls": list(calls), **more})
 
+    async def wait_for_faults(self) -> None:
+        """Wait until each fault has met its calls, which may still hang; where the server runs in this process."""
+        hub = self.hub
+        assert hub is not None
+        await self.wait_until(lambda: all(fault.times == 0 for fault in hub.faults.calls), what="faulty calls")
+
     async def advance(self, seconds: float) -> None:
         """Move the workspace's time on."""
         await self.control("POST", "clock", {"advance_s": seconds})

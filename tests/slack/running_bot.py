@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import Engine, event
 
 from bot.answering.events import AnswerEvent, Finished, Passage, Question, Sources, Text
 from bot.answering.support.embedding_cache import Embed
@@ -21,7 +24,7 @@ from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.settings import SlackSettings
 from bot.slack.wire.text.tables import read_table_block
 from bot.slack.workspace.app import SlackApp, open_slack_app
-from bot.storage.shared_changes import SharedChanges
+from bot.storage.shared_changes import ChangeKind, SharedChanges
 from bot.storage.tables import MIGRATIONS
 from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.turns.questions import LedgerTurn, QuestionKey, TurnState
@@ -152,6 +155,8 @@ class FakeLibrary:
     """Whether a person's own answer would differ from that of a channel."""
     recent: tuple[RecentDocument, ...] = ()
     """The documents that changed last, for everybody."""
+    checks: int = 0
+    """How many times its status was read."""
     listed: list[tuple[Viewers, str]] = field(default_factory=list)
     """For whom, and within which filters, the documents that changed last were listed."""
     compared: list[tuple[str, Viewers, Viewers]] = field(default_factory=list)
@@ -186,6 +191,7 @@ class FakeLibrary:
         return self.report
 
     async def status(self) -> LibraryStatus:
+        self.checks += 1
         return self.state
 
     async def count_readable(self, _viewers: Viewers) -> Mapping[str, int]:
@@ -218,6 +224,7 @@ class RunningBot:
     answerer: ScriptedAnswerer
     library: FakeLibrary
     ledger: Ledger
+    changes: SharedChanges
     running: asyncio.Task[None]
 
     async def ask(self, text: str = "@Kvasir how?", channel: str = "#general", **more: Any) -> str:
@@ -280,6 +287,29 @@ class RunningBot:
         """Wait until the bot has handled every event and ended every turn."""
         await self.sandbox.wait_delivered()
         await self.sandbox.wait_until(lambda: not self.app.workspace.turns.running, what="end of the turns")
+
+    async def wait_for_changes(self) -> None:
+        """Wait until this process has read every change that is stored now, as one with a running turn reads them."""
+        read: list[str] = []
+        self.changes.subscribe(ChangeKind.AUDIT, read.append)
+        with self.changes.watch_closely():
+            await self.changes.publish_change(ChangeKind.AUDIT, mark := str(uuid4()))
+            await self.sandbox.wait_until(lambda: mark in read, what="changes")
+
+
+async def wait_for_heartbeats(sandbox: SandboxClient, count: int = 3) -> None:
+    """Wait until the database has been asked so many times for turns to try again, which each heartbeat does."""
+    looks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "bot_turns.replies !=" in statement:  # the last statement of a heartbeat
+            looks.append(statement)
+
+    event.listen(Engine, "after_cursor_execute", note)
+    try:
+        await sandbox.wait_until(lambda: len(looks) > count, what="heartbeats")
+    finally:
+        event.remove(Engine, "after_cursor_execute", note)
 
 
 async def wait_for_ephemeral(bot: RunningBot, contains: str, channel: str = "#general", person: str = "ada") -> str:
@@ -387,7 +417,7 @@ async def run_bot(
             running = asyncio.create_task(app.run_until_revoked())
             await sandbox.wait_connected()
             try:
-                yield RunningBot(sandbox, app, answerer, library, ledger, running)
+                yield RunningBot(sandbox, app, answerer, library, ledger, made.changes, running)
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,9 +92,13 @@ async def test_many_events_are_one_call(tmp_path: Path) -> None:
         for channel in ("#general", "#random", "#handbook") * 3:
             await bot.sandbox.look_at("ada", channel)
         await wait_for_prompts(bot, 2)
+        listed = len(library.listed)
         await bot.sandbox.look_at("ada", "#random")
-        await asyncio.sleep(0.6)
-        assert len(await bot.sandbox.requests(PROMPTS_METHOD)) == 2, "nothing else is suggested"
+        await bot.sandbox.wait_until(lambda: len(library.listed) > listed, what="the same suggestions")
+        await bot.sandbox.open_messages("chen")
+        calls = await wait_for_prompts(bot, 3)
+        assert len(calls) == 3, "nothing else is suggested to Ada"
+        assert [call["channel_id"] == "D0DIRECT01" for call in calls] == [True, True, False]
 
 
 @pytest.mark.parametrize("error", ["unknown_method", "not_allowed", "channel_not_found"])
@@ -111,10 +114,12 @@ async def test_unknown_person_gets_no_suggestions(tmp_path: Path) -> None:
     async with run_bot_in_sandbox(tmp_path, library=library) as bot:
         await bot.sandbox.faults({"method": "users.info", "error": "user_not_found", "times": -1})
         await bot.sandbox.open_messages("ada")
-        await bot.sandbox.wait_delivered()
-        await asyncio.sleep(0.2)
-        assert await bot.sandbox.requests(PROMPTS_METHOD) == []
-        assert library.listed == []
+        await bot.sandbox.wait_until(lambda: bot.sandbox.requests("users.info"), what="the unknown person")
+        await bot.sandbox.faults(clear=True)
+        await bot.sandbox.open_messages("chen")
+        [call] = await wait_for_prompts(bot, 1)
+        assert call["channel_id"] != "D0DIRECT01"
+        assert len(library.listed) == 1
 
 
 def make_answer(question: str, route: str = "engine", *passages: StoredPassage) -> StoredAnswer:

@@ -156,7 +156,7 @@ async def test_what_happened_since_the_press_counts(sandbox: SandboxClient) -> N
     )  # fmt: skip
 
     async def build() -> Mapping[str, Any]:
-        await asyncio.sleep(0.5)
+        await sandbox.wait_until(lambda: sandbox.requests("views.open"), what="the modal without its content")
         return build_sentence_view(READY, "en")
 
     api = SlackWebApi(AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,11 +46,17 @@ async def wait_for_message(bot: RunningBot, person: str, contains: str, count: i
     await bot.sandbox.wait_until(has_come, what=contains)
 
 
+async def wait_for_checks(bot: RunningBot, count: int = 2) -> None:
+    """Wait until the sources were checked this many times more."""
+    before = bot.library.checks
+    await bot.sandbox.wait_until(lambda: bot.library.checks > before + count, what="checks of the sources")
+
+
 async def test_owners_are_alerted_once_of_a_failure_and_of_its_end(bot: RunningBot, library: FakeLibrary) -> None:
     library.state = FAILING
     await wait_for_message(bot, "ada", "cannot read the source *docs*: The &lt;server&gt; is down")
     await wait_for_message(bot, "chen", "无法读取来源 *docs*")
-    await asyncio.sleep(1.5)
+    await wait_for_checks(bot)
     library.state = WELL
     await wait_for_message(bot, "ada", "can read the source *docs* again")
     await wait_for_message(bot, "chen", "已恢复正常")
@@ -66,7 +71,7 @@ async def test_two_replicas_tell_of_a_failure_once(bot: RunningBot, library: Fak
     async with run_bot(bot.sandbox, tmp_path, library=library, dependencies={"access": access}):
         library.state = FAILING
         await wait_for_message(bot, "ada", "cannot read the source")
-        await asyncio.sleep(1.5)
+        await wait_for_checks(bot, 4)  # of both replicas
         assert len(await read_messages(bot, "ada")) == 1
 
 

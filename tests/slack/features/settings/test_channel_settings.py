@@ -19,7 +19,7 @@ from bot.config.models import ChannelTable
 from bot.sandbox.state.model import BOT_USER
 from bot.storage.answers import Answers, StoredAnswer
 from bot.storage.channels.channel_settings import ChannelSettings, ChannelSettingsStore
-from bot.storage.shared_changes import SLOW_S, SharedChanges
+from bot.storage.shared_changes import SharedChanges
 from bot.storage.turns.questions import QuestionKey
 from tests.services import free_ports
 from tests.slack.running_bot import (
@@ -126,7 +126,8 @@ async def list_announcements(bot: RunningBot) -> list[str]:
 
 async def ask_both(bot: RunningBot, other: RunningBot) -> list[Question]:
     """Ask until both processes have answered, one of which Slack chooses for each question; return the last ones."""
-    await asyncio.sleep(2 * SLOW_S)  # the longest time after which the other process reads a change, twice
+    for one in (bot, other):
+        await one.wait_for_changes()
     answered = [len(one.answerer.questions) for one in (bot, other)]
     while any(len(one.answerer.questions) == before for one, before in zip((bot, other), answered, strict=True)):
         await bot.wait_for_answer(await bot.ask("@Kvasir how?"))

@@ -220,9 +220,14 @@ async def test_home_shows_owners_what_needs_them(verified_bot: RunningBot, libra
     assert QUESTION in homes["ada"]
     assert "kvasir:verified-delete" in homes["ada"]
     assert QUESTION not in homes["bo"]
+    published = len(await bot.sandbox.requests("views.publish"))
     view = await bot.sandbox.home("ada")
     assert view is not None
-    await asyncio.sleep(1.2)  # Home has been published for each time that it was opened
+
+    async def is_published_again() -> bool:
+        return len(await bot.sandbox.requests("views.publish")) > published
+
+    await bot.sandbox.wait_until(is_published_again, what="Home for the last time that it was opened")
     body = {"person": "ada", "view_id": view["id"], "action_id": "kvasir:verified-delete"}
     await bot.sandbox.control("POST", "press", body)
     await bot.sandbox.wait_for_message(lambda m: "Deleted: " in get_text(m), channel="@kvasir")
