@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.slack.running_bot import (
     make_finished,
     run_bot,
     run_bot_in_sandbox,
+    wait_for_heartbeats,
 )
 from tests.slack_sandbox import open_sandbox
 
@@ -34,7 +34,7 @@ async def read_answer(bot: RunningBot, root: str, text: str = "That is all.") ->
     """Wait for text in a thread and for the end of its turn, and return all that the bot says there."""
     await bot.sandbox.wait_for_message(lambda m: m["root"] == root and m.get("bot_id") and text in get_text(m))
     await bot.wait_until_idle()
-    await asyncio.sleep(0.3)  # a few heartbeats: it is not tried again
+    await wait_for_heartbeats(bot.sandbox)  # it is not tried again
     await bot.wait_until_idle()
     return "".join(get_markdown(message) for message in await bot.list_answers(root))
 
@@ -123,7 +123,11 @@ async def test_generated_answer_appears_once_slack_accepts_it(tmp_path: Path, fa
     async with run_bot_in_sandbox(tmp_path, settings=SETTINGS) as bot:
         await bot.sandbox.faults({"method": "chat.*", "times": -1, **fault})
         root = await bot.ask()
-        await asyncio.sleep(1.0)  # several attempts
+
+        async def are_attempted() -> bool:
+            return sum(call["method"].startswith("chat.") for call in await bot.sandbox.requests()) >= 4
+
+        await bot.sandbox.wait_until(are_attempted, what="several attempts")
         await bot.sandbox.faults(clear=True)
         text = await read_answer(bot, root)
         assert text.count("You asked: how?") == text.count("That is all.") == 1
@@ -164,7 +168,7 @@ async def test_answers_are_counted_over_restarts(tmp_path: Path) -> None:
                 if attempt < 2:
                     refused = len(await sandbox.requests("chat.postMessage"))
                     await wait_until_refused(bot, refused)
-                await asyncio.sleep(0.6)
+                await wait_for_heartbeats(sandbox, 5)
                 count += len(bot.answerer.questions)
         await sandbox.faults(clear=True)
         async with run_bot(sandbox, tmp_path, settings=SETTINGS) as bot:

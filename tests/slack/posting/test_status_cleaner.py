@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slack.running_bot import PausedScript, RunningBot, run_bot
+from tests.slack.running_bot import PausedScript, RunningBot, run_bot, wait_for_heartbeats
 from tests.slack.turns.recovery.test_crash_recovery import leave_dead_turn, make_ledger_url
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
@@ -34,7 +34,7 @@ async def test_rate_limited_status_is_cleared_later(bot: RunningBot) -> None:
     await bot.sandbox.wait_until(lambda: is_active(bot.sandbox), 10, "end of the session")
     calls = [call for call in await bot.sandbox.requests("agents.sessions.setStatus") if call["error"] is None]
     assert calls[-1]["at"] - calls[0]["at"] > 1.0
-    await asyncio.sleep(0.5)
+    await wait_for_heartbeats(bot.sandbox)
     assert len(await bot.sandbox.requests("agents.sessions.setStatus")) == 4, "it is cleared once"
 
 
