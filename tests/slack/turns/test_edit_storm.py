@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.answering.events import AnswerEvent, Question, Text
-from tests.slack.running_bot import RunningBot, get_text, make_finished, run_bot
+from tests.slack.running_bot import RunningBot, get_text, make_finished, run_bot, wait_for_heartbeats
 from tests.slack_sandbox import open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ async def test_questions_end_as_their_author_left_them(tmp_path: Path, seed: int
         await sandbox.wait_until(lambda: is_settled(one, texts), 20, "every question settled")
         for bot in (one, other):
             await bot.wait_until_idle()
-        await asyncio.sleep(0.4)
+        await wait_for_heartbeats(sandbox, 4)
         assert await is_settled(one, texts), "nothing changes afterwards"
         rows = await one.ledger.database.fetch_rows(sa.text("SELECT ts, text FROM bot_turns"))
         assert all(not text for ts, text in rows if ts in texts and texts[ts] is None)

@@ -14,7 +14,7 @@ from bot.config.configuration import QuestionLimits
 from bot.storage.turns.ledger import open_ledger
 from bot.storage.turns.question_counts import LimitReached, QuestionCounts
 from bot.storage.turns.questions import TurnState
-from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral
+from tests.slack.running_bot import RunningBot, get_text, run_bot, wait_for_ephemeral, wait_for_heartbeats
 from tests.slack_sandbox import SandboxClient, open_sandbox
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,7 @@ async def test_revision_counts_as_a_question(sandbox: SandboxClient, tmp_path: P
         await bot.wait_for_turn(ts)
         await sandbox.edit("ada", "#general", ts, "@Kvasir two?")
         await wait_for_ephemeral(bot, "within a minute")
-        await asyncio.sleep(0.3)
+        await wait_for_heartbeats(sandbox)
         await bot.wait_until_idle()
         (answer,) = await bot.list_answers(ts)
         assert "You asked: one?" in get_text(answer)
@@ -144,7 +144,7 @@ async def test_refused_question_stays_refused_when_its_files_arrive(
         await wait_for_ephemeral(bot, "within a minute")
         await sandbox.wait_delivered()
         await bot.wait_until_idle()
-        await asyncio.sleep(0.2)
+        await wait_for_heartbeats(sandbox, 1)
         refusals = [m for m in await sandbox.messages("#general") if m.get("ephemeral")]
         assert len(refusals) == 1
         assert len(bot.answerer.questions) == 1

@@ -154,12 +154,15 @@ async def test_edit_that_arrives_at_both_replicas_revises_the_answer_once(
     await one.sandbox.faults(duplicate_events=11)
     await one.sandbox.edit("ada", "#general", ts, "@Kvasir why?")
     after = await one.wait_for_answer(ts, "You asked: why?")
-    await asyncio.sleep(0.5)
-    for bot in replicas:
-        await bot.wait_until_idle()
+    await one.wait_for_turn(await one.ask("@Kvasir what next?"), "what next?")
+    await other.wait_until_idle()
     assert after["ts"] == before["ts"]
     assert len(await one.list_answers(ts)) == 1
-    assert sorted(question.text for bot in (one, other) for question in bot.answerer.questions) == ["how?", "why?"]
+    assert sorted(question.text for bot in (one, other) for question in bot.answerer.questions) == [
+        "how?",
+        "what next?",
+        "why?",
+    ]
 
 
 async def test_thread_is_answered_in_order_by_two_replicas(replicas: tuple[RunningBot, RunningBot]) -> None:
@@ -197,7 +200,8 @@ async def test_choice_of_a_person_counts_at_every_replica(replicas: tuple[Runnin
     assert {question.asker.depth for bot in replicas for question in bot.answerer.questions} == {"normal"}
     await one.sandbox.command("ada", "#general", "/think deep")
     await one.sandbox.wait_for_message(lambda m: m.get("ephemeral"))
-    await asyncio.sleep(1.3)  # an idle replica reads the changes every second
+    for bot in replicas:
+        await bot.wait_for_changes()
     before = [len(bot.answerer.questions) for bot in replicas]
     later: list[list[Question]] = [[], []]
     for number in range(30):  # the workspace chooses a replica by chance

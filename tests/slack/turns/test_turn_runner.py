@@ -15,7 +15,15 @@ from bot.storage.turns.questions import QuestionKey, QuestionMessage
 from engine.errors import EngineInterrupted
 from engine.notes import NoteCode
 from tests.slack.people.world import ADA, SHARED, TEAM, run_company
-from tests.slack.running_bot import PausedScript, RunningBot, get_markdown, get_text, make_script, run_bot_in_sandbox
+from tests.slack.running_bot import (
+    PausedScript,
+    RunningBot,
+    get_markdown,
+    get_text,
+    make_script,
+    run_bot_in_sandbox,
+    wait_for_heartbeats,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +70,7 @@ async def test_missing_channel_ends_turn_without_retry(bot: RunningBot, error: s
     held.resume.set()
     await bot.wait_until_idle()
     await bot.sandbox.faults(clear=True)
-    await asyncio.sleep(0.3)  # a few heartbeats: it is not tried again
+    await wait_for_heartbeats(bot.sandbox)  # it is not tried again
     assert len(bot.answerer.questions) == 1
     assert not bot.running.done()
 
@@ -132,7 +140,7 @@ async def test_turn_stays_open_while_the_approval_cannot_be_read(tmp_path: Path)
             other.execute("ALTER TABLE bot_approved_channels RENAME TO lost")
         ts = await bot.sandbox.say("ada", SHARED, "How?")
         await bot.ledger.claim_question(QuestionMessage(QuestionKey(TEAM, SHARED, ts), ts, ADA, "How?"))
-        await asyncio.sleep(2.0)  # several attempts
+        await wait_for_heartbeats(bot.sandbox, 6)  # several attempts, each after twice as long
         with sqlite3.connect(tmp_path / "ledger.sqlite3") as other:
             other.execute("ALTER TABLE lost RENAME TO bot_approved_channels")
         await bot.wait_for_answer(ts, "until an owner allows it", channel=SHARED)

@@ -63,7 +63,7 @@ async def test_answer_that_is_stopped_while_it_opens_is_deleted_with_its_questio
     bot.answerer.script = PausedScript()
     ts = await bot.ask()
     await bot.sandbox.wait_until(lambda: bot.answerer.questions, what="the answer")
-    await asyncio.sleep(0.2)  # the first call is on its way
+    await bot.sandbox.wait_for_faults()
     await bot.app.workspace.turns.handle_stop("C0GENERAL1", ts)
     await bot.wait_until_idle()
     [answer] = await bot.list_answers(ts)

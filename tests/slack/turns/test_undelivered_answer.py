@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from bot.config.configuration import Access
 from bot.slack.turns.settings import TurnSettings
 from bot.slack.wire.scopes import SCOPES
 from bot.storage.turns.questions import TurnState
-from tests.slack.running_bot import PausedScript, RunningBot, get_text, run_bot, run_bot_in_sandbox, wait_for_ephemeral
+from tests.slack.running_bot import (
+    PausedScript,
+    RunningBot,
+    get_text,
+    run_bot,
+    run_bot_in_sandbox,
+    wait_for_ephemeral,
+    wait_for_heartbeats,
+)
 from tests.slack.turns.recovery.test_crash_recovery import leave_dead_turn
 from tests.slack_sandbox import open_sandbox
 
@@ -24,6 +31,10 @@ pytestmark = pytest.mark.slow
 async def wait_for_direct_message(bot: RunningBot, contains: str) -> dict[str, Any]:
     """Wait for a message to Ada in her direct conversation."""
     return await bot.sandbox.wait_for_message(lambda m: contains in get_text(m), channel="D0DIRECT01")
+
+
+async def list_chat_calls(bot: RunningBot) -> list[str]:
+    return [method for call in await bot.sandbox.requests() if (method := call["method"]).startswith("chat.")]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +55,7 @@ async def test_asker_learns_in_direct_message_that_channel_refuses_posts(
     message = await wait_for_direct_message(bot, reason)
     assert "<#C0GENERAL1>" in get_text(message)
     await bot.wait_until_idle()
-    await asyncio.sleep(0.5)  # some heartbeats
+    await wait_for_heartbeats(bot.sandbox)
     assert len(bot.answerer.questions) == 1
     assert len([m for m in await bot.sandbox.messages("D0DIRECT01") if m.get("bot_id")]) == 1
 
@@ -58,9 +69,11 @@ async def test_missing_scope_ends_turns_and_withdrawals_with_one_sentence(bot: R
         await bot.sandbox.wait_until(lambda: bot.has_state(question_ts, TurnState.FAILED))
         await bot.sandbox.delete("ada", "#general", answered)
         await bot.sandbox.wait_until(lambda: bot.has_state(answered, TurnState.SUPERSEDED, replies=()))
-        calls = len(await bot.sandbox.requests("chat.*"))
-        await asyncio.sleep(0.5)  # some heartbeats
-        assert len(await bot.sandbox.requests("chat.*")) == calls
+        await bot.wait_until_idle()
+        before = await list_chat_calls(bot)
+        await wait_for_heartbeats(bot.sandbox)
+        assert before
+        assert await list_chat_calls(bot) == before
     [sentence] = [line for line in logs if line["log_level"] == "error"]
     assert re.search(r"lacks chat:write.*reinstall the app", sentence["error"])
     assert len(bot.answerer.questions) <= 3

@@ -40,12 +40,11 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         key = QuestionKey(TEAM_ID, CHANNEL, ts)
         match when:
             case "before the generation":
-                await bot.sandbox.wait_until(lambda: bot.app.workspace.turns.running, what="turn")
+                await bot.sandbox.wait_for_faults()
             case "before the first word":
                 await paused.paused.wait()
             case _:
                 await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and "The first half." in get_text(m))
-        await asyncio.sleep(0.2)
         await take_over(other, key)
         await other.note_replies(key, ["9.9"])
         if finishes_first:
@@ -62,12 +61,6 @@ async def test_process_that_lost_a_question_leaves_it_alone(tmp_path: Path, when
         assert turn.state is (TurnState.DONE if finishes_first else TurnState.ANSWERING)
 
 
-def has_begun_to_delete(bot: RunningBot) -> bool:
-    """Return whether the call that Slack delays has arrived."""
-    assert bot.sandbox.hub is not None
-    return all(fault.times == 0 for fault in bot.sandbox.hub.faults.calls)
-
-
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path: Path, *, is_open: bool) -> None:
     """The other process finds the answer in the thread at the moment at which this one deletes it."""
@@ -82,7 +75,7 @@ async def test_answer_that_was_found_and_then_deleted_is_written_again(tmp_path:
         await asyncio.sleep(0.1)
         await take_over(other, key)
         found = await bot.sandbox.wait_for_message(lambda m: m["root"] == ts and m.get("metadata"))
-        await bot.sandbox.wait_until(lambda: has_begun_to_delete(bot), what="deletion")
+        await bot.sandbox.wait_for_faults()
         await other.note_replies(key, [found["ts"]])
         if is_open:
             await bot.wait_until_idle()
