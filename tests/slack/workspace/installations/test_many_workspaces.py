@@ -24,7 +24,14 @@ from bot.storage.turns.ledger import Ledger, open_ledger
 from bot.storage.workspace_rows import WorkspaceRows
 from knowledge.interfaces import EVERYONE, GUESTS, may_read
 from tests.services import free_ports
-from tests.slack.running_bot import FakeLibrary, PausedScript, get_text, make_library_status, make_source_status
+from tests.slack.running_bot import (
+    FakeLibrary,
+    PausedScript,
+    get_text,
+    make_library_status,
+    make_source_status,
+    wait_for_heartbeats,
+)
 from tests.slack.workspace.installations.installed_bot import (
     FIRST,
     KEY,
@@ -173,7 +180,8 @@ async def test_commands_home_and_messages_are_for_their_own_workspace(tmp_path: 
         message = await first.wait_for_message(lambda m: m.get("bot_id"), channel="@kvasir")
         assert "cannot read the source" in get_text(message)
         await second.wait_until(lambda: _has_called(second, "chat.postMessage"), what="try to tell the owner")
-        await asyncio.sleep(0.8)  # longer than between two looks at the sources
+        checks = library.checks
+        await second.wait_until(lambda: library.checks > checks + 4, what="looks at the sources")
         assert len(await second.requests("chat.postMessage")) == 1
         await bot.app.run_scheduled("digest")
         assert len([m for m in await first.messages("@kvasir") if m.get("bot_id")]) == 2
@@ -265,7 +273,7 @@ async def test_a_workspace_of_an_organization_installs_the_app_for_itself_later(
         bot.answerer.script = paused = PausedScript("")
         root = await place.first.say("ada", "#general", "@Kvasir how?")
         await paused.paused.wait()
-        await asyncio.sleep(0.5)  # several heartbeats of the organization
+        await wait_for_heartbeats(place.first, 6)  # several of each installation
         paused.resume.set()
         await place.first.wait_for_message(lambda m: m["root"] == root and m.get("metadata"))
         assert len(bot.answerer.questions) == len(await list_answers(place.first, root)) == 1
