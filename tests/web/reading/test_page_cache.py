@@ -314,6 +314,9 @@ async def test_the_last_caller_that_leaves_ends_the_fetch(site: Site, reader: Re
     site.hangs("/a")
     waiting = [asyncio.create_task(reader.read()) for _ in range(3)]
     await site.until_asked("/a")
+    async with asyncio.timeout(WAIT_S):  # each reads the cache in a thread before it joins the others
+        while [shared.callers for shared in reader.pages._loads._tasks.values()] != [3]:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.01)
     waiting[0].cancel()
     assert not site.left.is_set()
     waiting[1].cancel()
