@@ -298,7 +298,7 @@ async def test_a_backup_of_a_newer_kvasir_is_refused(site: Site) -> None:
 
 @pytest.mark.usefixtures("hasty_store")
 async def test_an_erasure_that_came_later_is_repeated(
-    site: Site, empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+    site: Site, empty_postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One person only added a file, which the database has; the other one only chose something."""
     site.use_database(empty_postgres)
@@ -313,6 +313,12 @@ async def test_an_erasure_that_came_later_is_repeated(
     shutil.copytree(site.settings.home / "audit", kept)
     key = (site.settings.home / "audit.key").read_bytes()
     assert all(BO.encode() not in path.read_bytes() for path in kept.iterdir())
+    site.wipe()
+    monkeypatch.setenv("KVASIR_DATABASE_URL", "")
+    site.settings.home.mkdir()
+    restored = argparse.Namespace(command="restore", folder=folder.path, audit=site.folder / "none", **arguments)
+    assert await restore.main(restored) == 1
+    assert "audit.key is missing, so erasures after this backup are unknown" in capsys.readouterr().err
     site.wipe()
     monkeypatch.setenv("KVASIR_DATABASE_URL", "")
     site.settings.home.mkdir()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from bot.cli.command_settings import load_command_settings
 from bot.cli.commands.backup import IN_HOME, LONG, list_upload_folders
 from bot.cli.commands.erase import erase_everywhere
 from bot.cli.erasers import Erasure
-from bot.config.settings import Settings
+from bot.config.settings import Settings, load_settings
 from bot.library_opening import open_configured_library
 from bot.private_files import protect_tree, write_named_file
 from bot.storage.migrations import ALL_MIGRATIONS, migrate_tables
@@ -52,12 +53,16 @@ class Restored:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Restore; exit status 1 if something remains to be done by a person."""
-    settings = load_command_settings(arguments)
+    has_key = load_settings(os.environ, Path.cwd(), config=arguments.config).audit.key_file.exists()
+    settings = load_command_settings(arguments)  # it records the command, and so makes a missing key
     folder = BackupFolder(arguments.folder)
     card = await asyncio.to_thread(folder.verify)
     audits = [settings.audit.folder, *([arguments.audit] if arguments.audit is not None else [])]
     marks = await asyncio.to_thread(lambda: set(list_erasures(audits, card.begun_at)))
     restored = await restore_backup(settings, folder, card, marks)
+    if not has_key and not marks:
+        why = f"{settings.audit.key_file} is missing, so erasures after this backup are unknown."
+        restored = replace(restored, problems=[*restored.problems, f"{why} Repeat them by kvasir erase."])
     value = {
         "rows": restored.rows,
         "vectors": restored.vectors,
