@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDER_VARIABLE = "TEST_RESULTS"
+_FOLDER = os.environ.pop("TEST_RESULTS", "")
+"""Taken out of the environment, so that a pytest which a test starts writes nothing there."""
 ALLOWED_SKIPS = {
     "tests/deploy/test_deploy_nodes.py": "the environment of the engine is made at another time",
     "tests/sources/folder/test_folder.py": "root may read everything",
@@ -56,11 +57,11 @@ class Check:
 
 def record_report(report: pytest.TestReport) -> None:
     """Write a phase of a test into the folder of the results, if there is one."""
-    if folder := os.environ.get(FOLDER_VARIABLE):
+    if _FOLDER:
         reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
         phase = Phase(report.nodeid, report.when, report.outcome, round(report.duration, 3), reason)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with (Path(folder) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+        Path(_FOLDER).mkdir(parents=True, exist_ok=True)
+        with (Path(_FOLDER) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(phase)) + "\n")
 
 
