@@ -157,7 +157,7 @@ def test_a_search_provider(checkout: Checkout) -> None:
 
 
 def test_a_message(checkout: Checkout) -> None:
-    message = 'LUNCH: Final = Message("{count} lunches.", "{count} 份午餐。", "{count} lunch.")\n'
+    message = 'LUNCH = Message("{count} lunches.", "{count} 份午餐。", "{count} lunch.")\n'
     checkout.append("bot/messages/answers.py", message.replace("{count} 份", "几份"))
     assert "test_both_languages" in checkout.test("tests/messages", "-k", "both_languages")
     checkout.write("bot/messages/answers.py", checkout.read("bot/messages/answers.py").replace("几份", "{count} 份"))
