@@ -516,6 +516,9 @@ async def test_a_search_without_a_part_of_the_index_fails(server: SearchServer) 
         (node,) = server.call("GET", "/_nodes")["nodes"]
         missing = {"index": INDEX, "shard": 0, "node": node, "allow_primary": True}
         server.call("POST", "/_cluster/reroute", {"commands": [{"cancel": missing}]})
+        async with asyncio.timeout(WAIT_S):
+            while server.call("GET", f"/_cluster/health/{INDEX}")["status"] != "red":  # noqa: ASYNC110 - polled
+                await asyncio.sleep(0.05)
         for call in (store.check, store.count, lambda: search(store)):
             with pytest.raises(StoreUnavailable, match="lacks a part"):
                 await call()
