@@ -58,6 +58,7 @@ async def test_the_live_web_is_listed_as_any_public_host(tmp_path: Path) -> None
 
 @pytest.mark.engine
 async def test_a_real_sglang_contacts_nothing_outside(tmp_path: Path) -> None:
+    """It takes a minute, because SGLang starts in a namespace of its own."""
     seen = await watch(tmp_path, "sglang")
     outside = [one for one in seen["contacted"] if not one.startswith(("127.", "[::1]", "::1", "localhost:"))]
     assert outside == ["site.example:80"]

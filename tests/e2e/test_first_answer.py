@@ -14,6 +14,7 @@ ANSWER_S = 240.0
 
 
 async def test_the_small_model_answers_in_slack_with_citations(place: Place) -> None:
+    """It takes a minute, because SGLang starts and loads the model."""
     (place.folder / "kvasir.toml").write_text(configure_few_pages(place.folder), encoding="utf-8")
     async with place.run() as run:
         await run.line("docs: 2 added")

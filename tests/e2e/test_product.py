@@ -50,7 +50,10 @@ async def early(run: Running, question: str, expected: str) -> None:
 
 @pytest.mark.alone
 async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
-    """Extracts come while the engine loads, then answers in a real browser, also to the newcomer questions."""
+    """Extracts come while the engine loads, then answers in a real browser, also to the newcomer questions.
+
+    It takes two minutes, because a model on two cores answers each question.
+    """
     async with place.run() as run, async_playwright() as playwright:
         await early(run, "@Kvasir how do I add a source?", "kvasir.toml")
         status = await place.json("status")
@@ -106,7 +109,10 @@ async def test_the_tour_of_a_newcomer(place: Place, tmp_path: Path) -> None:
 
 @pytest.mark.engine
 async def test_kill_9_during_an_answer_and_a_restart(place: Place) -> None:
-    """No process stays, and the question has one answer, or another one after an apology."""
+    """No process stays, and the question has one answer, or another one after an apology.
+
+    It takes a minute, because SGLang loads a model.
+    """
     async with place.run() as run:
         await run.line("engine: ready", ENGINE_S)
         ts = await run.box.say("ada", "#general", "@Kvasir how do I add a source?")

@@ -40,6 +40,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 async def test_killed_nodes_lose_nothing(cluster: RayCluster, docs: Path, tmp_path: Path) -> None:
+    """It takes over a minute, because it syncs twice, and four nodes of Ray start."""
     here = await finish_sync(await start_sync(cluster, tmp_path / "here", docs, on_ray=False))
     expected, drift = await read_index(tmp_path / "here", docs)
     assert (len(expected), drift) == (here["chunks_written"], 0)

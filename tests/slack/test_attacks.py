@@ -44,6 +44,7 @@ async def test_few_attacks_at_every_place(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)
 async def test_all_attacks(tmp_path: Path) -> None:
+    """It takes over a minute, because each attack at each place is a question of its own."""
     async with open_attack_bench(tmp_path, NEW_VERIFIER) as bench:
         for attack in ATTACKS:
             check_outcome(attack, await bench.run(attack))

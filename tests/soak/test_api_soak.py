@@ -15,6 +15,7 @@ from tests.soak.model import Ask
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_the_api_shows_nobody_what_they_may_not_see(tmp_path: Path) -> None:
+    """It takes a minute: random questions to a whole Kvasir by each key."""
     outcome = await run_api_history(4, make_history(4, 40, late=False), tmp_path, {})
     assert outcome.questions > 25
     assert outcome.leaks == []

@@ -41,7 +41,10 @@ def check(outcome: Outcome) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_a_random_world_shows_nobody_what_they_may_not_see(store: Mapping[str, str], tmp_path: Path) -> None:
-    """The last changes send no event and are not synced, so they count after a minute."""
+    """The last changes send no event and are not synced, so they count after a minute.
+
+    It takes two minutes: thirty questions in a whole Kvasir, with syncs, and a minute until rights count.
+    """
     steps = make_history(1, 30, presses=30, late=True, features=FEATURES)
     outcome = await run_history(1, steps, tmp_path / "world", store, features=FEATURES)
     assert outcome.questions > 18

@@ -102,7 +102,10 @@ async def test_failing_help_refuses_nothing(python: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_every_flag_of_every_plan_is_known_to_the_real_release(cache: Path) -> None:
-    """Also those for GPUs: all variants on machines of every kind."""
+    """Also those for GPUs: all variants on machines of every kind.
+
+    It takes over a minute: SGLang's own parser reads the commands of hundreds of plans.
+    """
     installer = Installer(cache)
     python = await installer.install_environment("cpu", lambda *_: None)
     help_text = await read_help(python, build_cpu_environment(os.environ))

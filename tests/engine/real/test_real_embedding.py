@@ -103,6 +103,7 @@ def make_embedder(port: int, key: str = KEY, dimensions: int | None = None) -> H
 async def test_embedder_gets_the_vectors_of_the_model(
     cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """It takes over a minute, because SGLang starts twice."""
     python, port = await have_engine(cache), find_port()
     halves = [LONG[: len(LONG) // 2**times] for times in (1, 2, 3)]
     expected = await make_model(python, "embedder", tmp_path, [*TEXTS, *halves[1:]])

@@ -155,7 +155,10 @@ async def fetched(real: Path, tmp_path: Path) -> Path:
 async def test_recovers_from_a_limit_of_address_space(
     limited: Callable[[str], Path], fetched: Path, start: Callable[..., Awaitable[Engine]]
 ) -> None:
-    """With weights whose download was interrupted once."""
+    """With weights whose download was interrupted once.
+
+    It takes over a minute, because SGLang starts until a profile fits.
+    """
     climb = await _heals(start, limited(f"ulimit -v {LIMIT_KIB}"), str(fetched))
     assert [fall.cause for fall in climb.failures] == [OomCause.POOL]
 
@@ -167,6 +170,7 @@ async def test_recovers_from_the_kernels_oom_killer(
     """The control group runs out of memory, and the kernel kills the scheduler.
 
     The kernel counts its kills for the whole machine, so another engine that is killed would seem to lack memory.
+    It takes over a minute, because SGLang starts until a profile fits.
     """
     climb = await _heals(start, limited(f"echo $$ > {group}/cgroup.procs || exit 1"), SMALL_MODEL)
     assert [fall.cause for fall in climb.failures] == [OomCause.HOST]
